@@ -1,0 +1,1 @@
+//! Static memory: everyone keeps the startup RAM.

@@ -1,0 +1,1 @@
+//! The contract between the memory balancer and its designs.

@@ -1,0 +1,1 @@
+//! Components, doorbells, clocks and drivers: how the parts of the stack run.

@@ -1,0 +1,1 @@
+//! The wire messages of the Hyper-V Dynamic Memory protocol.

@@ -1,0 +1,1 @@
+//! The guest side of Dynamic Memory: the DM VSC driver.

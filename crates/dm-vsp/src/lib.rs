@@ -1,0 +1,1 @@
+//! The host side of Dynamic Memory: the DM VSP.

@@ -1,0 +1,1 @@
+//! The memory map of a VM: guest pages to host frames.

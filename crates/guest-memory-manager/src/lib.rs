@@ -1,0 +1,1 @@
+//! A model of the guest's memory manager, guest OS profiles and workloads.

@@ -1,0 +1,1 @@
+//! A simulated VM: applications, memory manager, DM VSC and guest VMBus.

@@ -1,0 +1,1 @@
+//! Page numbers, page ranges, range sets, and host frames as owned values.

@@ -1,0 +1,1 @@
+//! What a hypervisor offers both sides: guest memory, message port, event flags.

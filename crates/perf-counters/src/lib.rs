@@ -1,0 +1,1 @@
+//! Hyper-V's Dynamic Memory performance counters and their exporters.

@@ -1,0 +1,1 @@
+//! Recording of a run, reading it back, replaying a component.

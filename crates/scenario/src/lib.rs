@@ -1,0 +1,1 @@
+//! Scenario files, the runner, checks against the source, figures.

@@ -1,0 +1,1 @@
+//! Pages of atomics over process memory, memfd and guest RAM.

@@ -1,0 +1,1 @@
+//! The control plane: channel messages and the state machines of both sides.

@@ -1,0 +1,1 @@
+//! The parent partition: VM lifecycle, admission, workers, and the parent OS's memory.

@@ -1,0 +1,4 @@
+//! The command line of the project: `cargo xtask --help`.
+fn main() -> anyhow::Result<()> {
+    Ok(())
+}
