@@ -1,0 +1,268 @@
+//! Host frames as owned values.
+
+use core::fmt;
+use std::sync::Arc;
+
+use crate::{HostPage, HostRange, LARGE_PAGE_PAGES, NotContained, PageCount, PageRange, RangeSet};
+
+#[cfg(test)]
+mod tests;
+
+/// Where frames go when nobody owns them any more.
+pub trait FrameHome: Send + Sync {
+    /// Take back frames that were dropped. Called on the thread that dropped them, possibly while it unwinds: must not
+    /// block for long, and must not panic. Never called with no frames.
+    fn come_home(&self, frames: ReturnedFrames);
+}
+
+/// Frames on their last steps home. Only dropping [`HostFrames`] makes one, so that a home cannot be told to take back
+/// what was never given out.
+#[derive(Debug)]
+pub struct ReturnedFrames {
+    runs: RangeSet<HostPage>,
+}
+
+impl ReturnedFrames {
+    /// Which frames.
+    #[must_use]
+    pub fn runs(&self) -> &RangeSet<HostPage> {
+        &self.runs
+    }
+
+    pub(crate) fn into_runs(self) -> RangeSet<HostPage> {
+        self.runs
+    }
+}
+
+/// Frames of host memory, owned: whoever has the value has the memory, and nobody else has.
+///
+/// Minted by [`HostMemory::new`](crate::HostMemory::new) only. Moving memory from the pool to a virtual machine is
+/// moving such a value; [`take`](Self::take) splits it, [`merge`](Self::merge) joins two. Dropping it, in unwinding too,
+/// sends the frames home.
+///
+/// It cannot be copied,
+///
+/// ```compile_fail,E0599
+/// fn twice(frames: page_range::HostFrames) -> [page_range::HostFrames; 2] {
+///     [frames.clone(), frames]
+/// }
+/// ```
+///
+/// ```compile_fail,E0382
+/// fn twice(frames: page_range::HostFrames) -> [page_range::HostFrames; 2] {
+///     [frames, frames]
+/// }
+/// ```
+///
+/// nor made up from runs,
+///
+/// ```compile_fail,E0451
+/// fn make_up(runs: page_range::RangeSet<page_range::HostPage>, like: page_range::HostFrames) -> page_range::HostFrames {
+///     page_range::HostFrames { runs, ..like }
+/// }
+/// ```
+///
+/// ```compile_fail,E0624
+/// fn make_up(runs: page_range::RangeSet<page_range::HostPage>, home: std::sync::Arc<page_range::HostMemory>) {
+///     page_range::HostFrames::mint(runs, home);
+/// }
+/// ```
+///
+/// nor read from a file,
+///
+/// ```compile_fail,E0277
+/// let frames: page_range::HostFrames = serde_json::from_str("[]").unwrap();
+/// ```
+///
+/// nor slipped to a host as returned when they never were given out:
+///
+/// ```compile_fail,E0451
+/// fn slip(home: &page_range::HostMemory, runs: page_range::RangeSet<page_range::HostPage>) {
+///     page_range::FrameHome::come_home(home, page_range::ReturnedFrames { runs });
+/// }
+/// ```
+#[must_use = "dropping frames sends them home"]
+pub struct HostFrames {
+    runs: RangeSet<HostPage>,
+    home: Arc<dyn FrameHome>,
+}
+
+/// Frames of another host's memory, given back.
+#[derive(Debug, thiserror::Error)]
+#[error("{} of another host's memory cannot be merged into this one's", .frames.pages())]
+pub struct ForeignFrames {
+    /// The frames that were to be merged.
+    pub frames: HostFrames,
+}
+
+/// Frames that are not among those owned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{missing} is not among the frames owned")]
+pub struct NotOwned {
+    /// The lowest run that is not there.
+    pub missing: HostRange,
+}
+
+impl HostFrames {
+    pub(crate) fn mint(runs: RangeSet<HostPage>, home: Arc<dyn FrameHome>) -> Self {
+        Self { runs, home }
+    }
+
+    /// No frames, of that host. A place to merge some into.
+    pub fn empty_of<H: FrameHome + 'static>(home: &Arc<H>) -> Self {
+        Self { runs: RangeSet::new(), home: home.clone() }
+    }
+
+    /// No frames, of the same host as these.
+    pub fn empty_like(&self) -> Self {
+        Self { runs: RangeSet::new(), home: self.home.clone() }
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn pages(&self) -> PageCount {
+        self.runs.pages()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Which ones.
+    #[must_use]
+    pub fn runs(&self) -> &RangeSet<HostPage> {
+        &self.runs
+    }
+
+    /// Whether both are frames of the same host.
+    #[must_use]
+    pub fn same_home(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.home, &other.home)
+    }
+
+    /// Split off `pages` pages, or `None` (and nothing has changed) if there are not so many.
+    ///
+    /// Which ones is a function of the set and the number alone. As many as possible are whole large pages (2 MiB,
+    /// aligned), lowest first, so that the memory can be mapped with large pages; the rest comes from what is no whole
+    /// large page, lowest first, and only then a large page is broken.
+    #[must_use]
+    pub fn take(&mut self, pages: PageCount) -> Option<Self> {
+        (pages <= self.pages()).then(|| self.take_up_to(pages))
+    }
+
+    /// Split off `pages` pages, chosen as [`take`](Self::take) does, or all if there are no more.
+    pub fn take_up_to(&mut self, pages: PageCount) -> Self {
+        if pages >= self.pages() {
+            return self.take_all();
+        }
+        let chosen = choose(&self.runs, pages.get());
+        self.runs.remove_all(&chosen);
+        self.owned(chosen)
+    }
+
+    /// Split off everything; nothing stays.
+    pub fn take_all(&mut self) -> Self {
+        let runs = core::mem::take(&mut self.runs);
+        self.owned(runs)
+    }
+
+    /// Split off exactly these frames.
+    ///
+    /// # Errors
+    /// If any of them is not owned here. Nothing has changed then.
+    pub fn take_exact(&mut self, runs: &RangeSet<HostPage>) -> Result<Self, NotOwned> {
+        if let Some(missing) = runs.runs().find_map(|run| self.runs.first_missing(run)) {
+            return Err(NotOwned { missing });
+        }
+        self.runs.remove_all(runs);
+        Ok(self.owned(runs.clone()))
+    }
+
+    /// Split off exactly this run of frames.
+    ///
+    /// # Errors
+    /// If any of it is not owned here. Nothing has changed then.
+    pub fn take_range(&mut self, range: HostRange) -> Result<Self, NotOwned> {
+        self.runs.remove_exact(range).map_err(|NotContained { missing }| NotOwned { missing })?;
+        Ok(self.owned(range.into()))
+    }
+
+    /// Add other frames of the same host.
+    ///
+    /// # Errors
+    /// If they are another host's; they are given back inside the error.
+    pub fn merge(&mut self, mut other: Self) -> Result<(), ForeignFrames> {
+        if !self.same_home(&other) {
+            return Err(ForeignFrames { frames: other });
+        }
+        let runs = core::mem::take(&mut other.runs);
+        let pages = runs.pages();
+        let new = self.runs.insert_all(runs);
+        debug_assert_eq!(new, pages, "a frame had two owners");
+        Ok(())
+    }
+
+    /// Give the frames up. The same as dropping them, in a word that says so.
+    pub fn send_home(self) {
+        drop(self);
+    }
+
+    fn owned(&self, runs: RangeSet<HostPage>) -> Self {
+        Self { runs, home: self.home.clone() }
+    }
+}
+
+/// Which `pages` pages to take of a set that has more: see [`HostFrames::take`].
+fn choose(runs: &RangeSet<HostPage>, pages: u64) -> RangeSet<HostPage> {
+    fn take(chosen: &mut RangeSet<HostPage>, part: Option<HostRange>, want: u64) -> u64 {
+        part.and_then(|part| part.first(PageCount(want))).map_or(0, |part| chosen.insert(part).get())
+    }
+
+    let mut chosen = RangeSet::new();
+    let mut want = pages;
+    for run in runs {
+        if want < LARGE_PAGE_PAGES {
+            break;
+        }
+        want -= take(&mut chosen, run.large_part(), want - want % LARGE_PAGE_PAGES);
+    }
+    for run in runs {
+        if want == 0 {
+            return chosen;
+        }
+        let (before, after) = match run.large_part() {
+            None => (Some(run), None),
+            Some(large) => (
+                PageRange::between(run.start().0, large.start().0),
+                PageRange::between(large.end(), run.end()),
+            ),
+        };
+        want -= take(&mut chosen, before, want);
+        want -= take(&mut chosen, after, want);
+    }
+    // Every fragment is taken: what is left of the large pages has to give the rest.
+    for run in runs {
+        if want == 0 {
+            break;
+        }
+        let left = run.large_part().and_then(|large| chosen.first_missing(large));
+        want -= take(&mut chosen, left, want);
+    }
+    chosen
+}
+
+impl Drop for HostFrames {
+    fn drop(&mut self) {
+        if !self.runs.is_empty() {
+            self.home.come_home(ReturnedFrames { runs: core::mem::take(&mut self.runs) });
+        }
+    }
+}
+
+impl fmt::Debug for HostFrames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HostFrames").field(&self.runs).finish()
+    }
+}
