@@ -1,0 +1,190 @@
+//! Writing PDH-CSV.
+
+use std::io::{self, Write};
+
+use jiff::civil::DateTime;
+
+use super::UTC_HEADER;
+use crate::{Epoch, Layout, Sample};
+
+/// Writes samples as rows of a PDH-CSV file, one `write_all` for each. No allocation once the first row is written.
+#[derive(Debug)]
+pub struct Writer<W> {
+    out: W,
+    epoch: Epoch,
+    vms: usize,
+    line: Vec<u8>,
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes the header line for `layout` to `out`.
+    ///
+    /// # Errors
+    /// What `out` says.
+    pub fn new(mut out: W, layout: &Layout) -> io::Result<Self> {
+        let mut line = Vec::with_capacity(4096);
+        field(&mut line, UTC_HEADER);
+        for path in layout.paths() {
+            line.push(b',');
+            field(&mut line, &path);
+        }
+        line.extend_from_slice(b"\r\n");
+        out.write_all(&line)?;
+        Ok(Self { out, epoch: layout.epoch(), vms: layout.vms().len(), line })
+    }
+
+    /// Writes one row.
+    ///
+    /// # Errors
+    /// What the output says; [`io::ErrorKind::InvalidInput`] if `sample` was made for another layout.
+    pub fn write(&mut self, sample: &Sample) -> io::Result<()> {
+        if sample.vms.len() != self.vms {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("a sample of {} VMs in a counter file of {} VMs", sample.vms.len(), self.vms),
+            ));
+        }
+        let line = &mut self.line;
+        line.clear();
+        line.push(b'"');
+        timestamp(line, self.epoch.civil(sample.time));
+        sample.for_each_value(|value| match value {
+            Some(value) => {
+                line.extend_from_slice(b"\",\"");
+                value.append_fixed(line);
+            }
+            None => line.extend_from_slice(b"\",\" "),
+        });
+        line.extend_from_slice(b"\"\r\n");
+        self.out.write_all(line)
+    }
+
+    /// Flushes and gives back the output.
+    ///
+    /// # Errors
+    /// What the output says.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.out.flush()?;
+        Ok(self.out)
+    }
+}
+
+fn field(line: &mut Vec<u8>, text: &str) {
+    line.push(b'"');
+    line.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+    line.push(b'"');
+}
+
+/// `MM/DD/YYYY HH:MM:SS.mmm`.
+fn timestamp(line: &mut Vec<u8>, time: DateTime) {
+    digits::<2>(line, time.month().unsigned_abs().into());
+    line.push(b'/');
+    digits::<2>(line, time.day().unsigned_abs().into());
+    line.push(b'/');
+    digits::<4>(line, time.year().unsigned_abs());
+    line.push(b' ');
+    digits::<2>(line, time.hour().unsigned_abs().into());
+    line.push(b':');
+    digits::<2>(line, time.minute().unsigned_abs().into());
+    line.push(b':');
+    digits::<2>(line, time.second().unsigned_abs().into());
+    line.push(b'.');
+    digits::<3>(line, time.millisecond().unsigned_abs());
+}
+
+/// The last `N` digits of a number.
+fn digits<const N: usize>(line: &mut Vec<u8>, mut number: u16) {
+    let mut text = [b'0'; N];
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    line.extend_from_slice(&text);
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::{Memory, Percent};
+
+    #[test]
+    fn the_file_is_byte_exact() {
+        let layout = Layout::new("HOST", "2026-09-22T21:42:32.824Z".parse().unwrap(), ["VM1"]).unwrap();
+        let mut sample = Sample::new(&layout);
+        sample.vms[0].vm.physical_memory = Some(Memory::from_mib(512));
+        sample.vms[0].vm.current_pressure = Percent::from_ratio(414, 512);
+        let mut writer = Writer::new(Vec::new(), &layout).unwrap();
+        writer.write(&sample).unwrap();
+        sample.reset(Duration::from_nanos(1_200_999_999));
+        sample.parent.available = Some(Memory::from_pages(115_329));
+        writer.write(&sample).unwrap();
+        let text = String::from_utf8(writer.finish().unwrap()).unwrap();
+        let mut lines = text.split("\r\n");
+        assert_eq!(
+            lines.next().unwrap(),
+            concat!(
+                r#""(PDH-CSV 4.0) (UTC)(0)","\\HOST\Memory\Available MBytes","\\HOST\Memory\Page Reads/sec","#,
+                r#""\\HOST\Hyper-V Dynamic Memory Balancer(System Balancer)\Added Memory","#,
+                r#""\\HOST\Hyper-V Dynamic Memory Balancer(System Balancer)\Available Memory","#,
+                r#""\\HOST\Hyper-V Dynamic Memory Balancer(System Balancer)\Average Pressure","#,
+                r#""\\HOST\Hyper-V Dynamic Memory Balancer(System Balancer)\Memory Add Operations","#,
+                r#""\\HOST\Hyper-V Dynamic Memory Balancer(System Balancer)\Memory Remove Operations","#,
+                r#""\\HOST\Hyper-V Dynamic Memory Balancer(System Balancer)\Removed Memory","#,
+                r#""\\HOST\Dynamic Memory Model\Host Memory","\\HOST\Dynamic Memory Model\Memory In Transit","#,
+                r#""\\HOST\Dynamic Memory Model\Overhead Memory","\\HOST\Dynamic Memory Model\Reserve Memory","#,
+                r#""\\HOST\Hyper-V Dynamic Memory VM(VM1)\Added Memory","#,
+                r#""\\HOST\Hyper-V Dynamic Memory VM(VM1)\Average Pressure","#,
+                r#""\\HOST\Hyper-V Dynamic Memory VM(VM1)\Current Pressure","#,
+                r#""\\HOST\Hyper-V Dynamic Memory VM(VM1)\Guest Visible Physical Memory","#,
+                r#""\\HOST\Hyper-V Dynamic Memory VM(VM1)\Maximum Pressure","#,
+                r#""\\HOST\Hyper-V Dynamic Memory VM(VM1)\Memory Add Operations","#,
+                r#""\\HOST\Hyper-V Dynamic Memory VM(VM1)\Memory Remove Operations","#,
+                r#""\\HOST\Hyper-V Dynamic Memory VM(VM1)\Minimum Pressure","#,
+                r#""\\HOST\Hyper-V Dynamic Memory VM(VM1)\Physical Memory","#,
+                r#""\\HOST\Hyper-V Dynamic Memory VM(VM1)\Removed Memory","#,
+                r#""\\HOST\Dynamic Memory Model VM(VM1)\Startup Memory","#,
+                r#""\\HOST\Dynamic Memory Model VM(VM1)\Maximum Memory","#,
+                r#""\\HOST\Dynamic Memory Model VM(VM1)\Demand","#,
+                r#""\\VM1\Memory\Available MBytes","\\VM1\Memory\Committed Bytes","#,
+                r#""\\VM1\Memory\Page Reads/sec","\\VM1\Memory\Page Writes/sec""#,
+            )
+        );
+        assert_eq!(
+            lines.next().unwrap(),
+            concat!(
+                r#""09/22/2026 21:42:32.824"," "," "," "," "," "," "," "," "," "," "," "," "," "," ","80.859375"," "," "," "," "," ","#,
+                r#""512.000000"," "," "," "," "," "," "," "," ""#
+            )
+        );
+        assert!(lines.next().unwrap().starts_with(r#""09/22/2026 21:42:34.024","450.503906"," ","#));
+        assert_eq!(lines.next(), Some(""));
+        assert_eq!(lines.next(), None);
+    }
+
+    #[test]
+    fn a_sample_of_another_layout_is_refused() {
+        let layout = Layout::new("HOST", Epoch::DEFAULT, ["VM1"]).unwrap();
+        let other = Layout::new("HOST", Epoch::DEFAULT, ["VM1", "VM2"]).unwrap();
+        let mut writer = Writer::new(Vec::new(), &layout).unwrap();
+        let error = writer.write(&Sample::new(&other)).unwrap_err();
+        assert_eq!(error.to_string(), "a sample of 2 VMs in a counter file of 1 VMs");
+    }
+
+    #[test]
+    fn an_output_that_fails_is_reported() {
+        #[derive(Debug)]
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::Error::from(io::ErrorKind::StorageFull))
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let layout = Layout::new("HOST", Epoch::DEFAULT, ["VM1"]).unwrap();
+        assert_eq!(Writer::new(Full, &layout).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+}

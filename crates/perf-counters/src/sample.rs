@@ -1,0 +1,87 @@
+//! All counters at one instant.
+
+use core::time::Duration;
+
+use crate::{
+    layout::Layout,
+    schema::{BalancerCounters, GuestCounters, ModelCounters, ModelVmCounters, ParentCounters, VmCounters},
+    value::Value,
+};
+
+/// All counters at one instant. Made once for a layout and filled again and again; what is not known stays `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Virtual time since the run started.
+    pub time: Duration,
+    /// The parent OS.
+    pub parent: ParentCounters,
+    /// The balancer.
+    pub balancer: BalancerCounters,
+    /// The host's memory as the model knows it.
+    pub model: ModelCounters,
+    /// Every configured VM, in the layout's order; all `None` while a VM is off.
+    pub vms: Vec<VmSample>,
+}
+
+/// All counters of one VM at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VmSample {
+    /// `Hyper-V Dynamic Memory VM`.
+    pub vm: VmCounters,
+    /// What the model knows beyond it.
+    pub model: ModelVmCounters,
+    /// What a monitor inside the guest sees.
+    pub guest: GuestCounters,
+}
+
+impl Sample {
+    /// A sample of nothing, with room for every VM of `layout`.
+    pub fn new(layout: &Layout) -> Self {
+        Self { vms: vec![VmSample::default(); layout.vms().len()], ..Self::default() }
+    }
+
+    /// Forgets all values and sets the time; keeps the room.
+    pub fn reset(&mut self, time: Duration) {
+        self.time = time;
+        self.parent = ParentCounters::default();
+        self.balancer = BalancerCounters::default();
+        self.model = ModelCounters::default();
+        self.vms.fill(VmSample::default());
+    }
+
+    /// Calls `each` with every value, in the order of [`Layout::paths`].
+    pub fn for_each_value(&self, mut each: impl FnMut(Option<Value>)) {
+        self.parent.values().into_iter().for_each(&mut each);
+        self.balancer.values().into_iter().for_each(&mut each);
+        self.model.values().into_iter().for_each(&mut each);
+        for vm in &self.vms {
+            vm.vm.values().into_iter().for_each(&mut each);
+            vm.model.values().into_iter().for_each(&mut each);
+            vm.guest.values().into_iter().for_each(&mut each);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Epoch, Memory};
+
+    #[test]
+    fn values_and_paths_go_together() {
+        let layout = Layout::new("HOST", Epoch::DEFAULT, ["VM1", "VM2"]).unwrap();
+        let mut sample = Sample::new(&layout);
+        sample.vms[1].guest.available = Some(Memory::from_mib(98));
+        let mut values = Vec::new();
+        sample.for_each_value(|value| values.push(value));
+        let paths = layout.paths();
+        assert_eq!(paths.len(), values.len());
+        let filled: Vec<_> = paths.iter().zip(values).filter(|(_, value)| value.is_some()).collect();
+        assert_eq!(
+            filled,
+            [(&r"\\VM2\Memory\Available MBytes".to_owned(), Some(Memory::from_mib(98).into()))]
+        );
+        sample.reset(Duration::from_secs(1));
+        assert_eq!(sample, Sample { time: Duration::from_secs(1), ..Sample::new(&layout) });
+    }
+}

@@ -1,0 +1,302 @@
+//! The one table of all counters: name, unit, kind, meaning and where it comes from. The structs of a
+//! [`Sample`](crate::Sample), the CSV header, the Prometheus families and the reference page are made from it.
+
+use serde::Serialize;
+
+use crate::value::{Memory, Percent, Rate, Value};
+
+/// Unit of a counter as Performance Monitor shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Unit {
+    /// Megabytes of 2^20 bytes.
+    #[serde(rename = "MB")]
+    Megabytes,
+    /// Percent.
+    #[serde(rename = "%")]
+    Percent,
+    /// Events per second.
+    #[serde(rename = "1/s")]
+    PerSecond,
+    /// A number of operations.
+    #[serde(rename = "operations")]
+    Operations,
+    /// Bytes.
+    #[serde(rename = "bytes")]
+    Bytes,
+}
+
+impl Unit {
+    /// The unit's sign, for axes and tables.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Megabytes => "MB",
+            Self::Percent => "%",
+            Self::PerSecond => "1/s",
+            Self::Operations => "operations",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
+/// Whether a value goes up and down or only accumulates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A present amount.
+    Gauge,
+    /// A total since the VM's (or the balancer's) last start.
+    Counter,
+}
+
+/// Where a counter is defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Origin {
+    /// Table 3-6 of the verification guideline.
+    #[serde(rename = "Table 3-6")]
+    Table36,
+    /// Table 3-7 of the verification guideline.
+    #[serde(rename = "Table 3-7")]
+    Table37,
+    /// A counter that Windows has under this name; the guideline observes it.
+    Windows,
+    /// A counter of this model; Windows has none.
+    Model,
+}
+
+/// One counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CounterDefinition {
+    /// Counter set ("object") as PDH paths name it.
+    pub object: &'static str,
+    /// Counter name as PDH paths name it.
+    pub name: &'static str,
+    /// Unit.
+    pub unit: Unit,
+    /// Gauge or counter.
+    pub kind: Kind,
+    /// Meaning, one sentence.
+    pub help: &'static str,
+    /// Where it is defined.
+    pub origin: Origin,
+    /// Name of the Prometheus family; `windows_…` where `windows_exporter` or Windows has the quantity.
+    pub prometheus: &'static str,
+}
+
+/// Ties a unit of the table to the type of the struct's field.
+macro_rules! field_type {
+    (Megabytes) => {
+        Memory
+    };
+    (Percent) => {
+        Percent
+    };
+    (PerSecond) => {
+        Rate
+    };
+    (Operations) => {
+        u64
+    };
+    (Bytes) => {
+        u64
+    };
+}
+
+macro_rules! counter_set {
+    (
+        $(#[doc = $doc:literal])*
+        $set:ident, $object:literal, $origin:ident, $count:literal;
+        $($field:ident: $name:literal, $unit:ident, $kind:ident, $prometheus:literal, $help:literal;)*
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $set {
+            $(#[doc = $help] pub $field: Option<field_type!($unit)>,)*
+        }
+
+        impl $set {
+            /// The counters of the set, in the order of [`Self::values`].
+            pub const DEFINITIONS: [CounterDefinition; $count] = [$(CounterDefinition {
+                object: $object,
+                name: $name,
+                unit: Unit::$unit,
+                kind: Kind::$kind,
+                help: $help,
+                origin: Origin::$origin,
+                prometheus: $prometheus,
+            },)*];
+
+            /// The values in the order of [`Self::DEFINITIONS`]; `None` where a value is missing.
+            pub fn values(&self) -> [Option<Value>; $count] {
+                [$(self.$field.map(Value::from),)*]
+            }
+        }
+    };
+}
+
+counter_set! {
+    /// `Hyper-V Dynamic Memory Balancer`, instance `System Balancer` (Table 3-6).
+    BalancerCounters, "Hyper-V Dynamic Memory Balancer", Table36, 6;
+    added_memory: "Added Memory", Megabytes, Counter, "windows_hyperv_dynamic_memory_balancer_added_bytes_total",
+        "Memory added to all VMs since the balancer started.";
+    available_memory: "Available Memory", Megabytes, Gauge, "windows_hyperv_dynamic_memory_balancer_available_memory_bytes",
+        "Memory left in the balancer.";
+    average_pressure: "Average Pressure", Percent, Gauge, "windows_hyperv_dynamic_memory_balancer_average_pressure_ratio",
+        "Average pressure over the balancer's VMs.";
+    memory_add_operations: "Memory Add Operations", Operations, Counter, "windows_hyperv_dynamic_memory_balancer_add_operations_total",
+        "Operations that added memory to a VM since the balancer started.";
+    memory_remove_operations: "Memory Remove Operations", Operations, Counter, "windows_hyperv_dynamic_memory_balancer_remove_operations_total",
+        "Operations that removed memory from a VM since the balancer started.";
+    removed_memory: "Removed Memory", Megabytes, Counter, "windows_hyperv_dynamic_memory_balancer_removed_bytes_total",
+        "Memory removed from all VMs since the balancer started.";
+}
+
+counter_set! {
+    /// `Hyper-V Dynamic Memory VM`, instance = VM name (Table 3-7).
+    VmCounters, "Hyper-V Dynamic Memory VM", Table37, 10;
+    added_memory: "Added Memory", Megabytes, Counter, "windows_hyperv_dynamic_memory_vm_added_total",
+        "Memory added to the VM since its last start; in bytes in Prometheus, whatever the name says.";
+    average_pressure: "Average Pressure", Percent, Gauge, "windows_hyperv_dynamic_memory_vm_pressure_average_ratio",
+        "The VM's pressure, averaged over a window.";
+    current_pressure: "Current Pressure", Percent, Gauge, "windows_hyperv_dynamic_memory_vm_pressure_current_ratio",
+        "The VM's present pressure: demand over assigned memory; above 100 the VM is short.";
+    guest_visible_physical_memory: "Guest Visible Physical Memory", Megabytes, Gauge, "windows_hyperv_dynamic_memory_vm_guest_visible_physical_memory_bytes",
+        "Memory the guest believes to have: the largest amount since its last start.";
+    maximum_pressure: "Maximum Pressure", Percent, Gauge, "windows_hyperv_dynamic_memory_vm_pressure_maximum_ratio",
+        "Upper edge of the VM's pressure band.";
+    memory_add_operations: "Memory Add Operations", Operations, Counter, "windows_hyperv_dynamic_memory_vm_add_operations_total",
+        "Operations that added memory to the VM since its last start.";
+    memory_remove_operations: "Memory Remove Operations", Operations, Counter, "windows_hyperv_dynamic_memory_vm_remove_operations_total",
+        "Operations that removed memory from the VM since its last start.";
+    minimum_pressure: "Minimum Pressure", Percent, Gauge, "windows_hyperv_dynamic_memory_vm_pressure_minimum_ratio",
+        "Lower edge of the VM's pressure band.";
+    physical_memory: "Physical Memory", Megabytes, Gauge, "windows_hyperv_dynamic_memory_vm_physical_bytes",
+        "Memory assigned to the VM at present.";
+    removed_memory: "Removed Memory", Megabytes, Counter, "windows_hyperv_dynamic_memory_vm_removed_bytes_total",
+        "Memory removed from the VM since its last start.";
+}
+
+counter_set! {
+    /// `Memory` of the parent OS.
+    ParentCounters, "Memory", Windows, 2;
+    available: "Available MBytes", Megabytes, Gauge, "windows_memory_available_bytes",
+        "The parent OS's free memory.";
+    page_reads: "Page Reads/sec", PerSecond, Gauge, "dynamic_memory_model_parent_page_reads_per_second",
+        "The parent OS's reads from its page file.";
+}
+
+counter_set! {
+    /// `Memory` inside a guest: what a monitor in the guest would see.
+    GuestCounters, "Memory", Windows, 4;
+    available: "Available MBytes", Megabytes, Gauge, "windows_hyperv_dynamic_memory_vm_guest_available_bytes",
+        "The guest's available memory: free, zeroed and standby pages.";
+    committed_bytes: "Committed Bytes", Bytes, Gauge, "dynamic_memory_model_guest_committed_bytes",
+        "The guest's commit charge.";
+    page_reads: "Page Reads/sec", PerSecond, Gauge, "dynamic_memory_model_guest_page_reads_per_second",
+        "The guest's reads from its page file.";
+    page_writes: "Page Writes/sec", PerSecond, Gauge, "dynamic_memory_model_guest_page_writes_per_second",
+        "The guest's writes to its page file.";
+}
+
+counter_set! {
+    /// What the model knows of the host's memory and Windows shows nowhere; with the other sets these make
+    /// the sum of the host's memory complete (see [`balance`](crate::balance)).
+    ModelCounters, "Dynamic Memory Model", Model, 4;
+    host_memory: "Host Memory", Megabytes, Gauge, "dynamic_memory_model_host_bytes",
+        "All memory of the host.";
+    in_transit: "Memory In Transit", Megabytes, Gauge, "dynamic_memory_model_in_transit_bytes",
+        "Memory granted and not yet mapped, or taken back and not yet returned.";
+    overhead: "Overhead Memory", Megabytes, Gauge, "dynamic_memory_model_overhead_bytes",
+        "What the running VMs cost the host beyond their assigned memory.";
+    reserve: "Reserve Memory", Megabytes, Gauge, "dynamic_memory_model_reserve_bytes",
+        "Memory reserved for the parent OS (MemoryReserve).";
+}
+
+counter_set! {
+    /// What the model knows of one VM and Windows Server 2008 R2 shows nowhere.
+    ModelVmCounters, "Dynamic Memory Model VM", Model, 3;
+    startup_memory: "Startup Memory", Megabytes, Gauge, "dynamic_memory_model_vm_startup_bytes",
+        "What the VM was given at its last start.";
+    maximum_memory: "Maximum Memory", Megabytes, Gauge, "dynamic_memory_model_vm_maximum_bytes",
+        "The VM's maximum RAM.";
+    demand: "Demand", Megabytes, Gauge, "dynamic_memory_model_vm_demand_bytes",
+        "What the VM needs by its guest's report, without buffer.";
+}
+
+/// Instance of the balancer's counter set.
+pub const BALANCER_INSTANCE: &str = "System Balancer";
+
+/// Every counter there is, set by set.
+pub fn all() -> impl Iterator<Item = &'static CounterDefinition> {
+    let sets: [&'static [CounterDefinition]; 6] = [
+        &BalancerCounters::DEFINITIONS,
+        &VmCounters::DEFINITIONS,
+        &ParentCounters::DEFINITIONS,
+        &GuestCounters::DEFINITIONS,
+        &ModelCounters::DEFINITIONS,
+        &ModelVmCounters::DEFINITIONS,
+    ];
+    sets.into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_sets_of_the_source_have_its_names_in_its_order() {
+        let names = |set: &[CounterDefinition]| set.iter().map(|counter| counter.name).collect::<Vec<_>>();
+        assert_eq!(
+            names(&BalancerCounters::DEFINITIONS),
+            [
+                "Added Memory",
+                "Available Memory",
+                "Average Pressure",
+                "Memory Add Operations",
+                "Memory Remove Operations",
+                "Removed Memory",
+            ]
+        );
+        assert_eq!(
+            names(&VmCounters::DEFINITIONS),
+            [
+                "Added Memory",
+                "Average Pressure",
+                "Current Pressure",
+                "Guest Visible Physical Memory",
+                "Maximum Pressure",
+                "Memory Add Operations",
+                "Memory Remove Operations",
+                "Minimum Pressure",
+                "Physical Memory",
+                "Removed Memory",
+            ]
+        );
+    }
+
+    #[test]
+    fn prometheus_names_are_unique_and_valid() {
+        let names: BTreeSet<_> = all().map(|counter| counter.prometheus).collect();
+        assert_eq!(names.len(), all().count());
+        for name in names {
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_follow_the_definitions() {
+        let set = VmCounters {
+            physical_memory: Some(Memory::from_mib(512)),
+            memory_add_operations: Some(3),
+            ..VmCounters::default()
+        };
+        for (definition, value) in VmCounters::DEFINITIONS.iter().zip(set.values()) {
+            match definition.name {
+                "Physical Memory" => assert_eq!(value, Some(Value::Memory(Memory::from_mib(512)))),
+                "Memory Add Operations" => assert_eq!(value, Some(Value::Count(3))),
+                other => assert_eq!(value, None, "{other}"),
+            }
+        }
+    }
+}
