@@ -1,0 +1,129 @@
+//! Message types: who sends them, since which version, and how long they are at least.
+
+use crate::{Version, wire};
+use core::fmt;
+
+/// Who sends a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// The DM VSC.
+    Guest,
+    /// The DM VSP.
+    Host,
+}
+
+/// The type of a message, as it is in the header. Any value can arrive; those that are known have a constant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageType(pub u16);
+
+struct Known {
+    name: &'static str,
+    sender: Option<Sender>,
+    since: Version,
+    minimum: usize,
+}
+
+const fn known<T>(name: &'static str, sender: Sender, since: Version) -> Known {
+    Known { name, sender: Some(sender), since, minimum: size_of::<T>() }
+}
+
+/// Indexed by the type's number.
+const KNOWN: [Known; 15] = [
+    Known { name: "ERROR", sender: None, since: Version::V0_3, minimum: size_of::<wire::Header>() },
+    known::<wire::VersionRequest>("VERSION_REQUEST", Sender::Guest, Version::V0_3),
+    known::<wire::VersionResponse>("VERSION_RESPONSE", Sender::Host, Version::V0_3),
+    known::<wire::CapabilitiesReport>("CAPABILITIES_REPORT", Sender::Guest, Version::V0_3),
+    known::<wire::CapabilitiesResponse>("CAPABILITIES_RESPONSE", Sender::Host, Version::V0_3),
+    known::<wire::StatusReport>("STATUS_REPORT", Sender::Guest, Version::V0_3),
+    known::<wire::BalloonRequest>("BALLOON_REQUEST", Sender::Host, Version::V0_3),
+    known::<wire::BalloonResponse>("BALLOON_RESPONSE", Sender::Guest, Version::V0_3),
+    known::<wire::UnballoonRequest>("UNBALLOON_REQUEST", Sender::Host, Version::V0_3),
+    known::<wire::UnballoonResponse>("UNBALLOON_RESPONSE", Sender::Guest, Version::V0_3),
+    known::<wire::HotAddRequest>("MEM_HOT_ADD_REQUEST", Sender::Host, Version::V0_3),
+    known::<wire::HotAddResponse>("MEM_HOT_ADD_RESPONSE", Sender::Guest, Version::V0_3),
+    known::<wire::InfoMessage>("INFO_MESSAGE", Sender::Host, Version::V1_0),
+    known::<wire::HotRemoveRequest>("MEM_HOT_REMOVE_REQUEST", Sender::Host, Version::V2_0),
+    known::<wire::HotRemoveResponse>("MEM_HOT_REMOVE_RESPONSE", Sender::Guest, Version::V2_0),
+];
+
+impl MessageType {
+    /// Error; its layout is not known and nobody is known to send it.
+    pub const ERROR: Self = Self(0);
+    /// Guest to host: which version the guest would like.
+    pub const VERSION_REQUEST: Self = Self(1);
+    /// Host to guest: whether that version is accepted.
+    pub const VERSION_RESPONSE: Self = Self(2);
+    /// Guest to host: what the guest can do.
+    pub const CAPABILITIES_REPORT: Self = Self(3);
+    /// Host to guest: whether that is enough.
+    pub const CAPABILITIES_RESPONSE: Self = Self(4);
+    /// Guest to host, once a second: memory pressure.
+    pub const STATUS_REPORT: Self = Self(5);
+    /// Host to guest: give pages away.
+    pub const BALLOON_REQUEST: Self = Self(6);
+    /// Guest to host: the pages given away.
+    pub const BALLOON_RESPONSE: Self = Self(7);
+    /// Host to guest: pages that the guest may use again.
+    pub const UNBALLOON_REQUEST: Self = Self(8);
+    /// Guest to host: they are in use again.
+    pub const UNBALLOON_RESPONSE: Self = Self(9);
+    /// Host to guest: new memory.
+    pub const MEM_HOT_ADD_REQUEST: Self = Self(10);
+    /// Guest to host: how much of it was accepted.
+    pub const MEM_HOT_ADD_RESPONSE: Self = Self(11);
+    /// Host to guest: facts, such as the largest size the VM can reach. Since 1.0.
+    pub const INFO_MESSAGE: Self = Self(12);
+    /// Host to guest: remove memory. Since 2.0.
+    pub const MEM_HOT_REMOVE_REQUEST: Self = Self(13);
+    /// Guest to host: the memory removed. Since 2.0.
+    pub const MEM_HOT_REMOVE_RESPONSE: Self = Self(14);
+
+    fn known(self) -> Option<&'static Known> {
+        KNOWN.get(usize::from(self.0))
+    }
+
+    /// Whether the type is one of the fifteen that are known.
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        self.known().is_some()
+    }
+
+    /// The name in the public headers, if the type is known.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        self.known().map(|known| known.name)
+    }
+
+    /// Who sends it; `None` for [`MessageType::ERROR`] and unknown types.
+    #[must_use]
+    pub fn sender(self) -> Option<Sender> {
+        self.known().and_then(|known| known.sender)
+    }
+
+    /// The first version that has it, if the type is known.
+    #[must_use]
+    pub fn since(self) -> Option<Version> {
+        self.known().map(|known| known.since)
+    }
+
+    /// The shortest message of this type in bytes, header included; the header's size for unknown types.
+    #[must_use]
+    pub fn minimum_size(self) -> usize {
+        self.known().map_or(size_of::<wire::Header>(), |known| known.minimum)
+    }
+}
+
+impl fmt::Display for MessageType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "type {}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for MessageType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MessageType({self})")
+    }
+}
