@@ -1,1 +1,35 @@
 //! Static memory: everyone keeps the startup RAM.
+//!
+//! The baseline of the verification guideline (runs (1) of its "most VMs" scenario), and the smallest policy there is:
+//! a model for new ones.
+//!
+//! It decides nothing by demand, and never takes memory from anyone for a VM that is to start.
+#![forbid(unsafe_code)]
+
+use balancing_policy::{HostView, Policy, Proposal, Reason, VmView};
+
+/// Everyone keeps the startup RAM.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Static;
+
+impl Static {
+    /// Its name in `--policy`.
+    pub const NAME: &'static str = "static";
+}
+
+impl Policy for Static {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn uses_priority(&self) -> bool {
+        false
+    }
+
+    fn round(&mut self, _host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
+        for (index, vm) in vms.iter().enumerate() {
+            let reason = Reason::new("startup").with("startup_mib", vm.settings.startup.mib());
+            proposal.set(index, vm.settings.startup, reason);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The one trait.
+
+use core::time::Duration;
+
+use crate::{HostView, PressureBand, Proposal, VmView, satisfied_pressure};
+
+/// A design that decides how much memory each VM should have.
+///
+/// It may keep state. It must be deterministic: the same calls in the same order give the same answers. It reads no
+/// clock, draws no random numbers of its own making, and takes transcendental functions from the `libm` crate, so that
+/// one run is the same run on every machine.
+pub trait Policy: Send {
+    /// Its name in `--policy`, tables and records.
+    fn name(&self) -> &str;
+
+    /// Whether a higher weight is meant to get a VM more when memory is short. If so, growth that the pool cannot meet at
+    /// once is granted in the order of weights.
+    fn uses_priority(&self) -> bool;
+
+    /// Time from one round to the next on an idle host; a paging parent makes it longer. Hyper-V's is one second.
+    fn interval(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    /// Decide. `vms` are in ascending order of [`VmId`](crate::VmId); `proposal` holds the last round's targets.
+    fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal);
+
+    /// The pressures between which this policy would leave the VM alone (the counters Minimum and Maximum Pressure).
+    /// Unless the policy says otherwise, both are the pressure at which demand and buffer are met.
+    fn band(&self, vm: &VmView) -> PressureBand {
+        PressureBand::around(satisfied_pressure(&vm.settings), 0.0)
+    }
+}

@@ -1,0 +1,182 @@
+//! What a policy sees.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use page_range::PageCount;
+use serde::{Deserialize, Serialize};
+
+use crate::{GuestReport, MemorySettings, StatusHistory, pressure};
+
+/// A VM of this host, for as long as it is configured. Starting it again does not change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct VmId(pub u32);
+
+/// How the parent OS fares. It has the memory that is given to no VM.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParentState {
+    /// Page file reads per second.
+    pub page_reads: f64,
+    /// How many times as long as on an idle host the host's own operations and the balancer's round take; at least 1.
+    pub slowdown: f64,
+}
+
+impl Default for ParentState {
+    fn default() -> Self {
+        Self { page_reads: 0.0, slowdown: 1.0 }
+    }
+}
+
+/// The host in this round.
+///
+/// Always true: Σ assigned + in transit + overhead + reserve + available = total.
+#[derive(Clone, Copy, Debug)]
+pub struct HostView<'a> {
+    /// Time since the run started.
+    pub now: Duration,
+    /// All memory of the host.
+    pub total: PageCount,
+    /// What stays with the parent OS (`MemoryReserve`).
+    pub reserve: PageCount,
+    /// Overhead of the VMs that run, in all.
+    pub overhead: PageCount,
+    /// The most that all VMs together can have: total − reserve − overhead.
+    pub capacity: PageCount,
+    /// What the balancer could grant at once (the counter Available Memory).
+    pub available: PageCount,
+    /// Granted and not yet mapped, set aside for a start, or on its way home.
+    pub in_transit: PageCount,
+    /// How the parent OS fares.
+    pub parent: ParentState,
+    /// Memory granted lately, in pages per second (exponentially weighted, see the engine's constants).
+    pub grant_rate: f64,
+    /// From a guest's need to memory that arrives: the time that a round, an add and a balloon operation took lately.
+    pub lead_time: Duration,
+    /// The least that is moved at a time, but for a VM's last step to its maximum.
+    pub minimum_move: PageCount,
+    /// VMs that wait to start, in the order in which they are served.
+    pub reservations: &'a [Reservation],
+}
+
+/// A VM that waits for memory to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Which VM.
+    pub vm: VmId,
+    /// Its weight bounds what may be taken from running VMs for it; a VM with static memory has one too.
+    pub weight: u32,
+    /// Startup RAM and overhead.
+    pub needed: PageCount,
+    /// How much of that is set aside already.
+    pub set_aside: PageCount,
+    /// Since when it waits.
+    pub since: Duration,
+}
+
+/// How far a VM has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// It has its startup RAM, and its guest has not yet joined Dynamic Memory.
+    Starting,
+    /// Its guest takes part in Dynamic Memory, or never will.
+    Running,
+}
+
+/// Which way an operation moves memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PendingKind {
+    /// Memory is being given (unballoon, hot-add).
+    Grow,
+    /// Memory is being taken (balloon).
+    Shrink,
+}
+
+/// The operation a VM is busy with. There is never more than one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingOperation {
+    /// Which way.
+    pub kind: PendingKind,
+    /// How much was granted or asked for.
+    pub pages: PageCount,
+    /// When.
+    pub since: Duration,
+}
+
+/// One VM in this round.
+#[derive(Clone, Debug)]
+pub struct VmView {
+    /// Which VM.
+    pub id: VmId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// What the administrator set.
+    pub settings: MemorySettings,
+    /// How far it has got.
+    pub phase: Phase,
+    /// When it started (got its startup RAM), as time since the run started.
+    pub started_at: Duration,
+    /// What it has: mapped, and charged to it.
+    pub assigned: PageCount,
+    /// The least it can be brought to now: the minimum, or what it has while nothing can be taken from it (it is not
+    /// responsive, has not joined Dynamic Memory, or lately gave less than asked).
+    pub lowest: PageCount,
+    /// The most it can be brought to now: the maximum, or less while nothing can be given to it.
+    pub highest: PageCount,
+    /// Hot-add comes in multiples of this.
+    pub granule: PageCount,
+    /// What is ballooned and can be returned exactly, before anything is hot-added.
+    pub returnable: PageCount,
+    /// Whether it answers. One that does not is set aside: it keeps what it has, and nothing is asked of it.
+    pub responsive: bool,
+    /// What it is busy with.
+    pub pending: Option<PendingOperation>,
+    /// What its guest reported since it started; empty for a guest without Dynamic Memory.
+    pub history: StatusHistory,
+}
+
+impl VmView {
+    /// The newest report.
+    #[must_use]
+    pub fn report(&self) -> Option<&GuestReport> {
+        self.history.latest()
+    }
+
+    /// What the guest needs, as far as it says.
+    #[must_use]
+    pub fn demand(&self) -> Option<PageCount> {
+        self.report().map(|report| report.demand)
+    }
+
+    /// What it will have when the pending operation has done all that was asked.
+    #[must_use]
+    pub fn expected(&self) -> PageCount {
+        match self.pending {
+            Some(PendingOperation { kind: PendingKind::Grow, pages, .. }) => {
+                self.assigned.saturating_add(pages)
+            }
+            Some(PendingOperation { kind: PendingKind::Shrink, pages, .. }) => {
+                self.assigned.saturating_sub(pages)
+            }
+            None => self.assigned,
+        }
+    }
+
+    /// Pressure now, in percent, if the guest has reported.
+    #[must_use]
+    pub fn pressure(&self) -> Option<f64> {
+        self.demand().map(|demand| pressure(demand, self.assigned))
+    }
+
+    /// `pages`, brought within what the VM can be brought to now.
+    #[must_use]
+    pub fn reachable(&self, pages: PageCount) -> PageCount {
+        // Not `clamp`: it panics if the bounds cross, and a policy's caller may be a test.
+        pages.max(self.lowest).min(self.highest)
+    }
+
+    /// Whether its memory can change at all now.
+    #[must_use]
+    pub fn can_move(&self) -> bool {
+        self.lowest < self.highest
+    }
+}
