@@ -1,1 +1,35 @@
-//! Pages of atomics over process memory, memfd and guest RAM.
+//! Pages of memory that somebody else writes to at the same time.
+//!
+//! The source documents take for granted that parent and child partition see the same physical pages: a VMBus ring, a
+//! GPADL, a SynIC message page are such pages. This crate is the one place where that idea becomes Rust: a [`Region`]
+//! is a mapping (process memory, a sealed memfd, or guest RAM of a hypervisor), a [`Page`] names one of its pages and
+//! keeps the mapping alive, and a page's content can be touched only through atomics.
+//!
+//! **Owns**: mappings, and the rule that a page is accessed as 64-bit words ([`DataPages`]) *or* as 32-bit words
+//! ([`ControlPage`]), never as both at a time. Racing accesses of different sizes are undefined in the memory model of
+//! Rust, and a hostile guest can list one page both as control page and as data page of its rings; claiming a page for
+//! the second width is therefore refused ([`WidthConflict`]).
+//!
+//! **Never**: interprets what is in a page, allocates guest page numbers, or hands out `&[u8]` into shared memory.
+//!
+//! It is also the one crate of the stack with `unsafe` code. Each block carries its argument; all of it is in the modules
+//! `region` and `view`.
+
+mod claim;
+mod copy;
+mod memfd;
+mod region;
+mod view;
+
+pub use claim::{Width, WidthConflict};
+pub use copy::OutOfPage;
+pub use memfd::MemfdError;
+pub use region::{Region, RegionError};
+pub use view::{ControlPage, DataPages, MappedPages, Page};
+
+/// Bytes of a page. Hyper-V's interface page size is 4 KiB on every guest architecture (TLFS, "page").
+pub const PAGE_BYTES: usize = 4096;
+/// 64-bit words of a data page.
+pub const WORDS_PER_PAGE: usize = PAGE_BYTES / 8;
+/// 32-bit words of a control page.
+pub const CONTROL_WORDS_PER_PAGE: usize = PAGE_BYTES / 4;

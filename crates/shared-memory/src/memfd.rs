@@ -1,0 +1,107 @@
+//! Memory shared between processes: a memfd that nobody can shrink.
+#![expect(unsafe_code, reason = "mmap and munmap of the file")]
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::mm::{MapFlags, ProtFlags};
+
+use crate::PAGE_BYTES;
+use crate::region::{Region, RegionError, byte_len};
+
+/// Why a memfd could not be made or mapped.
+#[derive(Debug, thiserror::Error)]
+pub enum MemfdError {
+    /// The size is not usable.
+    #[error(transparent)]
+    Size(#[from] RegionError),
+    /// The file can be shrunk by another holder, which would turn an access into a fault: seal it first.
+    #[error("the file is not sealed against shrinking (F_SEAL_SHRINK)")]
+    NotSealed,
+    /// The file is smaller than the mapping asked for.
+    #[error("the file has {have} bytes, the mapping needs {need}")]
+    TooSmall {
+        /// Bytes of the file.
+        have: u64,
+        /// Bytes of the mapping.
+        need: u64,
+    },
+    /// A system call failed.
+    #[error("{call}: {source}")]
+    System {
+        /// The call that failed.
+        call: &'static str,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+}
+
+fn system(call: &'static str) -> impl FnOnce(rustix::io::Errno) -> MemfdError {
+    move |errno| MemfdError::System { call, source: errno.into() }
+}
+
+/// A shared mapping of a sealed file.
+pub(crate) struct MemfdMapping {
+    base: NonNull<u8>,
+    pages: usize,
+}
+
+impl MemfdMapping {
+    fn new(fd: BorrowedFd<'_>, pages: usize) -> Result<Self, MemfdError> {
+        let bytes = byte_len(pages)?;
+        let seals = rustix::fs::fcntl_get_seals(fd).map_err(system("fcntl(F_GET_SEALS)"))?;
+        if !seals.contains(SealFlags::SHRINK) {
+            return Err(MemfdError::NotSealed);
+        }
+        let have = rustix::fs::fstat(fd).map_err(system("fstat"))?.st_size;
+        let (have, need) = (u64::try_from(have).unwrap_or(0), bytes as u64);
+        if have < need {
+            return Err(MemfdError::TooSmall { have, need });
+        }
+        let prot = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice cannot disturb another one.
+        let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes, prot, MapFlags::SHARED, fd, 0) }
+            .map_err(system("mmap"))?;
+        let base = NonNull::new(base.cast::<u8>())
+            .ok_or_else(|| MemfdError::System { call: "mmap", source: std::io::Error::other("null") })?;
+        Ok(Self { base, pages })
+    }
+
+    pub(crate) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    pub(crate) fn pages(&self) -> usize {
+        self.pages
+    }
+}
+
+impl Drop for MemfdMapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `new` with this size, and the region that it belongs to is being dropped: no
+        // view of it is left. An error would mean a wrong range and would leave the memory mapped, which is harmless.
+        let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.pages * PAGE_BYTES) };
+    }
+}
+
+impl Region {
+    /// Makes a memfd of zeroed pages, seals it against shrinking and maps it. The file descriptor is for the other
+    /// process, which maps it with [`Region::from_memfd`]; it is closed on exec.
+    pub fn memfd(name: &str, pages: usize) -> Result<(Arc<Self>, OwnedFd), MemfdError> {
+        let bytes = byte_len(pages)?;
+        let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+            .map_err(system("memfd_create"))?;
+        rustix::fs::ftruncate(&fd, bytes as u64).map_err(system("ftruncate"))?;
+        rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK).map_err(system("fcntl(F_ADD_SEALS)"))?;
+        let region = Self::from_memfd(fd.as_fd(), pages)?;
+        Ok((region, fd))
+    }
+
+    /// Maps the first `pages` pages of a memfd that another process made. A file that could still be shrunk is refused:
+    /// touching a page beyond its end would kill this process.
+    pub fn from_memfd(fd: BorrowedFd<'_>, pages: usize) -> Result<Arc<Self>, MemfdError> {
+        Ok(Self::of_memfd(MemfdMapping::new(fd, pages)?))
+    }
+}

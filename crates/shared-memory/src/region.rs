@@ -1,0 +1,169 @@
+//! Mappings: where the bytes of pages are.
+#![expect(unsafe_code, reason = "the mapping itself: allocation, mmap, and memory that a hypervisor mapped")]
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::any::Any;
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::PAGE_BYTES;
+use crate::claim::Claims;
+use crate::memfd::MemfdMapping;
+use crate::view::{MappedPages, Page};
+
+/// Why a region could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegionError {
+    /// A region has at least one page.
+    #[error("a mapping of no pages")]
+    Empty,
+    /// The size in bytes does not fit the address space.
+    #[error("a mapping of {pages} pages does not fit the address space")]
+    TooLarge {
+        /// Pages asked for.
+        pages: usize,
+    },
+    /// The allocator gave nothing.
+    #[error("no memory for {pages} pages")]
+    OutOfMemory {
+        /// Pages asked for.
+        pages: usize,
+    },
+}
+
+/// A contiguous mapping of whole pages, shared with other holders of the same memory: threads, processes or a guest.
+///
+/// Its bytes are reached only through [`Page`]s, and there only through atomics of one width at a time.
+pub struct Region {
+    base: NonNull<u8>,
+    pages: usize,
+    claims: Claims,
+    backing: Backing,
+}
+
+enum Backing {
+    Process(Layout),
+    Memfd {
+        _mapping: MemfdMapping,
+    },
+    /// Dropped with the region; whoever mapped the memory unmaps it there.
+    Foreign {
+        _owner: Box<dyn Any + Send + Sync>,
+    },
+}
+
+// SAFETY: a region is an address range that stays mapped until drop, and a claim table behind a lock. The bytes are
+// accessed only through atomics (`view`), which may be used from any thread; the owner of a foreign mapping is
+// `Send + Sync` by its bound.
+unsafe impl Send for Region {}
+// SAFETY: as above; no method of a shared region touches bytes other than through atomics.
+unsafe impl Sync for Region {}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.backing {
+            Backing::Process(_) => "process",
+            Backing::Memfd { .. } => "memfd",
+            Backing::Foreign { .. } => "foreign",
+        };
+        f.debug_struct("Region").field("kind", &kind).field("pages", &self.pages).finish_non_exhaustive()
+    }
+}
+
+/// The size of a mapping in bytes, checked to be usable for pointer arithmetic.
+pub(crate) fn byte_len(pages: usize) -> Result<usize, RegionError> {
+    if pages == 0 {
+        return Err(RegionError::Empty);
+    }
+    pages
+        .checked_mul(PAGE_BYTES)
+        .filter(|&bytes| isize::try_from(bytes).is_ok())
+        .ok_or(RegionError::TooLarge { pages })
+}
+
+impl Region {
+    /// Zeroed pages of this process.
+    pub fn process(pages: usize) -> Result<Arc<Self>, RegionError> {
+        let bytes = byte_len(pages)?;
+        let layout =
+            Layout::from_size_align(bytes, PAGE_BYTES).map_err(|_| RegionError::TooLarge { pages })?;
+        // SAFETY: the size is not zero (`byte_len`).
+        let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(RegionError::OutOfMemory { pages })?;
+        Ok(Arc::new(Self { base, pages, claims: Claims::default(), backing: Backing::Process(layout) }))
+    }
+
+    pub(crate) fn of_memfd(mapping: MemfdMapping) -> Arc<Self> {
+        let (base, pages) = (mapping.base(), mapping.pages());
+        Arc::new(Self {
+            base,
+            pages,
+            claims: Claims::default(),
+            backing: Backing::Memfd { _mapping: mapping },
+        })
+    }
+
+    /// Wraps memory that somebody else has mapped, such as the RAM of a guest. `owner` is dropped with the region.
+    ///
+    /// # Safety
+    /// From now until `owner` has been dropped:
+    /// - `base` is aligned to [`PAGE_BYTES`], and `pages * PAGE_BYTES` bytes from it are one mapping, readable and
+    ///   writable, that is not unmapped, truncated or made inaccessible (replacing its content, as by punching a hole,
+    ///   is allowed);
+    /// - Rust code of this process touches these bytes only through this region. What a guest, another process or
+    ///   the kernel does to them is outside Rust's memory model and needs no promise.
+    pub unsafe fn from_raw(
+        base: NonNull<u8>,
+        pages: usize,
+        owner: Box<dyn Any + Send + Sync>,
+    ) -> Result<Arc<Self>, RegionError> {
+        byte_len(pages)?;
+        debug_assert_eq!(base.addr().get() % PAGE_BYTES, 0, "a mapping starts on a page");
+        let backing = Backing::Foreign { _owner: owner };
+        Ok(Arc::new(Self { base, pages, claims: Claims::default(), backing }))
+    }
+
+    /// Number of pages.
+    pub fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// Page `index`, if the region has it.
+    pub fn page(self: &Arc<Self>, index: usize) -> Option<Page> {
+        (index < self.pages).then(|| Page::new(Arc::clone(self), index))
+    }
+
+    /// All pages, in order.
+    pub fn all_pages(self: &Arc<Self>) -> MappedPages {
+        (0..self.pages).map(|index| Page::new(Arc::clone(self), index)).collect()
+    }
+
+    /// Number of pages of which a view ([`crate::DataPages`], [`crate::ControlPage`]) exists.
+    pub fn viewed_pages(&self) -> usize {
+        self.claims.pages()
+    }
+
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// Address of a page of this region.
+    pub(crate) fn page_address(&self, index: usize) -> NonNull<u8> {
+        assert!(index < self.pages, "page {index} of {}", self.pages);
+        // SAFETY: the offset is inside the one allocation that `base` points to (just checked), whose size fits `isize`
+        // (`byte_len`).
+        unsafe { self.base.add(index * PAGE_BYTES) }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        match &self.backing {
+            // SAFETY: `base` came from `alloc_zeroed` with this layout, and nothing refers to the region any more: every
+            // view holds an `Arc` of it.
+            Backing::Process(layout) => unsafe { dealloc(self.base.as_ptr(), *layout) },
+            // These unmap in their own drop, which runs after this one.
+            Backing::Memfd { .. } | Backing::Foreign { .. } => {}
+        }
+    }
+}
