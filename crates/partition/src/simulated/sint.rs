@@ -1,0 +1,86 @@
+//! One interrupt source of one virtual processor: message slot and event flags.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::doorbell::DoorbellSlot;
+use crate::synic::{EVENT_FLAGS, EventFlags, Message, PostError};
+
+#[derive(Debug, Default)]
+pub(super) struct Sint {
+    slot: Mutex<Slot>,
+    /// Made at first use: of 16 sources a guest uses one or two.
+    flags: OnceLock<Box<Flags>>,
+    pub(super) interrupt: DoorbellSlot,
+    pub(super) slot_free: DoorbellSlot,
+}
+
+type Flags = [AtomicU64; EVENT_FLAGS as usize / 64];
+
+#[derive(Debug, Default)]
+struct Slot {
+    message: Option<Box<Message>>,
+    /// The `msg_pending` bit of the slot: the host has found it busy and waits for EOM.
+    host_waits: bool,
+}
+
+impl Sint {
+    pub(super) fn try_post(&self, message: Message) -> Result<(), PostError> {
+        {
+            let mut slot = self.slot.lock();
+            if slot.message.is_some() {
+                slot.host_waits = true;
+                return Err(PostError::Busy);
+            }
+            slot.message = Some(Box::new(message));
+        }
+        self.interrupt.ring();
+        Ok(())
+    }
+
+    pub(super) fn take_message(&self) -> Option<Message> {
+        let (message, host_waits) = {
+            let mut slot = self.slot.lock();
+            (slot.message.take()?, std::mem::take(&mut slot.host_waits))
+        };
+        if host_waits {
+            self.slot_free.ring();
+        }
+        Some(*message)
+    }
+
+    pub(super) fn set_event(&self, flag: u16) {
+        if flag >= EVENT_FLAGS {
+            return;
+        }
+        let flags = self.flags.get_or_init(|| Box::new([const { AtomicU64::new(0) }; _]));
+        let bit = 1u64 << (flag % 64);
+        // Release: what was done before the signal is seen by whoever takes the flag.
+        let before = flags[usize::from(flag / 64)].fetch_or(bit, Ordering::AcqRel);
+        if before & bit == 0 {
+            self.interrupt.ring();
+        }
+    }
+
+    pub(super) fn take_events(&self) -> EventFlags {
+        let mut taken = EventFlags::default();
+        if let Some(flags) = self.flags.get() {
+            for (word, taken) in flags.iter().zip(&mut taken.words) {
+                // A plain load first: nearly all words are clear, and a swap would take their cache lines.
+                if word.load(Ordering::Relaxed) != 0 {
+                    *taken = word.swap(0, Ordering::AcqRel);
+                }
+            }
+        }
+        taken
+    }
+
+    pub(super) fn reset(&self) {
+        *self.slot.lock() = Slot::default();
+        if let Some(flags) = self.flags.get() {
+            flags.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        }
+    }
+}

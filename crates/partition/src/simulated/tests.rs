@@ -1,0 +1,208 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use page_range::{GuestPage, PageCount};
+
+use super::*;
+use crate::{EVENT_FLAGS, POST_BUFFERS, VMBUS_SINT};
+
+fn range(start: u64, pages: u64) -> GuestRange {
+    GuestRange::new(GuestPage(start), PageCount(pages)).unwrap()
+}
+
+fn counter() -> (Arc<AtomicU32>, Doorbell) {
+    let count = Arc::new(AtomicU32::new(0));
+    let doorbell = {
+        let count = Arc::clone(&count);
+        Arc::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        })
+    };
+    (count, doorbell)
+}
+
+fn rings(count: &AtomicU32) -> u32 {
+    count.swap(0, Ordering::Relaxed)
+}
+
+#[test]
+fn memory_exists_only_where_it_is_touched() {
+    let partition = SimulatedPartition::new(1);
+    let (host, guest) = (partition.host(), partition.guest());
+    host.add(range(0, 1 << 20)).unwrap();
+    assert_eq!(host.resident(), 0);
+
+    let mut bytes = [1; 4];
+    host.read(0x1234_5678, &mut bytes).unwrap();
+    assert_eq!((bytes, host.resident()), ([0; 4], 0), "reading zeros takes no memory");
+
+    guest.write(0x1ffe, &[1, 2, 3, 4]).unwrap();
+    assert_eq!(host.resident(), 2 * 4096);
+    host.read(0x1ffd, &mut bytes).unwrap();
+    assert_eq!(bytes, [0, 1, 2, 3]);
+
+    let far = GuestPage(1 << 20);
+    assert_eq!(guest.write(far.0 * 4096, &[1]), Err(MemoryError::NotMemory { page: far }));
+    assert_eq!(guest.pages(&[0, far.0]).unwrap_err(), MemoryError::NotMemory { page: far });
+    let beyond = MemoryError::BeyondAddressSpace { gpa: u64::MAX, len: 4 };
+    assert_eq!(guest.read(u64::MAX, &mut bytes), Err(beyond));
+    assert_eq!(
+        host.add(range((1 << 20) - 1, 2)),
+        Err(MemoryError::Overlap { range: range((1 << 20) - 1, 2) })
+    );
+}
+
+#[test]
+fn discarded_pages_lose_their_content_and_pinned_ones_stay_readable() {
+    let partition = SimulatedPartition::new(1);
+    let (host, guest) = (partition.host(), partition.guest());
+    host.add(range(0, 1000)).unwrap();
+    guest.write(7 * 4096, b"seven").unwrap();
+    guest.write(8 * 4096, b"eight").unwrap();
+    let pinned = host.pages(&[7]).unwrap();
+
+    let outside = host.discard(&[range(7, 1), range(999, 2)]);
+    assert_eq!(outside, Err(MemoryError::NotMemory { page: GuestPage(1000) }));
+    assert_eq!(host.resident(), 2 * 4096, "all or nothing");
+
+    host.discard(&[range(0, 8), range(500, 100)]).unwrap();
+    assert_eq!(host.resident(), 4096);
+    let mut bytes = [1; 5];
+    guest.read(7 * 4096, &mut bytes).unwrap();
+    assert_eq!(bytes, [0; 5]);
+    guest.read(8 * 4096, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"eight");
+
+    pinned.get(0).unwrap().read(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"seven", "whoever holds the page keeps its bytes");
+    guest.write(7 * 4096, b"again").unwrap();
+    pinned.get(0).unwrap().read(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"seven", "and no longer sees the guest's");
+}
+
+#[test]
+fn both_sides_see_one_page_and_a_ring_is_contiguous() {
+    let partition = SimulatedPartition::new(1);
+    let (host, guest) = (partition.host(), partition.guest());
+    host.add(range(0, 1000)).unwrap();
+    let scattered = [900, 3, 500, 3];
+    let of_guest = guest.pages(&scattered[..3]).unwrap().data().unwrap();
+    let of_host = host.pages(&scattered[..3]).unwrap().data().unwrap();
+    assert!(of_guest.is_contiguous() && of_host.is_contiguous());
+    of_guest.run(600)[0].store(42, Ordering::Relaxed);
+    assert_eq!(of_host.run(600)[0].load(Ordering::Relaxed), 42);
+    let mut bytes = [0; 8];
+    host.read(3 * 4096 + (600 - 512) * 8, &mut bytes).unwrap();
+    assert_eq!(u64::from_ne_bytes(bytes), 42);
+
+    let twice = host.pages(&scattered).unwrap();
+    assert_eq!(twice.len(), 4);
+    assert!(twice.get(1).unwrap().control().is_err(), "in use as data");
+}
+
+#[test]
+fn one_message_slot_and_a_doorbell_when_it_is_free() {
+    let partition = SimulatedPartition::new(2);
+    let (host, guest) = (partition.host(), partition.guest());
+    let (interrupts, handler) = counter();
+    let (free, on_free) = counter();
+    host.try_post(0, VMBUS_SINT, b"early").unwrap();
+    guest.on_interrupt(0, VMBUS_SINT, handler).unwrap();
+    assert_eq!(rings(&interrupts), 1, "an interrupt before the handler is not lost");
+    host.on_slot_free(0, VMBUS_SINT, on_free).unwrap();
+
+    assert_eq!(host.try_post(0, VMBUS_SINT, b"second"), Err(PostError::Busy));
+    assert_eq!((rings(&interrupts), rings(&free)), (0, 0));
+    assert_eq!(&*guest.take_message(0, VMBUS_SINT).unwrap(), b"early");
+    assert_eq!(rings(&free), 1);
+    assert_eq!(guest.take_message(0, VMBUS_SINT), None);
+    host.try_post(0, VMBUS_SINT, b"second").unwrap();
+    assert_eq!(rings(&interrupts), 1);
+    assert_eq!(&*guest.take_message(0, VMBUS_SINT).unwrap(), b"second");
+    assert_eq!(rings(&free), 0, "no EOM unless the host waits");
+
+    host.try_post(1, VMBUS_SINT, &[7; 240]).unwrap();
+    let too_long = PostError::TooLong(crate::MessageTooLong { len: 241 });
+    assert_eq!(host.try_post(0, VMBUS_SINT, &[0; 241]), Err(too_long));
+    for (vp, sint) in [(2, VMBUS_SINT), (u32::MAX, VMBUS_SINT), (0, 16)] {
+        let missing = NoSuchSint { vp, sint };
+        assert_eq!(host.try_post(vp, sint, b"x"), Err(PostError::NoSuchSint(missing)));
+        assert_eq!(host.set_event(vp, sint, 0), Err(missing));
+        assert_eq!(guest.take_message(vp, sint), None);
+    }
+}
+
+#[test]
+fn an_event_flag_interrupts_when_it_was_clear() {
+    let partition = SimulatedPartition::new(1);
+    let (host, guest) = (partition.host(), partition.guest());
+    let (interrupts, handler) = counter();
+    guest.on_interrupt(0, VMBUS_SINT, handler).unwrap();
+    assert!(guest.take_events(0, VMBUS_SINT).is_empty());
+    for flag in [1, 1, 2047, 64, 1, EVENT_FLAGS] {
+        host.set_event(0, VMBUS_SINT, flag).unwrap();
+    }
+    assert_eq!(rings(&interrupts), 3);
+    let taken = guest.take_events(0, VMBUS_SINT);
+    assert_eq!(taken.iter().collect::<Vec<_>>(), [1, 64, 2047]);
+    assert!(guest.take_events(0, VMBUS_SINT).is_empty());
+    host.set_event(0, VMBUS_SINT, 1).unwrap();
+    assert_eq!(rings(&interrupts), 1);
+}
+
+#[test]
+fn sixteen_post_buffers_for_each_connection() {
+    let partition = SimulatedPartition::new(1);
+    let (host, guest) = (partition.host(), partition.guest());
+    let (posted, doorbell) = counter();
+    assert_eq!(guest.post_message(1, b"hello"), HvStatus::InvalidConnectionId);
+    host.open_message_port(1, Arc::clone(&doorbell)).unwrap();
+    assert_eq!(host.open_message_port(1, doorbell), Err(ConnectionInUse { connection_id: 1 }));
+    for number in 0..POST_BUFFERS as u8 {
+        assert_eq!(guest.post_message(1, &[number]), HvStatus::Success);
+    }
+    assert_eq!(guest.post_message(1, b"one too many"), HvStatus::InsufficientBuffers);
+    assert_eq!(guest.post_message(1, &[0; 241]), HvStatus::InvalidParameter);
+    assert_eq!(rings(&posted), 16);
+    assert_eq!(&*host.take_posted(1).unwrap(), [0]);
+    assert_eq!(guest.post_message(1, &[16]), HvStatus::Success);
+    let rest: Vec<u8> = std::iter::from_fn(|| host.take_posted(1)).map(|message| message[0]).collect();
+    assert_eq!(rest, (1..=16).collect::<Vec<u8>>());
+    host.close_message_port(1);
+    assert_eq!(guest.post_message(1, b"hello"), HvStatus::InvalidConnectionId);
+    assert_eq!(host.take_posted(1), None);
+}
+
+#[test]
+fn a_signal_rings_the_doorbell_of_its_connection() {
+    let partition = SimulatedPartition::new(1);
+    let (host, guest) = (partition.host(), partition.guest());
+    let (signals, doorbell) = counter();
+    assert_eq!(guest.signal_event(17, 0), HvStatus::InvalidConnectionId);
+    host.open_event_port(17, Arc::clone(&doorbell)).unwrap();
+    assert_eq!(host.open_event_port(17, doorbell), Err(ConnectionInUse { connection_id: 17 }));
+    assert_eq!(guest.signal_event(17, 0), HvStatus::Success);
+    assert_eq!(guest.signal_event(17, 1), HvStatus::InvalidParameter);
+    assert_eq!(rings(&signals), 1);
+    host.close_event_port(17);
+    assert_eq!(guest.signal_event(17, 0), HvStatus::InvalidConnectionId);
+}
+
+#[test]
+fn reset_forgets_what_the_guest_had() {
+    let partition = SimulatedPartition::new(1);
+    let (host, guest) = (partition.host(), partition.guest());
+    host.add(range(0, 10)).unwrap();
+    guest.write(0, b"x").unwrap();
+    host.open_message_port(1, Arc::new(|| {})).unwrap();
+    assert_eq!(guest.post_message(1, b"x"), HvStatus::Success);
+    host.try_post(0, VMBUS_SINT, b"x").unwrap();
+    host.set_event(0, VMBUS_SINT, 3).unwrap();
+    host.reset();
+    assert_eq!(host.resident(), 0);
+    assert_eq!(guest.take_message(0, VMBUS_SINT), None);
+    assert!(guest.take_events(0, VMBUS_SINT).is_empty());
+    assert_eq!(host.take_posted(1), None);
+    host.add(range(0, 10)).unwrap();
+    assert_eq!(guest.post_message(1, b"again"), HvStatus::Success);
+}
