@@ -27,3 +27,8 @@ pub use loom::{sync::Arc, thread};
 pub use shuttle::{sync::Arc, thread};
 #[cfg(all(feature = "std", not(any(loom, shuttle))))]
 pub use std::{sync::Arc, thread};
+
+#[cfg(any(feature = "std", loom, shuttle))]
+mod lock;
+#[cfg(any(feature = "std", loom, shuttle))]
+pub use lock::{Mutex, MutexGuard};

@@ -1,0 +1,46 @@
+//! Doorbells: "look at what we share".
+use core::fmt;
+use std::sync::Arc;
+
+use crate::ComponentId;
+use crate::run::Run;
+
+/// Wakes a component without a message: there is something to look at in what it shares with others, for example a ring.
+///
+/// Rings that have not reached the component yet are one. It may be rung from anywhere: in a wake, in `Drop`, and, in a run
+/// with the wall clock, on any thread. A component that is gone is not disturbed.
+#[derive(Clone)]
+pub struct Doorbell {
+    run: Arc<Run>,
+    component: ComponentId,
+}
+
+impl Doorbell {
+    pub(crate) fn new(run: Arc<Run>, component: ComponentId) -> Self {
+        Doorbell { run, component }
+    }
+
+    /// Rings. The component wakes one latency later; what it then does has the ringer's current cause
+    /// ([`trace::cause`](crate::trace::cause)), that of the last ring if there were several.
+    pub fn ring(&self) {
+        self.run.ring(self.component);
+    }
+
+    /// The component that it wakes.
+    #[must_use]
+    pub fn component(&self) -> ComponentId {
+        self.component
+    }
+
+    /// As a function, for libraries that know nothing of this runtime.
+    #[must_use]
+    pub fn into_fn(self) -> Arc<dyn Fn() + Send + Sync> {
+        Arc::new(move || self.ring())
+    }
+}
+
+impl fmt::Debug for Doorbell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Doorbell").field(&self.component).finish()
+    }
+}

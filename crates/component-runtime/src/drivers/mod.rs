@@ -1,0 +1,2 @@
+//! The drivers: who calls the components that the scheduler has chosen.
+pub(crate) mod inline;
