@@ -57,8 +57,9 @@ impl ReturnedFrames {
 /// nor made up from runs,
 ///
 /// ```compile_fail,E0451
-/// fn make_up(runs: page_range::RangeSet<page_range::HostPage>, like: page_range::HostFrames) -> page_range::HostFrames {
-///     page_range::HostFrames { runs, ..like }
+/// use page_range::{FrameHome, HostFrames, HostPage, RangeSet};
+/// fn make_up(runs: RangeSet<HostPage>, home: std::sync::Arc<dyn FrameHome>) -> HostFrames {
+///     HostFrames { runs, home }
 /// }
 /// ```
 ///
