@@ -1,0 +1,328 @@
+//! What drivers ask for, and what the host says of channels and GPADLs.
+
+use alloc::vec::Vec;
+
+use super::{
+    Channel, Client, Connection, Gpadl, GpadlState, HostViolation, Offer, OpenParams, Output, Ring, Stage,
+};
+use crate::control::message::{
+    Body, CloseChannel, GpadlMessages, GpadlSizeError, GpadlTeardown, Message, MessageType, ModifyChannel,
+    OfferChannel, OpenChannel, Payload, RelidReleased, RescindChannelOffer,
+};
+use crate::control::{GpadlId, Relid, Status, Version};
+
+/// Why the bus does not do what a driver asks for. Nothing has been sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ClientError {
+    /// There is no contact.
+    #[error("the bus is not connected")]
+    NotConnected,
+    /// The channel is not on offer (any more).
+    #[error("channel {0} is not on offer")]
+    NoChannel(Relid),
+    /// The channel has been rescinded: release it.
+    #[error("channel {0} has been rescinded")]
+    Rescinded(Relid),
+    /// Only rescinded channels are released.
+    #[error("channel {0} has not been rescinded")]
+    NotRescinded(Relid),
+    /// The channel is open, or being opened.
+    #[error("channel {0} is open already")]
+    AlreadyOpen(Relid),
+    /// The channel is not open.
+    #[error("channel {0} is not open")]
+    NotOpen(Relid),
+    /// The list is not there, not of this channel, not yet created, or being torn down.
+    #[error("GPADL {0} is not there to be used")]
+    NoGpadl(GpadlId),
+    /// A channel is open on the list.
+    #[error("GPADL {gpadl} holds the rings of channel {relid}")]
+    GpadlInUse {
+        /// The list.
+        gpadl: GpadlId,
+        /// The channel.
+        relid: Relid,
+    },
+    /// No list can have so many pages, or none.
+    #[error(transparent)]
+    GpadlSize(#[from] GpadlSizeError),
+    /// The agreed version does not have it.
+    #[error("version {0} cannot do that")]
+    NotInVersion(Version),
+}
+
+impl Client {
+    /// Names these guest pages to the host; [`Output::GpadlCreated`] follows, unless the channel is rescinded.
+    pub fn establish_gpadl(
+        &mut self,
+        relid: Relid,
+        pages: &[u64],
+        out: &mut Vec<Output>,
+    ) -> Result<GpadlId, ClientError> {
+        let connection_id = self.connected()?.1;
+        self.offered(relid)?;
+        let gpadl = self.free_gpadl();
+        for payload in GpadlMessages::new(relid, gpadl, pages)? {
+            self.state.outbox.push(connection_id, payload);
+        }
+        self.state.next_gpadl = gpadl.0.wrapping_add(1);
+        self.state.gpadls.insert(gpadl, Gpadl { relid, state: GpadlState::Creating });
+        self.pump(out);
+        Ok(gpadl)
+    }
+
+    fn free_gpadl(&self) -> GpadlId {
+        let mut id = self.state.next_gpadl;
+        while self.state.gpadls.contains_key(&GpadlId(id)) {
+            id = id.wrapping_add(1);
+        }
+        GpadlId(id)
+    }
+
+    /// Opens the channel; [`Output::Opened`] follows, unless the channel is rescinded.
+    pub fn open(
+        &mut self,
+        relid: Relid,
+        params: &OpenParams,
+        out: &mut Vec<Output>,
+    ) -> Result<(), ClientError> {
+        let gpadl = params.gpadl;
+        let channel = self.offered(relid)?;
+        if channel.ring != Ring::Closed {
+            return Err(ClientError::AlreadyOpen(relid));
+        }
+        let usable = Gpadl { relid, state: GpadlState::Created };
+        if self.state.gpadls.get(&gpadl) != Some(&usable) {
+            return Err(ClientError::NoGpadl(gpadl));
+        }
+        self.offered(relid)?.ring = Ring::Opening { gpadl };
+        let open = OpenChannel {
+            relid: relid.get().into(),
+            open_id: relid.get().into(),
+            ring_gpadl: gpadl.0.into(),
+            target_vp: params.target_vp.into(),
+            downstream_page_offset: params.downstream_offset.into(),
+            user_data: params.user_data,
+        };
+        self.send(&open.to_payload(), out)
+    }
+
+    /// Closes the channel: the caller uses its rings no more. There is no answer.
+    pub fn close(&mut self, relid: Relid, out: &mut Vec<Output>) -> Result<(), ClientError> {
+        let channel = self.state.channels.get_mut(&relid).ok_or(ClientError::NoChannel(relid))?;
+        if !matches!(channel.ring, Ring::Open { .. }) || channel.stage == Stage::Releasing {
+            return Err(ClientError::NotOpen(relid));
+        }
+        channel.ring = Ring::Closed;
+        channel.modifying = 0;
+        self.send(&CloseChannel::new(relid).to_payload(), out)
+    }
+
+    /// Asks for the pages of a list back; [`Output::GpadlTorndown`] follows, at once if the channel is rescinded.
+    pub fn teardown_gpadl(&mut self, gpadl: GpadlId, out: &mut Vec<Output>) -> Result<(), ClientError> {
+        let list = self.state.gpadls.get(&gpadl).ok_or(ClientError::NoGpadl(gpadl))?;
+        let relid = list.relid;
+        if list.state != GpadlState::Created {
+            return Err(ClientError::NoGpadl(gpadl));
+        }
+        let channel = self.state.channels.get(&relid).ok_or(ClientError::NoChannel(relid))?;
+        match channel.ring {
+            Ring::Opening { gpadl: used } | Ring::Open { gpadl: used } if used == gpadl => {
+                return Err(ClientError::GpadlInUse { gpadl, relid });
+            }
+            _ => {}
+        }
+        if channel.stage != Stage::Offered {
+            // The host releases it with the channel.
+            self.state.gpadls.remove(&gpadl);
+            out.push(Output::GpadlTorndown(gpadl));
+            return Ok(());
+        }
+        self.state.gpadls.insert(gpadl, Gpadl { relid, state: GpadlState::TearingDown });
+        self.send(&GpadlTeardown::new(relid, gpadl).to_payload(), out)
+    }
+
+    /// Has the channel interrupt another VP; [`Output::Modified`] follows from 5.3 on.
+    pub fn modify(&mut self, relid: Relid, target_vp: u32, out: &mut Vec<Output>) -> Result<(), ClientError> {
+        let (version, _) = self.connected()?;
+        if !version.has_modify_channel() {
+            return Err(ClientError::NotInVersion(version));
+        }
+        let channel = self.offered(relid)?;
+        if !matches!(channel.ring, Ring::Open { .. }) {
+            return Err(ClientError::NotOpen(relid));
+        }
+        if version.answers_modify_channel() {
+            channel.modifying = channel.modifying.saturating_add(1);
+        }
+        self.send(&ModifyChannel::new(relid, target_vp).to_payload(), out)
+    }
+
+    /// The driver of a rescinded channel is done: closes it if it is open, forgets its lists, and gives its id back.
+    pub fn release(&mut self, relid: Relid, out: &mut Vec<Output>) -> Result<(), ClientError> {
+        let channel = self.state.channels.get_mut(&relid).ok_or(ClientError::NoChannel(relid))?;
+        match channel.stage {
+            Stage::Offered => return Err(ClientError::NotRescinded(relid)),
+            Stage::Releasing => return Err(ClientError::NoChannel(relid)),
+            Stage::Rescinded => channel.stage = Stage::Releasing,
+        }
+        let was_open = matches!(channel.ring, Ring::Open { .. });
+        channel.ring = Ring::Closed;
+        self.state.gpadls.retain(|_, list| list.relid != relid);
+        if was_open {
+            self.send(&CloseChannel::new(relid).to_payload(), out)?;
+        }
+        self.send(&RelidReleased::new(relid).to_payload(), out)
+    }
+
+    fn connected(&self) -> Result<(Version, u32), ClientError> {
+        match self.state.connection {
+            Connection::Connected { version, connection_id, .. } => Ok((version, connection_id)),
+            _ => Err(ClientError::NotConnected),
+        }
+    }
+
+    fn offered(&mut self, relid: Relid) -> Result<&mut Channel, ClientError> {
+        self.connected()?;
+        let channel = self.state.channels.get_mut(&relid).ok_or(ClientError::NoChannel(relid))?;
+        match channel.stage {
+            Stage::Offered => Ok(channel),
+            Stage::Rescinded | Stage::Releasing => Err(ClientError::Rescinded(relid)),
+        }
+    }
+
+    fn send(&mut self, payload: &Payload, out: &mut Vec<Output>) -> Result<(), ClientError> {
+        let (_, connection_id) = self.connected()?;
+        self.state.outbox.push(connection_id, *payload);
+        self.pump(out);
+        Ok(())
+    }
+
+    pub(super) fn channel_message(
+        &mut self,
+        message: &Message<'_>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), HostViolation> {
+        let kind = message.kind();
+        match message {
+            Message::OfferChannel(offer) => self.host_offers(offer, out),
+            Message::RescindChannelOffer(rescind) => self.host_rescinds(rescind, out),
+            Message::AllOffersDelivered => {
+                if let Connection::Connected { offers_delivered, .. } = &mut self.state.connection {
+                    if core::mem::replace(offers_delivered, true) {
+                        return Err(HostViolation::NotAsked(kind));
+                    }
+                }
+                out.push(Output::AllOffersDelivered);
+                Ok(())
+            }
+            Message::OpenChannelResult(result) => {
+                let status = Status(result.status.get());
+                let Some(channel) = self.known_channel(kind, result.relid.get())? else { return Ok(()) };
+                let relid = channel.offer.relid;
+                match channel.ring {
+                    Ring::Opening { gpadl } if result.open_id.get() == relid.get() => {
+                        channel.ring = if status.is_success() { Ring::Open { gpadl } } else { Ring::Closed };
+                        out.push(Output::Opened { relid, status });
+                        Ok(())
+                    }
+                    _ => Err(HostViolation::NotAsked(kind)),
+                }
+            }
+            Message::ModifyChannelResponse(response) => {
+                let status = Status(response.status.get());
+                let Some(channel) = self.known_channel(kind, response.relid.get())? else { return Ok(()) };
+                // Answers that come after the channel was closed are of no interest, nor wrong.
+                if channel.ring == Ring::Closed {
+                    return Ok(());
+                }
+                channel.modifying = channel.modifying.checked_sub(1).ok_or(HostViolation::NotAsked(kind))?;
+                let relid = channel.offer.relid;
+                out.push(Output::Modified { relid, status });
+                Ok(())
+            }
+            Message::GpadlCreated(created) => {
+                let gpadl = GpadlId(created.gpadl.get());
+                let status = Status(created.status.get());
+                let Some(channel) = self.known_channel(kind, created.relid.get())? else { return Ok(()) };
+                let relid = channel.offer.relid;
+                match self.state.gpadls.get_mut(&gpadl) {
+                    Some(list) if list.relid == relid && list.state == GpadlState::Creating => {
+                        if status.is_success() {
+                            list.state = GpadlState::Created;
+                        } else {
+                            self.state.gpadls.remove(&gpadl);
+                        }
+                        out.push(Output::GpadlCreated { relid, gpadl, status });
+                        Ok(())
+                    }
+                    _ => Err(HostViolation::NotAsked(kind)),
+                }
+            }
+            Message::GpadlTorndown(torndown) => {
+                let gpadl = GpadlId(torndown.gpadl.get());
+                match self.state.gpadls.get(&gpadl).map(|list| list.state) {
+                    Some(GpadlState::TearingDown) => {
+                        self.state.gpadls.remove(&gpadl);
+                        out.push(Output::GpadlTorndown(gpadl));
+                        Ok(())
+                    }
+                    _ => Err(HostViolation::NotAsked(kind)),
+                }
+            }
+            _ => Err(HostViolation::Unknown(kind)),
+        }
+    }
+
+    /// The channel the host means; none if it is rescinded, so that nobody waits for anything any more.
+    fn known_channel(
+        &mut self,
+        kind: MessageType,
+        relid: u32,
+    ) -> Result<Option<&mut Channel>, HostViolation> {
+        let unknown = HostViolation::UnknownChannel { kind, relid };
+        let relid = Relid::new(relid).ok_or(unknown)?;
+        let channel = self.state.channels.get_mut(&relid).ok_or(unknown)?;
+        Ok((channel.stage == Stage::Offered).then_some(channel))
+    }
+
+    fn host_offers(&mut self, message: &OfferChannel, out: &mut Vec<Output>) -> Result<(), HostViolation> {
+        let kind = MessageType::OFFER_CHANNEL;
+        let number = message.relid.get();
+        let relid = Relid::new(number).ok_or(HostViolation::UnknownChannel { kind, relid: number })?;
+        if self.state.channels.contains_key(&relid) {
+            return Err(HostViolation::DuplicateOffer(relid));
+        }
+        let offer = Offer {
+            relid,
+            class: message.class,
+            instance: message.instance,
+            subchannel_index: message.subchannel_index.get(),
+            flags: message.flags.get(),
+            mmio_mib: message.mmio_mib.get(),
+            connection_id: message.connection_id.get(),
+            dedicated_interrupt: message.dedicated_interrupt.get() & 1 != 0,
+            user_defined: message.user_defined,
+        };
+        let channel = Channel { offer, stage: Stage::Offered, ring: Ring::Closed, modifying: 0 };
+        self.state.channels.insert(relid, channel);
+        out.push(Output::Offer(offer));
+        Ok(())
+    }
+
+    fn host_rescinds(
+        &mut self,
+        message: &RescindChannelOffer,
+        out: &mut Vec<Output>,
+    ) -> Result<(), HostViolation> {
+        let kind = MessageType::RESCIND_CHANNEL_OFFER;
+        let number = message.relid.get();
+        let Some(channel) = self.known_channel(kind, number)? else {
+            let relid = Relid::new(number).ok_or(HostViolation::UnknownChannel { kind, relid: number })?;
+            return Err(HostViolation::RescindedTwice(relid));
+        };
+        channel.stage = Stage::Rescinded;
+        out.push(Output::Rescinded(channel.offer));
+        Ok(())
+    }
+}

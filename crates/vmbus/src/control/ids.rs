@@ -1,0 +1,185 @@
+//! Small types both sides share: channel and GPADL ids, statuses, connection ids.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// SynIC message type of every channel message (documented).
+pub const VMBUS_MESSAGE_TYPE: u32 = 1;
+/// The synthetic interrupt source VMBus uses unless a contact of 5.0 or later names another (documented).
+pub const VMBUS_SINT: u8 = 2;
+/// Connection id for messages of a guest that speaks less than 5.0 (documented).
+pub const CONTACT_CONNECTION_ID: u32 = 1;
+/// Connection id for INITIATE_CONTACT from 5.0 on (documented).
+pub const CONTACT_CONNECTION_ID_V5: u32 = 4;
+/// Largest channel id: an event flag page has 2048 bits for a SINT, and bit 0 is no channel (documented).
+pub const MAX_RELID: u16 = 2047;
+/// Target VP of a channel that wants no interrupts.
+pub const NO_INTERRUPT_VP: u32 = 0xffff_ffff;
+
+/// A channel's id relative to its guest, 1 to [`MAX_RELID`]; also the number of its event flag.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Relid(u16);
+
+/// A number that cannot be a channel id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0} is no channel id (1 to 2047)")]
+pub struct InvalidRelid(pub u32);
+
+impl Relid {
+    /// The lowest channel id.
+    pub const FIRST: Self = Self(1);
+
+    /// The id with this number, if there is one.
+    pub fn new(number: u32) -> Option<Self> {
+        u16::try_from(number).ok().filter(|n| (1..=MAX_RELID).contains(n)).map(Self)
+    }
+
+    /// Its number.
+    pub const fn get(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The channel's event flag number.
+    pub const fn event_flag(self) -> u16 {
+        self.0
+    }
+
+    /// All ids, lowest first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (1..=MAX_RELID).map(Self)
+    }
+}
+
+impl TryFrom<u32> for Relid {
+    type Error = InvalidRelid;
+
+    fn try_from(number: u32) -> Result<Self, InvalidRelid> {
+        Self::new(number).ok_or(InvalidRelid(number))
+    }
+}
+
+impl From<Relid> for u32 {
+    fn from(relid: Relid) -> Self {
+        relid.get()
+    }
+}
+
+impl fmt::Display for Relid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Relid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "relid {}", self.0)
+    }
+}
+
+/// The guest's name for a list of its pages (guest physical address descriptor list).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GpadlId(pub u32);
+
+impl fmt::Display for GpadlId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Debug for GpadlId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "gpadl {self}")
+    }
+}
+
+/// The status in a result message: zero is success, everything else a failure.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Status(pub u32);
+
+impl Status {
+    /// It worked (documented).
+    pub const SUCCESS: Self = Self(0);
+    /// It did not (an NTSTATUS, STATUS_UNSUCCESSFUL; which value a host sends is inferred, guests only compare with 0).
+    pub const UNSUCCESSFUL: Self = Self(0xc000_0001);
+
+    /// Whether it is [`Status::SUCCESS`].
+    pub const fn is_success(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Success or [`Status::UNSUCCESSFUL`].
+    pub const fn from_ok(ok: bool) -> Self {
+        if ok { Self::SUCCESS } else { Self::UNSUCCESSFUL }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_success() { f.write_str("success") } else { write!(f, "{:#010x}", self.0) }
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What the hypervisor said to an HvPostMessage.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum PostStatus {
+    /// Taken (0).
+    Success,
+    /// Nobody registered this connection id (0x12).
+    InvalidConnectionId,
+    /// The port's buffers are full (0x13): try again later.
+    InsufficientBuffers,
+    /// Any other status of the hypercall.
+    Other(u16),
+}
+
+impl PostStatus {
+    /// From the hypercall's status code.
+    pub const fn from_hv_status(status: u16) -> Self {
+        match status {
+            0 => Self::Success,
+            0x12 => Self::InvalidConnectionId,
+            0x13 => Self::InsufficientBuffers,
+            other => Self::Other(other),
+        }
+    }
+
+    /// The hypercall's status code.
+    pub const fn to_hv_status(self) -> u16 {
+        match self {
+            Self::Success => 0,
+            Self::InvalidConnectionId => 0x12,
+            Self::InsufficientBuffers => 0x13,
+            Self::Other(other) => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relid_is_between_1_and_2047() {
+        assert_eq!(Relid::new(0), None);
+        assert_eq!(Relid::new(2048), None);
+        assert_eq!(Relid::new(0x1_0001), None);
+        assert_eq!(Relid::new(1), Some(Relid::FIRST));
+        assert_eq!(Relid::all().count(), 2047);
+        assert!(serde_json::from_str::<Relid>("2048").is_err());
+    }
+
+    #[test]
+    fn hypercall_statuses_round_trip() {
+        for status in 0..0x20 {
+            assert_eq!(PostStatus::from_hv_status(status).to_hv_status(), status);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Contact, offers on request, and taking leave.
+
+use alloc::vec::Vec;
+
+use super::{
+    Action, ChannelState, Contact, HostMessage, MessageTarget, Server, Violation, contact_connection,
+};
+use crate::control::message::{Body, InitiateContact, Message, VersionResponse};
+use crate::control::{CONTACT_CONNECTION_ID_V5, VMBUS_SINT};
+
+/// SINTs of a virtual processor; the highest is one less (documented).
+const SINT_COUNT: u8 = 16;
+
+impl Server {
+    pub(super) fn initiate_contact(
+        &mut self,
+        connection_id: u32,
+        contact: &InitiateContact,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Violation> {
+        // A contact at any moment means that the guest has begun anew (firmware, another kernel), agreed to or not.
+        self.reset(out);
+        let version = contact.version();
+        let mut target = MessageTarget { vp: contact.target_vp.get(), sint: VMBUS_SINT };
+        let mut checked = Ok(());
+        if version.names_its_connection() {
+            if contact.sint() < SINT_COUNT && contact.vtl() == 0 {
+                target.sint = contact.sint();
+            } else {
+                checked = Err(Violation::BadContactTarget { sint: contact.sint(), vtl: contact.vtl() });
+            }
+        }
+        if connection_id != contact_connection(version) {
+            checked = Err(Violation::ContactOnWrongConnection { version, connection_id });
+        }
+        let accepted = checked.is_ok() && version.is_spoken() && version <= self.config.max_version;
+        let response = if accepted {
+            self.state.contact = Some(Contact { version, target, offers_requested: false });
+            out.push(Action::Contact { version, target });
+            VersionResponse::accepted(version, CONTACT_CONNECTION_ID_V5)
+        } else {
+            VersionResponse::refused()
+        };
+        out.push(Action::Post(HostMessage { target, payload: response.to_payload() }));
+        checked
+    }
+
+    pub(super) fn unload(&mut self, out: &mut Vec<Action>) {
+        // Answered without contact as well: the guest waits for it, perhaps while it crashes.
+        let target = self.message_target().unwrap_or(MessageTarget { vp: 0, sint: VMBUS_SINT });
+        self.reset(out);
+        out.push(Action::Unloaded);
+        out.push(Action::Post(HostMessage { target, payload: Message::UnloadResponse.to_payload() }));
+    }
+
+    pub(super) fn request_offers(&mut self, out: &mut Vec<Action>) -> Result<(), Violation> {
+        if let Some(contact) = &mut self.state.contact {
+            if core::mem::replace(&mut contact.offers_requested, true) {
+                return Err(Violation::OffersRequestedTwice);
+            }
+        }
+        let unannounced: Vec<_> = self
+            .state
+            .channels
+            .iter()
+            .filter(|(_, channel)| channel.state == ChannelState::Unannounced)
+            .map(|(&relid, _)| relid)
+            .collect();
+        for relid in unannounced {
+            self.announce(relid, out);
+        }
+        self.post_payload(Message::AllOffersDelivered.to_payload(), out);
+        Ok(())
+    }
+}

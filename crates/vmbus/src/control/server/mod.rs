@@ -1,0 +1,453 @@
+//! The host's side of one guest: what Hyper-V's VMBus provider does in the parent partition.
+//!
+//! # How to drive it
+//! - What the guest posts goes to [`Server::message`], with the connection id it was posted to.
+//! - Every call appends [`Action`]s; the owner carries them out **in order**.
+//! - [`Action::EstablishGpadl`] and [`Action::Open`] are questions with a [`RequestId`]. The owner answers, at once or
+//!   later, with [`Server::gpadl_result`] and [`Server::open_result`]. Answers to a question that has been overtaken
+//!   (closed, torn down, contact renewed) are ignored: ids of channels and GPADLs come back, request ids never do.
+//! - [`Action::Close`] and [`Action::ReleaseGpadl`] are orders, effective at once, and also withdraw a question not yet
+//!   answered. Every `Open` is followed by one `Close` unless it was answered with a failure; `EstablishGpadl` and
+//!   `ReleaseGpadl` likewise. Whatever the guest does, no GPADL is released while a channel is open on it.
+//! - [`Action::Reset`] voids everything agreed: messages still queued for the guest are dropped.
+//!
+//! ```
+//! use vmbus::control::message::{Body, InitiateContact, MessageType};
+//! use vmbus::control::server::{Action, Offer, Server, ServerConfig};
+//! use vmbus::control::{Guid, PostStatus, Version};
+//!
+//! let mut server = Server::new(ServerConfig::default());
+//! let mut actions = Vec::new();
+//! let relid = server.offer(Offer::new(Guid::DYNAMIC_MEMORY, Guid::DYNAMIC_MEMORY_INSTANCE), &mut actions)?;
+//! assert_eq!(relid.get(), 1);
+//! let contact = InitiateContact::with_interrupt_page(Version::WIN10, 0, 0, [0, 0]).to_payload();
+//! assert_eq!(server.message(4, &contact, &mut actions), PostStatus::InvalidConnectionId);
+//! assert_eq!(server.message(1, &contact, &mut actions), PostStatus::Success);
+//! assert_eq!(server.version(), Some(Version::WIN10));
+//! assert!(matches!(actions[..], [Action::Reset, Action::Contact { .. }, Action::Post(_)]));
+//! # Ok::<(), vmbus::control::server::OfferError>(())
+//! ```
+
+mod channels;
+mod contact;
+mod gpadls;
+mod saved;
+#[cfg(test)]
+mod tests;
+mod violation;
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::message::{Body, Message, MessageType, Payload, UserData};
+pub use super::queue::{HostMessage, MessageTarget};
+use super::{
+    CONTACT_CONNECTION_ID, CONTACT_CONNECTION_ID_V5, GpadlId, Guid, PostStatus, Relid, Status, Version,
+};
+pub use channels::OfferError;
+pub use saved::{RestoreError, SAVED_FORMAT, SavedState};
+pub use violation::Violation;
+
+/// How a host treats one guest.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ServerConfig {
+    /// The newest version agreed to. 4.0 unless said otherwise; beyond 5.3 counts as 5.3.
+    pub max_version: Version,
+    /// How channels get their connection ids.
+    pub connection_ids: ConnectionIds,
+    /// What a guest may make the host remember.
+    pub limits: Limits,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            max_version: Version::WIN10,
+            connection_ids: ConnectionIds::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Bounds on what one guest may make the host remember (invented: far above what the devices here need).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Limits {
+    /// GPADLs at a time.
+    pub gpadls: usize,
+    /// Pages of all GPADLs together.
+    pub gpadl_pages: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { gpadls: 256, gpadl_pages: 65_536 }
+    }
+}
+
+/// The scheme of the connection ids with which a guest signals the host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum ConnectionIds {
+    /// 16 + relid, as QEMU does (documented).
+    #[default]
+    SixteenPlusRelid,
+    /// relid, SINT and VTL packed: relid | 2 << 12, as OpenVMM does (documented).
+    Packed,
+}
+
+impl ConnectionIds {
+    /// The connection id for this channel.
+    pub const fn for_channel(self, relid: Relid) -> u32 {
+        match self {
+            Self::SixteenPlusRelid => 16 + relid.get(),
+            Self::Packed => relid.get() | (super::VMBUS_SINT as u32) << 12,
+        }
+    }
+}
+
+/// A channel to be offered.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Offer {
+    /// Class of the device.
+    pub class: Guid,
+    /// Which device of the class.
+    pub instance: Guid,
+    /// 0 for a device's primary channel.
+    pub subchannel_index: u16,
+    /// Channel flags; see [`super::message::offer_flags`].
+    pub flags: u16,
+    /// Memory-mapped I/O space wanted, MiB.
+    pub mmio_mib: u16,
+    /// The device's own.
+    pub user_defined: UserData,
+}
+
+impl Offer {
+    /// A primary channel without further wishes.
+    pub const fn new(class: Guid, instance: Guid) -> Self {
+        Self { class, instance, subchannel_index: 0, flags: 0, mmio_mib: 0, user_defined: UserData::ZERO }
+    }
+}
+
+/// The name of a question to the owner. Never used twice by a server, restored ones included.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct RequestId(pub u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// How a guest opened a channel.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Rings {
+    /// The established list with both rings.
+    pub gpadl: GpadlId,
+    /// Page of the list at which the downstream (host to guest) ring begins. Both rings have two pages at least.
+    pub downstream_offset: u32,
+    /// The VP to interrupt; not checked. [`super::NO_INTERRUPT_VP`] for none.
+    pub target_vp: u32,
+    /// The driver's own.
+    pub user_data: UserData,
+}
+
+/// What the owner shall do, in the order given.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Action {
+    /// Queue this message for the guest's slot.
+    Post(HostMessage),
+    /// Get hold of these guest pages; answer with [`Server::gpadl_result`].
+    EstablishGpadl {
+        /// Name of the question.
+        request: RequestId,
+        /// The channel the list is for.
+        relid: Relid,
+        /// The guest's name for the list.
+        gpadl: GpadlId,
+        /// Guest page numbers, in order; not checked against the guest's memory.
+        pages: Vec<u64>,
+    },
+    /// Let go of the list's pages. They are the guest's again when the next action is carried out.
+    ReleaseGpadl {
+        /// The channel the list was for.
+        relid: Relid,
+        /// The list.
+        gpadl: GpadlId,
+    },
+    /// Start using the rings; answer with [`Server::open_result`].
+    Open {
+        /// Name of the question.
+        request: RequestId,
+        /// The channel.
+        relid: Relid,
+        /// Where the rings are, and who is to be interrupted.
+        rings: Rings,
+    },
+    /// Stop using the rings: the next actions may give their pages back.
+    Close {
+        /// The channel.
+        relid: Relid,
+    },
+    /// Interrupt another VP from now on.
+    Retarget {
+        /// The channel, which is open.
+        relid: Relid,
+        /// The VP; not checked.
+        target_vp: u32,
+    },
+    /// The guest has let go of a rescinded channel: its id is free.
+    Released {
+        /// The channel that was.
+        relid: Relid,
+    },
+    /// Nothing agreed before holds any more: drop the messages queued for the guest.
+    Reset,
+    /// A version was agreed.
+    Contact {
+        /// The version.
+        version: Version,
+        /// Where the guest's messages go.
+        target: MessageTarget,
+    },
+    /// The guest has taken its leave.
+    Unloaded,
+    /// The guest broke a rule. What it asked for was not done.
+    Violation(Violation),
+    /// The guest used a message this host does not have. It was ignored.
+    Unsupported(MessageType),
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+enum ChannelState {
+    /// The guest has not been told.
+    Unannounced,
+    /// Offered, not open.
+    Closed,
+    /// The owner has not answered.
+    Opening { request: RequestId, open_id: u32, rings: Rings },
+    /// In use.
+    Open { rings: Rings },
+    /// Gone on the host's side; the guest has not released it.
+    Rescinded,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+struct Channel {
+    offer: Offer,
+    state: ChannelState,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+enum GpadlState {
+    /// Pages are still to come.
+    Assembling { announced: usize },
+    /// All came; the owner has not answered.
+    Establishing { request: RequestId },
+    /// The owner has the pages.
+    Ready,
+    /// Too large: the rest of its pages is swallowed, then it is refused.
+    Refusing { missing: usize },
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+struct Gpadl {
+    relid: Relid,
+    pages: Vec<u64>,
+    state: GpadlState,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+struct Contact {
+    version: Version,
+    target: MessageTarget,
+    offers_requested: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+struct State {
+    contact: Option<Contact>,
+    channels: BTreeMap<Relid, Channel>,
+    gpadls: BTreeMap<GpadlId, Gpadl>,
+    next_request: u64,
+}
+
+/// What a channel is doing, for who looks from outside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChannelStatus {
+    /// The guest has not been told of it.
+    Unannounced,
+    /// Offered, not open.
+    Closed,
+    /// The owner has been asked to open it.
+    Opening(RequestId, Rings),
+    /// Open like this (the VP as modified since).
+    Open(Rings),
+    /// Rescinded, not yet released by the guest.
+    Rescinded,
+}
+
+/// The host's side of one guest.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Server {
+    config: ServerConfig,
+    state: State,
+    #[cfg(test)]
+    pub(crate) sabotage: Sabotage,
+}
+
+/// A check to be left out, so that tests can show that they would notice.
+#[cfg(test)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Sabotage {
+    #[default]
+    None,
+    ReleaseGpadlInUse,
+    FreeRelidAtRescind,
+    BelieveStaleAnswers,
+    ForgetToAnswerClosedOpen,
+}
+
+impl Server {
+    /// A guest that has not made contact, without channels.
+    pub fn new(config: ServerConfig) -> Self {
+        Self {
+            config,
+            state: State::default(),
+            #[cfg(test)]
+            sabotage: Sabotage::None,
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ServerConfig {
+        &self.config
+    }
+
+    /// The version agreed, while there is contact.
+    pub fn version(&self) -> Option<Version> {
+        self.state.contact.as_ref().map(|contact| contact.version)
+    }
+
+    /// Where the guest's messages go, while there is contact.
+    pub fn message_target(&self) -> Option<MessageTarget> {
+        self.state.contact.as_ref().map(|contact| contact.target)
+    }
+
+    /// The connection ids to register with the hypervisor: posts to any other id fail there with
+    /// [`PostStatus::InvalidConnectionId`], which is what makes a guest try the next version.
+    pub fn connection_ids(&self) -> &'static [u32] {
+        if self.config.max_version.names_its_connection() {
+            &[CONTACT_CONNECTION_ID, CONTACT_CONNECTION_ID_V5]
+        } else {
+            &[CONTACT_CONNECTION_ID]
+        }
+    }
+
+    /// The guest posted these bytes to this connection id. The result is the hypercall's, for who can return it.
+    pub fn message(&mut self, connection_id: u32, bytes: &[u8], out: &mut Vec<Action>) -> PostStatus {
+        if !self.connection_ids().contains(&connection_id) {
+            return PostStatus::InvalidConnectionId;
+        }
+        let handled = match Message::decode(bytes) {
+            Ok(message) => self.handle(connection_id, &message, out),
+            Err(error) => Err(Violation::Malformed(error)),
+        };
+        if let Err(violation) = handled {
+            out.push(Action::Violation(violation));
+        }
+        PostStatus::Success
+    }
+
+    fn handle(
+        &mut self,
+        connection_id: u32,
+        message: &Message<'_>,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Violation> {
+        let kind = message.kind();
+        match message {
+            Message::InitiateContact(contact) => return self.initiate_contact(connection_id, contact, out),
+            Message::Unload => {
+                self.unload(out);
+                return Ok(());
+            }
+            _ if kind.is_from_host() => return Err(Violation::WrongDirection(kind)),
+            _ => {}
+        }
+        let Some(contact) = &self.state.contact else { return Err(Violation::NotConnected(kind)) };
+        let version = contact.version;
+        let expected = contact_connection(version);
+        if connection_id != expected {
+            return Err(Violation::WrongConnection { kind, connection_id, expected });
+        }
+        match message {
+            Message::RequestOffers => self.request_offers(out),
+            Message::OpenChannel(open) => self.open_channel(open, out),
+            Message::CloseChannel(close) => self.close_channel(close, out),
+            Message::RelidReleased(released) => self.relid_released(released, out),
+            Message::ModifyChannel(modify) => self.modify_channel(version, modify, out),
+            Message::GpadlHeader(header) => self.gpadl_header(header, out),
+            Message::GpadlBody(body) => self.gpadl_body(body, out),
+            Message::GpadlTeardown(teardown) => self.gpadl_teardown(teardown, out),
+            _ => {
+                out.push(Action::Unsupported(kind));
+                Ok(())
+            }
+        }
+    }
+
+    /// The virtual machine was reset or is switched off: everything is closed and released, nothing is said.
+    pub fn reset(&mut self, out: &mut Vec<Action>) {
+        // Channels first: no list is released while a channel is open on it.
+        for (&relid, channel) in &self.state.channels {
+            if matches!(channel.state, ChannelState::Opening { .. } | ChannelState::Open { .. }) {
+                out.push(Action::Close { relid });
+            }
+        }
+        for (gpadl, list) in core::mem::take(&mut self.state.gpadls) {
+            if list.is_with_owner() {
+                out.push(Action::ReleaseGpadl { relid: list.relid, gpadl });
+            }
+        }
+        // Who makes contact anew knows of no rescinded channel, so nobody will release it.
+        self.state.channels.retain(|_, channel| channel.state != ChannelState::Rescinded);
+        for channel in self.state.channels.values_mut() {
+            channel.state = ChannelState::Unannounced;
+        }
+        self.state.contact = None;
+        out.push(Action::Reset);
+    }
+
+    fn post<B: Body>(&self, body: &B, out: &mut Vec<Action>) {
+        self.post_payload(body.to_payload(), out);
+    }
+
+    fn post_payload(&self, payload: Payload, out: &mut Vec<Action>) {
+        if let Some(target) = self.message_target() {
+            out.push(Action::Post(HostMessage { target, payload }));
+        }
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        let request = RequestId(self.state.next_request);
+        self.state.next_request = self.state.next_request.wrapping_add(1);
+        request
+    }
+
+    #[cfg(test)]
+    fn is_sabotaged(&self, sabotage: Sabotage) -> bool {
+        self.sabotage == sabotage
+    }
+}
+
+/// The connection id for messages of a guest that speaks this version.
+fn contact_connection(version: Version) -> u32 {
+    if version.names_its_connection() { CONTACT_CONNECTION_ID_V5 } else { CONTACT_CONNECTION_ID }
+}
+
+fn status(ok: bool) -> Status {
+    Status::from_ok(ok)
+}
