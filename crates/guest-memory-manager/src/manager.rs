@@ -1,0 +1,183 @@
+//! The memory manager: page lists, processes, commit, page file.
+//!
+//! # What counts against what
+//!
+//! Windows charges commit for pages that a driver allocates, so the *committed* total contains what the balloon driver
+//! holds, and the *commit limit* is the visible total (which the balloon does not lower) plus the page file. A host that
+//! wants the demand of the guest's own programs subtracts what it knows to be ballooned.
+//!
+//! # What is simplified
+//!
+//! Every private page that leaves a working set is written to the page file, also if a copy is there already; working
+//! sets age by two classes only (what an application keeps touching, and the rest); the order in which memory
+//! fragments is that of the calls, not that of a real allocator.
+
+mod balloon;
+mod commit;
+mod consistency;
+mod lists;
+mod paging;
+mod process;
+mod report;
+
+use core::time::Duration;
+
+use page_range::{GuestRange, PageCount, RangeSet};
+
+use crate::constants::{LOW_MEMORY_MAX, LOW_MEMORY_SHARE};
+use crate::profile::GuestProfile;
+
+pub use balloon::{BalloonAllocation, HotAddRefused, NoLockablePages};
+pub use commit::CommitFailed;
+pub use consistency::Inconsistency;
+pub use process::{ProcessId, ProcessReport};
+pub use report::{Counters, StatusReport};
+
+use lists::PageLists;
+use process::Process;
+
+/// The page file: one disk.
+#[derive(Clone, Debug, Default)]
+struct PageFile {
+    size: PageCount,
+    used: PageCount,
+    /// Pages read since boot.
+    reads: u64,
+    /// Pages written since boot.
+    writes: u64,
+}
+
+impl PageFile {
+    fn room(&self) -> PageCount {
+        self.size.saturating_sub(self.used)
+    }
+
+    fn write(&mut self, pages: PageCount) {
+        self.used += pages;
+        self.writes += pages.get();
+    }
+
+    fn read(&mut self, pages: PageCount) {
+        self.used -= pages;
+        self.reads += pages.get();
+    }
+}
+
+/// The memory manager of one running guest.
+#[derive(Debug)]
+pub struct MemoryManager {
+    profile: GuestProfile,
+    lists: PageLists,
+    processes: Vec<Process>,
+    page_file: PageFile,
+    /// Pages of files read into the cache since boot.
+    cache_faults: u64,
+    /// Whether files are read in the background.
+    cache_fills: bool,
+    cache_filled_at: Duration,
+    /// Allocations refused for want of commit, since boot.
+    commit_failures: u64,
+    next_process: u32,
+    now: Duration,
+}
+
+impl MemoryManager {
+    /// The memory manager of a guest that is switched on at `now` with these ranges of RAM and a page file of this size.
+    /// Pages that ranges have in common count once.
+    #[must_use]
+    pub fn new(profile: GuestProfile, ram: &[GuestRange], page_file: PageCount, now: Duration) -> Self {
+        let present: RangeSet<_> = ram.iter().copied().collect();
+        Self {
+            profile,
+            lists: PageLists::new(present),
+            processes: Vec::new(),
+            page_file: PageFile { size: page_file, ..PageFile::default() },
+            cache_faults: 0,
+            cache_fills: false,
+            cache_filled_at: now,
+            commit_failures: 0,
+            next_process: 0,
+            now,
+        }
+    }
+
+    /// The guest operating system.
+    #[must_use]
+    pub const fn profile(&self) -> &GuestProfile {
+        &self.profile
+    }
+
+    /// The time up to which the model has advanced.
+    #[must_use]
+    pub const fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// `Memory\Available MBytes` in pages: free, zeroed and standby.
+    #[must_use]
+    pub fn available(&self) -> PageCount {
+        self.lists.unused() + self.lists.file_standby.pages() + self.private_standby()
+    }
+
+    /// Everything charged against the commit limit: processes, kernel, and what drivers (the balloon among them) hold.
+    #[must_use]
+    pub fn committed(&self) -> PageCount {
+        let processes: PageCount = self.processes.iter().map(|process| process.commit).sum();
+        processes + self.lists.ballooned.pages() + self.lists.locked.pages()
+    }
+
+    /// What [`MemoryManager::committed`] may reach: visible total plus page file.
+    #[must_use]
+    pub fn commit_limit(&self) -> PageCount {
+        self.visible() + self.page_file.size
+    }
+
+    /// The total that the guest shows as installed. Ballooned pages stay in it, so it never shrinks while the guest
+    /// runs ([A] 4.2; [E]).
+    #[must_use]
+    pub fn visible(&self) -> PageCount {
+        self.lists.present.pages()
+    }
+
+    /// Pages that the balloon driver holds ("Driver Locked").
+    #[must_use]
+    pub fn ballooned(&self) -> PageCount {
+        self.lists.ballooned.pages()
+    }
+
+    /// Which pages the balloon driver holds.
+    #[must_use]
+    pub fn ballooned_pages(&self) -> &RangeSet<page_range::GuestPage> {
+        &self.lists.ballooned
+    }
+
+    /// Which pages the guest has at all: its RAM at start and what was hot-added.
+    #[must_use]
+    pub fn present_pages(&self) -> &RangeSet<page_range::GuestPage> {
+        &self.lists.present
+    }
+
+    /// Size of the page file.
+    #[must_use]
+    pub const fn page_file_size(&self) -> PageCount {
+        self.page_file.size
+    }
+
+    /// Available memory below which Windows signals low memory, and trims.
+    #[must_use]
+    pub fn low_memory_threshold(&self) -> PageCount {
+        let share = (self.visible().get() as f64 * LOW_MEMORY_SHARE.value) as u64;
+        PageCount(share).min(LOW_MEMORY_MAX.pages())
+    }
+
+    fn private_standby(&self) -> PageCount {
+        self.processes.iter().map(|process| process.standby.pages()).sum()
+    }
+
+    fn modified(&self) -> PageCount {
+        self.processes.iter().map(|process| process.modified.pages()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Processes allocating and releasing memory.
+
+use page_range::PageCount;
+
+use super::lists::Pages;
+use super::process::{Process, ProcessId, ProcessReport};
+use super::{MemoryManager, PageFile};
+
+/// An allocation would take the guest beyond its commit limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot commit {requested}: {left} are left below the commit limit")]
+pub struct CommitFailed {
+    /// What was asked for.
+    pub requested: PageCount,
+    /// What would have been granted.
+    pub left: PageCount,
+}
+
+impl MemoryManager {
+    /// Start a process without memory. An `application`'s waiting counts as stall time of the guest.
+    pub fn start_process(&mut self, application: bool) -> ProcessId {
+        let id = ProcessId(self.next_process);
+        self.next_process += 1;
+        self.processes.push(Process::new(id, application));
+        id
+    }
+
+    /// End a process and free all of its memory. Returns its commit; zero if there is no such process.
+    pub fn end_process(&mut self, id: ProcessId) -> PageCount {
+        let Some(at) = self.index(id) else { return PageCount::ZERO };
+        let commit = self.processes[at].commit;
+        self.processes[at].nonpaged = PageCount::ZERO;
+        self.release(id, commit);
+        self.processes.remove(at);
+        commit
+    }
+
+    /// Commit `pages` more for a process and touch them. Pages that cannot be had at once come as the model advances;
+    /// until then the process is [stalled](ProcessReport::stalled).
+    ///
+    /// # Errors
+    /// If the commit limit would be exceeded, or there is no such process. Nothing has changed then.
+    pub fn allocate(&mut self, id: ProcessId, pages: PageCount) -> Result<(), CommitFailed> {
+        let left = self.commit_limit().saturating_sub(self.committed());
+        let Some(at) = self.index(id).filter(|_| pages <= left) else {
+            self.commit_failures += 1;
+            return Err(CommitFailed { requested: pages, left });
+        };
+        let process = &mut self.processes[at];
+        process.commit += pages;
+        process.to_touch += pages;
+        self.settle(at);
+        Ok(())
+    }
+
+    /// As [`MemoryManager::allocate`], for memory that is never paged out.
+    pub(crate) fn allocate_nonpaged(&mut self, id: ProcessId, pages: PageCount) -> Result<(), CommitFailed> {
+        if pages > self.available() {
+            self.commit_failures += 1;
+            return Err(CommitFailed { requested: pages, left: self.available() });
+        }
+        self.allocate(id, pages)?;
+        if let Some(at) = self.index(id) {
+            self.processes[at].nonpaged += pages;
+        }
+        Ok(())
+    }
+
+    /// Release up to `pages` of a process's commit, evenly from what is resident and what is not. Returns how many.
+    pub fn release(&mut self, id: ProcessId, pages: PageCount) -> PageCount {
+        let Some(at) = self.index(id) else { return PageCount::ZERO };
+        let process = &mut self.processes[at];
+        let released = pages.min(process.commit - process.nonpaged);
+        let untouched = released.min(process.untouched());
+        let mut rest = (released - untouched).get();
+        let mut freed = Pages::new();
+
+        // Shares of what the process holds; what rounding leaves comes out of whatever still has pages.
+        let pageable = process.held().saturating_sub(process.nonpaged).get().max(1);
+        let share = |part: PageCount, of: u64| PageCount(mul_div(of, part.get(), pageable));
+        let of = rest;
+        let away =
+            [process.paged_out, process.standby.pages(), process.modified.pages()].map(|n| share(n, of));
+        take_away(process, &mut self.page_file, away, &mut rest, &mut freed);
+        let resident = PageCount(rest).min(process.pageable());
+        freed.insert_all(process.resident.take_highest(resident));
+        rest -= resident.get();
+        let all = [process.paged_out, process.standby.pages(), process.modified.pages()];
+        take_away(process, &mut self.page_file, all, &mut rest, &mut freed);
+
+        process.commit -= released;
+        process.to_touch = process.to_touch.min(process.untouched());
+        process.active = process.active.min(process.commit);
+        self.lists.free.insert_all(freed);
+        released
+    }
+
+    /// Say how much of its commit a process keeps touching (at most all of it). More than is resident is faulted in, as
+    /// the model advances.
+    pub fn set_active(&mut self, id: ProcessId, pages: PageCount) {
+        let Some(at) = self.index(id) else { return };
+        let process = &mut self.processes[at];
+        process.active = pages.min(process.commit);
+        self.settle(at);
+    }
+
+    /// Where a process stands; `None` if there is no such process.
+    #[must_use]
+    pub fn process(&self, id: ProcessId) -> Option<ProcessReport> {
+        self.index(id).map(|at| self.processes[at].report())
+    }
+
+    pub(super) fn index(&self, id: ProcessId) -> Option<usize> {
+        // In the order of their identifiers, which only grow.
+        self.processes.binary_search_by_key(&id, |process| process.id).ok()
+    }
+}
+
+/// Drop pages that are not resident, up to the three numbers and up to `rest` in all.
+fn take_away(
+    process: &mut Process,
+    file: &mut PageFile,
+    numbers: [PageCount; 3],
+    rest: &mut u64,
+    freed: &mut Pages,
+) {
+    let [paged, standby, modified] = numbers;
+    let paged = paged.min(process.paged_out).min(PageCount(*rest));
+    process.paged_out -= paged;
+    *rest -= paged.get();
+    let standby = process.standby.take_highest(standby.min(PageCount(*rest)));
+    *rest -= standby.pages().get();
+    file.used -= paged + standby.pages();
+    freed.insert_all(standby);
+    let modified = process.modified.take_highest(modified.min(PageCount(*rest)));
+    *rest -= modified.pages().get();
+    freed.insert_all(modified);
+}
+
+/// `a · b / c` without overflow, rounded down; `c` must not be zero.
+pub(super) fn mul_div(a: u64, b: u64, c: u64) -> u64 {
+    u64::try_from(u128::from(a) * u128::from(b) / u128::from(c)).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,122 @@
+//! What the memory manager tells: the DM status report and the guest's own counters.
+
+use core::time::Duration;
+
+use page_range::PageCount;
+use serde::Serialize;
+
+use super::MemoryManager;
+use crate::profile::Kernel;
+
+/// The figures of a DM status report, all in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StatusReport {
+    /// Available: free, zeroed, standby.
+    pub available: PageCount,
+    /// Committed, with what the balloon holds; a Linux-like guest adds its balloon floor.
+    pub committed: PageCount,
+    /// Size of all page files.
+    pub page_file_size: PageCount,
+    /// On the zeroed and free lists. (0 from a Linux-like guest, which does not fill in this and what follows.)
+    pub zero_free: PageCount,
+    /// Pages written to the page file since boot.
+    pub page_file_writes: u64,
+    /// Pages of files read into the cache less pages read from the page file, since boot.
+    pub io_diff: i64,
+}
+
+/// The guest's own counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Counters {
+    /// `Memory\Available MBytes`, in pages: free, zeroed and standby.
+    pub available: PageCount,
+    /// On the zeroed list.
+    pub zeroed: PageCount,
+    /// On the free list.
+    pub free: PageCount,
+    /// On the standby list: file cache, and trimmed pages with a copy in the page file.
+    pub standby: PageCount,
+    /// Trimmed and not yet written.
+    pub modified: PageCount,
+    /// In working sets, the kernel's among them.
+    pub in_use: PageCount,
+    /// Held by the balloon driver ("Driver Locked").
+    pub driver_locked: PageCount,
+    /// Held by other drivers.
+    pub other_locked: PageCount,
+    /// The total that the guest shows as installed.
+    pub visible: PageCount,
+    /// `Memory\Committed Bytes`, in pages.
+    pub committed: PageCount,
+    /// `Memory\Commit Limit`, in pages.
+    pub commit_limit: PageCount,
+    /// Size of the page file.
+    pub page_file_size: PageCount,
+    /// Of the page file, what is in use.
+    pub page_file_used: PageCount,
+    /// Pages read from the page file since boot (hard faults); the rate is `Memory\Pages Input/sec`.
+    pub page_reads: u64,
+    /// Pages written to the page file since boot; the rate is `Memory\Pages Output/sec`.
+    pub page_writes: u64,
+    /// Pages of files read into the cache since boot.
+    pub cache_faults: u64,
+    /// Allocations refused for want of commit, since boot.
+    pub commit_failures: u64,
+    /// Time that applications that still run have lost waiting for pages.
+    pub stall: Duration,
+}
+
+impl MemoryManager {
+    /// The figures of a DM status report.
+    #[must_use]
+    pub fn status(&self) -> StatusReport {
+        let (available, committed, page_file_size) =
+            (self.available(), self.committed(), self.page_file.size);
+        match self.profile.family().kernel {
+            Kernel::Windows => StatusReport {
+                available,
+                committed,
+                page_file_size,
+                zero_free: self.lists.unused(),
+                page_file_writes: self.page_file.writes,
+                io_diff: i64::try_from(self.cache_faults).unwrap_or(i64::MAX)
+                    - i64::try_from(self.page_file.reads).unwrap_or(i64::MAX),
+            },
+            Kernel::Linux => StatusReport {
+                available,
+                committed: committed + self.balloon_floor(),
+                ..StatusReport::default()
+            },
+        }
+    }
+
+    /// The guest's own counters.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters {
+            available: self.available(),
+            zeroed: self.lists.zeroed.pages(),
+            free: self.lists.free.pages(),
+            standby: self.lists.file_standby.pages() + self.private_standby(),
+            modified: self.modified(),
+            in_use: self.processes.iter().map(|process| process.resident.pages()).sum(),
+            driver_locked: self.ballooned(),
+            other_locked: self.lists.locked.pages(),
+            visible: self.visible(),
+            committed: self.committed(),
+            commit_limit: self.commit_limit(),
+            page_file_size: self.page_file.size,
+            page_file_used: self.page_file.used,
+            page_reads: self.page_file.reads,
+            page_writes: self.page_file.writes,
+            cache_faults: self.cache_faults,
+            commit_failures: self.commit_failures,
+            stall: self
+                .processes
+                .iter()
+                .filter(|process| process.application)
+                .map(|process| process.stall)
+                .sum(),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The profiles themselves.
+//!
+//! Which guests support Dynamic Memory: Table 2-1 of [A], [B], [E] (documented). Virtual processors: Table 1.3 of [D]
+//! (documented); Windows Server 2008 R2 and Windows 7 are newer than [D] (inferred from their predecessors). Physical
+//! limits: Microsoft, Memory Limits for Windows Releases (documented).
+
+use std::sync::LazyLock;
+
+use page_range::PageCount;
+
+use super::{
+    Architecture::{self, X64, X86},
+    DmVersion, Edition, Family, Footprint, GuestProfile, Kernel, NoDynamicMemory, Support,
+};
+use crate::constants::{
+    BOOT_LOGIN_LINUX, BOOT_LOGIN_NT5, BOOT_LOGIN_NT6, BOOT_SERVICES_LINUX, BOOT_SERVICES_NT5,
+    BOOT_SERVICES_NT6, Constant, LINUX_CACHE, LINUX_COMMIT, LINUX_NONPAGED, NOISE_LARGE, NOISE_SMALL,
+    NT5_CACHE, NT5_COMMIT, NT5_NONPAGED, VISTA_CACHE, VISTA_COMMIT, VISTA_NONPAGED, WINDOWS_7_CACHE,
+    WINDOWS_7_COMMIT, WINDOWS_7_NONPAGED, WS2003_CACHE, WS2003_COMMIT, WS2003_NONPAGED, WS2008_CACHE,
+    WS2008_COMMIT, WS2008_NONPAGED, WS2008_R2_CACHE, WS2008_R2_COMMIT, WS2008_R2_NONPAGED,
+};
+
+const WS2008_R2: Footprint = Footprint {
+    commit: &WS2008_R2_COMMIT,
+    nonpaged: &WS2008_R2_NONPAGED,
+    file_cache: &WS2008_R2_CACHE,
+    noise: &NOISE_LARGE,
+};
+const WS2008: Footprint = Footprint {
+    commit: &WS2008_COMMIT,
+    nonpaged: &WS2008_NONPAGED,
+    file_cache: &WS2008_CACHE,
+    noise: &NOISE_LARGE,
+};
+const WS2003: Footprint = Footprint {
+    commit: &WS2003_COMMIT,
+    nonpaged: &WS2003_NONPAGED,
+    file_cache: &WS2003_CACHE,
+    noise: &NOISE_SMALL,
+};
+const WINDOWS_7: Footprint = Footprint {
+    commit: &WINDOWS_7_COMMIT,
+    nonpaged: &WINDOWS_7_NONPAGED,
+    file_cache: &WINDOWS_7_CACHE,
+    noise: &NOISE_LARGE,
+};
+const VISTA: Footprint = Footprint {
+    commit: &VISTA_COMMIT,
+    nonpaged: &VISTA_NONPAGED,
+    file_cache: &VISTA_CACHE,
+    noise: &NOISE_LARGE,
+};
+const NT5: Footprint =
+    Footprint { commit: &NT5_COMMIT, nonpaged: &NT5_NONPAGED, file_cache: &NT5_CACHE, noise: &NOISE_SMALL };
+const LINUX: Footprint = Footprint {
+    commit: &LINUX_COMMIT,
+    nonpaged: &LINUX_NONPAGED,
+    file_cache: &LINUX_CACHE,
+    noise: &NOISE_SMALL,
+};
+
+const UP_TO_4: &[u32] = &[1, 2, 4];
+const UP_TO_2: &[u32] = &[1, 2];
+const ONE: &[u32] = &[1];
+/// The Linux-like profile is newer than every table; it takes what a VM of the host can have.
+const ANY_UP_TO_4: &[u32] = &[1, 2, 3, 4];
+
+const fn windows(
+    product: &'static str,
+    key: &'static str,
+    service_pack: u8,
+    footprint: Footprint,
+    virtual_processors: &'static [u32],
+    boot: (&'static Constant, &'static Constant),
+) -> Family {
+    Family {
+        product,
+        key,
+        service_pack,
+        kernel: Kernel::Windows,
+        footprint,
+        login: boot.0,
+        services: boot.1,
+        virtual_processors,
+        dm_version: DmVersion::Win7,
+    }
+}
+
+const fn linux(
+    product: &'static str,
+    key: &'static str,
+    virtual_processors: &'static [u32],
+    dm_version: DmVersion,
+) -> Family {
+    Family {
+        product,
+        key,
+        service_pack: 0,
+        kernel: Kernel::Linux,
+        footprint: LINUX,
+        login: &BOOT_LOGIN_LINUX,
+        services: &BOOT_SERVICES_LINUX,
+        virtual_processors,
+        dm_version,
+    }
+}
+
+const BOOT_6: (&Constant, &Constant) = (&BOOT_LOGIN_NT6, &BOOT_SERVICES_NT6);
+const BOOT_5: (&Constant, &Constant) = (&BOOT_LOGIN_NT5, &BOOT_SERVICES_NT5);
+
+static R2_SP1: Family = windows("Windows Server 2008 R2 SP1", "ws2008-r2-sp1", 1, WS2008_R2, UP_TO_4, BOOT_6);
+static R2: Family = windows("Windows Server 2008 R2", "ws2008-r2", 0, WS2008_R2, UP_TO_4, BOOT_6);
+static S2008_SP2: Family = windows("Windows Server 2008 SP2", "ws2008-sp2", 2, WS2008, UP_TO_4, BOOT_6);
+static S2008_SP1: Family = windows("Windows Server 2008 SP1", "ws2008-sp1", 1, WS2008, UP_TO_4, BOOT_6);
+static S2003_R2: Family = windows("Windows Server 2003 R2 SP2", "ws2003-r2-sp2", 2, WS2003, UP_TO_2, BOOT_5);
+static S2003: Family = windows("Windows Server 2003 SP2", "ws2003-sp2", 2, WS2003, UP_TO_2, BOOT_5);
+static SEVEN_SP1: Family = windows("Windows 7 SP1", "windows-7-sp1", 1, WINDOWS_7, UP_TO_4, BOOT_6);
+static SEVEN: Family = windows("Windows 7", "windows-7", 0, WINDOWS_7, UP_TO_4, BOOT_6);
+static VISTA_SP2: Family = windows("Windows Vista SP2", "windows-vista-sp2", 2, VISTA, UP_TO_2, BOOT_6);
+static VISTA_SP1: Family = windows("Windows Vista SP1", "windows-vista-sp1", 1, VISTA, UP_TO_2, BOOT_6);
+static S2000: Family = windows("Windows 2000 Server SP4", "w2000-server-sp4", 4, NT5, ONE, BOOT_5);
+static XP_SP3: Family = windows("Windows XP SP3", "windows-xp-sp3", 3, NT5, UP_TO_2, BOOT_5);
+static XP_SP2: Family = windows("Windows XP SP2", "windows-xp-sp2", 2, NT5, ONE, BOOT_5);
+static XP64_SP2: Family = windows("Windows XP x64 Edition SP2", "windows-xp-sp2", 2, NT5, UP_TO_2, BOOT_5);
+static SUSE_SP1: Family =
+    linux("SUSE Linux Enterprise Server 10 SP1", "suse-10-sp1", UP_TO_2, DmVersion::Win7);
+static SUSE_SP2: Family =
+    linux("SUSE Linux Enterprise Server 10 SP2", "suse-10-sp2", UP_TO_2, DmVersion::Win7);
+static LINUX_6: Family = linux("Linux (6.12-like)", "linux", ANY_UP_TO_4, DmVersion::Win10);
+
+const fn gib(n: u64) -> PageCount {
+    PageCount::from_mib(n * 1024)
+}
+
+/// Editions of one family that are treated alike: edition with its physical limit on x64 and x86 (`None`: there is no
+/// such edition for that architecture).
+struct Row {
+    family: &'static Family,
+    support: Support,
+    editions: &'static [(Edition, Option<PageCount>, Option<PageCount>)],
+}
+
+const UPDATED: Support = Support::Yes { updated_services: true, recommended_service_pack: None };
+const UPDATED_SP1: Support = Support::Yes { updated_services: true, recommended_service_pack: Some(1) };
+const BUILT_IN: Support = Support::Yes { updated_services: false, recommended_service_pack: None };
+const WRONG_EDITION: Support = Support::No(NoDynamicMemory::EditionNotSupported);
+const WRONG_PRODUCT: Support = Support::No(NoDynamicMemory::ProductNotSupported);
+
+const fn needs_sp(minimum: u8) -> Support {
+    Support::No(NoDynamicMemory::ServicePackMissing { minimum })
+}
+
+use Edition::{Datacenter, Enterprise, Home, Only, Professional, Standard, Ultimate, Web};
+
+static ROWS: &[Row] = &[
+    Row {
+        family: &R2_SP1,
+        support: BUILT_IN,
+        editions: &[
+            (Web, Some(gib(32)), None),
+            (Standard, Some(gib(32)), None),
+            (Enterprise, Some(gib(2048)), None),
+            (Datacenter, Some(gib(2048)), None),
+        ],
+    },
+    Row {
+        family: &R2,
+        support: UPDATED_SP1,
+        editions: &[(Enterprise, Some(gib(2048)), None), (Datacenter, Some(gib(2048)), None)],
+    },
+    Row {
+        family: &R2,
+        support: needs_sp(1),
+        editions: &[(Web, Some(gib(32)), None), (Standard, Some(gib(32)), None)],
+    },
+    Row {
+        family: &S2008_SP2,
+        support: UPDATED,
+        editions: &[
+            (Web, Some(gib(32)), Some(gib(4))),
+            (Standard, Some(gib(32)), Some(gib(4))),
+            (Enterprise, Some(gib(1024)), Some(gib(64))),
+            (Datacenter, Some(gib(1024)), Some(gib(64))),
+        ],
+    },
+    Row {
+        family: &S2008_SP1,
+        support: needs_sp(2),
+        editions: &[
+            (Web, Some(gib(32)), Some(gib(4))),
+            (Standard, Some(gib(32)), Some(gib(4))),
+            (Enterprise, Some(gib(1024)), Some(gib(64))),
+            (Datacenter, Some(gib(1024)), Some(gib(64))),
+        ],
+    },
+    Row {
+        family: &S2003_R2,
+        support: UPDATED,
+        editions: &[
+            (Web, Some(gib(2)), Some(gib(2))),
+            (Standard, Some(gib(32)), Some(gib(4))),
+            (Enterprise, Some(gib(1024)), Some(gib(64))),
+            (Datacenter, Some(gib(1024)), Some(gib(128))),
+        ],
+    },
+    Row {
+        family: &S2003,
+        support: UPDATED,
+        editions: &[
+            (Web, Some(gib(2)), Some(gib(2))),
+            (Standard, Some(gib(32)), Some(gib(4))),
+            (Enterprise, Some(gib(1024)), Some(gib(64))),
+            (Datacenter, Some(gib(1024)), Some(gib(128))),
+        ],
+    },
+    Row {
+        // With its Service Pack 1 the client has the driver of Windows Server 2008 R2 SP1, as that server has.
+        family: &SEVEN_SP1,
+        support: BUILT_IN,
+        editions: &[(Enterprise, Some(gib(192)), Some(gib(4))), (Ultimate, Some(gib(192)), Some(gib(4)))],
+    },
+    Row {
+        family: &SEVEN_SP1,
+        support: WRONG_EDITION,
+        editions: &[(Professional, Some(gib(192)), Some(gib(4))), (Home, Some(gib(16)), Some(gib(4)))],
+    },
+    Row {
+        family: &SEVEN,
+        support: UPDATED_SP1,
+        editions: &[(Enterprise, Some(gib(192)), Some(gib(4))), (Ultimate, Some(gib(192)), Some(gib(4)))],
+    },
+    Row {
+        family: &SEVEN,
+        support: WRONG_EDITION,
+        editions: &[(Professional, Some(gib(192)), Some(gib(4))), (Home, Some(gib(16)), Some(gib(4)))],
+    },
+    Row {
+        family: &VISTA_SP2,
+        support: UPDATED,
+        editions: &[(Enterprise, Some(gib(128)), Some(gib(4))), (Ultimate, Some(gib(128)), Some(gib(4)))],
+    },
+    Row {
+        family: &VISTA_SP2,
+        support: WRONG_EDITION,
+        editions: &[(Professional, Some(gib(128)), Some(gib(4))), (Home, Some(gib(16)), Some(gib(4)))],
+    },
+    Row {
+        family: &VISTA_SP1,
+        support: needs_sp(2),
+        editions: &[(Enterprise, Some(gib(128)), Some(gib(4))), (Ultimate, Some(gib(128)), Some(gib(4)))],
+    },
+    Row { family: &S2000, support: WRONG_PRODUCT, editions: &[(Only, None, Some(gib(4)))] },
+    Row { family: &XP_SP3, support: WRONG_PRODUCT, editions: &[(Professional, None, Some(gib(4)))] },
+    Row { family: &XP_SP2, support: WRONG_PRODUCT, editions: &[(Professional, None, Some(gib(4)))] },
+    Row { family: &XP64_SP2, support: WRONG_PRODUCT, editions: &[(Professional, Some(gib(128)), None)] },
+    Row { family: &SUSE_SP1, support: WRONG_PRODUCT, editions: &[(Only, Some(gib(512)), Some(gib(64)))] },
+    Row { family: &SUSE_SP2, support: WRONG_PRODUCT, editions: &[(Only, Some(gib(512)), Some(gib(64)))] },
+    Row { family: &LINUX_6, support: BUILT_IN, editions: &[(Only, Some(gib(4096)), None)] },
+];
+
+static PROFILES: LazyLock<Vec<GuestProfile>> = LazyLock::new(|| {
+    let all = ROWS.iter().flat_map(|row| {
+        row.editions.iter().flat_map(|&(edition, x64, x86)| {
+            let profile = |architecture: Architecture, limit: Option<PageCount>| {
+                limit.map(|physical_limit| GuestProfile {
+                    family: row.family,
+                    edition,
+                    architecture,
+                    support: row.support,
+                    physical_limit,
+                })
+            };
+            [profile(X64, x64), profile(X86, x86)].into_iter().flatten()
+        })
+    });
+    all.collect()
+});
+
+/// Every profile: first the guests of Table 2-1 of [A] with the editions and service packs that do not support Dynamic
+/// Memory beside them, then the other guests that [D] lists, and a Linux-like one.
+#[must_use]
+pub fn profiles() -> &'static [GuestProfile] {
+    &PROFILES
+}

@@ -1,0 +1,144 @@
+//! What applications do with memory.
+//!
+//! A [`Workload`] drives one process of a guest: it is run when the time comes that it named, allocates and releases
+//! through its [`Application`], and learns at once whether the guest refused it memory. Every workload is a function of
+//! its configuration, its random numbers and what the guest answers.
+
+mod config;
+mod paint;
+mod pattern;
+mod playback;
+mod server;
+
+use core::fmt;
+use core::time::Duration;
+
+use page_range::PageCount;
+
+use crate::manager::{CommitFailed, MemoryManager, ProcessId, ProcessReport};
+
+pub use config::{BadWorkload, WorkloadConfig, seconds};
+pub use paint::{Paint, PaintConfig, PaintGoal};
+pub use pattern::{
+    Bursts, BurstsConfig, Idle, Leak, LeakConfig, Ramp, RampConfig, Sawtooth, SawtoothConfig, Step,
+    StepConfig,
+};
+pub use playback::{Playback, PlaybackConfig};
+pub use server::{Server, ServerConfig};
+
+/// When a workload wants to run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// At this time.
+    At(Duration),
+    /// Never by itself; it keeps what it holds.
+    Finished,
+}
+
+/// The behaviour of one application.
+pub trait Workload: fmt::Debug + Send {
+    /// What it is called in events and reports.
+    fn name(&self) -> &'static str;
+
+    /// Do what is due at `now`. Called first when the application starts, and then when the time comes that the last call
+    /// returned, or later.
+    fn run(&mut self, now: Duration, application: &mut Application<'_>) -> NextStep;
+
+    /// Begin to give back everything, in the application's own way. [`Workload::run`] is called next.
+    fn unload(&mut self, now: Duration);
+}
+
+/// The process of a workload, and what it can see of the guest.
+#[derive(Debug)]
+pub struct Application<'a> {
+    memory: &'a mut MemoryManager,
+    process: ProcessId,
+    failed: &'a mut Option<CommitFailed>,
+}
+
+impl<'a> Application<'a> {
+    pub(crate) fn new(
+        memory: &'a mut MemoryManager,
+        process: ProcessId,
+        failed: &'a mut Option<CommitFailed>,
+    ) -> Self {
+        Self { memory, process, failed }
+    }
+
+    /// Allocate and touch memory.
+    ///
+    /// # Errors
+    /// If the guest's commit limit is reached. Nothing has been allocated then.
+    pub fn allocate(&mut self, pages: PageCount) -> Result<(), CommitFailed> {
+        self.memory.allocate(self.process, pages).inspect_err(|error| *self.failed = Some(*error))
+    }
+
+    /// Give memory back. Returns how much that was: at most what it holds.
+    pub fn release(&mut self, pages: PageCount) -> PageCount {
+        self.memory.release(self.process, pages)
+    }
+
+    /// Allocate or release until the commit is `goal`.
+    ///
+    /// # Errors
+    /// If the guest's commit limit is reached. Nothing has been allocated then.
+    pub fn resize(&mut self, goal: PageCount) -> Result<(), CommitFailed> {
+        let commit = self.report().commit;
+        if goal > commit {
+            self.allocate(goal - commit)
+        } else {
+            self.release(commit - goal);
+            Ok(())
+        }
+    }
+
+    /// Say how much of its commit it keeps touching; the rest may be trimmed without being missed.
+    pub fn set_active(&mut self, pages: PageCount) {
+        self.memory.set_active(self.process, pages);
+    }
+
+    /// [`Application::set_active`] as a share of the present commit.
+    pub fn set_active_share(&mut self, share: f64) {
+        let active = self.report().commit.get() as f64 * share.clamp(0.0, 1.0);
+        self.set_active(PageCount(active as u64));
+    }
+
+    /// Where its process stands.
+    #[must_use]
+    pub fn report(&self) -> ProcessReport {
+        self.memory.process(self.process).unwrap_or_default()
+    }
+
+    /// Whether it waits for pages now.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        self.report().stalled
+    }
+
+    /// Available memory of the guest.
+    #[must_use]
+    pub fn available(&self) -> PageCount {
+        self.memory.available()
+    }
+
+    /// Memory that the guest shows as installed.
+    #[must_use]
+    pub fn visible(&self) -> PageCount {
+        self.memory.visible()
+    }
+
+    /// Commit of the guest without this process and without the balloon.
+    #[must_use]
+    pub fn others_committed(&self) -> PageCount {
+        self.memory.committed().saturating_sub(self.report().commit).saturating_sub(self.memory.ballooned())
+    }
+
+    /// Whether the guest is low on memory, as Windows signals it to programs that ask.
+    #[must_use]
+    pub fn low_memory(&self) -> bool {
+        self.available() < self.memory.low_memory_threshold()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Following a recorded VM.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use page_range::PageCount;
+use serde::{Deserialize, Serialize};
+
+use super::config::{BadWorkload, bad, positive_time, seconds, share};
+use super::{Application, NextStep, Workload};
+use crate::trace::VmTrace;
+
+/// How a recording is played.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaybackConfig {
+    /// Which VM of the trace.
+    pub vm: String,
+    /// Factor on the recorded size.
+    #[serde(default = "one")]
+    pub scale: f64,
+    /// Time between two changes: recorded sizes are joined by straight lines.
+    #[serde(default = "default_step", with = "seconds")]
+    pub step: Duration,
+    /// Whether the recorded size is that of the whole guest, so that the application makes up the rest; otherwise it is
+    /// the application's.
+    #[serde(default = "yes")]
+    pub whole_guest: bool,
+    /// Share of the commit that it keeps touching.
+    #[serde(default = "one")]
+    pub active_share: f64,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+const fn yes() -> bool {
+    true
+}
+const fn default_step() -> Duration {
+    Duration::from_secs(30)
+}
+
+impl PlaybackConfig {
+    /// Play this VM as it was recorded.
+    #[must_use]
+    pub fn new(vm: impl Into<String>) -> Self {
+        Self { vm: vm.into(), scale: one(), step: default_step(), whole_guest: yes(), active_share: one() }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), BadWorkload> {
+        if !(self.scale > 0.0 && self.scale.is_finite()) {
+            return Err(bad("scale", format!("{}: a number above 0 is allowed", self.scale)));
+        }
+        positive_time("step", self.step)?;
+        share("active_share", self.active_share)
+    }
+}
+
+/// See [`PlaybackConfig`]. After the last recorded moment the last size stays.
+#[derive(Debug)]
+pub struct Playback {
+    config: PlaybackConfig,
+    recording: Arc<VmTrace>,
+    began: Option<Duration>,
+    unloaded: bool,
+}
+
+impl Playback {
+    /// A recording that has not begun to play.
+    #[must_use]
+    pub const fn new(config: PlaybackConfig, recording: Arc<VmTrace>) -> Self {
+        Self { config, recording, began: None, unloaded: false }
+    }
+}
+
+impl Workload for Playback {
+    fn name(&self) -> &'static str {
+        "trace"
+    }
+
+    fn run(&mut self, now: Duration, application: &mut Application<'_>) -> NextStep {
+        if self.unloaded {
+            application.release(PageCount::MAX);
+            return NextStep::Finished;
+        }
+        let elapsed = now.saturating_sub(*self.began.get_or_insert(now));
+        let recorded = self.recording.used_at(elapsed).get() as f64 * self.config.scale;
+        let mut goal = PageCount(recorded as u64);
+        if self.config.whole_guest {
+            goal = goal.saturating_sub(application.others_committed());
+        }
+        let granted = application.resize(goal).is_ok();
+        application.set_active_share(self.config.active_share);
+        if granted && elapsed >= self.recording.length() {
+            return NextStep::Finished;
+        }
+        NextStep::At(now + self.config.step)
+    }
+
+    fn unload(&mut self, _now: Duration) {
+        self.unloaded = true;
+    }
+}
