@@ -4,7 +4,7 @@
 //! Dynamic Memory Balancer* (Table 3-6 of the verification guideline) and *Hyper-V Dynamic Memory VM*
 //! (Table 3-7), read with Performance Monitor, together with `Memory\Available MBytes` of parent and guests.
 //!
-//! The crate owns one [schema](schema) of all counters (name, unit, kind, meaning), the typed
+//! The crate owns one [schema] of all counters (name, unit, kind, meaning), the typed
 //! [`Sample`] that a run fills at every sampling instant, and three things made from them: the
 //! [PDH-CSV 4.0](pdh) file that Performance Monitor and `relog` understand (writer and reader), the
 //! [Prometheus text](prometheus) with `windows_exporter`'s names, and the [check](balance) that the

@@ -1,0 +1,323 @@
+//! `events.jsonl`: one line for each event, a JSON object.
+//!
+//! The keys `t` (virtual time in ns), `seq`, `component`, `vm` (if it is about one), `event`, `cause` (0 for none) and
+//! `severity` (only `warning` and `error`) come first, in this order; the event's own fields follow in theirs. An
+//! own field that has one of the names `t`, `seq` or `severity` ends in `_`.
+
+use core::fmt;
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::Path,
+    sync::Arc,
+};
+
+use component_runtime::SimTime;
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use crate::{
+    names::Interner,
+    record::{FieldValue, Record, Severity, ValueRef},
+};
+
+/// What comes before an event's own fields.
+pub(crate) struct Head<'a> {
+    pub(crate) t: u64,
+    pub(crate) seq: u64,
+    pub(crate) component: &'a str,
+    pub(crate) vm: Option<&'a str>,
+    pub(crate) event: &'a str,
+    pub(crate) cause: u64,
+    pub(crate) severity: Severity,
+}
+
+/// Appends a line up to the own fields.
+pub(crate) fn append_head(out: &mut Vec<u8>, head: &Head<'_>) {
+    out.extend_from_slice(b"{\"t\":");
+    append_integer(out, head.t);
+    out.extend_from_slice(b",\"seq\":");
+    append_integer(out, head.seq);
+    out.extend_from_slice(b",\"component\":");
+    append_text(out, head.component);
+    if let Some(vm) = head.vm {
+        out.extend_from_slice(b",\"vm\":");
+        append_text(out, vm);
+    }
+    out.extend_from_slice(b",\"event\":");
+    append_text(out, head.event);
+    out.extend_from_slice(b",\"cause\":");
+    append_integer(out, head.cause);
+    if head.severity != Severity::Normal {
+        out.extend_from_slice(b",\"severity\":");
+        append_text(out, head.severity.name());
+    }
+}
+
+/// Appends an own field.
+pub(crate) fn append_field(out: &mut Vec<u8>, name: &str, value: ValueRef<'_>) {
+    out.push(b',');
+    append_text(out, name);
+    out.push(b':');
+    match value {
+        ValueRef::Unsigned(number) => append_integer(out, number),
+        ValueRef::Negative(number) => append_integer(out, number),
+        ValueRef::Float(number) => {
+            // serde_json writes the shortest digits that read back as the same number, on every platform.
+            let _: Result<(), serde_json::Error> = serde_json::to_writer(&mut *out, &number);
+        }
+        ValueRef::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
+        ValueRef::Text(text) => append_text(out, text),
+    }
+}
+
+/// Ends a line.
+pub(crate) fn append_end(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"}\n");
+}
+
+fn append_integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+fn append_text(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        // Writing text into memory cannot fail.
+        let _: Result<(), serde_json::Error> = serde_json::to_writer(&mut *out, text);
+    }
+}
+
+/// Appends a record as one line.
+pub fn append(out: &mut Vec<u8>, record: &Record) {
+    append_head(
+        out,
+        &Head {
+            t: record.t.0,
+            seq: record.seq,
+            component: &record.component,
+            vm: record.vm.as_deref(),
+            event: &record.event,
+            cause: record.cause,
+            severity: record.severity,
+        },
+    );
+    for (name, value) in &record.fields {
+        append_field(out, name, value.borrow());
+    }
+    append_end(out);
+}
+
+/// Why `events.jsonl` cannot be read, or not further.
+#[derive(Debug, thiserror::Error)]
+pub enum EventsError {
+    /// The file itself.
+    #[error("the events cannot be read at line {line}: {cause}")]
+    Io {
+        /// Line, from 1.
+        line: u64,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A last line without its end.
+    #[error(
+        "the events are cut off: line {line}, at byte {offset}, is incomplete; everything before it can be used"
+    )]
+    CutOff {
+        /// Line, from 1.
+        line: u64,
+        /// Where the line begins.
+        offset: u64,
+    },
+    /// A line that is no event.
+    #[error("line {line}, at byte {offset}, is no event: {cause}")]
+    BadLine {
+        /// Line, from 1.
+        line: u64,
+        /// Where the line begins.
+        offset: u64,
+        /// What is wrong with it.
+        cause: serde_json::Error,
+    },
+}
+
+/// Iterates over the events of a file. After an error there are no more.
+#[derive(Debug)]
+pub struct Reader<R> {
+    input: R,
+    names: Interner,
+    line: Vec<u8>,
+    number: u64,
+    offset: u64,
+    done: bool,
+}
+
+impl Reader<BufReader<File>> {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, EventsError> {
+        let file = File::open(path).map_err(|cause| EventsError::Io { line: 1, cause })?;
+        Ok(Self::new(BufReader::new(file)))
+    }
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Reads events from `input`.
+    pub fn new(input: R) -> Self {
+        Self { input, names: Interner::default(), line: Vec::new(), number: 0, offset: 0, done: false }
+    }
+
+    fn next_record(&mut self) -> Result<Option<Record>, EventsError> {
+        self.line.clear();
+        let line = self.number + 1;
+        let read =
+            self.input.read_until(b'\n', &mut self.line).map_err(|cause| EventsError::Io { line, cause })?;
+        if read == 0 {
+            return Ok(None);
+        }
+        let offset = self.offset;
+        self.offset += read as u64;
+        self.number = line;
+        if self.line.last() != Some(&b'\n') {
+            return Err(EventsError::CutOff { line, offset });
+        }
+        let mut json = serde_json::Deserializer::from_slice(&self.line);
+        RecordSeed(&mut self.names)
+            .deserialize(&mut json)
+            .and_then(|record| json.end().map(|()| Some(record)))
+            .map_err(|cause| EventsError::BadLine { line, offset, cause })
+    }
+}
+
+impl<R: BufRead> Iterator for Reader<R> {
+    type Item = Result<Record, EventsError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let next = self.next_record().transpose();
+        self.done = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+struct RecordSeed<'a>(&'a mut Interner);
+
+impl<'de> DeserializeSeed<'de> for RecordSeed<'_> {
+    type Value = Record;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Record, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RecordSeed<'_> {
+    type Value = Record;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record, A::Error> {
+        let names = self.0;
+        let (mut t, mut seq, mut component, mut vm, mut event, mut cause) =
+            (None, None, None, None, None, None);
+        let mut severity = Severity::Normal;
+        let mut fields = Vec::new();
+        while let Some(key) = map.next_key_seed(NameSeed(names))? {
+            match &*key {
+                "t" => t = Some(map.next_value()?),
+                "seq" => seq = Some(map.next_value()?),
+                "component" => component = Some(map.next_value_seed(NameSeed(names))?),
+                "vm" => vm = Some(map.next_value_seed(NameSeed(names))?),
+                "event" => event = Some(map.next_value_seed(NameSeed(names))?),
+                "cause" => cause = Some(map.next_value()?),
+                "severity" => severity = map.next_value()?,
+                _ => fields.push((key, map.next_value_seed(ValueSeed)?)),
+            }
+        }
+        Ok(Record {
+            t: SimTime(t.ok_or_else(|| de::Error::missing_field("t"))?),
+            seq: seq.ok_or_else(|| de::Error::missing_field("seq"))?,
+            component: component.ok_or_else(|| de::Error::missing_field("component"))?,
+            vm,
+            event: event.ok_or_else(|| de::Error::missing_field("event"))?,
+            cause: cause.ok_or_else(|| de::Error::missing_field("cause"))?,
+            severity,
+            fields,
+        })
+    }
+}
+
+struct NameSeed<'a>(&'a mut Interner);
+
+impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
+    type Value = Arc<str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Arc<str>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for NameSeed<'_> {
+    type Value = Arc<str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Arc<str>, E> {
+        Ok(self.0.intern(name))
+    }
+}
+
+struct ValueSeed;
+
+impl<'de> DeserializeSeed<'de> for ValueSeed {
+    type Value = FieldValue;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<FieldValue, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueSeed {
+    type Value = FieldValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number, a text, true or false")
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<FieldValue, E> {
+        Ok(FieldValue::Unsigned(number))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<FieldValue, E> {
+        Ok(u64::try_from(number).map_or(FieldValue::Negative(number), FieldValue::Unsigned))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<FieldValue, E> {
+        Ok(FieldValue::Float(number))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<FieldValue, E> {
+        Ok(FieldValue::Bool(value))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<FieldValue, E> {
+        Ok(FieldValue::Text(text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldValue, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Err(de::Error::invalid_type(de::Unexpected::Map, &self))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! The log that a person reads while a run goes on.
+
+use core::fmt;
+use std::io::Write;
+
+use parking_lot::Mutex;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    layer::{Context, Layer},
+};
+
+use crate::{context, recorder::Sink};
+
+/// A log of one line for each event: virtual time, level, component and VM, what happened, fields.
+pub struct HumanLog {
+    layer: HumanLayer,
+    filter: EnvFilter,
+}
+
+/// A `--log` filter that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{filter:?} is not a log filter: {cause}; write a level (error, warn, info, debug, trace) or a list such as \"info,dm_vsp=debug\""
+)]
+pub struct LogFilterError {
+    filter: String,
+    cause: tracing_subscriber::filter::ParseError,
+}
+
+impl HumanLog {
+    /// Logs to `out` what `filter` lets pass, in colour if asked.
+    ///
+    /// # Errors
+    /// If `filter` is not in the form of tracing-subscriber's `EnvFilter`.
+    pub fn new(out: Box<dyn Write + Send>, filter: &str, colour: bool) -> Result<Self, LogFilterError> {
+        let filter = EnvFilter::builder()
+            .parse(filter)
+            .map_err(|cause| LogFilterError { filter: filter.to_owned(), cause })?;
+        Ok(Self { layer: HumanLayer { colour, state: Mutex::new(State { out, line: Vec::new() }) }, filter })
+    }
+
+    /// Logs to standard error, in colour if it is a terminal and `NO_COLOR` is not set (or empty; see no-color.org).
+    ///
+    /// # Errors
+    /// If `filter` is not in the form of tracing-subscriber's `EnvFilter`.
+    pub fn stderr(filter: &str) -> Result<Self, LogFilterError> {
+        use std::io::IsTerminal as _;
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self::new(Box::new(std::io::stderr()), filter, wanted && std::io::stderr().is_terminal())
+    }
+
+    pub(crate) fn into_parts(self) -> (HumanLayer, EnvFilter) {
+        (self.layer, self.filter)
+    }
+}
+
+impl fmt::Debug for HumanLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HumanLog").field("filter", &self.filter).finish_non_exhaustive()
+    }
+}
+
+/// The layer of a [`HumanLog`].
+pub(crate) struct HumanLayer {
+    colour: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    out: Sink,
+    line: Vec<u8>,
+}
+
+impl<S: Subscriber> Layer<S> for HumanLayer {
+    fn on_event(&self, event: &Event<'_>, _ctx: Context<'_, S>) {
+        let mut state = self.state.lock();
+        let State { out, line } = &mut *state;
+        line.clear();
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        // Writing to memory does not fail, and a log that cannot be written must not stop the run.
+        let _: std::io::Result<()> = context::with(|context| self.format(line, event, &context, &fields));
+        let _: std::io::Result<()> = out.write_all(line);
+    }
+}
+
+impl HumanLayer {
+    fn format(
+        &self,
+        line: &mut Vec<u8>,
+        event: &Event<'_>,
+        context: &context::Context<'_>,
+        fields: &Fields,
+    ) -> std::io::Result<()> {
+        let metadata = event.metadata();
+        let (name, colour) = match *metadata.level() {
+            Level::ERROR => ("ERROR", "31"),
+            Level::WARN => (" WARN", "33"),
+            Level::INFO => (" INFO", "32"),
+            Level::DEBUG => ("DEBUG", "34"),
+            Level::TRACE => ("TRACE", "35"),
+        };
+        let component = fields.component.as_deref().unwrap_or(context.component);
+        let place = match fields.vm.as_deref().or(context.vm) {
+            Some(vm) => format!("{component}/{vm}"),
+            None => component.to_owned(),
+        };
+        write!(line, "{:>14} ", context.now)?;
+        self.paint(line, colour, name)?;
+        write!(line, " {place:<22} ")?;
+        self.paint(line, "1", fields.event.as_deref().unwrap_or(metadata.target()))?;
+        if let Some(message) = &fields.message {
+            write!(line, ": {message}")?;
+        }
+        for (name, value) in &fields.rest {
+            self.paint(line, "2", &format!(" {name}="))?;
+            write!(line, "{value}")?;
+        }
+        line.push(b'\n');
+        Ok(())
+    }
+
+    fn paint(&self, line: &mut Vec<u8>, colour: &str, text: &str) -> std::io::Result<()> {
+        if self.colour {
+            write!(line, "\x1b[{colour}m{text}\x1b[0m")
+        } else {
+            line.write_all(text.as_bytes())
+        }
+    }
+}
+
+/// An event's fields as text.
+#[derive(Default)]
+struct Fields {
+    event: Option<String>,
+    vm: Option<String>,
+    component: Option<String>,
+    message: Option<String>,
+    rest: Vec<(&'static str, String)>,
+}
+
+impl tracing::field::Visit for Fields {
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        match field.name() {
+            "event" => self.event = Some(value.to_owned()),
+            "vm" => self.vm = Some(value.to_owned()),
+            "component" => self.component = Some(value.to_owned()),
+            "message" => self.message = Some(value.to_owned()),
+            name => self.rest.push((name, format!("{value:?}"))),
+        }
+    }
+
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+        let text = format!("{value:?}");
+        match field.name() {
+            "event" => self.event = Some(text),
+            "vm" => self.vm = Some(text),
+            "component" => self.component = Some(text),
+            "message" => self.message = Some(text),
+            name => self.rest.push((name, text)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{buffer, dispatch};
+
+    fn logged(filter: &str, colour: bool) -> String {
+        let (out, buffer) = buffer();
+        let log = HumanLog::new(out, filter, colour).unwrap();
+        tracing::dispatcher::with_default(&dispatch(None, Some(log)), || {
+            tracing::info!(event = "grant", vm = "VM8", pages = 512, reason = "pressure above band");
+            tracing::debug!(event = "status_report", available = 12);
+            tracing::warn!(size = %"3 pages", "odd {}", "thing");
+        });
+        String::from_utf8(buffer.contents()).unwrap()
+    }
+
+    #[test]
+    fn a_line_says_when_where_and_what() {
+        assert_eq!(
+            logged("info", false),
+            "            0s  INFO run/VM8                grant pages=512 reason=\"pressure above band\"\n\
+             \u{20}           0s  WARN run                    run_journal::human::tests: odd thing size=3 pages\n"
+        );
+    }
+
+    #[test]
+    fn the_filter_decides() {
+        assert_eq!(logged("debug", false).lines().count(), 3);
+        assert_eq!(logged("warn", false).lines().count(), 1);
+        assert_eq!(logged("info,run_journal=debug", false).lines().count(), 3);
+        assert_eq!(logged("off", false), "");
+    }
+
+    #[test]
+    fn colour_only_when_asked() {
+        assert!(!logged("debug", false).contains('\x1b'));
+        assert!(logged("debug", true).contains("\x1b[33m WARN\x1b[0m"));
+    }
+
+    #[test]
+    fn a_bad_filter_is_explained() {
+        let (out, _) = buffer();
+        let error = HumanLog::new(out, "dm_vsp=loud", false).unwrap_err().to_string();
+        assert!(error.starts_with("\"dm_vsp=loud\" is not a log filter: "), "{error}");
+        assert!(error.contains("write a level (error, warn, info, debug, trace)"), "{error}");
+    }
+}
