@@ -1,0 +1,341 @@
+//! What a VSP is told about its VM and its host.
+
+use core::time::Duration;
+
+use dm_protocol::Version;
+use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
+use serde::{Deserialize, Serialize};
+
+/// A version of the protocol that this host can speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ProtocolVersion {
+    /// 0.3: Windows Server 2008 R2 SP1.
+    #[serde(rename = "0.3")]
+    V0_3,
+    /// 1.0: Windows Server 2012 and 2012 R2.
+    #[serde(rename = "1.0")]
+    V1_0,
+    /// 2.0: Windows Server 2016 and later.
+    #[serde(rename = "2.0")]
+    V2_0,
+}
+
+impl ProtocolVersion {
+    /// As it is on the wire.
+    #[must_use]
+    pub fn on_wire(self) -> Version {
+        match self {
+            Self::V0_3 => Version::V0_3,
+            Self::V1_0 => Version::V1_0,
+            Self::V2_0 => Version::V2_0,
+        }
+    }
+}
+
+/// Where a guest's memory is, in guest pages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestLayout {
+    /// RAM that the guest boots with (its startup RAM).
+    pub boot: RangeSet<GuestPage>,
+    /// Where memory may be hot-added.
+    pub hot_add: RangeSet<GuestPage>,
+}
+
+impl GuestLayout {
+    /// `boot` pages of RAM from page 0, and room for hot-add behind them until the VM has `total` pages.
+    ///
+    /// # Errors
+    /// If there is no boot RAM, or more than the protocol can number.
+    pub fn flat(boot: PageCount, total: PageCount) -> Result<Self, ConfigError> {
+        Self::around(boot, total, None)
+    }
+
+    /// Like [`GuestLayout::flat`], but no RAM and no hot-added memory lies in `hole` (the device window below 4 GiB of a
+    /// PC, for instance); what would lie there comes behind it.
+    ///
+    /// # Errors
+    /// If there is no boot RAM, or more than the protocol can number.
+    pub fn around(boot: PageCount, total: PageCount, hole: Option<GuestRange>) -> Result<Self, ConfigError> {
+        let all = PageCount(MAX_PAGES);
+        if boot.is_zero() || boot.max(total) > all {
+            return Err(ConfigError::BootRam { pages: boot });
+        }
+        let mut free: RangeSet<GuestPage> = GuestRange::new(GuestPage(0), all).into_iter().collect();
+        if let Some(hole) = hole {
+            free.remove(hole);
+        }
+        let boot_ranges = free.take_lowest(boot);
+        let hot_add = free.take_lowest(total.saturating_sub(boot));
+        Ok(Self { boot: boot_ranges, hot_add })
+    }
+}
+
+/// Whether a guest that cannot both balloon and hot-add is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CapabilityPolicy {
+    /// It is refused, as real Hyper-V does (documented: the reason why the Linux driver claims both even when it will use
+    /// neither).
+    #[default]
+    RequireBoth,
+    /// It is served with what it can do, as QEMU does.
+    AcceptAny,
+}
+
+/// The form of MEM_HOT_ADD_REQUEST.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HotAddForm {
+    /// 24 bytes, with a region that is the range itself, as QEMU does.
+    #[default]
+    RangeAndRegion,
+    /// 16 bytes, no region.
+    RangeOnly,
+}
+
+/// How long a guest may take. After that it is [unresponsive](crate::Output::Unresponsive), and what was asked of it stays
+/// asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// For each step of the handshake (invented; guests themselves wait 5 s for a host).
+    pub handshake: Duration,
+    /// For a balloon request, at least (a recommendation of the reference: 30 s per 2 GiB).
+    pub balloon_base: Duration,
+    /// Pages for which the base time is enough; in proportion for more (documented: Windows takes 2–3 s for 2 GiB).
+    pub balloon_base_pages: PageCount,
+    /// For all messages of an unballoon request together.
+    pub unballoon: Duration,
+    /// For a hot-add request, at least.
+    pub hot_add_base: Duration,
+    /// For each chunk of a hot-add request in addition (documented: a Linux guest waits 5 s for each memory block to go
+    /// online).
+    pub hot_add_chunk: Duration,
+    /// The smallest chunk (documented: 128 MiB, the smallest memory block of Linux). A guest whose granule is larger has
+    /// larger chunks.
+    pub hot_add_chunk_pages: PageCount,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(30),
+            balloon_base: Duration::from_secs(30),
+            balloon_base_pages: PageCount::from_mib(2048),
+            unballoon: Duration::from_secs(10),
+            hot_add_base: Duration::from_secs(30),
+            hot_add_chunk: Duration::from_secs(5),
+            hot_add_chunk_pages: PageCount::from_mib(128),
+        }
+    }
+}
+
+impl Timeouts {
+    pub(crate) fn balloon(&self, pages: PageCount) -> Duration {
+        let units = chunks(pages, self.balloon_base_pages);
+        self.balloon_base.saturating_mul(units.max(1))
+    }
+
+    pub(crate) fn hot_add(&self, pages: PageCount, granule: PageCount) -> Duration {
+        let chunk = self.hot_add_chunk_pages.max(granule);
+        self.hot_add_base.saturating_add(self.hot_add_chunk.saturating_mul(chunks(pages, chunk)))
+    }
+}
+
+fn chunks(pages: PageCount, chunk: PageCount) -> u32 {
+    u32::try_from(pages.get().div_ceil(chunk.get().max(1))).unwrap_or(u32::MAX)
+}
+
+/// How long no hot-add is tried after one that the guest refused for now: (0 pages, result 0).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HotAddBackoff {
+    /// After the first refusal; doubled with every further one (invented).
+    pub first: Duration,
+    /// At most this long (documented: Hyper-V retries a refused request about every 5 minutes).
+    pub longest: Duration,
+    /// After so many refusals in a row hot-add is over until the VM is reset (invented; a guest that cannot place the
+    /// memory answers like this for ever).
+    pub attempts: u32,
+}
+
+impl Default for HotAddBackoff {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(5), longest: Duration::from_secs(300), attempts: 8 }
+    }
+}
+
+impl HotAddBackoff {
+    /// How long to wait after that many refusals in a row (1 or more).
+    pub(crate) fn after(&self, refusals: u32) -> Duration {
+        let factor = 1u32.checked_shl(refusals.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.first.saturating_mul(factor).min(self.longest)
+    }
+}
+
+/// Configuration of a VSP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VspConfig {
+    /// Versions that are accepted. Default: 0.3 alone, as Windows Server 2008 R2 SP1.
+    pub versions: Vec<ProtocolVersion>,
+    /// Whether a guest must be able to balloon and hot-add.
+    pub capability_policy: CapabilityPolicy,
+    /// How long after the capabilities nothing is asked of the guest (documented: Hyper-V 2016 and QEMU wait 50 s, because
+    /// Windows Server 2019 crashes when it gets requests earlier). Status reports are accepted meanwhile.
+    pub quiet_period: Duration,
+    /// Where the guest's memory is.
+    pub layout: GuestLayout,
+    /// The most memory that the VM can ever have, told to guests that speak 1.0 or later; `None` tells nothing.
+    pub maximum: Option<PageCount>,
+    /// Pages in one balloon request, at most [`dm_protocol::MAX_BALLOON_REQUEST_PAGES`].
+    pub balloon_request_pages: PageCount,
+    /// Pages in one hot-add request at most, unless the guest's granule is larger (documented: QEMU asks for at most
+    /// 2 GiB).
+    pub hot_add_request_pages: PageCount,
+    /// The form of hot-add requests.
+    pub hot_add_form: HotAddForm,
+    /// How long a guest may take.
+    pub timeouts: Timeouts,
+    /// What follows a hot-add that was refused for now.
+    pub hot_add_backoff: HotAddBackoff,
+}
+
+/// Page numbers that the protocol can say.
+const MAX_PAGES: u64 = dm_protocol::WireRange::MAX_START + 1;
+
+impl VspConfig {
+    /// A host of Windows Server 2008 R2 SP1 for a VM of this layout.
+    #[must_use]
+    pub fn new(layout: GuestLayout) -> Self {
+        Self {
+            versions: vec![ProtocolVersion::V0_3],
+            capability_policy: CapabilityPolicy::RequireBoth,
+            quiet_period: Duration::from_secs(50),
+            layout,
+            maximum: None,
+            balloon_request_pages: PageCount(dm_protocol::MAX_BALLOON_REQUEST_PAGES.into()),
+            hot_add_request_pages: PageCount::from_mib(2048),
+            hot_add_form: HotAddForm::RangeAndRegion,
+            timeouts: Timeouts::default(),
+            hot_add_backoff: HotAddBackoff::default(),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.versions.is_empty() {
+            return Err(ConfigError::NoVersion);
+        }
+        let GuestLayout { boot, hot_add } = &self.layout;
+        if boot.is_empty() {
+            return Err(ConfigError::BootRam { pages: PageCount::ZERO });
+        }
+        if let Some(run) =
+            [boot, hot_add].into_iter().filter_map(RangeSet::last_run).find(|run| run.end() > MAX_PAGES)
+        {
+            return Err(ConfigError::BeyondNumbers { range: run });
+        }
+        if let Some(overlap) = hot_add.runs().find_map(|run| boot.first_within(run)) {
+            return Err(ConfigError::Overlap { overlap });
+        }
+        let most = PageCount(dm_protocol::MAX_BALLOON_REQUEST_PAGES.into());
+        if self.balloon_request_pages.is_zero() || self.balloon_request_pages > most {
+            return Err(ConfigError::BalloonRequestPages { pages: self.balloon_request_pages });
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The list of versions is empty.
+    #[error("no protocol version to accept: name at least one of 0.3, 1.0 and 2.0")]
+    NoVersion,
+    /// Boot RAM is nothing, or more than the protocol can number.
+    #[error("boot RAM of {pages}: between one page and {MAX_PAGES} pages are possible")]
+    BootRam {
+        /// What was given.
+        pages: PageCount,
+    },
+    /// A range lies beyond what 40 bits can number.
+    #[error("{range} ends beyond the last page that the protocol can number ({MAX_PAGES:#x})")]
+    BeyondNumbers {
+        /// The range.
+        range: GuestRange,
+    },
+    /// Boot RAM and the hot-add window overlap.
+    #[error("{overlap} is boot RAM and cannot be hot-added")]
+    Overlap {
+        /// Where they overlap.
+        overlap: GuestRange,
+    },
+    /// The limit of a balloon request is out of bounds.
+    #[error(
+        "balloon requests of {pages}: between one page and {} pages are possible",
+        dm_protocol::MAX_BALLOON_REQUEST_PAGES
+    )]
+    BalloonRequestPages {
+        /// What was given.
+        pages: PageCount,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mib(start: u64, count: u64) -> GuestRange {
+        GuestRange::new(GuestPage(start * 256), PageCount::from_mib(count)).unwrap()
+    }
+
+    #[test]
+    fn memory_is_laid_around_a_hole() {
+        let hole = mib(3584, 512);
+        let layout =
+            GuestLayout::around(PageCount::from_mib(3840), PageCount::from_mib(8192), Some(hole)).unwrap();
+        assert_eq!(layout.boot.runs().collect::<Vec<_>>(), [mib(0, 3584), mib(4096, 256)]);
+        assert_eq!(layout.hot_add.runs().collect::<Vec<_>>(), [mib(4352, 4352)]);
+        let layout =
+            GuestLayout::around(PageCount::from_mib(512), PageCount::from_mib(4096), Some(hole)).unwrap();
+        assert_eq!(layout.hot_add.runs().collect::<Vec<_>>(), [mib(512, 3072), mib(4096, 512)]);
+    }
+
+    #[test]
+    fn bad_configurations_are_named() {
+        let good = || {
+            VspConfig::new(GuestLayout::flat(PageCount::from_mib(512), PageCount::from_mib(1024)).unwrap())
+        };
+        assert_eq!(good().check(), Ok(()));
+        assert!(GuestLayout::flat(PageCount::ZERO, PageCount(1)).is_err());
+        assert!(GuestLayout::flat(PageCount(1), PageCount::MAX).is_err());
+        let config = VspConfig { versions: Vec::new(), ..good() };
+        assert_eq!(config.check(), Err(ConfigError::NoVersion));
+        let mut config = good();
+        config.layout.hot_add.insert(mib(511, 1));
+        assert_eq!(config.check(), Err(ConfigError::Overlap { overlap: mib(511, 1) }));
+        let config = VspConfig { balloon_request_pages: PageCount(585_729), ..good() };
+        assert!(matches!(config.check(), Err(ConfigError::BalloonRequestPages { .. })));
+        let mut config = good();
+        config.layout.boot.insert(GuestRange::new(GuestPage(MAX_PAGES), PageCount(1)).unwrap());
+        assert!(matches!(config.check(), Err(ConfigError::BeyondNumbers { .. })));
+    }
+
+    #[test]
+    fn timeouts_follow_the_size() {
+        let timeouts = Timeouts::default();
+        assert_eq!(timeouts.balloon(PageCount(1)), Duration::from_secs(30));
+        assert_eq!(timeouts.balloon(PageCount::from_mib(2048)), Duration::from_secs(30));
+        assert_eq!(timeouts.balloon(PageCount::from_mib(2288)), Duration::from_secs(60));
+        assert_eq!(timeouts.hot_add(PageCount::from_mib(2), PageCount::from_mib(2)), Duration::from_secs(35));
+        assert_eq!(
+            timeouts.hot_add(PageCount::from_mib(256), PageCount::from_mib(128)),
+            Duration::from_secs(40)
+        );
+        assert_eq!(
+            timeouts.hot_add(PageCount::from_mib(2048), PageCount::from_mib(2048)),
+            Duration::from_secs(35)
+        );
+    }
+
+    #[test]
+    fn backoff_doubles_up_to_its_limit() {
+        let backoff = HotAddBackoff::default();
+        assert_eq!([1, 2, 3, 7, 200].map(|n| backoff.after(n).as_secs()), [5, 10, 20, 300, 300]);
+    }
+}
