@@ -1,0 +1,1 @@
+//! For tests and fuzz targets of this crate and of those that use it.
