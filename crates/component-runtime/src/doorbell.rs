@@ -3,7 +3,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use crate::ComponentId;
-use crate::run::Run;
+use crate::run::Route;
 
 /// Wakes a component without a message: there is something to look at in what it shares with others, for example a ring.
 ///
@@ -11,19 +11,19 @@ use crate::run::Run;
 /// with the wall clock, on any thread. A component that is gone is not disturbed.
 #[derive(Clone)]
 pub struct Doorbell {
-    run: Arc<Run>,
+    route: Route,
     component: ComponentId,
 }
 
 impl Doorbell {
-    pub(crate) fn new(run: Arc<Run>, component: ComponentId) -> Self {
-        Doorbell { run, component }
+    pub(crate) fn new(route: Route, component: ComponentId) -> Self {
+        Doorbell { route, component }
     }
 
     /// Rings. The component wakes one latency later; what it then does has the ringer's current cause
     /// ([`trace::cause`](crate::trace::cause)), that of the last ring if there were several.
     pub fn ring(&self) {
-        self.run.ring(self.component);
+        self.route.ring(self.component);
     }
 
     /// The component that it wakes.

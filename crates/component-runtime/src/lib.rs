@@ -74,14 +74,17 @@ mod config;
 mod context;
 mod doorbell;
 mod drivers;
+pub mod lanes;
 mod mailbox;
 pub mod random;
 mod run;
 mod runtime;
 mod schedule;
 mod seat;
+mod sync;
 mod time;
 pub mod trace;
+mod wall;
 mod watchdog;
 
 pub use component::{Component, ComponentId, ExitNotice, ExitReason, NextWake, WakeCause};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use crate::run::{Engine, Run};
+use crate::run::Route;
+use crate::sync::Signals;
 use crate::trace::{self, Cause};
 use crate::{ComponentId, SimTime};
 
@@ -16,7 +17,7 @@ struct Envelope<M> {
 }
 
 struct Target {
-    run: Arc<Run>,
+    route: Route,
     component: ComponentId,
     /// When the last message arrives: the next one not before it. Only touched under the scheduler's lock.
     last_arrival: AtomicU64,
@@ -38,9 +39,9 @@ pub struct Mailbox<M> {
     next: Option<Envelope<M>>,
 }
 
-pub(crate) fn mailbox<M>(run: &Arc<Run>, component: ComponentId) -> (Address<M>, Mailbox<M>) {
+pub(crate) fn mailbox<M>(route: Route, component: ComponentId) -> (Address<M>, Mailbox<M>) {
     let (sender, receiver) = unbounded();
-    let target = Arc::new(Target { run: run.clone(), component, last_arrival: AtomicU64::new(0) });
+    let target = Arc::new(Target { route, component, last_arrival: AtomicU64::new(0) });
     (Address { queue: sender, target }, Mailbox { queue: receiver, next: None })
 }
 
@@ -57,31 +58,41 @@ impl<M> Address<M> {
     /// # Errors
     /// Gives the message back if the component is gone, or the run has virtual time.
     pub fn post_external(&self, message: M) -> Result<(), M> {
-        match &self.target.run.engine {
-            Engine::Virtual(_) => Err(message),
+        match &self.target.route {
+            Route::Virtual(_) => Err(message),
+            Route::Wall(_) => self.try_send(message),
         }
     }
 
     /// Sends; `false` if the component is gone, and the message with it.
     pub(crate) fn send(&self, message: M) -> bool {
+        self.try_send(message).is_ok()
+    }
+
+    /// Sends, or gives the message back: what it owns may ring when it is dropped, which must not happen under the lock.
+    fn try_send(&self, message: M) -> Result<(), M> {
         let cause = trace::cause();
-        let refused = match &self.target.run.engine {
-            Engine::Virtual(scheduler) => {
+        let put = |arrival, message| {
+            self.queue.send(Envelope { arrival, cause, message }).map_err(|refused| refused.0.message)
+        };
+        match &self.target.route {
+            Route::Virtual(scheduler) => {
                 let mut scheduler = scheduler.lock();
                 let after = SimTime(self.target.last_arrival.load(Ordering::Relaxed));
                 match scheduler.post(self.target.component, after) {
                     None => Err(message),
                     Some(arrival) => {
                         self.target.last_arrival.store(arrival.0, Ordering::Relaxed);
-                        self.queue
-                            .send(Envelope { arrival, cause, message })
-                            .map_err(|refused| refused.0.message)
+                        put(arrival, message)
                     }
                 }
             }
-        };
-        // A refused message is dropped here, outside of the lock: what it owns may ring.
-        refused.is_ok()
+            Route::Wall(port) => {
+                put(SimTime::ZERO, message)?;
+                port.raise(Signals::MESSAGE);
+                Ok(())
+            }
+        }
     }
 }
 

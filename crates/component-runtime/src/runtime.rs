@@ -3,8 +3,10 @@ use core::fmt;
 use std::sync::Arc;
 
 use crate::config::ConfigError;
-use crate::run::{Engine, Run};
-use crate::trace;
+use crate::run::{Alarm, Engine, Run};
+use crate::trace::{self, Label};
+#[cfg(not(any(loom, shuttle)))]
+use crate::watchdog::Watchdog;
 use crate::{Address, Driver, RunConfig, Seat, SimTime, drivers};
 
 /// A run that is being built: seat components, start them, then [`run`](Runtime::run).
@@ -77,6 +79,17 @@ pub struct ComponentPanic {
     pub time: SimTime,
 }
 
+impl ComponentPanic {
+    pub(crate) fn new(label: &Label, message: String, time: SimTime) -> Self {
+        ComponentPanic {
+            component: label.name.to_string(),
+            vm: label.vm.as_deref().map(str::to_owned),
+            message,
+            time,
+        }
+    }
+}
+
 /// Ends a run from outside, for example on Ctrl-C: at the next scheduling point, with every component dropped.
 #[derive(Clone)]
 pub struct StopHandle {
@@ -102,8 +115,13 @@ impl Runtime {
     /// # Errors
     /// A configuration that cannot be driven.
     pub fn new(config: RunConfig) -> Result<Self, ConfigError> {
+        Self::with_alarm(config, Box::new(|message| eprintln!("{message}")))
+    }
+
+    /// With another way for the watchdog to be heard.
+    pub(crate) fn with_alarm(config: RunConfig, alarm: Alarm) -> Result<Self, ConfigError> {
         config.check()?;
-        Ok(Runtime { run: Run::new(config) })
+        Ok(Runtime { run: Run::new(config, alarm) })
     }
 
     /// Makes a place for a component.
@@ -135,12 +153,21 @@ impl Runtime {
     pub fn run(self) -> RunEnd {
         let run = &self.run;
         let _attached = trace::attach(run.trace.clone(), SimTime::ZERO);
-        let Engine::Virtual(scheduler) = &run.engine;
-        match run.config.driver {
-            Driver::Inline | Driver::Threads => drivers::inline::drive(run, scheduler),
+        // The dispatcher of events is that of this thread, for all threads of the run.
+        drop(run.dispatch());
+        #[cfg(not(any(loom, shuttle)))]
+        let _watchdog = Watchdog::of(run);
+        match &run.engine {
+            Engine::Wall(wall) => drivers::wall::drive(run, wall),
+            Engine::Virtual(scheduler) => {
+                match run.config.driver {
+                    Driver::Inline => drivers::inline::drive(run, scheduler),
+                    Driver::Threads => drivers::threads::drive(run, scheduler),
+                }
+                let (reason, time, wakes, panics) = scheduler.lock().outcome();
+                RunEnd { reason: reason.unwrap_or(EndReason::Idle), time, wakes, panics }
+            }
         }
-        let (reason, time, wakes, panics) = scheduler.lock().outcome();
-        RunEnd { reason: reason.unwrap_or(EndReason::Idle), time, wakes, panics }
     }
 }
 

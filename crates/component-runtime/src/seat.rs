@@ -2,17 +2,21 @@
 use core::fmt;
 use std::sync::Arc;
 
-use crate::run::Run;
+use crate::run::{Route, Run};
 use crate::trace::Label;
 use crate::{Address, Component, ComponentId, Doorbell, ExitNotice, Mailbox, mailbox};
 
 pub(crate) type ExitHook = Box<dyn FnOnce(ExitNotice) + Send>;
+
+/// A component that has never been awake, and who wanted to know of its end.
+pub(crate) type Unborn = (Option<Box<dyn Component>>, Vec<ExitHook>);
 
 /// A place for a component. Make its mailboxes and doorbells, hand out the addresses, then [`start`](Seat::start) the
 /// component in it. What is sent there before waits for the component's first wake. A seat that is dropped is given up.
 pub struct Seat {
     run: Arc<Run>,
     id: ComponentId,
+    route: Route,
     label: Arc<Label>,
     exits: Vec<ExitHook>,
     started: bool,
@@ -21,8 +25,8 @@ pub struct Seat {
 impl Seat {
     pub(crate) fn new(run: &Arc<Run>, name: &str, vm: Option<&str>) -> Self {
         let label = Arc::new(Label { name: name.into(), vm: vm.map(Into::into) });
-        let id = run.seat(label.clone());
-        Seat { run: run.clone(), id, label, exits: Vec::new(), started: false }
+        let (id, route) = run.seat(label.clone());
+        Seat { run: run.clone(), id, route, label, exits: Vec::new(), started: false }
     }
 
     /// The identity that the component will have.
@@ -40,13 +44,13 @@ impl Seat {
     /// Makes a mailbox for messages of one type. The mailbox goes into the component, the address to whoever may send.
     #[must_use]
     pub fn mailbox<M: Send + 'static>(&self) -> (Address<M>, Mailbox<M>) {
-        mailbox::mailbox(&self.run, self.id)
+        mailbox::mailbox(self.route.clone(), self.id)
     }
 
     /// A doorbell of the component.
     #[must_use]
     pub fn doorbell(&self) -> Doorbell {
-        Doorbell::new(self.run.clone(), self.id)
+        Doorbell::new(self.route.clone(), self.id)
     }
 
     /// When the component is gone (stopped, killed or panicked, not when the run ends) and has been dropped, sends what

@@ -32,3 +32,15 @@ pub use std::{sync::Arc, thread};
 mod lock;
 #[cfg(any(feature = "std", loom, shuttle))]
 pub use lock::{Mutex, MutexGuard};
+
+/// Parks the thread until somebody unparks it, or until `timeout` has passed; it may also return for no reason.
+///
+/// A model checker knows no time: there it never returns because of the timeout.
+#[cfg(any(feature = "std", loom, shuttle))]
+pub fn park_at_most(timeout: Option<core::time::Duration>) {
+    match timeout {
+        #[cfg(not(any(loom, shuttle)))]
+        Some(timeout) => thread::park_timeout(timeout),
+        _ => thread::park(),
+    }
+}

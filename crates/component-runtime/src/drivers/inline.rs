@@ -24,7 +24,7 @@ pub(crate) fn drive(run: &Arc<Run>, scheduler: &Mutex<Scheduler>) {
                     components[index] = fresh;
                 }
                 woken = Some(match components.get_mut(index).and_then(Option::as_mut) {
-                    Some(component) => run.wake(id, component.as_mut(), now, wake, cause),
+                    Some(component) => run.wake_watched(id, component.as_mut(), now, wake, cause),
                     None => Finished { id, next: NextWake::Stopped, more: false, cause, panic: None },
                 });
             }

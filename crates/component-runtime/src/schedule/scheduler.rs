@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::heap::{Heap, Key};
 use crate::random::{GOLDEN, finalise};
 use crate::runtime::{ComponentPanic, EndReason};
-use crate::seat::ExitHook;
+use crate::seat::{ExitHook, Unborn};
 use crate::time::nanos;
 use crate::trace::{Cause, Label};
 use crate::{Component, ComponentId, ExitReason, NextWake, RunConfig, SimTime, WakeCause};
@@ -269,9 +269,9 @@ impl Scheduler {
     }
 
     fn vacate(&mut self, id: ComponentId) -> Option<Entry> {
-        self.heap.remove(id.slot());
         let slot = self.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation())?;
         let entry = slot.entry.take()?;
+        self.heap.remove(id.slot());
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.slot());
         if entry.state != State::Seated {
@@ -353,21 +353,13 @@ impl Scheduler {
 
     pub(crate) fn record_panic(&mut self, label: &Label, message: String) {
         let time = self.now();
-        self.panics.push(ComponentPanic {
-            component: label.name.to_string(),
-            vm: label.vm.as_deref().map(str::to_owned),
-            message,
-            time,
-        });
+        self.panics.push(ComponentPanic::new(label, message, time));
     }
 
     fn finish(&mut self, finished: Finished) {
         let Finished { id, next, more, cause, panic } = finished;
         let now = self.now;
         if let Some(message) = panic {
-            if let Some(label) = self.entry(id).map(|entry| entry.label.clone()) {
-                self.record_panic(&label, message.clone());
-            }
             self.doom(id, cause, ExitReason::Panicked(message));
             return;
         }
@@ -518,7 +510,7 @@ impl Scheduler {
     }
 
     /// Everything that a run that never began holds, so that it can be dropped outside of the lock.
-    pub(crate) fn clear(&mut self) -> Vec<(Option<Box<dyn Component>>, Vec<ExitHook>)> {
+    pub(crate) fn clear(&mut self) -> Vec<Unborn> {
         self.phase = Phase::Ending(Vec::new());
         self.heap = Heap::default();
         self.slots

@@ -1,0 +1,207 @@
+//! A thread for each component, of which one runs at a time (virtual clock).
+//!
+//! There is no thread in the middle: the one whose wake has ended asks the scheduler what comes next, gives the baton to the
+//! thread of that component, and waits at its own. A thread is started by the first wake of its component.
+use std::sync::Arc;
+
+use model_sync::Mutex;
+use model_sync::thread::{self, JoinHandle};
+use tracing::dispatcher;
+
+use super::affinity;
+use crate::run::Run;
+use crate::runtime::EndReason;
+use crate::schedule::{Decision, Finished, Scheduler};
+use crate::sync::Baton;
+use crate::{Component, ComponentId, SimTime, trace};
+
+struct Threads {
+    run: Arc<Run>,
+    scheduler: Arc<Mutex<Scheduler>>,
+    cpu: Option<usize>,
+    /// Where the thread that called `run` waits for the end.
+    main: Baton,
+    /// Where the thread of each component waits, by the place of the component.
+    batons: Mutex<Vec<Option<Arc<Baton>>>>,
+    /// What whoever is given the baton has to do. Nothing, for the thread that called `run`: take over.
+    task: Mutex<Option<Decision>>,
+    handles: Mutex<Handles>,
+}
+
+#[derive(Default)]
+struct Handles {
+    running: Vec<Option<JoinHandle<()>>>,
+    /// Threads that have nothing left to do, to be joined when there is an occasion.
+    finished: Vec<JoinHandle<()>>,
+}
+
+/// Runs until the scheduler says that it is over, and all threads have ended.
+pub(crate) fn drive(run: &Arc<Run>, scheduler: &Arc<Mutex<Scheduler>>) {
+    let threads = Arc::new(Threads {
+        run: run.clone(),
+        scheduler: scheduler.clone(),
+        cpu: run.config.pin_threads.then(affinity::this_cpu).flatten(),
+        main: Baton::of_this_thread(),
+        batons: Mutex::new(Vec::new()),
+        task: Mutex::new(None),
+        handles: Mutex::new(Handles::default()),
+    });
+    loop {
+        advance(&threads, None, None);
+        threads.main.wait();
+        if let Some(Decision::End) = threads.task.lock().take() {
+            break;
+        }
+    }
+    let handles = core::mem::take(&mut *threads.handles.lock());
+    for handle in handles.running.into_iter().flatten().chain(handles.finished) {
+        // A thread that panicked has said so by `Rescue`.
+        let _ = handle.join();
+    }
+}
+
+/// Decides what comes next and hands over. Gives back what the caller, the thread of `me`, has to do itself.
+fn advance(threads: &Arc<Threads>, me: Option<ComponentId>, woken: Option<Finished>) -> Option<Decision> {
+    let run = &threads.run;
+    let mut woken = woken;
+    loop {
+        let interrupted = run.is_interrupted();
+        let decision = threads.scheduler.lock().step(woken.take(), interrupted);
+        match decision {
+            Decision::Wake { id, .. } | Decision::Drop { id, fresh: None, .. } if Some(id) == me => {
+                return Some(decision);
+            }
+            Decision::Drop { id, fresh: Some(component), now, cause, why } => {
+                run.bury(id, Some(component), now, cause, why);
+            }
+            Decision::Wake { id, now, wake, cause, fresh: Some(component) } => {
+                let first = Decision::Wake { id, now, wake, cause, fresh: None };
+                match start(threads, id, component, first) {
+                    Ok(()) => return None,
+                    Err(error) => fail(threads, id, &error),
+                }
+            }
+            Decision::Wake { id, .. } | Decision::Drop { id, .. } => {
+                let baton = threads.batons.lock().get(id.index()).and_then(Clone::clone);
+                if let Some(baton) = baton {
+                    *threads.task.lock() = Some(decision);
+                    baton.give();
+                    return None;
+                }
+                // Not reached: a component that is not fresh has a thread. It must not hang the run if it ever is.
+                fail(threads, id, "its thread is gone");
+            }
+            Decision::End => {
+                *threads.task.lock() = Some(Decision::End);
+                threads.main.give();
+                return None;
+            }
+        }
+    }
+}
+
+/// The run cannot go on because of `id`, whose component is gone.
+fn fail(threads: &Threads, id: ComponentId, what: &str) {
+    let gone = {
+        let mut scheduler = threads.scheduler.lock();
+        let gone = scheduler.dropped(id);
+        let name = gone.1.as_ref().map_or_else(|| id.to_string(), ToString::to_string);
+        scheduler.end(EndReason::Failed(format!("component {name} cannot go on: {what}")));
+        gone
+    };
+    drop(gone);
+}
+
+fn start(
+    threads: &Arc<Threads>,
+    id: ComponentId,
+    component: Box<dyn Component>,
+    first: Decision,
+) -> Result<(), String> {
+    // Join what has ended, so that a long run with many lives does not collect dead threads.
+    let ended = core::mem::take(&mut threads.handles.lock().finished);
+    for handle in ended {
+        let _ = handle.join();
+    }
+    let name = threads.run.trace.label(id.index()).map_or_else(|| id.to_string(), |label| label.to_string());
+    let body = {
+        let threads = threads.clone();
+        move || {
+            let dispatch = threads.run.dispatch();
+            dispatcher::with_default(&dispatch, || live(&threads, id, component, first));
+        }
+    };
+    // Held over the start, so that a thread that ends at once finds its handle.
+    let mut handles = threads.handles.lock();
+    let handle = thread::Builder::new().name(name.replace('\0', "?")).spawn(body).map_err(|error| {
+        format!("no thread can be started for it ({error}); the inline driver needs none")
+    })?;
+    let index = id.index();
+    if handles.running.len() <= index {
+        handles.running.resize_with(index + 1, || None);
+    }
+    let before = handles.running[index].replace(handle);
+    handles.finished.extend(before);
+    Ok(())
+}
+
+/// The life of a component's thread.
+fn live(threads: &Arc<Threads>, id: ComponentId, component: Box<dyn Component>, first: Decision) {
+    if let Some(cpu) = threads.cpu {
+        affinity::stay_on(cpu);
+    }
+    let run = &threads.run;
+    let _attached = trace::attach(run.trace.clone(), SimTime::ZERO);
+    let baton = Arc::new(Baton::of_this_thread());
+    {
+        let mut batons = threads.batons.lock();
+        if batons.len() <= id.index() {
+            batons.resize_with(id.index() + 1, || None);
+        }
+        batons[id.index()] = Some(baton.clone());
+    }
+    // Dropped after the component, if it comes to that.
+    let rescue = Rescue { threads, id };
+    let mut component = Some(component);
+    let mut task = Some(first);
+    loop {
+        let woken = match task.take() {
+            Some(Decision::Wake { now, wake, cause, .. }) => {
+                component.as_deref_mut().map(|component| run.wake_watched(id, component, now, wake, cause))
+            }
+            Some(Decision::Drop { now, cause, why, .. }) => {
+                // Before the place becomes free for another.
+                threads.batons.lock()[id.index()] = None;
+                run.bury(id, component.take(), now, cause, why);
+                None
+            }
+            Some(Decision::End) | None => None,
+        };
+        let me = component.is_some().then_some(id);
+        task = advance(threads, me, woken);
+        if component.is_none() {
+            break;
+        }
+        if task.is_none() {
+            baton.wait();
+            task = threads.task.lock().take();
+        }
+    }
+    drop(rescue);
+}
+
+/// If a thread dies while it has the baton (a subscriber of events panics, not a component: those are caught), the baton goes
+/// back to the thread that called `run`, which ends the run.
+struct Rescue<'a> {
+    threads: &'a Threads,
+    id: ComponentId,
+}
+
+impl Drop for Rescue<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            fail(self.threads, self.id, "its thread panicked outside of it");
+            self.threads.main.give();
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A thread for each component, all at once (wall clock).
+use core::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use model_sync::thread;
+use tracing::dispatcher;
+
+use crate::run::{Engine, Run};
+use crate::runtime::{EndReason, RunEnd};
+use crate::schedule::Exit;
+use crate::sync::Signals;
+use crate::wall::{Birth, Wall};
+use crate::{ExitReason, NextWake, SimTime, WakeCause, trace};
+
+/// Runs until the time is up, somebody ends it, or no component is left.
+pub(crate) fn drive(run: &Arc<Run>, wall: &Wall) -> RunEnd {
+    wall.main.settle();
+    wall.begin();
+    let births = wall.people.lock().begin();
+    for birth in births {
+        start(run, wall, birth);
+    }
+    let (reason, time) = loop {
+        let now = wall.now();
+        let reason = wall.people.lock().reason_to_end();
+        if run.is_interrupted() {
+            break (EndReason::Interrupted, now);
+        }
+        if let Some(reason) = reason {
+            break (reason, now);
+        }
+        if now >= run.config.until {
+            break (EndReason::Until, run.config.until);
+        }
+        wall.main.wait(wall.until(run.config.until));
+    };
+    // First nobody is woken any more, then one after another is dropped.
+    let living = wall.people.lock().close();
+    for (port, _) in &living {
+        port.raise(Signals::HALT);
+    }
+    for (port, thread) in living {
+        port.raise(Signals::DROP);
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+    let mut people = wall.people.lock();
+    let (panics, ended) = (people.panics(), people.ended_threads());
+    drop(people);
+    for thread in ended {
+        let _ = thread.join();
+    }
+    RunEnd { reason, time, wakes: wall.wakes.load(Ordering::Relaxed), panics }
+}
+
+/// Starts the thread of a component.
+pub(crate) fn start(run: &Arc<Run>, wall: &Wall, birth: Birth) {
+    let dispatch = run.dispatch();
+    let (id, name) = (birth.id, birth.label.to_string());
+    let body = {
+        let run = run.clone();
+        move || dispatcher::with_default(&dispatch, || live(&run, birth))
+    };
+    let (ended, started) = {
+        // Held over the start, so that a thread that ends at once finds its handle.
+        let mut people = wall.people.lock();
+        let started = thread::Builder::new().name(name.replace('\0', "?")).spawn(body);
+        let started = started.map(|thread| people.keep_thread(id, thread));
+        (people.ended_threads(), started)
+    };
+    // Join what has ended, so that a long run with many lives does not collect dead threads.
+    for thread in ended {
+        let _ = thread.join();
+    }
+    if let Err(error) = started {
+        drop(wall.people.lock().dropped(id));
+        wall.end(EndReason::Failed(format!("no thread can be started for component {name}: {error}")));
+    }
+}
+
+/// The life of a component's thread.
+fn live(run: &Arc<Run>, birth: Birth) {
+    let Engine::Wall(wall) = &run.engine else { return };
+    let Birth { id, port, pulse, cause: start_cause, mut component, .. } = birth;
+    let _attached = trace::attach(run.trace.clone(), wall.now());
+    port.settle();
+    let mut timer = SimTime::MAX;
+    let mut before = start_cause;
+    let (mut started, mut again) = (true, false);
+    let (why, cause) = loop {
+        let signals =
+            if started || again || timer <= wall.now() { port.take() } else { port.wait(wall.until(timer)) };
+        if signals.has(Signals::KILL) {
+            break (Exit::Gone(ExitReason::Killed), port.kill_cause());
+        }
+        if signals.has(Signals::HALT | Signals::DROP) {
+            let mut signals = signals;
+            while !signals.has(Signals::DROP) {
+                signals = port.wait(None);
+            }
+            break (Exit::RunEnds, trace::Cause::NONE);
+        }
+        let now = wall.now();
+        let wake = WakeCause {
+            started,
+            message: signals.has(Signals::MESSAGE),
+            doorbell: signals.has(Signals::BELL),
+            timer: timer <= now,
+            again,
+        };
+        if wake == WakeCause::default() {
+            continue;
+        }
+        let cause = if wake.doorbell {
+            port.bell_cause()
+        } else if wake.started || wake.again {
+            before
+        } else {
+            trace::Cause::NONE
+        };
+        before = cause;
+        wall.count_wake();
+        pulse.begin(id);
+        let finished = run.wake(id, component.as_mut(), now, wake, cause);
+        pulse.end();
+        if let Some(message) = finished.panic {
+            break (Exit::Gone(ExitReason::Panicked(message)), finished.cause);
+        }
+        started = false;
+        again = finished.more;
+        match finished.next {
+            NextWake::Idle => timer = SimTime::MAX,
+            NextWake::At(time) => timer = time,
+            NextWake::Again => (timer, again) = (SimTime::MAX, true),
+            NextWake::Stopped => break (Exit::Gone(ExitReason::Stopped), finished.cause),
+        }
+    };
+    run.bury(id, Some(component), wall.now(), cause, why);
+    wall.main.raise(Signals::MESSAGE);
+}

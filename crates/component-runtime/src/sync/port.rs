@@ -1,0 +1,119 @@
+//! Where the thread of a component waits under the wall clock, and where others tell it something.
+use core::ops::BitOr;
+use core::time::Duration;
+
+use model_sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use model_sync::thread::{self, Thread};
+use model_sync::{Mutex, park_at_most};
+
+use crate::trace::Cause;
+
+/// What a thread is told; a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Signals(u32);
+
+impl Signals {
+    pub(crate) const NONE: Signals = Signals(0);
+    /// A message is in a mailbox.
+    pub(crate) const MESSAGE: Signals = Signals(1);
+    /// A doorbell has been rung.
+    pub(crate) const BELL: Signals = Signals(2);
+    /// The component is to be dropped.
+    pub(crate) const KILL: Signals = Signals(4);
+    /// The run ends: no more wakes.
+    pub(crate) const HALT: Signals = Signals(8);
+    /// The run ends, and it is this component's turn to be dropped.
+    pub(crate) const DROP: Signals = Signals(16);
+    /// Not told by anybody: the thread sleeps, or is about to.
+    const ASLEEP: Signals = Signals(1 << 31);
+
+    pub(crate) const fn has(self, signal: Signals) -> bool {
+        self.0 & signal.0 != 0
+    }
+}
+
+impl BitOr for Signals {
+    type Output = Signals;
+    fn bitor(self, other: Signals) -> Signals {
+        Signals(self.0 | other.0)
+    }
+}
+
+/// Signals for one thread, which sleeps while there are none.
+///
+/// Whoever raises a signal has published what it is about before (a message in a queue, bytes in a ring); the thread that
+/// takes the signal sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Port {
+    signals: AtomicU32,
+    bell_cause: AtomicU64,
+    kill_cause: AtomicU64,
+    /// Who sleeps here: known before it first does.
+    sleeper: Mutex<Option<Thread>>,
+}
+
+impl Port {
+    /// The calling thread is the one that waits here.
+    pub(crate) fn settle(&self) {
+        *self.sleeper.lock() = Some(thread::current());
+    }
+
+    /// Raises signals. May be called on any thread, and before the port has a thread.
+    pub(crate) fn raise(&self, signals: Signals) {
+        let before = self.signals.fetch_or(signals.0, Ordering::AcqRel);
+        // Asleep and not told anything yet: the first one wakes it.
+        if before == Signals::ASLEEP.0
+            && let Some(sleeper) = &*self.sleeper.lock()
+        {
+            sleeper.unpark();
+        }
+    }
+
+    /// Rings the doorbell; the last cause counts.
+    pub(crate) fn ring(&self, cause: Cause) {
+        self.bell_cause.store(cause.0, Ordering::Relaxed);
+        self.raise(Signals::BELL);
+    }
+
+    /// The cause of the last ring.
+    pub(crate) fn bell_cause(&self) -> Cause {
+        Cause(self.bell_cause.load(Ordering::Relaxed))
+    }
+
+    /// Tells the component that it has been killed; the last cause counts.
+    pub(crate) fn kill(&self, cause: Cause) {
+        self.kill_cause.store(cause.0, Ordering::Relaxed);
+        self.raise(Signals::KILL);
+    }
+
+    /// The cause of the kill.
+    pub(crate) fn kill_cause(&self) -> Cause {
+        Cause(self.kill_cause.load(Ordering::Relaxed))
+    }
+
+    /// Takes the signals that have been raised, without waiting.
+    pub(crate) fn take(&self) -> Signals {
+        Signals(self.signals.swap(0, Ordering::AcqRel) & !Signals::ASLEEP.0)
+    }
+
+    /// Takes the signals that have been raised; while there are none, sleeps, at most for `timeout`. May return none without
+    /// reason.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> Signals {
+        self.wait_with::<true>(timeout)
+    }
+
+    /// `RECHECK` is false only in the model that shows why it has to be true.
+    #[inline]
+    pub(super) fn wait_with<const RECHECK: bool>(&self, timeout: Option<Duration>) -> Signals {
+        let signals = self.take();
+        if signals != Signals::NONE {
+            return signals;
+        }
+        // One step: what was raised before it is seen here, and whoever raises after it sees that somebody sleeps.
+        let raised = self.signals.fetch_or(Signals::ASLEEP.0, Ordering::AcqRel);
+        if !RECHECK || raised == 0 {
+            park_at_most(timeout);
+        }
+        self.take()
+    }
+}
