@@ -184,3 +184,57 @@ impl PinCounts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PAGES: u64 = 24;
+
+    fn ranges() -> impl Strategy<Value = GuestRange> {
+        (0..PAGES, 0..PAGES).prop_filter_map("a range", |(one, other)| {
+            GuestRange::between(one.min(other), one.max(other) + 1)
+        })
+    }
+
+    /// The runs of pages with the same count that is not zero, found page by page.
+    fn runs_of(counts: &[u64]) -> Vec<(u64, u64, u64)> {
+        let mut runs: Vec<(u64, u64, u64)> = Vec::new();
+        for (page, &count) in (0..).zip(counts).filter(|&(_, &count)| count > 0) {
+            match runs.last_mut() {
+                Some(last) if last.1 == page && last.2 == count => last.1 += 1,
+                _ => runs.push((page, page + 1, count)),
+            }
+        }
+        runs
+    }
+
+    proptest! {
+        #[test]
+        fn each_page_is_counted(history in prop::collection::vec((any::<bool>(), ranges()), 1..40)) {
+            let (mut counts, mut model) = (PinCounts::default(), vec![0u64; PAGES as usize]);
+            let mut held = Vec::new();
+            for (give_back, range) in history {
+                let range = if give_back && !held.is_empty() {
+                    let range: GuestRange = held.swap_remove(range.start().0 as usize % held.len());
+                    counts.subtract(range);
+                    range.each_page().for_each(|page| model[page.0 as usize] -= 1);
+                    range
+                } else {
+                    held.push(range);
+                    counts.add(range);
+                    range.each_page().for_each(|page| model[page.0 as usize] += 1);
+                    range
+                };
+                let runs: Vec<_> =
+                    counts.runs.iter().map(|(&start, &(end, count))| (start, end, count.get())).collect();
+                prop_assert_eq!(runs, runs_of(&model));
+                prop_assert_eq!(counts.pages, model.iter().filter(|&&count| count > 0).count() as u64);
+                let counted = range.each_page().filter(|page| model[page.0 as usize] > 0).collect::<Vec<_>>();
+                prop_assert_eq!(counts.first_counted(range).map(GuestRange::start), counted.first().copied());
+            }
+        }
+    }
+}

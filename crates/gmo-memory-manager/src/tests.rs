@@ -80,6 +80,30 @@ fn frames_that_are_not_aligned_alike_are_mapped_with_small_pages() {
 }
 
 #[test]
+fn half_a_large_page_beside_its_frames_is_not_aligned_alike() {
+    let (_host, mut pool) = host(4096);
+    let mut gmo = GmoMemoryManager::new(&pool);
+    for start in [0, 256, 512, 768] {
+        gmo.map(guest(start, start + 256), take(&mut pool, start + 256, start + 512)).unwrap();
+    }
+    assert_eq!((gmo.counts(), gmo.run_count()), (large(0, 1024), 1));
+    assert!(!gmo.is_large(GuestPage(512)));
+}
+
+#[test]
+fn returned_frames_find_their_places_in_any_order() {
+    let (_host, mut pool) = host(4096);
+    let mut gmo = GmoMemoryManager::new(&pool);
+    gmo.map(guest(0, 512), take(&mut pool, 1024, 1536)).unwrap();
+    gmo.map(guest(512, 1024), take(&mut pool, 512, 1024)).unwrap();
+    // The head of one large page, the tail of the other, and the middle of both.
+    let holes = [guest(0, 7), guest(100, 110), guest(700, 710), guest(1020, 1024)];
+    let frames = gmo.unmap(&holes).unwrap();
+    gmo.map_ranges(&holes, frames).unwrap();
+    assert_eq!((gmo.counts(), gmo.run_count()), (large(2, 0), 2));
+}
+
+#[test]
 fn whole_large_pages_are_found_among_fragments() {
     let (_host, mut pool) = host(8192);
     let mut gmo = GmoMemoryManager::new(&pool);

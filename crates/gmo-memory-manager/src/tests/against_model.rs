@@ -57,6 +57,13 @@ fn some_ranges() -> impl Strategy<Value = Vec<GuestRange>> {
     prop_oneof![3 => prop::collection::vec(ranges(), 1..2), 1 => prop::collection::vec(ranges(), 0..6)]
 }
 
+/// Rings are a few pages here and a few there; some overlap.
+fn pinnable() -> impl Strategy<Value = Vec<u64>> {
+    let start = prop_oneof![LARGE..LARGE + 20, 0..GUEST_PAGES - 10];
+    let run = (start, 1..10u64).prop_map(|(start, pages)| (start..start + pages).collect::<Vec<_>>());
+    prop::collection::vec(run, 0..4).prop_map(|runs| runs.concat())
+}
+
 fn actions() -> impl Strategy<Value = Action> {
     prop_oneof![
         5 => (some_ranges(), any::<bool>()).prop_map(|(ranges, old_frames)| Action::Fill { ranges, old_frames }),
@@ -64,7 +71,7 @@ fn actions() -> impl Strategy<Value = Action> {
             .prop_map(|(ranges, wrong_by)| Action::Map { ranges, wrong_by }),
         4 => some_ranges().prop_map(|ranges| Action::Clear { ranges }),
         3 => some_ranges().prop_map(|ranges| Action::Unmap { ranges }),
-        2 => prop::collection::vec(0..GUEST_PAGES, 0..20).prop_map(|pages| Action::Pin { pages }),
+        2 => pinnable().prop_map(|pages| Action::Pin { pages }),
         2 => any::<usize>().prop_map(|which| Action::Unpin { which }),
         1 => Just(Action::Collect),
     ]
