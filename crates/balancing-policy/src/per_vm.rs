@@ -54,6 +54,12 @@ impl<T: Default> PerVm<T> {
 }
 
 impl<T> PerVm<T> {
+    /// The state of the VM at `index` of those last given to [`align`](Self::align).
+    #[must_use]
+    pub fn at(&self, index: usize) -> Option<&T> {
+        self.states.get(index)
+    }
+
     /// The state of one VM, as of the last [`align`](Self::align).
     #[must_use]
     pub fn get(&self, vm: VmId) -> Option<&T> {

@@ -76,9 +76,10 @@ pub struct Reservation {
 /// How far a VM has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
-    /// It has its startup RAM, and its guest has not yet joined Dynamic Memory.
+    /// Its startup RAM is on its way to it.
     Starting,
-    /// Its guest takes part in Dynamic Memory, or never will.
+    /// It has its memory; its guest boots or runs. Whether it takes part in Dynamic Memory shows in what it can be
+    /// brought to ([`VmView::can_move`]).
     Running,
 }
 

@@ -1,0 +1,111 @@
+//! What the host's administrator, or a study, sets.
+
+use core::fmt;
+use core::time::Duration;
+
+use balancing_policy::PageCount;
+use serde::{Deserialize, Serialize};
+
+use crate::constants as c;
+
+/// Configuration of the balancer. The defaults are the table of [`constants`](crate::constants()).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BalancerConfig {
+    /// What stays with the parent OS (`MemoryReserve`).
+    pub reserve: PageCount,
+    /// Host memory that a running VM costs besides its own.
+    pub overhead_per_vm: PageCount,
+    /// Most memory per operation; one granule if that is more.
+    pub operation_limit: PageCount,
+    /// Least memory per operation, but for a VM's last step to its maximum, and for what is taken while a VM waits to
+    /// start or the reserve is not complete.
+    pub minimum_move: PageCount,
+    /// How often the start of a VM is tried.
+    pub start_attempts: u32,
+    /// Time between two tries.
+    pub start_retry: Duration,
+    /// Window of the grant rate and of the operation times in the lead time.
+    pub rate_window: Duration,
+    /// Window of a VM's Average Pressure.
+    pub average_pressure_window: Duration,
+    /// Silence after which a VM that used to report is set aside.
+    pub report_timeout: Duration,
+    /// First pause after a guest gave or took less than asked. It doubles with every refusal in a row …
+    pub refusal_first: Duration,
+    /// … up to this.
+    pub refusal_longest: Duration,
+    /// Put out every decision of every round, not only those that change something.
+    pub record_all_decisions: bool,
+}
+
+impl BalancerConfig {
+    /// The configuration of a host with `total` memory and `MemoryReserve` unset.
+    #[must_use]
+    pub fn for_host(total: PageCount) -> Self {
+        Self {
+            reserve: Self::default_reserve(total),
+            overhead_per_vm: c::OVERHEAD.pages(),
+            operation_limit: c::OPERATION_LIMIT.pages(),
+            minimum_move: c::MINIMUM_MOVE.pages(),
+            start_attempts: c::START_ATTEMPTS.value as u32,
+            start_retry: c::START_RETRY.duration(),
+            rate_window: c::RATE_WINDOW.duration(),
+            average_pressure_window: c::AVERAGE_PRESSURE_WINDOW.duration(),
+            report_timeout: c::REPORT_TIMEOUT.duration(),
+            refusal_first: c::REFUSAL_FIRST.duration(),
+            refusal_longest: c::REFUSAL_LONGEST.duration(),
+            record_all_decisions: false,
+        }
+    }
+
+    /// What stays with the parent OS when `MemoryReserve` is unset: 384 MB and 30 MB per GB of the host (inferred).
+    #[must_use]
+    pub fn default_reserve(total: PageCount) -> PageCount {
+        let gib = total.whole_mib() / 1024;
+        c::RESERVE_BASE.pages() + PageCount(c::RESERVE_PER_GIB.pages().get() * gib)
+    }
+}
+
+/// What measures how long a policy takes, so that one that takes too long loses its round.
+///
+/// The engine itself reads no clock. Runs in virtual time do without, or use a limit that only a policy gone astray can
+/// reach: whether a round is skipped then depends on the machine.
+pub struct Stopwatch {
+    pub(crate) clock: Box<dyn Fn() -> Duration + Send>,
+    pub(crate) limit: Duration,
+}
+
+impl Stopwatch {
+    /// Rounds that take longer than `limit` by `clock` (any monotonic time) are skipped.
+    #[must_use]
+    pub fn new(clock: Box<dyn Fn() -> Duration + Send>, limit: Duration) -> Self {
+        Self { clock, limit }
+    }
+}
+
+impl fmt::Debug for Stopwatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stopwatch").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_of_the_sources_host() {
+        let total = PageCount::from_mib(32 * 1024);
+        assert_eq!(BalancerConfig::default_reserve(total), PageCount::from_mib(1344));
+    }
+
+    #[test]
+    fn the_defaults_are_the_table() {
+        let config = BalancerConfig::for_host(PageCount::from_mib(32 * 1024));
+        assert_eq!(config.overhead_per_vm, PageCount::from_mib(8));
+        assert_eq!(config.operation_limit, PageCount::from_mib(64));
+        assert_eq!((config.start_attempts, config.start_retry), (3, Duration::from_secs(30)));
+        assert_eq!(config.refusal_longest, Duration::from_secs(300));
+    }
+}

@@ -1,0 +1,274 @@
+//! Hyper-V's pressure-band policy.
+//!
+//! Documented are pressure, target, buffer and weight, and how the product behaves; not documented is how it decides.
+//! This is a design that satisfies all that is documented (the constants are labelled in
+//! [`constants`](crate::constants())):
+//!
+//! * A VM is satisfied at p* = 100 / (1 + buffer), and left alone within p* ± δ.
+//! * **Memory suffices**: a VM above its band is brought to p*. One below its band gives memory back when another needs
+//!   it, or when it has been below for the hold time. What is taken for others is taken from low weights first; priority
+//!   has no other effect.
+//! * **Shortage**: there is one λ ≥ 0 such that pressure_i = p*_i · (1 + λ · g(weight_i)), within minimum and maximum,
+//!   uses up the capacity. The buffer gives way first; a low weight loses more. A stock is kept back that covers what is
+//!   granted while memory for it is still being taken from others. A shortage begins when what all want exceeds the
+//!   capacity, and ends when it fits beside the stock, so that it does not begin and end with every report.
+//! * **Starts**: λ may rise for a VM that is to start up to a bound that its weight sets. At weight 0 that is 0: only
+//!   others' surplus may be taken. If that is not enough, nobody is pressed in vain.
+//!
+//! VMs that cannot be moved now (see [`VmView::lowest`]) count with what they have.
+
+mod solve;
+mod suffices;
+
+use core::time::Duration;
+
+use balancing_policy::{
+    HostView, MemorySettings, PageCount, PerVm, Phase, Policy, PressureBand, Proposal, Reason, VmView,
+    satisfied_pressure,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::constants as c;
+use solve::Claims;
+
+#[cfg(test)]
+mod tests;
+
+/// Settings of the policy. Each mechanism can be switched off, to show what depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HyperVConfig {
+    /// Half the width of the band, in percent of pressure.
+    pub half_width: f64,
+    /// Time below the band before memory is reclaimed without contention. 0 switches the hold off.
+    pub hold: Duration,
+    /// Whether weights decide in a shortage. If not, all count as the default weight.
+    pub weights: bool,
+    /// The lead-time stock, as a multiple of what is granted during the lead time. 0 switches the stock off.
+    pub stock_factor: f64,
+}
+
+impl Default for HyperVConfig {
+    fn default() -> Self {
+        Self {
+            half_width: c::BAND_HALF_WIDTH.value,
+            hold: c::HOLD.duration(),
+            weights: true,
+            stock_factor: c::STOCK_FACTOR.value,
+        }
+    }
+}
+
+/// Hyper-V's pressure-band policy: see the [module](self).
+#[derive(Clone, Debug, Default)]
+pub struct PressureBandPolicy {
+    config: HyperVConfig,
+    states: PerVm<State>,
+    claims: Claims,
+    donors: Vec<(u32, usize)>,
+    /// λ of the last round.
+    lambda: f64,
+    short: bool,
+}
+
+/// Which way a VM is being brought to p*. It is entered at an edge of the band and left at p*.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Course {
+    #[default]
+    Steady,
+    Growing,
+    Reclaiming,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    course: Course,
+    below_since: Option<Duration>,
+}
+
+/// What of the host decides a round, in pages.
+#[derive(Clone, Copy, Debug)]
+struct Situation {
+    /// What running VMs can have beside what is kept for starts.
+    capacity: f64,
+    /// What they would have if memory sufficed.
+    wanted: f64,
+    stock: f64,
+    starts: f64,
+    /// Whether starts wait that nobody may be pressed for.
+    hopeless: bool,
+}
+
+impl PressureBandPolicy {
+    /// Its name in `--policy`.
+    pub const NAME: &'static str = "hyperv";
+
+    /// The policy with these settings.
+    #[must_use]
+    pub fn new(config: HyperVConfig) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    /// λ of the last round: 0 unless memory is short.
+    #[must_use]
+    pub fn lambda(&self) -> f64 {
+        self.lambda
+    }
+
+    /// g(weight): positive, falling with weight, 1 at the default weight.
+    fn share(&self, weight: u32) -> f64 {
+        let weight = if self.config.weights { weight } else { MemorySettings::DEFAULT_WEIGHT };
+        let weight = weight.min(*MemorySettings::WEIGHT_RANGE.end());
+        (c::SHARE_WEIGHT_OFFSET.value - f64::from(weight)) / c::SHARE_WEIGHT_DIVISOR.value
+    }
+
+    /// The λ that may be reached for the start of a VM of this weight.
+    fn start_bound(&self, weight: u32) -> f64 {
+        let default = f64::from(MemorySettings::DEFAULT_WEIGHT);
+        let weight = if self.config.weights { f64::from(weight) } else { default };
+        c::START_BOUND.value * weight / default
+    }
+
+    /// The pressure at which the VM is satisfied now: p*, or above it in a shortage.
+    fn centre(&self, settings: &MemorySettings) -> f64 {
+        satisfied_pressure(settings) * (1.0 + self.lambda * self.share(settings.weight))
+    }
+
+    fn band_of(&self, settings: &MemorySettings) -> PressureBand {
+        PressureBand::around(self.centre(settings), self.config.half_width)
+    }
+
+    /// What every VM claims.
+    fn collect(&mut self, vms: &[VmView]) {
+        self.claims.clear();
+        for vm in vms {
+            let share = self.share(vm.settings.weight);
+            let (wanted, lowest, highest) = match vm.demand() {
+                Some(demand) if vm.can_move() => {
+                    (demand.get() as f64 * (1.0 + vm.settings.buffer_fraction()), vm.lowest, vm.highest)
+                }
+                // Nothing is known of its need, or nothing can be done about it.
+                _ => {
+                    let kept = vm.reachable(vm.expected());
+                    (kept.get() as f64, kept, kept)
+                }
+            };
+            self.claims.push(wanted, share, lowest.get() as f64, highest.get() as f64);
+        }
+    }
+
+    fn assess(&self, host: &HostView<'_>) -> Situation {
+        let capacity = host.capacity.get() as f64;
+        let wanted = self.claims.total(0.0);
+        let stock = self.config.stock_factor * host.grant_rate * host.lead_time.as_secs_f64();
+        let stock = stock.max(0.0).min(capacity);
+        let (mut starts, mut hopeless) = (0.0, false);
+        if !host.reservations.is_empty() {
+            let without = self.claims.solve(capacity, self.lambda).lambda;
+            for start in host.reservations {
+                let bound = self.start_bound(start.weight).max(without);
+                let with = starts + start.needed.get() as f64;
+                if self.claims.total(bound) + with <= capacity {
+                    starts = with;
+                } else {
+                    hopeless = true;
+                }
+            }
+        }
+        Situation { capacity: capacity - starts, wanted, stock, starts, hopeless }
+    }
+
+    /// λ for this round.
+    fn balance(&mut self, host: &HostView<'_>, now: &Situation) -> f64 {
+        self.short = now.wanted > if self.short { (now.capacity - now.stock).max(0.0) } else { now.capacity };
+        if !self.short {
+            return 0.0;
+        }
+        let lambda = self.claims.solve((now.capacity - now.stock).max(0.0), self.lambda).lambda;
+        if now.starts > 0.0 {
+            // The stock is not worth more than the bound that a start has.
+            let bound =
+                host.reservations.iter().map(|start| self.start_bound(start.weight)).fold(0.0, f64::max);
+            let least = self.claims.solve(now.capacity, self.lambda).lambda;
+            return lambda.min(bound.max(least));
+        }
+        lambda
+    }
+
+    fn share_shortage(&self, vms: &[VmView], lambda: f64, proposal: &mut Proposal) {
+        for (index, vm) in vms.iter().enumerate() {
+            let Some(demand) = self.movable(index, vm, proposal) else { continue };
+            let target = PageCount(self.claims.at(index, lambda) as u64).max(vm.lowest);
+            let reason = Reason::new("shortage")
+                .with("demand_mib", demand.mib())
+                .with("buffer_percent", f64::from(vm.settings.buffer))
+                .with("weight", f64::from(vm.settings.weight))
+                .with("lambda", lambda)
+                .with("pressure_wanted_percent", self.centre(&vm.settings));
+            proposal.set(index, target, reason);
+        }
+    }
+
+    /// The demand of a VM that can be moved. For one that cannot, its target is set.
+    fn movable(&self, index: usize, vm: &VmView, proposal: &mut Proposal) -> Option<PageCount> {
+        match vm.demand() {
+            Some(demand) if vm.can_move() => Some(demand),
+            demand => {
+                let rule = if !vm.settings.dynamic {
+                    "static"
+                } else if vm.phase == Phase::Starting {
+                    "starting"
+                } else if !vm.responsive {
+                    "set-aside"
+                } else if demand.is_none() {
+                    "no-report"
+                } else {
+                    "cannot-move"
+                };
+                let kept = vm.reachable(vm.expected());
+                proposal.set(index, kept, Reason::new(rule).with("kept_mib", kept.mib()));
+                None
+            }
+        }
+    }
+}
+
+impl Policy for PressureBandPolicy {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn uses_priority(&self) -> bool {
+        self.config.weights
+    }
+
+    fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
+        self.collect(vms);
+        let situation = self.assess(host);
+        self.lambda = self.balance(host, &situation);
+        self.follow_bands(host, vms);
+        let rule = if self.short {
+            self.share_shortage(vms, self.lambda, proposal);
+            "shortage"
+        } else {
+            self.satisfy(host, vms, &situation, proposal)
+        };
+        if !host.reservations.is_empty() {
+            self.leave_for_starts(&situation, proposal);
+        }
+        let mib = |pages: f64| PageCount(pages.max(0.0) as u64).mib();
+        proposal.summarize(
+            Reason::new(rule)
+                .with("capacity_mib", mib(situation.capacity))
+                .with("wanted_mib", mib(situation.wanted))
+                .with("stock_mib", mib(situation.stock))
+                .with("starts_mib", mib(situation.starts))
+                .with("lambda", self.lambda)
+                .with("available_mib", host.available.mib()),
+        );
+    }
+
+    fn band(&self, vm: &VmView) -> PressureBand {
+        self.band_of(&vm.settings)
+    }
+}

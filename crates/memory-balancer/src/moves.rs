@@ -1,0 +1,208 @@
+//! From targets to operations.
+
+use core::time::Duration;
+
+use balancing_policy::{PageCount, PendingKind};
+
+use crate::Output;
+use crate::engine::Balancer;
+
+/// What a VM can be given in one operation.
+#[derive(Clone, Copy, Debug)]
+struct Growth {
+    /// What it lacks to its target.
+    want: PageCount,
+    /// What it lacks to its maximum.
+    room: PageCount,
+    /// What can be returned exactly.
+    returnable: PageCount,
+    /// Multiple in which memory is hot-added; `None` if it cannot be.
+    granule: Option<PageCount>,
+    /// What the pool has.
+    pool: PageCount,
+    /// Most per operation.
+    limit: PageCount,
+    /// Least per operation.
+    minimum: PageCount,
+}
+
+impl Growth {
+    /// Pages to return, and pages to hot-add.
+    ///
+    /// What was ballooned is given back first, exactly. The rest is hot-added: rounded up to the granule if maximum, pool
+    /// and operation limit allow, else down. A granule above the operation limit is one operation, or its VM would get
+    /// nothing for ever.
+    fn size(&self) -> Option<(PageCount, PageCount)> {
+        let want = self.want.min(self.room);
+        if want.is_zero() || (want < self.minimum && want < self.room) {
+            return None;
+        }
+        let wanted_now = want.min(self.limit);
+        let unballoon = wanted_now.min(self.returnable).min(self.pool);
+        let hot_add = match self.granule {
+            Some(granule) if unballoon == self.returnable => {
+                let rest = wanted_now - unballoon;
+                let space = (self.room - unballoon).min(self.pool - unballoon);
+                let limit =
+                    if unballoon.is_zero() { self.limit.max(granule) } else { self.limit - unballoon };
+                let up = rest.round_up_to(granule);
+                if up <= space.min(limit) { up } else { rest.min(space).min(limit).round_down_to(granule) }
+            }
+            _ => PageCount::ZERO,
+        };
+        let pages = unballoon + hot_add;
+        (pages >= self.minimum.min(self.room) && !pages.is_zero()).then_some((unballoon, hot_add))
+    }
+}
+
+impl Balancer {
+    /// Whether whatever can be taken is taken, however little: someone waits for the last page of it.
+    fn every_page_counts(&self) -> bool {
+        !self.waiting.is_empty() || !self.books.reserve_debt().is_zero()
+    }
+
+    /// Who is below its target, in the order in which the pool serves them: by weight if the policy goes by it, then by
+    /// how much each is short of its target, then by id.
+    pub(crate) fn plan(&mut self) {
+        self.growers.clear();
+        for (index, live) in self.live.iter().enumerate() {
+            if live.target.pages > live.held() {
+                self.growers.push(index);
+            }
+        }
+        let (live, views, by_priority) = (&self.live, &self.views, self.by_priority);
+        let shortfall = |index: usize| {
+            let held = live[index].held().get().max(1);
+            // Per mille of what it has: integers, so that the order is the same everywhere.
+            live[index].target.pages.get().saturating_sub(held).saturating_mul(1000) / held
+        };
+        self.growers.sort_unstable_by_key(|&index| {
+            let weight = if by_priority { views[index].settings.weight } else { 0 };
+            (core::cmp::Reverse(weight), core::cmp::Reverse(shortfall(index)), index)
+        });
+    }
+
+    /// Frames have arrived, or someone needs no more: complete starts, then grow from what is in the pool.
+    pub(crate) fn serve(&mut self, now: Duration, out: &mut Vec<Output>) {
+        self.serve_starts(now, out);
+        let mut growers = core::mem::take(&mut self.growers);
+        growers.retain(|&index| {
+            if self.books.available().is_zero() {
+                return true;
+            }
+            self.grow(index, now, out);
+            self.live[index].target.pages > self.live[index].held()
+        });
+        self.growers = growers;
+    }
+
+    fn grow(&mut self, index: usize, now: Duration, out: &mut Vec<Output>) {
+        let (live, view) = (&self.live[index], &self.views[index]);
+        if live.operation.is_some() {
+            return;
+        }
+        let held = live.held();
+        let growth = Growth {
+            want: live.target.pages.min(view.highest).saturating_sub(held),
+            room: view.settings.maximum.saturating_sub(held),
+            returnable: view.returnable,
+            granule: live.joined.is_some_and(|joined| joined.hot_add).then_some(view.granule),
+            pool: self.books.available(),
+            limit: self.config.operation_limit,
+            minimum: self.config.minimum_move,
+        };
+        let Some((unballoon, hot_add)) = growth.size() else { return };
+        let pages = unballoon + hot_add;
+        let Some(frames) = self.books.grant(&mut self.live[index].account, pages) else { return };
+        let vm = view.id;
+        self.rates.granted(pages.get());
+        let operation = self.begin_operation(index, now, PendingKind::Grow, pages);
+        out.push(Output::Grant { vm, operation, frames, unballoon, hot_add });
+    }
+
+    /// Take what a VM has above its target, if it is not busy.
+    pub(crate) fn shrink(&mut self, index: usize, now: Duration, out: &mut Vec<Output>) {
+        let (live, view) = (&self.live[index], &self.views[index]);
+        let excess = live.account.assigned().saturating_sub(live.target.pages.max(view.lowest));
+        if excess.is_zero() || live.operation.is_some() {
+            return;
+        }
+        if excess < self.config.minimum_move && !self.every_page_counts() {
+            return;
+        }
+        let vm = view.id;
+        let pages = excess.min(self.config.operation_limit);
+        let operation = self.begin_operation(index, now, PendingKind::Shrink, pages);
+        out.push(Output::Shrink { vm, operation, pages });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn mib(mib: u64) -> PageCount {
+        PageCount::from_mib(mib)
+    }
+
+    const GROWTH: Growth = Growth {
+        want: mib(50),
+        room: mib(1000),
+        returnable: PageCount::ZERO,
+        granule: Some(mib(2)),
+        pool: mib(1000),
+        limit: mib(64),
+        minimum: mib(4),
+    };
+
+    fn sized(growth: Growth) -> Option<(f64, f64)> {
+        growth.size().map(|(unballoon, hot_add)| (unballoon.mib(), hot_add.mib()))
+    }
+
+    #[test]
+    fn what_was_ballooned_is_returned_first_and_exactly() {
+        assert_eq!(
+            sized(Growth { returnable: mib(70), want: PageCount(12_801), ..GROWTH }),
+            Some((12_801.0 / 256.0, 0.0))
+        );
+        assert_eq!(sized(Growth { returnable: mib(7), ..GROWTH }), Some((7.0, 44.0)));
+        assert_eq!(sized(Growth { returnable: mib(200), want: mib(300), ..GROWTH }), Some((64.0, 0.0)));
+        // Without hot-add that is all there is.
+        assert_eq!(sized(Growth { returnable: mib(7), granule: None, ..GROWTH }), Some((7.0, 0.0)));
+        assert_eq!(sized(Growth { granule: None, ..GROWTH }), None);
+    }
+
+    #[test]
+    fn hot_add_is_rounded_up_if_it_may_else_down() {
+        assert_eq!(sized(Growth { want: mib(51), ..GROWTH }), Some((0.0, 52.0)));
+        assert_eq!(sized(Growth { want: mib(51), room: mib(51), ..GROWTH }), Some((0.0, 50.0)));
+        assert_eq!(sized(Growth { want: mib(51), pool: mib(51), ..GROWTH }), Some((0.0, 50.0)));
+        assert_eq!(sized(Growth { want: mib(200), ..GROWTH }), Some((0.0, 64.0)));
+        assert_eq!(sized(Growth { want: mib(200), pool: mib(13), ..GROWTH }), Some((0.0, 12.0)));
+    }
+
+    #[test]
+    fn a_granule_above_the_operation_limit_is_one_operation() {
+        let linux = Growth { granule: Some(mib(128)), ..GROWTH };
+        assert_eq!(sized(linux), Some((0.0, 128.0)));
+        assert_eq!(sized(Growth { want: mib(500), ..linux }), Some((0.0, 128.0)));
+        assert_eq!(sized(Growth { pool: mib(127), ..linux }), None);
+        assert_eq!(sized(Growth { room: mib(127), ..linux }), None);
+        // First what is exact; the granule is an operation of its own.
+        assert_eq!(sized(Growth { returnable: mib(10), ..linux }), Some((10.0, 0.0)));
+        // A want below the least move gets no granule either.
+        assert_eq!(sized(Growth { want: mib(3), ..linux }), None);
+    }
+
+    #[test]
+    fn little_moves_only_up_to_the_maximum() {
+        assert_eq!(sized(Growth { want: mib(3), ..GROWTH }), None);
+        assert_eq!(sized(Growth { want: mib(2), room: mib(2), ..GROWTH }), Some((0.0, 2.0)));
+        assert_eq!(sized(Growth { want: mib(9), room: mib(2), ..GROWTH }), Some((0.0, 2.0)));
+        // The pool has less than a move.
+        assert_eq!(sized(Growth { pool: mib(3), ..GROWTH }), None);
+        assert_eq!(sized(Growth { want: PageCount::ZERO, ..GROWTH }), None);
+        assert_eq!(sized(Growth { room: PageCount::ZERO, ..GROWTH }), None);
+        assert_eq!(sized(Growth { pool: PageCount::ZERO, returnable: mib(9), ..GROWTH }), None);
+    }
+}

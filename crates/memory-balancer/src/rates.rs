@@ -1,0 +1,130 @@
+//! Averages over time.
+
+use core::time::Duration;
+
+/// An exponentially weighted average over time: a sample counts by the time since the sample before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ewma {
+    window: f64,
+    value: Option<f64>,
+    at: Duration,
+}
+
+impl Ewma {
+    pub(crate) fn new(window: Duration) -> Self {
+        Self { window: window.as_secs_f64(), value: None, at: Duration::ZERO }
+    }
+
+    /// The average so far; nothing before the first sample.
+    pub(crate) fn value(&self) -> Option<f64> {
+        self.value
+    }
+
+    /// A sample that stands for the time since the one before. The first one is the average.
+    pub(crate) fn add(&mut self, now: Duration, sample: f64) {
+        let elapsed = now.saturating_sub(self.at).as_secs_f64();
+        self.at = now;
+        self.value = Some(match self.value {
+            None => sample,
+            Some(value) if self.window > 0.0 => {
+                value + (1.0 - libm::exp(-elapsed / self.window)) * (sample - value)
+            }
+            Some(_) => sample,
+        });
+    }
+}
+
+/// How fast memory is granted, and how long it takes: what the lead-time stock is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Rates {
+    granted: u64,
+    grant_rate: Ewma,
+    last_round: Option<Duration>,
+    round: Duration,
+    add: Ewma,
+    remove: Ewma,
+}
+
+impl Rates {
+    pub(crate) fn new(window: Duration) -> Self {
+        let ewma = Ewma::new(window);
+        // Nothing was granted before the first round: the average begins at 0, not at the first burst.
+        let grant_rate = Ewma { value: Some(0.0), ..ewma };
+        Self { granted: 0, grant_rate, last_round: None, round: Duration::ZERO, add: ewma, remove: ewma }
+    }
+
+    pub(crate) fn granted(&mut self, pages: u64) {
+        self.granted += pages;
+    }
+
+    pub(crate) fn add_took(&mut self, now: Duration, time: Duration) {
+        self.add.add(now, time.as_secs_f64());
+    }
+
+    pub(crate) fn remove_took(&mut self, now: Duration, time: Duration) {
+        self.remove.add(now, time.as_secs_f64());
+    }
+
+    pub(crate) fn round(&mut self, now: Duration) {
+        let Some(last) = self.last_round.replace(now) else {
+            self.grant_rate.at = now;
+            return;
+        };
+        let elapsed = now.saturating_sub(last);
+        if elapsed.is_zero() {
+            return;
+        }
+        self.round = elapsed;
+        self.grant_rate.add(now, self.granted as f64 / elapsed.as_secs_f64());
+        self.granted = 0;
+    }
+
+    /// Pages per second.
+    pub(crate) fn grant_rate(&self) -> f64 {
+        self.grant_rate.value().unwrap_or(0.0)
+    }
+
+    /// Round + add + balloon, as measured.
+    pub(crate) fn lead_time(&self) -> Duration {
+        let operations = self.add.value().unwrap_or(0.0) + self.remove.value().unwrap_or(0.0);
+        self.round.saturating_add(Duration::try_from_secs_f64(operations).unwrap_or(Duration::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_followed_in_the_window() {
+        let mut ewma = Ewma::new(Duration::from_secs(20));
+        ewma.add(Duration::ZERO, 0.0);
+        for second in 1..=20 {
+            ewma.add(Duration::from_secs(second), 100.0);
+        }
+        let value = ewma.value().unwrap();
+        assert!((value - 63.21).abs() < 0.01, "{value}");
+        // However finely the time is cut.
+        let mut coarse = Ewma::new(Duration::from_secs(20));
+        coarse.add(Duration::ZERO, 0.0);
+        coarse.add(Duration::from_secs(20), 100.0);
+        assert!((coarse.value().unwrap() - value).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_rate_is_what_was_granted_over_the_time_it_took() {
+        let mut rates = Rates::new(Duration::from_secs(20));
+        let mut now = Duration::ZERO;
+        rates.round(now);
+        for _ in 0..400 {
+            rates.granted(3000);
+            now += Duration::from_millis(1500);
+            rates.round(now);
+        }
+        assert!((rates.grant_rate() - 2000.0).abs() < 1.0, "{}", rates.grant_rate());
+        assert_eq!(rates.lead_time(), Duration::from_millis(1500));
+        rates.add_took(now, Duration::from_millis(200));
+        rates.remove_took(now, Duration::from_millis(300));
+        assert_eq!(rates.lead_time(), Duration::from_millis(2000));
+    }
+}

@@ -1,0 +1,212 @@
+//! One balancing round: ask the policy, check what it says, act on it.
+
+use core::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use balancing_policy::{HostView, PageCount, Reservation, Target, VmId};
+
+use crate::constants::ROUND_SHORTEST;
+use crate::engine::Balancer;
+use crate::vm::Recorded;
+use crate::{Correction, Decision, Output};
+
+/// Between two rounds at the longest, whatever a policy says.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+impl Balancer {
+    pub(crate) fn round(&mut self, now: Duration, out: &mut Vec<Output>) {
+        self.rounds += 1;
+        self.rates.round(now);
+        self.refresh_all(now);
+        self.proposal.begin(self.live.iter().map(|live| live.target));
+        self.reservations.clear();
+        self.reservations.extend(self.waiting.iter().map(|waiting| Reservation {
+            vm: waiting.vm,
+            weight: waiting.weight,
+            needed: waiting.needed(),
+            set_aside: waiting.aside.pages(),
+            since: waiting.since,
+        }));
+        match self.ask_policy(now) {
+            Ok(()) => self.adopt(out),
+            Err(message) => {
+                out.push(Output::PolicyFailed { policy: self.policy_name.clone(), message });
+                self.proposal.begin(core::iter::empty());
+            }
+        }
+        self.schedule(now);
+        self.plan();
+        for index in 0..self.live.len() {
+            self.shrink(index, now, out);
+        }
+        self.serve(now, out);
+    }
+
+    /// Pauses that are over, and VMs that have fallen silent.
+    fn refresh_all(&mut self, now: Duration) {
+        for (live, view) in self.live.iter_mut().zip(&mut self.views) {
+            if live.joined.is_some()
+                && let Some(report) = view.history.latest()
+                && now.saturating_sub(report.at) >= self.config.report_timeout
+            {
+                live.silent = true;
+            }
+            live.refresh(view, now);
+        }
+    }
+
+    /// Whatever a policy does, the balancer goes on: a panic costs it the round.
+    fn ask_policy(&mut self, now: Duration) -> Result<(), String> {
+        let host = HostView {
+            now,
+            total: self.books.total(),
+            reserve: self.books.reserve_target(),
+            overhead: self.books.overhead(),
+            capacity: self.books.capacity(),
+            available: self.books.available(),
+            in_transit: self.books.in_transit(),
+            parent: self.parent,
+            grant_rate: self.rates.grant_rate(),
+            lead_time: self.rates.lead_time(),
+            minimum_move: self.config.minimum_move,
+            reservations: &self.reservations,
+        };
+        let (policy, views, proposal) = (&mut self.policy, &self.views, &mut self.proposal);
+        let stopwatch = self.stopwatch.as_ref();
+        let began = stopwatch.map(|stopwatch| (stopwatch.clock)());
+        let live = &mut self.live;
+        // The policy's own state may be half changed after a panic; nothing of ours is: the proposal is made anew for
+        // every round, and bands are only shown.
+        let interval = catch_unwind(AssertUnwindSafe(|| {
+            policy.round(&host, views, proposal);
+            for (live, view) in live.iter_mut().zip(views) {
+                live.band = policy.band(view);
+            }
+            policy.interval()
+        }))
+        .map_err(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no message)");
+            format!("panicked: {text}")
+        })?;
+        self.interval = interval;
+        if let (Some(stopwatch), Some(began)) = (stopwatch, began) {
+            let took = (stopwatch.clock)().saturating_sub(began);
+            if took > stopwatch.limit {
+                return Err(format!("took {took:?}, the limit is {:?}", stopwatch.limit));
+            }
+        }
+        Ok(())
+    }
+
+    /// Check the proposal and make it the targets.
+    fn adopt(&mut self, out: &mut Vec<Output>) {
+        let capacity = self.books.capacity();
+        let mut sum: u128 = 0;
+        let mut growth: u128 = 0;
+        for ((live, view), proposed) in self.live.iter_mut().zip(&self.views).zip(self.proposal.targets()) {
+            let pages = view.reachable(proposed.pages);
+            live.target = Target { pages, reason: proposed.reason };
+            sum += u128::from(pages.get());
+            growth += u128::from(pages.saturating_sub(view.expected()).get());
+        }
+        let over = sum.saturating_sub(u128::from(capacity.get()));
+        let cut = Cut { over, growth };
+        let round = self.rounds;
+        if self.config.record_all_decisions || self.summary_changed(&{ *self.proposal.summary() }) {
+            out.push(Output::Round { number: round, summary: *self.proposal.summary() });
+        }
+        for ((live, view), proposed) in self.live.iter_mut().zip(&self.views).zip(self.proposal.targets()) {
+            let mut correction = if proposed.pages < view.lowest {
+                Some(Correction::BelowLowest)
+            } else if proposed.pages > view.highest {
+                Some(Correction::AboveHighest)
+            } else {
+                None
+            };
+            if over > 0 {
+                let cut = cut.of(live.target.pages.saturating_sub(view.expected()));
+                if !cut.is_zero() {
+                    live.target.pages -= cut;
+                    correction = Some(Correction::OverCapacity);
+                }
+            }
+            let record = Recorded { target: live.target.pages, rule: live.target.reason.rule(), correction };
+            if self.config.record_all_decisions
+                || record.differs(live.recorded.as_ref(), self.config.minimum_move)
+            {
+                live.recorded = Some(record);
+                out.push(Output::Decision(Decision {
+                    vm: view.id,
+                    round,
+                    assigned: view.assigned,
+                    target: live.target.pages,
+                    proposed: proposed.pages,
+                    reason: live.target.reason,
+                    correction,
+                }));
+            }
+        }
+        if self.waiting.is_empty() {
+            self.for_starts = PageCount::ZERO;
+        } else {
+            let kept: PageCount = self.live.iter().map(|live| live.target.pages).sum();
+            let left = capacity.saturating_sub(kept);
+            self.for_starts = self.proposal.for_starts().map_or(left, |pages| pages.min(left));
+            self.trim_starts();
+        }
+    }
+
+    /// A paging parent slows the balancer's own round.
+    fn schedule(&mut self, now: Duration) {
+        let slowdown =
+            if self.parent.slowdown.is_finite() { self.parent.slowdown.clamp(1.0, 1000.0) } else { 1.0 };
+        let shortest = ROUND_SHORTEST.duration();
+        let interval = self.interval.clamp(shortest, LONGEST).mul_f64(slowdown);
+        self.next_round = now + interval;
+        if let Some(wanted) = self.proposal.wants_call_at() {
+            self.next_round = self.next_round.min(wanted.max(now + shortest));
+        }
+    }
+
+    /// Which round was the last, from 1; 0 before the first.
+    #[must_use]
+    pub fn rounds(&self) -> u64 {
+        self.rounds
+    }
+
+    /// The VMs that wait to start, in the order in which they are served, with what is set aside for each.
+    pub fn waiting(&self) -> impl Iterator<Item = (VmId, PageCount)> {
+        self.waiting.iter().map(|waiting| (waiting.vm, waiting.aside.pages()))
+    }
+}
+
+/// How growth is cut when all targets together are above capacity: everyone's in proportion.
+#[derive(Clone, Copy)]
+struct Cut {
+    over: u128,
+    growth: u128,
+}
+
+impl Cut {
+    fn of(self, growth: PageCount) -> PageCount {
+        if self.growth == 0 {
+            return PageCount::ZERO;
+        }
+        // Rounded up, so that what is left fits. Both factors are below 2^64.
+        let over = self.over.min(self.growth);
+        let cut = (u128::from(growth.get()) * over).div_ceil(self.growth);
+        PageCount(u64::try_from(cut).unwrap_or(u64::MAX)).min(growth)
+    }
+}
+
+impl Recorded {
+    /// Worth putting out: another rule or correction, or a target that could move memory.
+    fn differs(&self, last: Option<&Self>, step: PageCount) -> bool {
+        last.is_none_or(|last| {
+            self.rule != last.rule
+                || self.correction != last.correction
+                || self.target.max(last.target) - self.target.min(last.target) >= step.max(PageCount(1))
+        })
+    }
+}
