@@ -114,7 +114,6 @@ impl Client {
             return Err(ClientError::NotOpen(relid));
         }
         channel.ring = Ring::Closed;
-        channel.modifying = 0;
         self.send(&CloseChannel::new(relid).to_payload(), out)
     }
 
@@ -208,10 +207,10 @@ impl Client {
             Message::OfferChannel(offer) => self.host_offers(offer, out),
             Message::RescindChannelOffer(rescind) => self.host_rescinds(rescind, out),
             Message::AllOffersDelivered => {
-                if let Connection::Connected { offers_delivered, .. } = &mut self.state.connection {
-                    if core::mem::replace(offers_delivered, true) {
-                        return Err(HostViolation::NotAsked(kind));
-                    }
+                if let Connection::Connected { offers_delivered, .. } = &mut self.state.connection
+                    && core::mem::replace(offers_delivered, true)
+                {
+                    return Err(HostViolation::NotAsked(kind));
                 }
                 out.push(Output::AllOffersDelivered);
                 Ok(())
@@ -232,13 +231,11 @@ impl Client {
             Message::ModifyChannelResponse(response) => {
                 let status = Status(response.status.get());
                 let Some(channel) = self.known_channel(kind, response.relid.get())? else { return Ok(()) };
-                // Answers that come after the channel was closed are of no interest, nor wrong.
-                if channel.ring == Ring::Closed {
-                    return Ok(());
-                }
                 channel.modifying = channel.modifying.checked_sub(1).ok_or(HostViolation::NotAsked(kind))?;
-                let relid = channel.offer.relid;
-                out.push(Output::Modified { relid, status });
+                // An answer that comes after the channel was closed interests nobody.
+                if matches!(channel.ring, Ring::Open { .. }) {
+                    out.push(Output::Modified { relid: channel.offer.relid, status });
+                }
                 Ok(())
             }
             Message::GpadlCreated(created) => {

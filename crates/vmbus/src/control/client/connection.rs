@@ -3,42 +3,70 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Client, Connection, Failure, Output};
+use super::{Client, Connection, Failure, Output, Wish};
 use crate::control::message::{Body, InitiateContact, Message, VersionResponse};
 use crate::control::{CONTACT_CONNECTION_ID, CONTACT_CONNECTION_ID_V5, Version};
 
 impl Client {
     /// Makes contact, from the first configured version on. At any moment: what was agreed before is forgotten, here
-    /// at once and by the host when it hears of it.
+    /// at once and by the host when it hears of it. If a contact or UNLOAD is unanswered, its answer is awaited first.
     pub fn connect(&mut self, now: Duration, out: &mut Vec<Output>) {
-        self.disconnect();
-        self.try_version(now, 0, out);
+        match self.state.connection {
+            Connection::Contacting { .. } | Connection::Unloading => self.state.wish = Some(Wish::Connect),
+            Connection::Disconnected | Connection::Connected { .. } => {
+                self.disconnect();
+                self.try_version(now, 0, out);
+            }
+        }
         self.pump(out);
     }
 
     /// Takes leave; [`Output::Unloaded`] follows. Everything that was agreed is forgotten here at once; the pages of
-    /// rings may be used for something else when `Unloaded` has come.
+    /// rings may be used for something else when `Unloaded` has come. If a contact is unanswered, its answer is awaited
+    /// first.
     pub fn unload(&mut self, now: Duration, out: &mut Vec<Output>) {
-        let (connection_id, has_unload) = match self.state.connection {
-            Connection::Connected { version, connection_id, .. } => (connection_id, version.has_unload()),
-            // A contact is under way: the host answers an UNLOAD in any state.
-            Connection::Contacting { attempt } => match self.config.versions.get(attempt) {
-                Some(version) => (contact_connection(*version), version.has_unload()),
-                None => (CONTACT_CONNECTION_ID, false),
-            },
-            Connection::Unloading => return,
-            Connection::Disconnected => (CONTACT_CONNECTION_ID, false),
-        };
+        match self.state.connection {
+            Connection::Disconnected => out.push(Output::Unloaded),
+            Connection::Unloading => self.state.wish = None,
+            Connection::Contacting { .. } => self.state.wish = Some(Wish::Unload),
+            Connection::Connected { version, connection_id, .. } => {
+                self.start_unload(now, version, connection_id, out);
+            }
+        }
+        self.pump(out);
+    }
+
+    fn start_unload(&mut self, now: Duration, version: Version, connection_id: u32, out: &mut Vec<Output>) {
         self.disconnect();
-        if has_unload {
+        if version.has_unload() {
             self.state.connection = Connection::Unloading;
             self.state.reply_by = self.config.reply_timeout.map(|timeout| now.saturating_add(timeout));
             self.state.outbox.push(connection_id, Message::Unload.to_payload());
         } else {
-            // There is no such message before 3.0, and nobody to send it to without contact.
+            // There is no such message before 3.0.
             out.push(Output::Unloaded);
         }
-        self.pump(out);
+    }
+
+    pub(super) fn unloaded(&mut self, now: Duration, out: &mut Vec<Output>) {
+        let wish = self.state.wish;
+        self.disconnect();
+        out.push(Output::Unloaded);
+        if wish == Some(Wish::Connect) {
+            self.try_version(now, 0, out);
+        }
+    }
+
+    /// The version at this place was refused: the next, unless something else is wanted by now.
+    pub(super) fn contact_refused(&mut self, now: Duration, attempt: usize, out: &mut Vec<Output>) {
+        match self.state.wish.take() {
+            None => self.try_version(now, attempt.saturating_add(1), out),
+            Some(Wish::Connect) => self.try_version(now, 0, out),
+            Some(Wish::Unload) => {
+                self.disconnect();
+                out.push(Output::Unloaded);
+            }
+        }
     }
 
     pub(super) fn try_version(&mut self, now: Duration, attempt: usize, out: &mut Vec<Output>) {
@@ -70,7 +98,7 @@ impl Client {
             return;
         };
         if response.supported == 0 || response.state != 0 || !version.is_spoken() {
-            self.try_version(now, attempt.saturating_add(1), out);
+            self.contact_refused(now, attempt, out);
             return;
         }
         let connection_id = if version.names_its_connection() {
@@ -78,6 +106,11 @@ impl Client {
         } else {
             CONTACT_CONNECTION_ID
         };
+        match self.state.wish.take() {
+            None => {}
+            Some(Wish::Connect) => return self.try_version(now, 0, out),
+            Some(Wish::Unload) => return self.start_unload(now, version, connection_id, out),
+        }
         self.state.connection = Connection::Connected { version, connection_id, offers_delivered: false };
         self.state.reply_by = None;
         out.push(Output::Connected(version));
@@ -86,6 +119,7 @@ impl Client {
 
     pub(super) fn disconnect(&mut self) {
         self.state.connection = Connection::Disconnected;
+        self.state.wish = None;
         self.state.reply_by = None;
         self.state.channels.clear();
         self.state.gpadls.clear();
@@ -93,8 +127,12 @@ impl Client {
     }
 
     pub(super) fn fail(&mut self, failure: Failure, out: &mut Vec<Output>) {
+        let wish = self.state.wish;
         self.disconnect();
         out.push(Output::Failed(failure));
+        if wish == Some(Wish::Unload) {
+            out.push(Output::Unloaded);
+        }
     }
 }
 

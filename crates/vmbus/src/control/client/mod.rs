@@ -287,9 +287,20 @@ enum Connection {
     Unloading,
 }
 
+/// What to do when contact or UNLOAD has been answered.
+///
+/// There is never more than one of them unanswered: answers do not say to which request they belong, and the host may
+/// drop one that has been overtaken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+enum Wish {
+    Connect,
+    Unload,
+}
+
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 struct State {
     connection: Connection,
+    wish: Option<Wish>,
     /// When the wait for the answer to contact or UNLOAD ends.
     reply_by: Option<Duration>,
     channels: BTreeMap<Relid, Channel>,
@@ -326,6 +337,7 @@ impl Client {
     pub fn new(config: ClientConfig) -> Self {
         let state = State {
             connection: Connection::Disconnected,
+            wish: None,
             reply_by: None,
             channels: BTreeMap::new(),
             gpadls: BTreeMap::new(),
@@ -413,8 +425,7 @@ impl Client {
                 Ok(())
             }
             (Connection::Unloading, Message::UnloadResponse) => {
-                self.disconnect();
-                out.push(Output::Unloaded);
+                self.unloaded(now, out);
                 Ok(())
             }
             // What the host sent before it saw that we begin anew, or leave.

@@ -104,7 +104,7 @@ impl Client {
             (PostStatus::InvalidConnectionId, Connection::Contacting { attempt })
                 if kind == MessageType::INITIATE_CONTACT =>
             {
-                self.try_version(now, attempt.saturating_add(1), out);
+                self.contact_refused(now, attempt, out);
             }
             (PostStatus::InsufficientBuffers, _) => {
                 let retry = self.config.retry;
@@ -130,21 +130,21 @@ impl Client {
             };
             self.fail(Failure::NoAnswer(kind), out);
         }
-        if let Current::Waiting { message, until } = self.state.outbox.current {
-            if until <= now {
-                self.post(message, out);
-            }
+        if let Current::Waiting { message, until } = self.state.outbox.current
+            && until <= now
+        {
+            self.post(message, out);
         }
         self.pump(out);
     }
 
     /// Posts the next message, if the last is through.
     pub(super) fn pump(&mut self, out: &mut Vec<Output>) {
-        if self.state.outbox.current == Current::None {
-            if let Some(message) = self.state.outbox.waiting.pop_front() {
-                self.forget_released(&message.payload);
-                self.post(message, out);
-            }
+        if self.state.outbox.current == Current::None
+            && let Some(message) = self.state.outbox.waiting.pop_front()
+        {
+            self.forget_released(&message.payload);
+            self.post(message, out);
         }
     }
 
@@ -155,12 +155,11 @@ impl Client {
 
     /// As soon as the host may know that a channel is released, it may offer another under the same id.
     fn forget_released(&mut self, payload: &Payload) {
-        if let Ok(Message::RelidReleased(released)) = Message::decode(payload) {
-            if let Some(relid) = Relid::new(released.relid.get()) {
-                if self.state.channels.get(&relid).is_some_and(|channel| channel.stage == Stage::Releasing) {
-                    self.state.channels.remove(&relid);
-                }
-            }
+        if let Ok(Message::RelidReleased(released)) = Message::decode(payload)
+            && let Some(relid) = Relid::new(released.relid.get())
+            && self.state.channels.get(&relid).is_some_and(|channel| channel.stage == Stage::Releasing)
+        {
+            self.state.channels.remove(&relid);
         }
     }
 }

@@ -42,7 +42,7 @@ impl Client {
     }
 
     fn check(&self) -> Result<(), &'static str> {
-        let State { connection, reply_by, channels, gpadls, outbox, .. } = &self.state;
+        let State { connection, wish, reply_by, channels, gpadls, outbox, .. } = &self.state;
         match connection {
             Connection::Contacting { attempt } if *attempt >= self.config.versions.len() => {
                 return Err("a contact for a version that is not configured");
@@ -53,8 +53,12 @@ impl Client {
             _ => {}
         }
         let connected = matches!(connection, Connection::Connected { .. });
-        if !connected && !(channels.is_empty() && gpadls.is_empty()) {
+        let any = !channels.is_empty() || !gpadls.is_empty();
+        if any && !connected {
             return Err("channels without contact");
+        }
+        if wish.is_some() && !matches!(connection, Connection::Contacting { .. } | Connection::Unloading) {
+            return Err("a wish that waits for nothing");
         }
         if connected && reply_by.is_some() {
             return Err("a wait for contact that has been made");

@@ -8,7 +8,6 @@ use zerocopy::little_endian::U64;
 use super::Sabotage;
 use super::{
     Action, Channel, ChannelState, ChannelStatus, GpadlState, Offer, RequestId, Rings, Server, Violation,
-    status,
 };
 use crate::control::message::{
     CloseChannel, MessageType, ModifyChannel, ModifyChannelResponse, OfferChannel, OpenChannel,
@@ -51,8 +50,9 @@ impl Server {
         Ok(relid)
     }
 
-    /// Takes a channel away: closes it at once and tells the guest. Its id, and its GPADLs, are kept until the guest
-    /// releases them or makes contact anew. False if there is no such channel, or it is rescinded already.
+    /// Takes a channel away: closes it at once and tells the guest, to which nothing more is said of it. Its id, and
+    /// its GPADLs, are kept until the guest releases them or makes contact anew. False if there is no such channel, or
+    /// it is rescinded already.
     pub fn rescind(&mut self, relid: Relid, out: &mut Vec<Action>) -> bool {
         match self.state.channels.get(&relid).map(|channel| &channel.state) {
             None | Some(ChannelState::Rescinded) => return false,
@@ -164,11 +164,14 @@ impl Server {
     ) -> Result<(), Violation> {
         let (relid, open_id) = (open.relid.get(), open.open_id.get());
         let gpadl = GpadlId(open.ring_gpadl.get());
-        let checked = self.check_open(open, gpadl);
-        let Ok(Some(relid)) = checked else {
-            // Every OPENCHANNEL is answered, so that no driver waits for ever.
-            self.post(&OpenChannelResult::new(relid, open_id, Status::UNSUCCESSFUL), out);
-            return checked.map(|_| ());
+        let relid = match self.check_open(open, gpadl) {
+            Ok(Some(relid)) => relid,
+            Ok(None) => return Ok(()),
+            Err(violation) => {
+                // Refused, not ignored, so that no driver waits for ever.
+                self.post(&OpenChannelResult::new(relid, open_id, Status::UNSUCCESSFUL), out);
+                return Err(violation);
+            }
         };
         let request = self.next_request();
         let rings = Rings {
@@ -182,7 +185,7 @@ impl Server {
         Ok(())
     }
 
-    /// The channel if it can be opened like this, nothing if it was rescinded, which the guest may not know yet.
+    /// The channel if it can be opened like this, nothing if it was rescinded, which the guest may not have known.
     fn check_open(&self, open: &OpenChannel, gpadl: GpadlId) -> Result<Option<Relid>, Violation> {
         let kind = MessageType::OPEN_CHANNEL;
         let (relid, state) = self.known_channel(kind, open.relid.get())?;
@@ -253,21 +256,21 @@ impl Server {
             return Err(Violation::NotInVersion { kind, version });
         }
         let target_vp = modify.target_vp.get();
-        let done = match self.known_channel(kind, modify.relid.get()) {
+        let modified = match self.known_channel(kind, modify.relid.get()) {
             Ok((relid, &ChannelState::Open { rings })) => {
                 self.set_channel(relid, ChannelState::Open { rings: Rings { target_vp, ..rings } });
                 out.push(Action::Retarget { relid, target_vp });
-                Ok(true)
+                Ok(())
             }
-            Ok((_, ChannelState::Rescinded)) => Ok(false),
+            Ok((_, ChannelState::Rescinded)) => return Ok(()),
             Ok((relid, _)) => Err(Violation::NotOpen { kind, relid }),
             Err(violation) => Err(violation),
         };
         if version.answers_modify_channel() {
-            let status = status(matches!(done, Ok(true)));
+            let status = Status::from_ok(modified.is_ok());
             self.post(&ModifyChannelResponse::new(modify.relid.get(), status), out);
         }
-        done.map(|_| ())
+        modified
     }
 
     /// Ends the use of a channel's rings, if it was open or about to be, and puts it in this state.

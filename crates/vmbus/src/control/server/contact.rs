@@ -54,10 +54,10 @@ impl Server {
     }
 
     pub(super) fn request_offers(&mut self, out: &mut Vec<Action>) -> Result<(), Violation> {
-        if let Some(contact) = &mut self.state.contact {
-            if core::mem::replace(&mut contact.offers_requested, true) {
-                return Err(Violation::OffersRequestedTwice);
-            }
+        if let Some(contact) = &mut self.state.contact
+            && core::mem::replace(&mut contact.offers_requested, true)
+        {
+            return Err(Violation::OffersRequestedTwice);
         }
         let unannounced: Vec<_> = self
             .state

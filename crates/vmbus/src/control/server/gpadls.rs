@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 #[cfg(test)]
 use super::Sabotage;
-use super::{Action, ChannelState, Gpadl, GpadlState, RequestId, Server, Violation, status};
+use super::{Action, ChannelState, Gpadl, GpadlState, RequestId, Server, Violation};
 use crate::control::message::{
     GpadlBody, GpadlCreated, GpadlHeader, GpadlTeardown, GpadlTorndown, MessageType,
 };
@@ -43,7 +43,7 @@ impl Server {
         } else if let Some(list) = self.state.gpadls.get_mut(&gpadl) {
             list.state = GpadlState::Ready;
         }
-        self.post(&GpadlCreated::new(relid.get(), gpadl, status(ok)), out);
+        self.gpadl_created(relid, gpadl, ok, out);
     }
 
     /// The lists the owner has, or has been asked to get: id, channel, page numbers, and the question if it is open.
@@ -68,14 +68,16 @@ impl Server {
             // No answer: it would be taken for the first one's.
             return Err(Violation::DuplicateGpadl(gpadl));
         }
-        let described = self.check_header(header, gpadl);
-        let Ok((relid, announced)) = described else {
-            self.post(&GpadlCreated::new(relid, gpadl, Status::UNSUCCESSFUL), out);
-            return described.map(|_| ());
+        let (relid, announced) = match self.check_header(header, gpadl) {
+            Ok(described) => described,
+            Err(violation) => {
+                self.post(&GpadlCreated::new(relid, gpadl, Status::UNSUCCESSFUL), out);
+                return Err(violation);
+            }
         };
         let limits = self.config.limits;
         if self.state.gpadls.len() >= limits.gpadls {
-            self.post(&GpadlCreated::new(relid.get(), gpadl, Status::UNSUCCESSFUL), out);
+            self.gpadl_created(relid, gpadl, false, out);
             return Err(Violation::TooManyGpadls { gpadl, limit: limits.gpadls });
         }
         let used: usize = self.state.gpadls.values().map(Gpadl::announced).sum();
@@ -86,7 +88,7 @@ impl Server {
                 let state = GpadlState::Refusing { missing };
                 self.state.gpadls.insert(gpadl, Gpadl { relid, pages: Vec::new(), state });
             } else {
-                self.post(&GpadlCreated::new(relid.get(), gpadl, Status::UNSUCCESSFUL), out);
+                self.gpadl_created(relid, gpadl, false, out);
             }
             return Err(Violation::TooManyGpadlPages { gpadl, pages: announced, limit: limits.gpadl_pages });
         }
@@ -120,10 +122,10 @@ impl Server {
         if missing == 0 || came == 0 {
             return Err(Violation::NeedlessBody(gpadl));
         }
-        let relid = list.relid.get();
+        let relid = list.relid;
         if came > missing {
             self.state.gpadls.remove(&gpadl);
-            self.post(&GpadlCreated::new(relid, gpadl, Status::UNSUCCESSFUL), out);
+            self.gpadl_created(relid, gpadl, false, out);
             return Err(Violation::GpadlOverrun(gpadl));
         }
         match &mut list.state {
@@ -138,8 +140,7 @@ impl Server {
     fn finish_gpadl(&mut self, gpadl: GpadlId, out: &mut Vec<Action>) {
         let Some(list) = self.state.gpadls.get(&gpadl) else { return };
         let relid = list.relid;
-        let rescinded =
-            self.state.channels.get(&relid).is_none_or(|channel| channel.state == ChannelState::Rescinded);
+        let rescinded = self.is_rescinded(relid);
         match list.state {
             GpadlState::Assembling { announced } if list.pages.len() == announced && !rescinded => {
                 let request = self.next_request();
@@ -150,9 +151,9 @@ impl Server {
             GpadlState::Assembling { announced } if list.pages.len() < announced => {}
             GpadlState::Refusing { missing } if missing > 0 => {}
             GpadlState::Assembling { .. } | GpadlState::Refusing { .. } => {
-                // Too large, or for a channel that was rescinded, which the guest may not know yet.
+                // Too large, or for a channel that was rescinded, which the guest may not have known.
                 self.state.gpadls.remove(&gpadl);
-                self.post(&GpadlCreated::new(relid.get(), gpadl, Status::UNSUCCESSFUL), out);
+                self.gpadl_created(relid, gpadl, false, out);
             }
             GpadlState::Establishing { .. } | GpadlState::Ready => {}
         }
@@ -177,8 +178,21 @@ impl Server {
             out.push(Action::ReleaseGpadl { relid, gpadl });
         }
         self.state.gpadls.remove(&gpadl);
-        self.post(&GpadlTorndown::new(gpadl), out);
+        if !self.is_rescinded(relid) {
+            self.post(&GpadlTorndown::new(gpadl), out);
+        }
         Ok(())
+    }
+
+    /// Answers a GPADL_HEADER, unless the channel has been rescinded.
+    fn gpadl_created(&self, relid: Relid, gpadl: GpadlId, ok: bool, out: &mut Vec<Action>) {
+        if !self.is_rescinded(relid) {
+            self.post(&GpadlCreated::new(relid.get(), gpadl, Status::from_ok(ok)), out);
+        }
+    }
+
+    fn is_rescinded(&self, relid: Relid) -> bool {
+        self.state.channels.get(&relid).is_some_and(|channel| channel.state == ChannelState::Rescinded)
     }
 
     /// The channel that is open on this list, or about to be.

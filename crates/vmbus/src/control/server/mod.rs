@@ -44,9 +44,7 @@ use serde::{Deserialize, Serialize};
 
 use super::message::{Body, Message, MessageType, Payload, UserData};
 pub use super::queue::{HostMessage, MessageTarget};
-use super::{
-    CONTACT_CONNECTION_ID, CONTACT_CONNECTION_ID_V5, GpadlId, Guid, PostStatus, Relid, Status, Version,
-};
+use super::{CONTACT_CONNECTION_ID, CONTACT_CONNECTION_ID_V5, GpadlId, Guid, PostStatus, Relid, Version};
 pub use channels::OfferError;
 pub use saved::{RestoreError, SAVED_FORMAT, SavedState};
 pub use violation::Violation;
@@ -446,8 +444,4 @@ impl Server {
 /// The connection id for messages of a guest that speaks this version.
 fn contact_connection(version: Version) -> u32 {
     if version.names_its_connection() { CONTACT_CONNECTION_ID_V5 } else { CONTACT_CONNECTION_ID }
-}
-
-fn status(ok: bool) -> Status {
-    Status::from_ok(ok)
 }

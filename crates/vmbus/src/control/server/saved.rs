@@ -60,10 +60,10 @@ impl Server {
 
     fn check(&self) -> Result<(), RestoreError> {
         let State { contact, channels, gpadls, next_request } = &self.state;
-        if let Some(contact) = contact {
-            if !contact.version.is_spoken() || contact.version > self.config.max_version {
-                return Err(RestoreError::Version(contact.version));
-            }
+        if let Some(contact) = contact
+            && !(contact.version.is_spoken() && contact.version <= self.config.max_version)
+        {
+            return Err(RestoreError::Version(contact.version));
         }
         let mut requests = BTreeSet::new();
         let mut fresh = |request: RequestId| request.0 < *next_request && requests.insert(request);
@@ -77,7 +77,9 @@ impl Server {
             }
             let (valid, size) = match list.state {
                 GpadlState::Assembling { announced } => (announced > list.pages.len(), announced),
-                GpadlState::Establishing { request } => (fresh(request), list.pages.len()),
+                GpadlState::Establishing { request } => {
+                    (fresh(request) && !list.pages.is_empty(), list.pages.len())
+                }
                 GpadlState::Ready => (!list.pages.is_empty(), list.pages.len()),
                 GpadlState::Refusing { missing } => (list.pages.is_empty() && missing > 0, missing),
             };
