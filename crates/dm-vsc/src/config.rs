@@ -1,0 +1,240 @@
+//! How a driver behaves.
+
+use core::time::Duration;
+
+use dm_protocol::Version;
+use page_range::{PAGES_PER_MIB, PageCount};
+use serde::{Deserialize, Serialize};
+
+use crate::Faults;
+
+/// A version of the protocol that a driver can propose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum DriverVersion {
+    /// 0.3: drivers of the time of Windows Server 2008 R2 SP1.
+    #[serde(rename = "0.3")]
+    V0_3,
+    /// 1.0: drivers of the time of Windows Server 2012.
+    #[serde(rename = "1.0")]
+    V1_0,
+    /// 2.0: current drivers.
+    #[serde(rename = "2.0")]
+    V2_0,
+}
+
+impl DriverVersion {
+    /// As it is on the wire.
+    #[must_use]
+    pub fn on_wire(self) -> Version {
+        match self {
+            Self::V0_3 => Version::V0_3,
+            Self::V1_0 => Version::V1_0,
+            Self::V2_0 => Version::V2_0,
+        }
+    }
+
+    /// What a driver whose newest version this is proposes, one after the other (documented: Linux).
+    #[must_use]
+    pub fn and_older(self) -> Vec<Self> {
+        [Self::V2_0, Self::V1_0, Self::V0_3].into_iter().filter(|&version| version <= self).collect()
+    }
+}
+
+/// How long a guest takes for an operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationTime {
+    /// However small it is.
+    pub base: Duration,
+    /// For each MiB of it.
+    pub per_mib: Duration,
+}
+
+impl OperationTime {
+    /// No time at all.
+    pub const NONE: Self = Self { base: Duration::ZERO, per_mib: Duration::ZERO };
+    /// To give pages away: 50 ms and 2 ms per MiB (invented).
+    pub const BALLOON: Self = Self { base: Duration::from_millis(50), per_mib: Duration::from_millis(2) };
+    /// To take pages, back or new: 50 ms and 1 ms per MiB (invented).
+    pub const ADD: Self = Self { base: Duration::from_millis(50), per_mib: Duration::from_millis(1) };
+
+    /// How long an operation of this size takes.
+    #[must_use]
+    pub fn of(&self, pages: PageCount) -> Duration {
+        let nanos = self.per_mib.as_nanos().saturating_mul(pages.get().into()) / u128::from(PAGES_PER_MIB);
+        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
+        self.base.saturating_add(Duration::from_nanos(nanos))
+    }
+}
+
+/// What is left to the guest however much the host asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Floor {
+    /// The memory manager keeps its own floor.
+    #[default]
+    MemoryManager,
+    /// This much stays available.
+    Available(PageCount),
+    /// As the Linux driver computes it from the memory that the guest manages (documented: 40, 72, 104, 168, 232, 360, 488,
+    /// 744, 1000 MiB and so on for 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384 MiB). It is part of the commit that is
+    /// reported.
+    Linux,
+}
+
+impl Floor {
+    /// The floor of a guest that manages `total` pages.
+    #[must_use]
+    pub fn pages(self, total: PageCount) -> PageCount {
+        match self {
+            Self::MemoryManager => PageCount::ZERO,
+            Self::Available(pages) => pages,
+            Self::Linux => {
+                let (base_mib, part) = match total.whole_mib() {
+                    0..128 => (8, 2),
+                    128..512 => (40, 4),
+                    512..2048 => (104, 8),
+                    2048..8192 => (232, 16),
+                    _ => (488, 32),
+                };
+                PageCount::from_mib(base_mib).saturating_add(PageCount(total.get() / part))
+            }
+        }
+    }
+}
+
+/// How given pages are cut into ranges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RangeStyle {
+    /// As they come from the memory manager.
+    #[default]
+    Merged,
+    /// In blocks of 2 MiB and then single pages, never merged, never mixed in one message (documented: Linux).
+    LinuxBlocks,
+}
+
+/// What a driver does with pages that the host returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnballoonCheck {
+    /// Only pages that the driver gave away are taken back; others are left alone (chosen: what Windows does is not known,
+    /// and a driver that frees a page in use corrupts its guest).
+    #[default]
+    OwnPagesOnly,
+    /// Whatever the host names is handed to the memory manager at once (documented: Linux).
+    Trust,
+}
+
+/// Configuration of a driver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VscConfig {
+    /// The versions to propose, in order; the last is proposed as the last attempt.
+    pub proposals: Vec<DriverVersion>,
+    /// The driver can give pages away.
+    pub balloon: bool,
+    /// The driver can take new memory.
+    pub hot_add: bool,
+    /// New memory must begin at, and be, a multiple of `1 << hot_add_alignment` MiB; 0–15.
+    pub hot_add_alignment: u32,
+    /// How long the driver waits for a host in the handshake (documented: 5 s, once for all versions and once for the
+    /// capabilities).
+    pub handshake_timeout: Duration,
+    /// How long after the handshake nothing is reported (documented: 45 s by default in Linux).
+    pub pressure_report_delay: Duration,
+    /// How often the status is reported (documented: once a second).
+    pub status_interval: Duration,
+    /// No status is reported if the host says so (2.0). The Linux driver does not listen.
+    pub honour_suppression: bool,
+    /// Time to give pages away.
+    pub balloon_time: OperationTime,
+    /// Time to take pages back.
+    pub unballoon_time: OperationTime,
+    /// Time to take new memory.
+    pub hot_add_time: OperationTime,
+    /// What is left to the guest.
+    pub floor: Floor,
+    /// How given pages are cut into ranges.
+    pub range_style: RangeStyle,
+    /// What is done with pages that the host returns.
+    pub unballoon_check: UnballoonCheck,
+    /// The guest could hibernate: requests to give and to take back are dropped without an answer, and new memory is refused
+    /// for good (documented: Linux with ACPI S4).
+    pub hibernation: bool,
+    /// What is wrong with the guest, for scenarios and tests.
+    pub faults: Faults,
+}
+
+impl VscConfig {
+    /// A Windows guest with a driver of this version.
+    #[must_use]
+    pub fn windows(version: DriverVersion) -> Self {
+        Self {
+            proposals: version.and_older(),
+            balloon: true,
+            hot_add: true,
+            // 2 MiB (invented).
+            hot_add_alignment: 1,
+            handshake_timeout: Duration::from_secs(5),
+            pressure_report_delay: Duration::ZERO,
+            status_interval: Duration::from_secs(1),
+            honour_suppression: true,
+            balloon_time: OperationTime::BALLOON,
+            unballoon_time: OperationTime::ADD,
+            hot_add_time: OperationTime::ADD,
+            floor: Floor::MemoryManager,
+            range_style: RangeStyle::Merged,
+            unballoon_check: UnballoonCheck::OwnPagesOnly,
+            hibernation: false,
+            faults: Faults::default(),
+        }
+    }
+
+    /// A Linux guest with memory blocks of 128 MiB.
+    #[must_use]
+    pub fn linux() -> Self {
+        Self {
+            hot_add_alignment: 7,
+            pressure_report_delay: Duration::from_secs(45),
+            honour_suppression: false,
+            floor: Floor::Linux,
+            range_style: RangeStyle::LinuxBlocks,
+            unballoon_check: UnballoonCheck::Trust,
+            ..Self::windows(DriverVersion::V2_0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_linux_floor_has_the_documented_points() {
+        for (total, floor) in [
+            (64, 40),
+            (128, 72),
+            (256, 104),
+            (512, 168),
+            (1024, 232),
+            (2048, 360),
+            (4096, 488),
+            (8192, 744),
+            (16384, 1000),
+            (32768, 1512),
+            (65536, 2536),
+        ] {
+            assert_eq!(Floor::Linux.pages(PageCount::from_mib(total)), PageCount::from_mib(floor), "{total}");
+        }
+    }
+
+    #[test]
+    fn operation_times_follow_the_size() {
+        assert_eq!(OperationTime::BALLOON.of(PageCount::from_mib(64)), Duration::from_millis(178));
+        assert_eq!(OperationTime::ADD.of(PageCount(128)), Duration::from_micros(50_500));
+        assert!(OperationTime::BALLOON.of(PageCount::MAX) > Duration::from_secs(1 << 30));
+    }
+
+    #[test]
+    fn older_versions_follow() {
+        use DriverVersion::*;
+        assert_eq!(V2_0.and_older(), [V2_0, V1_0, V0_3]);
+        assert_eq!(V0_3.and_older(), [V0_3]);
+    }
+}

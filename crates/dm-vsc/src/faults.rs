@@ -1,0 +1,48 @@
+//! What can be wrong with a guest, for scenarios and tests.
+
+use core::time::Duration;
+
+use page_range::GuestRange;
+use serde::{Deserialize, Serialize};
+
+/// Faults of a guest. The default is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Faults {
+    /// Requests are dropped, and so never answered.
+    pub never_answer: bool,
+    /// Requests are answered this much later than they would be.
+    pub answer_later: Duration,
+    /// At most this percentage of the pages asked for is given away.
+    pub balloon_percent: Option<u8>,
+    /// Every answer is sent twice.
+    pub answer_twice: bool,
+    /// What happens to new memory.
+    pub hot_add: Option<HotAddFault>,
+    /// What is claimed instead of the truth.
+    pub claim: Option<StatusClaim>,
+    /// No status is reported.
+    pub no_status: bool,
+    /// Ranges that are added to every balloon answer, whosever they are.
+    pub foreign_ranges: Vec<GuestRange>,
+}
+
+/// What happens to new memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HotAddFault {
+    /// It is refused for now.
+    RefuseForNow,
+    /// It is refused for good.
+    RefuseForGood,
+    /// At most this percentage of it is taken.
+    Percent(u8),
+}
+
+/// A false status, in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusClaim {
+    /// Available memory.
+    pub available: u64,
+    /// Commit.
+    pub committed: u64,
+}

@@ -1,0 +1,97 @@
+//! What goes into a driver and what comes out.
+
+use page_range::PageCount;
+use serde::{Deserialize, Serialize};
+
+use crate::{DriverVersion, Faults};
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Input {
+    /// The channel is open.
+    ChannelOpened,
+    /// The channel is closed or was rescinded.
+    ChannelClosed,
+    /// A packet's payload from the host.
+    Packet(Vec<u8>),
+    /// The guest's faults are these from now on.
+    SetFaults(Faults),
+    /// The time that [`crate::DmVsc::next_timeout`] named has come. Harmless at any other time.
+    Timer,
+}
+
+/// Why a driver gave up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndReason {
+    /// The host refused every version.
+    VersionsRefused,
+    /// The host refused the capabilities.
+    CapabilitiesRefused,
+    /// The host did not answer in time.
+    NoAnswer,
+}
+
+/// Why a message from the host was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ignored {
+    /// It is no message.
+    Malformed,
+    /// Its type is not known, or the driver does not support it.
+    Unsupported,
+    /// It is not to come from a host, or not now.
+    Unexpected,
+    /// Another request is being carried out.
+    Busy,
+    /// The guest could hibernate.
+    Hibernation,
+    /// The guest has a fault.
+    Fault,
+}
+
+/// What to do, or to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Output {
+    /// Send this as one packet (in-band data, no completion asked for).
+    Send(Vec<u8>),
+    /// The host accepted a version.
+    VersionAccepted(DriverVersion),
+    /// The handshake is done.
+    Running {
+        /// The version spoken.
+        version: DriverVersion,
+    },
+    /// The driver gave up. [`Output::CloseChannel`] follows.
+    Ended(EndReason),
+    /// Close the channel.
+    CloseChannel,
+    /// Pages were given away.
+    Ballooned {
+        /// Pages asked for.
+        requested: PageCount,
+        /// Pages given.
+        given: PageCount,
+    },
+    /// Pages were taken back.
+    Unballooned {
+        /// Pages taken back.
+        pages: PageCount,
+        /// Pages that the host named and that were not the driver's to take back.
+        left_alone: PageCount,
+    },
+    /// New memory was offered.
+    HotAdded {
+        /// Pages offered.
+        offered: PageCount,
+        /// Pages taken.
+        accepted: PageCount,
+    },
+    /// The host said how much memory the guest can ever have.
+    Maximum(PageCount),
+    /// A message was dropped.
+    Ignored {
+        /// Its type, if it had one.
+        message_type: Option<u16>,
+        /// Why.
+        why: Ignored,
+    },
+}

@@ -1,0 +1,66 @@
+//! What the driver needs of the guest's memory manager.
+
+use core::time::Duration;
+
+use page_range::{GuestRange, PageCount};
+use serde::{Deserialize, Serialize};
+
+/// The guest's memory manager, as its DM driver sees it.
+pub trait MemoryManager {
+    /// How things are.
+    fn status(&self) -> StatusSnapshot;
+
+    /// Takes up to `most` pages out of use: pages that are the guest's own and are no longer used for anything, until they
+    /// are [freed](Self::free_balloon).
+    fn allocate_balloon(&mut self, most: PageCount) -> BalloonAllocation;
+
+    /// Pages that [`Self::allocate_balloon`] gave may be used again. Returns how many were taken back; pages that were never
+    /// given are not to be touched.
+    fn free_balloon(&mut self, ranges: &[GuestRange]) -> PageCount;
+
+    /// Takes new memory into use, from the start of `range`. `region` is what the host says that the range is part of.
+    /// Returns how many pages were taken, at most the range's.
+    ///
+    /// # Errors
+    /// If none was.
+    fn hot_add(&mut self, range: GuestRange, region: Option<GuestRange>) -> Result<PageCount, HotAddRefusal>;
+}
+
+/// The figures of a status report as the memory manager knows them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusSnapshot {
+    /// Memory that the guest manages: without what is ballooned.
+    pub total: PageCount,
+    /// Memory that could be used without paging.
+    pub available: PageCount,
+    /// Commit of the guest's own: *without* what the driver has ballooned. The driver adds that.
+    pub committed: PageCount,
+    /// Hot-added and not yet online.
+    pub not_online: PageCount,
+    /// Total size of all page files.
+    pub page_file_size: PageCount,
+    /// Zeroed and free memory.
+    pub zero_free: PageCount,
+    /// Pages written to page files since boot; the report has room for the low 32 bits.
+    pub page_file_writes: u64,
+    /// File cache page faults less page reads; the report has room for the low 32 bits.
+    pub io_diff: i64,
+}
+
+/// Pages that are no longer used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BalloonAllocation {
+    /// The pages; disjoint.
+    pub ranges: Vec<GuestRange>,
+    /// How long the guest takes to free them beyond the driver's own time: to write pages to the page file, for instance.
+    pub delay: Duration,
+}
+
+/// Why no new memory was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HotAddRefusal {
+    /// Not now; the host may ask again.
+    ForNow,
+    /// There is no use in asking again until the guest has restarted.
+    ForGood,
+}
