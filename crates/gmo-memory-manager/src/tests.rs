@@ -104,6 +104,18 @@ fn returned_frames_find_their_places_in_any_order() {
 }
 
 #[test]
+fn returned_frames_find_their_places_below_a_run() {
+    let (_host, mut pool) = host(4096);
+    let mut gmo = GmoMemoryManager::new(&pool);
+    gmo.map(guest(0, 512), take(&mut pool, 1024, 1536)).unwrap();
+    gmo.map(guest(1024, 1536), take(&mut pool, 512, 1024)).unwrap();
+    let heads = [guest(0, 7), guest(1024, 1031)];
+    let frames = gmo.unmap(&heads).unwrap();
+    gmo.map_ranges(&heads, frames).unwrap();
+    assert_eq!((gmo.counts(), gmo.run_count()), (large(2, 0), 2));
+}
+
+#[test]
 fn whole_large_pages_are_found_among_fragments() {
     let (_host, mut pool) = host(8192);
     let mut gmo = GmoMemoryManager::new(&pool);

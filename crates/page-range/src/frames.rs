@@ -3,7 +3,11 @@
 use core::fmt;
 use std::sync::Arc;
 
-use crate::{HostPage, HostRange, LARGE_PAGE_PAGES, NotContained, PageCount, PageRange, RangeSet};
+use crate::{HostPage, HostRange, PageCount, RangeSet};
+
+mod large_page_index;
+
+use large_page_index::LargePageIndex;
 
 #[cfg(test)]
 mod tests;
@@ -59,7 +63,7 @@ impl ReturnedFrames {
 /// ```compile_fail,E0451
 /// use page_range::{FrameHome, HostFrames, HostPage, RangeSet};
 /// fn make_up(runs: RangeSet<HostPage>, home: std::sync::Arc<dyn FrameHome>) -> HostFrames {
-///     HostFrames { runs, home }
+///     HostFrames { runs, large_pages: None, home }
 /// }
 /// ```
 ///
@@ -85,6 +89,8 @@ impl ReturnedFrames {
 #[must_use = "dropping frames sends them home"]
 pub struct HostFrames {
     runs: RangeSet<HostPage>,
+    /// Made when frames are first taken by number, and kept from then on: a pool needs it, what is mapped does not.
+    large_pages: Option<Box<LargePageIndex>>,
     home: Arc<dyn FrameHome>,
 }
 
@@ -106,17 +112,17 @@ pub struct NotOwned {
 
 impl HostFrames {
     pub(crate) fn mint(runs: RangeSet<HostPage>, home: Arc<dyn FrameHome>) -> Self {
-        Self { runs, home }
+        Self { runs, large_pages: None, home }
     }
 
     /// No frames, of that host. A place to merge some into.
     pub fn empty_of<H: FrameHome + 'static>(home: &Arc<H>) -> Self {
-        Self { runs: RangeSet::new(), home: home.clone() }
+        Self::mint(RangeSet::new(), home.clone())
     }
 
     /// No frames, of the same host as these.
     pub fn empty_like(&self) -> Self {
-        Self { runs: RangeSet::new(), home: self.home.clone() }
+        self.owned(RangeSet::new())
     }
 
     /// How many.
@@ -158,13 +164,17 @@ impl HostFrames {
         if pages >= self.pages() {
             return self.take_all();
         }
-        let chosen = choose(&self.runs, pages.get());
-        self.runs.remove_all(&chosen);
+        let index = self.large_pages.get_or_insert_with(|| Box::new(LargePageIndex::of(&self.runs)));
+        let chosen = index.choose(pages);
+        for run in &chosen {
+            self.remove(run);
+        }
         self.owned(chosen)
     }
 
     /// Split off everything; nothing stays.
     pub fn take_all(&mut self) -> Self {
+        self.large_pages = None;
         let runs = core::mem::take(&mut self.runs);
         self.owned(runs)
     }
@@ -177,7 +187,9 @@ impl HostFrames {
         if let Some(missing) = runs.runs().find_map(|run| self.runs.first_missing(run)) {
             return Err(NotOwned { missing });
         }
-        self.runs.remove_all(runs);
+        for run in runs {
+            self.remove(run);
+        }
         Ok(self.owned(runs.clone()))
     }
 
@@ -186,8 +198,7 @@ impl HostFrames {
     /// # Errors
     /// If any of it is not owned here. Nothing has changed then.
     pub fn take_range(&mut self, range: HostRange) -> Result<Self, NotOwned> {
-        self.runs.remove_exact(range).map_err(|NotContained { missing }| NotOwned { missing })?;
-        Ok(self.owned(range.into()))
+        self.take_exact(&range.into())
     }
 
     /// Add other frames of the same host.
@@ -198,10 +209,16 @@ impl HostFrames {
         if !self.same_home(&other) {
             return Err(ForeignFrames { frames: other });
         }
-        let runs = core::mem::take(&mut other.runs);
-        let pages = runs.pages();
-        let new = self.runs.insert_all(runs);
-        debug_assert_eq!(new, pages, "a frame had two owners");
+        if other.runs.run_count() > self.runs.run_count() {
+            core::mem::swap(self, &mut other);
+        }
+        for run in core::mem::take(&mut other.runs) {
+            let new = self.runs.insert(run);
+            debug_assert_eq!(new, run.pages(), "a frame had two owners");
+            if let Some(index) = &mut self.large_pages {
+                index.added(run, &self.runs);
+            }
+        }
         Ok(())
     }
 
@@ -210,48 +227,18 @@ impl HostFrames {
         drop(self);
     }
 
+    /// Take out a run that is owned.
+    fn remove(&mut self, range: HostRange) {
+        let Some(run) = self.runs.run_of(range.start()) else { return };
+        self.runs.remove(range);
+        if let Some(index) = &mut self.large_pages {
+            index.removed(range, run, &self.runs);
+        }
+    }
+
     fn owned(&self, runs: RangeSet<HostPage>) -> Self {
-        Self { runs, home: self.home.clone() }
+        Self::mint(runs, self.home.clone())
     }
-}
-
-/// Which `pages` pages to take of a set that has more: see [`HostFrames::take`].
-fn choose(runs: &RangeSet<HostPage>, pages: u64) -> RangeSet<HostPage> {
-    fn take(chosen: &mut RangeSet<HostPage>, part: Option<HostRange>, want: u64) -> u64 {
-        part.and_then(|part| part.first(PageCount(want))).map_or(0, |part| chosen.insert(part).get())
-    }
-
-    let mut chosen = RangeSet::new();
-    let mut want = pages;
-    for run in runs {
-        if want < LARGE_PAGE_PAGES {
-            break;
-        }
-        want -= take(&mut chosen, run.large_part(), want - want % LARGE_PAGE_PAGES);
-    }
-    for run in runs {
-        if want == 0 {
-            return chosen;
-        }
-        let (before, after) = match run.large_part() {
-            None => (Some(run), None),
-            Some(large) => (
-                PageRange::between(run.start().0, large.start().0),
-                PageRange::between(large.end(), run.end()),
-            ),
-        };
-        want -= take(&mut chosen, before, want);
-        want -= take(&mut chosen, after, want);
-    }
-    // Every fragment is taken: what is left of the large pages has to give the rest.
-    for run in runs {
-        if want == 0 {
-            break;
-        }
-        let left = run.large_part().and_then(|large| chosen.first_missing(large));
-        want -= take(&mut chosen, left, want);
-    }
-    chosen
 }
 
 impl Drop for HostFrames {

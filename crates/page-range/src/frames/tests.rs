@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use proptest::prelude::*;
 
 use super::*;
-use crate::HostMemory;
+use crate::{HostMemory, LARGE_PAGE_PAGES, PageRange};
 
 fn silent(pages: u64) -> (Arc<HostMemory>, HostFrames) {
     HostMemory::new(PageCount(pages), Arc::new(|| {}))
