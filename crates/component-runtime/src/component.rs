@@ -20,6 +20,29 @@ pub trait Component: Send {
     fn wake(&mut self, now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake;
 }
 
+/// A component that is one function, for tests and small tools.
+///
+/// ```
+/// use component_runtime::{Driver, NextWake, RunConfig, Runtime, from_fn};
+/// let mut runtime = Runtime::new(RunConfig::virtual_time(Driver::Inline))?;
+/// runtime.seat("once", None).start(from_fn(|_now, _cause, _ctx| NextWake::Stopped));
+/// assert_eq!(runtime.run().wakes, 1);
+/// # Ok::<(), component_runtime::ConfigError>(())
+/// ```
+pub fn from_fn(
+    wake: impl FnMut(SimTime, WakeCause, &mut Context<'_>) -> NextWake + Send + 'static,
+) -> Box<dyn Component> {
+    Box::new(Function(wake))
+}
+
+struct Function<F>(F);
+
+impl<F: FnMut(SimTime, WakeCause, &mut Context<'_>) -> NextWake + Send> Component for Function<F> {
+    fn wake(&mut self, now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
+        (self.0)(now, cause, ctx)
+    }
+}
+
 /// Why a component is woken: everything that came since its last wake, together.
 ///
 /// Causes are edges: each arrival is announced once. A component that leaves messages unread is woken again by the next

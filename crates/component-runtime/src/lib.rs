@@ -87,7 +87,7 @@ pub mod trace;
 mod wall;
 mod watchdog;
 
-pub use component::{Component, ComponentId, ExitNotice, ExitReason, NextWake, WakeCause};
+pub use component::{Component, ComponentId, ExitNotice, ExitReason, NextWake, WakeCause, from_fn};
 pub use config::{ClockMode, ConfigError, Driver, MachineRecorder, RunConfig};
 pub use context::Context;
 pub use doorbell::Doorbell;

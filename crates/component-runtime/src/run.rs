@@ -116,7 +116,10 @@ impl Run {
         let cause = trace::cause();
         // What cannot be started any more is dropped outside of the lock.
         match &self.engine {
-            Engine::Virtual(scheduler) => drop(scheduler.lock().start(id, component, exits, cause)),
+            Engine::Virtual(scheduler) => {
+                let refused = scheduler.lock().start(id, component, exits, cause);
+                drop(refused);
+            }
             Engine::Wall(wall) => {
                 let started = wall.people.lock().start(id, component, exits, cause);
                 match started {

@@ -283,6 +283,10 @@ impl People {
         living.into_iter().map(|person| (person.port.clone(), person.thread.take())).collect()
     }
 
+    pub(crate) fn anybody(&self) -> bool {
+        self.alive > 0
+    }
+
     pub(crate) fn panics(&mut self) -> Vec<ComponentPanic> {
         core::mem::take(&mut self.panics)
     }

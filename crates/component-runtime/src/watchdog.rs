@@ -106,3 +106,46 @@ mod watching {
         }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use crate::{ClockMode, Driver, EndReason, NextWake, RunConfig, RunEnd, Runtime, from_fn};
+
+    /// A component that stays inside a wake until the watchdog has named it, and one that does not.
+    fn blocked(driver: Driver, clock: ClockMode) -> (RunEnd, String) {
+        let config =
+            RunConfig { driver, clock, watchdog: Some(Duration::from_millis(1)), ..RunConfig::default() };
+        let (alarm, heard) = mpsc::channel();
+        let alarm = Box::new(move |message: &str| alarm.send(message.to_owned()).unwrap());
+        let mut runtime = Runtime::with_alarm(config, alarm).unwrap();
+        runtime.seat("quick", None).start(from_fn(|_, _, _| NextWake::Stopped));
+        let (told, tell) = mpsc::channel();
+        runtime.seat("dm-vsp", Some("VM8")).start(from_fn(move |_, _, _| {
+            told.send(heard.recv().unwrap()).unwrap();
+            NextWake::Stopped
+        }));
+        let end = runtime.run();
+        (end, tell.recv().unwrap())
+    }
+
+    #[test]
+    fn it_names_the_component_that_blocks_and_changes_nothing() {
+        let drivers = [
+            (Driver::Inline, ClockMode::Virtual),
+            (Driver::Threads, ClockMode::Virtual),
+            (Driver::Threads, ClockMode::Wall { speed: 60.0 }),
+        ];
+        for (driver, clock) in drivers {
+            let (end, message) = blocked(driver, clock);
+            assert!(
+                message.starts_with("watchdog: component dm-vsp/VM8 has been inside one wake"),
+                "{message}"
+            );
+            assert_eq!(end.reason, EndReason::Idle);
+            assert_eq!(end.wakes, 2);
+        }
+    }
+}

@@ -45,6 +45,10 @@ pub(crate) fn drive(run: &Arc<Run>, wall: &Wall) -> RunEnd {
             let _ = thread.join();
         }
     }
+    // One that was being started while the doors closed is not among them: it finds out by itself.
+    while wall.people.lock().anybody() {
+        wall.main.wait(None);
+    }
     let mut people = wall.people.lock();
     let (panics, ended) = (people.panics(), people.ended_threads());
     drop(people);
@@ -74,7 +78,8 @@ pub(crate) fn start(run: &Arc<Run>, wall: &Wall, birth: Birth) {
         let _ = thread.join();
     }
     if let Err(error) = started {
-        drop(wall.people.lock().dropped(id));
+        let gone = wall.people.lock().dropped(id);
+        drop(gone);
         wall.end(EndReason::Failed(format!("no thread can be started for component {name}: {error}")));
     }
 }
