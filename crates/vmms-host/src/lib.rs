@@ -1,1 +1,40 @@
-//! The parent partition: VM lifecycle, admission, workers, and the parent OS's memory.
+//! The parent partition: management service, workers, and the parent OS's memory.
+//!
+//! In the source documents this is `vmms.exe`, one `vmwp.exe` for each VM, and the parent OS around them (Figure 2-3).
+//!
+//! # What it owns
+//!
+//! * [`Host`]: the management service and the memory balancer, seated in a runtime.
+//! * The worker of each VM: DM VSP and GMO memory manager over the host's end of the VM's bus ([`bus::HostBus`]).
+//! * The life of a VM: off, starting, running, stopping, failed; admission, limits of the host's edition, Hyper-V's wording
+//!   of what fails ([`event_log`]).
+//! * The parent OS's own memory ([`parent_os::ParentOs`]).
+//!
+//! # What it never does
+//!
+//! It decides nothing about amounts of memory (the balancer and its policy do), knows nothing of what is inside a guest, and
+//! does not care what kind of partition it has: a simulated one and a real one come from a
+//! [`partition_factory::PartitionFactory`].
+#![forbid(unsafe_code)]
+
+mod balancer;
+pub mod bus;
+mod devices;
+pub mod event_log;
+mod host;
+mod limits;
+mod message;
+pub mod parent_os;
+pub mod partition_factory;
+mod status;
+mod vmms;
+mod worker;
+
+pub use balancer::SharedBalancer;
+pub use devices::ChannelDevice;
+pub use host::Host;
+pub use limits::HostEdition;
+pub use message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerMessage};
+pub use status::{HostStatus, ParentStatus, SharedStatus, VmState, VmStatus};
+pub use vmms::{DynamicMemoryConfig, HostConfig, VmConfig, VmFactory};
+pub use worker::HostOperationTime;

@@ -1,0 +1,455 @@
+//! The host's end of a VM's VMBus: carries out what [`vmbus::control::server`] decides, and owns the open rings.
+//!
+//! It connects the protocol machine to a partition: messages through the guest's one slot with a queue in front of it,
+//! pages of a GPADL by number, pinned in the memory map while the guest shares them, doorbells by connection id. It knows
+//! channels, not devices: what a channel carries is the business of whoever offered it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use component_runtime::lanes::{CauseLanes, Lane};
+use gmo_memory_manager::{GmoMemoryManager, Pin};
+use page_range::GuestPage;
+use partition::{Doorbell, EventPort, GuestMemory, MappedPages, MessagePort};
+use vmbus::control::queue::MessageQueue;
+use vmbus::control::server::{Action, Offer, OfferError, RequestId, Rings, Server, ServerConfig, Violation};
+use vmbus::control::{GpadlId, Relid, Status, VMBUS_SINT, Version};
+use vmbus::ring::{
+    ChannelRings, Corruption, OutgoingPacket, PacketBuffer, ReadError, Role, TrailerCheck, Wait, WriteError,
+};
+
+/// What a hypervisor gives the host of one VM.
+pub trait HostPartition: GuestMemory + MessagePort + EventPort {}
+
+impl<T: GuestMemory + MessagePort + EventPort> HostPartition for T {}
+
+/// Packets for the guest that wait for room in the ring, at most (invented; one DM operation needs far fewer).
+const WAITING_PACKETS: usize = 256;
+
+/// What happened on the bus that its owner has to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BusEvent {
+    /// The guest made contact, or renewed it.
+    Contact(Version),
+    /// The guest opened a channel.
+    Opened(Relid),
+    /// A channel is closed: by the guest, by contact renewed, or since its ring was found corrupt.
+    Closed(Relid),
+    /// The guest has taken its leave of the bus.
+    Unloaded,
+    /// The guest broke a rule of the channel protocol.
+    Violation(Violation),
+    /// The guest's ring broke a rule: the channel was closed and rescinded.
+    Corrupt(Relid, Corruption),
+    /// A GPADL named pages that are not the guest's, or a channel could not be opened.
+    Refused(String),
+}
+
+/// What a guest did not leave room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The channel is not open.
+    #[error("the channel is not open")]
+    NotOpen,
+    /// The guest reads nothing, and the queue before the ring is full.
+    #[error("the guest does not read its ring: {WAITING_PACKETS} packets wait")]
+    Stuck,
+    /// The packet is larger than the ring can ever take.
+    #[error("the packet does not fit in the guest's ring")]
+    TooLarge,
+}
+
+struct Channel {
+    rings: ChannelRings,
+    buffer: PacketBuffer,
+    waiting: VecDeque<Vec<u8>>,
+    target_vp: u32,
+    next_transaction: u64,
+}
+
+struct Gpadl {
+    pages: MappedPages,
+    pin: Pin,
+}
+
+/// The host's end of one VM's bus.
+pub struct HostBus {
+    server: Server,
+    queue: MessageQueue,
+    partition: Arc<dyn HostPartition>,
+    doorbell: Doorbell,
+    gpadls: BTreeMap<GpadlId, Gpadl>,
+    channels: BTreeMap<Relid, Channel>,
+    actions: Vec<Action>,
+    lanes: CauseLanes,
+}
+
+impl HostBus {
+    /// A bus without channels. `doorbell` rings whenever the guest has posted, signalled or freed the message slot.
+    pub fn new(
+        config: ServerConfig,
+        partition: Arc<dyn HostPartition>,
+        doorbell: Doorbell,
+        lanes: CauseLanes,
+    ) -> Self {
+        let server = Server::new(config);
+        for &connection_id in server.connection_ids() {
+            // The ids are this server's own, in a partition that was just made: they cannot be in use.
+            let opened = partition.open_message_port(connection_id, Arc::clone(&doorbell));
+            debug_assert!(opened.is_ok(), "{opened:?}");
+        }
+        let heard = partition.on_slot_free(0, VMBUS_SINT, Arc::clone(&doorbell));
+        debug_assert!(heard.is_ok(), "every partition has VP 0: {heard:?}");
+        Self {
+            server,
+            queue: MessageQueue::default(),
+            partition,
+            doorbell,
+            gpadls: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            actions: Vec::new(),
+            lanes,
+        }
+    }
+
+    /// Offers a channel; a guest in contact learns of it at once.
+    ///
+    /// # Errors
+    /// There are 2047 channels already.
+    pub fn offer(
+        &mut self,
+        offer: Offer,
+        memory: &mut GmoMemoryManager,
+        events: &mut Vec<BusEvent>,
+    ) -> Result<Relid, OfferError> {
+        let relid = self.server.offer(offer, &mut self.actions)?;
+        self.carry_out(memory, events);
+        Ok(relid)
+    }
+
+    /// Takes a channel back; the guest's driver is told to let go of it.
+    pub fn rescind(&mut self, relid: Relid, memory: &mut GmoMemoryManager, events: &mut Vec<BusEvent>) {
+        self.server.rescind(relid, &mut self.actions);
+        self.carry_out(memory, events);
+    }
+
+    /// The VM was reset: everything agreed is void.
+    pub fn reset(&mut self, memory: &mut GmoMemoryManager, events: &mut Vec<BusEvent>) {
+        self.server.reset(&mut self.actions);
+        self.carry_out(memory, events);
+    }
+
+    /// The version agreed, while there is contact.
+    pub fn version(&self) -> Option<Version> {
+        self.server.version()
+    }
+
+    /// Whether the channel is open.
+    pub fn is_open(&self, relid: Relid) -> bool {
+        self.channels.contains_key(&relid)
+    }
+
+    /// Handles what the guest has posted, while `spend` allows, and moves waiting messages and packets on.
+    pub fn poll(
+        &mut self,
+        memory: &mut GmoMemoryManager,
+        events: &mut Vec<BusEvent>,
+        mut spend: impl FnMut() -> bool,
+    ) {
+        self.drain_queue();
+        for &connection_id in self.server.connection_ids() {
+            while !self.queue.is_congested() && spend() {
+                let Some(message) = self.partition.take_posted(connection_id) else { break };
+                // The status matters to a hypervisor that asks while the guest waits; here the port was open, so it took it.
+                let _status = self.server.message(connection_id, &message, &mut self.actions);
+                self.carry_out(memory, events);
+            }
+        }
+        let waiting: Vec<Relid> =
+            self.channels.iter().filter(|(_, c)| !c.waiting.is_empty()).map(|(&relid, _)| relid).collect();
+        for relid in waiting {
+            self.flush(relid, memory, events);
+        }
+    }
+
+    /// The next packet of a channel; its payload is valid until the next call. When none is left the ring has been asked to
+    /// signal. What led to the packet becomes the current cause.
+    pub fn read(
+        &mut self,
+        relid: Relid,
+        memory: &mut GmoMemoryManager,
+        events: &mut Vec<BusEvent>,
+        into: &mut Vec<u8>,
+    ) -> bool {
+        let Some(channel) = self.channels.get_mut(&relid) else { return false };
+        loop {
+            match channel.rings.read(&mut channel.buffer) {
+                Ok(packet) => {
+                    into.clear();
+                    into.extend_from_slice(packet.payload);
+                    self.lanes.follow(Lane::Upstream, relid.get(), packet.offset);
+                    return true;
+                }
+                Err(ReadError::Empty) => match channel.rings.wait_for_packet() {
+                    Ok(done) => {
+                        if done.signal.is_needed() {
+                            signal(&*self.partition, channel.target_vp, relid);
+                        }
+                        if done.wait == Wait::Armed {
+                            return false;
+                        }
+                    }
+                    Err(corruption) => {
+                        self.corrupt(relid, corruption, memory, events);
+                        return false;
+                    }
+                },
+                Err(ReadError::Corrupt(corruption)) => {
+                    self.corrupt(relid, corruption, memory, events);
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Gives the space of the packets read so far back to the guest: for a reader that stops before the ring is empty.
+    pub fn pause_reading(&mut self, relid: Relid, memory: &mut GmoMemoryManager, events: &mut Vec<BusEvent>) {
+        let Some(channel) = self.channels.get_mut(&relid) else { return };
+        match channel.rings.commit_read() {
+            Ok(wanted) if wanted.is_needed() => signal(&*self.partition, channel.target_vp, relid),
+            Ok(_) => {}
+            Err(corruption) => self.corrupt(relid, corruption, memory, events),
+        }
+    }
+
+    /// Sends a packet, or queues it if the ring has no room now.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was sent.
+    pub fn send(
+        &mut self,
+        relid: Relid,
+        payload: &[u8],
+        memory: &mut GmoMemoryManager,
+        events: &mut Vec<BusEvent>,
+    ) -> Result<(), SendError> {
+        let channel = self.channels.get_mut(&relid).ok_or(SendError::NotOpen)?;
+        if channel.waiting.len() >= WAITING_PACKETS {
+            return Err(SendError::Stuck);
+        }
+        channel.waiting.push_back(payload.to_vec());
+        self.flush(relid, memory, events);
+        // A packet that no ring of this size could take is not kept: it would block what comes after.
+        match self.channels.get_mut(&relid) {
+            Some(channel) if channel.waiting.front().is_some_and(|first| !fits(&channel.rings, first)) => {
+                channel.waiting.pop_front();
+                Err(SendError::TooLarge)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn flush(&mut self, relid: Relid, memory: &mut GmoMemoryManager, events: &mut Vec<BusEvent>) {
+        let Some(channel) = self.channels.get_mut(&relid) else { return };
+        let mut outcome = Ok(());
+        'packets: while let Some(payload) = channel.waiting.front() {
+            match channel.rings.write(&OutgoingPacket::in_band(channel.next_transaction, payload)) {
+                Ok(offset) => {
+                    self.lanes.note(Lane::Downstream, relid.get(), offset);
+                    channel.next_transaction += 1;
+                    channel.waiting.pop_front();
+                }
+                Err(WriteError::Full { needed }) => match channel.rings.wait_for_space(needed) {
+                    Ok(done) => {
+                        if done.signal.is_needed() {
+                            signal(&*self.partition, channel.target_vp, relid);
+                        }
+                        if done.wait == Wait::Armed {
+                            break 'packets;
+                        }
+                    }
+                    Err(corruption) => {
+                        outcome = Err(corruption);
+                        break 'packets;
+                    }
+                },
+                Err(WriteError::Corrupt(corruption)) => {
+                    outcome = Err(corruption);
+                    break 'packets;
+                }
+                // `send` takes it out.
+                Err(_) => break 'packets,
+            }
+        }
+        match outcome.and_then(|()| channel.rings.commit_write()) {
+            Ok(wanted) if wanted.is_needed() => signal(&*self.partition, channel.target_vp, relid),
+            Ok(_) => {}
+            Err(corruption) => self.corrupt(relid, corruption, memory, events),
+        }
+    }
+
+    fn corrupt(
+        &mut self,
+        relid: Relid,
+        corruption: Corruption,
+        memory: &mut GmoMemoryManager,
+        events: &mut Vec<BusEvent>,
+    ) {
+        events.push(BusEvent::Corrupt(relid, corruption));
+        self.rescind(relid, memory, events);
+    }
+
+    fn drain_queue(&mut self) {
+        let partition = &*self.partition;
+        self.queue.drain_into(|message| {
+            // What the partition refuses for ever (a VP that does not exist) is dropped; only "busy" waits.
+            !matches!(
+                partition.try_post(message.target.vp, message.target.sint, message.payload.as_bytes()),
+                Err(partition::PostError::Busy)
+            )
+        });
+    }
+
+    fn carry_out(&mut self, memory: &mut GmoMemoryManager, events: &mut Vec<BusEvent>) {
+        let mut pending: VecDeque<Action> = self.actions.drain(..).collect();
+        while let Some(action) = pending.pop_front() {
+            match action {
+                Action::Post(message) => {
+                    if self.queue.push(message).is_err() {
+                        events.push(BusEvent::Refused(
+                            "the guest takes no messages: its queue is full".to_owned(),
+                        ));
+                    }
+                }
+                Action::EstablishGpadl { request, gpadl, pages, .. } => {
+                    let done = self.establish(gpadl, &pages, memory);
+                    self.answer_gpadl(request, done, events);
+                }
+                Action::ReleaseGpadl { gpadl, .. } => self.release(gpadl, memory),
+                Action::Open { request, relid, rings } => {
+                    let done = self.open(relid, rings);
+                    match done {
+                        Ok(()) => {
+                            events.push(BusEvent::Opened(relid));
+                            self.server.open_result(request, Status::SUCCESS, &mut self.actions);
+                        }
+                        Err(why) => {
+                            events
+                                .push(BusEvent::Refused(format!("channel {relid} cannot be opened: {why}")));
+                            self.server.open_result(request, Status::UNSUCCESSFUL, &mut self.actions);
+                        }
+                    }
+                }
+                Action::Close { relid } => {
+                    if self.channels.remove(&relid).is_some() {
+                        self.partition.close_event_port(self.server.event_connection_id(relid));
+                        self.lanes.forget(relid.get());
+                        events.push(BusEvent::Closed(relid));
+                    }
+                }
+                Action::Retarget { relid, target_vp } => {
+                    if let Some(channel) = self.channels.get_mut(&relid) {
+                        channel.target_vp = target_vp;
+                    }
+                }
+                Action::Released { .. } | Action::Unsupported(_) => {}
+                Action::Reset => self.queue.clear(),
+                Action::Contact { version, target } => {
+                    let heard =
+                        self.partition.on_slot_free(target.vp, target.sint, Arc::clone(&self.doorbell));
+                    if let Err(missing) = heard {
+                        events.push(BusEvent::Refused(missing.to_string()));
+                    }
+                    events.push(BusEvent::Contact(version));
+                }
+                Action::Unloaded => events.push(BusEvent::Unloaded),
+                Action::Violation(violation) => events.push(BusEvent::Violation(violation)),
+            }
+            // What an answer led to comes before what was there already was decided; the order of actions is kept.
+            pending.extend(self.actions.drain(..));
+        }
+        self.drain_queue();
+    }
+
+    fn answer_gpadl(&mut self, request: RequestId, done: Result<(), String>, events: &mut Vec<BusEvent>) {
+        self.server.gpadl_result(request, done.is_ok(), &mut self.actions);
+        if let Err(why) = done {
+            events.push(BusEvent::Refused(why));
+        }
+    }
+
+    fn establish(
+        &mut self,
+        gpadl: GpadlId,
+        pages: &[u64],
+        memory: &mut GmoMemoryManager,
+    ) -> Result<(), String> {
+        let numbers: Vec<GuestPage> = pages.iter().copied().map(GuestPage).collect();
+        let pin = memory.pin(&numbers).map_err(|error| format!("{gpadl}: {error}"))?;
+        match self.partition.pages(pages) {
+            Ok(pages) => {
+                self.gpadls.insert(gpadl, Gpadl { pages, pin });
+                Ok(())
+            }
+            Err(error) => {
+                unpin(memory, pin);
+                Err(format!("{gpadl}: {error}"))
+            }
+        }
+    }
+
+    fn release(&mut self, gpadl: GpadlId, memory: &mut GmoMemoryManager) {
+        if let Some(Gpadl { pin, .. }) = self.gpadls.remove(&gpadl) {
+            unpin(memory, pin);
+        }
+    }
+
+    fn open(&mut self, relid: Relid, rings: Rings) -> Result<(), String> {
+        let gpadl = self.gpadls.get(&rings.gpadl).ok_or("its GPADL is not established")?;
+        let trailers = TrailerCheck::Required;
+        let open = ChannelRings::open(&gpadl.pages, rings.downstream_offset, Role::Host, trailers)
+            .map_err(|error| error.to_string())?;
+        let connection_id = self.server.event_connection_id(relid);
+        self.partition
+            .open_event_port(connection_id, Arc::clone(&self.doorbell))
+            .map_err(|error| error.to_string())?;
+        let channel = Channel {
+            rings: open,
+            buffer: PacketBuffer::new(),
+            waiting: VecDeque::new(),
+            target_vp: rings.target_vp,
+            next_transaction: 0,
+        };
+        self.channels.insert(relid, channel);
+        Ok(())
+    }
+}
+
+impl Drop for HostBus {
+    fn drop(&mut self) {
+        for &connection_id in self.server.connection_ids() {
+            self.partition.close_message_port(connection_id);
+        }
+        for &relid in self.channels.keys() {
+            self.partition.close_event_port(self.server.event_connection_id(relid));
+        }
+    }
+}
+
+/// Pins come from the map they are given back to.
+fn unpin(memory: &mut GmoMemoryManager, pin: Pin) {
+    let unpinned = memory.unpin(pin);
+    debug_assert!(unpinned.is_ok(), "a pin went to another VM's map");
+}
+
+/// Whether a ring of this size could ever take the packet: descriptor, trailer and the 8 bytes that stay free.
+fn fits(rings: &ChannelRings, payload: &[u8]) -> bool {
+    payload.len().next_multiple_of(8) + 16 + 8 + 8 <= rings.outgoing.size() as usize
+}
+
+/// Sets the channel's event flag, unless the guest wants no interrupts (VP 0xffffffff) or named one that it does not have.
+fn signal(partition: &dyn HostPartition, vp: u32, relid: Relid) {
+    if let Ok(flag) = u16::try_from(relid.get()) {
+        let _no_such_vp = partition.set_event(vp, VMBUS_SINT, flag);
+    }
+}

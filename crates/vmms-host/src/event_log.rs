@@ -1,0 +1,113 @@
+//! Hyper-V's event log: the wording of what fails (documented; ids and texts as Hyper-V writes them).
+
+use page_range::PageCount;
+
+/// An entry of the event log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Event id.
+    pub id: u32,
+    /// The log that it is in.
+    pub log: &'static str,
+    /// Its text.
+    pub text: String,
+}
+
+/// A stable id in the form of a GUID: the virtual machine ID that Hyper-V names. Derived from the name, so that two runs agree.
+#[must_use]
+pub fn virtual_machine_id(name: &str) -> String {
+    let (a, b) = (component_runtime::random::stable_hash(name.as_bytes()), {
+        let mut again = name.as_bytes().to_vec();
+        again.push(0);
+        component_runtime::random::stable_hash(&again)
+    });
+    format!(
+        "{:08X}-{:04X}-4{:03X}-{:04X}-{:012X}",
+        a >> 32,
+        a >> 16 & 0xffff,
+        a & 0xfff,
+        0x8000 | b >> 48 & 0x3fff,
+        b & 0xffff_ffff_ffff
+    )
+}
+
+/// 3122: not enough memory for the VM's startup RAM.
+#[must_use]
+pub fn not_enough_memory(vm: &str, startup: PageCount) -> LogEntry {
+    LogEntry {
+        id: 3122,
+        log: "Hyper-V-Worker",
+        text: format!(
+            "Not enough memory in the system to start the virtual machine {vm} with ram size {} megabytes. \
+             (Virtual machine ID {})",
+            startup.whole_mib(),
+            virtual_machine_id(vm)
+        ),
+    }
+}
+
+/// 3050: the VM's memory could not be initialised.
+#[must_use]
+pub fn could_not_initialize_memory(vm: &str) -> LogEntry {
+    LogEntry {
+        id: 3050,
+        log: "Hyper-V-Worker",
+        text: format!(
+            "'{vm}' could not initialize memory: Not enough memory resources are available to complete this operation. \
+             (0x8007000E)."
+        ),
+    }
+}
+
+/// 19544: what the VM required, and what there was.
+#[must_use]
+pub fn required_and_available(vm: &str, required: PageCount, available: PageCount) -> LogEntry {
+    LogEntry {
+        id: 19544,
+        log: "VMMS-Admin",
+        text: format!(
+            "Failed to start the virtual machine '{vm}' which required {} MB of memory because only {} MB was available in \
+             the system (Virtual machine ID {})",
+            required.whole_mib(),
+            available.whole_mib(),
+            virtual_machine_id(vm)
+        ),
+    }
+}
+
+/// 12030: the VM failed to start.
+#[must_use]
+pub fn failed_to_start(vm: &str) -> LogEntry {
+    LogEntry {
+        id: 12030,
+        log: "Worker-Admin",
+        text: format!("'{vm}' failed to start. (Virtual machine ID {})", virtual_machine_id(vm)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wording_is_hyper_vs() {
+        let id = virtual_machine_id("VM8");
+        assert_eq!(id.len(), 36);
+        assert_eq!(
+            not_enough_memory("VM8", PageCount::from_mib(4096)).text,
+            format!(
+                "Not enough memory in the system to start the virtual machine VM8 with ram size 4096 megabytes. \
+                 (Virtual machine ID {id})"
+            )
+        );
+        assert_eq!(
+            required_and_available("VM8", PageCount::from_mib(4104), PageCount::from_mib(2696)).text,
+            format!(
+                "Failed to start the virtual machine 'VM8' which required 4104 MB of memory because only 2696 MB was \
+                 available in the system (Virtual machine ID {id})"
+            )
+        );
+        assert_eq!(failed_to_start("VM8").text, format!("'VM8' failed to start. (Virtual machine ID {id})"));
+        assert_ne!(virtual_machine_id("VM1"), id);
+    }
+}

@@ -1,0 +1,136 @@
+//! What the components of the parent partition say to each other.
+
+use std::sync::Arc;
+
+use balancing_policy::{MemorySettings, VmId};
+use component_runtime::{Address, ExitNotice};
+use memory_balancer::OperationId;
+use page_range::{HostFrames, PageCount};
+
+/// To a VM's worker.
+#[derive(Debug)]
+pub enum WorkerMessage {
+    /// Give the guest this memory.
+    Grant {
+        /// The operation, to be named at its end.
+        operation: OperationId,
+        /// The memory.
+        frames: HostFrames,
+        /// How much longer than usual the host's own work takes now (1 = not at all).
+        slowdown: f64,
+    },
+    /// Take this much from the guest.
+    Shrink {
+        /// The operation, to be named at its end.
+        operation: OperationId,
+        /// How much.
+        pages: PageCount,
+        /// How much longer than usual the host's own work takes now (1 = not at all).
+        slowdown: f64,
+    },
+    /// Ask the guest to shut down.
+    ShutDown,
+    /// Switch the VM off.
+    TurnOff,
+    /// Reset the VM.
+    Reset,
+}
+
+/// To the memory balancer.
+#[derive(Debug)]
+pub enum BalancerMessage {
+    /// A VM exists from now on.
+    Register {
+        /// Its identity.
+        vm: VmId,
+        /// Its name.
+        name: Arc<str>,
+        /// Its settings.
+        settings: MemorySettings,
+    },
+    /// A VM has another worker from now on, or none.
+    Worker {
+        /// Which VM.
+        vm: VmId,
+        /// Its worker.
+        worker: Option<Address<WorkerMessage>>,
+    },
+    /// The VM's memory settings change.
+    Configure {
+        /// Which VM.
+        vm: VmId,
+        /// The settings from now on.
+        settings: MemorySettings,
+    },
+    /// Everything else that the balancer's engine is told.
+    Input(memory_balancer::Input),
+}
+
+/// What an administrator, or a script, asks of the management service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VmmsCommand {
+    /// Start a VM.
+    Start(VmId),
+    /// Ask its guest to shut down; after a while, switch it off.
+    ShutDown(VmId),
+    /// Switch a VM off.
+    TurnOff(VmId),
+    /// Restart the guest.
+    Reset(VmId),
+    /// Set the reserve of the parent OS (registry value `MemoryReserve`); `None` takes the value away.
+    SetMemoryReserve(Option<PageCount>),
+    /// Change a VM's memory settings.
+    Configure(VmId, MemorySettings),
+}
+
+/// To the management service.
+#[derive(Debug)]
+pub enum VmmsMessage {
+    /// From an administrator or a script.
+    Command(VmmsCommand),
+    /// The balancer: the VM may start, with this memory.
+    Admitted {
+        /// Which VM.
+        vm: VmId,
+        /// Its startup RAM.
+        frames: HostFrames,
+    },
+    /// The balancer: the VM cannot start now; it is tried again.
+    StartWaits {
+        /// Which VM.
+        vm: VmId,
+        /// The try that failed, from 1.
+        attempt: u32,
+        /// What it needs.
+        required: PageCount,
+        /// What there was.
+        available: PageCount,
+    },
+    /// The balancer: the VM cannot start.
+    StartRefused {
+        /// Which VM.
+        vm: VmId,
+        /// What it needs.
+        required: PageCount,
+        /// What there was.
+        available: PageCount,
+    },
+    /// The worker: the login screen is shown.
+    LoggedIn(VmId),
+    /// The worker has ended the VM, in an orderly way, or since it could not go on.
+    Ended {
+        /// Which VM.
+        vm: VmId,
+        /// Why, if it was not asked to.
+        failure: Option<String>,
+    },
+    /// A component of a VM is gone.
+    Exited {
+        /// Which VM.
+        vm: VmId,
+        /// The VM's start that it belonged to.
+        generation: u64,
+        /// What the runtime says.
+        notice: ExitNotice,
+    },
+}

@@ -1,0 +1,210 @@
+//! The parent OS's own memory: how much it has in use, what it is trimmed to when the VMs take the rest, how much it
+//! pages then, and how much that slows the host's own work.
+//!
+//! The parent partition owns what is not given to a VM: `P = host memory − Σ assigned − overhead − in transit`. Idle, it has
+//! `in_use_idle` in use. When less than `comfortable_free` would remain free, its working sets are trimmed: the smaller
+//! the working set that is left, the more of it is needed again and comes back from the page file. So a page-file read
+//! costs what an evicted page is worth, and trimming stops where both sides balance.
+
+use core::time::Duration;
+use page_range::PageCount;
+use serde::{Deserialize, Serialize};
+
+/// The constants of the model, in MiB, seconds and reads per second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParentOsConfig {
+    /// In use when idle, MiB. Inferred: 2258, from "4.26 GB used with 2048 MB assigned and 7 VMs" (\[A\] 4.1).
+    pub in_use_idle_mib: f64,
+    /// Free memory below which working sets are trimmed, MiB. Inferred: 810 (805–820 fit Table 4-1 of \[A\]).
+    pub comfortable_free_mib: f64,
+    /// The working set at which trimming bites, MiB. Inferred: 1002, from Table 4-1 of \[A\] (reserve unset).
+    pub working_set_knee_mib: f64,
+    /// Free memory that trimming defends at the knee, MiB. Inferred: 450, the middle of Table 4-1's 400–500.
+    pub free_at_knee_mib: f64,
+    /// How fast need falls with the size of the working set (e-folding), MiB. Inferred: 96, from the two maxima of reads.
+    pub need_scale_mib: f64,
+    /// Page-file reads per second at the knee. Inferred: 56, from the maximum of 64.1 reads/s of Table 4-1.
+    pub reads_at_knee: f64,
+    /// Page-file reads per second that are always there. Inferred: 0.1 ("a few", Figure 4-7 of \[A\]).
+    pub reads_idle: f64,
+    /// How fast the working set follows, seconds (time constant). Invented: 2 (1–10 make no difference).
+    pub lag_seconds: f64,
+    /// Slowdown of the host's own work per read and second. Invented: 0.06. With 0 a paging parent costs nothing.
+    pub slowdown_per_read: f64,
+    /// The largest slowdown factor. Invented: 8.
+    pub slowdown_cap: f64,
+    /// Whether working sets are trimmed at all (a parent that is never trimmed never pages).
+    pub trimming: bool,
+}
+
+impl Default for ParentOsConfig {
+    fn default() -> Self {
+        Self {
+            in_use_idle_mib: 2258.0,
+            comfortable_free_mib: 810.0,
+            working_set_knee_mib: 1002.0,
+            free_at_knee_mib: 450.0,
+            need_scale_mib: 96.0,
+            reads_at_knee: 56.0,
+            reads_idle: 0.1,
+            lag_seconds: 2.0,
+            slowdown_per_read: 0.06,
+            slowdown_cap: 8.0,
+            trimming: true,
+        }
+    }
+}
+
+/// The parent OS, followed in time.
+#[derive(Clone, Debug)]
+pub struct ParentOs {
+    config: ParentOsConfig,
+    owned_mib: f64,
+    in_use_mib: f64,
+    last: Duration,
+    reads: f64,
+}
+
+impl ParentOs {
+    /// An idle parent that owns `owned`.
+    #[must_use]
+    pub fn new(config: ParentOsConfig, owned: PageCount) -> Self {
+        let mut parent =
+            Self { in_use_mib: 0.0, owned_mib: owned.mib(), config, last: Duration::ZERO, reads: 0.0 };
+        parent.in_use_mib = parent.settled_in_use();
+        parent
+    }
+
+    /// Advances to `now`, with `owned` left for the parent since then.
+    pub fn advance(&mut self, now: Duration, owned: PageCount) {
+        let seconds = now.saturating_sub(self.last).as_secs_f64();
+        self.last = self.last.max(now);
+        self.reads += self.reads_per_second() * seconds;
+        self.owned_mib = owned.mib();
+        let goal = self.settled_in_use();
+        let step = if self.config.lag_seconds > 0.0 {
+            1.0 - libm::exp(-seconds / self.config.lag_seconds)
+        } else {
+            1.0
+        };
+        // What is in use cannot exceed what there is, however slow the trimming.
+        self.in_use_mib = (self.in_use_mib + (goal - self.in_use_mib) * step).min(self.owned_mib);
+    }
+
+    /// Memory the parent OS has in use, MiB.
+    #[must_use]
+    pub fn in_use_mib(&self) -> f64 {
+        self.in_use_mib
+    }
+
+    /// The parent OS's free memory, MiB.
+    #[must_use]
+    pub fn free_mib(&self) -> f64 {
+        self.owned_mib - self.in_use_mib
+    }
+
+    /// Page-file reads per second at the present working set.
+    #[must_use]
+    pub fn reads_per_second(&self) -> f64 {
+        if !self.config.trimming {
+            return self.config.reads_idle;
+        }
+        self.config.reads_idle + self.config.reads_at_knee * self.need(self.in_use_mib)
+    }
+
+    /// Page-file reads since the start, whole ones.
+    #[must_use]
+    pub fn reads_total(&self) -> u64 {
+        self.reads as u64
+    }
+
+    /// The factor by which the host's own work takes longer now (1 = not at all).
+    #[must_use]
+    pub fn slowdown(&self) -> f64 {
+        (1.0 + self.config.slowdown_per_read * self.reads_per_second()).min(self.config.slowdown_cap).max(1.0)
+    }
+
+    /// How badly a working set of `in_use` MiB lacks what was trimmed (1 at the knee).
+    fn need(&self, in_use: f64) -> f64 {
+        libm::exp(-(in_use - self.config.working_set_knee_mib) / self.config.need_scale_mib)
+    }
+
+    /// The working set at which the wish for free memory and the need for pages balance.
+    fn settled_in_use(&self) -> f64 {
+        let c = &self.config;
+        if !c.trimming || self.owned_mib - c.in_use_idle_mib >= c.comfortable_free_mib {
+            return c.in_use_idle_mib.min(self.owned_mib);
+        }
+        // (comfortable − free)/(comfortable − free_at_knee) rises with the working set, need falls with it: bisection.
+        let excess = |w: f64| {
+            (c.comfortable_free_mib - (self.owned_mib - w)) / (c.comfortable_free_mib - c.free_at_knee_mib)
+                - self.need(w)
+        };
+        let (mut low, mut high) = (0.0, c.in_use_idle_mib);
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            if excess(middle) < 0.0 { low = middle } else { high = middle }
+        }
+        (0.5 * (low + high)).min(self.owned_mib)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(owned_mib: u64) -> ParentOs {
+        let mut parent = ParentOs::new(ParentOsConfig::default(), PageCount::from_mib(32768));
+        for second in 1..200 {
+            parent.advance(Duration::from_secs(second), PageCount::from_mib(owned_mib));
+        }
+        parent
+    }
+
+    #[test]
+    fn an_idle_parent_is_not_trimmed() {
+        let parent = settled(3520);
+        assert!((parent.in_use_mib() - 2258.0).abs() < 1e-6);
+        assert!((parent.free_mib() - 1262.0).abs() < 1e-6);
+        assert!(parent.reads_per_second() < 0.2);
+        assert!(parent.slowdown() < 1.02);
+    }
+
+    /// Table 4-1 of \[A\]: free memory of the parent in both runs, from what the VMs leave it.
+    #[test]
+    fn the_middles_of_table_4_1_follow() {
+        let unset = settled(1344 + 108);
+        assert!((400.0..=500.0).contains(&unset.free_mib()), "{}", unset.free_mib());
+        assert!((40.0..70.0).contains(&unset.reads_per_second()), "{}", unset.reads_per_second());
+        let reserved = settled(2048 + 35);
+        assert!((750.0..=850.0).contains(&reserved.free_mib()), "{}", reserved.free_mib());
+        assert!((1.0..5.0).contains(&reserved.reads_per_second()), "{}", reserved.reads_per_second());
+        assert!(unset.slowdown() > 3.0 && reserved.slowdown() < 1.4);
+    }
+
+    #[test]
+    fn more_for_the_vms_means_less_free_and_more_reads() {
+        let mut last = settled(4000);
+        for owned in (1200..3900).rev().step_by(50) {
+            let next = settled(owned);
+            assert!(next.free_mib() <= last.free_mib() + 1e-9);
+            assert!(next.reads_per_second() >= last.reads_per_second() - 1e-9);
+            last = next;
+        }
+    }
+
+    #[test]
+    fn it_never_uses_more_than_it_owns() {
+        let parent = settled(100);
+        assert!(parent.free_mib() >= 0.0);
+        assert!(parent.slowdown() <= 8.0);
+    }
+
+    #[test]
+    fn without_trimming_it_does_not_page() {
+        let config = ParentOsConfig { trimming: false, ..ParentOsConfig::default() };
+        let mut parent = ParentOs::new(config, PageCount::from_mib(1452));
+        parent.advance(Duration::from_secs(100), PageCount::from_mib(1452));
+        assert!(parent.reads_per_second() < 0.2);
+    }
+}

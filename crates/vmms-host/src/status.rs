@@ -1,0 +1,93 @@
+//! What the management service shows: the states of the VMs, the parent OS's memory, the event log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+use serde::Serialize;
+
+use crate::event_log::LogEntry;
+
+/// Where a VM is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VmState {
+    /// It has no memory and does not run.
+    #[default]
+    Off,
+    /// It waits for memory.
+    Starting,
+    /// It runs.
+    Running,
+    /// Its guest was asked to shut down.
+    Stopping,
+    /// It ended without being asked to. It may be started again.
+    Failed,
+}
+
+/// One VM.
+#[derive(Clone, Debug, Default)]
+pub struct VmStatus {
+    /// Its state.
+    pub state: VmState,
+    /// When it was last asked to start.
+    pub asked_at: Option<Duration>,
+    /// When it got its memory.
+    pub started_at: Option<Duration>,
+    /// When it showed its login screen.
+    pub login_at: Option<Duration>,
+    /// How often it was started.
+    pub starts: u32,
+    /// How often a start failed.
+    pub failed_starts: u32,
+    /// How often it ended without being asked to.
+    pub failures: u32,
+}
+
+/// The parent OS.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ParentStatus {
+    /// Memory in use, MiB.
+    pub in_use_mib: f64,
+    /// Free memory, MiB.
+    pub free_mib: f64,
+    /// Page-file reads per second.
+    pub reads_per_second: f64,
+    /// Page-file reads since the start.
+    pub reads_total: u64,
+    /// How much longer the host's own work takes (1 = not at all).
+    pub slowdown: f64,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default)]
+pub struct HostStatus {
+    /// By index of the VM's id.
+    pub vms: Vec<VmStatus>,
+    /// The parent OS.
+    pub parent: ParentStatus,
+    /// The event log, oldest first.
+    pub event_log: Vec<(Duration, LogEntry)>,
+}
+
+impl HostStatus {
+    /// How many VMs have memory, or wait for it.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.vms
+            .iter()
+            .filter(|vm| matches!(vm.state, VmState::Starting | VmState::Running | VmState::Stopping))
+            .count()
+    }
+}
+
+/// The status, shared with whoever looks.
+#[derive(Clone, Debug, Default)]
+pub struct SharedStatus(Arc<Mutex<HostStatus>>);
+
+impl SharedStatus {
+    /// Looks at it, or (vmms) changes it.
+    pub fn look(&self) -> MutexGuard<'_, HostStatus> {
+        self.0.lock()
+    }
+}

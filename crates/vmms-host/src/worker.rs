@@ -1,0 +1,731 @@
+//! The worker of one VM (`vmwp.exe` in Figure 2-3): DM VSP and GMO memory manager, over the host's end of the VM's bus.
+//!
+//! It owns the VM's memory: the map of what is mapped, and the frames on their way. It carries out what the VSP's state machine
+//! and the bus decide, takes the time that the host's own work takes, and translates between the VSP and the balancer.
+//! It decides nothing about amounts of memory.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use balancing_policy::{GuestReport, VmId};
+use component_runtime::lanes::CauseLanes;
+use component_runtime::{Address, Component, Context, Doorbell, Mailbox, NextWake, SimTime, WakeCause};
+use dm_vsp::{
+    DmVsp, Input, MapKind, MapRefused, OperationKind, Outcome, Output, PROTOCOL_ERROR_EVENT, ReleaseKind,
+    ReleaseRefused,
+};
+use gmo_memory_manager::{GmoMemoryManager, UnmapRefusal};
+use memory_balancer::{Done, Input as Told, OperationId};
+use page_range::{GuestPage, GuestRange, HostFrames, PageCount, RangeSet};
+use vmbus::control::server::{Offer, ServerConfig};
+use vmbus::control::{Guid, Relid};
+
+use crate::bus::{BusEvent, HostBus, HostPartition};
+use crate::devices::{ChannelDevice, DeviceSlot};
+use crate::message::{BalancerMessage, VmmsMessage, WorkerMessage};
+use crate::partition_factory::{PartitionFactory, PartitionRequest, PowerEvent, RunningPartition, Watch};
+
+/// How long the host's own part of an operation takes, with a parent OS that is not short of memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HostOperationTime {
+    /// For each operation. Invented: 0.1 s.
+    pub base: Duration,
+    /// For each MiB that is mapped or unmapped. Invented: 1 ms.
+    pub per_mib: Duration,
+}
+
+impl Default for HostOperationTime {
+    fn default() -> Self {
+        Self { base: Duration::from_millis(100), per_mib: Duration::from_millis(1) }
+    }
+}
+
+impl HostOperationTime {
+    fn of(self, pages: PageCount, slowdown: f64, with_base: bool) -> Duration {
+        let base = if with_base { self.base } else { Duration::ZERO };
+        (base + self.per_mib.mul_f64(pages.mib())).mul_f64(slowdown.max(1.0))
+    }
+}
+
+/// What a worker is made with.
+pub(crate) struct WorkerSpec {
+    pub(crate) vm: VmId,
+    pub(crate) name: Arc<str>,
+    /// Configuration of its DM VSP; `None`: a VM with static memory, which is offered no such device.
+    pub(crate) vsp: Option<dm_vsp::VspConfig>,
+    /// What it boots with.
+    pub(crate) boot: RangeSet<GuestPage>,
+    /// Startup RAM.
+    pub(crate) frames: HostFrames,
+    pub(crate) bus: ServerConfig,
+    pub(crate) operation_time: HostOperationTime,
+    pub(crate) factory: Box<dyn PartitionFactory>,
+    /// Devices besides Dynamic Memory.
+    pub(crate) devices: Vec<Box<dyn ChannelDevice>>,
+    pub(crate) balancer: Address<BalancerMessage>,
+    pub(crate) vmms: Address<VmmsMessage>,
+    pub(crate) watch: Box<Watch>,
+}
+
+/// The operation that the balancer waits for.
+struct Operation {
+    id: OperationId,
+    slowdown: f64,
+    /// The host's base time has been spent.
+    begun: bool,
+}
+
+/// Host work that takes time.
+enum Work {
+    Grow { pages: PageCount },
+    Unmap { ticket: u64, ranges: RangeSet<GuestPage> },
+}
+
+pub(crate) struct Worker {
+    vm: VmId,
+    name: Arc<str>,
+    machine: String,
+    vsp: Option<DmVsp>,
+    boot: RangeSet<GuestPage>,
+    startup: Option<HostFrames>,
+    memory: GmoMemoryManager,
+    /// Frames of the grant under way that are not mapped.
+    granted: HostFrames,
+    /// Frames that the guest has given back and the balancer does not have.
+    taken: HostFrames,
+    /// What of the operation under way the balancer has got already.
+    returned_early: PageCount,
+    /// Addresses at which the partition has memory.
+    present: RangeSet<GuestPage>,
+    operation: Option<Operation>,
+    work: VecDeque<(Duration, Work)>,
+    server: ServerConfig,
+    bus: Option<HostBus>,
+    dm_channel: Option<Relid>,
+    devices: Vec<DeviceSlot>,
+    partition: Option<Arc<dyn HostPartition>>,
+    running: Option<Box<dyn RunningPartition>>,
+    factory: Box<dyn PartitionFactory>,
+    lanes: CauseLanes,
+    doorbell: Doorbell,
+    operation_time: HostOperationTime,
+    inbox: Mailbox<WorkerMessage>,
+    power: (Address<PowerEvent>, Mailbox<PowerEvent>),
+    balancer: Address<BalancerMessage>,
+    vmms: Address<VmmsMessage>,
+    watch: Box<Watch>,
+    outputs: Vec<Output>,
+    bus_events: Vec<BusEvent>,
+    packet: Vec<u8>,
+    /// Set when the VM is over: why, if it was not asked for.
+    over: Option<Option<String>>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        spec: WorkerSpec,
+        inbox: Mailbox<WorkerMessage>,
+        power: (Address<PowerEvent>, Mailbox<PowerEvent>),
+        doorbell: Doorbell,
+    ) -> Result<Self, dm_vsp::ConfigError> {
+        let vsp = spec.vsp.map(DmVsp::new).transpose()?;
+        Ok(Self {
+            machine: format!("dm-vsp/{}", spec.name),
+            vm: spec.vm,
+            name: spec.name,
+            vsp,
+            boot: spec.boot,
+            memory: GmoMemoryManager::new(&spec.frames),
+            granted: spec.frames.empty_like(),
+            taken: spec.frames.empty_like(),
+            startup: Some(spec.frames),
+            returned_early: PageCount::ZERO,
+            present: RangeSet::new(),
+            operation: None,
+            work: VecDeque::new(),
+            server: spec.bus,
+            bus: None,
+            dm_channel: None,
+            devices: spec.devices.into_iter().map(DeviceSlot::new).collect(),
+            partition: None,
+            running: None,
+            factory: spec.factory,
+            lanes: CauseLanes::default(),
+            doorbell,
+            operation_time: spec.operation_time,
+            inbox,
+            power,
+            balancer: spec.balancer,
+            vmms: spec.vmms,
+            watch: spec.watch,
+            outputs: Vec::new(),
+            bus_events: Vec::new(),
+            packet: Vec::new(),
+            over: None,
+        })
+    }
+
+    /// Maps the startup RAM, makes the partition and switches the guest on.
+    fn start(&mut self, ctx: &mut Context<'_>) {
+        let Some(frames) = self.startup.take() else { return };
+        let runs: Vec<GuestRange> = self.boot.runs().collect();
+        if let Err(error) = self.memory.map_ranges(&runs, frames) {
+            self.fail(format!("cannot map the startup RAM: {}", error.refusal));
+            return;
+        }
+        let request = PartitionRequest {
+            vm: &self.name,
+            boot: &self.boot,
+            power: &self.power.0,
+            lanes: &self.lanes,
+            watch: &*self.watch,
+        };
+        match self.factory.start(ctx, &request) {
+            Ok(running) => {
+                let host = running.host();
+                self.running = Some(running);
+                self.present = self.boot.clone();
+                self.bus = Some(HostBus::new(
+                    self.server.clone(),
+                    Arc::clone(&host),
+                    self.doorbell.clone().into_fn(),
+                    self.lanes.clone(),
+                ));
+                self.partition = Some(host);
+                self.offer_devices(ctx);
+                tracing::info!(event = "vm_started", startup_mb = self.memory.pages().whole_mib());
+                self.tell_balancer(ctx, Told::VmStarted { vm: self.vm });
+            }
+            Err(error) => self.fail(error.0),
+        }
+    }
+
+    fn offer_devices(&mut self, ctx: &mut Context<'_>) {
+        let Some(bus) = &mut self.bus else { return };
+        if self.vsp.is_some() && self.dm_channel.is_none() {
+            let offer = Offer::new(Guid::DYNAMIC_MEMORY, Guid::DYNAMIC_MEMORY_INSTANCE);
+            self.dm_channel = bus.offer(offer, &mut self.memory, &mut self.bus_events).ok();
+        }
+        for slot in &mut self.devices {
+            if slot.relid.is_none() {
+                slot.relid = bus.offer(slot.device.offer(), &mut self.memory, &mut self.bus_events).ok();
+            }
+        }
+        self.settle_bus(ctx);
+    }
+
+    fn fail(&mut self, why: String) {
+        tracing::error!(event = "vm_failed", why = why.as_str());
+        self.over.get_or_insert(Some(why));
+    }
+
+    fn tell_balancer(&self, ctx: &mut Context<'_>, told: Told) {
+        ctx.send(&self.balancer, BalancerMessage::Input(told));
+    }
+
+    fn returnable(&self) -> PageCount {
+        self.vsp.as_ref().map_or(PageCount::ZERO, |vsp| vsp.pages().ballooned().pages())
+    }
+
+    fn now(ctx: &Context<'_>) -> Duration {
+        ctx.now().into()
+    }
+
+    /// Feeds the VSP, and carries out what it says until nothing is left.
+    fn vsp(&mut self, ctx: &mut Context<'_>, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let Some(vsp) = &mut self.vsp else { return };
+            let now = Self::now(ctx);
+            if let Some(recorder) = ctx.recorder() {
+                recorder.input(&self.machine, ctx.now(), &input);
+            }
+            let mut outputs = std::mem::take(&mut self.outputs);
+            vsp.handle(now, input, &mut outputs);
+            if let Some(recorder) = ctx.recorder() {
+                for output in &outputs {
+                    recorder.output(&self.machine, ctx.now(), output);
+                }
+            }
+            for output in outputs.drain(..) {
+                if let Some(answer) = self.carry_out(ctx, output) {
+                    inputs.push_back(answer);
+                }
+            }
+            self.outputs = outputs;
+        }
+    }
+
+    fn carry_out(&mut self, ctx: &mut Context<'_>, output: Output) -> Option<Input> {
+        match output {
+            Output::Send(bytes) => self.send(&bytes),
+            Output::Map { ticket, ranges, kind } => {
+                let result = self.map(&ranges, kind);
+                tracing::info!(
+                    event = "pages_mapped",
+                    pages = ranges.pages().get(),
+                    kind = if kind == MapKind::HotAdd { "hot_add" } else { "unballoon" },
+                    ok = result.is_ok()
+                );
+                return Some(Input::Mapped { ticket, result });
+            }
+            Output::Release { ticket, ranges, kind: ReleaseKind::Ballooned } => {
+                // Unmapping what the guest gave takes the host its time; a late answer outside of any operation, too.
+                let (slowdown, with_base) = match &mut self.operation {
+                    Some(operation) => (operation.slowdown, !std::mem::replace(&mut operation.begun, true)),
+                    None => (1.0, true),
+                };
+                let after = self.work.back().map_or(Duration::ZERO, |(due, _)| *due).max(Self::now(ctx));
+                let due = after + self.operation_time.of(ranges.pages(), slowdown, with_base);
+                self.work.push_back((due, Work::Unmap { ticket, ranges }));
+            }
+            Output::Release { ticket, ranges, .. } => {
+                let (result, frames) = self.unmap(&ranges);
+                tracing::info!(
+                    event = "pages_unmapped",
+                    pages = ranges.pages().get(),
+                    kind = "hot_add_refused"
+                );
+                if let Some(frames) = frames {
+                    merge(&mut self.granted, frames);
+                }
+                return Some(Input::Released { ticket, result });
+            }
+            Output::VersionAnswered { version, accepted, .. } => {
+                tracing::info!(
+                    event = "dm_version",
+                    major = version >> 16,
+                    minor = version & 0xffff,
+                    accepted
+                );
+            }
+            Output::CapabilitiesAnswered { capabilities, accepted } => tracing::info!(
+                event = "dm_capabilities",
+                balloon = capabilities.balloon,
+                hot_add = capabilities.hot_add,
+                granule_mb = capabilities.granule.whole_mib(),
+                accepted
+            ),
+            Output::Ready { capabilities, .. } => {
+                tracing::info!(event = "dm_ready");
+                let (balloon, hot_add) = (capabilities.balloon, capabilities.hot_add);
+                let granule = capabilities.granule;
+                self.tell_balancer(ctx, Told::Joined { vm: self.vm, granule, balloon, hot_add });
+            }
+            Output::Status { reported, demand, absurd } => {
+                if absurd {
+                    tracing::warn!(event = "absurd_status", committed = reported.committed.get());
+                }
+                tracing::debug!(
+                    event = "status_report",
+                    committed = reported.committed.get(),
+                    available = reported.available.get(),
+                    demand = demand.get()
+                );
+                let report = GuestReport {
+                    at: Self::now(ctx),
+                    demand,
+                    commit: reported.committed,
+                    available: reported.available,
+                    free: reported.zero_free,
+                    page_file: reported.page_file_size,
+                    page_file_writes: reported.page_file_writes,
+                    io_difference: reported.io_diff,
+                    stalled: None,
+                };
+                let returnable = self.returnable();
+                self.tell_balancer(ctx, Told::Status { vm: self.vm, report, returnable });
+            }
+            Output::Rejected { kind, requested, why } => {
+                tracing::info!(event = "operation_rejected", pages = requested.get(), why = ?why);
+                self.finished(ctx, kind, PageCount::ZERO, false);
+            }
+            Output::Finished { kind, requested, done, unconfirmed, outcome, .. } => {
+                tracing::info!(
+                    event = "operation_finished",
+                    kind = if kind == OperationKind::Grow { "grow" } else { "shrink" },
+                    requested = requested.get(),
+                    done = done.get(),
+                    unconfirmed = unconfirmed.get(),
+                    outcome = ?outcome
+                );
+                self.finished(ctx, kind, done + unconfirmed, outcome == Outcome::HotAddOver);
+            }
+            Output::Ignored { message_type, why } => {
+                tracing::debug!(event = "dm_message_ignored", message_type = message_type, why = ?why);
+            }
+            Output::Unresponsive { waiting_for } => {
+                tracing::warn!(event = "guest_unresponsive", waiting_for = ?waiting_for);
+                self.return_taken(ctx);
+                self.tell_balancer(ctx, Told::Responsive { vm: self.vm, responsive: false });
+            }
+            Output::Responsive => {
+                tracing::info!(event = "guest_responsive");
+                self.tell_balancer(ctx, Told::Responsive { vm: self.vm, responsive: true });
+            }
+            Output::ProtocolError { violation } => {
+                let text = violation.event_text(&self.name, "Microsoft Hyper-V Dynamic Memory");
+                tracing::error!(event = "protocol_error", id = PROTOCOL_ERROR_EVENT, text = text.as_str());
+            }
+            Output::CloseChannel => {
+                if let (Some(relid), Some(bus)) = (self.dm_channel.take(), &mut self.bus) {
+                    let was_open = bus.is_open(relid);
+                    bus.rescind(relid, &mut self.memory, &mut self.bus_events);
+                    // Told here; the bus' own event names a channel that is no longer ours.
+                    if was_open {
+                        return Some(Input::ChannelClosed);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        let (Some(relid), Some(bus)) = (self.dm_channel, &mut self.bus) else { return };
+        if let [low, high, ..] = *bytes {
+            let message = dm_protocol::MessageType(u16::from_le_bytes([low, high]));
+            tracing::debug!(event = "dm_send", message = %message, bytes = bytes.len());
+        }
+        if let Err(error) = bus.send(relid, bytes, &mut self.memory, &mut self.bus_events) {
+            // The guest's own doing; the operation ends by its timeout or with the channel.
+            tracing::warn!(event = "send_failed", why = %error);
+        }
+    }
+
+    fn map(&mut self, ranges: &RangeSet<GuestPage>, kind: MapKind) -> Result<(), MapRefused> {
+        let frames = self.granted.take(ranges.pages()).ok_or(MapRefused::NoFrames)?;
+        let runs: Vec<GuestRange> = ranges.runs().collect();
+        if let Err(error) = self.memory.map_ranges(&runs, frames) {
+            merge(&mut self.granted, error.frames);
+            return Err(MapRefused::NotPossible);
+        }
+        if let (MapKind::HotAdd, Some(partition)) = (kind, &self.partition) {
+            for run in ranges.difference(&self.present).runs() {
+                if let Err(error) = partition.add(run) {
+                    tracing::error!(event = "add_memory_failed", why = %error);
+                    if let Ok(frames) = self.memory.unmap(&runs) {
+                        merge(&mut self.granted, frames);
+                    }
+                    return Err(MapRefused::NotPossible);
+                }
+                self.present.insert(run);
+            }
+        }
+        Ok(())
+    }
+
+    fn unmap(&mut self, ranges: &RangeSet<GuestPage>) -> (Result<(), ReleaseRefused>, Option<HostFrames>) {
+        let runs: Vec<GuestRange> = ranges.runs().collect();
+        match self.memory.unmap(&runs) {
+            Ok(frames) => {
+                if let Some(partition) = &self.partition
+                    && let Err(error) = partition.discard(&runs)
+                {
+                    tracing::error!(event = "discard_failed", why = %error);
+                }
+                (Ok(()), Some(frames))
+            }
+            Err(error) => {
+                let refused = match error.refusal {
+                    UnmapRefusal::Pinned { .. } => ReleaseRefused::Pinned,
+                    _ => ReleaseRefused::NotMapped,
+                };
+                tracing::warn!(event = "unmap_refused", why = %error);
+                (Err(refused), None)
+            }
+        }
+    }
+
+    /// Host work whose time has come.
+    fn do_work(&mut self, ctx: &mut Context<'_>) {
+        while self.work.front().is_some_and(|(due, _)| *due <= Self::now(ctx)) {
+            let Some((_, work)) = self.work.pop_front() else { return };
+            match work {
+                Work::Grow { pages } => self.vsp(ctx, Input::Grow { pages }),
+                Work::Unmap { ticket, ranges } => {
+                    let (result, frames) = self.unmap(&ranges);
+                    tracing::info!(
+                        event = "pages_unmapped",
+                        pages = ranges.pages().get(),
+                        kind = "ballooned",
+                        ok = result.is_ok()
+                    );
+                    if let Some(frames) = frames {
+                        merge(&mut self.taken, frames);
+                        if self.operation.is_none() {
+                            self.return_taken(ctx);
+                        }
+                    }
+                    self.vsp(ctx, Input::Released { ticket, result });
+                }
+            }
+        }
+    }
+
+    /// What the guest gave back goes to the balancer before its operation ends, or outside of one.
+    fn return_taken(&mut self, ctx: &mut Context<'_>) {
+        if !self.taken.is_empty() {
+            let frames = self.taken.take_all();
+            self.returned_early += frames.pages();
+            self.tell_balancer(ctx, Told::Returned { vm: self.vm, frames });
+        }
+    }
+
+    fn finished(&mut self, ctx: &mut Context<'_>, kind: OperationKind, done: PageCount, barrier: bool) {
+        let early = std::mem::take(&mut self.returned_early);
+        let Some(operation) = self.operation.take() else {
+            self.return_taken(ctx);
+            return;
+        };
+        let done = match kind {
+            OperationKind::Grow => Done::Grown { mapped: done, returned: self.granted.take_all(), barrier },
+            OperationKind::Shrink => {
+                Done::Shrunk { released: done.saturating_sub(early), returned: self.taken.take_all() }
+            }
+        };
+        let told = Told::OperationFinished {
+            vm: self.vm,
+            operation: operation.id,
+            done,
+            returnable: self.returnable(),
+        };
+        self.tell_balancer(ctx, told);
+    }
+
+    fn message(&mut self, ctx: &mut Context<'_>, message: WorkerMessage) {
+        match message {
+            WorkerMessage::Grant { operation, frames, slowdown } => {
+                let pages = frames.pages();
+                merge(&mut self.granted, frames);
+                self.operation = Some(Operation { id: operation, slowdown, begun: true });
+                let due = Self::now(ctx) + self.operation_time.of(pages, slowdown, true);
+                tracing::info!(event = "grant", pages = pages.get(), operation = operation.0);
+                self.work.push_back((due, Work::Grow { pages }));
+            }
+            WorkerMessage::Shrink { operation, pages, slowdown } => {
+                self.operation = Some(Operation { id: operation, slowdown, begun: false });
+                tracing::info!(event = "shrink", pages = pages.get(), operation = operation.0);
+                self.vsp(ctx, Input::Shrink { pages });
+            }
+            WorkerMessage::ShutDown => {
+                if let Some(running) = &mut self.running {
+                    tracing::info!(event = "shutdown_requested");
+                    running.shut_down(ctx);
+                }
+            }
+            WorkerMessage::TurnOff => {
+                self.over.get_or_insert(None);
+            }
+            WorkerMessage::Reset => self.reset(ctx),
+        }
+    }
+
+    fn power_event(&mut self, ctx: &mut Context<'_>, event: PowerEvent) {
+        match event {
+            PowerEvent::Login => {
+                tracing::info!(event = "login_screen");
+                ctx.send(&self.vmms, VmmsMessage::LoggedIn(self.vm));
+            }
+            PowerEvent::PoweredOff => {
+                self.over.get_or_insert(None);
+            }
+            PowerEvent::Reset => self.reset(ctx),
+            PowerEvent::Crashed => self.fail("the guest has crashed".to_owned()),
+        }
+    }
+
+    /// The guest restarts: its memory is what it boots with. What it had beyond that goes back.
+    fn reset(&mut self, ctx: &mut Context<'_>) {
+        tracing::info!(event = "vm_reset");
+        self.work.clear();
+        if let Some(bus) = &mut self.bus {
+            bus.reset(&mut self.memory, &mut self.bus_events);
+        }
+        self.settle_bus(ctx);
+        self.vsp(ctx, Input::Reset);
+        let runs: Vec<GuestRange> = self.memory.mapped().runs().collect();
+        let mut frames = match self.memory.unmap(&runs) {
+            Ok(frames) => frames,
+            Err(error) => return self.fail(format!("cannot reset the memory map: {error}")),
+        };
+        let Some(startup) = frames.take(self.boot.pages()) else {
+            merge(&mut self.taken, frames);
+            self.return_taken(ctx);
+            // Smart Paging, which would help here, came with Windows Server 2012.
+            return self
+                .fail("not enough memory to restart: the VM has less than its startup RAM".to_owned());
+        };
+        let boot: Vec<GuestRange> = self.boot.runs().collect();
+        if let Err(error) = self.memory.map_ranges(&boot, startup) {
+            return self.fail(format!("cannot map the startup RAM: {}", error.refusal));
+        }
+        merge(&mut self.taken, frames);
+        self.return_taken(ctx);
+        self.returned_early = PageCount::ZERO;
+        self.present = self.boot.clone();
+        if let Some(mut running) = self.running.take() {
+            let request = PartitionRequest {
+                vm: &self.name,
+                boot: &self.boot,
+                power: &self.power.0,
+                lanes: &self.lanes,
+                watch: &*self.watch,
+            };
+            let again = running.reset(ctx, &request);
+            self.running = Some(running);
+            if let Err(error) = again {
+                return self.fail(error.0);
+            }
+        }
+        self.offer_devices(ctx);
+    }
+
+    /// Tells the VSP and the devices what the bus reported.
+    fn settle_bus(&mut self, ctx: &mut Context<'_>) {
+        while !self.bus_events.is_empty() {
+            for event in std::mem::take(&mut self.bus_events) {
+                match event {
+                    BusEvent::Contact(version) => {
+                        tracing::info!(event = "vmbus_contact", version = %version);
+                        self.offer_devices(ctx);
+                    }
+                    BusEvent::Opened(relid) => {
+                        tracing::info!(event = "vmbus_open", child_relid = relid.get());
+                        if self.dm_channel == Some(relid) {
+                            self.vsp(ctx, Input::ChannelOpened);
+                        }
+                    }
+                    BusEvent::Closed(relid) => {
+                        tracing::info!(event = "vmbus_close", child_relid = relid.get());
+                        self.channel_closed(ctx, relid);
+                    }
+                    BusEvent::Unloaded => tracing::info!(event = "vmbus_unload"),
+                    BusEvent::Violation(violation) => {
+                        let text = self.protocol_error("VMBus", &violation.what());
+                        tracing::error!(
+                            event = "protocol_error",
+                            id = PROTOCOL_ERROR_EVENT,
+                            text = text.as_str()
+                        );
+                    }
+                    BusEvent::Corrupt(relid, corruption) => {
+                        let text = self.protocol_error("VMBus ring", &corruption.to_string());
+                        tracing::error!(
+                            event = "protocol_error",
+                            id = PROTOCOL_ERROR_EVENT,
+                            text = text.as_str()
+                        );
+                        if self.dm_channel == Some(relid) {
+                            self.channel_closed(ctx, relid);
+                            self.dm_channel = None;
+                        }
+                    }
+                    BusEvent::Refused(why) => tracing::warn!(event = "vmbus_refused", why = why.as_str()),
+                }
+            }
+        }
+    }
+
+    fn protocol_error(&self, device: &str, what: &str) -> String {
+        format!(
+            "'{}' device {device} experienced a protocol error indicative of a deep system problem. ({what})",
+            self.name
+        )
+    }
+
+    fn channel_closed(&mut self, ctx: &mut Context<'_>, relid: Relid) {
+        if self.dm_channel == Some(relid) {
+            self.vsp(ctx, Input::ChannelClosed);
+            self.tell_balancer(ctx, Told::Left { vm: self.vm });
+        }
+        for slot in &mut self.devices {
+            if slot.relid == Some(relid) {
+                slot.device.closed();
+            }
+        }
+    }
+
+    fn read_channels(&mut self, ctx: &mut Context<'_>) {
+        let mut packet = std::mem::take(&mut self.packet);
+        while let (Some(relid), Some(bus)) = (self.dm_channel, &mut self.bus) {
+            if !ctx.spend() {
+                bus.pause_reading(relid, &mut self.memory, &mut self.bus_events);
+                break;
+            }
+            if !bus.read(relid, &mut self.memory, &mut self.bus_events, &mut packet) {
+                break;
+            }
+            self.vsp(ctx, Input::Packet(packet.clone()));
+        }
+        if let Some(bus) = &mut self.bus {
+            for slot in &mut self.devices {
+                let Some(relid) = slot.relid else { continue };
+                while ctx.spend() && bus.read(relid, &mut self.memory, &mut self.bus_events, &mut packet) {
+                    for answer in slot.device.packet(&packet) {
+                        if let Err(error) = bus.send(relid, &answer, &mut self.memory, &mut self.bus_events) {
+                            tracing::warn!(event = "send_failed", why = %error);
+                        }
+                    }
+                }
+            }
+        }
+        self.packet = packet;
+        self.settle_bus(ctx);
+    }
+
+    fn next_wake(&self) -> NextWake {
+        let vsp = self.vsp.as_ref().and_then(DmVsp::next_timeout);
+        let work = self.work.front().map(|(due, _)| *due);
+        [vsp, work].into_iter().flatten().min().map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))
+    }
+
+    /// Ends the VM: the guest is switched off, and everything that it had goes home.
+    fn end(&mut self, ctx: &mut Context<'_>, failure: Option<String>) -> NextWake {
+        if let Some(mut running) = self.running.take() {
+            running.stop(ctx);
+        }
+        tracing::info!(event = "vm_stopped", failed = failure.is_some());
+        ctx.send(&self.vmms, VmmsMessage::Ended { vm: self.vm, failure });
+        NextWake::Stopped
+    }
+}
+
+impl Component for Worker {
+    fn wake(&mut self, now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
+        if cause.started {
+            self.start(ctx);
+        }
+        while let Some(message) = ctx.recv(&mut self.inbox) {
+            self.message(ctx, message);
+        }
+        while let Some(event) = ctx.recv(&mut self.power.1) {
+            self.power_event(ctx, event);
+        }
+        if self.over.is_none() {
+            if let Some(bus) = &mut self.bus {
+                bus.poll(&mut self.memory, &mut self.bus_events, || ctx.spend());
+            }
+            self.settle_bus(ctx);
+            self.read_channels(ctx);
+            if self.vsp.as_ref().and_then(DmVsp::next_timeout).is_some_and(|due| SimTime::from(due) <= now) {
+                self.vsp(ctx, Input::Timer);
+            }
+            self.do_work(ctx);
+            self.settle_bus(ctx);
+        }
+        match self.over.take() {
+            Some(failure) => self.end(ctx, failure),
+            None => self.next_wake(),
+        }
+    }
+}
+
+/// All of a worker's frames are of one host, which is the balancer's.
+fn merge(into: &mut HostFrames, frames: HostFrames) {
+    if let Err(foreign) = into.merge(frames) {
+        debug_assert!(false, "frames of another host");
+        foreign.frames.send_home();
+    }
+}

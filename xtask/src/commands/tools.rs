@@ -1,0 +1,61 @@
+//! Running other programs, with one line that says what runs.
+
+use anyhow::{Context as _, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A program with its arguments and environment, run from the workspace's root.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    program: String,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    dir: PathBuf,
+}
+
+impl Tool {
+    /// The cargo that runs this command line.
+    pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Self {
+        let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        Self { program, args: args.map(str::to_owned).to_vec(), env: Vec::new(), dir: workspace_root() }
+    }
+
+    /// Adds arguments.
+    pub(crate) fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of the program's environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Runs it and waits; an exit code other than 0 is an error.
+    pub(crate) fn run(self) -> Result<()> {
+        let shown = format!("{} {}", Path::new(&self.program).file_name().map_or_else(|| self.program.clone(), |n| n.to_string_lossy().into_owned()), self.args.join(" "));
+        let status = Command::new(&self.program)
+            .args(&self.args)
+            .envs(self.env)
+            .current_dir(&self.dir)
+            .status()
+            .with_context(|| format!("cannot run `{shown}`"))?;
+        if !status.success() {
+            bail!("`{shown}` failed ({status})");
+        }
+        Ok(())
+    }
+}
+
+/// Runs `tool` under a heading on standard error.
+pub(crate) fn step(name: &str, tool: Tool) -> Result<()> {
+    eprintln!("── {name}");
+    tool.run()
+}
+
+/// The folder that holds the workspace's `Cargo.toml`.
+pub(crate) fn workspace_root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_owned()
+}
