@@ -77,6 +77,8 @@ pub struct MemoryManager {
     cache_filled_at: Duration,
     /// Allocations refused for want of commit, since boot.
     commit_failures: u64,
+    /// Time that applications have lost waiting for pages, since boot.
+    stall: Duration,
     next_process: u32,
     now: Duration,
 }
@@ -96,6 +98,7 @@ impl MemoryManager {
             cache_fills: false,
             cache_filled_at: now,
             commit_failures: 0,
+            stall: Duration::ZERO,
             next_process: 0,
             now,
         }

@@ -48,13 +48,13 @@ mod tests {
 
     #[test]
     fn moments() {
-        let (mean, deviation) = mean_and_deviation(|rng| normal(rng));
+        let (mean, deviation) = mean_and_deviation(normal);
         assert!(mean.abs() < 0.03 && (deviation - 1.0).abs() < 0.03, "{mean} {deviation}");
         let (mean, deviation) = mean_and_deviation(|rng| varied(rng, 30.0, 0.3));
         assert!((mean - 30.0).abs() < 0.3 && (deviation / mean - 0.3).abs() < 0.02, "{mean} {deviation}");
         let (mean, _) = mean_and_deviation(|rng| exponential(rng, 5.0));
         assert!((mean - 5.0).abs() < 0.2, "{mean}");
-        let (mean, _) = mean_and_deviation(|rng| unit(rng));
+        let (mean, _) = mean_and_deviation(unit);
         assert!((mean - 0.5).abs() < 0.01, "{mean}");
     }
 }

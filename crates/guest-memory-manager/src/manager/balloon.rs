@@ -76,7 +76,7 @@ impl MemoryManager {
     }
 
     /// Give the balloon driver up to `want` pages: whole large pages first, from the free and zeroed lists, then out of the
-    /// file cache, then (Windows) by trimming pages that nobody keeps touching. Available memory is not taken below
+    /// file cache, then (Windows) by trimming pages that nobody keeps touching, unless somebody waits for pages. Available memory is not taken below
     /// `floor`, and commit not above its limit; pages in use, pages of other drivers and nonpaged pages are never given.
     pub fn allocate_balloon(&mut self, want: PageCount, floor: PageCount) -> BalloonAllocation {
         let want = want.min(self.commit_limit().saturating_sub(self.committed()));
@@ -86,7 +86,9 @@ impl MemoryManager {
         small.insert_all(self.take(missing, Prefer::Free));
 
         let mut trimmed = PageCount::ZERO;
-        if self.profile.family().kernel == Kernel::Windows {
+        // Applications that wait for pages come before the driver.
+        let someone_waits = self.processes.iter().any(super::process::Process::waits);
+        if self.profile.family().kernel == Kernel::Windows && !someone_waits {
             let pages = self.trim_for_driver(want - large.pages() - small.pages());
             trimmed = pages.pages();
             small.insert_all(pages);

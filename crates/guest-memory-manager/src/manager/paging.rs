@@ -7,6 +7,7 @@ use page_range::PageCount;
 use super::MemoryManager;
 use super::commit::mul_div;
 use super::lists::{Pages, Prefer};
+use super::process::Process;
 use crate::constants::{
     CACHE_FILL_RATE, CACHE_LEAVES_FREE, Constant, PAGE_READ_RATE, PAGE_WRITE_RATE, PAGING_STEP, TRIM_GOAL,
     ZEROING_RATE,
@@ -115,27 +116,30 @@ impl MemoryManager {
     }
 
     /// Give every process that waits what it can have in this time. Returns how many pages were short.
+    ///
+    /// What needs a page that nobody has is served first: otherwise those whose pages were trimmed for it would take them
+    /// back each time.
     fn fault_in_all(&mut self, time: Duration) -> PageCount {
-        let readers =
-            self.processes.iter().filter(|p| !p.paged_out.is_zero() && !p.absent().is_zero()).count();
-        let per_second = PAGE_READ_RATE.pages();
+        let reader = |p: &&Process| !p.wants_reads().is_zero();
+        let readers = self.processes.iter().filter(reader).count().max(1) as u64;
         // One disk: those who wait for it share it.
-        let reads = PageCount(rate(&PAGE_READ_RATE, time).get() / readers.max(1) as u64);
-        let mut short = PageCount::ZERO;
+        let reads = PageCount(rate(&PAGE_READ_RATE, time).get() / readers);
+        let mut waiting: Vec<(usize, Faulted)> = Vec::new();
         for at in 0..self.processes.len() {
-            if !self.processes[at].waits() {
-                continue;
+            if self.processes[at].waits() {
+                waiting.push((at, self.fault_in_new(at, reads)));
             }
-            let got = self.fault_in(at, reads);
+        }
+        let mut short = PageCount::ZERO;
+        for (at, got) in waiting {
+            short += got.short + self.fault_in_rest(at);
             let process = &mut self.processes[at];
-            let waited = if process.waits() {
-                time
-            } else {
-                let share = got.reads.get() as f64 * readers as f64 / per_second.get() as f64;
-                Duration::from_secs_f64(share).min(time)
-            };
+            let reading = (got.reads * readers).mib() / PAGE_READ_RATE.value;
+            let waited = if process.waits() { time } else { Duration::from_secs_f64(reading).min(time) };
             process.stall += waited;
-            short += got.short;
+            if process.application {
+                self.stall += waited;
+            }
         }
         short
     }
@@ -143,45 +147,76 @@ impl MemoryManager {
     /// Give a process at once what needs no disk.
     pub(super) fn settle(&mut self, at: usize) {
         if self.processes[at].waits() {
-            self.fault_in(at, PageCount::ZERO);
+            self.fault_in_new(at, PageCount::ZERO);
+            self.fault_in_rest(at);
         }
     }
 
-    fn fault_in(&mut self, at: usize, most_reads: PageCount) -> Faulted {
-        let mut faulted = Faulted::default();
-
-        // Fresh pages that it writes to.
+    /// Fresh pages that a process writes to, and hard faults.
+    fn fault_in_new(&mut self, at: usize, most_reads: PageCount) -> Faulted {
         let want = self.processes[at].to_touch;
         let fresh = self.take(want, Prefer::Zeroed);
-        faulted.short += want - fresh.pages();
+        let mut short = want - fresh.pages();
         let process = &mut self.processes[at];
         process.to_touch -= fresh.pages();
         process.resident.insert_all(fresh);
 
-        // Its own pages that are still in memory: soft faults, without I/O.
+        let want = process.wants_reads().min(most_reads);
+        let read = self.take(want, Prefer::Free);
+        let mut reads = read.pages();
+        self.page_file.read(reads);
+        let process = &mut self.processes[at];
+        process.paged_out -= reads;
+        process.resident.insert_all(read);
+        if reads < want && self.page_file.room().is_zero() {
+            reads += self.exchange(at, want - reads);
+        }
+        short += want - reads;
+        Faulted { reads, short }
+    }
+
+    /// Soft faults: a process's own pages that are still in memory; and what is active beyond what it ever touched.
+    /// Returns how many pages were short.
+    fn fault_in_rest(&mut self, at: usize) -> PageCount {
+        let process = &mut self.processes[at];
         let back = process.standby.take_lowest(process.absent());
         self.page_file.used -= back.pages();
         process.resident.insert_all(back);
         let back = process.modified.take_lowest(process.absent());
         process.resident.insert_all(back);
-
-        // Hard faults.
-        let want = process.absent().min(process.paged_out).min(most_reads);
-        let read = self.take(want, Prefer::Free);
-        faulted.short += want - read.pages();
-        faulted.reads = read.pages();
-        self.page_file.read(read.pages());
-        let process = &mut self.processes[at];
-        process.paged_out -= read.pages();
-        process.resident.insert_all(read);
-
-        // Active beyond what it ever touched: fresh pages again.
-        let want = process.absent().min(process.untouched());
-        let want = if process.paged_out.is_zero() { want } else { PageCount::ZERO };
+        if !process.paged_out.is_zero() {
+            return PageCount::ZERO;
+        }
+        let want = process.absent().min(process.untouched() - process.to_touch);
         let fresh = self.take(want, Prefer::Zeroed);
-        faulted.short += want - fresh.pages();
+        let short = want - fresh.pages();
         self.processes[at].resident.insert_all(fresh);
-        faulted
+        short
+    }
+
+    /// With memory and page file both full, a page can only come in where another goes out at once: others' pages that
+    /// wait to be written, cold pages, and then active ones. Returns how many.
+    fn exchange(&mut self, at: usize, want: PageCount) -> PageCount {
+        let mut taken = Pages::new();
+        for victims in [Process::cold, Process::pageable] {
+            for (other, process) in self.processes.iter_mut().enumerate() {
+                if other == at {
+                    continue;
+                }
+                let mut out = process.modified.take_lowest(want - taken.pages());
+                let resident = victims(process).min(want - taken.pages() - out.pages());
+                out.insert_all(process.resident.take_lowest(resident));
+                process.paged_out += out.pages();
+                taken.insert_all(out);
+            }
+        }
+        let pages = taken.pages();
+        self.page_file.read(pages);
+        self.page_file.write(pages);
+        let process = &mut self.processes[at];
+        process.paged_out -= pages;
+        process.resident.insert_all(taken);
+        pages
     }
 
     /// Up to `want` available pages, processes' standby pages last.
@@ -212,19 +247,15 @@ impl MemoryManager {
             PageCount::ZERO
         };
         let modified = self.modified();
-        let room = self.page_file.room().saturating_sub(modified).min(most);
+        let room = self.page_file.room().saturating_sub(modified);
         let goal = (short + low).saturating_sub(modified).min(room);
-        let cold = self.trim_proportionally(goal, |process| process.cold());
-        let hot = short.saturating_sub(modified + cold).min(room - cold);
-        self.trim_proportionally(hot, |process| process.pageable());
+        let cold = self.trim_proportionally(goal, Process::cold);
+        let hot = short.saturating_sub(modified + cold).min(room - cold).min(most);
+        self.trim_proportionally(hot, Process::pageable);
     }
 
     /// Trim `goal` pages, from each process in proportion to what `from` says it has. Returns how many.
-    fn trim_proportionally(
-        &mut self,
-        goal: PageCount,
-        from: impl Fn(&super::process::Process) -> PageCount,
-    ) -> PageCount {
+    fn trim_proportionally(&mut self, goal: PageCount, from: impl Fn(&Process) -> PageCount) -> PageCount {
         let all: PageCount = self.processes.iter().map(&from).sum();
         let goal = goal.min(all);
         if goal.is_zero() {

@@ -94,6 +94,12 @@ impl Process {
         self.active.saturating_sub(self.resident.pages())
     }
 
+    /// Active pages that only the page file has: those still in memory come back without it.
+    pub(super) fn wants_reads(&self) -> PageCount {
+        let soft = self.standby.pages() + self.modified.pages();
+        self.absent().saturating_sub(soft).min(self.paged_out)
+    }
+
     /// Whether it cannot go on for want of pages.
     pub(super) fn waits(&self) -> bool {
         !self.to_touch.is_zero() || !self.absent().is_zero()

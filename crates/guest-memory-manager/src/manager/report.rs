@@ -62,7 +62,7 @@ pub struct Counters {
     pub cache_faults: u64,
     /// Allocations refused for want of commit, since boot.
     pub commit_failures: u64,
-    /// Time that applications that still run have lost waiting for pages.
+    /// Time that applications have lost waiting for pages since boot, each one's added up.
     pub stall: Duration,
 }
 
@@ -111,12 +111,7 @@ impl MemoryManager {
             page_writes: self.page_file.writes,
             cache_faults: self.cache_faults,
             commit_failures: self.commit_failures,
-            stall: self
-                .processes
-                .iter()
-                .filter(|process| process.application)
-                .map(|process| process.stall)
-                .sum(),
+            stall: self.stall,
         }
     }
 }

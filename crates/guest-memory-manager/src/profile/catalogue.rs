@@ -121,7 +121,7 @@ static VISTA_SP1: Family = windows("Windows Vista SP1", "windows-vista-sp1", 1, 
 static S2000: Family = windows("Windows 2000 Server SP4", "w2000-server-sp4", 4, NT5, ONE, BOOT_5);
 static XP_SP3: Family = windows("Windows XP SP3", "windows-xp-sp3", 3, NT5, UP_TO_2, BOOT_5);
 static XP_SP2: Family = windows("Windows XP SP2", "windows-xp-sp2", 2, NT5, ONE, BOOT_5);
-static XP64_SP2: Family = windows("Windows XP x64 Edition SP2", "windows-xp-sp2", 2, NT5, UP_TO_2, BOOT_5);
+static XP64_SP2: Family = windows("Windows XP SP2", "windows-xp-sp2", 2, NT5, UP_TO_2, BOOT_5);
 static SUSE_SP1: Family =
     linux("SUSE Linux Enterprise Server 10 SP1", "suse-10-sp1", UP_TO_2, DmVersion::Win7);
 static SUSE_SP2: Family =

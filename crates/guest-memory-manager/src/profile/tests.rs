@@ -17,6 +17,10 @@ fn keys_and_names_are_unique_and_lead_back() {
 fn short_names_prefer_what_the_guideline_used() {
     assert_eq!(find_profile("ws2008-r2-sp1").unwrap().key(), "ws2008-r2-sp1-enterprise-x64");
     assert_eq!(find_profile("Windows Server 2003 R2 SP2").unwrap().key(), "ws2003-r2-sp2-enterprise-x64");
+    let named_as_in_the_guideline = find_profile("Windows Server 2003 R2 Enterprise SP2").unwrap();
+    assert_eq!(named_as_in_the_guideline.key(), "ws2003-r2-sp2-enterprise-x64");
+    let named_as_in_the_guideline = find_profile("Windows Server 2008 R2 Enterprise SP1").unwrap();
+    assert_eq!(named_as_in_the_guideline.key(), "ws2008-r2-sp1-enterprise-x64");
     assert_eq!(find_profile("ws2003-r2-sp2-x86").unwrap().key(), "ws2003-r2-sp2-enterprise-x86");
     assert_eq!(find_profile("windows-7-ultimate").unwrap().key(), "windows-7-ultimate-x64");
     assert_eq!(find_profile("linux").unwrap().key(), "linux-x64");
@@ -27,6 +31,11 @@ fn an_unknown_name_gets_the_nearest() {
     let error = find_profile("ws2008r2sp1-entreprise-x64").unwrap_err();
     assert_eq!(error.nearest, "ws2008-r2-sp1-enterprise-x64");
     assert!(error.to_string().contains("entreprise"));
+    for wrong in
+        ["ws2008-r2-sp1-web-datacenter", "ws2008-r2-sp1-enterprise-x86", "windows", "windows-7-sp1-web"]
+    {
+        assert!(find_profile(wrong).is_err(), "{wrong}");
+    }
     assert!(!find_profile("").unwrap_err().nearest.is_empty());
 }
 

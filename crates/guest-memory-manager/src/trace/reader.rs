@@ -1,9 +1,11 @@
 //! Reading trace files.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
+use std::sync::Arc;
 
 use page_range::{PAGE_SIZE, PageCount};
 use serde::{Deserialize, Serialize};
@@ -45,8 +47,8 @@ struct Columns {
     count: usize,
     vm: Option<usize>,
     time: (usize, &'static str),
-    /// Seconds per unit of the time column.
-    time_unit: f64,
+    /// Whether the time column says it is in milliseconds.
+    milliseconds: bool,
     provisioned: (usize, &'static str),
     used: (usize, &'static str),
     cpu: (usize, &'static str),
@@ -62,7 +64,7 @@ impl Columns {
                 count: OWN_HEADER.len(),
                 vm: Some(0),
                 time: (1, time),
-                time_unit: 1.0,
+                milliseconds: false,
                 provisioned: (2, provisioned),
                 used: (3, used),
                 cpu: (4, cpu),
@@ -76,13 +78,17 @@ impl Columns {
             count: names.len(),
             vm: None,
             time: find(RAW_TIME)?,
-            time_unit: 0.001,
+            milliseconds: true,
             provisioned: find(RAW_PROVISIONED)?,
             used: find(RAW_USED)?,
             cpu: find(RAW_CPU)?,
         })
     }
 }
+
+/// Times of the archive's raw files are called milliseconds and are seconds since 1970. A first number in this range is
+/// taken for that: as milliseconds it would be a day between 1970 and 1973, as seconds it is one after 1973.
+const EPOCH_SECONDS: core::ops::Range<f64> = 1e8..1e11;
 
 /// Rows of one VM as they are read.
 #[derive(Debug, Default)]
@@ -98,10 +104,9 @@ impl Trace {
     /// # Errors
     /// What is wrong with the file, and where.
     pub fn read_file(path: &Path, options: ReadOptions) -> Result<Self, TraceError> {
-        let name = path.display().to_string();
-        let file = File::open(path).map_err(|error| whole(&name, TraceProblem::Unreadable(error)))?;
-        let vm = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        Self::read(BufReader::new(file), &name, &vm, options)
+        let mut trace = Self::open(path, options)?;
+        trace.start_at_zero();
+        Ok(trace)
     }
 
     /// Read every file of a folder with the ending `csv`, such as one folder of GWA-T-12, as one trace.
@@ -121,7 +126,7 @@ impl Trace {
         files.sort();
         let mut trace = Self::default();
         for file in files {
-            trace.vms.extend(Self::read_file(&file, options)?.vms);
+            trace.vms.extend(Self::open(&file, options)?.vms);
         }
         trace.start_at_zero();
         if trace.is_empty() {
@@ -137,8 +142,17 @@ impl Trace {
     /// # Errors
     /// What is wrong with it, and where.
     pub fn read(input: impl BufRead, file: &str, vm: &str, options: ReadOptions) -> Result<Self, TraceError> {
-        let trace = Self::read_as_written(input, file, vm, options)?;
+        let mut trace = Self::read_as_written(input, file, vm, options)?;
+        trace.start_at_zero();
         Ok(trace)
+    }
+
+    /// A file, its times as they are written.
+    fn open(path: &Path, options: ReadOptions) -> Result<Self, TraceError> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|error| whole(&name, TraceProblem::Unreadable(error)))?;
+        let vm = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        Self::read_as_written(BufReader::new(file), &name, &vm, options)
     }
 
     fn read_as_written(
@@ -157,14 +171,15 @@ impl Trace {
             at(file, 1, None, TraceProblem::Header { found })
         })?;
 
-        let mut vms: std::collections::BTreeMap<VmName, Rows> = std::collections::BTreeMap::new();
+        let mut vms: BTreeMap<VmName, Rows> = BTreeMap::new();
+        let mut unit = None;
         for (number, line) in lines {
             let line = line.map_err(|error| at(file, number, None, unreadable(error)))?;
             if line.trim().is_empty() {
                 continue;
             }
-            let (name, sample) =
-                row(&line, &columns, vm).map_err(|(column, problem)| at(file, number, column, problem))?;
+            let (name, sample) = row(&line, &columns, vm, &mut unit)
+                .map_err(|(column, problem)| at(file, number, column, problem))?;
             let rows = vms.entry(VmName::new(name)).or_default();
             if let Some(before) = rows.samples.last()
                 && before.time >= sample.time
@@ -177,18 +192,14 @@ impl Trace {
             rows.lines.push(number);
         }
         if options.gaps == Gaps::Refuse {
-            for (name, rows) in &vms {
-                find_gap(name, rows)
-                    .map_err(|(line, problem)| at(file, line, Some(columns.time.1), problem))?;
+            let gaps = vms.iter().filter_map(|(name, rows)| find_gap(name, rows));
+            if let Some((line, problem)) = gaps.min_by_key(|(line, _)| *line) {
+                return Err(at(file, line, Some(columns.time.1), problem));
             }
         }
         let recordings = vms.into_iter().filter_map(|(name, rows)| Some((name, VmTrace::new(rows.samples)?)));
-        let mut trace = Self { vms: recordings.map(|(name, vm)| (name, vm.into())).collect() };
-        if trace.is_empty() {
-            return Err(whole(file, TraceProblem::Empty));
-        }
-        trace.start_at_zero();
-        Ok(trace)
+        let trace = Self { vms: recordings.map(|(name, vm)| (name, vm.into())).collect() };
+        if trace.is_empty() { Err(whole(file, TraceProblem::Empty)) } else { Ok(trace) }
     }
 
     /// Count times from the earliest row of all.
@@ -196,7 +207,7 @@ impl Trace {
         let first = self.vms.values().filter_map(|vm| vm.samples().first()).map(|sample| sample.time).min();
         let Some(first) = first.filter(|first| !first.is_zero()) else { return };
         for vm in self.vms.values_mut() {
-            for sample in &mut std::sync::Arc::make_mut(vm).samples {
+            for sample in &mut Arc::make_mut(vm).samples {
                 sample.time -= first;
             }
         }
@@ -218,7 +229,12 @@ const fn unreadable(error: io::Error) -> TraceProblem {
 type RowError = (Option<&'static str>, TraceProblem);
 
 /// One row: name of its VM, and the sample.
-fn row<'a>(line: &'a str, columns: &Columns, file_vm: &'a str) -> Result<(&'a str, Sample), RowError> {
+fn row<'a>(
+    line: &'a str,
+    columns: &Columns,
+    file_vm: &'a str,
+    unit: &mut Option<f64>,
+) -> Result<(&'a str, Sample), RowError> {
     let fields: Vec<&str> = line.split(columns.separator).map(str::trim).collect();
     if fields.len() != columns.count {
         let problem = TraceProblem::Columns { found: fields.len(), expected: columns.count };
@@ -238,7 +254,9 @@ fn row<'a>(line: &'a str, columns: &Columns, file_vm: &'a str) -> Result<(&'a st
     // Up to 2^40 seconds and 2^50 KB: no real trace comes near, and the sums of the model stay exact.
     let seconds = |n: f64| (0.0..1_099_511_627_776_000.0).contains(&n);
     let kilobytes = |n: f64| (0.0..1_125_899_906_842_624.0).contains(&n);
-    let time = number(columns.time, "a time: a number from 0", seconds)? * columns.time_unit;
+    let time = number(columns.time, "a time: a number from 0", seconds)?;
+    let milliseconds = columns.milliseconds && !EPOCH_SECONDS.contains(&time);
+    let time = time * *unit.get_or_insert(if milliseconds { 0.001 } else { 1.0 });
     let provisioned = number(columns.provisioned, "a size: a number from 0, in KB", kilobytes)?;
     let used = number(columns.used, "a size: a number from 0, in KB", kilobytes)?;
     let cpu = number(columns.cpu, "a percentage: a number from 0", |n| (0.0..1e9).contains(&n))?;
@@ -256,16 +274,16 @@ fn row<'a>(line: &'a str, columns: &Columns, file_vm: &'a str) -> Result<(&'a st
 }
 
 /// The first gap between a VM's rows, measured by the median of its intervals.
-fn find_gap(name: &VmName, rows: &Rows) -> Result<(), (u64, TraceProblem)> {
+fn find_gap(name: &VmName, rows: &Rows) -> Option<(u64, TraceProblem)> {
     let mut intervals: Vec<f64> =
         rows.samples.windows(2).map(|pair| (pair[1].time - pair[0].time).as_secs_f64()).collect();
     intervals.sort_by(f64::total_cmp);
-    let Some(&interval) = intervals.get(intervals.len() / 2) else { return Ok(()) };
+    let &interval = intervals.get(intervals.len() / 2)?;
     for (pair, &line) in rows.samples.windows(2).zip(rows.lines.iter().skip(1)) {
         let (before, time) = (pair[0].time.as_secs_f64(), pair[1].time.as_secs_f64());
         if time - before > interval * GAP {
-            return Err((line, TraceProblem::Gap { vm: name.1.clone(), time, before, interval }));
+            return Some((line, TraceProblem::Gap { vm: name.1.clone(), time, before, interval }));
         }
     }
-    Ok(())
+    None
 }

@@ -180,10 +180,9 @@ enum Doing {
     Growing,
     /// Reached, or refused memory: the picture stays as it is.
     Holding,
-    /// Closing pictures: since when, from what commit.
+    /// Closing one picture after the other.
     Unloading {
-        since: Duration,
-        from: PageCount,
+        pictures: u64,
     },
     Closed,
 }
@@ -249,25 +248,18 @@ impl Paint {
         })
     }
 
-    fn close(
-        &mut self,
-        now: Duration,
-        since: Duration,
-        from: PageCount,
-        application: &mut Application<'_>,
-    ) -> NextStep {
-        let elapsed = now.saturating_sub(since).as_secs_f64() / self.config.unload_time.as_secs_f64();
-        let step = self.config.unload_time / PAINT_UNLOAD_STEPS.whole() as u32;
-        let left = if elapsed < 1.0 { from.get() as f64 * (1.0 - elapsed) } else { 0.0 };
-        let surplus = application.report().commit.saturating_sub(PageCount(left as u64));
-        application.release(surplus);
+    /// Close one of so many pictures of equal size; with the last one the program ends.
+    fn close(&mut self, now: Duration, pictures: u64, application: &mut Application<'_>) -> NextStep {
+        let commit = application.report().commit;
+        application.release(PageCount(commit.get().div_ceil(pictures.max(1))));
         application.set_active_share(self.config.active_share);
-        if elapsed >= 1.0 {
+        if pictures <= 1 {
             self.doing = Doing::Closed;
             self.canvas = Canvas::default();
             return NextStep::Finished;
         }
-        NextStep::At(now + step)
+        self.doing = Doing::Unloading { pictures: pictures - 1 };
+        NextStep::At(now + self.config.unload_time.div_f64(PAINT_UNLOAD_STEPS.value))
     }
 }
 
@@ -279,12 +271,12 @@ impl Workload for Paint {
     fn run(&mut self, now: Duration, application: &mut Application<'_>) -> NextStep {
         if core::mem::take(&mut self.unload) && !matches!(self.doing, Doing::Unloading { .. } | Doing::Closed)
         {
-            self.doing = Doing::Unloading { since: now, from: application.report().commit };
+            self.doing = Doing::Unloading { pictures: PAINT_UNLOAD_STEPS.whole() };
         }
         match self.doing {
             Doing::Growing => self.grow(now, application),
             Doing::Holding | Doing::Closed => NextStep::Finished,
-            Doing::Unloading { since, from } => self.close(now, since, from, application),
+            Doing::Unloading { pictures } => self.close(now, pictures, application),
         }
     }
 
