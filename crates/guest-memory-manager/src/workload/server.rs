@@ -99,17 +99,12 @@ impl Workload for Server {
             return NextStep::Finished;
         }
         let config = &self.config;
-        let commit = application.report().commit;
+        let report = application.report();
         let most = PageCount((application.visible().get() as f64 * config.share) as u64).max(config.minimum);
-        let available = application.available();
-        let goal = if available < config.leave {
-            // It gives back what the rest of the guest lacks.
-            commit.saturating_sub(config.leave - available).max(config.minimum)
-        } else {
-            let step = config.growth.get() as f64 * config.interval.as_secs_f64();
-            let more = (available - config.leave).min(PageCount(step as u64));
-            commit.saturating_add(more).max(config.minimum)
-        };
+        // What it may have in memory; more would only be in the page file.
+        let fits = (report.resident + application.available()).saturating_sub(config.leave);
+        let step = config.growth.get() as f64 * config.interval.as_secs_f64();
+        let goal = fits.min(report.commit.saturating_add(PageCount(step as u64))).max(config.minimum);
         // A refusal is noted where the application reports it; the next look will find less available.
         let _ = application.resize(goal.min(most));
         application.set_active_share(config.active_share);
