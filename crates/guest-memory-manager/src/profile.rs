@@ -131,7 +131,7 @@ impl DmVersion {
 pub enum Kernel {
     /// Windows: driver-locked pages are committed pages, hot-added pages are usable at once.
     Windows,
-    /// Linux-like: the status report adds the balloon and a floor to the commit.
+    /// Linux-like: memory is added in blocks of 128 MiB, and nothing is paged out for the balloon.
     Linux,
 }
 

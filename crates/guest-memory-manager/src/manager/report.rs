@@ -6,18 +6,19 @@ use page_range::PageCount;
 use serde::Serialize;
 
 use super::MemoryManager;
-use crate::profile::Kernel;
 
-/// The figures of a DM status report, all in pages.
+/// What the memory manager tells the DM driver for its status report. What the driver itself gave away is not in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StatusReport {
+    /// Memory that the guest manages: the visible total without what is ballooned.
+    pub total: PageCount,
     /// Available: free, zeroed, standby.
     pub available: PageCount,
-    /// Committed, with what the balloon holds; a Linux-like guest adds its balloon floor.
+    /// Commit of kernel, processes and other drivers: without the balloon, which the DM driver adds.
     pub committed: PageCount,
     /// Size of all page files.
     pub page_file_size: PageCount,
-    /// On the zeroed and free lists. (0 from a Linux-like guest, which does not fill in this and what follows.)
+    /// On the zeroed and free lists.
     pub zero_free: PageCount,
     /// Pages written to the page file since boot.
     pub page_file_writes: u64,
@@ -67,26 +68,18 @@ pub struct Counters {
 }
 
 impl MemoryManager {
-    /// The figures of a DM status report.
+    /// The figures for a DM status report.
     #[must_use]
     pub fn status(&self) -> StatusReport {
-        let (available, committed, page_file_size) =
-            (self.available(), self.committed(), self.page_file.size);
-        match self.profile.family().kernel {
-            Kernel::Windows => StatusReport {
-                available,
-                committed,
-                page_file_size,
-                zero_free: self.lists.unused(),
-                page_file_writes: self.page_file.writes,
-                io_diff: i64::try_from(self.cache_faults).unwrap_or(i64::MAX)
-                    - i64::try_from(self.page_file.reads).unwrap_or(i64::MAX),
-            },
-            Kernel::Linux => StatusReport {
-                available,
-                committed: committed + self.balloon_floor(),
-                ..StatusReport::default()
-            },
+        let signed = |pages: u64| i64::try_from(pages).unwrap_or(i64::MAX);
+        StatusReport {
+            total: self.visible() - self.ballooned(),
+            available: self.available(),
+            committed: self.committed() - self.ballooned(),
+            page_file_size: self.page_file.size,
+            zero_free: self.lists.unused(),
+            page_file_writes: self.page_file.writes,
+            io_diff: signed(self.cache_faults) - signed(self.page_file.reads),
         }
     }
 

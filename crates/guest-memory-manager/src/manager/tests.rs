@@ -62,7 +62,7 @@ fn ballooned_memory_counts_as_committed_and_stays_visible() {
     assert_eq!(memory.visible(), mib(1024));
     assert_eq!(memory.committed(), mib(400));
     assert_eq!(memory.available(), mib(624));
-    assert_eq!(memory.status().committed, mib(400));
+    assert_eq!((memory.status().committed, memory.status().total), (mib(100), mib(724)));
     assert_eq!(memory.counters().driver_locked, mib(300));
     assert_eq!(memory.free_balloon(&given.ranges), mib(300));
     assert_eq!(memory.committed(), mib(100));
@@ -252,13 +252,16 @@ fn the_file_cache_gives_way_first() {
 }
 
 #[test]
-fn linux_reports_its_floor_as_committed() {
+fn linux_takes_memory_in_blocks_and_never_trims_for_the_balloon() {
     let profile = *find_profile("linux").unwrap();
-    let mut memory = MemoryManager::new(profile, &[range(0, mib(512))], mib(0), Duration::ZERO);
-    busy(&mut memory, mib(100));
-    assert_eq!(memory.status().committed, mib(100 + 168));
+    let mut memory = MemoryManager::new(profile, &[range(0, mib(512))], mib(512), Duration::ZERO);
+    let process = busy(&mut memory, mib(100));
+    memory.set_active(process, PageCount::ZERO);
     assert_eq!(memory.hot_add(range(1 << 20, mib(64))), Err(HotAddRefused::Misaligned { granule: mib(128) }));
     assert_eq!(memory.hot_add(range(1 << 20, mib(128))), Ok(mib(128)));
+    assert_eq!(memory.balloon_floor(), mib(104 + 80));
+    let given = memory.allocate_balloon(mib(1024), memory.balloon_floor());
+    assert_eq!((given.pages(), given.trimmed), (mib(640 - 100 - 184), PageCount::ZERO));
 }
 
 #[derive(Clone, Debug)]
