@@ -69,6 +69,8 @@ pub struct Reservation {
     pub needed: PageCount,
     /// How much of that is set aside already.
     pub set_aside: PageCount,
+    /// How much of that is its own whatever the policy leaves for starts: what it had before it restarted.
+    pub own: PageCount,
     /// Since when it waits.
     pub since: Duration,
 }

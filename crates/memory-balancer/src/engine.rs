@@ -65,6 +65,9 @@ pub struct Balancer {
     /// Indices of VMs below their targets, in the order in which they are served.
     pub(crate) growers: Vec<usize>,
     next_operation: u64,
+    /// Switched off by the test that shows what setting aside is for.
+    #[cfg(test)]
+    pub(crate) protects_starts: bool,
 }
 
 impl Balancer {
@@ -93,6 +96,8 @@ impl Balancer {
             for_starts: PageCount::ZERO,
             growers: Vec::new(),
             next_operation: 1,
+            #[cfg(test)]
+            protects_starts: true,
             config,
         }
     }
@@ -219,7 +224,15 @@ impl Balancer {
             }
             Input::VmStarted { vm } => self.started(now, vm)?,
             Input::VmStopped { vm } => {
-                self.stopped(vm)?;
+                if self.is_waiting(vm) {
+                    self.cancel_start(vm)?;
+                } else {
+                    self.stop(vm)?;
+                }
+                self.serve(now, out);
+            }
+            Input::VmRestarts { vm } => {
+                self.restarted(now, vm, out)?;
                 self.serve(now, out);
             }
             Input::Joined { vm, granule, balloon, hot_add } => {
@@ -302,16 +315,15 @@ impl Balancer {
         Ok(())
     }
 
-    fn stopped(&mut self, vm: VmId) -> Result<(), Fault> {
-        if self.is_waiting(vm) {
-            return self.cancel_start(vm);
-        }
+    /// The VM has ended. Returns what it had and cost.
+    pub(crate) fn stop(&mut self, vm: VmId) -> Result<PageCount, Fault> {
         let index = self.running(vm)?;
         let live = self.live.remove(index);
         self.views.remove(index);
+        let had = live.held() + live.account.overhead();
         self.books.close(live.account);
         self.plan();
-        Ok(())
+        Ok(had)
     }
 
     fn reported(

@@ -58,6 +58,10 @@ impl Account {
     pub(crate) fn granted(&self) -> PageCount {
         self.granted
     }
+
+    pub(crate) fn overhead(&self) -> PageCount {
+        self.overhead.pages()
+    }
 }
 
 /// The frames in hand, and the sums of what is not.

@@ -44,3 +44,6 @@ pub use counters::{MemoryStatus, SystemCounters, VmCounters};
 pub use engine::{Balancer, RegisterError};
 pub use ledger::Ledger;
 pub use message::{Correction, Decision, Done, Fault, Input, OperationId, Output};
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,12 @@ pub enum Input {
         /// Which VM.
         vm: VmId,
     },
+    /// The VM has ended and starts again at once (its guest rebooted, say): [`Input::VmStopped`] and
+    /// [`Input::StartRequest`] in one, in which nobody gets ahead of it to what was its own, up to its startup RAM.
+    VmRestarts {
+        /// Which VM.
+        vm: VmId,
+    },
     /// The guest has joined Dynamic Memory (its capabilities are accepted and operations may be asked for).
     Joined {
         /// Which VM.

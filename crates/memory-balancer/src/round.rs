@@ -25,6 +25,7 @@ impl Balancer {
             weight: waiting.weight,
             needed: waiting.needed(),
             set_aside: waiting.aside.pages(),
+            own: waiting.own,
             since: waiting.since,
         }));
         match self.ask_policy(now) {

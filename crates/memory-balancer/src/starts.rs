@@ -16,6 +16,8 @@ pub(crate) struct Waiting {
     pub(crate) weight: u32,
     pub(crate) startup: PageCount,
     pub(crate) overhead: PageCount,
+    /// What it had before it restarted stays its own, up to what it needs.
+    pub(crate) own: PageCount,
     pub(crate) since: Duration,
     /// Tries that failed.
     pub(crate) attempts: u32,
@@ -31,6 +33,13 @@ impl Waiting {
     fn missing(&self) -> PageCount {
         self.needed().saturating_sub(self.aside.pages())
     }
+
+    /// How much may be set aside for it, of what is left for starts.
+    fn allowed(&self, left: &mut PageCount) -> PageCount {
+        let of_left = self.needed().min(*left);
+        *left -= of_left;
+        of_left.max(self.own)
+    }
 }
 
 impl Balancer {
@@ -44,15 +53,33 @@ impl Balancer {
         vm: VmId,
         out: &mut Vec<Output>,
     ) -> Result<(), Fault> {
-        let registered = self.registered.get(&vm).ok_or(Fault::NotRegistered(vm))?;
         if self.index(vm).is_some() || self.is_waiting(vm) {
             return Err(Fault::NotOff(vm));
         }
+        self.wait_to_start(now, vm, PageCount::ZERO, out)
+    }
+
+    /// The VM ends and starts at once: nobody gets ahead of it to what was its own.
+    pub(crate) fn restarted(&mut self, now: Duration, vm: VmId, out: &mut Vec<Output>) -> Result<(), Fault> {
+        let had = self.stop(vm)?;
+        self.wait_to_start(now, vm, had, out)
+    }
+
+    fn wait_to_start(
+        &mut self,
+        now: Duration,
+        vm: VmId,
+        had: PageCount,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Fault> {
+        let registered = self.registered.get(&vm).ok_or(Fault::NotRegistered(vm))?;
+        let (startup, overhead) = (registered.settings.startup, self.config.overhead_per_vm);
         let waiting = Waiting {
             vm,
             weight: registered.settings.weight,
-            startup: registered.settings.startup,
-            overhead: self.config.overhead_per_vm,
+            startup,
+            overhead,
+            own: had.min(startup.saturating_add(overhead)),
             since: now,
             attempts: 0,
             next_attempt: now,
@@ -109,16 +136,18 @@ impl Balancer {
         }
     }
 
-    /// Set aside what the policy leaves for starts, and admit whoever has all it needs.
+    /// Set aside what the policy leaves for starts, first in line first, and admit whoever has all it needs.
     pub(crate) fn serve_starts(&mut self, now: Duration, out: &mut Vec<Output>) {
-        let mut place = 0;
+        #[cfg(test)]
+        if !self.protects_starts {
+            return self.start_from_the_pool(now, out);
+        }
+        let (mut place, mut left) = (0, self.for_starts);
         while place < self.waiting.len() {
-            let aside: PageCount = self.waiting.iter().map(|waiting| waiting.aside.pages()).sum();
             let waiting = &mut self.waiting[place];
-            let more = waiting.missing().min(self.for_starts.saturating_sub(aside));
-            if !more.is_zero() {
-                self.books.set_aside(&mut waiting.aside, more);
-            }
+            let allowed = waiting.allowed(&mut left);
+            let more = allowed.saturating_sub(waiting.aside.pages());
+            self.books.set_aside(&mut waiting.aside, more);
             if waiting.missing().is_zero() {
                 self.for_starts = self.for_starts.saturating_sub(waiting.needed());
                 self.admit(place, now, out);
@@ -128,17 +157,25 @@ impl Balancer {
         }
     }
 
-    /// Give back what is set aside beyond what the policy leaves for starts, last in line first.
+    /// Give back what is set aside beyond what the policy leaves for starts.
     pub(crate) fn trim_starts(&mut self) {
-        let aside: PageCount = self.waiting.iter().map(|waiting| waiting.aside.pages()).sum();
-        let mut beyond = aside.saturating_sub(self.for_starts);
-        for waiting in self.waiting.iter_mut().rev() {
-            if beyond.is_zero() {
-                break;
-            }
-            let back = beyond.min(waiting.aside.pages());
-            self.books.give_back(&mut waiting.aside, back);
-            beyond -= back;
+        let mut left = self.for_starts;
+        for waiting in &mut self.waiting {
+            let beyond = waiting.aside.pages().saturating_sub(waiting.allowed(&mut left));
+            self.books.give_back(&mut waiting.aside, beyond);
+        }
+    }
+
+    /// What [`Self::serve_starts`] would be if nothing were set aside: the wrong way.
+    #[cfg(test)]
+    fn start_from_the_pool(&mut self, now: Duration, out: &mut Vec<Output>) {
+        if let Some(place) =
+            self.waiting.iter().position(|waiting| waiting.needed() <= self.books.available())
+        {
+            let waiting = &mut self.waiting[place];
+            let needed = waiting.needed();
+            self.books.set_aside(&mut waiting.aside, needed);
+            self.admit(place, now, out);
         }
     }
 

@@ -164,7 +164,7 @@ impl Live {
                 } else if joined.hot_add {
                     settings.maximum
                 } else {
-                    held.saturating_add(view.returnable)
+                    view.assigned.saturating_add(view.returnable).max(held)
                 };
                 if takes {
                     let highest = highest.min(settings.maximum);

@@ -172,6 +172,7 @@ impl PressureBandPolicy {
                     starts = with;
                 } else {
                     hopeless = true;
+                    starts += start.own.get() as f64;
                 }
             }
         }

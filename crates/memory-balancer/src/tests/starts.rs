@@ -1,0 +1,238 @@
+//! Starts: at once, after others gave memory, or not at all.
+
+use balancing_policy::MemorySettings;
+
+use super::rig::{Rig, mib, secs};
+use crate::{Fault, Input, Output, PageCount, VmId};
+
+/// The sources' host, with MemoryReserve unset.
+fn host() -> Rig {
+    Rig::new(mib(32_768), mib(1344), |_| ())
+}
+
+fn refusals(rig: &Rig) -> Vec<(u32, PageCount, PageCount, u32)> {
+    let refusal = |output: &Output| match *output {
+        Output::StartRefused { vm, required, available, attempts } => {
+            Some((vm.0, required, available, attempts))
+        }
+        _ => None,
+    };
+    rig.said.iter().filter_map(refusal).collect()
+}
+
+#[test]
+fn seven_static_vms_start_and_the_eighth_does_not() {
+    let mut rig = host();
+    for vm in 1..=8 {
+        rig.register(vm, MemorySettings::fixed(mib(4096)));
+        rig.start(vm);
+    }
+    assert_eq!(rig.asked.len(), 7);
+    rig.finish_all();
+    rig.wait_until(secs(59));
+    assert_eq!(refusals(&rig), []);
+    let waits = rig.said.iter().filter(|output| matches!(output, Output::StartWaits { .. })).count();
+    assert_eq!(waits, 2);
+    rig.wait_until(secs(60));
+    assert_eq!(refusals(&rig), [(8, mib(4104), mib(2696), 3)]);
+    let ledger = rig.balancer.ledger();
+    assert_eq!((ledger.assigned, ledger.overhead), (mib(28_672), mib(56)));
+    assert_eq!((ledger.available, ledger.in_transit()), (mib(2696), PageCount::ZERO));
+}
+
+#[test]
+fn as_many_start_as_fit_with_their_overhead() {
+    let mut rig = host();
+    for vm in 1..=100 {
+        rig.register(vm, MemorySettings::dynamic(mib(if vm % 2 == 1 { 128 } else { 512 }), mib(4096)));
+        rig.start(vm);
+        if !rig.asked.contains_key(&VmId(vm)) {
+            break;
+        }
+        rig.finish(vm);
+    }
+    // Σ startup + 8·n ≤ 31424.
+    assert_eq!(rig.mapped.len(), 95);
+}
+
+#[test]
+fn others_give_and_the_start_goes_on_as_soon_as_there_is_enough() {
+    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
+    rig.register(1, MemorySettings::dynamic(mib(900), mib(900)).with_minimum(mib(100)));
+    rig.register(2, MemorySettings::fixed(mib(400)));
+    rig.run(1);
+    rig.start(2);
+    assert!(matches!(rig.said.last(), Some(Output::StartWaits { attempt: 1, required, available, .. })
+        if *required == mib(408) && *available == mib(192)));
+    rig.policy.set(1, mib(684));
+    rig.wait();
+    // What is there is set aside, what is missing is being taken.
+    let ledger = rig.balancer.ledger();
+    assert_eq!((ledger.set_aside, ledger.available), (mib(192), PageCount::ZERO));
+    for _ in 0..3 {
+        assert_eq!(rig.asked_to_give(1), Some(mib(64)));
+        rig.finish(1);
+    }
+    assert_eq!(rig.asked_to_give(1), Some(mib(24)));
+    rig.finish(1);
+    rig.finish(2);
+    assert_eq!((rig.physical(1), rig.physical(2)), (mib(684), mib(400)));
+    assert!(rig.now < secs(30));
+    let ledger = rig.balancer.ledger();
+    assert_eq!(
+        (ledger.overhead, ledger.set_aside, ledger.available),
+        (mib(16), PageCount::ZERO, PageCount::ZERO)
+    );
+}
+
+#[test]
+fn for_a_start_every_page_counts() {
+    // Three VMs that keep 3 MB each above their targets would be 9 MB that the start never gets.
+    let mut rig = Rig::new(mib(3 * 208 + 200), PageCount::ZERO, |_| ());
+    for vm in 1..=3 {
+        rig.register(vm, MemorySettings::dynamic(mib(200), mib(200)).with_minimum(mib(100)));
+        rig.run(vm);
+        rig.policy.set(vm, mib(197));
+    }
+    rig.register(4, MemorySettings::fixed(mib(201)));
+    rig.wait();
+    assert!(rig.asked.is_empty(), "without a start, 3 MB are not worth an operation");
+    rig.start(4);
+    rig.wait();
+    rig.finish_all();
+    assert_eq!(rig.physical(4), mib(201));
+}
+
+#[test]
+fn what_is_set_aside_goes_to_nobody_else() {
+    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
+    rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
+    rig.register(2, MemorySettings::fixed(mib(400)));
+    rig.register(3, MemorySettings::fixed(mib(100)));
+    rig.run(1);
+    rig.start(2);
+    rig.policy.set(1, mib(684));
+    rig.wait();
+    rig.finish(1);
+    assert_eq!(rig.balancer.ledger().set_aside, mib(256));
+    rig.start(3);
+    assert!(!rig.asked.contains_key(&VmId(3)), "taken from what was set aside for VM2");
+    for _ in 0..3 {
+        rig.finish(1);
+    }
+    rig.finish(2);
+    assert_eq!(rig.physical(2), mib(400));
+}
+
+#[test]
+fn the_policy_says_how_much_may_be_set_aside() {
+    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
+    rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
+    rig.register(2, MemorySettings::fixed(mib(400)));
+    rig.run(1);
+    rig.start(2);
+    rig.policy.script().for_starts = Some(mib(50));
+    rig.wait();
+    assert_eq!(rig.balancer.ledger().set_aside, mib(50));
+    rig.policy.script().for_starts = Some(mib(20));
+    rig.wait();
+    assert_eq!(rig.balancer.ledger().set_aside, mib(20));
+    rig.policy.script().for_starts = Some(PageCount::MAX);
+    rig.wait();
+    // No more than the targets leave: 1100 − 8 − 900.
+    assert_eq!(rig.balancer.ledger().set_aside, mib(192));
+    rig.wait_until(secs(60));
+    assert_eq!(refusals(&rig), [(2, mib(408), mib(192), 3)]);
+    assert_eq!(rig.balancer.ledger().available, mib(192));
+}
+
+#[test]
+fn higher_weights_start_first() {
+    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
+    rig.register(1, MemorySettings::dynamic(mib(1000), mib(1000)).with_minimum(mib(100)));
+    rig.register(2, MemorySettings::fixed(mib(200)).with_weight(1000));
+    rig.register(3, MemorySettings::fixed(mib(200)).with_weight(9000));
+    rig.register(4, MemorySettings::fixed(mib(200)).with_weight(1000));
+    rig.run(1);
+    for vm in 2..=4 {
+        rig.start(vm);
+    }
+    let order: Vec<u32> = rig.balancer.waiting().map(|(vm, _)| vm.0).collect();
+    assert_eq!(order, [3, 2, 4]);
+    rig.policy.set(1, mib(700));
+    rig.wait();
+    while rig.asked.contains_key(&VmId(1)) {
+        rig.finish(1);
+    }
+    assert!(rig.asked.contains_key(&VmId(3)) && !rig.asked.contains_key(&VmId(2)));
+}
+
+#[test]
+fn a_start_can_be_given_up() {
+    let mut rig = host();
+    rig.register(1, MemorySettings::fixed(mib(40_000)));
+    rig.start(1);
+    rig.wait();
+    assert_eq!(rig.balancer.ledger().set_aside, mib(31_424));
+    rig.send(Input::StartCancelled { vm: VmId(1) });
+    assert_eq!(rig.balancer.ledger().available, mib(31_424));
+    rig.wait_until(secs(100));
+    assert_eq!(refusals(&rig), []);
+    rig.send(Input::StartCancelled { vm: VmId(1) });
+    rig.start(2);
+    assert_eq!(rig.faults(), [Fault::NotRunning(VmId(1)), Fault::NotRegistered(VmId(2))]);
+}
+
+#[test]
+fn a_vm_that_restarts_begins_anew_and_its_counters_go_on() {
+    let mut rig = host();
+    rig.register(1, MemorySettings::dynamic(mib(512), mib(4096)));
+    rig.run(1);
+    rig.report(1, mib(500));
+    rig.policy.set(1, mib(600));
+    rig.wait();
+    rig.finish_all();
+    let before = rig.balancer.counters_of(VmId(1)).unwrap();
+    assert_eq!((before.physical, before.added), (mib(600), mib(88)));
+    rig.stop(1);
+    let off = rig.balancer.counters_of(VmId(1)).unwrap();
+    assert_eq!((off.running, off.physical, off.added), (false, PageCount::ZERO, mib(88)));
+    rig.collect();
+    rig.run(1);
+    let after = rig.balancer.counters_of(VmId(1)).unwrap();
+    assert_eq!((after.physical, after.guest_visible), (mib(512), mib(512)));
+    assert_eq!((after.added, after.added_since_start), (mib(88), PageCount::ZERO));
+    assert_eq!((after.demand, after.current_pressure), (None, None));
+    rig.start(1);
+    assert_eq!(rig.faults(), [Fault::NotOff(VmId(1))]);
+}
+
+#[test]
+fn a_vm_that_restarts_keeps_its_place() {
+    let rig = || {
+        let mut rig = Rig::new(mib(1040), PageCount::ZERO, |_| ());
+        for vm in 1..=2 {
+            rig.register(vm, MemorySettings::dynamic(mib(512), mib(4096)));
+            rig.run(vm);
+        }
+        rig.policy.set(1, mib(4096));
+        rig.wait();
+        rig
+    };
+    // Stopped and started: VM1 was first in line.
+    let mut stopped = rig();
+    stopped.stop(2);
+    stopped.wait();
+    stopped.collect();
+    stopped.start(2);
+    assert!(!stopped.asked.contains_key(&VmId(2)));
+    // Restarted: what was its own is still.
+    let mut restarted = rig();
+    restarted.crash(2);
+    restarted.send(Input::VmRestarts { vm: VmId(2) });
+    restarted.wait();
+    restarted.collect();
+    restarted.finish(2);
+    assert_eq!(restarted.physical(2), mib(512));
+    assert_eq!(restarted.faults(), []);
+}
