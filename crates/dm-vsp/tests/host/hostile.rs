@@ -1,0 +1,119 @@
+//! Guests that break rules.
+
+use super::*;
+
+#[test]
+fn answers_that_claim_what_is_not_the_guests_close_the_channel() {
+    let cases: [(&[(u64, u64)], Violation); 7] = [
+        (&[(100, 0)], Violation::EmptyRange),
+        (&[(64 * 256, 1)], Violation::OutsideMemory { range: range(64 * 256, 1) }),
+        (&[(64 * 256 - 1, 2)], Violation::OutsideMemory { range: range(64 * 256 - 1, 2) }),
+        (
+            &[(WireRange::MAX_START, WireRange::MAX_COUNT)],
+            Violation::OutsideMemory { range: range(WireRange::MAX_START, WireRange::MAX_COUNT) },
+        ),
+        (&[(0, 10), (5, 1)], Violation::Twice { range: range(5, 1) }),
+        (&[(1010, 1)], Violation::NotOwned { range: range(1010, 1) }),
+        (&[(990, 20)], Violation::NotOwned { range: range(990, 20) }),
+    ];
+    for (ranges, expected) in cases {
+        let mut host = ready();
+        host.balloon(&[(1000, 100)]);
+        let mapped = host.map.mapped.clone();
+        host.shrink(PageCount(10));
+        let out = host.gives(true, ranges);
+        assert_eq!(violation(&out), Some(&expected));
+        assert_eq!(finished(&out), Some((PageCount::ZERO, Outcome::ProtocolError)));
+        assert_eq!(host.map.mapped, mapped, "refused as a whole");
+        assert_eq!(host.vsp.pages().stranded().pages(), PageCount(100));
+        assert_eq!(
+            host.gives(false, &[(0, 1)]),
+            [Output::Ignored { message_type: None, why: Ignored::Closed }]
+        );
+        assert!(!host.vsp.is_ready() && !host.vsp.is_busy());
+        assert!(matches!(host.grow(mib(2))[..], [Output::Rejected { why: Rejection::NotReady, .. }]));
+        assert_eq!(host.input(Input::ChannelClosed), []);
+        host.handshake(1);
+        assert!(host.vsp.is_ready(), "a new channel starts anew");
+    }
+}
+
+#[test]
+fn a_guest_that_gives_away_its_own_ring_loses_its_channel() {
+    let mut host = ready();
+    host.map.pinned = range(50, 10).into();
+    host.shrink(PageCount(100));
+    host.gives(true, &[(0, 50)]);
+    let out = host.gives(false, &[(50, 50)]);
+    assert_eq!(violation(&out), Some(&Violation::ReleaseRefused { why: ReleaseRefused::Pinned }));
+    assert_eq!(finished(&out), Some((PageCount(50), Outcome::ProtocolError)));
+    assert_eq!(host.vsp.pages().stranded().pages(), PageCount(50));
+}
+
+#[test]
+fn a_guest_that_uses_new_memory_and_refuses_it_loses_its_channel() {
+    let mut host = ready();
+    host.grow(mib(8));
+    host.map.pinned = range(64 * 256 + 5, 1).into();
+    let out = host.added(0, 0);
+    assert_eq!(violation(&out), Some(&Violation::ReleaseRefused { why: ReleaseRefused::Pinned }));
+    let finished = out.iter().find(|output| matches!(output, Output::Finished { .. }));
+    let Some(Output::Finished { unconfirmed, .. }) = finished else { panic!("{out:?}") };
+    assert_eq!(*unconfirmed, mib(8), "it stays mapped and charged");
+    assert_eq!(host.vsp.pages().mapped(), mib(72));
+}
+
+#[test]
+fn messages_that_claim_more_than_they_have_close_the_channel() {
+    let mut beyond_packet = vectors::bytes("DM7").to_vec();
+    beyond_packet[2] = 200;
+    let mut beyond_message = vectors::bytes("DM7").to_vec();
+    beyond_message[12] = 200;
+    for bytes in [beyond_packet, beyond_message] {
+        let mut host = ready();
+        let out = host.input(Input::Packet(bytes));
+        assert!(matches!(violation(&out), Some(Violation::Malformed { .. })), "{out:?}");
+        assert_eq!(host.vsp.statistics().protocol_errors, 1);
+    }
+}
+
+#[test]
+fn answers_that_come_twice_are_dropped_or_found_out() {
+    let mut host = ready();
+    host.balloon(&[(0, 100)]);
+    let unexpected = Output::Ignored { message_type: Some(7), why: Ignored::Unexpected };
+    assert_eq!(host.gives(false, &[(0, 100)]), [unexpected], "nothing was asked");
+    host.shrink(PageCount(100));
+    let out = host.gives(false, &[(0, 100)]);
+    assert_eq!(violation(&out), Some(&Violation::NotOwned { range: range(0, 100) }));
+
+    let mut host = ready();
+    host.grow(mib(2));
+    host.added(512, 1);
+    let unexpected = Output::Ignored { message_type: Some(11), why: Ignored::Unexpected };
+    assert_eq!(host.added(512, 1), [unexpected]);
+}
+
+#[test]
+fn a_flood_of_empty_answers_neither_ends_nor_extends_the_wait() {
+    let mut host = ready();
+    host.shrink(PageCount(10));
+    for _ in 0..1000 {
+        assert_eq!(host.gives(true, &[]), []);
+    }
+    assert_eq!(host.vsp.next_timeout(), Some(seconds(30)));
+}
+
+#[test]
+fn pages_under_release_cannot_be_given_again() {
+    let mut host = ready();
+    host.held_back = Some(Vec::new());
+    host.shrink(PageCount(20));
+    host.gives(true, &[(0, 10)]);
+    let out = host.gives(true, &[(9, 1)]);
+    assert_eq!(violation(&out), Some(&Violation::NotOwned { range: range(9, 1) }));
+    // The release that is on its way is still waited for.
+    assert!(host.vsp.is_busy());
+    let answer = host.held_back.take().unwrap().remove(0);
+    assert_eq!(finished(&host.input(answer)), Some((PageCount(10), Outcome::ProtocolError)));
+}
