@@ -1,1 +1,23 @@
 //! A simulated VM: applications, memory manager, DM VSC and guest VMBus.
+//!
+//! In the source documents this is the child partition of Figure 2-3. It assembles what the guest-side crates provide, as
+//! two components: `guest` (the operating system with its memory manager, and the applications) and `dm-vsc` (the VMBus
+//! driver with the drivers above it). Both share the memory manager under a lock, as a driver and its kernel do.
+//!
+//! **It owns** a [`SimulatedMachine`]: partition, guest, drivers, over any number of boots; and the [`Console`] at which a person,
+//! or a scenario, works in the guest.
+//!
+//! **It never** talks to the host but through the partition: messages, event flags, rings in guest pages. A real guest could
+//! stand in its place.
+#![forbid(unsafe_code)]
+
+mod bus;
+mod components;
+mod dm;
+mod driver;
+mod machine;
+
+pub use bus::GuestSide;
+pub use components::GuestCommand;
+pub use driver::{Driver, DriverOutput};
+pub use machine::{Console, MachineConfig, MoreDrivers, SimulatedMachine, Wiring, default_bus_versions};

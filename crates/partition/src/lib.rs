@@ -25,11 +25,13 @@
 
 mod doorbell;
 mod memory;
+mod power;
 mod simulated;
 mod synic;
 
 pub use doorbell::Doorbell;
 pub use memory::{GuestMemory, GuestRam, MemoryError};
+pub use power::PowerEvent;
 pub use shared_memory::{ControlPage, DataPages, MappedPages, Page, WidthConflict};
 pub use simulated::{SimulatedGuest, SimulatedHost, SimulatedPartition};
 pub use synic::{

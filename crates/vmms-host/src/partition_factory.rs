@@ -6,21 +6,9 @@ use std::sync::Arc;
 use component_runtime::lanes::CauseLanes;
 use component_runtime::{Address, Context, Seat};
 use page_range::{GuestPage, RangeSet};
+pub use partition::PowerEvent;
 
 use crate::bus::HostPartition;
-
-/// What a virtual machine does on its own account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PowerEvent {
-    /// The login screen is shown: the VM counts as started.
-    Login,
-    /// The guest has shut down.
-    PoweredOff,
-    /// The guest restarts: its memory is what it boots with, and it has forgotten everything.
-    Reset,
-    /// The guest has crashed and does nothing any more.
-    Crashed,
-}
 
 /// Registers who is told when a component of the VM ends. To be called for every seat of the VM.
 pub type Watch = dyn Fn(&mut Seat) + Send + Sync;

@@ -1,0 +1,455 @@
+//! The guest's end of VMBus: carries out what [`vmbus::control::client`] decides, and gives drivers their channels.
+//!
+//! What `hv_vmbus` is in Linux and `vmbus.sys` in Windows. It knows drivers by the class of their device and nothing else
+//! of them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use component_runtime::lanes::{CauseLanes, Lane};
+use guest_memory_manager::Guest;
+use page_range::{GuestPage, PageCount};
+use parking_lot::Mutex;
+use partition::{GuestRam, GuestSynic, Hypercalls};
+use vmbus::control::client::{Client, ClientConfig, Offer, OpenParams, Output};
+use vmbus::control::message::UserData;
+use vmbus::control::{GpadlId, PostStatus, Relid, VMBUS_SINT, Version};
+use vmbus::ring::{
+    ChannelRings, Corruption, OutgoingPacket, PacketBuffer, ReadError, Role, TrailerCheck, Wait, WriteError,
+};
+
+use crate::driver::{Driver, DriverOutput};
+
+/// What a hypervisor gives a guest.
+pub trait GuestSide: GuestRam + Hypercalls + GuestSynic {}
+
+impl<T: GuestRam + Hypercalls + GuestSynic> GuestSide for T {}
+
+/// How often a writer looks for room in the ring of a host that does not say when there is some (documented: 20 ms in
+/// Linux' DM driver).
+const POLL_FOR_ROOM: Duration = Duration::from_millis(20);
+
+/// Packets that wait for room, at most (invented).
+const WAITING_PACKETS: usize = 256;
+
+/// What the owner of the bus has to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BusNews {
+    /// A version was agreed.
+    Connected(Version),
+    /// There is no contact.
+    Failed(String),
+    /// The host has forgotten us.
+    Unloaded,
+    /// The host broke a rule.
+    HostViolation(String),
+    /// A driver's channel could not be opened.
+    NotOpened(String),
+}
+
+/// A channel in use by a driver.
+struct Channel {
+    offer: Offer,
+    gpadl: GpadlId,
+    pages: Vec<GuestPage>,
+    rings: ChannelRings,
+    buffer: PacketBuffer,
+    waiting: VecDeque<Vec<u8>>,
+    poll_at: Option<Duration>,
+    open: bool,
+    next_transaction: u64,
+}
+
+struct Slot {
+    driver: Box<dyn Driver>,
+    channel: Option<Channel>,
+}
+
+pub(crate) struct GuestBus {
+    client: Client,
+    side: Arc<dyn GuestSide>,
+    guest: Arc<Mutex<Guest>>,
+    lanes: CauseLanes,
+    slots: Vec<Slot>,
+    /// Pages of rings that the host may still use, until it says that it does not.
+    leaving: Vec<(GpadlId, Vec<GuestPage>)>,
+    outputs: Vec<Output>,
+    wanted: Vec<DriverOutput>,
+    packet: Vec<u8>,
+    news: Vec<BusNews>,
+}
+
+impl GuestBus {
+    pub(crate) fn new(
+        config: ClientConfig,
+        side: Arc<dyn GuestSide>,
+        guest: Arc<Mutex<Guest>>,
+        lanes: CauseLanes,
+        drivers: Vec<Box<dyn Driver>>,
+    ) -> Self {
+        Self {
+            client: Client::new(config),
+            side,
+            guest,
+            lanes,
+            slots: drivers.into_iter().map(|driver| Slot { driver, channel: None }).collect(),
+            leaving: Vec::new(),
+            outputs: Vec::new(),
+            wanted: Vec::new(),
+            packet: Vec::new(),
+            news: Vec::new(),
+        }
+    }
+
+    /// Makes contact with the host.
+    pub(crate) fn connect(&mut self, now: Duration) {
+        self.client.connect(now, &mut self.outputs);
+        self.carry_out(now);
+    }
+
+    /// Closes all channels and takes leave of the host.
+    pub(crate) fn unload(&mut self, now: Duration) {
+        for index in 0..self.slots.len() {
+            self.close(index, now);
+        }
+        self.client.unload(now, &mut self.outputs);
+        self.carry_out(now);
+    }
+
+    /// What happened since the last call.
+    pub(crate) fn news(&mut self) -> Vec<BusNews> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Handles messages, events, packets and timers, while `spend` allows.
+    pub(crate) fn run(&mut self, now: Duration, spend: &mut dyn FnMut() -> bool) {
+        while spend() {
+            let Some(message) = self.side.take_message(0, VMBUS_SINT) else { break };
+            self.client.message(now, &message, &mut self.outputs);
+            self.carry_out(now);
+        }
+        // Which channels were signalled does not matter: an empty ring costs one load.
+        let _signalled = self.side.take_events(0, VMBUS_SINT);
+        for index in 0..self.slots.len() {
+            self.flush(index, now);
+            self.read(index, now, spend);
+        }
+        self.timers(now);
+    }
+
+    /// When `run` is to be called at the latest.
+    pub(crate) fn next_timeout(&self) -> Option<Duration> {
+        let drivers = self.slots.iter().filter_map(|slot| {
+            let poll = slot.channel.as_ref().and_then(|channel| channel.poll_at);
+            [slot.driver.next_timeout(), poll].into_iter().flatten().min()
+        });
+        drivers.chain(self.client.next_timeout()).min()
+    }
+
+    fn timers(&mut self, now: Duration) {
+        if self.client.next_timeout().is_some_and(|due| due <= now) {
+            self.client.timer(now, &mut self.outputs);
+            self.carry_out(now);
+        }
+        for index in 0..self.slots.len() {
+            if self.slots[index].driver.next_timeout().is_some_and(|due| due <= now) {
+                self.drive(index, now, |driver, out| driver.timer(now, out));
+            }
+        }
+    }
+
+    /// Calls a driver, and does what it wants.
+    fn drive(
+        &mut self,
+        index: usize,
+        now: Duration,
+        call: impl FnOnce(&mut dyn Driver, &mut Vec<DriverOutput>),
+    ) {
+        let mut wanted = std::mem::take(&mut self.wanted);
+        call(&mut *self.slots[index].driver, &mut wanted);
+        let mut sent = false;
+        for output in wanted.drain(..) {
+            match output {
+                DriverOutput::Send(payload) => {
+                    if let Some(channel) = &mut self.slots[index].channel
+                        && channel.open
+                        && channel.waiting.len() < WAITING_PACKETS
+                    {
+                        channel.waiting.push_back(payload);
+                        sent = true;
+                    }
+                }
+                DriverOutput::Close => {
+                    if sent {
+                        self.flush(index, now);
+                    }
+                    self.close(index, now);
+                }
+            }
+        }
+        self.wanted = wanted;
+        if sent {
+            self.flush(index, now);
+        }
+    }
+
+    /// Writes what waits, as far as there is room.
+    fn flush(&mut self, index: usize, now: Duration) {
+        let Some(channel) = &mut self.slots[index].channel else { return };
+        if !channel.open || channel.waiting.is_empty() {
+            return;
+        }
+        channel.poll_at = None;
+        let mut outcome = Ok(());
+        while let Some(payload) = channel.waiting.front() {
+            match channel.rings.write(&OutgoingPacket::in_band(channel.next_transaction, payload)) {
+                Ok(offset) => {
+                    self.lanes.note(Lane::Upstream, channel.offer.relid.get(), offset);
+                    channel.next_transaction += 1;
+                    channel.waiting.pop_front();
+                }
+                Err(WriteError::Full { needed }) => {
+                    if !channel.rings.peer_honours_pending_send_size() {
+                        channel.poll_at = Some(now + POLL_FOR_ROOM);
+                        break;
+                    }
+                    match channel.rings.wait_for_space(needed) {
+                        Ok(done) => {
+                            if done.signal.is_needed() {
+                                let _status = self.side.signal_event(channel.offer.connection_id, 0);
+                            }
+                            if done.wait == Wait::Armed {
+                                break;
+                            }
+                        }
+                        Err(corruption) => {
+                            outcome = Err(corruption);
+                            break;
+                        }
+                    }
+                }
+                Err(WriteError::Corrupt(corruption)) => {
+                    outcome = Err(corruption);
+                    break;
+                }
+                Err(_) => {
+                    // Larger than the ring can ever take: no host would see it.
+                    channel.waiting.pop_front();
+                }
+            }
+        }
+        match outcome.and_then(|()| channel.rings.commit_write()) {
+            Ok(wanted) => {
+                if wanted.is_needed() {
+                    let _status = self.side.signal_event(channel.offer.connection_id, 0);
+                }
+            }
+            Err(corruption) => self.corrupt(index, now, corruption),
+        }
+    }
+
+    /// Reads what the host has sent to a driver.
+    fn read(&mut self, index: usize, now: Duration, spend: &mut dyn FnMut() -> bool) {
+        loop {
+            let Some(channel) = self.slots[index].channel.as_mut().filter(|channel| channel.open) else {
+                return;
+            };
+            if !spend() {
+                return;
+            }
+            match channel.rings.read(&mut channel.buffer) {
+                Ok(packet) => {
+                    self.packet.clear();
+                    self.packet.extend_from_slice(packet.payload);
+                    self.lanes.follow(Lane::Downstream, channel.offer.relid.get(), packet.offset);
+                    let packet = std::mem::take(&mut self.packet);
+                    self.drive(index, now, |driver, out| driver.packet(now, &packet, out));
+                    self.packet = packet;
+                }
+                Err(ReadError::Empty) => match channel.rings.wait_for_packet() {
+                    Ok(done) => {
+                        if done.signal.is_needed() {
+                            let _status = self.side.signal_event(channel.offer.connection_id, 0);
+                        }
+                        if done.wait == Wait::Armed {
+                            return;
+                        }
+                    }
+                    Err(corruption) => return self.corrupt(index, now, corruption),
+                },
+                Err(ReadError::Corrupt(corruption)) => return self.corrupt(index, now, corruption),
+            }
+        }
+    }
+
+    fn corrupt(&mut self, index: usize, now: Duration, corruption: Corruption) {
+        self.news.push(BusNews::HostViolation(corruption.to_string()));
+        self.close(index, now);
+    }
+
+    /// Closes a driver's channel. Its pages are free when the host has let go of them.
+    fn close(&mut self, index: usize, now: Duration) {
+        let Some(channel) = self.slots[index].channel.take() else { return };
+        self.lanes.forget(channel.offer.relid.get());
+        if channel.open {
+            // Refused only where there is no such channel any more.
+            let _gone = self.client.close(channel.offer.relid, &mut self.outputs);
+        }
+        match self.client.teardown_gpadl(channel.gpadl, &mut self.outputs) {
+            Ok(()) => self.leaving.push((channel.gpadl, channel.pages)),
+            Err(_) => self.free(now, &channel.pages),
+        }
+        if channel.open {
+            self.drive(index, now, |driver, out| driver.closed(now, out));
+        }
+        self.carry_out(now);
+    }
+
+    fn free(&self, now: Duration, pages: &[GuestPage]) {
+        self.guest.lock().free_locked(now, pages);
+    }
+
+    fn slot_of(&self, relid: Relid) -> Option<usize> {
+        self.slots
+            .iter()
+            .position(|slot| slot.channel.as_ref().is_some_and(|channel| channel.offer.relid == relid))
+    }
+
+    fn carry_out(&mut self, now: Duration) {
+        while !self.outputs.is_empty() {
+            for output in std::mem::take(&mut self.outputs) {
+                match output {
+                    Output::Post { connection_id, payload } => {
+                        let status = self.side.post_message(connection_id, payload.as_bytes());
+                        let status = PostStatus::from_hv_status(status as u16);
+                        self.client.post_result(now, status, &mut self.outputs);
+                    }
+                    Output::Connected(version) => self.news.push(BusNews::Connected(version)),
+                    Output::Failed(failure) => self.news.push(BusNews::Failed(failure.to_string())),
+                    Output::Offer(offer) => self.offered(now, offer),
+                    Output::GpadlCreated { relid, status, .. } => {
+                        if let Some(index) = self.slot_of(relid) {
+                            self.gpadl_created(index, now, status.is_success());
+                        }
+                    }
+                    Output::GpadlTorndown(gpadl) => {
+                        if let Some(place) = self.leaving.iter().position(|(leaving, _)| *leaving == gpadl) {
+                            let (_, pages) = self.leaving.swap_remove(place);
+                            self.free(now, &pages);
+                        }
+                    }
+                    Output::Opened { relid, status } => {
+                        if let Some(index) = self.slot_of(relid) {
+                            if status.is_success() {
+                                if let Some(channel) = &mut self.slots[index].channel {
+                                    channel.open = true;
+                                }
+                                self.drive(index, now, |driver, out| driver.opened(now, out));
+                                // The host may have sent before it answered.
+                                self.read(index, now, &mut || true);
+                            } else {
+                                self.news.push(BusNews::NotOpened(format!(
+                                    "the host refused to open channel {relid}"
+                                )));
+                                self.close(index, now);
+                            }
+                        }
+                    }
+                    Output::Rescinded(offer) => self.rescinded(now, &offer),
+                    Output::Unloaded => {
+                        for (_, pages) in std::mem::take(&mut self.leaving) {
+                            self.free(now, &pages);
+                        }
+                        self.news.push(BusNews::Unloaded);
+                    }
+                    Output::HostViolation(violation) => {
+                        self.news.push(BusNews::HostViolation(violation.to_string()));
+                    }
+                    Output::AllOffersDelivered | Output::Modified { .. } => {}
+                }
+            }
+        }
+    }
+
+    fn offered(&mut self, now: Duration, offer: Offer) {
+        let free = |slot: &Slot| slot.channel.is_none() && slot.driver.class() == offer.class;
+        let Some(index) = self.slots.iter().position(free) else { return };
+        if let Err(why) = self.prepare(index, now, offer) {
+            self.news.push(BusNews::NotOpened(why));
+        }
+    }
+
+    /// Makes a driver's rings and shares them with the host.
+    fn prepare(&mut self, index: usize, now: Duration, offer: Offer) -> Result<(), String> {
+        let ring = self.slots[index].driver.ring_pages().max(2);
+        let pages = self
+            .guest
+            .lock()
+            .allocate_locked(now, PageCount(u64::from(ring) * 2))
+            .map_err(|error| error.to_string())?;
+        let numbers: Vec<u64> = pages.iter().map(|page| page.0).collect();
+        let made = self
+            .side
+            .pages(&numbers)
+            .map_err(|error| error.to_string())
+            .and_then(|mapped| {
+                ChannelRings::open(&mapped, ring, Role::Guest, TrailerCheck::Required)
+                    .map_err(|error| error.to_string())
+            })
+            .and_then(|rings| {
+                let gpadl = self
+                    .client
+                    .establish_gpadl(offer.relid, &numbers, &mut self.outputs)
+                    .map_err(|error| error.to_string())?;
+                Ok((rings, gpadl))
+            });
+        match made {
+            Ok((rings, gpadl)) => {
+                self.slots[index].channel = Some(Channel {
+                    offer,
+                    gpadl,
+                    pages,
+                    rings,
+                    buffer: PacketBuffer::new(),
+                    waiting: VecDeque::new(),
+                    poll_at: None,
+                    open: false,
+                    next_transaction: 0,
+                });
+                Ok(())
+            }
+            Err(why) => {
+                self.free(now, &pages);
+                Err(why)
+            }
+        }
+    }
+
+    fn gpadl_created(&mut self, index: usize, now: Duration, ok: bool) {
+        let Some(channel) = &self.slots[index].channel else { return };
+        let (relid, gpadl) = (channel.offer.relid, channel.gpadl);
+        let downstream_offset = u32::try_from(channel.pages.len() / 2).unwrap_or(u32::MAX);
+        let params = OpenParams { gpadl, downstream_offset, target_vp: 0, user_data: UserData::ZERO };
+        if !ok || self.client.open(relid, &params, &mut self.outputs).is_err() {
+            self.news.push(BusNews::NotOpened(format!("the host did not take the rings of channel {relid}")));
+            if let Some(channel) = self.slots[index].channel.take() {
+                self.free(now, &channel.pages);
+            }
+        }
+    }
+
+    fn rescinded(&mut self, now: Duration, offer: &Offer) {
+        if let Some(index) = self.slot_of(offer.relid)
+            && let Some(channel) = self.slots[index].channel.take()
+        {
+            self.lanes.forget(offer.relid.get());
+            // The host let go of the rings when it took the channel back.
+            self.free(now, &channel.pages);
+            if channel.open {
+                self.drive(index, now, |driver, out| driver.closed(now, out));
+            }
+        }
+        let _unknown = self.client.release(offer.relid, &mut self.outputs);
+    }
+}

@@ -1,0 +1,146 @@
+//! The DM VSC as a driver on the guest's bus.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dm_vsc::{
+    BalloonAllocation, DmVsc, Faults, HotAddRefusal, Input, MemoryManager, Output, StatusSnapshot, VscConfig,
+};
+use guest_memory_manager::Guest;
+use page_range::{GuestRange, PageCount};
+use parking_lot::Mutex;
+use vmbus::control::Guid;
+
+use crate::driver::{Driver, DriverOutput};
+
+/// The guest's memory manager as the DM VSC sees it, at one moment.
+struct Bridge<'a> {
+    now: Duration,
+    guest: &'a mut Guest,
+}
+
+impl MemoryManager for Bridge<'_> {
+    fn status(&self) -> StatusSnapshot {
+        let memory = self.guest.memory();
+        let status = self.guest.status();
+        StatusSnapshot {
+            total: memory.visible().saturating_sub(memory.ballooned()),
+            available: status.available,
+            committed: memory.committed().saturating_sub(memory.ballooned()),
+            not_online: PageCount::ZERO,
+            page_file_size: status.page_file_size,
+            zero_free: status.zero_free,
+            page_file_writes: status.page_file_writes,
+            io_diff: status.io_diff,
+        }
+    }
+
+    fn allocate_balloon(&mut self, most: PageCount) -> BalloonAllocation {
+        let given = self.guest.allocate_balloon(self.now, most);
+        BalloonAllocation { ranges: given.ranges, delay: given.write_time }
+    }
+
+    fn free_balloon(&mut self, ranges: &[GuestRange]) -> PageCount {
+        self.guest.free_balloon(self.now, ranges)
+    }
+
+    fn hot_add(
+        &mut self,
+        range: GuestRange,
+        _region: Option<GuestRange>,
+    ) -> Result<PageCount, HotAddRefusal> {
+        self.guest.hot_add(self.now, range).map_err(|refused| {
+            if refused.is_permanent() { HotAddRefusal::ForGood } else { HotAddRefusal::ForNow }
+        })
+    }
+}
+
+/// The driver "Microsoft Hyper-V Dynamic Memory".
+pub(crate) struct DmDriver {
+    machine: DmVsc,
+    guest: Arc<Mutex<Guest>>,
+    outputs: Vec<Output>,
+    /// Set from outside; taken in at the next call.
+    faults: Arc<Mutex<Option<Faults>>>,
+}
+
+impl DmDriver {
+    pub(crate) fn new(
+        config: VscConfig,
+        guest: Arc<Mutex<Guest>>,
+        faults: Arc<Mutex<Option<Faults>>>,
+    ) -> Self {
+        Self { machine: DmVsc::new(config), guest, outputs: Vec::new(), faults }
+    }
+
+    fn handle(&mut self, now: Duration, input: Input, out: &mut Vec<DriverOutput>) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        {
+            let mut guest = self.guest.lock();
+            let mut bridge = Bridge { now, guest: &mut guest };
+            if let Some(faults) = self.faults.lock().take() {
+                self.machine.handle(now, Input::SetFaults(faults), &mut bridge, &mut outputs);
+            }
+            self.machine.handle(now, input, &mut bridge, &mut outputs);
+        }
+        for output in outputs.drain(..) {
+            match output {
+                Output::Send(bytes) => {
+                    if let [low, high, ..] = *bytes {
+                        let message = dm_protocol::MessageType(u16::from_le_bytes([low, high]));
+                        tracing::debug!(event = "dm_send", message = %message, bytes = bytes.len());
+                    }
+                    out.push(DriverOutput::Send(bytes));
+                }
+                Output::CloseChannel => out.push(DriverOutput::Close),
+                Output::VersionAccepted(version) => {
+                    tracing::debug!(event = "dm_version_accepted", version = ?version)
+                }
+                Output::Running { version } => tracing::info!(event = "dm_running", version = ?version),
+                Output::Ended(why) => {
+                    tracing::warn!(event = "dm_ended", source = "dmvsc", id = 1, why = ?why)
+                }
+                Output::Ballooned { requested, given } => {
+                    tracing::info!(event = "ballooned", requested = requested.get(), given = given.get());
+                }
+                Output::Unballooned { pages, left_alone } => {
+                    tracing::info!(event = "unballooned", pages = pages.get(), left_alone = left_alone.get());
+                }
+                Output::HotAdded { offered, accepted } => {
+                    tracing::info!(event = "hot_added", offered = offered.get(), accepted = accepted.get());
+                }
+                Output::Maximum(pages) => tracing::info!(event = "dm_maximum", mb = pages.whole_mib()),
+                Output::Ignored { message_type, why } => {
+                    tracing::debug!(event = "dm_message_ignored", message_type = message_type, why = ?why);
+                }
+            }
+        }
+        self.outputs = outputs;
+    }
+}
+
+impl Driver for DmDriver {
+    fn class(&self) -> Guid {
+        Guid::DYNAMIC_MEMORY
+    }
+
+    fn opened(&mut self, now: Duration, out: &mut Vec<DriverOutput>) {
+        self.handle(now, Input::ChannelOpened, out);
+    }
+
+    fn packet(&mut self, now: Duration, payload: &[u8], out: &mut Vec<DriverOutput>) {
+        self.handle(now, Input::Packet(payload.to_vec()), out);
+    }
+
+    fn closed(&mut self, now: Duration, out: &mut Vec<DriverOutput>) {
+        self.handle(now, Input::ChannelClosed, out);
+    }
+
+    fn timer(&mut self, now: Duration, out: &mut Vec<DriverOutput>) {
+        self.handle(now, Input::Timer, out);
+    }
+
+    fn next_timeout(&self) -> Option<Duration> {
+        self.machine.next_timeout()
+    }
+}

@@ -1,0 +1,250 @@
+//! A simulated virtual machine: partition, operating system, drivers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use component_runtime::lanes::CauseLanes;
+use component_runtime::random::stream;
+use component_runtime::{Address, ComponentId, Context, Seat};
+use dm_vsc::{DriverVersion, Faults, VscConfig};
+use guest_memory_manager::{
+    Counters, DmVersion, Guest, GuestConfig, GuestProfile, IntegrationServices, Kernel,
+};
+use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
+use parking_lot::Mutex;
+use partition::{
+    GuestMemory as _, GuestSynic as _, MemoryError, PowerEvent, SimulatedHost, SimulatedPartition,
+};
+use vmbus::control::client::ClientConfig;
+use vmbus::control::{VMBUS_SINT, Version};
+
+use crate::bus::GuestBus;
+use crate::components::{BusCommand, BusComponent, GuestCommand, GuestComponent};
+use crate::dm::DmDriver;
+use crate::driver::Driver;
+
+/// What a simulated VM is made of.
+#[derive(Clone, Debug)]
+pub struct MachineConfig {
+    /// Its operating system.
+    pub profile: GuestProfile,
+    /// The integration services in it.
+    pub services: IntegrationServices,
+    /// Its page file.
+    pub page_file: PageCount,
+    /// Virtual processors.
+    pub vcpus: u32,
+    /// The VMBus versions that its bus driver tries, in this order; default: 4.0 and older, which the simulated host offers.
+    pub bus_versions: Vec<Version>,
+    /// Its DM VSC; `None`: that of the profile.
+    pub driver: Option<VscConfig>,
+    /// Seed of its random numbers; the VM's name is mixed in.
+    pub seed: u64,
+}
+
+/// Makes drivers besides the DM VSC, at every boot.
+pub type MoreDrivers = dyn Fn() -> Vec<Box<dyn Driver>> + Send + Sync;
+
+/// What stays the same over the boots of a VM, for whoever sits at its console or monitors it.
+#[derive(Clone, Debug, Default)]
+pub struct Console {
+    inner: Arc<Mutex<ConsoleState>>,
+}
+
+#[derive(Debug, Default)]
+struct ConsoleState {
+    guest: Option<Arc<Mutex<Guest>>>,
+    commands: Option<Address<GuestCommand>>,
+    faults: Arc<Mutex<Option<Faults>>>,
+    boots: u64,
+}
+
+impl Console {
+    /// Gives a command to the guest. `false`: no guest is switched on.
+    pub fn command(&self, ctx: &mut Context<'_>, command: GuestCommand) -> bool {
+        let commands = self.inner.lock().commands.clone();
+        commands.is_some_and(|address| ctx.send(&address, command))
+    }
+
+    /// The guest's own counters, while it is switched on.
+    #[must_use]
+    pub fn counters(&self) -> Option<Counters> {
+        let guest = self.inner.lock().guest.clone();
+        guest.map(|guest| guest.lock().counters())
+    }
+
+    /// Looks into the guest, while it is switched on. It waits meanwhile.
+    pub fn look<R>(&self, look: impl FnOnce(&Guest) -> R) -> Option<R> {
+        let guest = self.inner.lock().guest.clone();
+        guest.map(|guest| look(&guest.lock()))
+    }
+
+    /// Gives the guest's DM VSC these faults; they last until it is given others, over reboots too.
+    pub fn set_faults(&self, faults: Faults) {
+        *self.inner.lock().faults.lock() = Some(faults);
+    }
+
+    fn switched_on(&self, guest: Arc<Mutex<Guest>>, commands: Address<GuestCommand>) {
+        let mut state = self.inner.lock();
+        state.guest = Some(guest);
+        state.commands = Some(commands);
+    }
+
+    fn switched_off(&self) {
+        let mut state = self.inner.lock();
+        state.guest = None;
+        state.commands = None;
+    }
+}
+
+/// What a machine is connected to at each boot.
+pub struct Wiring<'a> {
+    /// The VM's name.
+    pub vm: &'a Arc<str>,
+    /// The pages that it boots with.
+    pub boot: &'a RangeSet<GuestPage>,
+    /// Where its power events go.
+    pub power: &'a Address<PowerEvent>,
+    /// Notes of what led to a packet.
+    pub lanes: &'a CauseLanes,
+    /// Called for every seat that is made.
+    pub watch: &'a (dyn Fn(&mut Seat) + Send + Sync),
+}
+
+/// A simulated VM that is switched on.
+pub struct SimulatedMachine {
+    config: MachineConfig,
+    more: Arc<MoreDrivers>,
+    console: Console,
+    partition: SimulatedPartition,
+    components: Vec<ComponentId>,
+}
+
+impl SimulatedMachine {
+    /// Makes the partition with its boot RAM, and switches the guest on.
+    ///
+    /// # Errors
+    /// The boot RAM could not be added.
+    pub fn start(
+        ctx: &mut Context<'_>,
+        config: MachineConfig,
+        more: Arc<MoreDrivers>,
+        console: Console,
+        wiring: &Wiring<'_>,
+    ) -> Result<Self, MemoryError> {
+        let partition = SimulatedPartition::new(config.vcpus.max(1));
+        let mut machine = Self { config, more, console, partition, components: Vec::new() };
+        machine.boot(ctx, wiring)?;
+        Ok(machine)
+    }
+
+    /// What the hypervisor offers the host of it.
+    #[must_use]
+    pub fn host(&self) -> SimulatedHost {
+        self.partition.host()
+    }
+
+    /// Resets the machine: the guest boots anew, with its boot RAM.
+    ///
+    /// # Errors
+    /// The boot RAM could not be added.
+    pub fn reset(&mut self, ctx: &mut Context<'_>, wiring: &Wiring<'_>) -> Result<(), MemoryError> {
+        self.stop(ctx);
+        self.partition.host().reset();
+        self.boot(ctx, wiring)
+    }
+
+    /// Asks the guest to shut down.
+    pub fn shut_down(&mut self, ctx: &mut Context<'_>) {
+        self.console.command(ctx, GuestCommand::ShutDown);
+    }
+
+    /// Switches it off.
+    pub fn stop(&mut self, ctx: &mut Context<'_>) {
+        self.console.switched_off();
+        for component in self.components.drain(..) {
+            ctx.kill(component);
+        }
+    }
+
+    fn boot(&mut self, ctx: &mut Context<'_>, wiring: &Wiring<'_>) -> Result<(), MemoryError> {
+        let now: Duration = ctx.now().into();
+        let ram: Vec<GuestRange> = wiring.boot.runs().collect();
+        for &range in &ram {
+            self.partition.host().add(range)?;
+        }
+        let boots = {
+            let mut state = self.console.inner.lock();
+            state.boots += 1;
+            state.boots
+        };
+        let config = GuestConfig {
+            profile: self.config.profile,
+            services: self.config.services,
+            ram,
+            page_file: self.config.page_file,
+        };
+        let rng = stream(self.config.seed, &format!("guest/{}/boot {boots}", wiring.vm));
+        let guest = Arc::new(Mutex::new(Guest::new(&config, now, rng)));
+
+        let mut os_seat = ctx.seat("guest", Some(wiring.vm));
+        let mut bus_seat = ctx.seat("dm-vsc", Some(wiring.vm));
+        (wiring.watch)(&mut os_seat);
+        (wiring.watch)(&mut bus_seat);
+        let (commands, console_inbox) = os_seat.mailbox();
+        let (to_bus, bus_inbox) = bus_seat.mailbox::<BusCommand>();
+
+        let side = Arc::new(self.partition.guest());
+        let interrupt = side.on_interrupt(0, VMBUS_SINT, bus_seat.doorbell().into_fn());
+        debug_assert!(interrupt.is_ok(), "there is a VP 0: {interrupt:?}");
+        let mut drivers = (self.more)();
+        if guest.lock().dynamic_memory().is_ok() {
+            let faults = Arc::clone(&self.console.inner.lock().faults);
+            drivers.push(Box::new(DmDriver::new(self.driver_config(), Arc::clone(&guest), faults)));
+        }
+        let client = ClientConfig { versions: self.config.bus_versions.clone(), ..ClientConfig::default() };
+        let bus = GuestBus::new(client, side, Arc::clone(&guest), wiring.lanes.clone(), drivers);
+
+        self.console.switched_on(Arc::clone(&guest), commands);
+        let os = GuestComponent {
+            guest,
+            inbox: console_inbox,
+            bus: to_bus,
+            power: wiring.power.clone(),
+            applications: Vec::new(),
+            events: Vec::new(),
+            connected: false,
+            halted: false,
+        };
+        let bus = BusComponent { bus, inbox: bus_inbox, power: wiring.power.clone(), leaving: None };
+        self.components.push(os_seat.start(Box::new(os)));
+        self.components.push(bus_seat.start(Box::new(bus)));
+        Ok(())
+    }
+
+    fn driver_config(&self) -> VscConfig {
+        if let Some(config) = &self.config.driver {
+            return config.clone();
+        }
+        let profile = &self.config.profile;
+        match profile.family().kernel {
+            Kernel::Windows => VscConfig {
+                hot_add_alignment: u32::from(profile.hot_add_alignment()),
+                ..VscConfig::windows(match profile.dm_version() {
+                    DmVersion::Win7 => DriverVersion::V0_3,
+                    DmVersion::Win8 => DriverVersion::V1_0,
+                    DmVersion::Win10 => DriverVersion::V2_0,
+                })
+            },
+            Kernel::Linux => {
+                VscConfig { hot_add_alignment: u32::from(profile.hot_add_alignment()), ..VscConfig::linux() }
+            }
+        }
+    }
+}
+
+/// The VMBus versions of guests of the time: 4.0 and older.
+#[must_use]
+pub fn default_bus_versions() -> Vec<Version> {
+    Version::SPOKEN.iter().copied().filter(|&version| version <= Version::WIN10).collect()
+}
