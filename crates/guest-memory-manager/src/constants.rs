@@ -1,6 +1,8 @@
 //! Every constant of the guest model in one table, each with its label and where it comes from.
 //!
-//! The documentation prints [`constants`]; the code uses the same items, so the two cannot differ.
+//! The documentation prints [`constants`]; the code uses the same items, so the two cannot differ. [A] is the
+//! verification guideline for Dynamic Memory by Hitachi and Microsoft Japan (2011). Not in the table is what profiles
+//! show as data themselves: editions, virtual processors, physical limits.
 
 use core::time::Duration;
 
@@ -68,9 +70,6 @@ impl Constant {
 pub fn constants() -> impl Iterator<Item = &'static Constant> {
     TABLE.iter()
 }
-
-/// Names of the sources as the table cites them.
-const GUIDELINE: &str = "[A] Hitachi and Microsoft Japan, verification guideline for Dynamic Memory, 2011";
 
 macro_rules! table {
     ($($(#[$doc:meta])* $item:ident = $name:literal, $value:expr, $unit:literal, $label:ident, $source:expr;)*) => {
@@ -203,7 +202,8 @@ table! {
     // Windows memory management.
     /// Available memory below which the memory manager trims working sets, as a share of the visible total.
     LOW_MEMORY_SHARE = "memory.low_share", 32.0 / 4096.0, "ratio", Documented,
-        "Microsoft, CreateMemoryResourceNotification: low memory is signalled at about 32 MB per 4 GB";
+        "Microsoft, CreateMemoryResourceNotification: low memory is signalled at about 32 MB per 4 GB; that trimming \
+         begins there is inferred";
     /// Upper bound of the low-memory threshold.
     LOW_MEMORY_MAX = "memory.low_max", 64.0, "MiB", Documented,
         "Microsoft, CreateMemoryResourceNotification: to a maximum of 64 MB";
@@ -223,6 +223,8 @@ table! {
     /// Speed at which files fill the cache after boot.
     CACHE_FILL_RATE = "file_cache.fill_rate", 4.0, "MiB/s", Invented,
         "services reading their files in the background; only the split of available memory depends on it";
+    /// Files fill the cache in pieces of this time.
+    CACHE_PIECE = "file_cache.piece", 5.0, "s", Invented, "so that an idle VM costs little";
     /// Memory kept on the free and zeroed lists while the file cache fills.
     CACHE_LEAVES_FREE = "file_cache.leaves_free", 8.0, "MiB", Invented,
         "the cache never takes the last free pages";
@@ -251,12 +253,51 @@ table! {
     PAINT_UNLOAD_STEPS = "paint.unload_steps", 5.0, "steps", Invented, "a handful of pictures, closed one by one";
     /// Commit of Paint with an empty canvas.
     PAINT_BASE = "paint.base_commit", 8.0, "MiB", Invented, "program, libraries' data, heap";
-}
 
-/// The main source, for the head of a printed table.
-#[must_use]
-pub const fn main_source() -> &'static str {
-    GUIDELINE
+    // Other loads: what they do unless a configuration says otherwise.
+    /// Time between two changes of a ramp or a sawtooth.
+    PATTERN_INTERVAL = "pattern.interval", 1.0, "s", Invented, "as often as the guest reports its status";
+    /// Time between two losses of a leak.
+    LEAK_INTERVAL = "leak.interval", 10.0, "s", Invented, "small losses at long intervals";
+    /// Coefficient of variation of a burst's size and length.
+    BURSTS_VARIATION = "bursts.variation", 0.3, "ratio", Invented, "as for Paint";
+    /// Share of the visible memory that a server application takes at most.
+    SERVER_SHARE = "server.share", 0.9, "ratio", Invented, "all it can get, the operating system excepted";
+    /// Available memory that a server application leaves.
+    SERVER_LEAVES = "server.leaves", 64.0, "MiB", Invented, "above the threshold at which Windows signals low memory";
+    /// Growth of a server application in a second.
+    SERVER_GROWTH = "server.growth", 20.0, "MiB/s", Invented, "filling a cache from a disk of 2011";
+    /// Time between two looks of a server application at what is available.
+    SERVER_INTERVAL = "server.interval", 1.0, "s", Invented, "as often as the guest reports its status";
+    /// Share of its commit that a server application keeps touching.
+    SERVER_ACTIVE_SHARE = "server.active_share", 0.6, "ratio", Invented, "a cache has a cold part";
+    /// Time between two changes while a recording is followed.
+    PLAYBACK_STEP = "trace.step", 30.0, "s", Invented, "a tenth of the five minutes between two rows of a trace";
+    /// Two rows of a trace further apart than this many of the VM's usual intervals have a gap between them.
+    TRACE_GAP = "trace.gap", 1.5, "intervals", Invented,
+        "recorders are late by seconds; a missing row doubles the interval";
+
+    // The generated trace. Its shape is that of business VMs in Shen, van Beek and Iosup, CCGrid 2015.
+    /// VMs of a generated trace.
+    GENERATED_VMS = "generated_trace.vms", 20.0, "VMs", Invented, "small enough to read";
+    /// Length of a generated trace.
+    GENERATED_LENGTH = "generated_trace.length", 86_400.0, "s", Invented, "one day";
+    /// Time between two rows.
+    GENERATED_INTERVAL = "generated_trace.interval", 300.0, "s", Documented, "GWA-T-12: one row every five minutes";
+    /// Mean share of its memory that a VM uses at night.
+    GENERATED_BASE = "generated_trace.base_share", 0.08, "ratio", Invented,
+        "far more is provisioned than used; with the day and the bursts about a seventh on average";
+    /// Mean share that noon adds, in the VMs that follow the day.
+    GENERATED_DAY = "generated_trace.day_share", 0.1, "ratio", Invented, "use follows the working day in part of the VMs";
+    /// The hour at which the day's use is highest.
+    GENERATED_PEAK_HOUR = "generated_trace.peak_hour", 13.0, "h", Invented, "the middle of a working day";
+    /// Mean number of bursts in a day.
+    GENERATED_BURSTS = "generated_trace.bursts_per_day", 4.0, "bursts", Invented, "peaks are several times the mean";
+    /// Mean share that a burst adds.
+    GENERATED_BURST_SHARE = "generated_trace.burst_share", 0.35, "ratio", Invented, "peaks are several times the mean";
+    /// Mean length of a burst.
+    GENERATED_BURST_LENGTH = "generated_trace.burst_length", 1200.0, "s", Invented,
+        "bursts shorter than the interval of the rows cannot be seen";
 }
 
 #[cfg(test)]

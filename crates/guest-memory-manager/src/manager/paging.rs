@@ -9,12 +9,9 @@ use super::commit::mul_div;
 use super::lists::{Pages, Prefer};
 use super::process::Process;
 use crate::constants::{
-    CACHE_FILL_RATE, CACHE_LEAVES_FREE, Constant, PAGE_READ_RATE, PAGE_WRITE_RATE, PAGING_STEP, TRIM_GOAL,
-    ZEROING_RATE,
+    CACHE_FILL_RATE, CACHE_LEAVES_FREE, CACHE_PIECE, Constant, PAGE_READ_RATE, PAGE_WRITE_RATE, PAGING_STEP,
+    TRIM_GOAL, ZEROING_RATE,
 };
-
-/// Files fill the cache in pieces of at least this time, so that an idle guest costs little.
-const CACHE_PIECE: Duration = Duration::from_secs(5);
 
 /// What one process got in one step.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,7 +63,7 @@ impl MemoryManager {
 
     fn fill_file_cache(&mut self) {
         let elapsed = self.now.saturating_sub(self.cache_filled_at);
-        if !self.cache_fills || elapsed < CACHE_PIECE {
+        if !self.cache_fills || elapsed < CACHE_PIECE.duration() {
             return;
         }
         self.cache_filled_at = self.now;

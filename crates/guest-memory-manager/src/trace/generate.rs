@@ -9,6 +9,10 @@ use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
 use super::{Sample, Trace, VmTrace};
+use crate::constants::{
+    GENERATED_BASE, GENERATED_BURST_LENGTH, GENERATED_BURST_SHARE, GENERATED_BURSTS, GENERATED_DAY,
+    GENERATED_INTERVAL, GENERATED_LENGTH, GENERATED_PEAK_HOUR, GENERATED_VMS,
+};
 use crate::sampling;
 
 /// What to generate.
@@ -45,21 +49,20 @@ pub struct GeneratorConfig {
 impl Default for GeneratorConfig {
     fn default() -> Self {
         Self {
-            vms: 20,
-            length: Duration::from_secs(24 * 3600),
-            interval: Duration::from_secs(300),
+            vms: GENERATED_VMS.whole() as u32,
+            length: GENERATED_LENGTH.duration(),
+            interval: GENERATED_INTERVAL.duration(),
             provisioned: [2048, 4096, 4096, 8192, 16384].map(PageCount::from_mib).to_vec(),
-            base_share: 0.08,
-            day_share: 0.1,
-            bursts_per_day: 4.0,
-            burst_share: 0.35,
-            burst_length: Duration::from_secs(1200),
+            base_share: GENERATED_BASE.value,
+            day_share: GENERATED_DAY.value,
+            bursts_per_day: GENERATED_BURSTS.value,
+            burst_share: GENERATED_BURST_SHARE.value,
+            burst_length: GENERATED_BURST_LENGTH.duration(),
         }
     }
 }
 
-/// The hour at which the day's use is highest.
-const PEAK_HOUR: f64 = 13.0;
+/// Seconds of a day.
 const DAY: f64 = 86_400.0;
 
 /// Generate a trace. VMs are named 1, 2, 3, … The same random numbers give the same trace.
@@ -88,7 +91,7 @@ fn generate_vm(config: &GeneratorConfig, rng: &mut Pcg64) -> Option<VmTrace> {
     let rows = (config.length.as_secs_f64() / interval) as u32;
     let samples = (0..rows).map(|row| {
         let time = f64::from(row) * interval;
-        let hour = time % DAY / 3600.0 - PEAK_HOUR + shift;
+        let hour = time % DAY / 3600.0 - GENERATED_PEAK_HOUR.value + shift;
         let daylight = 0.5 + 0.5 * libm::cos(core::f64::consts::TAU * hour / 24.0);
         drift = 0.98 * drift + 0.01 * sampling::normal(rng);
         if time >= burst.1 {

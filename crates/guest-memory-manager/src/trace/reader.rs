@@ -11,6 +11,7 @@ use page_range::{PAGE_SIZE, PageCount};
 use serde::{Deserialize, Serialize};
 
 use super::{Sample, Trace, TraceError, TraceProblem, VmName, VmTrace};
+use crate::constants::TRACE_GAP;
 
 /// What to do about missing rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,10 +30,6 @@ pub struct ReadOptions {
     /// What to do about missing rows.
     pub gaps: Gaps,
 }
-
-/// Two rows further apart than this many of a VM's usual intervals have a gap between them: real recorders are late by
-/// seconds, a missing row doubles the interval.
-const GAP: f64 = 1.5;
 
 const KILOBYTES_PER_PAGE: f64 = (PAGE_SIZE / 1024) as f64;
 const OWN_HEADER: [&str; 5] = ["vm", "t", "mem_provisioned_kb", "mem_used_kb", "cpu_pct"];
@@ -281,7 +278,7 @@ fn find_gap(name: &VmName, rows: &Rows) -> Option<(u64, TraceProblem)> {
     let &interval = intervals.get(intervals.len() / 2)?;
     for (pair, &line) in rows.samples.windows(2).zip(rows.lines.iter().skip(1)) {
         let (before, time) = (pair[0].time.as_secs_f64(), pair[1].time.as_secs_f64());
-        if time - before > interval * GAP {
+        if time - before > interval * TRACE_GAP.value {
             return Some((line, TraceProblem::Gap { vm: name.1.clone(), time, before, interval }));
         }
     }

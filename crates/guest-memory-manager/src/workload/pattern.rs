@@ -11,14 +11,16 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{BadWorkload, positive_time, seconds, share, variation};
 use super::{Application, NextStep, Workload};
+use crate::constants::{BURSTS_VARIATION, LEAK_INTERVAL, PATTERN_INTERVAL};
 use crate::sampling;
 
 const fn whole() -> f64 {
     1.0
 }
 
-const fn second() -> Duration {
-    Duration::from_secs(1)
+/// A pattern that changes all the time does so this often; a refused step is tried again after it.
+fn interval() -> Duration {
+    PATTERN_INTERVAL.duration()
 }
 
 /// When a pattern began, and whether it is over.
@@ -119,7 +121,7 @@ impl Workload for Step {
         let up = elapsed >= after && back.is_none_or(|back| elapsed < back);
         let goal = if up { to } else { from };
         if !follow(application, goal, active_share) {
-            return NextStep::At(now + second());
+            return NextStep::At(now + interval());
         }
         let next = if elapsed < after { Some(after) } else { back.filter(|&back| elapsed < back) };
         next.map_or(NextStep::Finished, |next| NextStep::At(now + (next - elapsed)))
@@ -143,7 +145,7 @@ pub struct RampConfig {
     #[serde(with = "seconds")]
     pub duration: Duration,
     /// Time between two changes.
-    #[serde(default = "second", with = "seconds")]
+    #[serde(default = "interval", with = "seconds")]
     pub interval: Duration,
     /// Share of the commit that it keeps touching.
     #[serde(default = "whole")]
@@ -213,7 +215,7 @@ pub struct SawtoothConfig {
     #[serde(default, with = "seconds")]
     pub phase: Duration,
     /// Time between two changes.
-    #[serde(default = "second", with = "seconds")]
+    #[serde(default = "interval", with = "seconds")]
     pub interval: Duration,
     /// Share of the commit that it keeps touching.
     #[serde(default = "whole")]
@@ -287,8 +289,8 @@ pub struct LeakConfig {
     pub interval: Duration,
 }
 
-const fn leak_interval() -> Duration {
-    Duration::from_secs(10)
+fn leak_interval() -> Duration {
+    LEAK_INTERVAL.duration()
 }
 
 impl LeakConfig {
@@ -360,7 +362,7 @@ pub struct BurstsConfig {
 }
 
 const fn bursts_variation() -> f64 {
-    0.3
+    BURSTS_VARIATION.value
 }
 
 impl BurstsConfig {

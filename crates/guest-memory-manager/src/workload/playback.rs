@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{BadWorkload, bad, positive_time, seconds, share};
 use super::{Application, NextStep, Workload};
+use crate::constants::PLAYBACK_STEP;
 use crate::trace::VmTrace;
 
 /// How a recording is played.
@@ -37,8 +38,8 @@ const fn one() -> f64 {
 const fn yes() -> bool {
     true
 }
-const fn default_step() -> Duration {
-    Duration::from_secs(30)
+fn default_step() -> Duration {
+    PLAYBACK_STEP.duration()
 }
 
 impl PlaybackConfig {

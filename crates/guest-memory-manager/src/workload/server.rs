@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{BadWorkload, bad, positive_size, positive_time, seconds, share};
 use super::{Application, NextStep, Workload};
+use crate::constants::{SERVER_ACTIVE_SHARE, SERVER_GROWTH, SERVER_INTERVAL, SERVER_LEAVES, SERVER_SHARE};
 
 /// How greedy the server is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,19 +35,19 @@ pub struct ServerConfig {
 }
 
 const fn default_share() -> f64 {
-    0.9
+    SERVER_SHARE.value
 }
 const fn default_leave() -> PageCount {
-    PageCount::from_mib(64)
+    SERVER_LEAVES.pages()
 }
 const fn default_growth() -> PageCount {
-    PageCount::from_mib(20)
+    SERVER_GROWTH.pages()
 }
-const fn default_interval() -> Duration {
-    Duration::from_secs(1)
+fn default_interval() -> Duration {
+    SERVER_INTERVAL.duration()
 }
 const fn default_active() -> f64 {
-    0.6
+    SERVER_ACTIVE_SHARE.value
 }
 
 impl Default for ServerConfig {
