@@ -15,6 +15,8 @@ mod ids;
 pub mod message;
 pub mod queue;
 pub mod server;
+#[cfg(any(test, feature = "test-support"))]
+pub mod test_support;
 mod version;
 
 pub use guid::{Guid, ParseGuidError};

@@ -33,7 +33,7 @@ use outbox::Outbox;
 pub use saved::{RestoreError, SAVED_FORMAT, SavedState};
 
 /// How a guest uses the bus.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct ClientConfig {
     /// The versions to try, in this order. Those this crate does not speak are tried and not used if agreed to.
     pub versions: Vec<Version>,
@@ -66,7 +66,7 @@ impl Default for ClientConfig {
 }
 
 /// How a post that found no buffers is repeated: the wait doubles from `first` to `longest`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Retry {
     /// Posts of one message before giving up (documented: 100).
     pub attempts: u32,
@@ -119,7 +119,7 @@ pub struct OpenParams {
 }
 
 /// What the owner shall do, or know, in the order given.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Output {
     /// HvPostMessage of this to that connection id; answer with [`Client::post_result`].
     Post {
@@ -313,7 +313,7 @@ struct State {
 const FIRST_GPADL: u32 = 0xe1e10;
 
 /// The guest's side.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Client {
     config: ClientConfig,
     state: State,

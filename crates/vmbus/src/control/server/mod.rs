@@ -50,7 +50,7 @@ pub use saved::{RestoreError, SAVED_FORMAT, SavedState};
 pub use violation::Violation;
 
 /// How a host treats one guest.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct ServerConfig {
     /// The newest version agreed to. 4.0 unless said otherwise; beyond 5.3 counts as 5.3.
     pub max_version: Version,
@@ -71,7 +71,7 @@ impl Default for ServerConfig {
 }
 
 /// Bounds on what one guest may make the host remember (invented: far above what the devices here need).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// GPADLs at a time.
     pub gpadls: usize,
@@ -86,7 +86,7 @@ impl Default for Limits {
 }
 
 /// The scheme of the connection ids with which a guest signals the host.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum ConnectionIds {
     /// 16 + relid, as QEMU does (documented).
     #[default]
@@ -288,7 +288,7 @@ pub enum ChannelStatus {
 }
 
 /// The host's side of one guest.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Server {
     config: ServerConfig,
     state: State,
@@ -298,7 +298,7 @@ pub struct Server {
 
 /// A check to be left out, so that tests can show that they would notice.
 #[cfg(test)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) enum Sabotage {
     #[default]
     None,
