@@ -3,8 +3,8 @@
 //! Which guests support Dynamic Memory: Table 2-1 of [A], [B], [E] (documented). Virtual processors: Table 1.3 of [D]
 //! (documented); Windows Server 2008 R2 and Windows 7 are newer than [D] (inferred from their predecessors). Physical
 //! limits: Microsoft, Memory Limits for Windows Releases (documented; those of 64 GB and more are beyond what a VM can have);
-the x64 Web editions of Windows Server 2003, which that page does not list, as the x86 ones (inferred); Linux guests have
-none that matters here.
+//! the x64 Web editions of Windows Server 2003, which that page does not list, as the x86 ones (inferred); Linux guests have
+//! none that matters here.
 
 use std::sync::LazyLock;
 
