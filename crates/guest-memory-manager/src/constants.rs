@@ -1,6 +1,6 @@
 //! Every constant of the guest model in one table, each with its label and where it comes from.
 //!
-//! The documentation prints [`constants`]; the code uses the same items, so the two cannot differ. [A] is the
+//! The documentation prints [`constants`]; the code uses the same items, so the two cannot differ. \[A\] is the
 //! verification guideline for Dynamic Memory by Hitachi and Microsoft Japan (2011). Not in the table is what profiles
 //! show as data themselves: editions, virtual processors, physical limits.
 

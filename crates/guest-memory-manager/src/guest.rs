@@ -39,7 +39,7 @@ pub enum BootPhase {
     Loading,
     /// The integration services run, if there are any.
     Services,
-    /// The login screen is shown: the VM counts as started ([A] 3.2.1).
+    /// The login screen is shown: the VM counts as started (\[A\] 3.2.1).
     Login,
     /// The kernel did not fit into the memory it was given.
     Failed,

@@ -136,7 +136,7 @@ impl MemoryManager {
     }
 
     /// The total that the guest shows as installed. Ballooned pages stay in it, so it never shrinks while the guest
-    /// runs ([A] 4.2; [E]).
+    /// runs (\[A\] 4.2; \[E\]).
     #[must_use]
     pub fn visible(&self) -> PageCount {
         self.lists.present.pages()

@@ -1,5 +1,5 @@
 //! Profiles of the guest operating systems: what each needs at idle, how long it boots, whether it takes part in
-//! Dynamic Memory (Table 2-1 of [A]) and how many virtual processors it supports (Table 1.3 of [D]).
+//! Dynamic Memory (Table 2-1 of \[A\]) and how many virtual processors it supports (Table 1.3 of \[D\]).
 
 mod catalogue;
 mod lookup;
@@ -261,7 +261,7 @@ impl GuestProfile {
     /// Whether Dynamic Memory works in this guest with these integration services.
     ///
     /// # Errors
-    /// Why it does not: the guest then runs at its startup RAM and sees only that (Table 2-1 of [A]; [E]).
+    /// Why it does not: the guest then runs at its startup RAM and sees only that (Table 2-1 of \[A\]; \[E\]).
     pub const fn dynamic_memory(&self, services: IntegrationServices) -> Result<(), NoDynamicMemory> {
         match self.support {
             Support::No(reason) => Err(reason),
@@ -281,7 +281,7 @@ impl GuestProfile {
         matches!(self.support, Support::Yes { updated_services: true, .. })
     }
 
-    /// The service pack that [A] recommends for this guest, where it has none.
+    /// The service pack that \[A\] recommends for this guest, where it has none.
     #[must_use]
     pub const fn recommended_service_pack(&self) -> Option<u8> {
         match self.support {
@@ -290,7 +290,7 @@ impl GuestProfile {
         }
     }
 
-    /// Numbers of virtual processors that are supported (Table 1.3 of [D]; Windows 7 and Server 2008 R2 came later and
+    /// Numbers of virtual processors that are supported (Table 1.3 of \[D\]; Windows 7 and Server 2008 R2 came later and
     /// take Server 2008's and Vista's, Windows 7 up to 4).
     #[must_use]
     pub const fn virtual_processors(&self) -> &'static [u32] {

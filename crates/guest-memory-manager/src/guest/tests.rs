@@ -47,7 +47,7 @@ fn a_guest_boots_to_its_login_screen() {
     assert_eq!(guest.status().committed, profile.idle_commit());
 }
 
-/// A check, not an input: the footprint of the profile gives what Figure 4-4 of [A] shows.
+/// A check, not an input: the footprint of the profile gives what Figure 4-4 of \[A\] shows.
 #[test]
 fn windows_server_2008_r2_has_about_98_mb_available_at_512() {
     for seed in 0..20 {
@@ -62,7 +62,7 @@ fn windows_server_2008_r2_has_about_98_mb_available_at_512() {
     }
 }
 
-/// At 128 MB with a buffer of 20 % the guest stays at its startup RAM: [A] 4.1.
+/// At 128 MB with a buffer of 20 % the guest stays at its startup RAM: \[A\] 4.1.
 #[test]
 fn windows_server_2003_r2_has_at_most_106_in_use_at_128() {
     for seed in 0..20 {

@@ -1,7 +1,7 @@
 //! The profiles themselves.
 //!
-//! Which guests support Dynamic Memory: Table 2-1 of [A], [B], [E] (documented). Virtual processors: Table 1.3 of [D]
-//! (documented); Windows Server 2008 R2 and Windows 7 are newer than [D] (inferred from their predecessors). Physical
+//! Which guests support Dynamic Memory: Table 2-1 of \[A\], \[B\], \[E\] (documented). Virtual processors: Table 1.3 of \[D\]
+//! (documented); Windows Server 2008 R2 and Windows 7 are newer than \[D\] (inferred from their predecessors). Physical
 //! limits: Microsoft, Memory Limits for Windows Releases (documented; those of 64 GB and more are beyond what a VM can have);
 //! the x64 Web editions of Windows Server 2003, which that page does not list, as the x86 ones (inferred); Linux guests have
 //! none that matters here.
@@ -278,8 +278,8 @@ static PROFILES: LazyLock<Vec<GuestProfile>> = LazyLock::new(|| {
     all.collect()
 });
 
-/// Every profile: first the guests of Table 2-1 of [A] with the editions and service packs that do not support Dynamic
-/// Memory beside them, then the other guests that [D] lists, and a Linux-like one.
+/// Every profile: first the guests of Table 2-1 of \[A\] with the editions and service packs that do not support Dynamic
+/// Memory beside them, then the other guests that \[D\] lists, and a Linux-like one.
 #[must_use]
 pub fn profiles() -> &'static [GuestProfile] {
     &PROFILES

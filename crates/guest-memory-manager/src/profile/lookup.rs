@@ -13,8 +13,8 @@ pub struct UnknownProfile {
 }
 
 /// The profile of a name: its key (`ws2008-r2-sp1-enterprise-x64`) or its full name (`Windows Server 2008 R2 SP1
-/// Enterprise x64`), in any case and with its words in any order ([A] writes "Windows Server 2003 R2 Enterprise SP2").
-/// Architecture and edition may be left out: x64 comes before x86, Enterprise (the edition that [A] used) before the
+/// Enterprise x64`), in any case and with its words in any order (\[A\] writes "Windows Server 2003 R2 Enterprise SP2").
+/// Architecture and edition may be left out: x64 comes before x86, Enterprise (the edition that \[A\] used) before the
 /// others.
 ///
 /// # Errors

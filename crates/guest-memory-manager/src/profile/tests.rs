@@ -39,7 +39,7 @@ fn an_unknown_name_gets_the_nearest() {
     assert!(!find_profile("").unwrap_err().nearest.is_empty());
 }
 
-/// Table 2-1 of [A], written out: product, editions, x64, x86, needs updated integration services.
+/// Table 2-1 of \[A\], written out: product, editions, x64, x86, needs updated integration services.
 #[test]
 fn dynamic_memory_support_is_table_2_1() {
     type Row = (&'static str, &'static [&'static str], bool, bool, bool);
@@ -87,7 +87,7 @@ fn other_editions_and_guests_run_at_startup_and_say_why() {
     assert!(reason("windows-xp-sp3-professional").to_string().contains("startup RAM"));
 }
 
-/// Table 1.3 of [D].
+/// Table 1.3 of \[D\].
 #[test]
 fn virtual_processors_are_those_of_the_limits_table() {
     let supported = |key| find_profile(key).unwrap().virtual_processors();

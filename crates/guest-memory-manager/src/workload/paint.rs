@@ -1,4 +1,4 @@
-//! MS Paint, the load program of [A]: memory grows with the canvas area.
+//! MS Paint, the load program of \[A\]: memory grows with the canvas area.
 
 use core::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A server application that manages its own memory and takes all it can get: what [A] calls unsuitable for Dynamic
+//! A server application that manages its own memory and takes all it can get: what \[A\] calls unsuitable for Dynamic
 //! Memory.
 
 use core::time::Duration;
