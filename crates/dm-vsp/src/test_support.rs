@@ -3,10 +3,15 @@
 use core::time::Duration;
 
 use dm_protocol::test_support::vectors;
-use page_range::{GuestPage, PageCount, RangeSet};
+use dm_protocol::{
+    BalloonResponse, Capabilities, CapabilitiesReport, HotAddResponse, MAX_GUEST_PAYLOAD, MAX_HOST_PAYLOAD,
+    Message, Packet, StatusReport, Version, VersionRequest, WireRange,
+};
+use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
 
 use crate::{
-    DmVsp, GuestLayout, HotAddForm, Input, MapRefused, Output, ProtocolVersion, ReleaseRefused, VspConfig,
+    DmVsp, GuestLayout, HotAddForm, Input, MapRefused, Output, ProtocolVersion, ReleaseRefused, Statistics,
+    VspConfig,
 };
 
 /// The caller's side of [`Output::Map`] and [`Output::Release`]: which guest pages are mapped.
@@ -68,56 +73,38 @@ impl PlainMap {
 /// must not panic, must never map what is mapped or release what is not, must send only messages that decode, must answer
 /// every operation once, and its account must agree with the memory map whenever nothing is asked of the map.
 ///
+/// Returns what was counted, so that a test can tell whether its inputs got anywhere.
+///
 /// # Panics
-/// If it does otherwise: that is a bug of this crate.
-pub fn fuzz_guest(bytes: &[u8]) {
-    let mut bytes = bytes.iter().copied();
-    let mut next = move || bytes.next();
-    let Ok(layout) = GuestLayout::flat(PageCount::from_mib(64), PageCount::from_mib(512)) else { return };
-    let mut config = VspConfig::new(layout.clone());
-    let setting = next().unwrap_or_default();
-    config.versions = vec![ProtocolVersion::V0_3, ProtocolVersion::V2_0];
-    config.quiet_period = Duration::from_millis(u64::from(setting >> 4) * 100);
-    config.maximum = (setting & 1 != 0).then_some(PageCount::from_mib(512));
-    config.hot_add_form = if setting & 2 != 0 { HotAddForm::RangeOnly } else { HotAddForm::RangeAndRegion };
-    let Ok(mut vsp) = DmVsp::new(config) else { return };
-    let mut map = PlainMap::new(&layout, PageCount::from_mib(300));
-    map.pinned = layout.boot.clone().take_lowest(PageCount(10));
+/// If the VSP does otherwise: that is a bug of this crate.
+pub fn fuzz_guest(bytes: &[u8]) -> Statistics {
+    let mut bytes = Bytes(bytes.iter());
+    let config = any_config(&mut bytes);
+    let Ok(mut vsp) = DmVsp::new(config.clone()) else { return Statistics::default() };
+    let mut map = PlainMap::new(&config.layout, PageCount::from_mib(300));
+    map.pinned = config.layout.boot.clone().take_lowest(PageCount(10));
     let all = map.frames + map.mapped.pages();
     // Answers of the map that the VSP has not been given yet.
     let mut answers = Vec::new();
     let (mut now, mut out) = (Duration::ZERO, Vec::new());
     let (mut begun, mut ended) = (0, 0);
-    while let Some(action) = next() {
-        let mut argument = || u64::from(next().unwrap_or_default());
-        let input = match action % 16 {
+    while let Some(action) = bytes.next() {
+        let input = match action % 32 {
             0 => Input::ChannelOpened,
-            1 => Input::ChannelClosed,
-            2 if action > 200 => {
+            1 if action > 128 => Input::ChannelClosed,
+            2 if action > 224 => {
                 answers.clear();
-                map.reset(&layout);
+                map.reset(&config.layout);
                 Input::Reset
             }
-            2 => Input::Timer,
-            3 => Input::Packet((0..action).map(|_| argument() as u8).collect()),
-            4 => {
+            3..6 => {
                 now = vsp.next_timeout().unwrap_or(now).max(now);
                 Input::Timer
             }
-            5 | 6 => Input::Grow { pages: PageCount(argument() * 64) },
-            7 | 8 => Input::Shrink { pages: PageCount(argument() * 64) },
-            9 | 10 if !answers.is_empty() => answers.remove(0),
-            _ => {
-                let index = argument() as usize % vectors::MESSAGES.len();
-                let mut message = vectors::MESSAGES.get(index).map_or(Vec::new(), |vector| vector.1.to_vec());
-                for _ in 0..action >> 6 {
-                    let (at, value) = (argument() as usize % message.len().max(1), argument() as u8);
-                    if let Some(byte) = message.get_mut(at) {
-                        *byte = value;
-                    }
-                }
-                Input::Packet(message)
-            }
+            6..10 => Input::Grow { pages: PageCount(bytes.number(60)) },
+            10..14 => Input::Shrink { pages: PageCount(bytes.number(60)) },
+            14..20 if !answers.is_empty() => answers.remove(0),
+            _ => Input::Packet(any_message(&mut bytes)),
         };
         now = now.saturating_add(Duration::from_millis(u64::from(action)));
         begun += u32::from(matches!(input, Input::Grow { .. } | Input::Shrink { .. }));
@@ -125,8 +112,8 @@ pub fn fuzz_guest(bytes: &[u8]) {
         for output in out.drain(..) {
             match &output {
                 Output::Send(bytes) => {
-                    assert!(dm_protocol::Packet::decode(bytes).is_ok(), "a message that does not decode");
-                    assert!(bytes.len() <= dm_protocol::MAX_HOST_PAYLOAD);
+                    assert!(Packet::decode(bytes).is_ok(), "a message that does not decode");
+                    assert!(bytes.len() <= MAX_HOST_PAYLOAD);
                 }
                 Output::Finished { .. } | Output::Rejected { .. } => ended += 1,
                 other => answers.extend(map.carry_out(other)),
@@ -142,4 +129,81 @@ pub fn fuzz_guest(bytes: &[u8]) {
         assert_eq!(begun - ended, u32::from(vsp.is_busy()), "an operation is not answered, or twice");
         assert!(vsp.next_timeout().is_none_or(|next| next > now), "time does not go on");
     }
+    vsp.statistics().clone()
+}
+
+struct Bytes<'a>(core::slice::Iter<'a, u8>);
+
+impl Bytes<'_> {
+    fn next(&mut self) -> Option<u8> {
+        self.0.next().copied()
+    }
+
+    /// A number of up to 255 units, and a little more or less than a multiple of the unit now and then.
+    fn number(&mut self, unit: u64) -> u64 {
+        let byte = u64::from(self.next().unwrap_or_default());
+        (byte * unit).saturating_sub(u64::from(byte % 7 == 0))
+    }
+}
+
+fn any_config(bytes: &mut Bytes<'_>) -> VspConfig {
+    let boot = RangeSet::from_iter(GuestRange::new(GuestPage(0), PageCount::from_mib(64)));
+    let hot_add = RangeSet::from_iter(GuestRange::between(boot.pages().get(), 512 * 256));
+    let mut config = VspConfig::new(GuestLayout { boot, hot_add });
+    let setting = bytes.next().unwrap_or_default();
+    config.versions = vec![ProtocolVersion::V0_3, ProtocolVersion::V2_0];
+    config.quiet_period = Duration::from_millis(u64::from(setting >> 6) * 100);
+    config.maximum = (setting & 1 != 0).then_some(PageCount::from_mib(512));
+    config.hot_add_form = if setting & 2 != 0 { HotAddForm::RangeOnly } else { HotAddForm::RangeAndRegion };
+    config.balloon_request_pages = PageCount(if setting & 4 != 0 { 1000 } else { 585_728 });
+    config
+}
+
+/// Something that a guest might send; or bytes.
+fn any_message(bytes: &mut Bytes<'_>) -> Vec<u8> {
+    let kind = bytes.next().unwrap_or_default();
+    let count = usize::from(bytes.next().unwrap_or_default());
+    let ranges: Vec<WireRange> = match kind % 16 {
+        6..12 => (0..count % 5)
+            .filter_map(|_| WireRange::new(bytes.number(64), bytes.number(2) % WireRange::MAX_COUNT))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let message = match kind % 16 {
+        0 | 1 => {
+            Message::VersionRequest(VersionRequest { version: Version::V2_0, is_last_attempt: kind == 1 })
+        }
+        2 | 3 => Message::CapabilitiesReport(CapabilitiesReport {
+            capabilities: Capabilities::new(kind != 2, true, u32::from(kind >> 5)),
+            min_page_count: 0,
+            max_page_number: u64::MAX,
+        }),
+        4 => Message::StatusReport(StatusReport {
+            committed: bytes.number(1 << 34),
+            ..StatusReport::default()
+        }),
+        5 => Message::UnballoonResponse,
+        6..12 => Message::BalloonResponse(BalloonResponse { more_pages: kind > 128, ranges: &ranges }),
+        12 | 13 => Message::HotAddResponse(HotAddResponse {
+            page_count: bytes.number(256) as u32,
+            result: u32::from(kind >> 6),
+        }),
+        14 => return (0..count).map_while(|_| bytes.next()).collect(),
+        // A known message, with some of its bytes changed.
+        _ => {
+            let vector = vectors::MESSAGES.get(count % vectors::MESSAGES.len());
+            let mut message = vector.map_or(Vec::new(), |vector| vector.1.to_vec());
+            for _ in 0..kind >> 6 {
+                let (at, value) = (bytes.number(1) as usize, bytes.next().unwrap_or_default());
+                let at = at % message.len().max(1);
+                if let Some(byte) = message.get_mut(at) {
+                    *byte = value;
+                }
+            }
+            return message;
+        }
+    };
+    let mut buffer = [0; MAX_GUEST_PAYLOAD];
+    let encoded = Packet { trans_id: u32::from(kind), message }.encode(&mut buffer);
+    encoded.map(<[u8]>::to_vec).unwrap_or_default()
 }
