@@ -88,7 +88,7 @@ impl<'a> Context<'a> {
 
     /// What records inputs and outputs of state machines, if something does.
     #[must_use]
-    pub fn recorder(&self) -> Option<&dyn MachineRecorder> {
+    pub fn recorder(&self) -> Option<&'a dyn MachineRecorder> {
         self.run.config.recorder.as_deref()
     }
 

@@ -81,6 +81,8 @@ mod run;
 mod runtime;
 mod schedule;
 mod seat;
+#[cfg(all(test, shuttle))]
+mod shuttle_models;
 mod sync;
 mod time;
 pub mod trace;

@@ -29,6 +29,10 @@ pub(crate) struct Run {
     pub(crate) config: RunConfig,
     pub(crate) trace: Arc<RunTrace>,
     pub(crate) engine: Engine,
+    #[cfg_attr(
+        any(loom, shuttle),
+        expect(dead_code, reason = "a model knows no time, so it has no watchdog")
+    )]
     pub(crate) alarm: Alarm,
     interrupted: AtomicBool,
     /// Of a run with virtual time; with the wall clock each component has its own.

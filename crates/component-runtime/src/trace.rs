@@ -112,10 +112,20 @@ struct Local {
     cause: Cell<u64>,
 }
 
+#[cfg(not(shuttle))]
 thread_local! {
-    static LOCAL: Local = const {
+    static LOCAL: Local = const { Local::new() };
+}
+// Shuttle's threads share one of the system's.
+#[cfg(shuttle)]
+model_sync::thread_local! {
+    static LOCAL: Local = Local::new();
+}
+
+impl Local {
+    const fn new() -> Self {
         Local { run: RefCell::new(None), component: Cell::new(0), now: Cell::new(0), cause: Cell::new(0) }
-    };
+    }
 }
 
 /// The context of this thread, or `None` where no component is awake on it.

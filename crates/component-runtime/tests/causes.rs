@@ -60,8 +60,7 @@ fn both(build: impl Fn(&mut Runtime)) -> Vec<String> {
             build(&mut runtime);
             assert!(runtime.run().panics.is_empty());
         });
-        let lines = log.lock().unwrap().clone();
-        lines
+        std::mem::take(&mut *log.lock().unwrap())
     });
     assert_eq!(inline, threads);
     inline
@@ -165,8 +164,7 @@ fn runs_on_other_threads_count_for_themselves() {
             if seq < 100 { NextWake::Again } else { NextWake::Stopped }
         }));
         drop(runtime.run());
-        let numbers = numbers.lock().unwrap().clone();
-        numbers
+        std::mem::take(&mut *numbers.lock().unwrap())
     };
     let other = std::thread::spawn(run);
     let expected: Vec<u64> = (1..=100).collect();

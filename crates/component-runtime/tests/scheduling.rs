@@ -329,8 +329,13 @@ fn a_hard_working_component_is_no_runaway() {
     assert_eq!(end.reason, EndReason::Until);
 }
 
+/// Who was woken when.
+type Order = Vec<(SimTime, usize)>;
+/// When a message was sent, and when it arrived.
+type Arrivals = Vec<(SimTime, SimTime)>;
+
 /// Who is woken in which order when ten are woken at once, a few times, and when what they send arrives.
-fn instants(schedule_seed: Option<u64>) -> (Vec<(SimTime, usize)>, Vec<(SimTime, SimTime)>) {
+fn instants(schedule_seed: Option<u64>) -> (Order, Arrivals) {
     let (order, arrivals) = (Log::new(), Log::new());
     both(&RunConfig { schedule_seed, ..RunConfig::default() }, |runtime| {
         order.take();

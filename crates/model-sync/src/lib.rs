@@ -24,7 +24,7 @@ pub mod atomic {
 #[cfg(loom)]
 pub use loom::{sync::Arc, thread};
 #[cfg(all(shuttle, not(loom)))]
-pub use shuttle::{sync::Arc, thread};
+pub use shuttle::{sync::Arc, thread, thread_local};
 #[cfg(all(feature = "std", not(any(loom, shuttle))))]
 pub use std::{sync::Arc, thread};
 

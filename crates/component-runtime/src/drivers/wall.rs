@@ -10,7 +10,7 @@ use crate::runtime::{EndReason, RunEnd};
 use crate::schedule::Exit;
 use crate::sync::Signals;
 use crate::wall::{Birth, Wall};
-use crate::{ExitReason, NextWake, SimTime, WakeCause, trace};
+use crate::{ComponentId, ExitReason, NextWake, SimTime, WakeCause, trace};
 
 /// Runs until the time is up, somebody ends it, or no component is left.
 pub(crate) fn drive(run: &Arc<Run>, wall: &Wall) -> RunEnd {
@@ -87,9 +87,12 @@ pub(crate) fn start(run: &Arc<Run>, wall: &Wall, birth: Birth) {
 /// The life of a component's thread.
 fn live(run: &Arc<Run>, birth: Birth) {
     let Engine::Wall(wall) = &run.engine else { return };
-    let Birth { id, port, pulse, cause: start_cause, mut component, .. } = birth;
+    let Birth { id, port, pulse, cause: start_cause, component, .. } = birth;
     let _attached = trace::attach(run.trace.clone(), wall.now());
     port.settle();
+    // Dropped after the component, if it comes to that.
+    let rescue = Rescue { wall, id };
+    let mut component = component;
     let mut timer = SimTime::MAX;
     let mut before = start_cause;
     let (mut started, mut again) = (true, false);
@@ -143,4 +146,23 @@ fn live(run: &Arc<Run>, birth: Birth) {
     };
     run.bury(id, Some(component), wall.now(), cause, why);
     wall.main.raise(Signals::MESSAGE);
+    drop(rescue);
+}
+
+/// If a thread dies (a subscriber of events panics, not a component: those are caught), its place must not be waited for.
+struct Rescue<'a> {
+    wall: &'a Wall,
+    id: ComponentId,
+}
+
+impl Drop for Rescue<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let gone = self.wall.people.lock().dropped(self.id);
+            let name = gone.1.as_ref().map_or_else(|| self.id.to_string(), ToString::to_string);
+            self.wall.end(EndReason::Failed(format!(
+                "component {name} cannot go on: its thread panicked outside of it"
+            )));
+        }
+    }
 }

@@ -19,13 +19,19 @@ impl Baton {
 
     /// Lets the baton's thread run.
     pub(crate) fn give(&self) {
-        self.give_as(Ordering::Release);
+        self.publish(Ordering::Release);
+        self.rouse();
     }
 
-    /// The ordering is a parameter only for the model that shows that a weaker one would be wrong.
+    /// First half of giving. The ordering is a parameter only for the model that shows that a weaker one would be wrong.
     #[inline]
-    pub(super) fn give_as(&self, published: Ordering) {
-        self.given.store(true, published);
+    pub(super) fn publish(&self, ordering: Ordering) {
+        self.given.store(true, ordering);
+    }
+
+    /// Second half of giving. The taker may run before it, if it was awake.
+    #[inline]
+    pub(super) fn rouse(&self) {
         self.taker.unpark();
     }
 
