@@ -57,7 +57,8 @@ pub struct WakeCause {
     pub doorbell: bool,
     /// The time of its last [`NextWake::At`] has come.
     pub timer: bool,
-    /// It had asked for it ([`NextWake::Again`]), or its budget had ended with messages left.
+    /// It had asked for it ([`NextWake::Again`]), or its budget had ended with messages left. Also when something else wakes it
+    /// before the delay is over.
     pub again: bool,
 }
 

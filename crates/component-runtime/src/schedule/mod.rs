@@ -2,5 +2,7 @@
 //! the drivers do what it decides, so both run in the same order.
 mod heap;
 mod scheduler;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use scheduler::{Decision, Exit, Finished, Scheduler};

@@ -473,7 +473,8 @@ impl Scheduler {
             message: false,
             doorbell: due(&mut entry.bell),
             timer: due(&mut entry.timer),
-            again: due(&mut entry.again),
+            // Whatever wakes it earlier, it goes on with what it has left.
+            again: !core::mem::replace(&mut entry.again, Key::NEVER).is_never(),
         };
         while entry.arrivals.front().is_some_and(|arrival| arrival.time <= now) {
             entry.arrivals.pop_front();
