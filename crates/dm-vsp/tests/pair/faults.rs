@@ -16,11 +16,7 @@ fn a_guest_that_never_answers_costs_only_its_own_operations() {
     for grow in [false, true] {
         let mut pair = with(Faults { never_answer: true, ..Faults::default() });
         let start = pair.now;
-        if grow {
-            pair.grow(mib(64))
-        } else {
-            pair.shrink(mib(64))
-        }
+        pair.ask(grow, mib(64));
         pair.run_for(seconds(3600));
         assert_eq!(unresponsive(&pair), Some(start + seconds(if grow { 35 } else { 30 })));
         assert_eq!(pair.finished(), None);
@@ -35,11 +31,7 @@ fn a_guest_that_never_answers_costs_only_its_own_operations() {
         assert_eq!(outcome, Some((PageCount::ZERO, Outcome::ChannelClosed)));
         pair.open();
         pair.run_for(millis(1));
-        if grow {
-            pair.grow(mib(64))
-        } else {
-            pair.shrink(mib(64))
-        }
+        pair.ask(grow, mib(64));
         pair.run_for(seconds(1));
         assert_eq!(pair.finished().map(|end| end.1), Some(mib(64)));
     }
@@ -49,11 +41,7 @@ fn a_guest_that_never_answers_costs_only_its_own_operations() {
 fn a_late_answer_counts() {
     for grow in [false, true] {
         let mut pair = with(Faults { answer_later: seconds(100), ..Faults::default() });
-        if grow {
-            pair.grow(mib(64))
-        } else {
-            pair.shrink(mib(64))
-        }
+        pair.ask(grow, mib(64));
         pair.run_for(seconds(99));
         assert!(pair.vsp.is_unresponsive());
         pair.run_for(seconds(2));
@@ -153,11 +141,7 @@ fn closing_at_any_moment_loses_nothing() {
             pair.shrink(mib(32));
             pair.run_for(millis(500));
             pair.events.clear();
-            if grow {
-                pair.grow(mib(64))
-            } else {
-                pair.shrink(mib(64))
-            }
+            pair.ask(grow, mib(64));
             pair.run_for(millis(step * 5));
             pair.close();
             pair.open();

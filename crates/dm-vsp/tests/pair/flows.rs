@@ -16,10 +16,7 @@ fn every_driver_finds_the_newest_version_that_both_speak() {
         let host = VspConfig { versions: host, ..host_config() };
         let pair = Pair::opened(host, VscConfig::windows(guest));
         assert_eq!(pair.vsp.agreed().map(|agreed| agreed.0), spoken);
-        assert_eq!(
-            pair.vsc.version().map(|version| version.on_wire()),
-            spoken.map(|version| version.on_wire())
-        );
+        assert_eq!(pair.vsc.version().map(DriverVersion::on_wire), spoken.map(ProtocolVersion::on_wire));
         let told = spoken.is_some_and(|version| version >= V1_0);
         assert_eq!(pair.vsc.maximum(), told.then_some(mib(4096)));
     }

@@ -228,6 +228,10 @@ impl Pair {
         self.host(Input::Shrink { pages });
     }
 
+    fn ask(&mut self, grow: bool, pages: PageCount) {
+        self.host(if grow { Input::Grow { pages } } else { Input::Shrink { pages } });
+    }
+
     /// When the last operation was over, how much was done, and how it ended. Forgets it.
     fn finished(&mut self) -> Option<(Duration, PageCount, Outcome)> {
         let found = self.events.iter().find_map(|(at, event)| match event {
