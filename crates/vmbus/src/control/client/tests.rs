@@ -581,6 +581,6 @@ proptest! {
 
     #[test]
     fn any_host_and_any_driver(bytes in proptest::collection::vec(any::<u8>(), 0..1_500)) {
-        fuzz_client(&bytes);
+        let _ = fuzz_client(&bytes);
     }
 }

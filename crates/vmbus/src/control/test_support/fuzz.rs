@@ -1,6 +1,9 @@
 //! Functions of bytes that must not fail: what a fuzzer, and the tests, feed.
 
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 use super::bytes::Bytes;
@@ -29,8 +32,25 @@ pub fn fuzz_message(bytes: &[u8]) {
     }
 }
 
+/// How far a run got: the names of what was reported. A test can see from it whether inputs reach what they should.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reached {
+    /// How often, by name: events, rules broken, states.
+    pub names: BTreeMap<String, u64>,
+}
+
+impl Reached {
+    /// Notes a value by the name of its variant.
+    fn note(&mut self, value: &impl fmt::Debug) {
+        let text = alloc::format!("{value:?}");
+        let end = text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len());
+        *self.names.entry(text[..end].into()).or_default() += 1;
+    }
+}
+
 /// A server with a guest that does what the bytes say, and an owner who answers when they say so.
-pub fn fuzz_server(bytes: &[u8]) {
+pub fn fuzz_server(bytes: &[u8]) -> Reached {
+    let mut reached = Reached::default();
     let mut bytes = Bytes::new(bytes);
     let limits = Limits { gpadls: 4, gpadl_pages: 64 };
     let max_version = Version::SPOKEN[bytes.below(8) as usize];
@@ -47,10 +67,16 @@ pub fn fuzz_server(bytes: &[u8]) {
         );
         // Nobody reads: the guest has to, before it goes on.
         pair.drop_messages_to_guest();
-        pair.violations.clear();
+        for violation in pair.violations.drain(..) {
+            reached.note(&violation);
+        }
+        for (.., status) in pair.server.channels() {
+            reached.note(&status);
+        }
     }
     pair.host(|server, out| server.reset(out));
     assert_eq!((pair.monitor.open_channels(), pair.monitor.held_gpadls()), (0, 0));
+    reached
 }
 
 fn server_input(pair: &mut Pair, bytes: &mut Bytes<'_>) {
@@ -93,20 +119,32 @@ fn server_input(pair: &mut Pair, bytes: &mut Bytes<'_>) {
                 Some(version) if version.names_its_connection() => 4,
                 _ => 1,
             };
-            for (own, payload) in guest_messages(bytes) {
+            for (own, payload) in guest_messages(bytes, pair.server.version().is_some()) {
                 pair.guest_message(own.unwrap_or(connection_id), &payload);
             }
         }
     }
 }
 
+/// The teardown of a list, or one whole list: what comes to something only if nothing is wrong with it.
+fn list_and_open(bytes: &mut Bytes<'_>, channel: Relid, gpadl: GpadlId) -> Vec<(Option<u32>, Payload)> {
+    if bytes.below(4) == 0 {
+        return alloc::vec![(None, GpadlTeardown::new(channel, gpadl).to_payload())];
+    }
+    GpadlMessages::new(channel, gpadl, &[1, 2, 3, 4])
+        .map(|messages| messages.map(|payload| (None, payload)).collect())
+        .unwrap_or_default()
+}
+
 /// Messages as a guest sends them, about few channels and lists, in any order.
-fn guest_messages(bytes: &mut Bytes<'_>) -> Vec<(Option<u32>, Payload)> {
+fn guest_messages(bytes: &mut Bytes<'_>, connected: bool) -> Vec<(Option<u32>, Payload)> {
     let relid = bytes.mostly_below(4);
     let channel = Relid::new(relid).unwrap_or(Relid::FIRST);
-    let gpadl = GpadlId(bytes.below(6));
-    let payload = match bytes.below(16) {
-        0 => {
+    // Mostly one of the two lists that are this channel's.
+    let gpadl =
+        GpadlId(if bytes.below(4) == 0 { bytes.below(6) } else { channel.get() * 2 + bytes.below(2) });
+    let payload = match bytes.below(18) {
+        0 | 1 if !connected || bytes.below(8) == 0 => {
             let version = Version(bytes.mostly_below(8));
             let version = usize::try_from(version.0)
                 .ok()
@@ -119,9 +157,10 @@ fn guest_messages(bytes: &mut Bytes<'_>) -> Vec<(Option<u32>, Payload)> {
             let connection_id = if bytes.below(8) == 0 { 5 - connection_id } else { connection_id };
             return alloc::vec![(Some(connection_id), contact.to_payload())];
         }
-        1..=3 => Message::RequestOffers.to_payload(),
+        0..=3 => Message::RequestOffers.to_payload(),
         4..=6 => {
-            let pages: Vec<u64> = (0..u64::from(bytes.byte() % 80)).collect();
+            let most = if bytes.below(4) == 0 { 80 } else { 12 };
+            let pages: Vec<u64> = (0..u64::from(bytes.byte() % most)).collect();
             let mut messages: Vec<_> = match GpadlMessages::new(channel, gpadl, &pages) {
                 Ok(messages) => messages.map(|payload| (None, payload)).collect(),
                 Err(_) => Vec::new(),
@@ -142,7 +181,7 @@ fn guest_messages(bytes: &mut Bytes<'_>) -> Vec<(Option<u32>, Payload)> {
             open_id: bytes.below(4).into(),
             ring_gpadl: gpadl.0.into(),
             target_vp: bytes.mostly_below(4).into(),
-            downstream_page_offset: bytes.mostly_below(16).into(),
+            downstream_page_offset: bytes.mostly_below(6).into(),
             user_data: UserData::ZERO,
         }
         .to_payload(),
@@ -150,50 +189,68 @@ fn guest_messages(bytes: &mut Bytes<'_>) -> Vec<(Option<u32>, Payload)> {
         11 => GpadlTeardown::new(channel, gpadl).to_payload(),
         12 => RelidReleased { relid: relid.into() }.to_payload(),
         13 => ModifyChannel { relid: relid.into(), target_vp: bytes.word().into() }.to_payload(),
-        14 => Message::Unload.to_payload(),
+        14 if bytes.below(8) == 0 => Message::Unload.to_payload(),
+        14..=16 => return list_and_open(bytes, channel, gpadl),
         _ => Payload::new(&bytes.word().to_le_bytes()).unwrap_or(Payload::EMPTY),
     };
     alloc::vec![(None, payload)]
 }
 
 /// A client whose host says what the bytes say, and whose driver asks for what they say.
-pub fn fuzz_client(bytes: &[u8]) {
+pub fn fuzz_client(bytes: &[u8]) -> Reached {
+    let mut reached = Reached::default();
     let mut bytes = Bytes::new(bytes);
     let config = ClientConfig {
-        retry: Retry { attempts: 1 + bytes.below(4), ..Retry::default() },
-        reply_timeout: bytes.flag().then_some(Duration::from_secs(1)),
+        retry: Retry { attempts: 1 + bytes.below(8), ..Retry::default() },
+        reply_timeout: (bytes.below(4) == 0).then_some(Duration::from_secs(1)),
         ..ClientConfig::default()
     };
     let mut client = Client::new(config);
+    let refuses = bytes.below(4) == 0;
     let mut now = Duration::ZERO;
     let mut out = Vec::new();
     let mut lists = Vec::new();
+    let mut posted = Vec::new();
+    // A client without contact is of little interest: it soon tries again.
+    let mut failed = false;
     client.connect(now, &mut out);
     for _ in 0..MOST_INPUTS {
         // Only what was put out can have come of one input: no input makes the client talk without end.
         let mut posts = 0;
         while let Some(output) = take_first(&mut out) {
+            match &output {
+                Output::HostViolation(violation) => reached.note(violation),
+                Output::Failed(failure) => {
+                    reached.note(failure);
+                    failed = true;
+                }
+                other => reached.note(other),
+            }
             match output {
-                Output::Post { .. } => {
+                Output::Post { payload, .. } => {
+                    posted.push(payload);
                     posts += 1;
                     assert!(posts < 4_000, "posts without end");
-                    let status = match bytes.below(16) {
-                        0 => PostStatus::InvalidConnectionId,
-                        1 | 2 => PostStatus::InsufficientBuffers,
-                        3 if bytes.below(8) == 0 => PostStatus::Other(5),
+                    let status = match bytes.byte() {
+                        1 => PostStatus::InvalidConnectionId,
+                        2..=16 => PostStatus::InsufficientBuffers,
+                        17 => PostStatus::Other(5),
                         _ => PostStatus::Success,
                     };
                     client.post_result(now, status, &mut out);
                 }
-                Output::GpadlCreated { gpadl, .. } => lists.push(gpadl),
                 _ => {}
             }
+        }
+        if failed && bytes.below(4) == 0 {
+            failed = false;
+            client.connect(now, &mut out);
         }
         if bytes.is_empty() {
             break;
         }
-        match bytes.below(8) {
-            0 => client_driver(&mut client, now, &mut bytes, &lists, &mut out),
+        match bytes.below(10) {
+            0 | 8 | 9 => client_driver(&mut client, now, &mut bytes, &mut lists, &mut out),
             1 => {
                 now = client.next_timeout().map_or(now, |at| now.max(at));
                 client.timer(now, &mut out);
@@ -206,34 +263,51 @@ pub fn fuzz_client(bytes: &[u8]) {
                 let payload = bytes.slice(250);
                 client.message(now, payload, &mut out);
             }
+            4 | 5 if !refuses && !posted.is_empty() => {
+                // What an honest host would say, though perhaps for the second time, or late.
+                let back = if bytes.below(4) == 0 { bytes.below(4) } else { 0 };
+                let at = posted.len().saturating_sub(1 + usize::try_from(back).unwrap_or(0));
+                let answer = posted.get(at).and_then(honest_answer);
+                if let Some(payload) = answer {
+                    client.message(now, &payload, &mut out);
+                }
+            }
             _ => {
-                let payload = host_message(&mut bytes);
+                let payload = host_message(&mut bytes, refuses, &lists);
                 client.message(now, &payload, &mut out);
             }
         }
     }
+    reached
 }
 
 fn take_first(out: &mut Vec<Output>) -> Option<Output> {
     (!out.is_empty()).then(|| out.remove(0))
 }
 
+/// Mostly one of the lists described last.
+fn recent(lists: &[GpadlId], bytes: &mut Bytes<'_>) -> GpadlId {
+    let back = usize::try_from(bytes.below(3)).unwrap_or(0);
+    let any = GpadlId(bytes.mostly_below(4).wrapping_add(0xe1e10));
+    lists.len().checked_sub(1 + back).and_then(|at| lists.get(at)).copied().unwrap_or(any)
+}
+
 fn client_driver(
     client: &mut Client,
     now: Duration,
     bytes: &mut Bytes<'_>,
-    lists: &[GpadlId],
+    lists: &mut Vec<GpadlId>,
     out: &mut Vec<Output>,
 ) {
     let relid = Relid::new(1 + bytes.below(3)).unwrap_or(Relid::FIRST);
-    let list = lists.get(usize::from(bytes.byte()) % lists.len().max(1)).copied().unwrap_or(GpadlId(0));
+    let list = recent(lists, bytes);
     // Refusals are as good as any answer here.
-    match bytes.below(10) {
+    match bytes.below(12) {
         0 if bytes.below(8) == 0 => client.connect(now, out),
         1 if bytes.below(8) == 0 => client.unload(now, out),
         2 | 3 => {
             let pages: Vec<u64> = (0..u64::from(bytes.byte() % 80)).collect();
-            let _ = client.establish_gpadl(relid, &pages, out);
+            lists.extend(client.establish_gpadl(relid, &pages, out));
         }
         4 | 5 => {
             let params =
@@ -246,7 +320,7 @@ fn client_driver(
         7 => {
             let _ = client.teardown_gpadl(list, out);
         }
-        8 => {
+        8..=10 => {
             let _ = client.modify(relid, bytes.word(), out);
         }
         _ => {
@@ -255,42 +329,67 @@ fn client_driver(
     }
 }
 
+/// What an honest host answers.
+fn honest_answer(posted: &Payload) -> Option<Payload> {
+    Some(match Message::decode(posted).ok()? {
+        Message::InitiateContact(contact) => VersionResponse::accepted(contact.version(), 4).to_payload(),
+        Message::RequestOffers => offer(1),
+        Message::OpenChannel(open) => {
+            OpenChannelResult::new(open.relid.get(), open.open_id.get(), Status::SUCCESS).to_payload()
+        }
+        Message::GpadlHeader(header) => {
+            let gpadl = GpadlId(header.fixed().gpadl.get());
+            GpadlCreated::new(header.fixed().relid.get(), gpadl, Status::SUCCESS).to_payload()
+        }
+        Message::GpadlTeardown(teardown) => GpadlTorndown::new(GpadlId(teardown.gpadl.get())).to_payload(),
+        Message::ModifyChannel(modify) => {
+            ModifyChannelResponse::new(modify.relid.get(), Status::SUCCESS).to_payload()
+        }
+        Message::Unload => Message::UnloadResponse.to_payload(),
+        _ => return None,
+    })
+}
+
+fn offer(relid: u32) -> Payload {
+    OfferChannel {
+        class: Guid::DYNAMIC_MEMORY,
+        instance: Guid::NIL,
+        reserved: Default::default(),
+        flags: 0.into(),
+        mmio_mib: 0.into(),
+        user_defined: UserData::ZERO,
+        subchannel_index: 0.into(),
+        reserved2: 0.into(),
+        relid: relid.into(),
+        monitor_id: 0,
+        monitor_allocated: 0,
+        dedicated_interrupt: 1.into(),
+        connection_id: 17.into(),
+    }
+    .to_payload()
+}
+
 /// A message as a host sends it, about few channels and lists, in any order.
-fn host_message(bytes: &mut Bytes<'_>) -> Payload {
+fn host_message(bytes: &mut Bytes<'_>, refuses: bool, lists: &[GpadlId]) -> Payload {
     let relid = bytes.mostly_below(4);
-    let gpadl = GpadlId(0xe1e10 + bytes.mostly_below(4));
-    let status = Status(bytes.below(2));
+    let gpadl = recent(lists, bytes);
+    let status = Status(bytes.below(4) / 3);
     match bytes.below(16) {
         0..=2 => VersionResponse {
-            supported: bytes.byte() % 2,
+            supported: if refuses { u8::from(bytes.below(16) == 0) } else { bytes.byte() % 8 },
             state: u8::from(bytes.below(8) == 0),
             reserved: 0.into(),
             connection_id_or_version: bytes.word().into(),
         }
         .to_payload(),
-        3..=5 => OfferChannel {
-            class: Guid::DYNAMIC_MEMORY,
-            instance: Guid::NIL,
-            reserved: Default::default(),
-            flags: 0.into(),
-            mmio_mib: 0.into(),
-            user_defined: UserData::ZERO,
-            subchannel_index: 0.into(),
-            reserved2: 0.into(),
-            relid: relid.into(),
-            monitor_id: bytes.byte(),
-            monitor_allocated: bytes.byte(),
-            dedicated_interrupt: u16::from(bytes.flag()).into(),
-            connection_id: bytes.word().into(),
-        }
-        .to_payload(),
+        3..=5 => offer(relid),
         6 => Message::AllOffersDelivered.to_payload(),
         7 => RescindChannelOffer { relid: relid.into() }.to_payload(),
         8 | 9 => OpenChannelResult::new(relid, relid, status).to_payload(),
         10 | 11 => GpadlCreated::new(relid, gpadl, status).to_payload(),
         12 => GpadlTorndown::new(gpadl).to_payload(),
-        13 => ModifyChannelResponse::new(relid, status).to_payload(),
-        14 => Message::UnloadResponse.to_payload(),
+        13 | 14 => ModifyChannelResponse::new(relid, status).to_payload(),
+        15 if bytes.flag() => Message::UnloadResponse.to_payload(),
         _ => Payload::new(&bytes.word().to_le_bytes()).unwrap_or(Payload::EMPTY),
     }
 }

@@ -6,8 +6,10 @@ mod bytes;
 mod fuzz;
 mod monitor;
 mod pair;
+#[cfg(test)]
+mod tests;
 
 pub use bytes::Bytes;
-pub use fuzz::{fuzz_client, fuzz_message, fuzz_server};
+pub use fuzz::{Reached, fuzz_client, fuzz_message, fuzz_server};
 pub use monitor::{Monitor, Question};
 pub use pair::{Pair, Step, Unsettled};
