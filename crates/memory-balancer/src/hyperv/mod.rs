@@ -10,8 +10,8 @@
 //!   has no other effect.
 //! * **Shortage**: there is one λ ≥ 0 such that pressure_i = p*_i · (1 + λ · g(weight_i)), within minimum and maximum,
 //!   uses up the capacity. The buffer gives way first; a low weight loses more. A stock is kept back that covers what is
-//!   granted while memory for it is still being taken from others. A shortage begins when what all want exceeds the
-//!   capacity, and ends when it fits beside the stock, so that it does not begin and end with every report.
+//!   granted while memory for it is still being taken from others, but no more of it than is lacking: so nothing jumps
+//!   when a shortage begins or ends.
 //! * **Starts**: λ may rise for a VM that is to start up to a bound that its weight sets. At weight 0 that is 0: only
 //!   others' surplus may be taken. If that is not enough, nobody is pressed in vain.
 //!
@@ -65,7 +65,7 @@ pub struct PressureBandPolicy {
     config: HyperVConfig,
     states: PerVm<State>,
     claims: Claims,
-    donors: Vec<(u32, usize)>,
+    donors: Vec<(u64, usize)>,
     /// λ of the last round.
     lambda: f64,
     short: bool,
@@ -181,11 +181,15 @@ impl PressureBandPolicy {
 
     /// λ for this round.
     fn balance(&mut self, host: &HostView<'_>, now: &Situation) -> f64 {
-        self.short = now.wanted > if self.short { (now.capacity - now.stock).max(0.0) } else { now.capacity };
+        let lacking = now.wanted - now.capacity;
+        self.short = lacking > 0.0;
         if !self.short {
             return 0.0;
         }
-        let lambda = self.claims.solve((now.capacity - now.stock).max(0.0), self.lambda).lambda;
+        // The stock is laid in as the shortage deepens: all of it at once would make the VM that grows give memory back
+        // in the moment in which there is no more for it.
+        let stock = now.stock.min(lacking);
+        let lambda = self.claims.solve((now.capacity - stock).max(0.0), self.lambda).lambda;
         if now.starts > 0.0 {
             // The stock is not worth more than the bound that a start has.
             let bound =
@@ -196,7 +200,10 @@ impl PressureBandPolicy {
         lambda
     }
 
-    fn share_shortage(&self, vms: &[VmView], lambda: f64, proposal: &mut Proposal) {
+    fn share_shortage(&mut self, host: &HostView<'_>, vms: &[VmView], lambda: f64, proposal: &mut Proposal) {
+        let step = host.minimum_move.get() as f64;
+        let mut owed = 0.0;
+        self.donors.clear();
         for (index, vm) in vms.iter().enumerate() {
             let Some(demand) = self.movable(index, vm, proposal) else { continue };
             let target = PageCount(self.claims.at(index, lambda) as u64).max(vm.lowest);
@@ -207,6 +214,41 @@ impl PressureBandPolicy {
                 .with("lambda", lambda)
                 .with("pressure_wanted_percent", self.centre(&vm.settings));
             proposal.set(index, target, reason);
+            let surplus = vm.expected().get() as f64 - target.get() as f64;
+            if surplus.abs() < step {
+                owed += surplus;
+                if surplus > 0.0 {
+                    self.donors.push((u64::MAX - surplus as u64, index));
+                }
+            }
+        }
+        self.collect_what_is_owed(host, vms, owed, proposal);
+    }
+
+    /// What VMs have above their targets by less than a move would stay with them, and the more VMs there are the less
+    /// of the stock would be there. Those that owe most give a whole move each, until less than a move is owed in all.
+    fn collect_what_is_owed(
+        &mut self,
+        host: &HostView<'_>,
+        vms: &[VmView],
+        mut owed: f64,
+        proposal: &mut Proposal,
+    ) {
+        let step = host.minimum_move;
+        if owed < step.get() as f64 {
+            return;
+        }
+        self.donors.sort_unstable();
+        for &(_, index) in &self.donors {
+            if owed < step.get() as f64 {
+                break;
+            }
+            let target = *proposal.target(index);
+            let given = vms[index].expected().saturating_sub(step);
+            if given >= vms[index].lowest && given < target.pages {
+                owed -= step.get() as f64;
+                proposal.set(index, given, target.reason);
+            }
         }
     }
 
@@ -249,7 +291,7 @@ impl Policy for PressureBandPolicy {
         self.lambda = self.balance(host, &situation);
         self.follow_bands(host, vms);
         let rule = if self.short {
-            self.share_shortage(vms, self.lambda, proposal);
+            self.share_shortage(host, vms, self.lambda, proposal);
             "shortage"
         } else {
             self.satisfy(host, vms, &situation, proposal)

@@ -140,7 +140,7 @@ impl PressureBandPolicy {
             let surplus = proposal.target(index).pages.get() as f64 - self.claims.at(index, 0.0);
             if below == below_band && surplus >= 1.0 && vm.can_move() {
                 let weight = if self.config.weights { vm.settings.weight } else { 0 };
-                self.donors.push((weight, index));
+                self.donors.push((u64::from(weight), index));
             }
         }
         self.donors.sort_unstable();
@@ -158,7 +158,7 @@ impl PressureBandPolicy {
                 .with("had_mib", target.pages.mib())
                 .with("gives_mib", give.mib())
                 .with("wanted_mib", wanted.mib())
-                .with("weight", f64::from(weight));
+                .with("weight", weight as f64);
             proposal.set(index, target.pages - give, reason);
         }
         need

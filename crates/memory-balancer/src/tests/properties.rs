@@ -11,7 +11,7 @@ use crate::{Done, Input, Output, PageCount, VmId};
 const VMS: u32 = 4;
 const TOTAL: PageCount = mib(2000);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Action {
     Start(u32),
     Cancel(u32),
