@@ -134,6 +134,13 @@ impl<M: RingMemory> IncomingRing<M> {
         }
     }
 
+    /// Bytes read since the last commit, which the writer does not have yet. A reader that drains for long commits when
+    /// they have become a good part of the ring.
+    #[inline]
+    pub fn uncommitted_bytes(&self, offsets: &IncomingOffsets) -> u32 {
+        self.size.distance(offsets.published, offsets.next)
+    }
+
     /// Whether a read would find a packet. As cheap as it can be: this is what a reader that spins calls.
     #[inline]
     pub fn has_packet(&self, offsets: &mut IncomingOffsets) -> Result<bool, Corruption> {

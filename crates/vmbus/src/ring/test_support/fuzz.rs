@@ -73,7 +73,7 @@ impl Choices<'_> {
 fn with_memory(choices: &mut Choices<'_>, run: impl Fn(&dyn RingMemory, &mut Choices<'_>)) {
     let shape = choices.byte();
     let words = 4 + u32::from(choices.byte()) % 60;
-    if shape % 2 == 0 {
+    if shape.is_multiple_of(2) {
         if let Ok(memory) = HeapRing::new(words * 8) {
             run(&memory, choices);
         }
@@ -99,7 +99,7 @@ fn read_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) {
     for word in [ControlWord::WriteIndex, ControlWord::ReadIndex] {
         memory.poke(word, choices.index(words));
     }
-    let checked = choices.byte() % 2 == 0;
+    let checked = choices.byte().is_multiple_of(2);
     let trailers = if checked { TrailerCheck::Required } else { TrailerCheck::Ignored };
     let Ok((ring, mut offsets)) = IncomingRing::open(memory) else { return };
     let mut ring = ring.with_trailers(trailers);

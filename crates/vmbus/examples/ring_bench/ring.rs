@@ -1,0 +1,205 @@
+//! A ring between two threads that sleep when there is nothing to do.
+
+use std::hint::spin_loop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, Thread};
+
+use shared_memory::Region;
+use vmbus::ring::{
+    IncomingOffsets, IncomingRing, OutgoingOffsets, OutgoingPacket, OutgoingRing, PacketBuffer, ReadError,
+    RingPages, Signal, Wait, WriteError,
+};
+
+use crate::measure::{MESSAGE_BYTES, Message, Receiver, Sender};
+
+/// Bytes of the data area.
+pub(crate) const RING_BYTES: usize = 64 * 1024;
+/// A drain ends, and is committed, after this much even if there is more: the writer goes on meanwhile.
+const DRAIN_BYTES: u32 = RING_BYTES as u32 / 4;
+
+/// How often a side looks for what it waits for before it gives way to other threads, and how often it gives way before
+/// it sleeps.
+const LOOKS: u32 = 4;
+const YIELDS: u32 = 12;
+/// Pauses before each look, some 100 ns. A look takes the cache line of the indices from the side that is writing it, so
+/// looking all the time makes both slow.
+const PAUSES: u32 = 6;
+
+/// Wakes a thread: what an event flag and its interrupt do.
+#[derive(Default)]
+struct Bell(AtomicBool);
+
+impl Bell {
+    fn ring(&self, sleeper: Option<&Thread>) {
+        self.0.store(true, Ordering::Release);
+        if let Some(sleeper) = sleeper {
+            sleeper.unpark();
+        }
+    }
+
+    fn wait(&self) {
+        while !self.0.swap(false, Ordering::Acquire) {
+            thread::park();
+        }
+    }
+}
+
+/// Both threads' bells.
+#[derive(Default)]
+struct Bells {
+    writer: Bell,
+    reader: Bell,
+}
+
+pub(crate) struct RingSender {
+    ring: OutgoingRing<RingPages>,
+    offsets: OutgoingOffsets,
+    bells: Arc<Bells>,
+    reader: Option<Thread>,
+    per_commit: usize,
+    uncommitted: usize,
+}
+
+pub(crate) struct RingReceiver {
+    ring: IncomingRing<RingPages>,
+    offsets: IncomingOffsets,
+    buffer: PacketBuffer,
+    bells: Arc<Bells>,
+    writer: Option<Thread>,
+}
+
+/// A ring in pages of this process.
+pub(crate) fn ring(per_commit: usize) -> (RingSender, RingReceiver) {
+    let region = Region::process(RING_BYTES / 4096 + 1).expect("memory for a ring");
+    let pages = || RingPages::new(&region.all_pages()).expect("fresh pages");
+    let (ring, offsets) = OutgoingRing::open(pages()).expect("a fresh ring");
+    let bells = Arc::new(Bells::default());
+    let sender =
+        RingSender { ring, offsets, bells: Arc::clone(&bells), reader: None, per_commit, uncommitted: 0 };
+    let (ring, offsets) = IncomingRing::open(pages()).expect("a fresh ring");
+    let buffer = PacketBuffer::with_capacity(MESSAGE_BYTES);
+    (sender, RingReceiver { ring, offsets, buffer, bells, writer: None })
+}
+
+impl RingSender {
+    fn has_room(&mut self, needed: u32) -> bool {
+        self.ring.free_bytes(&mut self.offsets).expect("our own ring") >= needed
+    }
+
+    /// The ring is full: wait until the reader has made room.
+    #[cold]
+    fn make_room(&mut self, needed: u32) {
+        self.flush();
+        for _ in 0..LOOKS {
+            (0..PAUSES).for_each(|_| spin_loop());
+            if self.has_room(needed) {
+                return;
+            }
+        }
+        for _ in 0..YIELDS {
+            thread::yield_now();
+            if self.has_room(needed) {
+                return;
+            }
+        }
+        let committed = self.ring.commit_and_wait(&mut self.offsets, needed).expect("our own ring");
+        if committed.signal.is_needed() {
+            self.bells.reader.ring(self.reader.as_ref());
+        }
+        if committed.wait == Wait::Armed {
+            self.bells.writer.wait();
+        }
+    }
+}
+
+impl Sender for RingSender {
+    fn meet(&mut self, receiver: Thread) {
+        self.reader = Some(receiver);
+    }
+
+    #[inline]
+    fn send(&mut self, message: &Message) {
+        let packet = OutgoingPacket::in_band(0, message);
+        loop {
+            match self.ring.write(&mut self.offsets, &packet) {
+                Ok(_) => break,
+                Err(WriteError::Full { needed }) => self.make_room(needed),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        self.uncommitted += 1;
+        if self.uncommitted == self.per_commit {
+            self.flush();
+        }
+    }
+
+    #[inline]
+    fn flush(&mut self) {
+        self.uncommitted = 0;
+        if self.ring.commit(&mut self.offsets).expect("our own ring") == Signal::Needed {
+            self.bells.reader.ring(self.reader.as_ref());
+        }
+    }
+}
+
+impl RingReceiver {
+    fn has_packet(&mut self) -> bool {
+        self.ring.has_packet(&mut self.offsets).expect("our own ring")
+    }
+
+    #[inline]
+    fn end_drain(&mut self) {
+        if self.ring.commit(&mut self.offsets).expect("our own ring") == Signal::Needed {
+            self.bells.writer.ring(self.writer.as_ref());
+        }
+    }
+
+    /// There is nothing: the drain goes on if more comes in a moment, else it is committed.
+    #[cold]
+    fn wait(&mut self) {
+        for _ in 0..LOOKS {
+            (0..PAUSES).for_each(|_| spin_loop());
+            if self.has_packet() {
+                return;
+            }
+        }
+        self.end_drain();
+        for _ in 0..YIELDS {
+            thread::yield_now();
+            if self.has_packet() {
+                return;
+            }
+        }
+        let committed = self.ring.commit_and_wait(&mut self.offsets).expect("our own ring");
+        if committed.signal.is_needed() {
+            self.bells.writer.ring(self.writer.as_ref());
+        }
+        if committed.wait == Wait::Armed {
+            self.bells.reader.wait();
+        }
+    }
+}
+
+impl Receiver for RingReceiver {
+    fn meet(&mut self, sender: Thread) {
+        self.writer = Some(sender);
+    }
+
+    #[inline]
+    fn receive(&mut self, mut take: impl FnMut(&Message)) {
+        loop {
+            match self.ring.read(&mut self.offsets, &mut self.buffer) {
+                Ok(packet) => {
+                    take(packet.payload.first_chunk().expect("the sender's messages have this size"));
+                    if self.ring.uncommitted_bytes(&self.offsets) >= DRAIN_BYTES {
+                        self.end_drain();
+                    }
+                    return;
+                }
+                Err(ReadError::Empty) => self.wait(),
+                Err(ReadError::Corrupt(corruption)) => panic!("{corruption}"),
+            }
+        }
+    }
+}
