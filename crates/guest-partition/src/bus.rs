@@ -117,6 +117,34 @@ impl GuestBus {
         self.carry_out(now);
     }
 
+    /// Sends a packet on every open channel that no driver wanted sent.
+    pub(crate) fn send_raw(&mut self, now: Duration, bytes: &[u8]) {
+        for index in 0..self.slots.len() {
+            if let Some(channel) = self.slots[index].channel.as_mut().filter(|channel| channel.open) {
+                channel.waiting.push_back(bytes.to_vec());
+                self.flush(index, now);
+            }
+        }
+    }
+
+    /// Closes every channel; the offers stay.
+    pub(crate) fn close_all(&mut self, now: Duration) {
+        for index in 0..self.slots.len() {
+            self.close(index, now);
+        }
+    }
+
+    /// Opens the channels that were closed and are still offered.
+    pub(crate) fn reopen_all(&mut self, now: Duration) {
+        let offers: Vec<Offer> = self.client.offers().copied().collect();
+        for offer in offers {
+            if self.slot_of(offer.relid).is_none() {
+                self.offered(now, offer);
+            }
+        }
+        self.carry_out(now);
+    }
+
     /// What happened since the last call.
     pub(crate) fn news(&mut self) -> Vec<BusNews> {
         std::mem::take(&mut self.news)

@@ -42,13 +42,21 @@ pub enum GuestCommand {
     Panic,
 }
 
-/// From the guest's operating system to its VMBus driver.
+/// To the guest's VMBus driver.
 #[derive(Debug)]
-pub(crate) enum BusCommand {
+pub enum BusCommand {
     /// The drivers are loaded: find the host.
     Connect,
     /// Take leave of the host, then end as said.
     Leave(PowerEvent),
+    /// Fault: send these bytes on every open channel, as one packet each.
+    SendGarbage(Vec<u8>),
+    /// Fault: close every channel.
+    CloseChannels,
+    /// Open the channels again that were closed.
+    ReopenChannels,
+    /// Panics: the component itself is broken (for tests of what that costs others).
+    Panic,
 }
 
 /// The guest's operating system and its applications (`guest/VM8`).
@@ -216,6 +224,13 @@ impl Component for BusComponent {
                     self.leaving = Some(event);
                     self.bus.unload(now);
                 }
+                BusCommand::SendGarbage(bytes) => {
+                    tracing::warn!(event = "garbage_sent", bytes = bytes.len());
+                    self.bus.send_raw(now, &bytes);
+                }
+                BusCommand::CloseChannels => self.bus.close_all(now),
+                BusCommand::ReopenChannels => self.bus.reopen_all(now),
+                BusCommand::Panic => panic!("the guest's bus driver was told to panic"),
             }
         }
         self.bus.run(now, &mut || ctx.spend());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use component_runtime::Doorbell;
 use dm_vsc::{
     BalloonAllocation, DmVsc, Faults, HotAddRefusal, Input, MemoryManager, Output, StatusSnapshot, VscConfig,
 };
@@ -62,6 +63,8 @@ pub(crate) struct DmDriver {
     outputs: Vec<Output>,
     /// Set from outside; taken in at the next call.
     faults: Arc<Mutex<Option<Faults>>>,
+    /// Rung when the memory manager has to be looked at earlier than it said.
+    kernel: Doorbell,
 }
 
 impl DmDriver {
@@ -69,19 +72,24 @@ impl DmDriver {
         config: VscConfig,
         guest: Arc<Mutex<Guest>>,
         faults: Arc<Mutex<Option<Faults>>>,
+        kernel: Doorbell,
     ) -> Self {
-        Self { machine: DmVsc::new(config), guest, outputs: Vec::new(), faults }
+        Self { machine: DmVsc::new(config), guest, outputs: Vec::new(), faults, kernel }
     }
 
     fn handle(&mut self, now: Duration, input: Input, out: &mut Vec<DriverOutput>) {
         let mut outputs = std::mem::take(&mut self.outputs);
         {
             let mut guest = self.guest.lock();
+            let before = guest.next_timeout();
             let mut bridge = Bridge { now, guest: &mut guest };
             if let Some(faults) = self.faults.lock().take() {
                 self.machine.handle(now, Input::SetFaults(faults), &mut bridge, &mut outputs);
             }
             self.machine.handle(now, input, &mut bridge, &mut outputs);
+            if guest.next_timeout() < before {
+                self.kernel.ring();
+            }
         }
         for output in outputs.drain(..) {
             match output {

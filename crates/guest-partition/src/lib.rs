@@ -18,6 +18,6 @@ mod driver;
 mod machine;
 
 pub use bus::GuestSide;
-pub use components::GuestCommand;
+pub use components::{BusCommand, GuestCommand};
 pub use driver::{Driver, DriverOutput};
-pub use machine::{Console, MachineConfig, MoreDrivers, SimulatedMachine, Wiring, default_bus_versions};
+pub use machine::{Console, MachineConfig, MoreDrivers, SimulatedMachine, Wiring, default_bus_versions, driver_config};

@@ -54,7 +54,7 @@ pub struct Console {
 #[derive(Debug, Default)]
 struct ConsoleState {
     guest: Option<Arc<Mutex<Guest>>>,
-    commands: Option<Address<GuestCommand>>,
+    commands: Option<(Address<GuestCommand>, Address<BusCommand>)>,
     faults: Arc<Mutex<Option<Faults>>>,
     boots: u64,
 }
@@ -63,7 +63,13 @@ impl Console {
     /// Gives a command to the guest. `false`: no guest is switched on.
     pub fn command(&self, ctx: &mut Context<'_>, command: GuestCommand) -> bool {
         let commands = self.inner.lock().commands.clone();
-        commands.is_some_and(|address| ctx.send(&address, command))
+        commands.is_some_and(|(guest, _)| ctx.send(&guest, command))
+    }
+
+    /// Gives a command to the guest's bus driver. `false`: no guest is switched on.
+    pub fn bus_command(&self, ctx: &mut Context<'_>, command: BusCommand) -> bool {
+        let commands = self.inner.lock().commands.clone();
+        commands.is_some_and(|(_, bus)| ctx.send(&bus, command))
     }
 
     /// The guest's own counters, while it is switched on.
@@ -84,7 +90,7 @@ impl Console {
         *self.inner.lock().faults.lock() = Some(faults);
     }
 
-    fn switched_on(&self, guest: Arc<Mutex<Guest>>, commands: Address<GuestCommand>) {
+    fn switched_on(&self, guest: Arc<Mutex<Guest>>, commands: (Address<GuestCommand>, Address<BusCommand>)) {
         let mut state = self.inner.lock();
         state.guest = Some(guest);
         state.commands = Some(commands);
@@ -200,12 +206,14 @@ impl SimulatedMachine {
         let mut drivers = (self.more)();
         if guest.lock().dynamic_memory().is_ok() {
             let faults = Arc::clone(&self.console.inner.lock().faults);
-            drivers.push(Box::new(DmDriver::new(self.driver_config(), Arc::clone(&guest), faults)));
+            let config = self.config.driver.clone().unwrap_or_else(|| driver_config(&self.config.profile));
+            let driver = DmDriver::new(config, Arc::clone(&guest), faults, os_seat.doorbell());
+            drivers.push(Box::new(driver));
         }
         let client = ClientConfig { versions: self.config.bus_versions.clone(), ..ClientConfig::default() };
         let bus = GuestBus::new(client, side, Arc::clone(&guest), wiring.lanes.clone(), drivers);
 
-        self.console.switched_on(Arc::clone(&guest), commands);
+        self.console.switched_on(Arc::clone(&guest), (commands, to_bus.clone()));
         let os = GuestComponent {
             guest,
             inbox: console_inbox,
@@ -221,26 +229,20 @@ impl SimulatedMachine {
         self.components.push(bus_seat.start(Box::new(bus)));
         Ok(())
     }
+}
 
-    fn driver_config(&self) -> VscConfig {
-        if let Some(config) = &self.config.driver {
-            return config.clone();
-        }
-        let profile = &self.config.profile;
-        match profile.family().kernel {
-            Kernel::Windows => VscConfig {
-                hot_add_alignment: u32::from(profile.hot_add_alignment()),
-                ..VscConfig::windows(match profile.dm_version() {
-                    DmVersion::Win7 => DriverVersion::V0_3,
-                    DmVersion::Win8 => DriverVersion::V1_0,
-                    DmVersion::Win10 => DriverVersion::V2_0,
-                })
-            },
-            Kernel::Linux => {
-                VscConfig { hot_add_alignment: u32::from(profile.hot_add_alignment()), ..VscConfig::linux() }
-            }
-        }
-    }
+/// The DM VSC that comes with a guest operating system.
+#[must_use]
+pub fn driver_config(profile: &GuestProfile) -> VscConfig {
+    let usual = match profile.family().kernel {
+        Kernel::Windows => VscConfig::windows(match profile.dm_version() {
+            DmVersion::Win7 => DriverVersion::V0_3,
+            DmVersion::Win8 => DriverVersion::V1_0,
+            DmVersion::Win10 => DriverVersion::V2_0,
+        }),
+        Kernel::Linux => VscConfig::linux(),
+    };
+    VscConfig { hot_add_alignment: u32::from(profile.hot_add_alignment()), ..usual }
 }
 
 /// The VMBus versions of guests of the time: 4.0 and older.

@@ -34,6 +34,8 @@ pub enum WorkerMessage {
     TurnOff,
     /// Reset the VM.
     Reset,
+    /// Panic: the worker itself is broken (for tests of what that costs others).
+    Panic,
 }
 
 /// To the memory balancer.
@@ -77,6 +79,8 @@ pub enum VmmsCommand {
     TurnOff(VmId),
     /// Restart the guest.
     Reset(VmId),
+    /// Make the VM's worker panic (for tests of what that costs others).
+    PanicWorker(VmId),
     /// Set the reserve of the parent OS (registry value `MemoryReserve`); `None` takes the value away.
     SetMemoryReserve(Option<PageCount>),
     /// Change a VM's memory settings.

@@ -203,6 +203,7 @@ impl Vmms {
             VmmsCommand::ShutDown(vm) => self.shut_down(ctx, vm),
             VmmsCommand::TurnOff(vm) => self.order(ctx, vm, WorkerMessage::TurnOff),
             VmmsCommand::Reset(vm) => self.order(ctx, vm, WorkerMessage::Reset),
+            VmmsCommand::PanicWorker(vm) => self.order(ctx, vm, WorkerMessage::Panic),
             VmmsCommand::SetMemoryReserve(value) => {
                 let reserve = self.config.reserve(value);
                 tracing::info!(event = "memory_reserve", mb = reserve.whole_mib(), set = value.is_some());

@@ -519,6 +519,7 @@ impl Worker {
                 self.over.get_or_insert(None);
             }
             WorkerMessage::Reset => self.reset(ctx),
+            WorkerMessage::Panic => panic!("the worker was told to panic"),
         }
     }
 

@@ -1,0 +1,119 @@
+//! The balancing policies by name: what `--policy` and a scenario file's `[policy]` choose from.
+
+use balancing_policy::Policy;
+use serde::de::DeserializeOwned;
+
+/// A policy that can be chosen.
+#[derive(Clone, Copy)]
+pub struct PolicyEntry {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// Makes it with these parameters.
+    make: fn(&toml::Table) -> Result<Box<dyn Policy>, toml::de::Error>,
+}
+
+/// Every policy there is, the default first. `cargo xtask new-balancer` adds its line here.
+pub const POLICIES: &[PolicyEntry] = &[
+    PolicyEntry {
+        name: memory_balancer::hyperv::PressureBandPolicy::NAME,
+        summary: "Hyper-V's pressure band: demand and buffer, weights in shortage (the default)",
+        make: |parameters| Ok(Box::new(memory_balancer::hyperv::PressureBandPolicy::new(read(parameters)?))),
+    },
+    PolicyEntry {
+        name: balancer_static::Static::NAME,
+        summary: "static memory: everyone keeps the startup RAM",
+        make: |parameters| {
+            nothing(parameters)?;
+            Ok(Box::new(balancer_static::Static))
+        },
+    },
+];
+
+/// Why there is no policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// No policy has this name.
+    #[error("there is no policy {name:?}; there are {known}{nearest}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: String,
+        /// The nearest of them, as a question.
+        nearest: String,
+    },
+    /// It does not take these parameters.
+    #[error("policy {name:?} does not take these parameters: {why}")]
+    Parameters {
+        /// The policy.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// The names of all policies, the default first.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    POLICIES.iter().map(|entry| entry.name)
+}
+
+/// Makes a policy.
+///
+/// # Errors
+/// No policy of this name, or parameters that it does not have.
+pub fn make(name: &str, parameters: &toml::Table) -> Result<Box<dyn Policy>, PolicyError> {
+    let Some(entry) = POLICIES.iter().find(|entry| entry.name == name) else {
+        let nearest = crate::file::nearest(name, names());
+        return Err(PolicyError::Unknown {
+            name: name.to_owned(),
+            known: names().collect::<Vec<_>>().join(", "),
+            nearest: nearest.map_or_else(String::new, |near| format!("; did you mean {near:?}?")),
+        });
+    };
+    (entry.make)(parameters).map_err(|error| PolicyError::Parameters {
+        name: name.to_owned(),
+        why: error.message().to_owned(),
+    })
+}
+
+fn read<T: DeserializeOwned>(parameters: &toml::Table) -> Result<T, toml::de::Error> {
+    parameters.clone().try_into()
+}
+
+/// For a policy without parameters.
+fn nothing(parameters: &toml::Table) -> Result<(), toml::de::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    read::<Nothing>(parameters).map(|Nothing {}| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_policy_is_made_by_its_name() {
+        for entry in POLICIES {
+            let policy = make(entry.name, &toml::Table::new()).unwrap();
+            assert_eq!(policy.name(), entry.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_policy_is_told_the_nearest() {
+        let error = make("hyperw", &toml::Table::new()).err().unwrap().to_string();
+        assert!(error.contains("did you mean \"hyperv\"?"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_refused() {
+        let parameters: toml::Table = toml::from_str("half_with = 3.0").unwrap();
+        for name in names() {
+            let error = make(name, &parameters).err().unwrap().to_string();
+            assert!(error.contains("half_with"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! From a scenario file and a seed to a plan.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dm_vsc::{Faults, HotAddFault, OperationTime};
+use dm_vsp::ProtocolVersion;
+use memory_balancer::BalancerConfig;
+use page_range::PageCount;
+use vmbus::control::Version;
+use vmms_host::parent_os::ParentOsConfig;
+use vmms_host::{HostConfig, HostEdition, HostOperationTime};
+
+use super::RunError;
+use super::plan::{Action, GuestOperationTimes, Plan, PlannedVm, Step};
+use crate::file::{self, Fault, Parameter, Scenario};
+
+/// How a workload that a scenario file sets is called: a VM has one at a time.
+const WORKLOAD: &str = "workload";
+
+/// What is chosen beside the file.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// The policy, in place of the file's.
+    pub policy: Option<String>,
+    /// The seed, in place of the file's.
+    pub seed: Option<u64>,
+    /// The end, in place of the file's.
+    pub until: Option<Duration>,
+    /// The time between two samples, in place of the file's.
+    pub sample_interval: Option<Duration>,
+}
+
+/// Makes a plan. `used_in` answers "as much as at most in the scenario of this name", in host memory.
+///
+/// # Errors
+/// A policy that does not exist or does not take its parameters, or a workload that cannot be drawn.
+pub fn plan(
+    scenario: &Scenario,
+    choices: &Choices,
+    used_in: &mut dyn FnMut(&str) -> Result<PageCount, RunError>,
+) -> Result<Plan, RunError> {
+    let seed = choices.seed.unwrap_or(scenario.seed);
+    let until = choices.until.unwrap_or(scenario.until);
+    let bad_workload = |error: guest_memory_manager::workload::BadWorkload| RunError::Workload(error.to_string());
+    let (policy, policy_parameters) = policy(scenario, choices);
+    // A typo in a parameter is told before anything runs.
+    crate::policies::make(&policy, &policy_parameters)?;
+
+    let mut timeline = Vec::new();
+    for planned in scenario.plan(seed, until).map_err(bad_workload)? {
+        let at = planned.at;
+        for (at, action) in actions(at, planned.vm, planned.action, used_in)? {
+            timeline.push(Step { at, action });
+        }
+    }
+    // What runs from the login on is run as soon as there is a guest; it waits for the login by itself.
+    let initial = scenario.initial_workloads(seed).map_err(bad_workload)?;
+    for (vm, workload) in initial.into_iter().enumerate() {
+        let Some(workload) = workload else { continue };
+        let starts: Vec<Duration> = timeline
+            .iter()
+            .filter(|step| matches!(step.action, Action::Start { vm: started, .. } if started == vm))
+            .map(|step| step.at)
+            .collect();
+        for start in starts {
+            let at = start + AFTER_START;
+            timeline.push(Step {
+                at,
+                action: Action::Run { vm, name: Arc::from(WORKLOAD), workload: workload.clone() },
+            });
+        }
+    }
+    timeline.sort_by_key(|step| step.at);
+    let times = guest_times(&scenario.host.operations);
+    Ok(Plan {
+        name: scenario.name.clone(),
+        host_name: scenario.host.name.clone(),
+        epoch: scenario.host.epoch,
+        host: host(&scenario.host, &scenario.balancer),
+        policy,
+        policy_parameters,
+        vms: scenario
+            .vms
+            .iter()
+            .map(|vm| PlannedVm {
+                name: Arc::from(vm.name.as_str()),
+                profile: *vm.guest,
+                services: vm.integration_services,
+                vcpus: vm.vcpus,
+                page_file: vm.page_file,
+                settings: vm.memory,
+                operation_times: times,
+            })
+            .collect(),
+        timeline,
+        until,
+        sample_interval: choices.sample_interval.unwrap_or_else(|| scenario.sample_interval()),
+        seed,
+        trace: scenario.trace.clone(),
+    })
+}
+
+/// When a workload of a VM's own is given to its guest after the start was asked for: the VM has its memory by then, if it gets it
+/// at once, and has not shown its login screen.
+const AFTER_START: Duration = Duration::from_secs(1);
+
+fn policy(scenario: &Scenario, choices: &Choices) -> (String, toml::Table) {
+    let of_file = scenario.policy.name.as_ref().map(|name| name.value.clone());
+    let default = crate::policies::POLICIES[0].name.to_owned();
+    let in_file = of_file.unwrap_or(default);
+    match &choices.policy {
+        // The file's parameters are those of the file's policy.
+        Some(other) if *other != in_file => (other.clone(), toml::Table::new()),
+        _ => {
+            let parameters = scenario.policy.parameters.iter().map(|(name, value)| {
+                let value = match &value.value {
+                    Parameter::Number(number) => toml::Value::Float(*number),
+                    Parameter::Text(text) => toml::Value::String(text.clone()),
+                    Parameter::Flag(flag) => toml::Value::Boolean(*flag),
+                };
+                (name.clone(), value)
+            });
+            (in_file, parameters.collect())
+        }
+    }
+}
+
+fn actions(
+    at: Duration,
+    vm: Option<usize>,
+    action: file::Action<guest_memory_manager::workload::WorkloadConfig>,
+    used_in: &mut dyn FnMut(&str) -> Result<PageCount, RunError>,
+) -> Result<Vec<(Duration, Action)>, RunError> {
+    let workload: Arc<str> = Arc::from(WORKLOAD);
+    let one = |action| Ok(vec![(at, action)]);
+    match (action, vm) {
+        (file::Action::Mark(text), _) => one(Action::Mark(text)),
+        (file::Action::SetMemoryReserve(reserve), _) => one(Action::SetMemoryReserve(Some(reserve))),
+        (file::Action::Start { while_host_used_below }, Some(vm)) => {
+            let while_host_used_below = match while_host_used_below {
+                None => None,
+                Some(file::HostUse::Memory(memory)) => Some(memory),
+                Some(file::HostUse::AsIn(scenario)) => Some(used_in(&scenario.value)?),
+            };
+            one(Action::Start { vm, while_host_used_below })
+        }
+        (file::Action::Stop { turn_off: true }, Some(vm)) => one(Action::TurnOff(vm)),
+        (file::Action::Stop { turn_off: false }, Some(vm)) => one(Action::ShutDown(vm)),
+        (file::Action::Reboot, Some(vm)) => one(Action::Restart(vm)),
+        (file::Action::SetWorkload(config), Some(vm)) => {
+            one(Action::Run { vm, name: workload, workload: config })
+        }
+        (file::Action::Unload, Some(vm)) => one(Action::Unload { vm, name: workload }),
+        (file::Action::InjectFault { fault, duration }, Some(vm)) => Ok(fault_actions(at, vm, fault, duration)),
+        // The file's check sees to it that these name a VM.
+        (_, None) => Ok(Vec::new()),
+    }
+}
+
+fn fault_actions(at: Duration, vm: usize, fault: Fault, duration: Option<Duration>) -> Vec<(Duration, Action)> {
+    let faults = |faults: Faults| Action::SetFaults { vm, faults: Box::new(faults) };
+    let (begin, end) = match fault {
+        Fault::GuestSilent => (
+            faults(Faults { never_answer: true, no_status: true, ..Faults::default() }),
+            Some(faults(Faults::default())),
+        ),
+        Fault::GuestRefusesHotAdd => (
+            faults(Faults { hot_add: Some(HotAddFault::RefuseForNow), ..Faults::default() }),
+            Some(faults(Faults::default())),
+        ),
+        Fault::GuestSendsGarbage => (Action::SendGarbage(vm), None),
+        Fault::GuestClosesChannel => (Action::CloseChannels(vm), Some(Action::ReopenChannels(vm))),
+        Fault::GuestCrash => (Action::Crash(vm), None),
+        Fault::ComponentPanic(component) => (Action::Panic(vm, component), None),
+    };
+    let end = duration.and_then(|duration| Some((at + duration, end?)));
+    [Some((at, begin)), end].into_iter().flatten().collect()
+}
+
+fn host(host: &file::Host, balancer: &file::Balancer) -> HostConfig {
+    let usual = HostConfig::new(host.memory);
+    let parent = ParentOsConfig::default();
+    let mib = |value: Option<PageCount>, usual: f64| value.map_or(usual, PageCount::mib);
+    let of = &host.parent_os;
+    let engine = BalancerConfig::for_host(host.memory);
+    let host_time = HostOperationTime::default();
+    HostConfig {
+        memory_reserve: host.memory_reserve,
+        edition: match host.edition {
+            file::Edition::Enterprise => HostEdition::Enterprise,
+            file::Edition::Datacenter => HostEdition::Datacenter,
+            file::Edition::Standard => HostEdition::Standard,
+            file::Edition::HyperVServer => HostEdition::HyperVServer,
+            file::Edition::Unlimited => HostEdition::Unlimited,
+        },
+        parent_os: ParentOsConfig {
+            in_use_idle_mib: mib(of.in_use_idle, parent.in_use_idle_mib),
+            comfortable_free_mib: mib(of.comfortable_free, parent.comfortable_free_mib),
+            working_set_knee_mib: mib(of.working_set_knee, parent.working_set_knee_mib),
+            free_at_knee_mib: mib(of.free_at_knee, parent.free_at_knee_mib),
+            need_scale_mib: mib(of.need_scale, parent.need_scale_mib),
+            reads_at_knee: of.reads_at_knee.unwrap_or(parent.reads_at_knee),
+            reads_idle: of.reads_idle.unwrap_or(parent.reads_idle),
+            lag_seconds: of.lag.map_or(parent.lag_seconds, |lag| lag.as_secs_f64()),
+            slowdown_per_read: of.slowdown_per_read.unwrap_or(parent.slowdown_per_read),
+            slowdown_cap: of.slowdown_cap.unwrap_or(parent.slowdown_cap),
+            trimming: of.trimming.unwrap_or(parent.trimming),
+        },
+        balancer: BalancerConfig {
+            overhead_per_vm: host.overhead_per_vm.unwrap_or(engine.overhead_per_vm),
+            operation_limit: balancer.operation_limit.unwrap_or(engine.operation_limit),
+            minimum_move: balancer.minimum_move.unwrap_or(engine.minimum_move),
+            start_attempts: balancer.start_attempts.unwrap_or(engine.start_attempts),
+            start_retry: balancer.start_retry.unwrap_or(engine.start_retry),
+            rate_window: balancer.rate_window.unwrap_or(engine.rate_window),
+            average_pressure_window: balancer.average_pressure_window.unwrap_or(engine.average_pressure_window),
+            report_timeout: balancer.report_timeout.unwrap_or(engine.report_timeout),
+            ..engine
+        },
+        operation_time: HostOperationTime {
+            base: host.operations.host_fixed.unwrap_or(host_time.base),
+            per_mib: host.operations.host_per_mb.unwrap_or(host_time.per_mib),
+        },
+        dynamic_memory: vmms_host::DynamicMemoryConfig {
+            versions: host
+                .dynamic_memory_versions
+                .iter()
+                .map(|version| match version {
+                    file::DynamicMemoryVersion::V0_3 => ProtocolVersion::V0_3,
+                    file::DynamicMemoryVersion::V1_0 => ProtocolVersion::V1_0,
+                    file::DynamicMemoryVersion::V2_0 => ProtocolVersion::V2_0,
+                })
+                .collect(),
+            ..vmms_host::DynamicMemoryConfig::default()
+        },
+        bus: vmbus::control::server::ServerConfig {
+            max_version: Version::new(host.vmbus_version.0, host.vmbus_version.1),
+            ..vmbus::control::server::ServerConfig::default()
+        },
+        ..usual
+    }
+}
+
+fn guest_times(operations: &file::Operations) -> Option<GuestOperationTimes> {
+    let changed = [operations.guest_fixed, operations.guest_balloon_per_mb, operations.guest_add_per_mb];
+    changed.iter().any(Option::is_some).then(|| {
+        let time = |usual: OperationTime, per_mib: Option<Duration>| OperationTime {
+            base: operations.guest_fixed.unwrap_or(usual.base),
+            per_mib: per_mib.unwrap_or(usual.per_mib),
+        };
+        GuestOperationTimes {
+            balloon: time(OperationTime::BALLOON, operations.guest_balloon_per_mb),
+            add: time(OperationTime::ADD, operations.guest_add_per_mb),
+        }
+    })
+}

@@ -1,0 +1,140 @@
+//! The phases ①–④ of Figure 4-5 of \[A\], found in the counters.
+//!
+//! One VM is the *newcomer*: the last that was started, after all others. The phases are told by what the memory does, not by
+//! what the scenario's timeline says:
+//!
+//! * ① begins when the newcomer has its startup RAM;
+//! * ② when its Physical Memory first exceeds its startup RAM;
+//! * ③ when the others have first lost more than 8 MB in all, against what they had when ② began;
+//! * ④ when the newcomer has fallen 64 MB below its peak. It lasts until the others have what they had, or to the end.
+
+use serde::Serialize;
+
+use super::points::Point;
+use page_range::PageCount;
+
+/// When the phases began, seconds of virtual time; and what was seen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Phases {
+    /// Name of the VM that came last.
+    pub newcomer: String,
+    /// ①: the newcomer is idle, the others are loaded.
+    pub idle_s: f64,
+    /// ②: the newcomer grows from what the host still has.
+    pub grows_s: f64,
+    /// ③: the others lose memory to the newcomer.
+    pub contention_s: f64,
+    /// ④: the newcomer's load falls.
+    pub falls_s: f64,
+    /// The others have their memory back.
+    pub restored_s: Option<f64>,
+    /// How much the newcomer had grown when the others first lost memory, MB.
+    pub undisturbed_growth_mb: f64,
+}
+
+/// What the others may lose in all before it counts.
+const LOSS: PageCount = PageCount::from_mib(8);
+/// How far below its peak the newcomer is when its load has fallen.
+const FALL: PageCount = PageCount::from_mib(64);
+/// How near to what they had the others must come: a VM moves only for 4 MB or more.
+const NEAR: PageCount = PageCount::from_mib(4);
+
+/// The index of the newcomer: the VM that got its memory last, if all others had theirs before, and more than one runs.
+fn newcomer(points: &[Point]) -> Option<usize> {
+    let vms = points.first()?.vms.len();
+    let started = |vm: usize| points.iter().position(|point| point.vms[vm].running);
+    let mut starts: Vec<(usize, usize)> = (0..vms).filter_map(|vm| Some((started(vm)?, vm))).collect();
+    starts.sort_unstable();
+    let [.., (before, _), (last, vm)] = starts[..] else { return None };
+    (last > before).then_some(vm)
+}
+
+/// Finds the phases; `None` where there is no newcomer, or a phase does not come.
+#[must_use]
+pub fn find(points: &[Point], names: &[String]) -> Option<Phases> {
+    let vm = newcomer(points)?;
+    let seconds = |index: usize| points[index].time.as_secs_f64();
+    let physical = |index: usize| points[index].vms[vm].physical;
+    let others = |index: usize| -> PageCount {
+        let all: PageCount = points[index].vms.iter().map(|vm| vm.physical).sum();
+        all - physical(index)
+    };
+    let idle = points.iter().position(|point| point.vms[vm].running)?;
+    let startup = physical(idle);
+    let grows = (idle..points.len()).find(|&index| physical(index) > startup)?;
+    let had = others(grows);
+    let contention = (grows..points.len()).find(|&index| had.saturating_sub(others(index)) > LOSS)?;
+    let mut peak = PageCount::ZERO;
+    let falls = (contention..points.len()).find(|&index| {
+        peak = peak.max(physical(index));
+        peak.saturating_sub(physical(index)) > FALL
+    })?;
+    let restored = (falls..points.len()).find(|&index| {
+        points[index]
+            .vms
+            .iter()
+            .zip(&points[grows].vms)
+            .enumerate()
+            .all(|(other, (now, then))| other == vm || then.physical.saturating_sub(now.physical) <= NEAR)
+    });
+    Some(Phases {
+        newcomer: names.get(vm)?.clone(),
+        idle_s: seconds(idle),
+        grows_s: seconds(grows),
+        contention_s: seconds(contention),
+        falls_s: seconds(falls),
+        restored_s: restored.map(seconds),
+        undisturbed_growth_mb: physical(contention).saturating_sub(startup).mib(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::run::points::VmPoint;
+
+    fn points(newcomer: &[u64], other: &[u64]) -> Vec<Point> {
+        newcomer
+            .iter()
+            .zip(other)
+            .enumerate()
+            .map(|(second, (&newcomer, &other))| Point {
+                time: Duration::from_secs(second as u64),
+                vms: [other, newcomer]
+                    .map(|mb| VmPoint { running: mb > 0, physical: PageCount::from_mib(mb), ..VmPoint::default() })
+                    .to_vec(),
+                ..Point::default()
+            })
+            .collect()
+    }
+
+    fn names() -> Vec<String> {
+        vec!["VM7".to_owned(), "VM8".to_owned()]
+    }
+
+    #[test]
+    fn the_phases_are_told_by_the_memory() {
+        let run = points(
+            &[0, 0, 512, 512, 700, 900, 1200, 1500, 1400, 1000],
+            &[128, 4096, 4096, 4096, 4096, 4090, 3800, 3500, 3800, 4094],
+        );
+        let phases = find(&run, &names()).unwrap();
+        assert_eq!(phases.newcomer, "VM8");
+        assert_eq!(
+            (phases.idle_s, phases.grows_s, phases.contention_s, phases.falls_s),
+            (2.0, 4.0, 6.0, 8.0)
+        );
+        assert_eq!((phases.restored_s, phases.undisturbed_growth_mb), (Some(9.0), 688.0));
+    }
+
+    #[test]
+    fn a_run_without_contention_has_no_phases() {
+        let calm = points(&[0, 512, 600, 512], &[4096, 4096, 4096, 4096]);
+        assert_eq!(find(&calm, &names()), None);
+        let together = points(&[512, 900, 1500, 1400], &[4096, 4096, 3500, 4096]);
+        assert_eq!(find(&together, &names()), None);
+        assert_eq!(find(&[], &[]), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! The counters of a run as numbers in memory: what summaries, checks and comparisons are computed from.
+
+use std::time::Duration;
+
+use page_range::PageCount;
+use vmms_host::VmState;
+
+/// The host at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct HostPoint {
+    /// Available Memory of the balancer.
+    pub available: PageCount,
+    /// Σ Physical Memory.
+    pub assigned: PageCount,
+    /// Memory In Transit.
+    pub in_transit: PageCount,
+    /// Overhead of the running VMs.
+    pub overhead: PageCount,
+    /// Reserve of the parent OS.
+    pub reserve: PageCount,
+    /// Average Pressure of the balancer, percent.
+    pub average_pressure: f64,
+    /// The parent OS's free memory, MiB.
+    pub parent_free_mib: f64,
+    /// The parent OS's page-file reads per second.
+    pub parent_reads_per_second: f64,
+    /// The same since the start, whole ones.
+    pub parent_reads_total: u64,
+    /// How much longer the host's own work takes.
+    pub slowdown: f64,
+}
+
+/// A VM at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct VmPoint {
+    /// Where it is in its life.
+    pub state: VmState,
+    /// Whether it has memory.
+    pub running: bool,
+    /// Physical Memory.
+    pub physical: PageCount,
+    /// Guest Visible Physical Memory.
+    pub visible: PageCount,
+    /// What it is to have.
+    pub target: PageCount,
+    /// Demand, if it reports.
+    pub demand: Option<PageCount>,
+    /// Current Pressure in percent, if it reports.
+    pub pressure: Option<f64>,
+    /// Added Memory, over all starts.
+    pub added: PageCount,
+    /// Removed Memory, over all starts.
+    pub removed: PageCount,
+    /// Add and remove operations, over all starts.
+    pub operations: u64,
+    /// The guest's `Memory\Available MBytes`, while it is on.
+    pub guest_available: Option<PageCount>,
+    /// The guest's own commit, without its balloon.
+    pub guest_commit: PageCount,
+    /// Pages the guest has read from its page file since it booted.
+    pub guest_page_reads: u64,
+    /// Pages it has written there.
+    pub guest_page_writes: u64,
+    /// Allocations it has refused.
+    pub guest_commit_failures: u64,
+    /// Time its applications have lost waiting for pages.
+    pub guest_stall: Duration,
+}
+
+/// Everything at one time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Point {
+    /// When.
+    pub time: Duration,
+    /// The host.
+    pub host: HostPoint,
+    /// The VMs, in their order.
+    pub vms: Vec<VmPoint>,
+}
+
+/// All points of a run, in order of time, or none if they would be too many to keep.
+#[derive(Clone, Debug, Default)]
+pub struct Points {
+    points: Vec<Point>,
+    keep: bool,
+    last: Option<Point>,
+    sums: super::summary::Sums,
+}
+
+impl Points {
+    /// Keeps the points, or only what the summary needs of them.
+    pub(crate) fn new(vms: usize, keep: bool) -> Self {
+        Self { points: Vec::new(), keep, last: None, sums: super::summary::Sums::new(vms) }
+    }
+
+    pub(crate) fn push(&mut self, point: Point) {
+        self.sums.add(&point, self.last.as_ref());
+        if self.keep {
+            self.points.push(point.clone());
+        }
+        self.last = Some(point);
+    }
+
+    /// The points that were kept.
+    #[must_use]
+    pub fn all(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// The last point.
+    #[must_use]
+    pub fn last(&self) -> Option<&Point> {
+        self.last.as_ref()
+    }
+
+    pub(crate) fn sums(&self) -> &super::summary::Sums {
+        &self.sums
+    }
+}

@@ -1,0 +1,197 @@
+//! Looks at all counters at fixed times, as a performance monitor does.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::sync::Arc;
+use std::time::Duration;
+
+use balancing_policy::VmId;
+use component_runtime::{Component, Context, NextWake, SimTime, WakeCause};
+use guest_partition::Console;
+use page_range::PageCount;
+use parking_lot::Mutex;
+use perf_counters::{
+    BalancerCounters, GuestCounters, Layout, Memory, ModelCounters, ModelVmCounters, ParentCounters, Percent, Rate,
+    Sample, VmCounters, VmSample, balance, pdh,
+};
+use vmms_host::{SharedBalancer, SharedStatus, VmState};
+
+use super::points::{HostPoint, Point, Points, VmPoint};
+
+/// What the sampler has collected.
+pub(crate) struct Collected {
+    pub(crate) points: Points,
+    /// Where the counters go, if they are written.
+    pub(crate) log: Option<pdh::Writer<BufWriter<File>>>,
+    /// The first thing that went wrong: a sum that did not hold, or a file that could not be written.
+    pub(crate) trouble: Option<String>,
+}
+
+pub(crate) struct Sampler {
+    pub(crate) interval: Duration,
+    pub(crate) next: Duration,
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) balancer: SharedBalancer,
+    pub(crate) status: SharedStatus,
+    pub(crate) consoles: Vec<Console>,
+    pub(crate) host_memory: PageCount,
+    pub(crate) sample: Sample,
+    /// Page reads and writes of each guest at the sample before.
+    pub(crate) paging: Vec<(u64, u64)>,
+    pub(crate) collected: Arc<Mutex<Collected>>,
+    /// Also checks every guest's books: slow, for exploring.
+    pub(crate) check_guests: bool,
+    /// Told of the time at every sample.
+    pub(crate) progress: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
+}
+
+fn memory(pages: PageCount) -> Option<Memory> {
+    Some(Memory::from_pages(pages.get()))
+}
+
+/// Model memory in MiB as whole pages.
+fn mib(mib: f64) -> Option<Memory> {
+    Some(Memory::from_pages((mib.max(0.0) * 256.0) as u64))
+}
+
+impl Sampler {
+    fn take(&mut self, now: Duration) -> Result<(), String> {
+        let mut point = Point { time: now, ..Point::default() };
+        self.sample.reset(now);
+        let status = self.status.look().clone();
+        {
+            let engine = self.balancer.look();
+            let system = engine.system_counters();
+            self.sample.balancer = BalancerCounters {
+                added_memory: memory(system.added),
+                available_memory: memory(system.available),
+                average_pressure: Percent::from_f64(system.average_pressure),
+                memory_add_operations: Some(system.add_operations),
+                memory_remove_operations: Some(system.remove_operations),
+                removed_memory: memory(system.removed),
+            };
+            self.sample.model = ModelCounters {
+                host_memory: memory(self.host_memory),
+                in_transit: memory(system.in_transit),
+                overhead: memory(system.overhead),
+                reserve: memory(system.reserve),
+            };
+            point.host = HostPoint {
+                available: system.available,
+                assigned: system.assigned,
+                in_transit: system.in_transit,
+                overhead: system.overhead,
+                reserve: system.reserve,
+                average_pressure: system.average_pressure,
+                parent_free_mib: status.parent.free_mib,
+                parent_reads_per_second: status.parent.reads_per_second,
+                parent_reads_total: status.parent.reads_total,
+                slowdown: status.parent.slowdown,
+            };
+            if !engine.books_in_order() {
+                return Err(format!("the balancer's books are not in order: {:?}", engine.ledger()));
+            }
+            for (index, sample) in self.sample.vms.iter_mut().enumerate() {
+                let Some(counters) = u32::try_from(index).ok().and_then(|id| engine.counters_of(VmId(id))) else {
+                    continue;
+                };
+                let view = engine.vms().iter().find(|view| view.id == counters.vm);
+                *sample = VmSample {
+                    vm: VmCounters {
+                        added_memory: memory(counters.added_since_start),
+                        average_pressure: counters.average_pressure.and_then(Percent::from_f64),
+                        current_pressure: counters.current_pressure.and_then(Percent::from_f64),
+                        guest_visible_physical_memory: memory(counters.guest_visible),
+                        maximum_pressure: Percent::from_f64(counters.maximum_pressure),
+                        memory_add_operations: Some(counters.add_operations),
+                        memory_remove_operations: Some(counters.remove_operations),
+                        minimum_pressure: Percent::from_f64(counters.minimum_pressure),
+                        physical_memory: memory(counters.physical),
+                        removed_memory: memory(counters.removed_since_start),
+                    },
+                    model: ModelVmCounters {
+                        // A VM that is off has nothing to add up.
+                        startup_memory: view.and_then(|view| memory(view.settings.startup)),
+                        maximum_memory: view.and_then(|view| memory(view.settings.maximum)),
+                        demand: counters.demand.and_then(memory),
+                    },
+                    guest: GuestCounters::default(),
+                };
+                point.vms.push(VmPoint {
+                    running: counters.running,
+                    physical: counters.physical,
+                    visible: counters.guest_visible,
+                    target: counters.target,
+                    demand: counters.demand,
+                    pressure: counters.current_pressure,
+                    added: counters.added,
+                    removed: counters.removed,
+                    operations: counters.add_operations + counters.remove_operations,
+                    ..VmPoint::default()
+                });
+            }
+        }
+        self.sample.parent = ParentCounters {
+            available: mib(status.parent.free_mib),
+            page_reads: Rate::from_f64(status.parent.reads_per_second),
+        };
+        for (index, console) in self.consoles.iter().enumerate() {
+            let (Some(sample), Some(point)) = (self.sample.vms.get_mut(index), point.vms.get_mut(index)) else {
+                continue;
+            };
+            point.state = status.vms.get(index).map_or(VmState::Off, |vm| vm.state);
+            let before = &mut self.paging[index];
+            let Some(guest) = console.counters() else {
+                *before = (0, 0);
+                continue;
+            };
+            // A guest that has restarted counts from 0 again.
+            let since = |total: u64, before: u64| total.checked_sub(before).unwrap_or(total);
+            sample.guest = GuestCounters {
+                available: memory(guest.available),
+                committed_bytes: Some(guest.committed.bytes()),
+                page_reads: Rate::from_events(since(guest.page_reads, before.0), self.interval),
+                page_writes: Rate::from_events(since(guest.page_writes, before.1), self.interval),
+            };
+            *before = (guest.page_reads, guest.page_writes);
+            point.guest_available = Some(guest.available);
+            point.guest_commit = guest.committed.saturating_sub(guest.driver_locked);
+            point.guest_page_reads = guest.page_reads;
+            point.guest_page_writes = guest.page_writes;
+            point.guest_commit_failures = guest.commit_failures;
+            point.guest_stall = guest.stall;
+            if self.check_guests
+                && let Some(Err(problem)) = console.look(guest_memory_manager::Guest::check)
+            {
+                return Err(format!("{}: {problem}", self.layout.vms()[index]));
+            }
+        }
+        balance::check(&self.layout, &self.sample).map_err(|imbalance| imbalance.to_string())?;
+        let mut collected = self.collected.lock();
+        if let Some(log) = &mut collected.log {
+            log.write(&self.sample).map_err(|error| format!("cannot write the counters: {error}"))?;
+        }
+        collected.points.push(point);
+        Ok(())
+    }
+}
+
+impl Component for Sampler {
+    fn wake(&mut self, now: SimTime, _cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
+        let now: Duration = now.into();
+        if now >= self.next {
+            if let Err(trouble) = self.take(self.next) {
+                tracing::error!(event = "invariant_violated", what = trouble.as_str());
+                ctx.stop_run(trouble.clone());
+                self.collected.lock().trouble.get_or_insert(trouble);
+            }
+            if let Some(progress) = &self.progress {
+                progress(now);
+            }
+            while self.next <= now {
+                self.next += self.interval;
+            }
+        }
+        NextWake::At(SimTime::from(self.next))
+    }
+}

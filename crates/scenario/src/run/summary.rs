@@ -1,0 +1,383 @@
+//! What a run came to, as one documented JSON object: the same schema for every scenario.
+
+use std::time::Duration;
+
+use page_range::PageCount;
+use serde::Serialize;
+use vmms_host::{HostStatus, VmState};
+
+use super::plan::Plan;
+use super::points::{Point, VmPoint};
+
+/// Version of the schema.
+pub const SCHEMA: u32 = 1;
+
+/// Smallest, mean, largest and last of a quantity over the samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Spread {
+    /// Smallest sample.
+    pub minimum: f64,
+    /// Mean of the samples.
+    pub mean: f64,
+    /// Largest sample.
+    pub maximum: f64,
+    /// Last sample.
+    pub last: f64,
+}
+
+/// Collects a [`Spread`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Collect {
+    minimum: f64,
+    maximum: f64,
+    sum: f64,
+    last: f64,
+    count: u64,
+}
+
+impl Collect {
+    fn add(&mut self, value: f64) {
+        if self.count == 0 {
+            (self.minimum, self.maximum) = (value, value);
+        }
+        self.minimum = self.minimum.min(value);
+        self.maximum = self.maximum.max(value);
+        self.sum += value;
+        self.last = value;
+        self.count += 1;
+    }
+
+    fn spread(&self) -> Option<Spread> {
+        (self.count > 0).then(|| Spread {
+            minimum: round(self.minimum),
+            mean: round(self.sum / self.count as f64),
+            maximum: round(self.maximum),
+            last: round(self.last),
+        })
+    }
+}
+
+/// To the thousandth: enough for MB and percent, and short to read.
+fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+#[derive(Clone, Debug, Default)]
+struct VmSums {
+    physical: Collect,
+    visible: Collect,
+    pressure: Collect,
+    demand: Collect,
+    available: Collect,
+    unmet_mib_s: f64,
+    above_100_s: f64,
+    page_reads: u64,
+    page_writes: u64,
+    stall: Duration,
+    commit_failures: u64,
+    last: Option<VmPoint>,
+}
+
+/// Sums over the samples of a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sums {
+    available: Collect,
+    used: Collect,
+    in_transit: Collect,
+    average_pressure: Collect,
+    parent_free: Collect,
+    parent_reads: Collect,
+    reads_total: u64,
+    vms: Vec<VmSums>,
+}
+
+impl Sums {
+    pub(crate) fn new(vms: usize) -> Self {
+        Self { vms: vec![VmSums::default(); vms], ..Self::default() }
+    }
+
+    pub(crate) fn add(&mut self, point: &Point, before: Option<&Point>) {
+        let seconds = before.map_or(0.0, |before| (point.time - before.time).as_secs_f64());
+        let host = &point.host;
+        self.available.add(host.available.mib());
+        self.in_transit.add(host.in_transit.mib());
+        self.average_pressure.add(host.average_pressure);
+        self.parent_free.add(host.parent_free_mib);
+        self.parent_reads.add(host.parent_reads_per_second);
+        self.reads_total = host.parent_reads_total;
+        let total = host.available + host.assigned + host.in_transit + host.overhead + host.reserve;
+        self.used.add(total.mib() - host.parent_free_mib);
+        for (sums, vm) in self.vms.iter_mut().zip(&point.vms) {
+            let last = sums.last.replace(*vm);
+            // Counters of the guest begin anew when it boots.
+            let grown = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
+            let was = last.unwrap_or_default();
+            if vm.guest_available.is_some() {
+                sums.page_reads += grown(vm.guest_page_reads, was.guest_page_reads);
+                sums.page_writes += grown(vm.guest_page_writes, was.guest_page_writes);
+                sums.commit_failures += grown(vm.guest_commit_failures, was.guest_commit_failures);
+                sums.stall += vm.guest_stall.checked_sub(was.guest_stall).unwrap_or(vm.guest_stall);
+            }
+            if !vm.running {
+                continue;
+            }
+            sums.physical.add(vm.physical.mib());
+            sums.visible.add(vm.visible.mib());
+            if let Some(pressure) = vm.pressure {
+                sums.pressure.add(pressure);
+            }
+            if let Some(demand) = vm.demand {
+                sums.demand.add(demand.mib());
+                let missing = demand.saturating_sub(vm.physical);
+                sums.unmet_mib_s += missing.mib() * seconds;
+                if !missing.is_zero() {
+                    sums.above_100_s += seconds;
+                }
+            }
+            if let Some(available) = vm.guest_available {
+                sums.available.add(available.mib());
+            }
+        }
+    }
+}
+
+/// A run's result. All sizes are MB (MiB), all times seconds of virtual time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Version of this schema.
+    pub schema: u32,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// The balancing policy.
+    pub policy: String,
+    /// The seed.
+    pub seed: u64,
+    /// The schedule seed, if one was given.
+    pub schedule_seed: Option<u64>,
+    /// How the run ended.
+    pub end: EndSummary,
+    /// The host.
+    pub host: HostSummary,
+    /// The VMs, in their order.
+    pub vms: Vec<VmSummary>,
+    /// The phases of Figure 4-5, where the counters show them.
+    pub phases: Option<super::phases::Phases>,
+    /// Hyper-V's event log.
+    pub event_log: Vec<LoggedEvent>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EndSummary {
+    /// Why it is over.
+    pub reason: String,
+    /// When.
+    pub time_s: f64,
+    /// Whether it got to its end: not interrupted, and no invariant violated.
+    pub complete: bool,
+    /// Components that panicked.
+    pub panics: Vec<String>,
+}
+
+/// The host.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HostSummary {
+    /// All memory.
+    pub memory_mb: f64,
+    /// Reserve of the parent OS at the end.
+    pub reserve_mb: f64,
+    /// Memory in use: all that is not the parent OS's free memory.
+    pub used_mb: Option<Spread>,
+    /// Available Memory of the balancer.
+    pub available_memory_mb: Option<Spread>,
+    /// Memory In Transit.
+    pub in_transit_mb: Option<Spread>,
+    /// Average Pressure of the balancer, percent.
+    pub average_pressure: Option<Spread>,
+    /// Added Memory of the balancer.
+    pub added_memory_mb: f64,
+    /// Removed Memory of the balancer.
+    pub removed_memory_mb: f64,
+    /// Memory Add Operations of the balancer.
+    pub memory_add_operations: u64,
+    /// Memory Remove Operations of the balancer.
+    pub memory_remove_operations: u64,
+    /// The parent OS's free memory.
+    pub parent_free_mb: Option<Spread>,
+    /// The parent OS's page-file reads per second.
+    pub parent_page_reads_per_s: Option<Spread>,
+    /// The parent OS's page-file reads in all.
+    pub parent_page_reads: u64,
+}
+
+/// A VM.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VmSummary {
+    /// Its name.
+    pub name: String,
+    /// Its guest operating system.
+    pub guest: String,
+    /// Its state at the end.
+    pub state: VmState,
+    /// Whether its memory is dynamic.
+    pub dynamic_memory: bool,
+    /// Startup RAM.
+    pub startup_mb: f64,
+    /// Maximum RAM.
+    pub maximum_mb: f64,
+    /// When it was last given its memory.
+    pub started_s: Option<f64>,
+    /// When it last showed its login screen.
+    pub login_s: Option<f64>,
+    /// How often it was started.
+    pub starts: u32,
+    /// How often a start failed.
+    pub failed_starts: u32,
+    /// How often it ended without being asked to.
+    pub failures: u32,
+    /// Physical Memory while it had any.
+    pub physical_memory_mb: Option<Spread>,
+    /// Guest Visible Physical Memory.
+    pub guest_visible_mb: Option<Spread>,
+    /// Current Pressure, percent.
+    pub current_pressure: Option<Spread>,
+    /// Demand.
+    pub demand_mb: Option<Spread>,
+    /// Demand beyond what it had, over time, MB·s.
+    pub unmet_demand_mb_s: f64,
+    /// Time with more demanded than assigned.
+    pub time_above_100_s: f64,
+    /// Memory added, over all starts.
+    pub added_memory_mb: f64,
+    /// Memory removed, over all starts.
+    pub removed_memory_mb: f64,
+    /// Memory Add Operations.
+    pub memory_add_operations: u64,
+    /// Memory Remove Operations.
+    pub memory_remove_operations: u64,
+    /// Inside the guest.
+    pub in_guest: InGuest,
+}
+
+/// What a monitor inside the guest saw.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InGuest {
+    /// `Memory\Available MBytes`.
+    pub available_mb: Option<Spread>,
+    /// Pages read from the page file.
+    pub page_reads: u64,
+    /// Pages written to the page file.
+    pub page_writes: u64,
+    /// Time its applications lost waiting for pages.
+    pub stall_s: f64,
+    /// Allocations refused.
+    pub commit_failures: u64,
+}
+
+/// An entry of the event log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LoggedEvent {
+    /// When.
+    pub time_s: f64,
+    /// Event id.
+    pub id: u32,
+    /// The log.
+    pub log: &'static str,
+    /// Its text.
+    pub text: String,
+}
+
+/// A VM's counters at the end of a run.
+pub(crate) struct Final {
+    pub(crate) added: PageCount,
+    pub(crate) removed: PageCount,
+    pub(crate) add_operations: u64,
+    pub(crate) remove_operations: u64,
+}
+
+/// Everything a summary is made of besides the samples.
+pub(crate) struct Ending<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) schedule_seed: Option<u64>,
+    pub(crate) end: EndSummary,
+    pub(crate) reserve: PageCount,
+    pub(crate) totals: Final,
+    pub(crate) vms: Vec<Final>,
+    pub(crate) status: &'a HostStatus,
+    pub(crate) phases: Option<super::phases::Phases>,
+}
+
+pub(crate) fn summarize(ending: Ending<'_>, sums: &Sums) -> Summary {
+    let Ending { plan, schedule_seed, end, reserve, totals, vms, status, phases } = ending;
+    let seconds = |time: Option<Duration>| time.map(|time| round(time.as_secs_f64()));
+    let vms = plan.vms.iter().zip(vms).zip(&sums.vms).enumerate();
+    Summary {
+        schema: SCHEMA,
+        scenario: plan.name.clone(),
+        policy: plan.policy.clone(),
+        seed: plan.seed,
+        schedule_seed,
+        end,
+        host: HostSummary {
+            memory_mb: plan.host.memory.mib(),
+            reserve_mb: reserve.mib(),
+            used_mb: sums.used.spread(),
+            available_memory_mb: sums.available.spread(),
+            in_transit_mb: sums.in_transit.spread(),
+            average_pressure: sums.average_pressure.spread(),
+            added_memory_mb: totals.added.mib(),
+            removed_memory_mb: totals.removed.mib(),
+            memory_add_operations: totals.add_operations,
+            memory_remove_operations: totals.remove_operations,
+            parent_free_mb: sums.parent_free.spread(),
+            parent_page_reads_per_s: sums.parent_reads.spread(),
+            parent_page_reads: sums.reads_total,
+        },
+        vms: vms
+            .map(|(index, ((vm, last), sums))| {
+                let state = status.vms.get(index).cloned().unwrap_or_default();
+                VmSummary {
+                    name: vm.name.to_string(),
+                    guest: vm.profile.to_string(),
+                    state: state.state,
+                    dynamic_memory: vm.settings.dynamic,
+                    startup_mb: vm.settings.startup.mib(),
+                    maximum_mb: vm.settings.maximum.mib(),
+                    started_s: seconds(state.started_at),
+                    login_s: seconds(state.login_at),
+                    starts: state.starts,
+                    failed_starts: state.failed_starts,
+                    failures: state.failures,
+                    physical_memory_mb: sums.physical.spread(),
+                    guest_visible_mb: sums.visible.spread(),
+                    current_pressure: sums.pressure.spread(),
+                    demand_mb: sums.demand.spread(),
+                    unmet_demand_mb_s: round(sums.unmet_mib_s),
+                    time_above_100_s: round(sums.above_100_s),
+                    added_memory_mb: last.added.mib(),
+                    removed_memory_mb: last.removed.mib(),
+                    memory_add_operations: last.add_operations,
+                    memory_remove_operations: last.remove_operations,
+                    in_guest: InGuest {
+                        available_mb: sums.available.spread(),
+                        page_reads: sums.page_reads,
+                        page_writes: sums.page_writes,
+                        stall_s: round(sums.stall.as_secs_f64()),
+                        commit_failures: sums.commit_failures,
+                    },
+                }
+            })
+            .collect(),
+        phases,
+        event_log: status
+            .event_log
+            .iter()
+            .map(|(time, entry)| LoggedEvent {
+                time_s: round(time.as_secs_f64()),
+                id: entry.id,
+                log: entry.log,
+                text: entry.text.clone(),
+            })
+            .collect(),
+    }
+}
