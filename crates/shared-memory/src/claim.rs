@@ -47,20 +47,20 @@ impl Claims {
     }
 
     fn take(&self, page: usize, wanted: Width) -> Result<(), WidthConflict> {
-        let in_use = self.take_any(page, wanted);
-        if in_use == wanted {
-            return Ok(());
+        let mut entries = self.0.lock();
+        let entry = entries.entry(page).or_insert(Entry { width: wanted, holders: 0 });
+        if entry.width != wanted {
+            return Err(WidthConflict { page, in_use: entry.width, wanted });
         }
-        self.release(page);
-        Err(WidthConflict { page, in_use, wanted })
+        entry.holders += 1;
+        Ok(())
     }
 
-    /// Takes the page in the width in use, or in `otherwise` if it is not in use.
-    fn take_any(&self, page: usize, otherwise: Width) -> Width {
-        let mut entries = self.0.lock();
-        let entry = entries.entry(page).or_insert(Entry { width: otherwise, holders: 0 });
-        entry.holders += 1;
-        entry.width
+    /// Calls `access` with the width to use for a short access to the page. Nobody can claim it in another meanwhile.
+    pub(crate) fn during<R>(&self, page: usize, access: impl FnOnce(Width) -> R) -> R {
+        let entries = self.0.lock();
+        let width = entries.get(&page).map_or(Width::Bits64, |entry| entry.width);
+        access(width)
     }
 
     fn release(&self, page: usize) {
@@ -79,32 +79,13 @@ impl Claims {
 pub(crate) struct Claim {
     region: Arc<Region>,
     page: usize,
-    width: Width,
 }
 
 impl Claim {
     /// Claims `page`, which lies in `region`, in the wanted width.
     pub(crate) fn new(region: &Arc<Region>, page: usize, wanted: Width) -> Result<Self, WidthConflict> {
         region.claims().take(page, wanted)?;
-        Ok(Self { region: Arc::clone(region), page, width: wanted })
-    }
-
-    /// Claims `page` in the width that it is in use in, or as 64-bit words.
-    pub(crate) fn any(region: &Arc<Region>, page: usize) -> Self {
-        let width = region.claims().take_any(page, Width::Bits64);
-        Self { region: Arc::clone(region), page, width }
-    }
-
-    pub(crate) fn region(&self) -> &Arc<Region> {
-        &self.region
-    }
-
-    pub(crate) fn page(&self) -> usize {
-        self.page
-    }
-
-    pub(crate) fn width(&self) -> Width {
-        self.width
+        Ok(Self { region: Arc::clone(region), page })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::PAGE_BYTES;
-use crate::view::{AnyView, Page};
+use crate::view::{Page, Words};
 
 /// A copy that would leave its page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,20 +95,20 @@ impl Page {
     /// Copies bytes out. Bytes of one aligned word are consistent with each other; others may tear.
     pub fn read(&self, offset: usize, out: &mut [u8]) -> Result<(), OutOfPage> {
         Self::check(offset, out.len())?;
-        match self.any_view() {
-            AnyView::Control(page) => load(page.as_slice(), offset, out),
-            AnyView::Data(page) => load(page.run(0), offset, out),
-        }
+        self.with_words(|words| match words {
+            Words::Bits32(words) => load(words, offset, out),
+            Words::Bits64(words) => load(words, offset, out),
+        });
         Ok(())
     }
 
     /// Copies bytes in. Neighbouring bytes of the same word are left as they are, even if written concurrently.
     pub fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), OutOfPage> {
         Self::check(offset, bytes.len())?;
-        match self.any_view() {
-            AnyView::Control(page) => store(page.as_slice(), offset, bytes),
-            AnyView::Data(page) => store(page.run(0), offset, bytes),
-        }
+        self.with_words(|words| match words {
+            Words::Bits32(words) => store(words, offset, bytes),
+            Words::Bits64(words) => store(words, offset, bytes),
+        });
         Ok(())
     }
 }

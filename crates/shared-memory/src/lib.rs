@@ -17,12 +17,14 @@
 
 mod claim;
 mod copy;
+#[cfg(target_os = "linux")]
 mod memfd;
 mod region;
 mod view;
 
 pub use claim::{Width, WidthConflict};
 pub use copy::OutOfPage;
+#[cfg(target_os = "linux")]
 pub use memfd::MemfdError;
 pub use region::{Region, RegionError};
 pub use view::{ControlPage, DataPages, MappedPages, Page};
@@ -33,3 +35,6 @@ pub const PAGE_BYTES: usize = 4096;
 pub const WORDS_PER_PAGE: usize = PAGE_BYTES / 8;
 /// 32-bit words of a control page.
 pub const CONTROL_WORDS_PER_PAGE: usize = PAGE_BYTES / 4;
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

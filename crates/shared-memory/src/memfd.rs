@@ -99,7 +99,8 @@ impl Region {
         Ok((region, fd))
     }
 
-    /// Maps the first `pages` pages of a memfd that another process made. A file that could still be shrunk is refused:
+    /// Maps the first `pages` pages of a memfd that another process made. Within one process map a file once and share the
+    /// region: the rule of one width for each page holds within a region. A file that could still be shrunk is refused:
     /// touching a page beyond its end would kill this process.
     pub fn from_memfd(fd: BorrowedFd<'_>, pages: usize) -> Result<Arc<Self>, MemfdError> {
         Ok(Self::of_memfd(MemfdMapping::new(fd, pages)?))

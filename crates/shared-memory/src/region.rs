@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::PAGE_BYTES;
 use crate::claim::Claims;
+#[cfg(target_os = "linux")]
 use crate::memfd::MemfdMapping;
 use crate::view::{MappedPages, Page};
 
@@ -44,6 +45,7 @@ pub struct Region {
 
 enum Backing {
     Process(Layout),
+    #[cfg(target_os = "linux")]
     Memfd {
         _mapping: MemfdMapping,
     },
@@ -64,6 +66,7 @@ impl fmt::Debug for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.backing {
             Backing::Process(_) => "process",
+            #[cfg(target_os = "linux")]
             Backing::Memfd { .. } => "memfd",
             Backing::Foreign { .. } => "foreign",
         };
@@ -93,6 +96,7 @@ impl Region {
         Ok(Arc::new(Self { base, pages, claims: Claims::default(), backing: Backing::Process(layout) }))
     }
 
+    #[cfg(target_os = "linux")]
     pub(crate) fn of_memfd(mapping: MemfdMapping) -> Arc<Self> {
         let (base, pages) = (mapping.base(), mapping.pages());
         Arc::new(Self {
@@ -163,7 +167,9 @@ impl Drop for Region {
             // view holds an `Arc` of it.
             Backing::Process(layout) => unsafe { dealloc(self.base.as_ptr(), *layout) },
             // These unmap in their own drop, which runs after this one.
-            Backing::Memfd { .. } | Backing::Foreign { .. } => {}
+            #[cfg(target_os = "linux")]
+            Backing::Memfd { .. } => {}
+            Backing::Foreign { .. } => {}
         }
     }
 }

@@ -31,18 +31,28 @@ impl Page {
         Claim::new(&self.region, self.index, wanted)
     }
 
-    /// The page in the width that it is in use in; as 64-bit words if it is not in use.
-    pub(crate) fn any_view(&self) -> AnyView {
-        let claim = Claim::any(&self.region, self.index);
-        match claim.width() {
-            Width::Bits32 => AnyView::Control(ControlPage::of(claim)),
-            Width::Bits64 => AnyView::Data(DataPages::of(claim)),
-        }
+    /// Lends the page's words, in the width that it is in use in, or in 64 bits.
+    pub(crate) fn with_words<R>(&self, access: impl FnOnce(Words<'_>) -> R) -> R {
+        let address = self.region.page_address(self.index);
+        self.region.claims().during(self.index, |width| match width {
+            Width::Bits32 => {
+                // SAFETY: as in `ControlPage::deref`; the region is kept alive by `self`, and nobody can claim the page in
+                // the other width before `access` has returned.
+                access(Words::Bits32(unsafe {
+                    address.cast::<[AtomicU32; CONTROL_WORDS_PER_PAGE]>().as_ref()
+                }))
+            }
+            Width::Bits64 => {
+                // SAFETY: as above, for `DataPages::words_of`.
+                access(Words::Bits64(unsafe { address.cast::<[AtomicU64; WORDS_PER_PAGE]>().as_ref() }))
+            }
+        })
     }
 
     /// The page as 32-bit words. Refused while somebody holds it as 64-bit words.
     pub fn control(&self) -> Result<ControlPage, WidthConflict> {
-        Ok(ControlPage::of(self.claim(Width::Bits32)?))
+        let words = self.region.page_address(self.index).cast();
+        Ok(ControlPage { words, _claim: self.claim(Width::Bits32)? })
     }
 
     /// The page as 64-bit words. Refused while somebody holds it as 32-bit words.
@@ -51,10 +61,10 @@ impl Page {
     }
 }
 
-/// A page in one of the two widths.
-pub(crate) enum AnyView {
-    Control(ControlPage),
-    Data(DataPages),
+/// The words of a page in one of the two widths.
+pub(crate) enum Words<'a> {
+    Bits32(&'a [AtomicU32]),
+    Bits64(&'a [AtomicU64]),
 }
 
 /// Pages in the order of a list of page numbers (a GPADL), from any number of mappings. Their bytes stay as long as
@@ -123,13 +133,6 @@ unsafe impl Send for ControlPage {}
 // SAFETY: as above.
 unsafe impl Sync for ControlPage {}
 
-impl ControlPage {
-    fn of(claim: Claim) -> Self {
-        debug_assert_eq!(claim.width(), Width::Bits32);
-        Self { words: claim.region().page_address(claim.page()).cast(), _claim: claim }
-    }
-}
-
 impl Deref for ControlPage {
     type Target = [AtomicU32; CONTROL_WORDS_PER_PAGE];
 
@@ -182,12 +185,6 @@ impl DataPages {
         Ok(Self { first, table, _claims: claims })
     }
 
-    fn of(claim: Claim) -> Self {
-        debug_assert_eq!(claim.width(), Width::Bits64);
-        let first = Run { start: claim.region().page_address(claim.page()).cast(), len: WORDS_PER_PAGE };
-        Self { first, table: Box::new([first]), _claims: Box::new([claim]) }
-    }
-
     /// Number of words.
     #[inline]
     pub fn len(&self) -> usize {
@@ -228,7 +225,7 @@ impl DataPages {
 
     #[inline]
     fn words_of(&self, run: Run) -> &[AtomicU64] {
-        // SAFETY: runs are made in `new` and `of` only: whole pages of one mapping, adjacent in it, so inside one
+        // SAFETY: runs are made in `new` only: whole pages of one mapping, adjacent in it, so inside one
         // allocation; page-aligned; every bit pattern is a valid `AtomicU64`. (A run of no pages is dangling, aligned and
         // empty.) The claims keep the mapping alive for as long as `self` and guarantee that this process accesses
         // these pages in 64-bit atomics only.

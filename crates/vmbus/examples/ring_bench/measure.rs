@@ -72,12 +72,14 @@ impl Plan {
             let value = value.ok_or_else(|| format!("{arg} needs a number above 0"))?;
             match arg.as_str() {
                 "--repetitions" => {
-                    plan.repetitions = usize::try_from(value).map_err(|error| error.to_string())?
+                    plan.repetitions = usize::try_from(value).map_err(|error| error.to_string())?;
                 }
                 "--messages" => plan.messages = value,
                 "--round-trips" => plan.round_trips = value,
                 _ => {
-                    return Err(format!("unknown argument {arg}: --repetitions, --messages or --round-trips"));
+                    return Err(format!(
+                        "unknown argument {arg}: --repetitions, --messages or --round-trips"
+                    ));
                 }
             }
         }
