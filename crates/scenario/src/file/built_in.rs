@@ -1,0 +1,49 @@
+//! The scenarios that come with the project.
+
+use std::path::Path;
+
+use super::{BadScenario, Diagnostic, LoadOptions, Scenario, diagnostic::nearest};
+
+macro_rules! scenarios {
+    ($($name:literal),* $(,)?) => {
+        /// Name and text of every scenario that comes with the project.
+        pub const BUILT_IN: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../../../scenarios/", $name, ".toml")))),*];
+    };
+}
+
+scenarios![
+    "exhaustion",
+    "exhaustion-reserve-2048",
+    "max-vms-dynamic",
+    "max-vms-dynamic-7",
+    "max-vms-static",
+    "multi-vm",
+    "single-vm-ws2003r2",
+    "single-vm-ws2008r2",
+];
+
+/// Loads a scenario by the name of one that comes with the project, or by the path of a file (it ends in `.toml` or has a
+/// folder in it).
+///
+/// # Errors
+/// No scenario of that name, a file that cannot be read, or everything that is wrong with it.
+pub fn find(name_or_path: &str, options: &LoadOptions) -> Result<Scenario, BadScenario> {
+    let path = Path::new(name_or_path);
+    if path.extension().is_some_and(|ending| ending == "toml") || path.components().count() > 1 {
+        return super::load(path, options);
+    }
+    if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+        return super::parse(format!("scenarios/{name}.toml"), *text, options);
+    }
+    let names = BUILT_IN.iter().map(|(name, _)| *name);
+    let near = nearest(name_or_path, names.clone());
+    let diagnostic = Diagnostic::of_file(name_or_path, format!("there is no scenario {name_or_path:?}"))
+        .value(name_or_path)
+        .allowed(format!("{}; or a file that ends in .toml", names.collect::<Vec<_>>().join(", ")));
+    Err(match near {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+        None => diagnostic,
+    }
+    .into())
+}

@@ -1,0 +1,317 @@
+//! What is wrong with a scenario file, told as a good compiler tells it.
+
+use core::{fmt, ops::Range};
+use std::{path::PathBuf, sync::Arc};
+
+/// A scenario file's text, with what is needed to find lines in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceText {
+    file: PathBuf,
+    text: Arc<str>,
+}
+
+/// Where something stands in a file: bytes from and up to.
+pub type Span = Range<usize>;
+
+impl SourceText {
+    /// The text of `file`.
+    pub fn new(file: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Self {
+        Self { file: file.into(), text: text.into() }
+    }
+
+    /// The file, as it was given.
+    pub fn file(&self) -> &std::path::Path {
+        &self.file
+    }
+
+    /// All of its text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Line and column of a byte, both from 1; columns count characters.
+    pub fn position(&self, offset: usize) -> (usize, usize) {
+        let before = &self.text[..self.boundary(offset)];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+        (line, column)
+    }
+
+    /// The text of the line that a byte is in, without its end.
+    fn line_at(&self, offset: usize) -> &str {
+        let offset = self.boundary(offset);
+        let start = self.text[..offset].rfind('\n').map_or(0, |at| at + 1);
+        self.text[start..].split('\n').next().unwrap_or("").trim_end_matches('\r')
+    }
+
+    fn boundary(&self, offset: usize) -> usize {
+        (0..=offset.min(self.text.len())).rev().find(|&at| self.text.is_char_boundary(at)).unwrap_or(0)
+    }
+
+    /// A complaint about what stands at `span`.
+    pub fn complain(&self, span: Span, message: impl Into<String>) -> Diagnostic {
+        let (line, column) = self.position(span.start);
+        let excerpt = self.line_at(span.start).to_owned();
+        let marked = self.text.get(span).unwrap_or("").split('\n').next().unwrap_or("").trim_end();
+        let width = marked.chars().count().max(1);
+        Diagnostic {
+            file: self.file.clone(),
+            place: Some(Place { line, column, excerpt, width }),
+            key: None,
+            value: None,
+            message: message.into(),
+            label: String::new(),
+            allowed: None,
+            help: None,
+        }
+    }
+}
+
+/// One thing that is wrong with a scenario file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The file, as it was given.
+    pub file: PathBuf,
+    /// Where in the file; `None` if the file could not be read.
+    pub place: Option<Place>,
+    /// The key that it is about.
+    pub key: Option<String>,
+    /// Its value.
+    pub value: Option<String>,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// A few words that stand beside the marked place.
+    pub label: String,
+    /// What is allowed.
+    pub allowed: Option<String>,
+    /// How to mend it, or the nearest right word.
+    pub help: Option<String>,
+}
+
+/// Where something stands in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// The line's text.
+    pub excerpt: String,
+    /// How many characters are meant.
+    pub width: usize,
+}
+
+impl Diagnostic {
+    /// A complaint about a file that has no text.
+    pub fn of_file(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
+        Self {
+            file: file.into(),
+            place: None,
+            key: None,
+            value: None,
+            message: message.into(),
+            label: String::new(),
+            allowed: None,
+            help: None,
+        }
+    }
+
+    /// Names the key.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Names the value.
+    #[must_use]
+    pub fn value(mut self, value: impl Into<String>) -> Self {
+        self.value = Some(value.into());
+        self
+    }
+
+    /// Writes beside the marked place.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Says what is allowed.
+    #[must_use]
+    pub fn allowed(mut self, allowed: impl Into<String>) -> Self {
+        self.allowed = Some(allowed.into());
+        self
+    }
+
+    /// Says how to mend it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Names the nearest of the words that are possible, if one is near.
+    #[must_use]
+    pub fn nearest<'a>(self, word: &str, possible: impl IntoIterator<Item = &'a str>) -> Self {
+        match nearest(word, possible) {
+            Some(near) => self.help(format!("did you mean `{near}`?")),
+            None => self,
+        }
+    }
+}
+
+/// The word most like `word`, if it is like it at all.
+pub fn nearest<'a>(word: &str, possible: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Separators and case are what people get wrong most easily, so they weigh nothing.
+    let plain = |text: &str| {
+        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>()
+    };
+    let wanted = plain(word);
+    possible
+        .into_iter()
+        .map(|candidate| {
+            let candidate_plain = plain(candidate);
+            let mut distance = strsim::damerau_levenshtein(&wanted, &candidate_plain);
+            // `maximum` for `maximum_bytes` is near, though many letters are missing.
+            let (short, long) = if wanted.len() < candidate_plain.len() {
+                (&wanted, &candidate_plain)
+            } else {
+                (&candidate_plain, &wanted)
+            };
+            if short.len() >= 4 && long.contains(short.as_str()) {
+                distance = distance.min(2);
+            }
+            (distance, candidate)
+        })
+        .filter(|(distance, candidate)| *distance <= 2.max(candidate.chars().count() / 3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        let Some(place) = &self.place else {
+            write!(f, "\n --> {}", self.file.display())?;
+            return self.notes(f, "");
+        };
+        let gutter = " ".repeat(place.line.to_string().len());
+        writeln!(f, "\n{gutter}--> {}:{}:{}", self.file.display(), place.line, place.column)?;
+        writeln!(f, "{gutter} |")?;
+        writeln!(f, "{} | {}", place.line, place.excerpt)?;
+        // Tabs stay tabs, so that the mark stands below what it means.
+        let indent: String = place
+            .excerpt
+            .chars()
+            .take(place.column - 1)
+            .map(|c| if c == '\t' { '\t' } else { ' ' })
+            .collect();
+        write!(f, "{gutter} | {indent}{}", "^".repeat(place.width))?;
+        if !self.label.is_empty() {
+            write!(f, " {}", self.label)?;
+        }
+        self.notes(f, &gutter)
+    }
+}
+
+impl Diagnostic {
+    fn notes(&self, f: &mut fmt::Formatter<'_>, gutter: &str) -> fmt::Result {
+        if let Some(allowed) = &self.allowed {
+            write!(f, "\n{gutter} = allowed: {allowed}")?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n{gutter} = help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A scenario file that is refused, with everything that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadScenario {
+    /// What is wrong, in the order of the file; at least one.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl BadScenario {
+    /// A file that is refused for these reasons.
+    pub fn new(mut diagnostics: Vec<Diagnostic>) -> Self {
+        diagnostics
+            .sort_by_key(|diagnostic| diagnostic.place.as_ref().map(|place| (place.line, place.column)));
+        Self { diagnostics }
+    }
+}
+
+impl fmt::Display for BadScenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for diagnostic in &self.diagnostics {
+            write!(f, "{diagnostic}\n\n")?;
+        }
+        let files: std::collections::BTreeSet<_> =
+            self.diagnostics.iter().map(|d| d.file.display().to_string()).collect();
+        let files: Vec<_> = files.into_iter().collect();
+        let errors = match self.diagnostics.len() {
+            1 => "1 error".to_owned(),
+            many => format!("{many} errors"),
+        };
+        write!(f, "{errors} in {}; nothing was started", files.join(", "))
+    }
+}
+
+impl core::error::Error for BadScenario {}
+
+impl From<Diagnostic> for BadScenario {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::new(vec![diagnostic])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_excerpt_marks_what_is_meant() {
+        let source = SourceText::new("a.toml", "x = 1\n\tnäme = \"vale\" # ü\r\nz = 2");
+        let span = source.text().find("\"vale\"").map(|at| at..at + 6).unwrap();
+        let shown = source
+            .complain(span, "`vale` is no value")
+            .label("here")
+            .allowed("`value`")
+            .nearest("vale", ["value", "key"])
+            .to_string();
+        assert_eq!(
+            shown,
+            "error: `vale` is no value\n \
+             --> a.toml:2:9\n  \
+             |\n\
+             2 | \tnäme = \"vale\" # ü\n  \
+             | \t       ^^^^^^ here\n  \
+             = allowed: `value`\n  \
+             = help: did you mean `value`?"
+        );
+    }
+
+    #[test]
+    fn the_nearest_word_is_near_or_none() {
+        let keys = ["startup_bytes", "minimum_bytes", "maximum_bytes", "buffer", "priority", "at"];
+        assert_eq!(nearest("maximun_bytes", keys), Some("maximum_bytes"));
+        assert_eq!(nearest("MaximumBytes", keys), Some("maximum_bytes"));
+        assert_eq!(nearest("maximum", keys), Some("maximum_bytes"));
+        assert_eq!(nearest("bufer", keys), Some("buffer"));
+        assert_eq!(nearest("colour", keys), None);
+        assert_eq!(nearest("", keys), Some("at"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_place_of_any_text_can_be_shown(text in "[a-z\\t\\n\\r é=\"]{0,40}", start in 0..50_usize, length in 0..50_usize) {
+            let source = SourceText::new("a.toml", text);
+            let shown = source.complain(start..start + length, "x").to_string();
+            prop_assert!(shown.contains('^'));
+        }
+    }
+}

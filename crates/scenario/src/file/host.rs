@@ -1,0 +1,388 @@
+//! `[host]` and what belongs to it.
+
+use core::time::Duration;
+
+use page_range::PageCount;
+use perf_counters::Epoch;
+
+use super::{
+    reader::{Located, Table},
+    schema,
+};
+
+/// The host of a scenario.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Host {
+    /// Its name in counter paths.
+    pub name: String,
+    /// All of its memory.
+    pub memory: PageCount,
+    /// Edition of the parent OS.
+    pub edition: Edition,
+    /// Registry value `MemoryReserve`; `None` if it is unset.
+    pub memory_reserve: Option<PageCount>,
+    /// Date and time of virtual time 0.
+    pub epoch: Epoch,
+    /// What a running VM costs beyond its memory, if not as usual.
+    pub overhead_per_vm: Option<PageCount>,
+    /// Versions of the Dynamic Memory protocol that the host speaks.
+    pub dynamic_memory_versions: Vec<DynamicMemoryVersion>,
+    /// Newest VMBus version that the host accepts: major, minor.
+    pub vmbus_version: (u16, u16),
+    /// Constants of the parent OS that are not as usual.
+    pub parent_os: ParentOs,
+    /// Times of operations that are not as usual.
+    pub operations: Operations,
+}
+
+/// Edition of the parent OS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Edition {
+    /// Windows Server 2008 R2 Enterprise.
+    #[default]
+    Enterprise,
+    /// Windows Server 2008 R2 Datacenter.
+    Datacenter,
+    /// Windows Server 2008 R2 Standard.
+    Standard,
+    /// Microsoft Hyper-V Server 2008 R2.
+    HyperVServer,
+    /// No limits (invented): for sizing and benchmarks.
+    Unlimited,
+}
+
+/// What an edition allows. `None` is without limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EditionLimits {
+    /// Memory of the host.
+    pub host_memory: Option<PageCount>,
+    /// Memory of a VM.
+    pub vm_memory: Option<PageCount>,
+    /// VMs that run at once.
+    pub running_vms: Option<usize>,
+    /// VMs that are configured.
+    pub configured_vms: Option<usize>,
+}
+
+impl Edition {
+    /// Its limits (documented: Tables 1.1 to 1.3 of \[D\]).
+    pub const fn limits(self) -> EditionLimits {
+        let (host_mib, vm_mib) = match self {
+            Self::Enterprise | Self::Datacenter => (1 << 20, 64 << 10),
+            Self::Standard | Self::HyperVServer => (32 << 10, 32_256),
+            Self::Unlimited => {
+                return EditionLimits {
+                    host_memory: None,
+                    vm_memory: None,
+                    running_vms: None,
+                    configured_vms: None,
+                };
+            }
+        };
+        EditionLimits {
+            host_memory: Some(PageCount::from_mib(host_mib)),
+            vm_memory: Some(PageCount::from_mib(vm_mib)),
+            running_vms: Some(192),
+            configured_vms: Some(512),
+        }
+    }
+
+    /// Its word in scenario files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enterprise => "enterprise",
+            Self::Datacenter => "datacenter",
+            Self::Standard => "standard",
+            Self::HyperVServer => "hyper-v-server",
+            Self::Unlimited => "unlimited",
+        }
+    }
+}
+
+const EDITIONS: [(&str, Edition); 5] = [
+    ("enterprise", Edition::Enterprise),
+    ("datacenter", Edition::Datacenter),
+    ("standard", Edition::Standard),
+    ("hyper-v-server", Edition::HyperVServer),
+    ("unlimited", Edition::Unlimited),
+];
+
+/// A version of the Dynamic Memory protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DynamicMemoryVersion {
+    /// 0.3: Windows Server 2008 R2 SP1.
+    V0_3,
+    /// 1.0: Windows Server 2012.
+    V1_0,
+    /// 2.0: Windows Server 2016.
+    V2_0,
+}
+
+const DYNAMIC_MEMORY_VERSIONS: [(&str, DynamicMemoryVersion); 3] = [
+    ("0.3", DynamicMemoryVersion::V0_3),
+    ("1.0", DynamicMemoryVersion::V1_0),
+    ("2.0", DynamicMemoryVersion::V2_0),
+];
+
+const VMBUS_VERSIONS: [(&str, (u16, u16)); 8] = [
+    ("2.4", (2, 4)),
+    ("3.0", (3, 0)),
+    ("4.0", (4, 0)),
+    ("4.1", (4, 1)),
+    ("5.0", (5, 0)),
+    ("5.1", (5, 1)),
+    ("5.2", (5, 2)),
+    ("5.3", (5, 3)),
+];
+
+/// Constants of the parent OS's memory that the file changes; `None` is as usual. See the model of the parent OS for what they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ParentOs {
+    /// In use when idle.
+    pub in_use_idle: Option<PageCount>,
+    /// Free memory below which working sets are trimmed.
+    pub comfortable_free: Option<PageCount>,
+    /// Working set at which trimming bites.
+    pub working_set_knee: Option<PageCount>,
+    /// Free memory that trimming defends there.
+    pub free_at_knee: Option<PageCount>,
+    /// How fast the need falls with the working set.
+    pub need_scale: Option<PageCount>,
+    /// Page reads per second at the knee.
+    pub reads_at_knee: Option<f64>,
+    /// Page reads per second that are always there.
+    pub reads_idle: Option<f64>,
+    /// How fast the working set follows.
+    pub lag: Option<Duration>,
+    /// Slowdown per read and second.
+    pub slowdown_per_read: Option<f64>,
+    /// The largest slowdown.
+    pub slowdown_cap: Option<f64>,
+    /// Whether working sets are trimmed at all.
+    pub trimming: Option<bool>,
+}
+
+/// Times of operations that the file changes; `None` is as usual.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Operations {
+    /// Host: each operation.
+    pub host_fixed: Option<Duration>,
+    /// Host: for each MB.
+    pub host_per_mb: Option<Duration>,
+    /// Guest: each operation.
+    pub guest_fixed: Option<Duration>,
+    /// Guest: for each MB that is ballooned.
+    pub guest_balloon_per_mb: Option<Duration>,
+    /// Guest: for each MB that is added.
+    pub guest_add_per_mb: Option<Duration>,
+}
+
+/// What the file says about the balancer; `None` is as usual.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balancer {
+    /// Most memory per operation.
+    pub operation_limit: Option<PageCount>,
+    /// Least memory per operation.
+    pub minimum_move: Option<PageCount>,
+    /// How often the start of a VM is tried.
+    pub start_attempts: Option<u32>,
+    /// Time between two tries.
+    pub start_retry: Option<Duration>,
+    /// Window of the grant rate and of operation times.
+    pub rate_window: Option<Duration>,
+    /// Window of a VM's Average Pressure.
+    pub average_pressure_window: Option<Duration>,
+    /// Silence after which a VM is set aside.
+    pub report_timeout: Option<Duration>,
+}
+
+fn value<T>(located: Option<Located<T>>) -> Option<T> {
+    located.map(|located| located.value)
+}
+
+/// Reads `[host]`. Even if something is wrong in it, the rest of the file can be checked against what is left.
+pub(super) fn read(root: &Table<'_, '_>) -> Option<Host> {
+    let table = root.table("host", &schema::HOST);
+    let table = root.required("host", table)?;
+    let edition = value(table.word("edition", &EDITIONS)).unwrap_or_default();
+    let memory = table.size("memory");
+    let memory = table.required("memory", memory);
+    let memory_reserve = table.size("memory_reserve");
+    if let Some(memory) = &memory {
+        check_memory(&table, memory, edition);
+        if let Some(reserve) = &memory_reserve
+            && reserve.value >= memory.value
+        {
+            table.reader.add(
+                table
+                    .bad_value("memory_reserve", &reserve.span, "`memory_reserve` leaves nothing for VMs")
+                    .label(format!("the host has {}", super::quantity::format_size(memory.value)))
+                    .allowed("less than the host's `memory`"),
+            );
+        }
+    }
+    Some(Host {
+        name: read_name(&table),
+        memory: value(memory).unwrap_or_default(),
+        edition,
+        memory_reserve: value(memory_reserve),
+        epoch: read_epoch(&table),
+        overhead_per_vm: value(table.size("overhead_per_vm")),
+        dynamic_memory_versions: read_versions(&table),
+        vmbus_version: value(table.word("vmbus_version", &VMBUS_VERSIONS)).unwrap_or((4, 0)),
+        parent_os: read_parent_os(&table),
+        operations: read_operations(&table),
+    })
+}
+
+fn check_memory(table: &Table<'_, '_>, memory: &Located<PageCount>, edition: Edition) {
+    let size = super::quantity::format_size;
+    if memory.value.is_zero() {
+        table
+            .reader
+            .add(table.bad_value("memory", &memory.span, "a host without memory").allowed("more than 0MB"));
+    }
+    if let Some(limit) = edition.limits().host_memory
+        && memory.value > limit
+    {
+        table.reader.add(
+            table
+                .bad_value(
+                    "memory",
+                    &memory.span,
+                    format!("edition {:?} takes no more than {} of memory", edition.name(), size(limit)),
+                )
+                .label(format!("this is {}", size(memory.value)))
+                .allowed(format!("up to {}", size(limit)))
+                .help("1 TB with edition \"enterprise\" or \"datacenter\"; \"unlimited\" has no limits"),
+        );
+    }
+}
+
+fn read_name(table: &Table<'_, '_>) -> String {
+    let Some(name) = table.text("name") else { return "HOST".to_owned() };
+    super::vms::check_name(table, "name", &name);
+    name.value
+}
+
+fn read_epoch(table: &Table<'_, '_>) -> Epoch {
+    let Some((value, span)) = table.value("epoch") else { return Epoch::DEFAULT };
+    let text = match (value.as_datetime(), value.as_str()) {
+        (Some(datetime), _) => datetime.to_string(),
+        (None, text) => text.unwrap_or("").to_owned(),
+    };
+    text.parse().unwrap_or_else(|_error| {
+        table.reader.add(
+            table
+                .bad_value("epoch", &span, "`epoch` must be a date and time with its distance to UTC")
+                .allowed("such as 2011-02-22T09:00:00Z"),
+        );
+        Epoch::DEFAULT
+    })
+}
+
+fn read_versions(table: &Table<'_, '_>) -> Vec<DynamicMemoryVersion> {
+    let Some(texts) = table.texts("dynamic_memory_versions") else { return vec![DynamicMemoryVersion::V0_3] };
+    let names = DYNAMIC_MEMORY_VERSIONS.map(|(name, _)| name);
+    let mut versions = Vec::new();
+    for text in &texts.value {
+        match DYNAMIC_MEMORY_VERSIONS.iter().find(|(name, _)| *name == text.value) {
+            Some((_, version)) => versions.push(*version),
+            None => table.reader.add(
+                table
+                    .bad_value(
+                        "dynamic_memory_versions",
+                        &text.span,
+                        format!("the protocol has no version {:?}", text.value),
+                    )
+                    .allowed(super::reader::quoted(&names)),
+            ),
+        }
+    }
+    if texts.value.is_empty() {
+        table.reader.add(
+            table
+                .bad_value(
+                    "dynamic_memory_versions",
+                    &texts.span,
+                    "a host that speaks no version of the protocol",
+                )
+                .allowed(super::reader::quoted(&names)),
+        );
+    }
+    versions.sort_unstable();
+    versions.dedup();
+    versions
+}
+
+fn read_parent_os(host: &Table<'_, '_>) -> ParentOs {
+    let Some(table) = host.table("parent_os", &schema::PARENT_OS) else { return ParentOs::default() };
+    let size = |name| value(table.size(name));
+    let number = |name| value(table.number(name, 0.0, f64::MAX));
+    ParentOs {
+        in_use_idle: size("in_use_idle"),
+        comfortable_free: size("comfortable_free"),
+        working_set_knee: size("working_set_knee"),
+        free_at_knee: size("free_at_knee"),
+        need_scale: size("need_scale"),
+        reads_at_knee: number("reads_at_knee"),
+        reads_idle: number("reads_idle"),
+        lag: value(table.duration("lag")),
+        slowdown_per_read: number("slowdown_per_read"),
+        slowdown_cap: value(table.number("slowdown_cap", 1.0, f64::MAX)),
+        trimming: value(table.boolean("trimming")),
+    }
+}
+
+fn read_operations(host: &Table<'_, '_>) -> Operations {
+    let Some(table) = host.table("operations", &schema::OPERATIONS) else { return Operations::default() };
+    let time = |name| value(table.duration(name));
+    Operations {
+        host_fixed: time("host_fixed"),
+        host_per_mb: time("host_per_mb"),
+        guest_fixed: time("guest_fixed"),
+        guest_balloon_per_mb: time("guest_balloon_per_mb"),
+        guest_add_per_mb: time("guest_add_per_mb"),
+    }
+}
+
+/// Reads `[balancer]`.
+pub(super) fn read_balancer(root: &Table<'_, '_>) -> Balancer {
+    let Some(table) = root.table("balancer", &schema::BALANCER) else { return Balancer::default() };
+    let positive = |name| value(table.duration(name).filter(|time| positive_time(&table, name, time)));
+    Balancer {
+        operation_limit: value(table.size("operation_limit").filter(|size| {
+            let good = !size.value.is_zero();
+            if !good {
+                table.reader.add(
+                    table
+                        .bad_value(
+                            "operation_limit",
+                            &size.span,
+                            "an operation must be able to move something",
+                        )
+                        .allowed("more than 0MB"),
+                );
+            }
+            good
+        })),
+        minimum_move: value(table.size("minimum_move")),
+        start_attempts: value(table.integer("start_attempts", 1, 100)).and_then(|n| u32::try_from(n).ok()),
+        start_retry: positive("start_retry"),
+        rate_window: positive("rate_window"),
+        average_pressure_window: positive("average_pressure_window"),
+        report_timeout: positive("report_timeout"),
+    }
+}
+
+/// Complains about a time of zero where that makes no sense.
+pub(super) fn positive_time(table: &Table<'_, '_>, name: &str, time: &Located<Duration>) -> bool {
+    if time.value.is_zero() {
+        table.reader.add(
+            table
+                .bad_value(name, &time.span, format!("`{name}` must be longer than 0s"))
+                .allowed("more than 0s"),
+        );
+    }
+    !time.value.is_zero()
+}

@@ -1,0 +1,367 @@
+//! Scenario files: TOML that anyone can write, read with a compiler's care.
+//!
+//! A file says which host, which VMs, what happens when, and what must be seen ([`reference()`] lists every key).
+//! [`load`] reads one into a [`Scenario`], or refuses it with everything that is wrong with it. [`Scenario::plan`] draws what the
+//! file leaves to chance. Nothing here runs anything.
+
+mod built_in;
+mod checks;
+mod diagnostic;
+mod host;
+mod plan;
+mod quantity;
+mod reader;
+mod schema;
+mod timeline;
+mod vms;
+mod workload;
+
+use core::time::Duration;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use guest_memory_manager::trace::{Gaps, ReadOptions, Trace, TraceWindow};
+use toml::de::{DeTable, DeValue};
+
+pub use built_in::{BUILT_IN, find};
+pub use checks::{CHECKS, Check, CheckDoc, Expectation};
+pub use diagnostic::{BadScenario, Diagnostic, Place, SourceText, Span, nearest};
+pub use host::{Balancer, DynamicMemoryVersion, Edition, EditionLimits, Host, Operations, ParentOs};
+pub use plan::Planned;
+pub use quantity::{Draw, format_size};
+pub use reader::Located;
+pub use schema::{Form, KeyDoc, TableDoc, reference, reference_markdown};
+pub use timeline::{Action, Fault, HostUse, Step, VmComponent};
+pub use vms::Vm;
+pub use workload::Workload;
+
+use reader::{Reader, Table};
+
+/// What a scenario file says, checked.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name: that of the file without its ending.
+    pub name: String,
+    /// One line for lists.
+    pub title: String,
+    /// What it is for.
+    pub description: String,
+    /// Where it comes from.
+    pub origin: Option<String>,
+    /// When the run ends, in virtual time.
+    pub until: Duration,
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+    /// Virtual time between two samples; by the number of VMs if `None`.
+    pub sample_interval: Option<Duration>,
+    /// The host.
+    pub host: Host,
+    /// The balancing policy.
+    pub policy: Policy,
+    /// The balancer around the policy.
+    pub balancer: Balancer,
+    /// All configured VMs.
+    pub vms: Vec<Vm>,
+    /// What happens when.
+    pub timeline: Vec<Step>,
+    /// What must be seen.
+    pub checks: Vec<Check>,
+    /// Recorded loads, cut to their window.
+    pub trace: Option<Arc<Trace>>,
+    /// The file's text, for complaints about it and for its hash.
+    pub source: SourceText,
+}
+
+/// The balancing policy as the file names it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    /// Its name; `None` for the default.
+    pub name: Option<Located<String>>,
+    /// Its own parameters. What they mean is the policy's matter; their places are for complaints.
+    pub parameters: BTreeMap<String, Located<Parameter>>,
+}
+
+/// Value of a policy's parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Parameter {
+    /// A number.
+    Number(f64),
+    /// A text: a word, or a size or time with its unit.
+    Text(String),
+    /// Yes or no.
+    Flag(bool),
+}
+
+/// What is known beside the file.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Names of the policies that there are; empty: not checked here.
+    pub policies: Vec<String>,
+    /// Recorded loads in place of those that the file names (`--trace`), seen from the working folder.
+    pub trace: Option<PathBuf>,
+    /// The part of them that is played, in place of what the file says (`--trace-window`).
+    pub trace_window: Option<TraceWindow>,
+}
+
+/// Reads a scenario file.
+///
+/// # Errors
+/// A file that cannot be read, or everything that is wrong with it.
+pub fn load(path: &Path, options: &LoadOptions) -> Result<Scenario, BadScenario> {
+    let unreadable =
+        |why: String| Diagnostic::of_file(path, format!("the scenario file cannot be read: {why}"));
+    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        unreadable(format!("byte {} is not UTF-8 text", error.utf8_error().valid_up_to()))
+    })?;
+    parse(path, text, options)
+}
+
+/// Reads the text of a scenario file. Files that it names are looked for beside `file`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(
+    file: impl Into<PathBuf>,
+    text: impl Into<Arc<str>>,
+    options: &LoadOptions,
+) -> Result<Scenario, BadScenario> {
+    let source = SourceText::new(file, text);
+    let reader = Reader::new(&source);
+    let scenario = read(&reader, options);
+    match scenario {
+        Some(scenario) if !reader.has_complaints() => Ok(scenario),
+        _ => Err(BadScenario::new(reader.into_diagnostics())),
+    }
+}
+
+impl Scenario {
+    /// A complaint about a place in the file, for what only the runner can know.
+    pub fn complain(&self, span: &Span, message: impl Into<String>) -> Diagnostic {
+        self.source.complain(span.clone(), message)
+    }
+
+    /// The checks that belong to a run with this host.
+    pub fn applicable_checks(&self) -> impl Iterator<Item = &Check> {
+        let reserve = self.host.memory_reserve;
+        self.checks
+            .iter()
+            .filter(move |check| check.when_memory_reserve.is_none_or(|wanted| wanted == reserve))
+    }
+
+    /// Time between two samples of the counters: as the file says, else 1 s, or 60 s above 128 VMs.
+    pub fn sample_interval(&self) -> Duration {
+        let usual = if self.vms.len() > 128 { 60 } else { 1 };
+        self.sample_interval.unwrap_or(Duration::from_secs(usual))
+    }
+}
+
+fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
+    let source = reader.source;
+    let (document, errors) = DeTable::parse_recoverable(source.text());
+    for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        reader.add(reader.complain(&span, format!("this is not TOML: {}", error.message())));
+    }
+    if !errors.is_empty() {
+        return None;
+    }
+    let root = Table::new(reader, &schema::ROOT, document.get_ref(), &(0..0));
+    let until = root.duration("until").filter(|time| host::positive_time(&root, "until", time));
+    let until = root.required("until", until);
+    let sample_interval =
+        root.duration("sample_interval").filter(|time| host::positive_time(&root, "sample_interval", time));
+    let host = host::read(&root);
+    let policy = read_policy(&root, options);
+    let balancer = host::read_balancer(&root);
+    let trace = read_trace(&root, options);
+    let workloads = read_workloads(&root);
+    let around = vms::Surroundings { host: host.as_ref(), workloads: &workloads, trace: trace.as_deref() };
+    let before = reader.has_complaints();
+    let vms = vms::read(&root, &around);
+    // After a complaint about a VM, the timeline may name VMs that are missing only because of it.
+    let vms_complete = before || !reader.has_complaints();
+    let around =
+        timeline::Surroundings { vms: &vms, host: host.as_ref(), workloads: &workloads, vms_complete };
+    let timeline = timeline::read(&root, &around);
+    if let Some(until) = &until {
+        timeline::check(&root, &timeline, &around, until.value);
+    }
+    let checks = read_checks(&root, &vms);
+    let name = source.file().file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let text = |key| root.text(key).map(|text| text.value);
+    let scenario = Scenario {
+        title: text("title").unwrap_or_else(|| name.clone()),
+        name,
+        description: text("description").unwrap_or_default(),
+        origin: text("source"),
+        until: until?.value,
+        seed: root.integer("seed", 0, u64::MAX).map_or(1, |seed| seed.value),
+        sample_interval: sample_interval.map(|time| time.value),
+        host: host?,
+        policy,
+        balancer,
+        vms,
+        timeline,
+        checks,
+        trace,
+        source: source.clone(),
+    };
+    if !reader.has_complaints() {
+        check_layout(&root, &scenario);
+    }
+    Some(scenario)
+}
+
+/// Names have been checked one by one; the counters' own check is the last word.
+fn check_layout(root: &Table<'_, '_>, scenario: &Scenario) {
+    let names = scenario.vms.iter().map(|vm| vm.name.as_str());
+    if let Err(error) = perf_counters::Layout::new(scenario.host.name.as_str(), scenario.host.epoch, names) {
+        root.reader.add(root.reader.complain(&root.span_of("vm"), error.to_string()).key("name"));
+    }
+}
+
+fn read_policy(root: &Table<'_, '_>, options: &LoadOptions) -> Policy {
+    let Some(table) = root.table("policy", &schema::POLICY) else { return Policy::default() };
+    let name = table.text("name");
+    if let Some(name) = &name
+        && !options.policies.is_empty()
+        && !options.policies.contains(&name.value)
+    {
+        let known = options.policies.iter().map(String::as_str);
+        table.reader.add(
+            table
+                .bad_value("name", &name.span, format!("there is no policy {:?}", name.value))
+                .allowed(known.clone().collect::<Vec<_>>().join(", "))
+                .nearest(&name.value, known),
+        );
+    }
+    let mut parameters = BTreeMap::new();
+    let entries = table.raw_table("parameters").map(|(entries, _)| entries);
+    for (key, value) in entries.into_iter().flatten() {
+        let parameter = match value.get_ref() {
+            DeValue::String(text) => Some(Parameter::Text(text.to_string())),
+            DeValue::Boolean(flag) => Some(Parameter::Flag(*flag)),
+            other => reader::number(other).map(Parameter::Number),
+        };
+        match parameter {
+            Some(parameter) => {
+                parameters
+                    .insert(key.get_ref().to_string(), Located { value: parameter, span: value.span() });
+            }
+            None => table.reader.add(
+                table
+                    .bad_value(key.get_ref(), &value.span(), "a policy's parameter cannot be this")
+                    .label(format!("this is {}", reader::type_name(value.get_ref())))
+                    .allowed("a number, a text, true or false"),
+            ),
+        }
+    }
+    Policy { name, parameters }
+}
+
+fn read_workloads(root: &Table<'_, '_>) -> BTreeMap<String, Workload> {
+    let entries = root.raw_table("workloads").map(|(entries, _)| entries);
+    let mut named = BTreeMap::new();
+    for (key, value) in entries.into_iter().flatten() {
+        match value.get_ref().as_table() {
+            Some(entries) => {
+                if let Some(workload) = workload::read(root, entries, &value.span()) {
+                    named.insert(key.get_ref().to_string(), workload);
+                }
+            }
+            None => root.reader.add(
+                root.bad_value(key.get_ref(), &value.span(), "a workload is a table")
+                    .label(format!("this is {}", reader::type_name(value.get_ref())))
+                    .allowed("{ kind = … }"),
+            ),
+        }
+    }
+    named
+}
+
+fn read_checks(root: &Table<'_, '_>, vms: &[Vm]) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for (entries, span) in root.tables("check") {
+        let table = Table::new(root.reader, &schema::CHECK, entries, &span);
+        if let Some(check) = checks::read(&table) {
+            if let Some(vm) = &check.vm {
+                timeline::find_vm(&table, vm, vms);
+            }
+            checks.push(check);
+        }
+    }
+    checks
+}
+
+/// Reads the recorded loads that the file or the command line names.
+fn read_trace(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Arc<Trace>> {
+    let table = root.table("trace", &schema::TRACE);
+    let file = table.and_then(|table| table.text("file"));
+    let gaps = table.and_then(|table| table.word("gaps", &[("refuse", Gaps::Refuse), ("fill", Gaps::Fill)]));
+    let window = table.and_then(|table| read_window(&table));
+    let folder = root.reader.source.file().parent().unwrap_or(Path::new(""));
+    let path = match (&options.trace, &file) {
+        (Some(path), _) => path.clone(),
+        (None, Some(file)) => folder.join(&file.value),
+        (None, None) => {
+            if let Some(table) = table {
+                table.required("file", None::<()>);
+            }
+            return None;
+        }
+    };
+    let read_options = ReadOptions { gaps: gaps.map(|gaps| gaps.value).unwrap_or_default() };
+    let read = if path.is_dir() {
+        Trace::read_folder(&path, read_options)
+    } else {
+        Trace::read_file(&path, read_options)
+    };
+    match read {
+        Ok(trace) => {
+            let window = options.trace_window.or(window).unwrap_or_default();
+            let trace = trace.window(window);
+            if trace.is_empty() {
+                let span = table.map_or(0..0, |table| table.span_of("window"));
+                root.reader.add(
+                    root.reader
+                        .complain(&span, format!("nothing of the trace lies in the window {window}"))
+                        .key("window")
+                        .value(window.to_string()),
+                );
+                return None;
+            }
+            Some(Arc::new(trace))
+        }
+        Err(error) => {
+            let message = format!("the trace cannot be used: {error}");
+            let diagnostic = match (&options.trace, &file) {
+                (None, Some(file)) => root.reader.complain(&file.span, message),
+                _ => Diagnostic::of_file(path.clone(), message),
+            };
+            root.reader.add(diagnostic.key("file").value(path.display().to_string()));
+            None
+        }
+    }
+}
+
+fn read_window(table: &Table<'_, '_>) -> Option<TraceWindow> {
+    let text = table.text("window")?;
+    text.value
+        .parse()
+        .map_err(|error: guest_memory_manager::trace::BadWindow| {
+            table.reader.add(
+                table
+                    .bad_value("window", &text.span, format!("`window` cannot be {:?}", text.value))
+                    .label(error.problem)
+                    .allowed("a beginning and an end, such as \"0h..24h\""),
+            );
+        })
+        .ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,513 @@
+//! What may stand in a scenario file: the one table that the reader obeys and the reference page is made from.
+
+use core::fmt::Write as _;
+
+/// One table of the file and its keys.
+#[derive(Debug)]
+pub struct TableDoc {
+    /// As messages and the reference call it, such as `[host]`.
+    pub name: &'static str,
+    /// What it is for.
+    pub summary: &'static str,
+    /// Its keys; several tables share some.
+    pub groups: &'static [&'static [KeyDoc]],
+}
+
+/// One key.
+#[derive(Debug)]
+pub struct KeyDoc {
+    /// The key.
+    pub name: &'static str,
+    /// What its value looks like.
+    pub form: Form,
+    /// What holds if the key is not there.
+    pub default: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// What a value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Any text.
+    Text,
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number, in a unit.
+    Integer(&'static str),
+    /// A number, in a unit.
+    Number(&'static str),
+    /// A size such as `"512MB"`.
+    Size,
+    /// A size, or two to draw one between.
+    SizeDraw,
+    /// A time such as `"12m30s"`.
+    Time,
+    /// A time, or two to draw one between.
+    TimeDraw,
+    /// Date and time in UTC.
+    DateTime,
+    /// One of some words.
+    Word(&'static [&'static str]),
+    /// Text or a list of texts.
+    Texts,
+    /// Two numbers in brackets.
+    Pair(&'static str),
+    /// A table of its own.
+    Table,
+    /// Any number of tables of their own.
+    Tables,
+    /// Keys that someone else defines.
+    Free,
+}
+
+impl Form {
+    /// In words.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Boolean => "true or false".to_owned(),
+            Self::Integer(unit) => join("whole number", unit),
+            Self::Number(unit) => join("number", unit),
+            Self::Size => "size, such as \"512MB\"".to_owned(),
+            Self::SizeDraw => "size, or [least, most] to draw from".to_owned(),
+            Self::Time => "time, such as \"12m30s\"".to_owned(),
+            Self::TimeDraw => "time, or [earliest, latest] to draw from".to_owned(),
+            Self::DateTime => "date and time, such as 2011-02-22T09:00:00Z".to_owned(),
+            Self::Word(words) => super::reader::quoted(words),
+            Self::Texts => "text, or list of texts".to_owned(),
+            Self::Pair(unit) => join("[number, number]", unit),
+            Self::Table => "table".to_owned(),
+            Self::Tables => "tables".to_owned(),
+            Self::Free => "table".to_owned(),
+        }
+    }
+}
+
+fn join(what: &str, unit: &str) -> String {
+    if unit.is_empty() { what.to_owned() } else { format!("{what}, {unit}") }
+}
+
+impl TableDoc {
+    /// Its keys.
+    pub fn keys(&self) -> impl Iterator<Item = &'static KeyDoc> + use<> {
+        self.groups.iter().copied().flatten()
+    }
+
+    /// One of its keys.
+    pub fn key(&self, name: &str) -> Option<&'static KeyDoc> {
+        self.keys().find(|key| key.name == name)
+    }
+
+    /// What to say about a word that other tools use for one of its keys.
+    pub(super) fn renamed(&self, name: &str) -> Option<&'static str> {
+        RENAMED
+            .iter()
+            .find(|(word, key, _)| *word == name && self.key(key).is_some())
+            .map(|(_, _, help)| *help)
+    }
+}
+
+/// Words that people know from elsewhere, the key they mean, and what to write.
+const RENAMED: [(&str, &str, &str); 10] = [
+    ("weight", "priority", "write `priority`, from 0 to 100 as in Set-VMMemory: the weight divided by 100"),
+    ("ram", "startup_bytes", "write `startup_bytes`"),
+    (
+        "memory",
+        "startup_bytes",
+        "write `startup_bytes` (and `dynamic_memory_enabled = false` for static memory)",
+    ),
+    ("cpus", "vcpus", "write `vcpus`"),
+    ("os", "guest", "write `guest`"),
+    ("reserve", "memory_reserve", "write `memory_reserve`"),
+    ("ram", "memory", "write `memory`"),
+    ("time", "at", "write `at`"),
+    ("duration", "until", "write `until`"),
+    ("vms", "vm", "write `vm`"),
+];
+
+macro_rules! keys {
+    ($($name:literal, $form:expr, $default:literal, $meaning:literal;)*) => {
+        &[$(KeyDoc { name: $name, form: $form, default: $default, meaning: $meaning },)*]
+    };
+}
+
+/// The file itself.
+pub(super) static ROOT: TableDoc = TableDoc {
+    name: "the scenario",
+    summary: "What the run is and how long it lasts.",
+    groups: &[keys! {
+        "title", Form::Text, "the file's name", "One line for lists.";
+        "description", Form::Text, "", "What the scenario is for.";
+        "source", Form::Text, "", "Where it comes from.";
+        "until", Form::Time, "required", "Virtual time at which the run ends (`--until`).";
+        "seed", Form::Integer(""), "1", "Seed of everything that is drawn (`--seed`).";
+        "sample_interval", Form::Time, "1s; 60s above 128 VMs", "Virtual time between two samples of the counters (`--sample-interval`).";
+        "host", Form::Table, "required", "The host.";
+        "policy", Form::Table, "hyperv", "The balancing policy.";
+        "balancer", Form::Table, "", "The balancer around the policy.";
+        "trace", Form::Table, "none", "Recorded loads.";
+        "workloads", Form::Free, "", "Workloads with names, [workloads.NAME], to be used by VMs and timeline.";
+        "vm", Form::Tables, "required", "VMs, or groups of VMs.";
+        "timeline", Form::Tables, "", "What happens when.";
+        "check", Form::Tables, "", "What must be seen in the run.";
+    }],
+};
+
+/// `[host]`.
+pub(super) static HOST: TableDoc = TableDoc {
+    name: "[host]",
+    summary: "The host: its memory, its parent OS, and what its work costs.",
+    groups: &[keys! {
+        "name", Form::Text, "HOST", "The host's name in counter paths.";
+        "memory", Form::Size, "required", "All of its memory.";
+        "edition", Form::Word(&["enterprise", "datacenter", "standard", "hyper-v-server", "unlimited"]), "enterprise",
+            "Edition of the parent OS, which sets the limits: enterprise and datacenter 1 TB of host memory and 64 GB for a VM, standard and hyper-v-server 32 GB and 31.5 GB, all of them 192 running and 512 configured VMs; unlimited (invented) has none.";
+        "memory_reserve", Form::Size, "unset: 384 MB + 30 MB per GB of host memory (inferred)",
+            "Registry value MemoryReserve: what the parent OS keeps for itself.";
+        "epoch", Form::DateTime, "2011-02-22T09:00:00Z", "Date and time of virtual time 0, for timestamps.";
+        "overhead_per_vm", Form::Size, "8MB (inferred)", "What a running VM costs the host beyond its memory.";
+        "dynamic_memory_versions", Form::Texts, "[\"0.3\"]",
+            "Versions of the Dynamic Memory protocol that the host speaks: 0.3 (2008 R2 SP1), 1.0, 2.0.";
+        "vmbus_version", Form::Word(&["2.4", "3.0", "4.0", "4.1", "5.0", "5.1", "5.2", "5.3"]), "4.0",
+            "Newest VMBus version that the host accepts.";
+        "parent_os", Form::Table, "", "Constants of the parent OS's memory.";
+        "operations", Form::Table, "", "How long operations take.";
+    }],
+};
+
+/// `[host.parent_os]`.
+pub(super) static PARENT_OS: TableDoc = TableDoc {
+    name: "[host.parent_os]",
+    summary: "Constants of the model of the parent OS's own memory. Leave them alone unless you study them.",
+    groups: &[keys! {
+        "in_use_idle", Form::Size, "2258MB (inferred)", "In use when idle.";
+        "comfortable_free", Form::Size, "810MB (inferred)", "Free memory below which working sets are trimmed.";
+        "working_set_knee", Form::Size, "1002MB (inferred)", "Working set at which trimming bites.";
+        "free_at_knee", Form::Size, "450MB (inferred)", "Free memory that trimming defends there.";
+        "need_scale", Form::Size, "96MB (inferred)", "How fast the need for trimmed pages falls with the working set.";
+        "reads_at_knee", Form::Number("reads per second"), "56 (inferred)", "Page-file reads at the knee.";
+        "reads_idle", Form::Number("reads per second"), "0.1 (inferred)", "Page-file reads that are always there.";
+        "lag", Form::Time, "2s (invented)", "How fast the working set follows.";
+        "slowdown_per_read", Form::Number("per read per second"), "0.06 (invented)", "How much a paging parent slows the host's own work; 0: not at all.";
+        "slowdown_cap", Form::Number("factor"), "8 (invented)", "The largest slowdown.";
+        "trimming", Form::Boolean, "true", "Whether working sets are trimmed at all.";
+    }],
+};
+
+/// `[host.operations]`.
+pub(super) static OPERATIONS: TableDoc = TableDoc {
+    name: "[host.operations]",
+    summary: "How long adding and removing memory takes, on both sides.",
+    groups: &[keys! {
+        "host_fixed", Form::Time, "100ms (invented)", "Host: each operation.";
+        "host_per_mb", Form::Time, "1ms (invented)", "Host: for each MB.";
+        "guest_fixed", Form::Time, "50ms (invented)", "Guest: each operation.";
+        "guest_balloon_per_mb", Form::Time, "2ms (invented)", "Guest: for each MB that is ballooned.";
+        "guest_add_per_mb", Form::Time, "1ms (invented)", "Guest: for each MB that is added.";
+    }],
+};
+
+/// `[policy]`.
+pub(super) static POLICY: TableDoc = TableDoc {
+    name: "[policy]",
+    summary: "The balancing policy.",
+    groups: &[keys! {
+        "name", Form::Text, "hyperv", "Which one (`--policy`).";
+        "parameters", Form::Free, "", "The policy's own parameters; its documentation names them.";
+    }],
+};
+
+/// `[balancer]`.
+pub(super) static BALANCER: TableDoc = TableDoc {
+    name: "[balancer]",
+    summary: "The balancer around the policy.",
+    groups: &[keys! {
+        "operation_limit", Form::Size, "64MB (invented)", "Most memory per operation.";
+        "minimum_move", Form::Size, "4MB (invented)", "Least memory per operation, but for the last step to the maximum.";
+        "start_attempts", Form::Integer("1 to 100"), "3 (documented)", "How often the start of a VM is tried.";
+        "start_retry", Form::Time, "30s (documented)", "Time between two tries.";
+        "rate_window", Form::Time, "20s (invented)", "Window of the grant rate and operation times in the lead time.";
+        "average_pressure_window", Form::Time, "60s (invented)", "Window of a VM's Average Pressure.";
+        "report_timeout", Form::Time, "30s (invented)", "Silence after which a VM is set aside.";
+    }],
+};
+
+/// `[trace]`.
+pub(super) static TRACE: TableDoc = TableDoc {
+    name: "[trace]",
+    summary: "Recorded loads, for workloads of kind \"trace\" and groups with numbers = \"trace\".",
+    groups: &[keys! {
+        "file", Form::Text, "given by `--trace`", "The file, or folder of files, seen from the scenario file's folder: columns vm, t, mem_provisioned_kb, mem_used_kb, cpu_pct; or GWA-T-12 as published.";
+        "window", Form::Text, "0h..24h", "The part of it that is played (`--trace-window`).";
+        "gaps", Form::Word(&["refuse", "fill"]), "refuse", "What to do about missing rows: refuse the file, or join what is there by straight lines.";
+    }],
+};
+
+const VM_SETTINGS: &[KeyDoc] = keys! {
+    "guest", Form::Text, "required", "Guest operating system: a profile's key such as \"ws2008-r2-sp1-enterprise-x64\", or its full name.";
+    "integration_services", Form::Word(&["current", "outdated", "none"]), "current", "State of the guest's integration services. Without current ones most guests run at their startup RAM.";
+    "vcpus", Form::Integer("as many as the guest supports"), "1", "Virtual processors.";
+    "dynamic_memory_enabled", Form::Boolean, "true", "Dynamic Memory; false: static memory of startup_bytes.";
+    "startup_bytes", Form::Size, "required", "Startup RAM (Set-VMMemory -StartupBytes).";
+    "minimum_bytes", Form::Size, "startup_bytes, as in SP1", "Minimum RAM (-MinimumBytes; a setting of its own since 2012).";
+    "maximum_bytes", Form::Size, "64GB; 31.5GB on standard and hyper-v-server", "Maximum RAM (-MaximumBytes); may exceed host memory. With numbers = \"trace\" also \"provisioned\": what the recorded VM had.";
+    "buffer", Form::Integer("percent, 5 to 2000"), "20", "Memory buffer (-Buffer): what the VM should have on top of what it needs.";
+    "priority", Form::Integer("0 to 100"), "50", "Memory priority (-Priority); the WMI weight divided by 100.";
+    "page_file", Form::Size, "4096MB (invented)", "Size of the guest's page file.";
+    "workload", Form::Text, "none", "What runs in the guest from its login on: a name from [workloads], or a table.";
+};
+
+/// `[[vm]]`.
+pub(super) static VM: TableDoc = TableDoc {
+    name: "[[vm]]",
+    summary: "A VM, or a group of VMs that are numbered.",
+    groups: &[
+        keys! {
+            "name", Form::Text, "required", "The VM's name; `{n}` in it is the number.";
+            "numbers", Form::Text, "one VM", "Numbers of a group, as in PowerShell: \"1..8\" is 1 to 8; or \"trace\": one VM for each of the trace.";
+        },
+        VM_SETTINGS,
+        keys! {
+            "odd", Form::Table, "", "Settings of a group's odd numbers, in place of the group's.";
+            "even", Form::Table, "", "Settings of a group's even numbers, in place of the group's.";
+        },
+    ],
+};
+
+/// `[vm.odd]` and `[vm.even]`.
+pub(super) static VM_VARIANT: TableDoc = TableDoc {
+    name: "[vm.odd] or [vm.even]",
+    summary: "Settings of every other VM of a group. The keys are those of [[vm]].",
+    groups: &[VM_SETTINGS],
+};
+
+const KIND: &[KeyDoc] = keys! {
+    "kind", Form::Word(&["idle", "paint", "step", "ramp", "sawtooth", "leak", "server", "bursts", "trace"]), "required", "Which kind.";
+};
+
+const ACTIVE: &[KeyDoc] = keys! {
+    "active_share", Form::Number("0 to 1"), "1; paint 0.3, server 0.8", "Share of its commit that it keeps touching; the rest may be paged out unnoticed.";
+};
+
+const INTERVAL: &[KeyDoc] = keys! {
+    "interval", Form::TimeDraw, "1s; paint 3s, leak 10s, server 5s", "Time between two changes.";
+};
+
+macro_rules! workload {
+    ($item:ident, $name:literal, $summary:literal, [$($shared:ident),*], $($key:tt)*) => {
+        #[doc = concat!("Workload ", $name, ".")]
+        pub(super) static $item: TableDoc = TableDoc {
+            name: concat!("a workload of kind \"", $name, "\""),
+            summary: $summary,
+            groups: &[KIND, keys! { $($key)* }, $($shared),*],
+        };
+    };
+}
+
+workload! { IDLE, "idle", "Does nothing.", [], }
+workload! { PAINT, "paint", "MS Paint: a canvas that a person enlarges step by step. Needs one of canvas, commit, guest_commit.", [INTERVAL, ACTIVE],
+    "canvas", Form::Pair("pixels"), "", "Enlarge to this many columns and rows.";
+    "commit", Form::SizeDraw, "", "Enlarge until Paint has committed this much.";
+    "guest_commit", Form::SizeDraw, "", "Enlarge until the whole guest has committed this much.";
+    "step", Form::SizeDraw, "30MB", "Mean growth of one step.";
+    "variation", Form::Number("0 to 1"), "0.3", "Coefficient of variation of step and interval.";
+    "hold", Form::TimeDraw, "until told", "Unload by itself so long after the goal is reached.";
+    "unload_time", Form::TimeDraw, "10s", "How long unloading takes.";
+    "bytes_per_pixel", Form::Integer("bytes"), "3", "Bytes per pixel of a canvas.";
+    "buffers", Form::Integer(""), "4", "Copies of the canvas: the picture and its undo steps.";
+}
+workload! { STEP, "step", "One size, then another.", [ACTIVE],
+    "from", Form::SizeDraw, "0MB", "Commit at first.";
+    "to", Form::SizeDraw, "required", "Commit after the step.";
+    "after", Form::TimeDraw, "0s", "When, after the workload's start.";
+    "hold", Form::TimeDraw, "for ever", "Back to the first size so long after the step.";
+}
+workload! { RAMP, "ramp", "From one size evenly to another.", [INTERVAL, ACTIVE],
+    "from", Form::SizeDraw, "0MB", "Commit at first.";
+    "to", Form::SizeDraw, "required", "Commit at the end.";
+    "duration", Form::TimeDraw, "required", "How long it takes.";
+}
+workload! { SAWTOOTH, "sawtooth", "Up and down for ever.", [INTERVAL, ACTIVE],
+    "low", Form::SizeDraw, "0MB", "Smallest commit.";
+    "high", Form::SizeDraw, "required", "Largest commit.";
+    "rise", Form::TimeDraw, "required", "How long it rises.";
+    "fall", Form::TimeDraw, "0s", "How long it falls.";
+    "phase", Form::TimeDraw, "0s", "How far into its cycle it begins.";
+}
+workload! { LEAK, "leak", "Allocates and never gives back.", [INTERVAL],
+    "base", Form::SizeDraw, "0MB", "Commit at first: what it really uses.";
+    "per_hour", Form::SizeDraw, "required", "What it loses in an hour.";
+    "limit", Form::SizeDraw, "none", "It ends at this commit.";
+}
+workload! { SERVER, "server", "A server application that manages its memory itself and takes all it can get.", [INTERVAL, ACTIVE],
+    "minimum", Form::SizeDraw, "0MB", "Commit below which it does not go.";
+    "share", Form::Number("0 to 1"), "0.9", "Share of the visible memory that it takes at most.";
+    "leave", Form::SizeDraw, "64MB", "Available memory that it leaves to the guest.";
+    "growth", Form::SizeDraw, "32MB", "How fast it grows, in a second.";
+}
+workload! { BURSTS, "bursts", "Short needs of random size at random times.", [ACTIVE],
+    "base", Form::SizeDraw, "0MB", "Commit between bursts.";
+    "size", Form::SizeDraw, "required", "Mean size of a burst, on top.";
+    "pause", Form::TimeDraw, "required", "Mean time between bursts.";
+    "length", Form::TimeDraw, "required", "Mean length of a burst.";
+    "variation", Form::Number("0 to 1"), "0.5", "Coefficient of variation of size and length.";
+    "first", Form::TimeDraw, "at random", "When the first burst comes, so that several VMs can burst together.";
+}
+workload! { PLAYBACK, "trace", "A recorded VM's load. Needs [trace].", [ACTIVE],
+    "vm", Form::Text, "{n}", "Which VM of the trace; `{n}` is the VM's number.";
+    "scale", Form::Number("factor"), "1", "Factor on the recorded size.";
+    "step", Form::TimeDraw, "10s", "Time between two changes.";
+    "whole_guest", Form::Boolean, "true", "Whether the recorded size is that of the whole guest, not of the application.";
+}
+
+/// Actions of the timeline.
+pub(super) const ACTIONS: [(&str, &TableDoc); 8] = [
+    ("start", &ACTION_START),
+    ("stop", &ACTION_STOP),
+    ("reboot", &ACTION_REBOOT),
+    ("set_workload", &ACTION_SET_WORKLOAD),
+    ("unload", &ACTION_UNLOAD),
+    ("set_registry", &ACTION_SET_REGISTRY),
+    ("inject_fault", &ACTION_INJECT_FAULT),
+    ("mark", &ACTION_MARK),
+];
+
+const WHEN: &[KeyDoc] = keys! {
+    "at", Form::TimeDraw, "required", "When, in virtual time.";
+    "action", Form::Word(&["start", "stop", "reboot", "set_workload", "unload", "set_registry", "inject_fault", "mark"]), "required", "What happens.";
+    "repeat_every", Form::Time, "once", "Again and again at this distance, until the run ends.";
+};
+const WHICH: &[KeyDoc] = keys! {
+    "vm", Form::Texts, "required", "Which VMs: a name, a range such as \"VM1..VM7\" (both included), \"all\", or a list of these.";
+    "every", Form::Time, "all at once", "Time from one VM to the next.";
+};
+
+macro_rules! action {
+    ($item:ident, $name:literal, $summary:literal, [$($shared:ident),*], $($key:tt)*) => {
+        #[doc = concat!("Action ", $name, " of the timeline.")]
+        pub(super) static $item: TableDoc = TableDoc {
+            name: concat!("action \"", $name, "\" of [[timeline]]"),
+            summary: $summary,
+            groups: &[WHEN, $($shared,)* keys! { $($key)* }],
+        };
+    };
+}
+
+action! { ACTION_START, "start", "Starts VMs, one after the other in the order given.", [WHICH],
+    "while_host_used_below", Form::Size, "", "Start a VM only while the host has less than this in use.";
+    "while_host_used_below_that_of", Form::Text, "", "Start a VM only while the host has less in use than it had at most in this scenario.";
+}
+action! { ACTION_STOP, "stop", "Stops VMs.", [WHICH],
+    "turn_off", Form::Boolean, "false", "Turn off at once, in place of shutting the guest down.";
+}
+action! { ACTION_REBOOT, "reboot", "Reboots guests.", [WHICH], }
+action! { ACTION_SET_WORKLOAD, "set_workload", "Ends what runs in the guests, and runs this (from the login on, if they still boot).", [WHICH],
+    "workload", Form::Text, "required", "A name from [workloads], or a table.";
+}
+action! { ACTION_UNLOAD, "unload", "Lets what runs in the guests give its memory back in its own way.", [WHICH], }
+action! { ACTION_SET_REGISTRY, "set_registry", "Sets a value in the parent OS's registry.", [],
+    "name", Form::Word(&["MemoryReserve"]), "required", "Which value.";
+    "value", Form::Integer("MB"), "required", "To what.";
+}
+action! { ACTION_INJECT_FAULT, "inject_fault", "Makes something go wrong.", [WHICH],
+    "fault", Form::Word(&["guest_silent", "guest_refuses_hot_add", "guest_sends_garbage", "guest_closes_channel", "guest_crash", "component_panic"]), "required",
+        "What: the DM VSC answers nothing; it refuses hot-adds; it sends bytes at random; it closes its channel; the guest's kernel crashes; a component of the stack panics.";
+    "duration", Form::Time, "for ever", "How long (not for crashes, panics and garbage).";
+    "component", Form::Word(&["dm-vsc", "guest", "worker"]), "required by component_panic", "Which component of the VM panics.";
+}
+action! { ACTION_MARK, "mark", "Writes a line into the story and a mark into the figures.", [],
+    "text", Form::Text, "required", "What it says.";
+}
+
+/// `[[check]]`.
+pub(super) static CHECK: TableDoc = TableDoc {
+    name: "[[check]]",
+    summary: "Something that must be seen in the run. A number is checked by one of expect, between, at_least, at_most.",
+    groups: &[keys! {
+        "name", Form::Text, "required", "Which check; the list is below.";
+        "expect", Form::Number("in the check's unit"), "", "The number that is expected; needs tolerance.";
+        "tolerance", Form::Text, "", "How far off it may be: \"5%\" of it, or a number in the check's unit.";
+        "between", Form::Pair("in the check's unit"), "", "The number lies between these.";
+        "at_least", Form::Number("in the check's unit"), "", "The number is at least this.";
+        "at_most", Form::Number("in the check's unit"), "", "The number is at most this.";
+        "share", Form::Number("0 to 1"), "1", "Share of the samples of which it must hold.";
+        "vm", Form::Text, "", "The VM that it is about.";
+        "when_memory_reserve", Form::Text, "always", "The check belongs to runs with this memory_reserve only: a size, or \"unset\".";
+        "against", Form::Text, "", "The scenario that it is measured against.";
+        "source", Form::Text, "", "Where the source says so.";
+    }],
+};
+
+/// Every table, in the order of the reference page.
+pub fn reference() -> Vec<&'static TableDoc> {
+    let mut tables =
+        vec![&ROOT, &HOST, &PARENT_OS, &OPERATIONS, &POLICY, &BALANCER, &TRACE, &VM, &VM_VARIANT];
+    tables.extend(super::workload::KINDS.iter().map(|(_, doc)| *doc));
+    tables.extend(ACTIONS.iter().map(|(_, doc)| *doc));
+    tables.push(&CHECK);
+    tables
+}
+
+/// The reference page of scenario files, in Markdown.
+pub fn reference_markdown() -> String {
+    let mut page = String::new();
+    for table in reference() {
+        let mut name = table.name.to_owned();
+        name[..1].make_ascii_uppercase();
+        let title = if table.name.starts_with('[') { format!("`{}`", table.name) } else { name };
+        // Writing to a String does not fail.
+        let _: core::fmt::Result = writeln!(page, "## {title}\n\n{}\n", table.summary);
+        let _: core::fmt::Result = writeln!(page, "| key | value | default | meaning |\n|---|---|---|---|");
+        for key in table.keys() {
+            let cells = [&key.form.describe(), key.default, key.meaning].map(|cell| cell.replace('|', "\\|"));
+            let _: core::fmt::Result = writeln!(page, "| `{}` | {} |", key.name, cells.join(" | "));
+        }
+        page.push('\n');
+    }
+    let _: core::fmt::Result = writeln!(page, "## Checks\n\n| name | unit | meaning |\n|---|---|---|");
+    for check in super::checks::CHECKS {
+        let _: core::fmt::Result =
+            writeln!(page, "| `{}` | {} | {} |", check.name, check.unit.unwrap_or("–"), check.meaning);
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_key_is_there_once_and_explained() {
+        for table in reference() {
+            let names: Vec<_> = table.keys().map(|key| key.name).collect();
+            let unique: BTreeSet<_> = names.iter().collect();
+            assert_eq!(names.len(), unique.len(), "{}", table.name);
+            for key in table.keys() {
+                assert!(
+                    key.meaning.ends_with('.') || key.meaning.ends_with(')'),
+                    "{} {}",
+                    table.name,
+                    key.name
+                );
+            }
+        }
+        let names: BTreeSet<_> = reference().iter().map(|table| table.name).collect();
+        assert_eq!(names.len(), reference().len());
+    }
+
+    #[test]
+    fn the_page_names_everything() {
+        let page = reference_markdown();
+        for table in reference() {
+            for key in table.keys() {
+                assert!(page.contains(&format!("| `{}` |", key.name)), "{}", key.name);
+            }
+        }
+        assert!(page.contains("## `[host]`\n"));
+        assert!(page.contains("## A workload of kind \"paint\"\n"));
+        assert!(page.contains("| `parent_free` | MB |"));
+    }
+}

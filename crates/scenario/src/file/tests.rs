@@ -1,0 +1,4 @@
+use super::*;
+
+mod bad_input;
+mod good_input;

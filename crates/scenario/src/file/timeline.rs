@@ -1,0 +1,436 @@
+//! `[[timeline]]`: what happens when.
+
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use page_range::PageCount;
+
+use super::{
+    diagnostic::{Span, nearest},
+    host::{Host, positive_time},
+    quantity::{Draw, format_size},
+    reader::{Located, Table, quoted},
+    schema::ACTIONS,
+    vms::{Named, Vm, read_workload},
+    workload::Workload,
+};
+
+/// One entry of the timeline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// When, in virtual time.
+    pub at: Draw<Duration>,
+    /// Again and again at this distance.
+    pub repeat_every: Option<Duration>,
+    /// Which VMs, by their place in the list of VMs and in this order; none for what happens to the host.
+    pub vms: Vec<usize>,
+    /// Time from one VM to the next.
+    pub every: Duration,
+    /// What.
+    pub action: Action<Workload>,
+    /// Where it stands in the file.
+    pub span: Span,
+}
+
+/// What happens; `W` is how a workload is said.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action<W> {
+    /// The VM is started.
+    Start {
+        /// Only while the host has less than this in use.
+        while_host_used_below: Option<HostUse>,
+    },
+    /// The VM is stopped.
+    Stop {
+        /// At once, in place of shutting the guest down.
+        turn_off: bool,
+    },
+    /// The guest is rebooted.
+    Reboot,
+    /// What runs in the guest ends, and this runs.
+    SetWorkload(W),
+    /// What runs in the guest gives its memory back in its own way.
+    Unload,
+    /// The registry value `MemoryReserve` is set.
+    SetMemoryReserve(PageCount),
+    /// Something goes wrong.
+    InjectFault {
+        /// What.
+        fault: Fault,
+        /// How long; for ever if `None`.
+        duration: Option<Duration>,
+    },
+    /// A line in the story and a mark in the figures.
+    Mark(String),
+}
+
+impl<W> Action<W> {
+    /// Its word in scenario files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Stop { .. } => "stop",
+            Self::Reboot => "reboot",
+            Self::SetWorkload(_) => "set_workload",
+            Self::Unload => "unload",
+            Self::SetMemoryReserve(_) => "set_registry",
+            Self::InjectFault { .. } => "inject_fault",
+            Self::Mark(_) => "mark",
+        }
+    }
+}
+
+/// An amount of host memory in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostUse {
+    /// This much.
+    Memory(PageCount),
+    /// As much as at most in the scenario of this name.
+    AsIn(Located<String>),
+}
+
+/// Something that goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The DM VSC answers nothing and reports nothing.
+    GuestSilent,
+    /// The DM VSC refuses hot-adds.
+    GuestRefusesHotAdd,
+    /// The DM VSC sends bytes at random.
+    GuestSendsGarbage,
+    /// The DM VSC closes its channel.
+    GuestClosesChannel,
+    /// The guest's kernel crashes.
+    GuestCrash,
+    /// A component of the stack panics.
+    ComponentPanic(VmComponent),
+}
+
+/// A component of a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VmComponent {
+    /// The DM VSC.
+    DmVsc,
+    /// The guest: applications and memory manager.
+    Guest,
+    /// The worker: DM VSP and GMO memory manager.
+    Worker,
+}
+
+#[derive(Clone, Copy)]
+enum FaultWord {
+    Simple(Fault),
+    ComponentPanic,
+}
+
+const FAULTS: [(&str, FaultWord); 6] = [
+    ("guest_silent", FaultWord::Simple(Fault::GuestSilent)),
+    ("guest_refuses_hot_add", FaultWord::Simple(Fault::GuestRefusesHotAdd)),
+    ("guest_sends_garbage", FaultWord::Simple(Fault::GuestSendsGarbage)),
+    ("guest_closes_channel", FaultWord::Simple(Fault::GuestClosesChannel)),
+    ("guest_crash", FaultWord::Simple(Fault::GuestCrash)),
+    ("component_panic", FaultWord::ComponentPanic),
+];
+
+const COMPONENTS: [(&str, VmComponent); 3] =
+    [("dm-vsc", VmComponent::DmVsc), ("guest", VmComponent::Guest), ("worker", VmComponent::Worker)];
+
+/// What the rest of the file says that the timeline is checked against.
+pub(super) struct Surroundings<'a> {
+    pub(super) vms: &'a [Vm],
+    pub(super) host: Option<&'a Host>,
+    pub(super) workloads: &'a Named,
+    /// Whether `vms` is all of them; if not, unknown names are not worth a complaint.
+    pub(super) vms_complete: bool,
+}
+
+/// Reads all `[[timeline]]`.
+pub(super) fn read(root: &Table<'_, '_>, around: &Surroundings<'_>) -> Vec<Step> {
+    let tables = root.tables("timeline");
+    tables.into_iter().filter_map(|(entries, span)| read_step(root, entries, &span, around)).collect()
+}
+
+fn read_step(
+    root: &Table<'_, '_>,
+    entries: &toml::de::DeTable<'_>,
+    span: &Span,
+    around: &Surroundings<'_>,
+) -> Option<Step> {
+    let reader = root.reader;
+    let names = ACTIONS.map(|(name, _)| name);
+    // Which keys an entry has depends on its action, so that is looked at first.
+    let action = entries.get("action");
+    let written = action.and_then(|action| action.get_ref().as_str());
+    let Some(&(name, doc)) = ACTIONS.iter().find(|(name, _)| Some(*name) == written) else {
+        let diagnostic = match action {
+            Some(action) => {
+                let span = action.span();
+                reader
+                    .complain(&span, format!("there is no action {}", reader.text(&span)))
+                    .value(reader.text(&span))
+                    .nearest(written.unwrap_or(""), names)
+            }
+            None => {
+                let header = span.start..span.start + "[[timeline]]".len();
+                reader.complain(&header, "`action` is missing in [[timeline]]")
+            }
+        };
+        reader.add(diagnostic.key("action").allowed(quoted(&names)));
+        return None;
+    };
+    let table = Table::new(reader, doc, entries, span);
+    table.word("action", &ACTIONS.map(|(name, _)| (name, ())));
+    let at = table.draw_duration("at");
+    let at = table.required("at", at);
+    let repeat_every =
+        table.duration("repeat_every").filter(|time| positive_time(&table, "repeat_every", time));
+    let on_vms = doc.key("vm").is_some();
+    let vms = if on_vms { read_vms(&table, around) } else { Some(Vec::new()) };
+    let every = if on_vms {
+        table.duration("every").map_or(Duration::ZERO, |time| time.value)
+    } else {
+        Duration::ZERO
+    };
+    let action = read_action(&table, name, around);
+    Some(Step {
+        at: at?.value,
+        repeat_every: repeat_every.map(|time| time.value),
+        vms: vms?,
+        every,
+        action: action?,
+        span: table.start(),
+    })
+}
+
+fn read_action(table: &Table<'_, '_>, name: &str, around: &Surroundings<'_>) -> Option<Action<Workload>> {
+    Some(match name {
+        "start" => {
+            let size = table.size("while_host_used_below");
+            let other = table.text("while_host_used_below_that_of");
+            if let (Some(_), Some(other)) = (&size, &other) {
+                table.reader.add(
+                    table
+                        .bad_value("while_host_used_below_that_of", &other.span, "two limits for one start")
+                        .allowed("one of while_host_used_below, while_host_used_below_that_of"),
+                );
+            }
+            let size = size.map(|size| HostUse::Memory(size.value));
+            Action::Start { while_host_used_below: size.or(other.map(HostUse::AsIn)) }
+        }
+        "stop" => Action::Stop { turn_off: table.boolean("turn_off").is_some_and(|flag| flag.value) },
+        "reboot" => Action::Reboot,
+        "set_workload" => {
+            let workload = read_workload(table, around.workloads);
+            Action::SetWorkload(table.required("workload", workload)?.value)
+        }
+        "unload" => Action::Unload,
+        "set_registry" => read_registry(table, around)?,
+        "inject_fault" => read_fault(table)?,
+        _ => {
+            let text = table.text("text");
+            Action::Mark(table.required("text", text)?.value)
+        }
+    })
+}
+
+fn read_registry(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Action<Workload>> {
+    let name = table.word("name", &[("MemoryReserve", ())]);
+    let value = table.integer("value", 0, u32::MAX.into());
+    let name = table.required("name", name);
+    let value = table.required("value", value)?;
+    name?;
+    let reserve = PageCount::from_mib(value.value);
+    if let Some(host) = around.host
+        && !host.memory.is_zero()
+        && reserve >= host.memory
+    {
+        table.reader.add(
+            table
+                .bad_value("value", &value.span, "MemoryReserve leaves nothing for VMs")
+                .label(format!("the host has {}", format_size(host.memory)))
+                .allowed("MB, less than the host's `memory`"),
+        );
+        return None;
+    }
+    Some(Action::SetMemoryReserve(reserve))
+}
+
+fn read_fault(table: &Table<'_, '_>) -> Option<Action<Workload>> {
+    let duration = table.duration("duration").filter(|time| positive_time(table, "duration", time));
+    let component = table.word("component", &COMPONENTS);
+    let fault = table.word("fault", &FAULTS);
+    let fault = match table.required("fault", fault)?.value {
+        FaultWord::Simple(fault) => {
+            if table.has("component") {
+                let span = table.span_of("component");
+                table.reader.add(
+                    table
+                        .bad_value("component", &span, "`component` is for component_panic only")
+                        .allowed("with fault = \"component_panic\""),
+                );
+            }
+            fault
+        }
+        FaultWord::ComponentPanic => {
+            if component.is_none() && !table.has("component") {
+                let words: Vec<_> = COMPONENTS.iter().map(|(word, _)| *word).collect();
+                table.reader.add(
+                    table
+                        .reader
+                        .complain(&table.span_of("fault"), "component_panic needs to know which component")
+                        .key("component")
+                        .allowed(quoted(&words)),
+                );
+            }
+            Fault::ComponentPanic(component?.value)
+        }
+    };
+    let lasting = !matches!(fault, Fault::GuestCrash | Fault::ComponentPanic(_) | Fault::GuestSendsGarbage);
+    if let Some(duration) = &duration
+        && !lasting
+    {
+        table.reader.add(
+            table
+                .bad_value("duration", &duration.span, "this fault happens at once and does not last")
+                .allowed("`duration` with guest_silent, guest_refuses_hot_add, guest_closes_channel"),
+        );
+    }
+    Some(Action::InjectFault { fault, duration: duration.map(|time| time.value) })
+}
+
+fn read_vms(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Vec<usize>> {
+    let texts = table.texts("vm");
+    let texts = table.required("vm", texts)?;
+    let mut chosen = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut good = true;
+    for text in &texts.value {
+        match select(&text.value, around.vms) {
+            Ok(vms) => chosen.extend(vms.into_iter().filter(|vm| seen.insert(*vm))),
+            Err(unknown) => {
+                good = false;
+                if around.vms_complete {
+                    table.reader.add(unknown_vm(table, text, &unknown, around.vms));
+                }
+            }
+        }
+    }
+    if texts.value.is_empty() {
+        table.reader.add(table.bad_value("vm", &texts.span, "no VM is named").allowed("at least one"));
+        return None;
+    }
+    good.then_some(chosen)
+}
+
+fn unknown_vm(table: &Table<'_, '_>, text: &Located<String>, unknown: &str, vms: &[Vm]) -> super::Diagnostic {
+    let names: Vec<_> = vms.iter().map(|vm| vm.name.as_str()).collect();
+    let some = names.iter().take(12).copied().collect::<Vec<_>>().join(", ");
+    let more = if names.len() > 12 { format!(" and {} others", names.len() - 12) } else { String::new() };
+    let near = nearest(unknown, names);
+    let diagnostic = table
+        .bad_value("vm", &text.span, format!("no VM is named {unknown:?}"))
+        .allowed(format!("{some}{more}; ranges such as \"VM1..VM7\"; \"all\""));
+    match near {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+        None => diagnostic,
+    }
+}
+
+/// The VMs that a text selects; the name that no VM has, if there is none.
+fn select(text: &str, vms: &[Vm]) -> Result<Vec<usize>, String> {
+    if text == "all" {
+        return Ok((0..vms.len()).collect());
+    }
+    let find = |name: &str| {
+        vms.iter()
+            .position(|vm| vm.name.eq_ignore_ascii_case(name.trim()))
+            .ok_or_else(|| name.trim().to_owned())
+    };
+    let Some((first, last)) = text.split_once("..") else { return find(text).map(|vm| vec![vm]) };
+    let (from, to) = (find(first)?, find(last)?);
+    Ok(if from <= to { (from..=to).collect() } else { (to..=from).rev().collect() })
+}
+
+/// Finds a VM for another part of the file.
+pub(super) fn find_vm(table: &Table<'_, '_>, name: &Located<String>, vms: &[Vm]) {
+    if !vms.iter().any(|vm| vm.name.eq_ignore_ascii_case(&name.value)) {
+        table.reader.add(unknown_vm(table, name, &name.value, vms));
+    }
+}
+
+/// Follows the timeline at its earliest times: starts and stops that cannot be, and more running VMs than the host may have.
+pub(super) fn check(root: &Table<'_, '_>, steps: &[Step], around: &Surroundings<'_>, until: Duration) {
+    let reader = root.reader;
+    let mut events: Vec<(Duration, usize, usize, bool)> = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        if step.at.low() > until {
+            reader.add(
+                reader
+                    .complain(&step.span, "this happens after the run has ended")
+                    .key("at")
+                    .label(format!(
+                        "at {}, but the run ends at {}",
+                        component_runtime::format_duration(step.at.low()),
+                        component_runtime::format_duration(until)
+                    ))
+                    .help("make `until` later, or `at` earlier"),
+            );
+            continue;
+        }
+        // A repeated step is followed once: its start and stop repeat together.
+        for (place, vm) in step.vms.iter().enumerate() {
+            let at = step.at.low() + step.every.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX));
+            events.push((at, index, *vm, step.repeat_every.is_some()));
+        }
+    }
+    events.sort_by_key(|(at, index, ..)| (*at, *index));
+    let limit = around.host.and_then(|host| host.edition.limits().running_vms);
+    let mut running = BTreeSet::new();
+    let mut reported = BTreeSet::new();
+    for (at, index, vm, repeated) in events {
+        let step = &steps[index];
+        let name = around.vms.get(vm).map_or("", |vm| vm.name.as_str());
+        let message = match &step.action {
+            Action::Start { .. } if running.insert(vm) => {
+                if limit.is_none_or(|limit| running.len() <= limit) {
+                    continue;
+                }
+                let limit = limit.unwrap_or(0);
+                if reported.insert(index) {
+                    let edition = around.host.map_or("", |host| host.edition.name());
+                    reader.add(
+                        reader
+                            .complain(&step.span, format!("{} VMs would run at once", running.len()))
+                            .key("vm")
+                            .value(name)
+                            .label(format!("{name:?} would be number {}", running.len()))
+                            .allowed(format!("{limit} running VMs on a host of edition {edition:?}"))
+                            .help("edition \"unlimited\" has no limits"),
+                    );
+                }
+                continue;
+            }
+            Action::Start { .. } if !repeated => format!("{name:?} runs already"),
+            Action::Stop { .. } if running.remove(&vm) => continue,
+            Action::Stop { .. } | Action::Reboot | Action::Unload | Action::InjectFault { .. }
+                if !running.contains(&vm) && !repeated =>
+            {
+                format!("{name:?} does not run")
+            }
+            _ => continue,
+        };
+        if reported.insert(index) {
+            reader.add(
+                reader
+                    .complain(&step.span, format!("{message} at {}", component_runtime::format_duration(at)))
+                    .key("vm")
+                    .value(name)
+                    .label(format!("action \"{}\"", step.action.name()))
+                    .help(match step.action {
+                        Action::Start { .. } => "stop it before, or start it once",
+                        _ => "start it before",
+                    }),
+            );
+        }
+    }
+}
