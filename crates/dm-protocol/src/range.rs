@@ -54,7 +54,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_vector_of_the_reference() {
+    fn the_fields_are_where_they_belong() {
         let range = WireRange::new(0x12_3456_789A, 0xBC_DEF0).unwrap();
         assert_eq!(range.as_bytes(), [0x9a, 0x78, 0x56, 0x34, 0x12, 0xf0, 0xde, 0xbc]);
         assert_eq!((range.start(), range.count()), (0x12_3456_789A, 0xBC_DEF0));

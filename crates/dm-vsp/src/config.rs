@@ -97,13 +97,13 @@ pub enum HotAddForm {
 pub struct Timeouts {
     /// For each step of the handshake (invented; guests themselves wait 5 s for a host).
     pub handshake: Duration,
-    /// For a balloon request, at least (a recommendation of the reference: 30 s per 2 GiB).
+    /// For a balloon request, at least (inferred: Windows takes 2–3 s for 2 GiB, and ten times that is not silence yet).
     pub balloon_base: Duration,
-    /// Pages for which the base time is enough; in proportion for more (documented: Windows takes 2–3 s for 2 GiB).
+    /// Pages for which the base time is enough; in proportion for more (inferred).
     pub balloon_base_pages: PageCount,
-    /// For all messages of an unballoon request together.
+    /// For all messages of an unballoon request together (inferred: guests answer within 40–150 ms).
     pub unballoon: Duration,
-    /// For a hot-add request, at least.
+    /// For a hot-add request, at least (inferred).
     pub hot_add_base: Duration,
     /// For each chunk of a hot-add request in addition (documented: a Linux guest waits 5 s for each memory block to go
     /// online).

@@ -18,7 +18,9 @@ pub enum Input {
     ChannelClosed,
     /// A packet's payload from the guest.
     Packet(Vec<u8>),
-    /// Give the guest this many pages: first what it gave away, then new memory.
+    /// Give the guest this many pages: first what it gave away, exactly, then new memory in whole granules of the guest.
+    /// What is left of less than a granule is not done: a caller that would rather give more rounds up itself
+    /// ([`GuestCapabilities::granule`], [`crate::GuestPages::ballooned`]).
     Grow {
         /// How many.
         pages: PageCount,

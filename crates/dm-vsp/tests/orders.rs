@@ -20,7 +20,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Wrong {
     No,
-    /// It takes back what a guest has not answered for in time (the mistake that the reference warns of).
+    /// It takes back what a guest has not answered for in time (which the guest may be using).
     UnmapsAfterTimeout,
     /// It sends a request for pages and maps them after that.
     MapsTooLate,
