@@ -20,4 +20,6 @@ mod machine;
 pub use bus::GuestSide;
 pub use components::{BusCommand, GuestCommand};
 pub use driver::{Driver, DriverOutput};
-pub use machine::{Console, MachineConfig, MoreDrivers, SimulatedMachine, Wiring, default_bus_versions, driver_config};
+pub use machine::{
+    Console, MachineConfig, MoreDrivers, SimulatedMachine, Wiring, default_bus_versions, driver_config,
+};

@@ -427,8 +427,9 @@ impl Vmms {
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>, now: Duration) {
-        let system = self.engine.system();
-        let given = system.assigned + system.overhead + system.in_transit;
+        let ledger = self.engine.look().ledger();
+        // What is set aside for a start has left nobody: the parent OS still has it.
+        let given = ledger.assigned + ledger.overhead + ledger.granted + ledger.coming_home;
         let before = self.parent.slowdown();
         self.parent.advance(now, self.config.memory.saturating_sub(given));
         let parent = &self.parent;

@@ -42,7 +42,8 @@ pub fn plan(
 ) -> Result<Plan, RunError> {
     let seed = choices.seed.unwrap_or(scenario.seed);
     let until = choices.until.unwrap_or(scenario.until);
-    let bad_workload = |error: guest_memory_manager::workload::BadWorkload| RunError::Workload(error.to_string());
+    let bad_workload =
+        |error: guest_memory_manager::workload::BadWorkload| RunError::Workload(error.to_string());
     let (policy, policy_parameters) = policy(scenario, choices);
     // A typo in a parameter is told before anything runs.
     crate::policies::make(&policy, &policy_parameters)?;
@@ -152,13 +153,20 @@ fn actions(
             one(Action::Run { vm, name: workload, workload: config })
         }
         (file::Action::Unload, Some(vm)) => one(Action::Unload { vm, name: workload }),
-        (file::Action::InjectFault { fault, duration }, Some(vm)) => Ok(fault_actions(at, vm, fault, duration)),
+        (file::Action::InjectFault { fault, duration }, Some(vm)) => {
+            Ok(fault_actions(at, vm, fault, duration))
+        }
         // The file's check sees to it that these name a VM.
         (_, None) => Ok(Vec::new()),
     }
 }
 
-fn fault_actions(at: Duration, vm: usize, fault: Fault, duration: Option<Duration>) -> Vec<(Duration, Action)> {
+fn fault_actions(
+    at: Duration,
+    vm: usize,
+    fault: Fault,
+    duration: Option<Duration>,
+) -> Vec<(Duration, Action)> {
     let faults = |faults: Faults| Action::SetFaults { vm, faults: Box::new(faults) };
     let (begin, end) = match fault {
         Fault::GuestSilent => (
@@ -214,7 +222,9 @@ fn host(host: &file::Host, balancer: &file::Balancer) -> HostConfig {
             start_attempts: balancer.start_attempts.unwrap_or(engine.start_attempts),
             start_retry: balancer.start_retry.unwrap_or(engine.start_retry),
             rate_window: balancer.rate_window.unwrap_or(engine.rate_window),
-            average_pressure_window: balancer.average_pressure_window.unwrap_or(engine.average_pressure_window),
+            average_pressure_window: balancer
+                .average_pressure_window
+                .unwrap_or(engine.average_pressure_window),
             report_timeout: balancer.report_timeout.unwrap_or(engine.report_timeout),
             ..engine
         },

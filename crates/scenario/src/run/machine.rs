@@ -6,9 +6,7 @@ use component_runtime::Context;
 use guest_partition::{Console, MachineConfig, MoreDrivers, SimulatedMachine, Wiring};
 use vmms_host::VmFactory;
 use vmms_host::bus::HostPartition;
-use vmms_host::partition_factory::{
-    PartitionError, PartitionFactory, PartitionRequest, RunningPartition,
-};
+use vmms_host::partition_factory::{PartitionError, PartitionFactory, PartitionRequest, RunningPartition};
 
 /// Makes the simulated machine of one VM at each of its starts.
 #[derive(Clone)]

@@ -303,7 +303,11 @@ fn vm_config(plan: &Plan, vm: &plan::PlannedVm, console: &Console) -> VmConfig {
     VmConfig {
         name: Arc::clone(&vm.name),
         settings: vm.settings,
-        factory: Box::new(SimulatedVm { config: machine, console: console.clone(), drivers: Arc::new(Vec::new) }),
+        factory: Box::new(SimulatedVm {
+            config: machine,
+            console: console.clone(),
+            drivers: Arc::new(Vec::new),
+        }),
     }
 }
 

@@ -3,7 +3,7 @@
 //! One VM is the *newcomer*: the last that was started, after all others. The phases are told by what the memory does, not by
 //! what the scenario's timeline says:
 //!
-//! * ① begins when the newcomer has its startup RAM;
+//! * ① begins when the newcomer has its startup RAM (mapped, not only promised);
 //! * ② when its Physical Memory first exceeds its startup RAM;
 //! * ③ when the others have first lost more than 8 MB in all, against what they had when ② began;
 //! * ④ when the newcomer has fallen 64 MB below its peak. It lasts until the others have what they had, or to the end.
@@ -42,7 +42,7 @@ const NEAR: PageCount = PageCount::from_mib(4);
 /// The index of the newcomer: the VM that got its memory last, if all others had theirs before, and more than one runs.
 fn newcomer(points: &[Point]) -> Option<usize> {
     let vms = points.first()?.vms.len();
-    let started = |vm: usize| points.iter().position(|point| point.vms[vm].running);
+    let started = |vm: usize| points.iter().position(|point| !point.vms[vm].physical.is_zero());
     let mut starts: Vec<(usize, usize)> = (0..vms).filter_map(|vm| Some((started(vm)?, vm))).collect();
     starts.sort_unstable();
     let [.., (before, _), (last, vm)] = starts[..] else { return None };
@@ -59,7 +59,7 @@ pub fn find(points: &[Point], names: &[String]) -> Option<Phases> {
         let all: PageCount = points[index].vms.iter().map(|vm| vm.physical).sum();
         all - physical(index)
     };
-    let idle = points.iter().position(|point| point.vms[vm].running)?;
+    let idle = points.iter().position(|point| !point.vms[vm].physical.is_zero())?;
     let startup = physical(idle);
     let grows = (idle..points.len()).find(|&index| physical(index) > startup)?;
     let had = others(grows);
@@ -103,7 +103,11 @@ mod tests {
             .map(|(second, (&newcomer, &other))| Point {
                 time: Duration::from_secs(second as u64),
                 vms: [other, newcomer]
-                    .map(|mb| VmPoint { running: mb > 0, physical: PageCount::from_mib(mb), ..VmPoint::default() })
+                    .map(|mb| VmPoint {
+                        running: mb > 0,
+                        physical: PageCount::from_mib(mb),
+                        ..VmPoint::default()
+                    })
                     .to_vec(),
                 ..Point::default()
             })

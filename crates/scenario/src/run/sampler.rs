@@ -11,8 +11,8 @@ use guest_partition::Console;
 use page_range::PageCount;
 use parking_lot::Mutex;
 use perf_counters::{
-    BalancerCounters, GuestCounters, Layout, Memory, ModelCounters, ModelVmCounters, ParentCounters, Percent, Rate,
-    Sample, VmCounters, VmSample, balance, pdh,
+    BalancerCounters, GuestCounters, Layout, Memory, ModelCounters, ModelVmCounters, ParentCounters, Percent,
+    Rate, Sample, VmCounters, VmSample, balance, pdh,
 };
 use vmms_host::{SharedBalancer, SharedStatus, VmState};
 
@@ -92,7 +92,10 @@ impl Sampler {
                 return Err(format!("the balancer's books are not in order: {:?}", engine.ledger()));
             }
             for (index, sample) in self.sample.vms.iter_mut().enumerate() {
-                let Some(counters) = u32::try_from(index).ok().and_then(|id| engine.counters_of(VmId(id))) else {
+                let Some(counters) = u32::try_from(index).ok().and_then(|id| engine.counters_of(VmId(id)))
+                else {
+                    // At the very beginning the balancer has not heard of it.
+                    point.vms.push(VmPoint::default());
                     continue;
                 };
                 let view = engine.vms().iter().find(|view| view.id == counters.vm);
@@ -136,7 +139,8 @@ impl Sampler {
             page_reads: Rate::from_f64(status.parent.reads_per_second),
         };
         for (index, console) in self.consoles.iter().enumerate() {
-            let (Some(sample), Some(point)) = (self.sample.vms.get_mut(index), point.vms.get_mut(index)) else {
+            let (Some(sample), Some(point)) = (self.sample.vms.get_mut(index), point.vms.get_mut(index))
+            else {
                 continue;
             };
             point.state = status.vms.get(index).map_or(VmState::Off, |vm| vm.state);
