@@ -10,6 +10,8 @@
 //! and reported, and never causes a panic, a loop without end or memory without bound.
 
 pub mod client;
+#[cfg(test)]
+mod explore;
 mod guid;
 mod ids;
 pub mod message;

@@ -317,6 +317,9 @@ const FIRST_GPADL: u32 = 0xe1e10;
 pub struct Client {
     config: ClientConfig,
     state: State,
+    /// Makes contact without awaiting the answer under way, so that tests can show that they would notice.
+    #[cfg(test)]
+    pub(crate) impatient: bool,
 }
 
 /// What a channel is doing, for who looks from outside.
@@ -344,7 +347,16 @@ impl Client {
             next_gpadl: FIRST_GPADL,
             outbox: Outbox::default(),
         };
-        Self { config, state }
+        Self::with_state(config, state)
+    }
+
+    fn with_state(config: ClientConfig, state: State) -> Self {
+        Self {
+            config,
+            state,
+            #[cfg(test)]
+            impatient: false,
+        }
     }
 
     /// The configuration.
@@ -387,6 +399,24 @@ impl Client {
             (Stage::Offered, Ring::Opening { .. }) => ChannelStatus::Opening,
             (Stage::Offered, Ring::Open { .. }) => ChannelStatus::Open,
         })
+    }
+
+    /// Whether this list is known: described, or created, or being torn down.
+    pub fn has_gpadl(&self, gpadl: GpadlId) -> bool {
+        self.state.gpadls.contains_key(&gpadl)
+    }
+
+    /// Whether an answer of the host is awaited: to contact or UNLOAD, for a list, or for an open.
+    pub fn is_waiting(&self) -> bool {
+        let State { connection, channels, gpadls, .. } = &self.state;
+        let offered =
+            |relid: &Relid| channels.get(relid).is_some_and(|channel| channel.stage == Stage::Offered);
+        matches!(connection, Connection::Contacting { .. } | Connection::Unloading)
+            || gpadls.values().any(|list| offered(&list.relid) && list.state != GpadlState::Created)
+            || channels.values().any(|channel| {
+                let asked = matches!(channel.ring, Ring::Opening { .. }) || channel.modifying > 0;
+                channel.stage == Stage::Offered && asked
+            })
     }
 
     /// When [`Self::timer`] is to be called, in the time of `now`.

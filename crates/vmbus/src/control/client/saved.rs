@@ -36,7 +36,7 @@ impl Client {
         if saved.format != SAVED_FORMAT {
             return Err(RestoreError::Format(saved.format));
         }
-        let client = Self { config, state: saved.state };
+        let client = Self::with_state(config, saved.state);
         client.check().map_err(RestoreError::Inconsistent)?;
         Ok(client)
     }

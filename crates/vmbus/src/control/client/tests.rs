@@ -525,7 +525,7 @@ fn pair(max_version: Version, buffers: usize) -> Pair {
     let echo = server::Offer::new(Guid::from_wire([0xec; 16]), Guid::NIL);
     pair.host(|server, out| server.offer(dm, out)).unwrap();
     pair.host(|server, out| server.offer(echo, out)).unwrap();
-    pair.guest(|client, now, out| client.connect(now, out));
+    pair.guest(Client::connect);
     pair
 }
 
@@ -562,14 +562,14 @@ fn joined_ends_of_every_version() {
         pair.settle(200).unwrap();
         assert_eq!(pair.take_events(), [Output::Offer(gone)]);
         assert_eq!((pair.monitor.open_channels(), pair.monitor.held_gpadls()), (1, 1));
-        pair.guest(|client, now, out| client.unload(now, out));
+        pair.guest(Client::unload);
         pair.settle(200).unwrap();
         assert_eq!(pair.take_events(), [Output::Unloaded]);
         assert_eq!(pair.violations, []);
         // Before 3.0 the host is not told, and finds out at the next contact.
         let left = usize::from(!version.has_unload());
         assert_eq!((pair.monitor.open_channels(), pair.monitor.held_gpadls()), (left, left));
-        pair.guest(|client, now, out| client.connect(now, out));
+        pair.guest(Client::connect);
         pair.settle(200).unwrap();
         assert_eq!((pair.monitor.open_channels(), pair.monitor.held_gpadls()), (0, 0));
         assert_eq!(pair.client.offers().count(), 2);

@@ -75,15 +75,16 @@ impl Server {
     /// The owner's answer to [`Action::Open`]: [`Status::SUCCESS`] if the channel is in use now. An answer to a
     /// question that has been overtaken, or was never asked, is ignored.
     pub fn open_result(&mut self, answered: RequestId, status: Status, out: &mut Vec<Action>) {
-        let asked = |state: &ChannelState| matches!(state, ChannelState::Opening { request, .. } if *request == answered);
         #[cfg(test)]
-        let asked = |state: &ChannelState| {
-            asked(state)
-                || self.is_sabotaged(Sabotage::BelieveStaleAnswers)
-                    && matches!(state, ChannelState::Opening { .. })
+        let answered = {
+            let opening = self.channels().filter_map(|channel| match channel.2 {
+                ChannelStatus::Opening(request, _) => Some(request),
+                _ => None,
+            });
+            self.believed(answered, opening.collect())
         };
         let found = self.state.channels.iter().find_map(|(&relid, channel)| match channel.state {
-            ChannelState::Opening { open_id, rings, .. } if asked(&channel.state) => {
+            ChannelState::Opening { request, open_id, rings } if request == answered => {
                 Some((relid, open_id, rings))
             }
             _ => None,

@@ -29,13 +29,9 @@ impl Server {
     /// The owner's answer to [`Action::EstablishGpadl`]: whether it has the pages. An answer to a question that has
     /// been overtaken, or was never asked, is ignored.
     pub fn gpadl_result(&mut self, answered: RequestId, ok: bool, out: &mut Vec<Action>) {
-        let asked = |list: &Gpadl| list.state == GpadlState::Establishing { request: answered };
         #[cfg(test)]
-        let asked = |list: &Gpadl| {
-            asked(list)
-                || self.is_sabotaged(Sabotage::BelieveStaleAnswers)
-                    && matches!(list.state, GpadlState::Establishing { .. })
-        };
+        let answered = self.believed(answered, self.gpadls().filter_map(|list| list.3).collect());
+        let asked = |list: &Gpadl| list.state == GpadlState::Establishing { request: answered };
         let Some((&gpadl, list)) = self.state.gpadls.iter().find(|(_, list)| asked(list)) else { return };
         let relid = list.relid;
         if !ok {

@@ -435,6 +435,31 @@ impl Server {
         request
     }
 
+    /// Renames questions; for explorations, which must not tell states apart by how often something was asked.
+    #[cfg(test)]
+    pub(crate) fn rename_requests(&mut self, next: u64, rename: impl Fn(RequestId) -> RequestId) {
+        self.state.next_request = next;
+        for channel in self.state.channels.values_mut() {
+            if let ChannelState::Opening { request, .. } = &mut channel.state {
+                *request = rename(*request);
+            }
+        }
+        for list in self.state.gpadls.values_mut() {
+            if let GpadlState::Establishing { request } = &mut list.state {
+                *request = rename(*request);
+            }
+        }
+    }
+
+    /// The question to which an answer is taken to belong: its own, unless sabotaged.
+    #[cfg(test)]
+    fn believed(&self, answered: RequestId, open: Vec<RequestId>) -> RequestId {
+        if open.contains(&answered) || !self.is_sabotaged(Sabotage::BelieveStaleAnswers) {
+            return answered;
+        }
+        open.into_iter().next().unwrap_or(answered)
+    }
+
     #[cfg(test)]
     fn is_sabotaged(&self, sabotage: Sabotage) -> bool {
         self.sabotage == sabotage

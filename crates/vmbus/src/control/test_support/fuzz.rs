@@ -74,7 +74,7 @@ pub fn fuzz_server(bytes: &[u8]) -> Reached {
             reached.note(&status);
         }
     }
-    pair.host(|server, out| server.reset(out));
+    pair.host(Server::reset);
     assert_eq!((pair.monitor.open_channels(), pair.monitor.held_gpadls()), (0, 0));
     reached
 }
@@ -104,7 +104,7 @@ fn server_input(pair: &mut Pair, bytes: &mut Bytes<'_>) {
                 }),
             }
         }
-        6 if bytes.below(16) == 0 => pair.host(|server, out| server.reset(out)),
+        6 if bytes.below(16) == 0 => pair.host(Server::reset),
         7 => {
             let restored = Server::restore(pair.server.config().clone(), pair.server.save(), &mut Vec::new());
             assert_eq!(restored.as_ref(), Ok(&pair.server), "saved and restored");
@@ -226,20 +226,17 @@ pub fn fuzz_client(bytes: &[u8]) -> Reached {
                 }
                 other => reached.note(other),
             }
-            match output {
-                Output::Post { payload, .. } => {
-                    posted.push(payload);
-                    posts += 1;
-                    assert!(posts < 4_000, "posts without end");
-                    let status = match bytes.byte() {
-                        1 => PostStatus::InvalidConnectionId,
-                        2..=16 => PostStatus::InsufficientBuffers,
-                        17 => PostStatus::Other(5),
-                        _ => PostStatus::Success,
-                    };
-                    client.post_result(now, status, &mut out);
-                }
-                _ => {}
+            if let Output::Post { payload, .. } = output {
+                posted.push(payload);
+                posts += 1;
+                assert!(posts < 4_000, "posts without end");
+                let status = match bytes.byte() {
+                    1 => PostStatus::InvalidConnectionId,
+                    2..=16 => PostStatus::InsufficientBuffers,
+                    17 => PostStatus::Other(5),
+                    _ => PostStatus::Success,
+                };
+                client.post_result(now, status, &mut out);
             }
         }
         if failed && bytes.below(4) == 0 {
