@@ -3,7 +3,7 @@
 //! The baseline of the verification guideline (runs (1) of its "most VMs" scenario), and the smallest policy there is:
 //! a model for new ones.
 //!
-//! It decides nothing by demand, and never takes memory from anyone for a VM that is to start.
+//! It reads no demand, and never takes memory from anyone for a VM that is to start.
 #![forbid(unsafe_code)]
 
 use balancing_policy::{HostView, Policy, Proposal, Reason, VmView};
@@ -28,8 +28,19 @@ impl Policy for Static {
 
     fn round(&mut self, _host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
         for (index, vm) in vms.iter().enumerate() {
-            let reason = Reason::new("startup").with("startup_mib", vm.settings.startup.mib());
-            proposal.set(index, vm.settings.startup, reason);
+            // It got its startup RAM when it started, and nobody has changed that since.
+            let kept = vm.reachable(vm.expected());
+            proposal.set(index, kept, Reason::new("keeps-startup").with("kept_mib", kept.mib()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Static;
+
+    #[test]
+    fn conforms() {
+        policy_conformance::assert_conforms(|| Static);
     }
 }
