@@ -8,6 +8,15 @@ use crate::ring::{
     ReadError, RingMemory, TrailerCheck, Wait, WriteError,
 };
 
+/// How far a run got: for tests that want to know that inputs reach everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FuzzReach {
+    /// Packets read or written.
+    pub packets: u32,
+    /// What was found wrong, if anything was.
+    pub corruption: Option<Corruption>,
+}
+
 /// Choices taken from the input; zeros when it has ended.
 struct Choices<'a>(&'a [u8]);
 
@@ -32,89 +41,93 @@ impl Choices<'_> {
         }
     }
 
-    /// What a hostile peer stores somewhere: mostly plausible, so that the deeper checks are reached.
+    /// Where a ring stands at first: usually it is empty.
+    fn start<M: RingMemory>(&mut self, memory: &M) {
+        let write = self.index(memory.words());
+        let read = if self.byte().is_multiple_of(4) { self.index(memory.words()) } else { write };
+        memory.poke(ControlWord::WriteIndex, write);
+        memory.poke(ControlWord::ReadIndex, read);
+    }
+
+    /// What a hostile peer stores in the control page.
     fn poke<M: RingMemory>(&mut self, memory: &M) {
-        let words = memory.words();
-        match self.byte() % 8 {
-            0 => memory.poke(ControlWord::InterruptMask, u32::from(self.byte())),
-            1 => memory.poke(ControlWord::PendingSendSize, u32::from(self.byte())),
-            2 => memory.poke(ControlWord::FeatureBits, u32::from(self.byte())),
-            3 | 4 => {
-                let index = self.index(words);
-                memory.poke(ControlWord::WriteIndex, index);
+        let word = ControlWord::ALL[usize::from(self.byte()) % ControlWord::ALL.len()];
+        let value = match word {
+            ControlWord::WriteIndex | ControlWord::ReadIndex => self.index(memory.words()),
+            _ => u32::from(self.byte()),
+        };
+        memory.poke(word, value);
+    }
+
+    /// A peer that writes a packet, and nearly always a good one; it does not look whether there is room.
+    fn append<M: RingMemory>(&mut self, memory: &M) {
+        let size = memory.words() * 8;
+        let at = memory.peek(ControlWord::WriteIndex);
+        let payload = [0xa5; 64];
+        let payload = &payload[..usize::from(self.byte()) % 40];
+        let mut packet = encode_packet(u16::from(self.byte() % 16), false, 7, payload, at);
+        match self.byte() % 16 {
+            0 => packet[2] = self.byte() % 12,
+            1 => packet[4] = self.byte() % 12,
+            2 => {
+                let last = packet.len() - 4;
+                packet[last] = self.byte();
             }
-            5 => {
-                let index = self.index(words);
-                memory.poke(ControlWord::ReadIndex, index);
-            }
-            _ => {
-                // A packet that looks nearly right: every field within a few units of a good one.
-                let offset = (usize::from(self.byte()) % words * 8) as u32;
-                let payload = [0xa5; 64];
-                let payload = &payload[..usize::from(self.byte()) % 64];
-                let mut packet = encode_packet(u16::from(self.byte() % 16), false, 7, payload, offset);
-                match self.byte() % 4 {
-                    0 => packet[2] = self.byte() % 12,
-                    1 => packet[4] = self.byte() % 12,
-                    2 => {
-                        let last = packet.len() - 4;
-                        packet[last] = self.byte();
-                    }
-                    _ => {}
-                }
-                packet.truncate(words * 8);
-                memory.poke_bytes(offset, &packet);
-            }
+            3 => packet.truncate(8),
+            _ => {}
+        }
+        if packet.len() < size && at.is_multiple_of(8) {
+            memory.poke_bytes(at % size as u32, &packet);
+            memory.poke(ControlWord::WriteIndex, ((at as usize + packet.len()) % size) as u32);
         }
     }
 }
 
 /// A ring of an odd size, contiguous or not, filled with the input's bytes.
-fn with_memory(choices: &mut Choices<'_>, run: impl Fn(&dyn RingMemory, &mut Choices<'_>)) {
+fn with_memory(
+    choices: &mut Choices<'_>,
+    run: impl Fn(&dyn RingMemory, &mut Choices<'_>) -> FuzzReach,
+) -> FuzzReach {
     let shape = choices.byte();
     let words = 4 + u32::from(choices.byte()) % 60;
     if shape.is_multiple_of(2) {
-        if let Ok(memory) = HeapRing::new(words * 8) {
-            run(&memory, choices);
-        }
+        HeapRing::new(words * 8).map(|memory| run(&memory, choices)).unwrap_or_default()
     } else {
         let piece = 1 + usize::from(shape / 2) % 5;
-        run(&ScatteredRing::new((words as usize).div_ceil(piece), piece), choices);
+        run(&ScatteredRing::new((words as usize).div_ceil(piece), piece), choices)
     }
 }
 
 /// Reads a ring that the input describes and changes while it is read.
 ///
 /// Checked: no panic, no endless reading; a packet is inside what was available and its bytes are those of the ring; a
-/// corrupt ring refuses everything, with the same reason; our index in the control page is always the one published.
-pub fn fuzz_ring_reader(data: &[u8]) {
-    with_memory(&mut Choices(data), read_hostile);
+/// corrupt ring refuses everything, with the same reason; only a commit publishes our index.
+pub fn fuzz_ring_reader(data: &[u8]) -> FuzzReach {
+    with_memory(&mut Choices(data), read_hostile)
 }
 
-fn read_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) {
+fn read_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) -> FuzzReach {
     let words = memory.words();
     let size = words as u32 * 8;
     let fill: Vec<u8> = (0..words * 8).map(|at| choices.0.get(at).copied().unwrap_or(at as u8)).collect();
     memory.poke_bytes(0, &fill);
-    for word in [ControlWord::WriteIndex, ControlWord::ReadIndex] {
-        memory.poke(word, choices.index(words));
-    }
+    choices.start(&memory);
     let checked = choices.byte().is_multiple_of(2);
     let trailers = if checked { TrailerCheck::Required } else { TrailerCheck::Ignored };
-    let Ok((ring, mut offsets)) = IncomingRing::open(memory) else { return };
+    let Ok((ring, mut offsets)) = IncomingRing::open(memory) else { return FuzzReach::default() };
     let mut ring = ring.with_trailers(trailers);
     let mut buffer = PacketBuffer::new();
     let mut corrupt: Option<Corruption> = None;
     let (mut next, mut published) =
         (memory.peek(ControlWord::ReadIndex), memory.peek(ControlWord::ReadIndex));
     // Packets are at least 24 bytes, so without a change by the peer only so many can follow each other.
-    let mut in_a_row = 0;
+    let (mut in_a_row, mut packets) = (0, 0);
 
     while !choices.done() {
-        let (outcome, own_index) = match choices.byte() % 8 {
-            0..=2 => match ring.read(&mut offsets, &mut buffer) {
+        let (outcome, used_ring) = match choices.byte() % 12 {
+            0..=3 => match ring.read(&mut offsets, &mut buffer) {
                 Ok(packet) => {
-                    in_a_row += 1;
+                    (in_a_row, packets) = (in_a_row + 1, packets + 1);
                     assert!(in_a_row <= size / 24 + 1, "endless packets");
                     assert_eq!(packet.offset, next, "packets follow each other");
                     let body = packet.extra.len() + packet.payload.len();
@@ -132,18 +145,25 @@ fn read_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) {
                 Err(ReadError::Empty) => (Ok(()), true),
                 Err(ReadError::Corrupt(corruption)) => (Err(corruption), true),
             },
-            3 => (ring.commit(&mut offsets).map(|_| published = next), true),
-            4 => {
-                let outcome = ring.commit_and_wait(&mut offsets).map(|_| published = next);
-                published = offsets.published;
+            op @ (4 | 5) => {
+                let outcome = if op == 4 {
+                    ring.commit(&mut offsets).map(drop)
+                } else {
+                    ring.commit_and_wait(&mut offsets).map(drop)
+                };
+                // Also if the writer's answer to it was a lie; but not if the ring was corrupt before.
+                if corrupt.is_none() && offsets.published == next {
+                    published = next;
+                }
+                assert!(outcome.is_err() || published == next);
                 (outcome, true)
             }
-            5 => {
+            6 => {
                 offsets.revert();
                 (next, in_a_row) = (published, 0);
                 continue;
             }
-            6 => {
+            7 => {
                 let saved = ring.save(&offsets);
                 if let Ok(restored) = IncomingRing::restore(memory, &saved) {
                     (ring, offsets) = (restored.0.with_trailers(trailers), restored.1);
@@ -153,12 +173,17 @@ fn read_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) {
                 }
                 continue;
             }
-            _ => {
-                choices.poke(&memory);
+            peer => {
+                if peer == 8 {
+                    choices.poke(&memory)
+                } else {
+                    choices.append(&memory)
+                }
                 in_a_row = 0;
                 (Ok(()), false)
             }
         };
+        assert_eq!(offsets.published, published);
         match (corrupt, outcome) {
             (None, Ok(())) => {}
             (None, Err(found)) => {
@@ -166,31 +191,31 @@ fn read_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) {
                 assert_eq!(offsets.corruption(), corrupt);
             }
             (Some(first), Err(again)) => assert_eq!(first, again, "the reason stays"),
-            (Some(_), Ok(())) => assert!(!own_index, "a corrupt ring was used again"),
+            (Some(_), Ok(())) => assert!(!used_ring, "a corrupt ring was used again"),
         }
     }
+    FuzzReach { packets, corruption: corrupt }
 }
 
 /// Writes a ring whose reader stores anything anywhere.
 ///
 /// Checked: no panic; what is written is exactly the packet's bytes; nothing is written over what the reader has not
 /// released; a ring with packets never looks empty; a corrupt ring refuses everything, with the same reason.
-pub fn fuzz_ring_writer(data: &[u8]) {
-    with_memory(&mut Choices(data), write_hostile);
+pub fn fuzz_ring_writer(data: &[u8]) -> FuzzReach {
+    with_memory(&mut Choices(data), write_hostile)
 }
 
-fn write_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) {
+fn write_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) -> FuzzReach {
     let words = memory.words();
     let size = words as u32 * 8;
-    for word in [ControlWord::WriteIndex, ControlWord::ReadIndex] {
-        memory.poke(word, choices.index(words));
-    }
-    let Ok((mut ring, mut offsets)) = OutgoingRing::open(memory) else { return };
+    choices.start(&memory);
+    let Ok((mut ring, mut offsets)) = OutgoingRing::open(memory) else { return FuzzReach::default() };
     let mut corrupt: Option<Corruption> = None;
     let source = [0x5a; 600];
+    let mut packets = 0;
 
     while !choices.done() {
-        let outcome = match choices.byte() % 8 {
+        let outcome = match choices.byte() % 10 {
             0..=2 => {
                 let payload = &source[..usize::from(choices.byte()) * 2];
                 let packet = OutgoingPacket {
@@ -210,6 +235,7 @@ fn write_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) {
                 let total = expected.len() as u32;
                 let outcome = ring.write(&mut offsets, &packet);
                 if let Ok(offset) = outcome {
+                    packets += 1;
                     assert_eq!(offset, at);
                     let used = (at + size - offsets.read) % size;
                     assert!(used + total < size, "unread packets were written over, or the ring looks empty");
@@ -255,8 +281,13 @@ fn write_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) {
                 }
                 continue;
             }
-            _ => {
+            7 => {
                 choices.poke(&memory);
+                continue;
+            }
+            _ => {
+                // A reader that has read everything.
+                memory.poke(ControlWord::ReadIndex, memory.peek(ControlWord::WriteIndex));
                 continue;
             }
         };
@@ -270,4 +301,5 @@ fn write_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) {
             (Some(_), Ok(())) => panic!("a corrupt ring was used again"),
         }
     }
+    FuzzReach { packets, corruption: corrupt }
 }

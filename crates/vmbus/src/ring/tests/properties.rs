@@ -1,12 +1,12 @@
 //! Random runs.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ring::test_support::{ScatteredRing, fuzz_ring_reader, fuzz_ring_writer};
+use crate::ring::test_support::{FuzzReach, ScatteredRing, fuzz_ring_reader, fuzz_ring_writer};
 
 #[derive(Clone, Debug)]
 enum Action {
@@ -177,4 +177,43 @@ proptest! {
     fn hostile_reader(data in vec(any::<u8>(), 0..600)) {
         fuzz_ring_writer(&data);
     }
+}
+
+/// What many inputs of a fuzz target reach: packets in total, and the kinds of corruption, by name.
+fn reached(target: fn(&[u8]) -> FuzzReach) -> (u32, BTreeSet<String>) {
+    let (mut state, mut packets, mut kinds) = (1u64, 0, BTreeSet::new());
+    for _ in 0..20_000 {
+        let input: Vec<u8> = (0..200)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 56) as u8
+            })
+            .collect();
+        let reach = target(&input);
+        packets += reach.packets;
+        if let Some(corruption) = reach.corruption {
+            let name = format!("{corruption:?}");
+            kinds.insert(name.split(' ').next().unwrap_or_default().to_owned());
+        }
+    }
+    (packets, kinds)
+}
+
+#[test]
+fn fuzz_inputs_reach_every_refusal() {
+    let (packets, kinds) = reached(fuzz_ring_reader);
+    assert!(packets > 1000, "{packets} packets read");
+    let expected = [
+        "DataBeyondPacket",
+        "DataInsideDescriptor",
+        "NoDescriptor",
+        "PacketBeyondAvailable",
+        "Trailer",
+        "WriteIndex",
+        "WriteIndexMoved",
+    ];
+    assert!(kinds.iter().eq(expected), "{kinds:?}");
+    let (packets, kinds) = reached(fuzz_ring_writer);
+    assert!(packets > 1000, "{packets} packets written");
+    assert!(kinds.iter().eq(["ReadIndex", "ReadIndexMoved"]), "{kinds:?}");
 }
