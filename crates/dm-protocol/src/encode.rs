@@ -39,6 +39,7 @@ impl InfoMessage<'_> {
 
 impl Packet<'_> {
     /// The message's size on the wire in bytes.
+    #[inline]
     #[must_use]
     pub fn size(&self) -> usize {
         let fixed = match &self.message {

@@ -51,6 +51,7 @@ pub enum Message<'a> {
 
 impl Message<'_> {
     /// The type that is on the wire for it.
+    #[inline]
     #[must_use]
     pub fn message_type(&self) -> MessageType {
         match self {

@@ -78,11 +78,13 @@ impl MessageType {
     /// Guest to host: the memory removed. Since 2.0.
     pub const MEM_HOT_REMOVE_RESPONSE: Self = Self(14);
 
+    #[inline]
     fn known(self) -> Option<&'static Known> {
         KNOWN.get(usize::from(self.0))
     }
 
     /// Whether the type is one of the fifteen that are known.
+    #[inline]
     #[must_use]
     pub fn is_known(self) -> bool {
         self.known().is_some()
@@ -95,6 +97,7 @@ impl MessageType {
     }
 
     /// Who sends it; `None` for [`MessageType::ERROR`] and unknown types.
+    #[inline]
     #[must_use]
     pub fn sender(self) -> Option<Sender> {
         self.known().and_then(|known| known.sender)
@@ -107,6 +110,7 @@ impl MessageType {
     }
 
     /// The shortest message of this type in bytes, header included; the header's size for unknown types.
+    #[inline]
     #[must_use]
     pub fn minimum_size(self) -> usize {
         self.known().map_or(size_of::<wire::Header>(), |known| known.minimum)

@@ -23,6 +23,7 @@ impl WireRange {
     pub const MAX_COUNT: u64 = (1 << (u64::BITS - START_BITS)) - 1;
 
     /// `count` pages from page `start`; `None` if either does not fit its field.
+    #[inline]
     #[must_use]
     pub fn new(start: u64, count: u64) -> Option<Self> {
         (start <= Self::MAX_START && count <= Self::MAX_COUNT)
@@ -30,12 +31,14 @@ impl WireRange {
     }
 
     /// The first page (guest physical address divided by 4096).
+    #[inline]
     #[must_use]
     pub fn start(self) -> u64 {
         self.0.get() & Self::MAX_START
     }
 
     /// The number of pages; may be 0.
+    #[inline]
     #[must_use]
     pub fn count(self) -> u64 {
         self.0.get() >> START_BITS
