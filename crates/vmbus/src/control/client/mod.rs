@@ -8,7 +8,8 @@
 //! - A driver waits for the [`Output::Offer`] of its class, describes its ring with [`Client::establish_gpadl`], opens
 //!   the channel when [`Output::GpadlCreated`] says so, and may use the rings from [`Output::Opened`] on.
 //! - After [`Output::Rescinded`] nothing further is reported of a channel. Its driver stops using the rings and calls
-//!   [`Client::release`]; then the host may use the channel's id for another offer.
+//!   [`Client::release`]; then the host may use the channel's id for another offer. Channels without a driver are
+//!   released by whoever drives the client.
 //!
 //! The host is not believed: results nobody waits for, impossible ids and repeated offers are reported as
 //! [`Output::HostViolation`] and change nothing.

@@ -53,6 +53,11 @@ impl Outbox {
         };
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(super) fn retry_at(&self) -> Option<Duration> {
         match self.current {
             Current::Waiting { until, .. } => Some(until),

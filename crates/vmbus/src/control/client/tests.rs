@@ -341,6 +341,23 @@ fn a_channel_rescinded_and_offered_again() {
 }
 
 #[test]
+fn a_host_that_takes_nothing_but_offers_and_rescinds() {
+    let retry = Retry { attempts: u32::MAX, ..Retry::default() };
+    let mut client = Guest::opened(Version::WIN10).client;
+    client.config.retry = retry;
+    let mut out = Vec::new();
+    for _ in 0..1_000 {
+        client.message(T0, &RescindChannelOffer::new(RELID).to_payload(), &mut out);
+        let _ = client.release(RELID, &mut out);
+        client.post_result(T0, PostStatus::InsufficientBuffers, &mut out);
+        client.message(T0, &offer_message(1), &mut out);
+        client.timer(Duration::MAX, &mut out);
+        out.clear();
+    }
+    assert!(client.state.outbox.len() <= 2, "{:?}", client.state.outbox);
+}
+
+#[test]
 fn a_driver_that_closes_after_the_rescind() {
     let mut guest = Guest::opened(Version::WIN10);
     guest.hears(RescindChannelOffer::new(RELID).to_payload());

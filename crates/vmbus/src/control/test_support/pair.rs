@@ -168,7 +168,7 @@ impl Pair {
             Step::Timer => {
                 if let Some(at) = self.client.next_timeout() {
                     self.now = self.now.max(at);
-                    self.guest(|client, now, out| client.timer(now, out));
+                    self.guest(Client::timer);
                 }
             }
         }
