@@ -107,7 +107,8 @@ impl Client {
         self.send(&open.to_payload(), out)
     }
 
-    /// Closes the channel: the caller uses its rings no more. There is no answer.
+    /// Closes the channel: the caller uses its rings no more. There is no answer. A channel being opened is closed after
+    /// [`Output::Opened`]: until then its rings are the host's, and [`ClientError::NotOpen`] is returned.
     pub fn close(&mut self, relid: Relid, out: &mut Vec<Output>) -> Result<(), ClientError> {
         let channel = self.state.channels.get_mut(&relid).ok_or(ClientError::NoChannel(relid))?;
         if !matches!(channel.ring, Ring::Open { .. }) || channel.stage == Stage::Releasing {
