@@ -254,7 +254,12 @@ fn check_memory(table: &Table<'_, '_>, memory: &Located<PageCount>, edition: Edi
                 )
                 .label(format!("this is {}", size(memory.value)))
                 .allowed(format!("up to {}", size(limit)))
-                .help("1 TB with edition \"enterprise\" or \"datacenter\"; \"unlimited\" has no limits"),
+                .help(match edition {
+                    Edition::Standard | Edition::HyperVServer => {
+                        "1TB with edition \"enterprise\" or \"datacenter\""
+                    }
+                    _ => "edition \"unlimited\" has no limits",
+                }),
         );
     }
 }

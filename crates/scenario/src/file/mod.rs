@@ -12,6 +12,7 @@ mod plan;
 mod quantity;
 mod reader;
 mod schema;
+mod settings;
 mod timeline;
 mod vms;
 mod workload;
@@ -180,17 +181,14 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
     let trace = read_trace(&root, options);
     let workloads = read_workloads(&root);
     let around = vms::Surroundings { host: host.as_ref(), workloads: &workloads, trace: trace.as_deref() };
-    let before = reader.has_complaints();
-    let vms = vms::read(&root, &around);
-    // After a complaint about a VM, the timeline may name VMs that are missing only because of it.
-    let vms_complete = before || !reader.has_complaints();
+    let configured = vms::read(&root, &around);
     let around =
-        timeline::Surroundings { vms: &vms, host: host.as_ref(), workloads: &workloads, vms_complete };
+        timeline::Surroundings { configured: &configured, host: host.as_ref(), workloads: &workloads };
     let timeline = timeline::read(&root, &around);
     if let Some(until) = &until {
         timeline::check(&root, &timeline, &around, until.value);
     }
-    let checks = read_checks(&root, &vms);
+    let checks = read_checks(&root, &configured);
     let name = source.file().file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let text = |key| root.text(key).map(|text| text.value);
     let scenario = Scenario {
@@ -204,7 +202,7 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
         host: host?,
         policy,
         balancer,
-        vms,
+        vms: configured.vms,
         timeline,
         checks,
         trace,
@@ -283,13 +281,13 @@ fn read_workloads(root: &Table<'_, '_>) -> BTreeMap<String, Workload> {
     named
 }
 
-fn read_checks(root: &Table<'_, '_>, vms: &[Vm]) -> Vec<Check> {
+fn read_checks(root: &Table<'_, '_>, configured: &vms::Configured) -> Vec<Check> {
     let mut checks = Vec::new();
     for (entries, span) in root.tables("check") {
         let table = Table::new(root.reader, &schema::CHECK, entries, &span);
         if let Some(check) = checks::read(&table) {
             if let Some(vm) = &check.vm {
-                timeline::find_vm(&table, vm, vms);
+                timeline::check_vm(&table, vm, configured);
             }
             checks.push(check);
         }
@@ -338,7 +336,13 @@ fn read_trace(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Arc<Trace>>
         }
         Err(error) => {
             let message = format!("the trace cannot be used: {error}");
+            let unreadable =
+                matches!(error.problem, guest_memory_manager::trace::TraceProblem::Unreadable(_));
             let diagnostic = match (&options.trace, &file) {
+                (None, Some(file)) if unreadable => root
+                    .reader
+                    .complain(&file.span, message)
+                    .help("the path is seen from the scenario file's folder"),
                 (None, Some(file)) => root.reader.complain(&file.span, message),
                 _ => Diagnostic::of_file(path.clone(), message),
             };

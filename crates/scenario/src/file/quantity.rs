@@ -127,19 +127,19 @@ pub(crate) fn parse_size(text: &str) -> Result<PageCount, BadSize> {
     u64::try_from(scaled / page).map(PageCount).map_err(|_too_large| BadSize::TooLarge)
 }
 
-/// Writes a size with the largest unit that it is a whole number of; [`parse_size`] reads it back.
+/// Writes a size with the largest unit that it is a whole number of (or, above 10 GB, half a number of); a scenario file with it
+/// means the same size.
 pub fn format_size(size: PageCount) -> String {
     let bytes = u128::from(size.get()) * u128::from(page_range::PAGE_SIZE);
-    // GB and TB of whole numbers are read easily, but VM sizes are usually said in MB below 10 GB.
-    let (name, unit) =
-        if bytes == 0 || (bytes % (1 << 20) == 0 && (bytes % (1 << 30) != 0 || bytes < 10 << 30)) {
-            ("MB", 1 << 20)
-        } else if bytes % (1 << 30) == 0 {
-            ("GB", 1 << 30)
-        } else {
-            ("KB", 1 << 10)
-        };
-    format!("{}{name}", bytes / unit)
+    let unit = UNITS.iter().rev().find(|(_, unit)| bytes != 0 && bytes.is_multiple_of(u128::from(*unit)));
+    let half_gb = 1 << 29;
+    match unit {
+        Some(("MB", _)) if bytes > 10 << 30 && bytes.is_multiple_of(half_gb) => {
+            format!("{}.5GB", bytes >> 30)
+        }
+        Some((name, unit)) => format!("{}{name}", bytes / u128::from(*unit)),
+        None => "0MB".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -182,6 +182,13 @@ mod tests {
             ("999999999999999999999999999999999999999999MB", BadSize::TooLarge),
         ] {
             assert_eq!(parse_size(text), Err(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_written_as_people_say_them() {
+        for text in ["0MB", "8KB", "128MB", "1536MB", "4GB", "31.5GB", "64GB", "1TB"] {
+            assert_eq!(parse_size(text).map(format_size), Ok(text.to_owned()));
         }
     }
 

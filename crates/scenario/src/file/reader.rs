@@ -12,7 +12,7 @@ use toml::{
 use super::{
     diagnostic::{Diagnostic, SourceText, Span},
     quantity::{BadSize, Draw, SIZE_FORM, parse_size},
-    schema::TableDoc,
+    schema::{Form, TableDoc},
 };
 
 /// A value and where it stands.
@@ -189,7 +189,12 @@ impl<'r, 't> Table<'r, 't> {
     pub(super) fn required<T>(&self, name: &'static str, value: Option<T>) -> Option<T> {
         if value.is_none() && !self.has(name) {
             let doc = self.doc.key(name);
-            let form = doc.map_or_else(String::new, |doc| doc.form.describe());
+            let form = match doc.map(|doc| doc.form) {
+                Some(Form::Table) => format!("a table: [{name}]"),
+                Some(Form::Tables) => format!("tables: [[{name}]]"),
+                Some(form) => form.describe(),
+                None => String::new(),
+            };
             let meaning = doc.map_or("", |doc| doc.meaning);
             self.reader.add(
                 self.reader
@@ -226,8 +231,10 @@ impl<'r, 't> Table<'r, 't> {
             Some(value) => Some(Located { value, span: found.span }),
             None => {
                 let written = self.reader.text(&found.span);
-                self.reader
-                    .add(self.bad_value(name, &found.span, format!("`{name}` is {written}")).allowed(wanted));
+                self.reader.add(
+                    self.bad_value(name, &found.span, format!("`{name}` cannot be {written}"))
+                        .allowed(wanted),
+                );
                 None
             }
         }
@@ -245,7 +252,8 @@ impl<'r, 't> Table<'r, 't> {
             return Some(found);
         }
         let written = self.reader.text(&found.span);
-        self.reader.add(self.bad_value(name, &found.span, format!("`{name}` is {written}")).allowed(wanted));
+        self.reader
+            .add(self.bad_value(name, &found.span, format!("`{name}` cannot be {written}")).allowed(wanted));
         None
     }
 

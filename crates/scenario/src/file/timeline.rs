@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use page_range::PageCount;
 
 use super::{
-    diagnostic::{Span, nearest},
+    diagnostic::Span,
     host::{Host, positive_time},
     quantity::{Draw, format_size},
     reader::{Located, Table, quoted},
     schema::ACTIONS,
-    vms::{Named, Vm, read_workload},
+    settings::read_workload,
+    vms::{Configured, Named, Vm},
     workload::Workload,
 };
 
@@ -30,6 +31,10 @@ pub struct Step {
     pub action: Action<Workload>,
     /// Where it stands in the file.
     pub span: Span,
+    /// Where its time stands.
+    pub at_span: Span,
+    /// Where its VMs stand; where it stands itself if it has none.
+    pub vm_span: Span,
 }
 
 /// What happens; `W` is how a workload is said.
@@ -137,11 +142,9 @@ const COMPONENTS: [(&str, VmComponent); 3] =
 
 /// What the rest of the file says that the timeline is checked against.
 pub(super) struct Surroundings<'a> {
-    pub(super) vms: &'a [Vm],
+    pub(super) configured: &'a Configured,
     pub(super) host: Option<&'a Host>,
     pub(super) workloads: &'a Named,
-    /// Whether `vms` is all of them; if not, unknown names are not worth a complaint.
-    pub(super) vms_complete: bool,
 }
 
 /// Reads all `[[timeline]]`.
@@ -199,6 +202,8 @@ fn read_step(
         every,
         action: action?,
         span: table.start(),
+        at_span: table.span_of("at"),
+        vm_span: if on_vms { table.span_of("vm") } else { table.start() },
     })
 }
 
@@ -305,13 +310,11 @@ fn read_vms(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Vec<usiz
     let mut seen = BTreeSet::new();
     let mut good = true;
     for text in &texts.value {
-        match select(&text.value, around.vms) {
+        match select(&text.value, &around.configured.vms) {
             Ok(vms) => chosen.extend(vms.into_iter().filter(|vm| seen.insert(*vm))),
             Err(unknown) => {
                 good = false;
-                if around.vms_complete {
-                    table.reader.add(unknown_vm(table, text, &unknown, around.vms));
-                }
+                complain_of_vm(table, text, &unknown, around.configured);
             }
         }
     }
@@ -322,18 +325,20 @@ fn read_vms(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Vec<usiz
     good.then_some(chosen)
 }
 
-fn unknown_vm(table: &Table<'_, '_>, text: &Located<String>, unknown: &str, vms: &[Vm]) -> super::Diagnostic {
-    let names: Vec<_> = vms.iter().map(|vm| vm.name.as_str()).collect();
+/// Complains about a name that no VM has; not if all that is wrong is the VM's own configuration.
+fn complain_of_vm(table: &Table<'_, '_>, text: &Located<String>, unknown: &str, configured: &Configured) {
+    if configured.nameless || configured.refused.iter().any(|name| name.eq_ignore_ascii_case(unknown)) {
+        return;
+    }
+    let good = configured.vms.iter().map(|vm| vm.name.as_str());
+    let names: Vec<_> = good.chain(configured.refused.iter().map(String::as_str)).collect();
     let some = names.iter().take(12).copied().collect::<Vec<_>>().join(", ");
     let more = if names.len() > 12 { format!(" and {} others", names.len() - 12) } else { String::new() };
-    let near = nearest(unknown, names);
     let diagnostic = table
         .bad_value("vm", &text.span, format!("no VM is named {unknown:?}"))
-        .allowed(format!("{some}{more}; ranges such as \"VM1..VM7\"; \"all\""));
-    match near {
-        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-        None => diagnostic,
-    }
+        .allowed(format!("{some}{more}; ranges such as \"VM1..VM7\"; \"all\""))
+        .nearest(unknown, names);
+    table.reader.add(diagnostic);
 }
 
 /// The VMs that a text selects; the name that no VM has, if there is none.
@@ -351,10 +356,10 @@ fn select(text: &str, vms: &[Vm]) -> Result<Vec<usize>, String> {
     Ok(if from <= to { (from..=to).collect() } else { (to..=from).rev().collect() })
 }
 
-/// Finds a VM for another part of the file.
-pub(super) fn find_vm(table: &Table<'_, '_>, name: &Located<String>, vms: &[Vm]) {
-    if !vms.iter().any(|vm| vm.name.eq_ignore_ascii_case(&name.value)) {
-        table.reader.add(unknown_vm(table, name, &name.value, vms));
+/// Complains about a VM that another part of the file names, if there is none.
+pub(super) fn check_vm(table: &Table<'_, '_>, name: &Located<String>, configured: &Configured) {
+    if !configured.vms.iter().any(|vm| vm.name.eq_ignore_ascii_case(&name.value)) {
+        complain_of_vm(table, name, &name.value, configured);
     }
 }
 
@@ -366,7 +371,7 @@ pub(super) fn check(root: &Table<'_, '_>, steps: &[Step], around: &Surroundings<
         if step.at.low() > until {
             reader.add(
                 reader
-                    .complain(&step.span, "this happens after the run has ended")
+                    .complain(&step.at_span, "this happens after the run has ended")
                     .key("at")
                     .label(format!(
                         "at {}, but the run ends at {}",
@@ -389,7 +394,7 @@ pub(super) fn check(root: &Table<'_, '_>, steps: &[Step], around: &Surroundings<
     let mut reported = BTreeSet::new();
     for (at, index, vm, repeated) in events {
         let step = &steps[index];
-        let name = around.vms.get(vm).map_or("", |vm| vm.name.as_str());
+        let name = around.configured.vms.get(vm).map_or("", |vm| vm.name.as_str());
         let message = match &step.action {
             Action::Start { .. } if running.insert(vm) => {
                 if limit.is_none_or(|limit| running.len() <= limit) {
@@ -400,7 +405,7 @@ pub(super) fn check(root: &Table<'_, '_>, steps: &[Step], around: &Surroundings<
                     let edition = around.host.map_or("", |host| host.edition.name());
                     reader.add(
                         reader
-                            .complain(&step.span, format!("{} VMs would run at once", running.len()))
+                            .complain(&step.vm_span, format!("{} VMs would run at once", running.len()))
                             .key("vm")
                             .value(name)
                             .label(format!("{name:?} would be number {}", running.len()))
@@ -422,7 +427,10 @@ pub(super) fn check(root: &Table<'_, '_>, steps: &[Step], around: &Surroundings<
         if reported.insert(index) {
             reader.add(
                 reader
-                    .complain(&step.span, format!("{message} at {}", component_runtime::format_duration(at)))
+                    .complain(
+                        &step.vm_span,
+                        format!("{message} at {}", component_runtime::format_duration(at)),
+                    )
                     .key("vm")
                     .value(name)
                     .label(format!("action \"{}\"", step.action.name()))

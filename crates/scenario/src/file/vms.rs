@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use balancing_policy::MemorySettings;
-use guest_memory_manager::{GuestProfile, IntegrationServices, find_profile, profiles, trace::Trace};
+use guest_memory_manager::{GuestProfile, IntegrationServices, trace::Trace};
 use page_range::PageCount;
 
 use super::{
     diagnostic::Span,
     host::{Edition, Host},
-    quantity::format_size,
     reader::{Located, Table},
     schema,
-    workload::{self, Workload},
+    settings::Settings,
+    workload::Workload,
 };
 
 /// One configured VM.
@@ -38,8 +38,6 @@ pub struct Vm {
     pub span: Span,
 }
 
-/// Size of a guest's page file unless the file says otherwise. Invented.
-const DEFAULT_PAGE_FILE: PageCount = PageCount::from_mib(4096);
 /// As many VMs as a group may have, so that a slip of the finger does not take all memory.
 const MOST_IN_GROUP: u64 = 65_536;
 
@@ -54,35 +52,24 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
-    fn edition(&self) -> Edition {
+    pub(super) fn edition(&self) -> Edition {
         self.host.map_or(Edition::Enterprise, |host| host.edition)
     }
 }
 
-/// Settings as a table says them; a group's variant says some of them.
-struct Settings<'r, 't> {
-    table: Table<'r, 't>,
-    guest: Option<Located<&'static GuestProfile>>,
-    integration_services: Option<Located<IntegrationServices>>,
-    vcpus: Option<Located<u64>>,
-    dynamic: Option<Located<bool>>,
-    startup: Option<Located<PageCount>>,
-    minimum: Option<Located<PageCount>>,
-    maximum: Option<Located<Maximum>>,
-    buffer: Option<Located<u64>>,
-    priority: Option<Located<u64>>,
-    page_file: Option<Located<PageCount>>,
-    workload: Option<Located<Workload>>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Maximum {
-    Size(PageCount),
-    Provisioned,
+/// The VMs of a file, as far as they are good.
+#[derive(Default)]
+pub(super) struct Configured {
+    pub(super) vms: Vec<Vm>,
+    /// Names of VMs that are configured wrongly: nothing else needs to be said about them.
+    pub(super) refused: Vec<String>,
+    /// Whether there are VMs of which not even the name is known.
+    pub(super) nameless: bool,
 }
 
 /// Reads all `[[vm]]`.
-pub(super) fn read(root: &Table<'_, '_>, around: &Surroundings<'_>) -> Vec<Vm> {
+pub(super) fn read(root: &Table<'_, '_>, around: &Surroundings<'_>) -> Configured {
+    let mut configured = Configured::default();
     let tables = root.tables("vm");
     if tables.is_empty() {
         root.required("vm", None::<()>);
@@ -91,7 +78,10 @@ pub(super) fn read(root: &Table<'_, '_>, around: &Surroundings<'_>) -> Vec<Vm> {
     let mut groups: Vec<(String, Vec<Vm>)> = Vec::new();
     for (entries, span) in tables {
         let table = Table::new(root.reader, &schema::VM, entries, &span);
-        let Some((pattern, mut vms)) = read_group(&table, around) else { continue };
+        let Some((pattern, mut vms)) = read_group(&table, around, &mut configured.refused) else {
+            configured.nameless = true;
+            continue;
+        };
         match groups.iter_mut().find(|(known, _)| *known == pattern && pattern.contains("{n}")) {
             Some((_, known)) => known.append(&mut vms),
             None => groups.push((pattern, vms)),
@@ -115,7 +105,8 @@ pub(super) fn read(root: &Table<'_, '_>, around: &Surroundings<'_>) -> Vec<Vm> {
                 .help("edition \"unlimited\" has no limits"),
         );
     }
-    vms
+    configured.vms = vms;
+    configured
 }
 
 fn check_names(root: &Table<'_, '_>, around: &Surroundings<'_>, vms: &[Vm]) {
@@ -167,7 +158,11 @@ pub(super) fn check_name(table: &Table<'_, '_>, key: &'static str, name: &Locate
     }
 }
 
-fn read_group(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<(String, Vec<Vm>)> {
+fn read_group(
+    table: &Table<'_, '_>,
+    around: &Surroundings<'_>,
+    refused_names: &mut Vec<String>,
+) -> Option<(String, Vec<Vm>)> {
     let name = table.text("name");
     if let Some(name) = &name {
         check_name(table, "name", name);
@@ -205,7 +200,9 @@ fn read_group(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<(Strin
     let mut refused = [false; 2];
     for number in numbers {
         let is_odd = number.parse::<u64>().is_ok_and(|number| number % 2 == 1);
+        let vm_name = name.value.replace("{n}", &number);
         if refused[usize::from(is_odd)] {
+            refused_names.push(vm_name);
             continue;
         }
         let chosen = if is_odd { odd.as_ref() } else { even.as_ref() };
@@ -219,11 +216,14 @@ fn read_group(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<(Strin
         };
         match vm {
             Some(mut vm) => {
-                vm.name = name.value.replace("{n}", &number);
+                vm.name = vm_name;
                 vm.span = name.span.clone();
                 vms.push(vm);
             }
-            None => refused[usize::from(is_odd)] = true,
+            None => {
+                refused[usize::from(is_odd)] = true;
+                refused_names.push(vm_name);
+            }
         }
     }
     Some((name.value, vms))
@@ -280,319 +280,6 @@ fn read_numbers(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Vec<
                 table
                     .bad_value("numbers", &numbers.span, format!("`numbers` cannot be {:?}", numbers.value))
                     .allowed(FORM),
-            );
-            None
-        }
-    }
-}
-
-impl<'r, 't> Settings<'r, 't> {
-    fn read(table: Table<'r, 't>, around: &Surroundings<'_>) -> Self {
-        Self {
-            table,
-            guest: read_guest(&table),
-            integration_services: table.word(
-                "integration_services",
-                &[
-                    ("current", IntegrationServices::Current),
-                    ("outdated", IntegrationServices::Outdated),
-                    ("none", IntegrationServices::Missing),
-                ],
-            ),
-            vcpus: table.integer("vcpus", 1, 1024),
-            dynamic: table.boolean("dynamic_memory_enabled"),
-            startup: table.size("startup_bytes").filter(|size| whole_mb(&table, "startup_bytes", size)),
-            minimum: table.size("minimum_bytes").filter(|size| whole_mb(&table, "minimum_bytes", size)),
-            maximum: read_maximum(&table, around),
-            buffer: table.integer(
-                "buffer",
-                (*MemorySettings::BUFFER_RANGE.start()).into(),
-                (*MemorySettings::BUFFER_RANGE.end()).into(),
-            ),
-            priority: table.integer("priority", 0, 100),
-            page_file: table.size("page_file"),
-            workload: read_workload(&table, around.workloads),
-        }
-    }
-
-    /// These settings, with those of `variant` in their place where it has some.
-    fn with(&self, variant: Option<&Self>) -> Self {
-        fn pick<T: Clone>(own: &Option<T>, other: Option<&Option<T>>) -> Option<T> {
-            other.and_then(Clone::clone).or_else(|| own.clone())
-        }
-        Self {
-            // What is missing is missing in the variant's table, if there is one.
-            table: variant.map_or(self.table, |variant| variant.table),
-            guest: pick(&self.guest, variant.map(|v| &v.guest)),
-            integration_services: pick(&self.integration_services, variant.map(|v| &v.integration_services)),
-            vcpus: pick(&self.vcpus, variant.map(|v| &v.vcpus)),
-            dynamic: pick(&self.dynamic, variant.map(|v| &v.dynamic)),
-            startup: pick(&self.startup, variant.map(|v| &v.startup)),
-            minimum: pick(&self.minimum, variant.map(|v| &v.minimum)),
-            maximum: pick(&self.maximum, variant.map(|v| &v.maximum)),
-            buffer: pick(&self.buffer, variant.map(|v| &v.buffer)),
-            priority: pick(&self.priority, variant.map(|v| &v.priority)),
-            page_file: pick(&self.page_file, variant.map(|v| &v.page_file)),
-            workload: pick(&self.workload, variant.map(|v| &v.workload)),
-        }
-    }
-
-    /// The VM of these settings, if nothing is wrong with them.
-    fn vm(&self, number: &str, around: &Surroundings<'_>) -> Option<Vm> {
-        let table = &self.table;
-        let guest = table.required("guest", self.guest.clone());
-        let startup = table.required("startup_bytes", self.startup.clone());
-        let mut good = true;
-        let workload = self.workload.clone();
-        if let Some(workload) = &workload {
-            good &= workload::check_trace(table, workload, number, around.trace);
-        }
-        if let (Some(guest), Some(vcpus)) = (&guest, &self.vcpus) {
-            good &= check_vcpus(table, guest, vcpus);
-        }
-        let memory = startup.and_then(|startup| self.memory(&startup, number, around));
-        let (guest, memory) = (guest?, memory?);
-        good.then(|| Vm {
-            name: String::new(),
-            number: number.to_owned(),
-            guest: guest.value,
-            integration_services: self
-                .integration_services
-                .as_ref()
-                .map_or_else(Default::default, |s| s.value),
-            vcpus: self.vcpus.as_ref().and_then(|vcpus| u32::try_from(vcpus.value).ok()).unwrap_or(1),
-            memory,
-            page_file: self.page_file.as_ref().map_or(DEFAULT_PAGE_FILE, |size| size.value),
-            workload: workload.map(|workload| workload.value),
-            span: 0..0,
-        })
-    }
-
-    fn memory(
-        &self,
-        startup: &Located<PageCount>,
-        number: &str,
-        around: &Surroundings<'_>,
-    ) -> Option<MemorySettings> {
-        let table = &self.table;
-        let edition = around.edition();
-        let limit = edition.limits().vm_memory;
-        let dynamic = self.dynamic.as_ref().is_none_or(|dynamic| dynamic.value);
-        let mut good = !startup.value.is_zero();
-        if !good {
-            table.reader.add(
-                table
-                    .bad_value("startup_bytes", &startup.span, "a VM without memory cannot start")
-                    .allowed("more than 0MB"),
-            );
-        }
-        let maximum = match &self.maximum {
-            Some(Located { value: Maximum::Size(size), span }) => {
-                Located { value: *size, span: span.clone() }
-            }
-            Some(Located { value: Maximum::Provisioned, span }) => {
-                let recorded = around
-                    .trace
-                    .and_then(|trace| trace.vm(number))
-                    .map_or(PageCount::ZERO, |vm| vm.provisioned());
-                // A recording may have had less than the scenario starts a VM with, or more than it may have.
-                let size = limit.map_or(recorded, |limit| recorded.min(limit)).max(startup.value);
-                Located { value: size, span: span.clone() }
-            }
-            None => Located {
-                value: limit.unwrap_or(PageCount::from_mib(64 << 10)).max(startup.value),
-                span: startup.span.clone(),
-            },
-        };
-        for (key, size) in [("startup_bytes", startup), ("maximum_bytes", &maximum)] {
-            let given = key == "startup_bytes" || self.maximum.is_some();
-            if let Some(limit) = limit
-                && size.value > limit
-                && given
-            {
-                good = false;
-                let help = match edition {
-                    Edition::Standard | Edition::HyperVServer => {
-                        "64GB with edition \"enterprise\" or \"datacenter\""
-                    }
-                    _ => "edition \"unlimited\" has no limits",
-                };
-                table.reader.add(
-                    table
-                        .bad_value(key, &size.span, format!("a VM cannot have {}", format_size(size.value)))
-                        .allowed(format!("up to {} with edition {:?}", format_size(limit), edition.name()))
-                        .help(help),
-                );
-            }
-        }
-        if !dynamic {
-            return (self.static_has_no_bounds() && good)
-                .then(|| MemorySettings::fixed(startup.value).with_weight(self.weight()));
-        }
-        if maximum.value < startup.value {
-            good = false;
-            table.reader.add(self.below(("maximum_bytes", &maximum), ("startup_bytes", startup)));
-        }
-        if let Some(minimum) = &self.minimum
-            && startup.value < minimum.value
-        {
-            good = false;
-            table.reader.add(self.below(("startup_bytes", startup), ("minimum_bytes", minimum)));
-        }
-        let minimum = self.minimum.as_ref().map_or(startup.value, |minimum| minimum.value);
-        let buffer = self.buffer.as_ref().and_then(|buffer| u32::try_from(buffer.value).ok());
-        good.then(|| {
-            MemorySettings::dynamic(startup.value, maximum.value)
-                .with_minimum(minimum)
-                .with_buffer(buffer.unwrap_or(MemorySettings::DEFAULT_BUFFER))
-                .with_weight(self.weight())
-        })
-    }
-
-    fn weight(&self) -> u32 {
-        self.priority
-            .as_ref()
-            .and_then(|priority| u32::try_from(priority.value).ok())
-            .map_or(MemorySettings::DEFAULT_WEIGHT, |priority| priority * MemorySettings::WEIGHT_PER_PRIORITY)
-    }
-
-    fn below(
-        &self,
-        (key, size): (&'static str, &Located<PageCount>),
-        (other, least): (&'static str, &Located<PageCount>),
-    ) -> super::Diagnostic {
-        let reader = self.table.reader;
-        self.table
-            .bad_value(key, &size.span, format!("`{key}` is below `{other}`"))
-            .label(format!(
-                "{}, but `{other}` is {} (line {})",
-                format_size(size.value),
-                format_size(least.value),
-                reader.line(&least.span)
-            ))
-            .allowed(format!("at least {}", format_size(least.value)))
-    }
-
-    /// Static memory has one size; whatever else is said would silently mean nothing.
-    fn static_has_no_bounds(&self) -> bool {
-        let spans = [
-            ("minimum_bytes", self.minimum.as_ref().map(|value| &value.span)),
-            ("maximum_bytes", self.maximum.as_ref().map(|value| &value.span)),
-            ("buffer", self.buffer.as_ref().map(|value| &value.span)),
-        ];
-        let mut good = true;
-        for (key, span) in spans {
-            let Some(span) = span else { continue };
-            good = false;
-            self.table.reader.add(
-                self.table
-                    .bad_value(key, span, format!("`{key}` means nothing without Dynamic Memory"))
-                    .allowed("startup_bytes alone, with dynamic_memory_enabled = false")
-                    .help(format!("remove `{key}`, or set dynamic_memory_enabled = true")),
-            );
-        }
-        good
-    }
-}
-
-fn whole_mb(table: &Table<'_, '_>, key: &'static str, size: &Located<PageCount>) -> bool {
-    let whole = size.value.get().is_multiple_of(page_range::PAGES_PER_MIB);
-    if !whole {
-        table.reader.add(
-            table
-                .bad_value(key, &size.span, format!("`{key}` must be a whole number of MB"))
-                .label(format!("this is {}", format_size(size.value)))
-                .allowed("whole MB, such as \"512MB\""),
-        );
-    }
-    whole
-}
-
-fn read_maximum(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Located<Maximum>> {
-    let key = "maximum_bytes";
-    let (value, span) = table.value(key)?;
-    if value.as_str() == Some("provisioned") {
-        if around.trace.is_none() {
-            table.reader.add(
-                table
-                    .bad_value(key, &span, "what the recorded VM had, but there is no trace")
-                    .allowed("a size, such as \"4096MB\""),
-            );
-            return None;
-        }
-        return Some(Located { value: Maximum::Provisioned, span });
-    }
-    let size = table.size(key).filter(|size| whole_mb(table, key, size))?;
-    Some(size.map(Maximum::Size))
-}
-
-fn read_guest(table: &Table<'_, '_>) -> Option<Located<&'static GuestProfile>> {
-    let name = table.text("guest")?;
-    match find_profile(&name.value) {
-        Ok(profile) => Some(Located { value: profile, span: name.span }),
-        Err(unknown) => {
-            let mut products: Vec<_> = profiles().iter().map(|profile| profile.family().key).collect();
-            products.dedup();
-            table.reader.add(
-                table
-                    .bad_value("guest", &name.span, format!("there is no guest {:?}", name.value))
-                    .allowed(format!(
-                        "{}; each with edition and architecture, or without",
-                        products.join(", ")
-                    ))
-                    .help(format!("did you mean `{}`?", unknown.nearest)),
-            );
-            None
-        }
-    }
-}
-
-fn check_vcpus(table: &Table<'_, '_>, guest: &Located<&'static GuestProfile>, vcpus: &Located<u64>) -> bool {
-    let supported = guest.value.virtual_processors();
-    let good = supported.iter().any(|&number| u64::from(number) == vcpus.value);
-    if !good {
-        let numbers: Vec<_> = supported.iter().map(ToString::to_string).collect();
-        let numbers = match numbers.split_last() {
-            Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-            _ => numbers.join(""),
-        };
-        table.reader.add(
-            table
-                .bad_value(
-                    "vcpus",
-                    &vcpus.span,
-                    format!("{} does not support {} virtual processors", guest.value, vcpus.value),
-                )
-                .label(format!("the guest is said in line {}", table.reader.line(&guest.span)))
-                .allowed(numbers),
-        );
-    }
-    good
-}
-
-/// A workload by its name, or in a table.
-pub(super) fn read_workload(table: &Table<'_, '_>, named: &Named) -> Option<Located<Workload>> {
-    let (value, span) = table.value("workload")?;
-    if let Some(entries) = value.as_table() {
-        let workload = workload::read(table, entries, &span)?;
-        return Some(Located { value: workload, span });
-    }
-    let name = value.as_str().unwrap_or("");
-    match named.get(name) {
-        Some(workload) => Some(Located { value: workload.clone(), span }),
-        None => {
-            let names: Vec<_> = named.keys().map(String::as_str).collect();
-            let allowed = if names.is_empty() {
-                "a table { kind = … }; there are no [workloads]".to_owned()
-            } else {
-                format!("{}; or a table {{ kind = … }}", super::reader::quoted(&names))
-            };
-            let written = table.reader.text(&span);
-            table.reader.add(
-                table
-                    .bad_value("workload", &span, format!("there is no workload {written}"))
-                    .allowed(allowed)
-                    .nearest(name, names),
             );
             None
         }

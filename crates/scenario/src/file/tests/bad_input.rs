@@ -1,1 +1,76 @@
+//! Every kind of bad input, with the message that a user gets.
 
+use proptest::prelude::*;
+
+use super::*;
+
+mod hosts;
+mod keys;
+mod loads;
+mod timeline;
+mod vms;
+
+/// Reads a text that must be refused, and compares what is said with what is expected, word for word.
+fn refused(text: &str, expected: &str) {
+    let policies = ["hyperv", "esx", "static"].map(str::to_owned).to_vec();
+    let options = LoadOptions { policies, ..LoadOptions::default() };
+    let said = match parse("bad.toml", text, &options) {
+        Ok(_) => panic!("this is accepted:\n{text}"),
+        Err(bad) => bad.to_string(),
+    };
+    assert_eq!(said.trim_end(), expected.trim(), "\n--- said:\n{said}\n--- expected:\n{expected}");
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let options = LoadOptions::default();
+    let said = |path: &Path| load(path, &options).unwrap_err().to_string();
+    let missing = said(Path::new("no/such/file.toml"));
+    assert!(missing.starts_with("error: the scenario file cannot be read: "), "{missing}");
+    assert!(missing.contains("\n --> no/such/file.toml"), "{missing}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("latin1.toml");
+    std::fs::write(&path, b"title = \"caf\xe9\"").unwrap();
+    assert!(said(&path).starts_with("error: the scenario file cannot be read: byte 12 is not UTF-8 text\n"));
+}
+
+#[test]
+fn a_scenario_that_there_is_not() {
+    let said = find("multi-vms", &LoadOptions::default()).unwrap_err().to_string();
+    assert!(said.starts_with("error: there is no scenario \"multi-vms\"\n"), "{said}");
+    assert!(said.contains("= allowed: exhaustion, exhaustion-reserve-2048, max-vms-dynamic, "), "{said}");
+    assert!(said.contains("= help: did you mean `multi-vm`?"), "{said}");
+}
+
+#[test]
+fn a_broken_trace_is_named_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("broken.csv");
+    std::fs::write(&trace, "vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct\n1,0,2097152,lots,1\n").unwrap();
+    let text = "until = \"10m\"\nhost = { memory = \"32GB\" }\n[trace]\nfile = \"broken.csv\"\n\
+                [[vm]]\nname = \"VM1\"\nguest = \"linux\"\nstartup_bytes = \"512MB\"\n";
+    let bad = parse(folder.path().join("s.toml"), text, &LoadOptions::default()).unwrap_err();
+    let [diagnostic] = &bad.diagnostics[..] else { panic!("{bad}") };
+    assert!(diagnostic.message.contains("broken.csv:2, column mem_used_kb: \"lots\" is not"), "{bad}");
+    assert_eq!(diagnostic.place.as_ref().map(|place| place.line), Some(4));
+    assert_eq!(diagnostic.key.as_deref(), Some("file"));
+}
+
+proptest! {
+    /// Whatever is done to a good file, it is read or refused; and what is refused is refused for a reason that names a place.
+    #[test]
+    fn no_damage_is_a_panic(at in any::<prop::sample::Index>(), length in 0..40_usize, insert in "[\"\\[\\]{}=.,a-zA-Z0-9 \n-]{0,12}") {
+        let good = include_str!("every_key.toml");
+        let mut characters: Vec<char> = good.chars().collect();
+        let start = at.index(characters.len());
+        let end = (start + length).min(characters.len());
+        characters.splice(start..end, insert.chars());
+        let text: String = characters.into_iter().collect();
+        if let Err(bad) = parse("damaged.toml", text, &LoadOptions::default()) {
+            prop_assert!(!bad.diagnostics.is_empty());
+            for diagnostic in &bad.diagnostics {
+                prop_assert!(diagnostic.place.is_some(), "{}", diagnostic);
+            }
+        }
+    }
+}

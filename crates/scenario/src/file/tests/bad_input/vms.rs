@@ -1,0 +1,602 @@
+//! VMs that cannot be.
+
+use super::refused;
+
+#[test]
+fn a_maximum_below_startup() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+maximum_bytes = "256MB"
+"#,
+        r#"
+error: `maximum_bytes` is below `startup_bytes`
+ --> bad.toml:7:17
+  |
+7 | maximum_bytes = "256MB"
+  |                 ^^^^^^^ 256MB, but `startup_bytes` is 512MB (line 6)
+  = allowed: at least 512MB
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_startup_below_minimum() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+minimum_bytes = "1GB"
+"#,
+        r#"
+error: `startup_bytes` is below `minimum_bytes`
+ --> bad.toml:6:17
+  |
+6 | startup_bytes = "512MB"
+  |                 ^^^^^^^ 512MB, but `minimum_bytes` is 1GB (line 7)
+  = allowed: at least 1GB
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_buffer_out_of_range() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+buffer = 4
+"#,
+        r#"
+error: `buffer` cannot be 4
+ --> bad.toml:7:10
+  |
+7 | buffer = 4
+  |          ^
+  = allowed: a whole number from 5 to 2000
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_buffer_that_is_text() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+buffer = "20%"
+"#,
+        r#"
+error: `buffer` must be a whole number from 5 to 2000
+ --> bad.toml:7:10
+  |
+7 | buffer = "20%"
+  |          ^^^^^ this is a text
+  = allowed: a whole number from 5 to 2000
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_priority_out_of_range() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+priority = 5000
+"#,
+        r#"
+error: `priority` cannot be 5000
+ --> bad.toml:7:12
+  |
+7 | priority = 5000
+  |            ^^^^
+  = allowed: a whole number from 0 to 100
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_vm_above_64_gb() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+maximum_bytes = "65GB"
+"#,
+        r#"
+error: a VM cannot have 65GB
+ --> bad.toml:7:17
+  |
+7 | maximum_bytes = "65GB"
+  |                 ^^^^^^
+  = allowed: up to 64GB with edition "enterprise"
+  = help: edition "unlimited" has no limits
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_static_vm_above_64_gb() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "128GB"
+dynamic_memory_enabled = false
+"#,
+        r#"
+error: a VM cannot have 128GB
+ --> bad.toml:6:17
+  |
+6 | startup_bytes = "128GB"
+  |                 ^^^^^^^
+  = allowed: up to 64GB with edition "enterprise"
+  = help: edition "unlimited" has no limits
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_vm_above_31_5_gb_on_standard() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB", edition = "standard" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+maximum_bytes = "32GB"
+"#,
+        r#"
+error: a VM cannot have 32GB
+ --> bad.toml:7:17
+  |
+7 | maximum_bytes = "32GB"
+  |                 ^^^^^^
+  = allowed: up to 31.5GB with edition "standard"
+  = help: 64GB with edition "enterprise" or "datacenter"
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn static_memory_with_a_maximum() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+dynamic_memory_enabled = false
+maximum_bytes = "4GB"
+"#,
+        r#"
+error: `maximum_bytes` means nothing without Dynamic Memory
+ --> bad.toml:8:17
+  |
+8 | maximum_bytes = "4GB"
+  |                 ^^^^^
+  = allowed: startup_bytes alone, with dynamic_memory_enabled = false
+  = help: remove `maximum_bytes`, or set dynamic_memory_enabled = true
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn the_193rd_running_vm() {
+    refused(
+        r#"until = "10m"
+host = { memory = "1TB" }
+[[vm]]
+name = "VM{n}"
+numbers = "1..200"
+guest = "ws2003-sp2"
+startup_bytes = "128MB"
+[[timeline]]
+at = "0s"
+action = "start"
+vm = "VM1..VM190"
+[[timeline]]
+at = "5m"
+action = "start"
+vm = "VM191..VM200"
+every = "1s"
+"#,
+        r#"
+error: 193 VMs would run at once
+  --> bad.toml:15:6
+   |
+15 | vm = "VM191..VM200"
+   |      ^^^^^^^^^^^^^^ "VM193" would be number 193
+   = allowed: 192 running VMs on a host of edition "enterprise"
+   = help: edition "unlimited" has no limits
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn the_513th_configured_vm() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM{n}"
+numbers = "1..513"
+guest = "ws2003-sp2"
+startup_bytes = "128MB"
+"#,
+        r#"
+error: 513 VMs are configured
+ --> bad.toml:4:8
+  |
+4 | name = "VM{n}"
+  |        ^^^^^^^ "VM513" is VM number 513
+  = allowed: 512 configured VMs on a host of edition "enterprise"
+  = help: edition "unlimited" has no limits
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn two_vms_of_one_name() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+[[vm]]
+name = "vm1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+"#,
+        r#"
+error: two VMs are named "vm1"
+ --> bad.toml:8:8
+  |
+8 | name = "vm1"
+  |        ^^^^^ the first "VM1" is configured in line 4
+  = allowed: names that differ, in more than upper and lower case
+  = help: give them other `numbers`, or another `name`
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn groups_that_overlap() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM{n}"
+numbers = "1..8"
+guest = "linux"
+startup_bytes = "128MB"
+[[vm]]
+name = "VM{n}"
+numbers = "8..9"
+guest = "linux"
+startup_bytes = "128MB"
+"#,
+        r#"
+error: two VMs are named "VM8"
+ --> bad.toml:9:8
+  |
+9 | name = "VM{n}"
+  |        ^^^^^^^ the first "VM8" is configured in line 4
+  = allowed: names that differ, in more than upper and lower case
+  = help: give them other `numbers`, or another `name`
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_group_without_number_in_its_name() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "web"
+numbers = "1..8"
+guest = "linux"
+startup_bytes = "128MB"
+"#,
+        r#"
+error: 8 VMs would all be named "web"
+ --> bad.toml:4:8
+  |
+4 | name = "web"
+  |        ^^^^^
+  = allowed: a name with `{n}` for the number
+  = help: write "web{n}"
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_vm_of_the_host_s_name() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB", name = "vm1" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+"#,
+        r#"
+error: a VM has the host's name, "VM1"
+ --> bad.toml:4:8
+  |
+4 | name = "VM1"
+  |        ^^^^^
+  = allowed: names that differ, in more than upper and lower case
+  = help: give them other `numbers`, or another `name`
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_name_that_paths_cannot_hold() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "a/b"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+"#,
+        r#"
+error: "a/b" cannot be a name
+ --> bad.toml:4:8
+  |
+4 | name = "a/b"
+  |        ^^^^^
+  = allowed: letters, digits, spaces inside, `-`, `_` and single `.`; `{n}` for the number of a VM
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_guest_with_too_many_processors() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM1"
+guest = "ws2003-r2-sp2-enterprise"
+startup_bytes = "512MB"
+vcpus = 4
+"#,
+        r#"
+error: Windows Server 2003 R2 SP2 Enterprise x64 does not support 4 virtual processors
+ --> bad.toml:7:9
+  |
+7 | vcpus = 4
+  |         ^ the guest is said in line 5
+  = allowed: 1 or 2
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_guest_with_one_processor_only() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM1"
+guest = "w2000-server-sp4"
+startup_bytes = "512MB"
+vcpus = 2
+"#,
+        r#"
+error: Windows 2000 Server SP4 x86 does not support 2 virtual processors
+ --> bad.toml:7:9
+  |
+7 | vcpus = 2
+  |         ^ the guest is said in line 5
+  = allowed: 1
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn an_unknown_guest() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-r3-sp1-enterprise"
+startup_bytes = "512MB"
+"#,
+        r#"
+error: there is no guest "ws2008-r3-sp1-enterprise"
+ --> bad.toml:5:9
+  |
+5 | guest = "ws2008-r3-sp1-enterprise"
+  |         ^^^^^^^^^^^^^^^^^^^^^^^^^^
+  = allowed: ws2008-r2-sp1, ws2008-r2, ws2008-sp2, ws2008-sp1, ws2003-r2-sp2, ws2003-sp2, windows-7-sp1, windows-7, windows-vista-sp2, windows-vista-sp1, w2000-server-sp4, windows-xp-sp3, windows-xp-sp2, suse-10-sp1, suse-10-sp2, linux; each with edition and architecture, or without
+  = help: did you mean `ws2008-r2-sp1-enterprise-x64`?
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_missing_key() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM1"
+"#,
+        r#"
+error: `guest` is missing in [[vm]]
+ --> bad.toml:3:1
+  |
+3 | [[vm]]
+  | ^^^^^^ needs `guest`: Guest operating system: a profile's key such as "ws2008-r2-sp1-enterprise-x64", or its full name.
+  = allowed: text
+
+error: `startup_bytes` is missing in [[vm]]
+ --> bad.toml:3:1
+  |
+3 | [[vm]]
+  | ^^^^^^ needs `startup_bytes`: Startup RAM (Set-VMMemory -StartupBytes).
+  = allowed: size, such as "512MB"
+
+2 errors in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_missing_host() {
+    refused(
+        r#"until = "10m"
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+"#,
+        r#"
+error: `host` is missing in the scenario
+ --> bad.toml:1:1
+  |
+1 | until = "10m"
+  | ^ needs `host`: The host.
+  = allowed: a table: [host]
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn no_vm() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+"#,
+        r#"
+error: `vm` is missing in the scenario
+ --> bad.toml:1:1
+  |
+1 | until = "10m"
+  | ^ needs `vm`: VMs, or groups of VMs.
+  = allowed: tables: [[vm]]
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn numbers_that_are_none() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM{n}"
+numbers = "1-8"
+guest = "linux"
+startup_bytes = "128MB"
+"#,
+        r#"
+error: `numbers` cannot be "1-8"
+ --> bad.toml:5:11
+  |
+5 | numbers = "1-8"
+  |           ^^^^^
+  = allowed: "1..8" for 1 to 8, or "trace"
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn numbers_that_run_backwards() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM{n}"
+numbers = "8..1"
+guest = "linux"
+startup_bytes = "128MB"
+"#,
+        r#"
+error: the last number is below the first
+ --> bad.toml:5:11
+  |
+5 | numbers = "8..1"
+  |           ^^^^^^
+  = allowed: "1..8" for 1 to 8, or "trace"
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
