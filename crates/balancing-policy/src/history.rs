@@ -32,54 +32,69 @@ pub struct GuestReport {
 }
 
 /// The last [`HISTORY_LENGTH`] reports of a guest since it started.
+///
+/// The newest is at hand; the older ones are elsewhere in memory, where a round that does not ask for them never goes.
 #[derive(Clone, Debug)]
 pub struct StatusHistory {
-    ring: Box<[GuestReport; HISTORY_LENGTH]>,
-    /// Where the next one goes.
+    latest: Option<GuestReport>,
+    older: Box<[GuestReport; HISTORY_LENGTH - 1]>,
+    /// Where the next one goes among the older ones.
     next: usize,
+    /// How many older ones there are.
     length: usize,
 }
 
 impl Default for StatusHistory {
     fn default() -> Self {
-        Self { ring: Box::new([GuestReport::default(); HISTORY_LENGTH]), next: 0, length: 0 }
+        Self {
+            latest: None,
+            older: Box::new([GuestReport::default(); HISTORY_LENGTH - 1]),
+            next: 0,
+            length: 0,
+        }
     }
 }
 
 impl StatusHistory {
     /// Add a report; the oldest makes room.
     pub fn push(&mut self, report: GuestReport) {
-        self.ring[self.next] = report;
-        self.next = (self.next + 1) % HISTORY_LENGTH;
-        self.length = (self.length + 1).min(HISTORY_LENGTH);
+        if let Some(before) = self.latest.replace(report) {
+            let room = self.older.len();
+            self.older[self.next] = before;
+            self.next = (self.next + 1) % room;
+            self.length = (self.length + 1).min(room);
+        }
     }
 
     /// Forget all: the guest starts anew.
     pub fn clear(&mut self) {
+        self.latest = None;
         self.length = 0;
     }
 
     /// The newest report.
     #[must_use]
     pub fn latest(&self) -> Option<&GuestReport> {
-        self.iter().next()
+        self.latest.as_ref()
     }
 
     /// The reports, newest first.
     pub fn iter(&self) -> impl Iterator<Item = &GuestReport> {
-        (1..=self.length).map(|back| &self.ring[(self.next + HISTORY_LENGTH - back) % HISTORY_LENGTH])
+        let room = self.older.len();
+        let older = (1..=self.length).map(move |back| &self.older[(self.next + room - back) % room]);
+        self.latest.iter().chain(older)
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.length
+        self.length + usize::from(self.latest.is_some())
     }
 
     /// Whether the guest has not reported since it started.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.latest.is_none()
     }
 }
 

@@ -59,6 +59,22 @@ impl Default for HyperVConfig {
     }
 }
 
+impl HyperVConfig {
+    /// g(weight): positive, falling with weight, 1 at the default weight.
+    fn share(&self, weight: u32) -> f64 {
+        let weight = if self.weights { weight } else { MemorySettings::DEFAULT_WEIGHT };
+        let weight = weight.min(*MemorySettings::WEIGHT_RANGE.end());
+        (c::SHARE_WEIGHT_OFFSET.value - f64::from(weight)) / c::SHARE_WEIGHT_DIVISOR.value
+    }
+
+    /// The λ that may be reached for the start of a VM of this weight.
+    fn start_bound(&self, weight: u32) -> f64 {
+        let default = f64::from(MemorySettings::DEFAULT_WEIGHT);
+        let weight = if self.weights { f64::from(weight) } else { default };
+        c::START_BOUND.value * weight / default
+    }
+}
+
 /// Hyper-V's pressure-band policy: see the [module](self).
 #[derive(Clone, Debug, Default)]
 pub struct PressureBandPolicy {
@@ -115,45 +131,36 @@ impl PressureBandPolicy {
         self.lambda
     }
 
-    /// g(weight): positive, falling with weight, 1 at the default weight.
-    fn share(&self, weight: u32) -> f64 {
-        let weight = if self.config.weights { weight } else { MemorySettings::DEFAULT_WEIGHT };
-        let weight = weight.min(*MemorySettings::WEIGHT_RANGE.end());
-        (c::SHARE_WEIGHT_OFFSET.value - f64::from(weight)) / c::SHARE_WEIGHT_DIVISOR.value
-    }
-
-    /// The λ that may be reached for the start of a VM of this weight.
-    fn start_bound(&self, weight: u32) -> f64 {
-        let default = f64::from(MemorySettings::DEFAULT_WEIGHT);
-        let weight = if self.config.weights { f64::from(weight) } else { default };
-        c::START_BOUND.value * weight / default
-    }
-
     /// The pressure at which the VM is satisfied now: p*, or above it in a shortage.
     fn centre(&self, settings: &MemorySettings) -> f64 {
-        satisfied_pressure(settings) * (1.0 + self.lambda * self.share(settings.weight))
+        satisfied_pressure(settings) * (1.0 + self.lambda * self.config.share(settings.weight))
     }
 
     fn band_of(&self, settings: &MemorySettings) -> PressureBand {
         PressureBand::around(self.centre(settings), self.config.half_width)
     }
 
-    /// What every VM claims.
-    fn collect(&mut self, vms: &[VmView]) {
+    /// What every VM claims, and where it stands to its band. One pass, since the views of many VMs do not fit in a
+    /// cache: a round's time is how often it goes through them.
+    fn collect(&mut self, host: &HostView<'_>, vms: &[VmView]) {
         self.claims.clear();
-        for vm in vms {
-            let share = self.share(vm.settings.weight);
-            let (wanted, lowest, highest) = match vm.demand() {
+        let Self { config, states, claims, .. } = self;
+        for (vm, state) in vms.iter().zip(states.align(vms)) {
+            let share = config.share(vm.settings.weight);
+            match vm.demand() {
                 Some(demand) if vm.can_move() => {
-                    (demand.get() as f64 * (1.0 + vm.settings.buffer_fraction()), vm.lowest, vm.highest)
+                    let wanted = demand.get() as f64 * (1.0 + vm.settings.buffer_fraction());
+                    let reachable = vm.reachable(PageCount(wanted as u64));
+                    state.follow(host, config, vm, demand, reachable);
+                    claims.push(wanted, share, vm.lowest.get() as f64, vm.highest.get() as f64);
                 }
                 // Nothing is known of its need, or nothing can be done about it.
                 _ => {
-                    let kept = vm.reachable(vm.expected());
-                    (kept.get() as f64, kept, kept)
+                    *state = State::default();
+                    let kept = vm.reachable(vm.expected()).get() as f64;
+                    claims.push(kept, share, kept, kept);
                 }
-            };
-            self.claims.push(wanted, share, lowest.get() as f64, highest.get() as f64);
+            }
         }
     }
 
@@ -166,7 +173,7 @@ impl PressureBandPolicy {
         if !host.reservations.is_empty() {
             let without = self.claims.solve(capacity, self.lambda).lambda;
             for start in host.reservations {
-                let bound = self.start_bound(start.weight).max(without);
+                let bound = self.config.start_bound(start.weight).max(without);
                 let with = starts + start.needed.get() as f64;
                 if self.claims.total(bound) + with <= capacity {
                     starts = with;
@@ -192,8 +199,11 @@ impl PressureBandPolicy {
         let lambda = self.claims.solve((now.capacity - stock).max(0.0), self.lambda).lambda;
         if now.starts > 0.0 {
             // The stock is not worth more than the bound that a start has.
-            let bound =
-                host.reservations.iter().map(|start| self.start_bound(start.weight)).fold(0.0, f64::max);
+            let bound = host
+                .reservations
+                .iter()
+                .map(|start| self.config.start_bound(start.weight))
+                .fold(0.0, f64::max);
             let least = self.claims.solve(now.capacity, self.lambda).lambda;
             return lambda.min(bound.max(least));
         }
@@ -286,10 +296,9 @@ impl Policy for PressureBandPolicy {
     }
 
     fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
-        self.collect(vms);
+        self.collect(host, vms);
         let situation = self.assess(host);
         self.lambda = self.balance(host, &situation);
-        self.follow_bands(host, vms);
         let rule = if self.short {
             self.share_shortage(host, vms, self.lambda, proposal);
             "shortage"

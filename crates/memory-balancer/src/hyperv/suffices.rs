@@ -1,32 +1,26 @@
 //! Rounds in which memory suffices: bands, the hold, and taking from one for another.
 
-use core::time::Duration;
-
 use balancing_policy::{HostView, PageCount, Proposal, Reason, VmView, pressure, satisfied_pressure};
 
-use super::{Course, PressureBandPolicy, Situation, State};
+use super::{Course, HyperVConfig, PressureBandPolicy, Situation, State};
 
 impl State {
-    /// Where the VM stands to its band (of p*, whatever the shortage), and what follows.
-    fn follow(
+    /// Where the VM stands to its band (of p*, whatever the shortage: the hold goes on in one), and what follows.
+    pub(super) fn follow(
         &mut self,
-        now: Duration,
-        hold: Duration,
-        half_width: f64,
-        step: PageCount,
+        host: &HostView<'_>,
+        config: &HyperVConfig,
         vm: &VmView,
+        demand: PageCount,
         wanted: PageCount,
     ) {
-        let Some(demand) = vm.demand().filter(|_| vm.can_move()) else {
-            *self = Self::default();
-            return;
-        };
+        let (half_width, step) = (config.half_width, host.minimum_move);
         let expected = vm.expected();
         let pressure = pressure(demand, expected);
         let centre = satisfied_pressure(&vm.settings);
         if pressure < centre - half_width {
-            let since = *self.below_since.get_or_insert(now);
-            if now.saturating_sub(since) >= hold {
+            let since = *self.below_since.get_or_insert(host.now);
+            if host.now.saturating_sub(since) >= config.hold {
                 self.course = Course::Reclaiming;
             } else if self.course == Course::Growing {
                 self.course = Course::Steady;
@@ -51,15 +45,6 @@ impl State {
 }
 
 impl PressureBandPolicy {
-    /// Bring every VM's course up to date, in a shortage too: the hold goes on.
-    pub(super) fn follow_bands(&mut self, host: &HostView<'_>, vms: &[VmView]) {
-        let states = self.states.align(vms);
-        for (index, (vm, state)) in vms.iter().zip(states).enumerate() {
-            let wanted = PageCount(self.claims.at(index, 0.0) as u64);
-            state.follow(host.now, self.config.hold, self.config.half_width, host.minimum_move, vm, wanted);
-        }
-    }
-
     /// Targets when memory suffices. Returns the rule that sums the round up.
     pub(super) fn satisfy(
         &mut self,
