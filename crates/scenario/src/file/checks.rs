@@ -51,6 +51,18 @@ checks! {
     "page_reads_peak", Some("reads/s"), "In ③ the parent's page reads, maximum of 15 s averages.";
     "page_reads_quiet", Some("reads/s"), "In ② the parent's page reads, median of 1 s samples.";
     "curves_cross", None, "Available Memory is above the parent's free memory when ② begins and below it when ② ends.";
+    "memory_assigned", Some("GB"), "Most memory that the VMs had at one time: the sum of Physical Memory.";
+    "host_memory_used_ratio", Some("ratio"), "Most memory of the host in use, over that of the scenario `against`.";
+    "flat_while_idle", Some("MB"), "In ① how far apart the highest and lowest samples are, of Available Memory or the parent's free memory, whichever is further.";
+    "page_reads_idle", Some("reads/s"), "In ① the parent's page reads, largest 1 s sample.";
+    "unsteady", None, "In ③ Available Memory and the parent's free memory move up and down all the time.";
+    "assigned_difference", Some("MB"), "Physical Memory of `vm` less that of `than`, at `at`.";
+    "holds_more", Some("share"), "Share of the samples from `from` to `at` in which `vm` has more Physical Memory than `than`.";
+    "assigned_change", Some("MB"), "Change of Physical Memory of `vm` from `from` to `at`.";
+    "demand_change", Some("MB"), "Change of the demand of `vm` from `from` to `at`.";
+    "start_time", Some("s"), "From the first request to start `vm` until it has its startup RAM.";
+    "reclaim_time", Some("s"), "From `from` until Physical Memory of `vm` first falls.";
+    "within_bounds", None, "No VM with Dynamic Memory ever has less than its minimum or more than its maximum.";
 }
 
 /// One check of a scenario.
@@ -66,6 +78,12 @@ pub struct Check {
     pub vm: Option<Located<String>>,
     /// The scenario that it is measured against.
     pub against: Option<Located<String>>,
+    /// Name of the VM that `vm` is compared with.
+    pub than: Option<Located<String>>,
+    /// The virtual time from which it is measured; the beginning if `None`.
+    pub from: Option<core::time::Duration>,
+    /// The virtual time at which, or up to which, it is measured; the end if `None`.
+    pub at: Option<core::time::Duration>,
     /// It belongs to runs with this `memory_reserve` only (`Some(None)`: unset).
     pub when_memory_reserve: Option<Option<PageCount>>,
     /// Where the source says so.
@@ -111,6 +129,9 @@ impl Expectation {
 pub(super) fn read(table: &Table<'_, '_>) -> Option<Check> {
     let vm = table.text("vm");
     let against = table.text("against");
+    let than = table.text("than");
+    let from = table.duration("from").map(|from| from.value);
+    let at = table.duration("at").map(|at| at.value);
     let source = table.text("source").map(|source| source.value);
     let share = table.number("share", 0.0, 1.0).map_or(1.0, |share| share.value);
     let when_memory_reserve = read_condition(table);
@@ -145,7 +166,19 @@ pub(super) fn read(table: &Table<'_, '_>) -> Option<Check> {
         table.reader.add(table.bad_value("name", &name.span, message).allowed(allowed));
         return None;
     }
-    Some(Check { check, expectation, share, vm, against, when_memory_reserve, source, span: table.start() })
+    Some(Check {
+        check,
+        expectation,
+        share,
+        vm,
+        against,
+        than,
+        from,
+        at,
+        when_memory_reserve,
+        source,
+        span: table.start(),
+    })
 }
 
 fn read_condition(table: &Table<'_, '_>) -> Option<Option<PageCount>> {

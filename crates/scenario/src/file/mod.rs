@@ -286,7 +286,7 @@ fn read_checks(root: &Table<'_, '_>, configured: &vms::Configured) -> Vec<Check>
     for (entries, span) in root.tables("check") {
         let table = Table::new(root.reader, &schema::CHECK, entries, &span);
         if let Some(check) = checks::read(&table) {
-            if let Some(vm) = &check.vm {
+            for vm in [&check.vm, &check.than].into_iter().flatten() {
                 timeline::check_vm(&table, vm, configured);
             }
             checks.push(check);

@@ -435,6 +435,9 @@ pub(super) static CHECK: TableDoc = TableDoc {
         "vm", Form::Text, "", "The VM that it is about.";
         "when_memory_reserve", Form::Text, "always", "The check belongs to runs with this memory_reserve only: a size, or \"unset\".";
         "against", Form::Text, "", "The scenario that it is measured against.";
+        "than", Form::Text, "", "The VM that `vm` is compared with.";
+        "from", Form::Time, "the beginning", "Virtual time from which it is measured.";
+        "at", Form::Time, "the end", "Virtual time at which, or up to which, it is measured.";
         "source", Form::Text, "", "Where the source says so.";
     }],
 };
