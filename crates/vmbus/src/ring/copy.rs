@@ -27,8 +27,6 @@ impl<'a, M: RingMemory> Cursor<'a, M> {
             let words = self.memory.words();
             let start = if self.next >= words { 0 } else { self.next };
             let run = self.memory.run(start);
-            // Runs may reach beyond the data area (the words after it belong to somebody else).
-            let run = &run[..run.len().min(words - start)];
             assert!(!run.is_empty(), "a run inside the data area has a word");
             self.next = start + run.len();
             self.run = run.iter();
@@ -62,10 +60,7 @@ pub(super) fn write_packet<M: RingMemory>(
 ) {
     let (whole, tail) = payload.as_chunks::<8>();
     let words = payload.len().div_ceil(8) + 3;
-    // The run may reach beyond the data area, the packet may not.
-    if at + words <= memory.words()
-        && let Some([first, second, body @ .., last]) = memory.run(at).get(..words)
-    {
+    if let Some([first, second, body @ .., last]) = memory.run(at).get(..words) {
         first.store(descriptor[0], Ordering::Relaxed);
         second.store(descriptor[1], Ordering::Relaxed);
         for (word, bytes) in body.iter().zip(whole) {
@@ -104,9 +99,7 @@ pub(super) fn load_word<M: RingMemory>(memory: &M, at: usize) -> u64 {
 /// Copies words from word `at` on, around the end.
 #[inline]
 pub(super) fn read_words<M: RingMemory>(memory: &M, at: usize, out: &mut [u64]) {
-    if at + out.len() <= memory.words()
-        && let Some(run) = memory.run(at).get(..out.len())
-    {
+    if let Some(run) = memory.run(at).get(..out.len()) {
         for (out, word) in out.iter_mut().zip(run) {
             *out = word.load(Ordering::Relaxed);
         }

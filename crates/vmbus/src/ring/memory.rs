@@ -19,8 +19,9 @@ pub trait RingMemory {
     /// Number of 64-bit words of the data area. Always the same.
     fn words(&self) -> usize;
 
-    /// Words from number `word` on that follow each other in memory: at least one if `word` is below [`words`], and
-    /// the same ones each time. The more, the faster: a packet inside one run is copied in one go.
+    /// Words from number `word` on that follow each other in memory: at least one if `word` is below [`words`], none
+    /// beyond the data area, and the same ones each time. The more, the faster: a packet inside one run is copied in one
+    /// go.
     ///
     /// [`words`]: Self::words
     fn run(&self, word: usize) -> &[AtomicU64];

@@ -53,7 +53,6 @@ impl OutgoingOffsets {
 
     #[cold]
     fn fail(&mut self, corruption: Corruption) -> Corruption {
-        self.revert();
         self.corrupt = Some(corruption);
         corruption
     }

@@ -47,6 +47,20 @@ fn going_to_sleep_with_packets_left_is_not_possible() {
 }
 
 #[test]
+fn opening_takes_over_the_fields_that_are_ours() {
+    let memory = HeapRing::new(256).unwrap();
+    memory.poke(ControlWord::InterruptMask, 1);
+    memory.poke(ControlWord::PendingSendSize, 99);
+    memory.poke(ControlWord::FeatureBits, 2);
+    let (_, _) = IncomingRing::open(&memory).unwrap();
+    assert_eq!(memory.peek(ControlWord::InterruptMask), 0, "signals are wanted");
+    assert_eq!(memory.peek(ControlWord::PendingSendSize), 99, "the writer's, not ours");
+    let (_, _) = OutgoingRing::open(&memory).unwrap();
+    assert_eq!(memory.peek(ControlWord::PendingSendSize), 0, "nobody waits yet");
+    assert_eq!(memory.peek(ControlWord::FeatureBits), 3);
+}
+
+#[test]
 fn reverting_on_both_sides() {
     let memory = HeapRing::new(256).unwrap();
     let mut pair = Pair::new(&memory);
