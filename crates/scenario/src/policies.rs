@@ -72,10 +72,8 @@ pub fn make(name: &str, parameters: &toml::Table) -> Result<Box<dyn Policy>, Pol
             nearest: nearest.map_or_else(String::new, |near| format!("; did you mean {near:?}?")),
         });
     };
-    (entry.make)(parameters).map_err(|error| PolicyError::Parameters {
-        name: name.to_owned(),
-        why: error.message().to_owned(),
-    })
+    (entry.make)(parameters)
+        .map_err(|error| PolicyError::Parameters { name: name.to_owned(), why: error.message().to_owned() })
 }
 
 fn read<T: DeserializeOwned>(parameters: &toml::Table) -> Result<T, toml::de::Error> {

@@ -37,4 +37,4 @@ pub use limits::HostEdition;
 pub use message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerMessage};
 pub use status::{HostStatus, ParentStatus, SharedStatus, VmState, VmStatus};
 pub use vmms::{DynamicMemoryConfig, HostConfig, VmConfig, VmFactory};
-pub use worker::HostOperationTime;
+pub use worker::{HostOperationTime, RecordedVspInput};

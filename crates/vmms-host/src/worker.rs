@@ -48,6 +48,15 @@ impl HostOperationTime {
     }
 }
 
+/// What the journal has of a DM VSP: enough to feed the same to another one.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub enum RecordedVspInput {
+    /// A new VSP with this configuration: the VM was started.
+    Started(Box<dm_vsp::VspConfig>),
+    /// An input.
+    Input(Input),
+}
+
 /// What a worker is made with.
 pub(crate) struct WorkerSpec {
     pub(crate) vm: VmId,
@@ -169,6 +178,10 @@ impl Worker {
     /// Maps the startup RAM, makes the partition and switches the guest on.
     fn start(&mut self, ctx: &mut Context<'_>) {
         let Some(frames) = self.startup.take() else { return };
+        if let (Some(recorder), Some(vsp)) = (ctx.recorder(), &self.vsp) {
+            let started = RecordedVspInput::Started(Box::new(vsp.config().clone()));
+            recorder.input(&self.machine, ctx.now(), &started);
+        }
         let runs: Vec<GuestRange> = self.boot.runs().collect();
         if let Err(error) = self.memory.map_ranges(&runs, frames) {
             self.fail(format!("cannot map the startup RAM: {}", error.refusal));
@@ -239,7 +252,7 @@ impl Worker {
             let Some(vsp) = &mut self.vsp else { return };
             let now = Self::now(ctx);
             if let Some(recorder) = ctx.recorder() {
-                recorder.input(&self.machine, ctx.now(), &input);
+                recorder.input(&self.machine, ctx.now(), &RecordedVspInput::Input(input.clone()));
             }
             let mut outputs = std::mem::take(&mut self.outputs);
             vsp.handle(now, input, &mut outputs);
@@ -394,106 +407,6 @@ impl Worker {
         }
     }
 
-    fn map(&mut self, ranges: &RangeSet<GuestPage>, kind: MapKind) -> Result<(), MapRefused> {
-        let frames = self.granted.take(ranges.pages()).ok_or(MapRefused::NoFrames)?;
-        let runs: Vec<GuestRange> = ranges.runs().collect();
-        if let Err(error) = self.memory.map_ranges(&runs, frames) {
-            merge(&mut self.granted, error.frames);
-            return Err(MapRefused::NotPossible);
-        }
-        if let (MapKind::HotAdd, Some(partition)) = (kind, &self.partition) {
-            for run in ranges.difference(&self.present).runs() {
-                if let Err(error) = partition.add(run) {
-                    tracing::error!(event = "add_memory_failed", why = %error);
-                    if let Ok(frames) = self.memory.unmap(&runs) {
-                        merge(&mut self.granted, frames);
-                    }
-                    return Err(MapRefused::NotPossible);
-                }
-                self.present.insert(run);
-            }
-        }
-        Ok(())
-    }
-
-    fn unmap(&mut self, ranges: &RangeSet<GuestPage>) -> (Result<(), ReleaseRefused>, Option<HostFrames>) {
-        let runs: Vec<GuestRange> = ranges.runs().collect();
-        match self.memory.unmap(&runs) {
-            Ok(frames) => {
-                if let Some(partition) = &self.partition
-                    && let Err(error) = partition.discard(&runs)
-                {
-                    tracing::error!(event = "discard_failed", why = %error);
-                }
-                (Ok(()), Some(frames))
-            }
-            Err(error) => {
-                let refused = match error.refusal {
-                    UnmapRefusal::Pinned { .. } => ReleaseRefused::Pinned,
-                    _ => ReleaseRefused::NotMapped,
-                };
-                tracing::warn!(event = "unmap_refused", why = %error);
-                (Err(refused), None)
-            }
-        }
-    }
-
-    /// Host work whose time has come.
-    fn do_work(&mut self, ctx: &mut Context<'_>) {
-        while self.work.front().is_some_and(|(due, _)| *due <= Self::now(ctx)) {
-            let Some((_, work)) = self.work.pop_front() else { return };
-            match work {
-                Work::Grow { pages } => self.vsp(ctx, Input::Grow { pages }),
-                Work::Unmap { ticket, ranges } => {
-                    let (result, frames) = self.unmap(&ranges);
-                    tracing::info!(
-                        event = "pages_unmapped",
-                        pages = ranges.pages().get(),
-                        kind = "ballooned",
-                        ok = result.is_ok()
-                    );
-                    if let Some(frames) = frames {
-                        merge(&mut self.taken, frames);
-                        if self.operation.is_none() {
-                            self.return_taken(ctx);
-                        }
-                    }
-                    self.vsp(ctx, Input::Released { ticket, result });
-                }
-            }
-        }
-    }
-
-    /// What the guest gave back goes to the balancer before its operation ends, or outside of one.
-    fn return_taken(&mut self, ctx: &mut Context<'_>) {
-        if !self.taken.is_empty() {
-            let frames = self.taken.take_all();
-            self.returned_early += frames.pages();
-            self.tell_balancer(ctx, Told::Returned { vm: self.vm, frames });
-        }
-    }
-
-    fn finished(&mut self, ctx: &mut Context<'_>, kind: OperationKind, done: PageCount, barrier: bool) {
-        let early = std::mem::take(&mut self.returned_early);
-        let Some(operation) = self.operation.take() else {
-            self.return_taken(ctx);
-            return;
-        };
-        let done = match kind {
-            OperationKind::Grow => Done::Grown { mapped: done, returned: self.granted.take_all(), barrier },
-            OperationKind::Shrink => {
-                Done::Shrunk { released: done.saturating_sub(early), returned: self.taken.take_all() }
-            }
-        };
-        let told = Told::OperationFinished {
-            vm: self.vm,
-            operation: operation.id,
-            done,
-            returnable: self.returnable(),
-        };
-        self.tell_balancer(ctx, told);
-    }
-
     fn message(&mut self, ctx: &mut Context<'_>, message: WorkerMessage) {
         match message {
             WorkerMessage::Grant { operation, frames, slowdown } => {
@@ -535,52 +448,6 @@ impl Worker {
             PowerEvent::Reset => self.reset(ctx),
             PowerEvent::Crashed => self.fail("the guest has crashed".to_owned()),
         }
-    }
-
-    /// The guest restarts: its memory is what it boots with. What it had beyond that goes back.
-    fn reset(&mut self, ctx: &mut Context<'_>) {
-        tracing::info!(event = "vm_reset");
-        self.work.clear();
-        if let Some(bus) = &mut self.bus {
-            bus.reset(&mut self.memory, &mut self.bus_events);
-        }
-        self.settle_bus(ctx);
-        self.vsp(ctx, Input::Reset);
-        let runs: Vec<GuestRange> = self.memory.mapped().runs().collect();
-        let mut frames = match self.memory.unmap(&runs) {
-            Ok(frames) => frames,
-            Err(error) => return self.fail(format!("cannot reset the memory map: {error}")),
-        };
-        let Some(startup) = frames.take(self.boot.pages()) else {
-            merge(&mut self.taken, frames);
-            self.return_taken(ctx);
-            // Smart Paging, which would help here, came with Windows Server 2012.
-            return self
-                .fail("not enough memory to restart: the VM has less than its startup RAM".to_owned());
-        };
-        let boot: Vec<GuestRange> = self.boot.runs().collect();
-        if let Err(error) = self.memory.map_ranges(&boot, startup) {
-            return self.fail(format!("cannot map the startup RAM: {}", error.refusal));
-        }
-        merge(&mut self.taken, frames);
-        self.return_taken(ctx);
-        self.returned_early = PageCount::ZERO;
-        self.present = self.boot.clone();
-        if let Some(mut running) = self.running.take() {
-            let request = PartitionRequest {
-                vm: &self.name,
-                boot: &self.boot,
-                power: &self.power.0,
-                lanes: &self.lanes,
-                watch: &*self.watch,
-            };
-            let again = running.reset(ctx, &request);
-            self.running = Some(running);
-            if let Err(error) = again {
-                return self.fail(error.0);
-            }
-        }
-        self.offer_devices(ctx);
     }
 
     /// Tells the VSP and the devices what the bus reported.
@@ -723,10 +590,3 @@ impl Component for Worker {
     }
 }
 
-/// All of a worker's frames are of one host, which is the balancer's.
-fn merge(into: &mut HostFrames, frames: HostFrames) {
-    if let Err(foreign) = into.merge(frames) {
-        debug_assert!(false, "frames of another host");
-        foreign.frames.send_home();
-    }
-}

@@ -1,6 +1,5 @@
 //! `cargo xtask docs`: the book, and the reference pages that are generated from code.
 
-use super::tools::{Tool, step, workspace_root};
 use anyhow::Result;
 
 /// What to do with the book.
@@ -29,6 +28,7 @@ pub(crate) fn check() -> Result<()> {
 /// In a build without the book builder: run this command again in one that has it.
 #[cfg(not(feature = "book"))]
 fn build() -> Result<()> {
+    use super::tools::{Tool, step};
     step(
         "book",
         Tool::cargo(["run", "--quiet", "--release", "--locked", "--package", "xtask", "--features", "book", "--", "docs-build"])
@@ -44,7 +44,7 @@ fn build() -> Result<()> {
 /// Builds the book in this process.
 #[cfg(feature = "book")]
 pub(crate) fn build_here() -> Result<()> {
-    let book = mdbook_driver::MDBook::load(workspace_root().join("docs"))?;
+    let book = mdbook_driver::MDBook::load(super::tools::workspace_root().join("docs"))?;
     book.build()?;
     eprintln!("the book is at docs/book/index.html");
     Ok(())

@@ -1,6 +1,7 @@
 //! Runs a scenario: puts host and VMs into a runtime, watches the counters, and says what came of it.
 
 pub mod build;
+pub mod directory;
 mod machine;
 mod operator;
 pub mod phases;

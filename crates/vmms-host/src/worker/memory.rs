@@ -1,0 +1,121 @@
+//! The worker's memory work: mapping, unmapping, and handing frames back to the balancer.
+
+use std::time::Duration;
+
+use component_runtime::Context;
+use dm_vsp::{Input, MapKind, MapRefused, OperationKind, ReleaseRefused};
+use gmo_memory_manager::UnmapRefusal;
+use memory_balancer::{Done, Input as Told};
+use page_range::{GuestPage, GuestRange, HostFrames, PageCount, RangeSet};
+
+use super::{Work, Worker};
+
+impl Worker {
+    pub(super) fn map(&mut self, ranges: &RangeSet<GuestPage>, kind: MapKind) -> Result<(), MapRefused> {
+        let frames = self.granted.take(ranges.pages()).ok_or(MapRefused::NoFrames)?;
+        let runs: Vec<GuestRange> = ranges.runs().collect();
+        if let Err(error) = self.memory.map_ranges(&runs, frames) {
+            merge(&mut self.granted, error.frames);
+            return Err(MapRefused::NotPossible);
+        }
+        if let (MapKind::HotAdd, Some(partition)) = (kind, &self.partition) {
+            for run in ranges.difference(&self.present).runs() {
+                if let Err(error) = partition.add(run) {
+                    tracing::error!(event = "add_memory_failed", why = %error);
+                    if let Ok(frames) = self.memory.unmap(&runs) {
+                        merge(&mut self.granted, frames);
+                    }
+                    return Err(MapRefused::NotPossible);
+                }
+                self.present.insert(run);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn unmap(&mut self, ranges: &RangeSet<GuestPage>) -> (Result<(), ReleaseRefused>, Option<HostFrames>) {
+        let runs: Vec<GuestRange> = ranges.runs().collect();
+        match self.memory.unmap(&runs) {
+            Ok(frames) => {
+                if let Some(partition) = &self.partition
+                    && let Err(error) = partition.discard(&runs)
+                {
+                    tracing::error!(event = "discard_failed", why = %error);
+                }
+                (Ok(()), Some(frames))
+            }
+            Err(error) => {
+                let refused = match error.refusal {
+                    UnmapRefusal::Pinned { .. } => ReleaseRefused::Pinned,
+                    _ => ReleaseRefused::NotMapped,
+                };
+                tracing::warn!(event = "unmap_refused", why = %error);
+                (Err(refused), None)
+            }
+        }
+    }
+
+    /// Host work whose time has come.
+    pub(super) fn do_work(&mut self, ctx: &mut Context<'_>) {
+        while self.work.front().is_some_and(|(due, _)| *due <= Self::now(ctx)) {
+            let Some((_, work)) = self.work.pop_front() else { return };
+            match work {
+                Work::Grow { pages } => self.vsp(ctx, Input::Grow { pages }),
+                Work::Unmap { ticket, ranges } => {
+                    let (result, frames) = self.unmap(&ranges);
+                    tracing::info!(
+                        event = "pages_unmapped",
+                        pages = ranges.pages().get(),
+                        kind = "ballooned",
+                        ok = result.is_ok()
+                    );
+                    if let Some(frames) = frames {
+                        merge(&mut self.taken, frames);
+                        if self.operation.is_none() {
+                            self.return_taken(ctx);
+                        }
+                    }
+                    self.vsp(ctx, Input::Released { ticket, result });
+                }
+            }
+        }
+    }
+
+    /// What the guest gave back goes to the balancer before its operation ends, or outside of one.
+    pub(super) fn return_taken(&mut self, ctx: &mut Context<'_>) {
+        if !self.taken.is_empty() {
+            let frames = self.taken.take_all();
+            self.returned_early += frames.pages();
+            self.tell_balancer(ctx, Told::Returned { vm: self.vm, frames });
+        }
+    }
+
+    pub(super) fn finished(&mut self, ctx: &mut Context<'_>, kind: OperationKind, done: PageCount, barrier: bool) {
+        let early = std::mem::take(&mut self.returned_early);
+        let Some(operation) = self.operation.take() else {
+            self.return_taken(ctx);
+            return;
+        };
+        let done = match kind {
+            OperationKind::Grow => Done::Grown { mapped: done, returned: self.granted.take_all(), barrier },
+            OperationKind::Shrink => {
+                Done::Shrunk { released: done.saturating_sub(early), returned: self.taken.take_all() }
+            }
+        };
+        let told = Told::OperationFinished {
+            vm: self.vm,
+            operation: operation.id,
+            done,
+            returnable: self.returnable(),
+        };
+        self.tell_balancer(ctx, told);
+    }
+}
+
+/// All of a worker's frames are of one host, which is the balancer's.
+pub(super) fn merge(into: &mut HostFrames, frames: HostFrames) {
+    if let Err(foreign) = into.merge(frames) {
+        debug_assert!(false, "frames of another host");
+        foreign.frames.send_home();
+    }
+}

@@ -1,0 +1,64 @@
+//! The guest restarts.
+
+use component_runtime::Context;
+use dm_vsp::{Input, OperationKind};
+use page_range::{GuestRange, PageCount};
+
+use super::memory::merge;
+use super::{End, Work, Worker};
+use crate::partition_factory::PartitionRequest;
+
+impl Worker {
+    /// The guest restarts: its memory is what it boots with. What it had beyond that goes back.
+    pub(super) fn reset(&mut self, ctx: &mut Context<'_>) {
+        if self.over.is_some() {
+            return;
+        }
+        tracing::info!(event = "vm_reset");
+        if let Some(bus) = &mut self.bus {
+            bus.reset(&mut self.memory, &mut self.bus_events);
+        }
+        self.settle_bus(ctx);
+        // Host work that is under way is void; a grant that the VSP has not heard of is not begun any more.
+        let not_begun = self.work.drain(..).any(|(_, work)| matches!(work, Work::Grow { .. }));
+        if not_begun {
+            self.finished(ctx, OperationKind::Grow, PageCount::ZERO, false);
+        }
+        let runs: Vec<GuestRange> = self.memory.mapped().runs().collect();
+        let mut frames = match self.memory.unmap(&runs) {
+            Ok(frames) => frames,
+            Err(error) => return self.fail(format!("cannot reset the memory map: {error}")),
+        };
+        let Some(startup) = frames.take(self.boot.pages()) else {
+            // It has less than it starts with. It ends, and starts again when the balancer has found the rest.
+            merge(&mut self.taken, frames);
+            self.over = Some(End::Restart);
+            return;
+        };
+        let boot: Vec<GuestRange> = self.boot.runs().collect();
+        if let Err(error) = self.memory.map_ranges(&boot, startup) {
+            return self.fail(format!("cannot map the startup RAM: {}", error.refusal));
+        }
+        // From here on the map is what the VSP takes it to be after a reset.
+        self.vsp(ctx, Input::Reset);
+        merge(&mut self.taken, frames);
+        self.return_taken(ctx);
+        self.returned_early = PageCount::ZERO;
+        self.present = self.boot.clone();
+        if let Some(mut running) = self.running.take() {
+            let request = PartitionRequest {
+                vm: &self.name,
+                boot: &self.boot,
+                power: &self.power.0,
+                lanes: &self.lanes,
+                watch: &*self.watch,
+            };
+            let again = running.reset(ctx, &request);
+            self.running = Some(running);
+            if let Err(error) = again {
+                return self.fail(error.0);
+            }
+        }
+        self.offer_devices(ctx);
+    }
+}

@@ -1,0 +1,125 @@
+//! What a guest can cause on the host by sending: no more than so much of it goes further.
+
+use std::time::Duration;
+
+use balancing_policy::GuestReport;
+use page_range::PageCount;
+
+/// Reports of one guest are passed on to the balancer no more often than this; of those in between, the last (invented: guests
+/// report once a second).
+const REPORT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A guest's status reports on their way to the balancer, which serves all VMs: whoever reports without pause must not fill
+/// its mailbox.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    waiting: Option<(GuestReport, PageCount)>,
+    not_before: Duration,
+}
+
+impl Reports {
+    /// A report came; `returnable` is what the VM could be given back.
+    pub(super) fn came(&mut self, report: GuestReport, returnable: PageCount) {
+        self.waiting = Some((report, returnable));
+    }
+
+    /// The report to be passed on now, if there is one.
+    pub(super) fn due(&mut self, now: Duration) -> Option<(GuestReport, PageCount)> {
+        if now < self.not_before {
+            return None;
+        }
+        let report = self.waiting.take()?;
+        self.not_before = now + REPORT_INTERVAL;
+        Some(report)
+    }
+
+    /// When the next report is due, if one waits.
+    pub(super) fn next_timeout(&self) -> Option<Duration> {
+        self.waiting.as_ref().map(|_| self.not_before)
+    }
+
+    /// Nothing of what waits is true any more.
+    pub(super) fn forget(&mut self) {
+        self.waiting = None;
+    }
+}
+
+/// Events that a guest can cause at will are recorded this often in each second (invented: an orderly guest causes about ten
+/// in its life).
+const NOISE: u32 = 20;
+
+/// Keeps a guest from filling the host's log.
+#[derive(Debug, Default)]
+pub(super) struct Noise {
+    second: u64,
+    recorded: u32,
+    left_out: u64,
+}
+
+impl Noise {
+    /// Whether one more event may be recorded; and how many were left out before it, if it is the first after some were.
+    pub(super) fn admit(&mut self, now: Duration) -> Option<Option<u64>> {
+        let mut before = None;
+        if now.as_secs() != self.second {
+            self.second = now.as_secs();
+            self.recorded = 0;
+            before = Some(std::mem::take(&mut self.left_out)).filter(|&left_out| left_out > 0);
+        }
+        if self.recorded < NOISE {
+            self.recorded += 1;
+            Some(before)
+        } else {
+            self.left_out += 1;
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(pages: u64) -> GuestReport {
+        GuestReport {
+            at: Duration::ZERO,
+            demand: PageCount(pages),
+            commit: PageCount(pages),
+            available: PageCount::ZERO,
+            free: PageCount::ZERO,
+            page_file: PageCount::ZERO,
+            page_file_writes: PageCount::ZERO,
+            io_difference: PageCount::ZERO,
+            stalled: None,
+        }
+    }
+
+    #[test]
+    fn a_report_a_second_is_passed_on_at_once_and_a_flood_as_its_last() {
+        let mut reports = Reports::default();
+        for second in 0..3 {
+            reports.came(report(second), PageCount::ZERO);
+            let passed = reports.due(Duration::from_secs(second)).map(|(report, _)| report.demand);
+            assert_eq!(passed, Some(PageCount(second)));
+            assert_eq!(reports.next_timeout(), None);
+        }
+        let mut passed = Vec::new();
+        for ms in 0..1000 {
+            let now = Duration::from_secs(10) + Duration::from_millis(ms);
+            reports.came(report(ms), PageCount::ZERO);
+            passed.extend(reports.due(now).map(|(report, _)| report.demand.get()));
+        }
+        assert_eq!(passed, [0, 100, 200, 300, 400, 500, 600, 700, 800, 900]);
+        assert_eq!(reports.next_timeout(), Some(Duration::from_secs(11)));
+        reports.forget();
+        assert_eq!(reports.due(Duration::from_secs(12)), None);
+    }
+
+    #[test]
+    fn a_flood_of_events_is_counted_instead() {
+        let mut noise = Noise::default();
+        let admitted = (0..1000).filter(|_| noise.admit(Duration::from_millis(5)).is_some()).count();
+        assert_eq!(admitted, NOISE as usize);
+        assert_eq!(noise.admit(Duration::from_secs(1)), Some(Some(1000 - u64::from(NOISE))));
+        assert_eq!(noise.admit(Duration::from_secs(1)), Some(None));
+    }
+}

@@ -1,0 +1,86 @@
+//! `cargo xtask events`: what happened in a run, readably.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use run_journal::query::{Causality, Filter};
+use run_journal::{EVENTS_FILE, Record, events};
+
+use super::bad_input;
+
+/// Which events of which run.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Folder of a run
+    dir: PathBuf,
+    /// Only events about this VM
+    #[arg(long, value_name = "VM8")]
+    vm: Option<String>,
+    /// Only events of this component, such as dm-vsp, or dm-vsp/VM8
+    #[arg(long)]
+    component: Option<String>,
+    /// Only events of this name, such as decision
+    #[arg(long)]
+    event: Option<String>,
+    /// Print everything that led to the event of this number, and everything that came of it
+    #[arg(long, value_name = "SEQ", conflicts_with_all = ["vm", "component", "event"])]
+    follow: Option<u64>,
+    /// With --follow: leave out effects further away than this many steps
+    #[arg(long, value_name = "STEPS", requires = "follow", default_value_t = 12)]
+    depth: usize,
+}
+
+/// Prints them.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let path = args.dir.join(EVENTS_FILE);
+    let reader = events::Reader::open(&path).map_err(|error| {
+        bad_input(format!(
+            "{}: {error}. Is this the folder of a run, and were its events recorded (--events all)?",
+            path.display()
+        ))
+    })?;
+    let records = reader.map(|record| record.map_err(|error| bad_input(format!("{}: {error}", path.display()))));
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    if let Some(seq) = args.follow {
+        let records = records.collect::<Result<Vec<Record>>>()?;
+        let causality = Causality::new(&records);
+        let chain = causality.chain(seq).map_err(bad_input)?;
+        let mut print = |depth: usize, mark: &str, record: &Record| writeln!(out, "{mark}{:1$}{record}", "", depth * 2);
+        for (depth, cause) in chain.causes.iter().enumerate() {
+            if print(depth, "  ", cause).is_err() {
+                return Ok(());
+            }
+        }
+        let depth = chain.causes.len();
+        let mut ok = print(depth, "> ", chain.event).is_ok();
+        let mut left_out = 0_usize;
+        for (distance, effect) in &chain.effects {
+            if *distance > args.depth {
+                left_out += 1;
+                continue;
+            }
+            ok = ok && print(depth + distance, "  ", effect).is_ok();
+        }
+        if left_out > 0 && ok {
+            let _closed = writeln!(out, "  … and {left_out} more, further than {} steps away (--depth)", args.depth);
+        }
+        return Ok(());
+    }
+    let filter = Filter { vm: args.vm.clone(), component: args.component.clone(), event: args.event.clone() };
+    let mut any = false;
+    for record in records {
+        let record = record?;
+        if filter.matches(&record) {
+            any = true;
+            // A reader that has seen enough (`| head`) is no failure.
+            if writeln!(out, "{record}").is_err() {
+                return Ok(());
+            }
+        }
+    }
+    if !any {
+        eprintln!("no event matches");
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! `cargo xtask explore`: many seeds and schedules, with every invariant checked.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use component_runtime::Driver;
+use run_journal::EventsLevel;
+use scenario::file::LoadOptions;
+use scenario::run::{self, Choices, RunError, RunOptions};
+
+use super::bad_input;
+
+/// What to explore, and for how long.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Scenarios or scenario files; default: multi-vm, exhaustion and single-vm-ws2003r2
+    scenarios: Vec<String>,
+    /// How many runs
+    #[arg(long, value_name = "N", conflicts_with = "minutes")]
+    runs: Option<u64>,
+    /// For how many minutes
+    #[arg(long, value_name = "M")]
+    minutes: Option<f64>,
+    /// The first seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Balancing policy
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<String>,
+}
+
+/// How many runs, if nothing is said.
+const RUNS: u64 = 100;
+
+#[derive(Clone, Debug)]
+struct Failing {
+    scenario: String,
+    seed: u64,
+    schedule_seed: u64,
+    until: Duration,
+    what: String,
+}
+
+/// Explores. Exit code 1 if a run fails.
+#[expect(clippy::disallowed_methods, reason = "the time that the user gave, not that of a run")]
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let names = if args.scenarios.is_empty() {
+        ["multi-vm", "exhaustion", "single-vm-ws2003r2"].map(str::to_owned).to_vec()
+    } else {
+        args.scenarios.clone()
+    };
+    if args.minutes.is_some_and(|minutes| !(minutes.is_finite() && minutes > 0.0)) {
+        return Err(bad_input("--minutes must be more than 0"));
+    }
+    let scenarios =
+        names.iter().map(|name| super::scenario::load(name, &LoadOptions::default())).collect::<Result<Vec<_>>>()?;
+    let begin = std::time::Instant::now();
+    let more = |done: u64| match args.minutes {
+        Some(minutes) => begin.elapsed().as_secs_f64() < minutes * 60.0,
+        None => done < args.runs.unwrap_or(RUNS),
+    };
+    let mut done = 0;
+    while more(done) {
+        let scenario = &scenarios[done as usize % scenarios.len()];
+        let name = &names[done as usize % names.len()];
+        let seed = args.seed + done / scenarios.len() as u64;
+        // The first schedule of each seed is the ordinary one.
+        let schedule_seed = done / scenarios.len() as u64;
+        let choices =
+            Choices { seed: Some(seed), policy: args.policy.clone(), ..Choices::default() };
+        if let Some(what) = attempt(scenario, &choices, schedule_seed)? {
+            let found = Failing { scenario: name.clone(), seed, schedule_seed, until: scenario.until, what };
+            eprintln!("{name}, seed {seed}, schedule seed {schedule_seed} fails; looking for the shortest such run");
+            let shortest = shorten(scenario, args.policy.as_ref(), found)?;
+            println!("{}", shortest.what);
+            println!(
+                "repeat: cargo xtask explore {} --runs 1 --seed {}   or, with events: cargo xtask scenario {} --seed {} \
+                 --schedule-seed {} --until {} --log info",
+                shortest.scenario,
+                shortest.seed,
+                shortest.scenario,
+                shortest.seed,
+                shortest.schedule_seed,
+                component_runtime::format_duration(shortest.until)
+            );
+            return Ok(ExitCode::FAILURE);
+        }
+        done += 1;
+    }
+    println!("{done} runs of {}: every invariant held", names.join(", "));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs once; what went wrong, if something did.
+fn attempt(scenario: &scenario::file::Scenario, choices: &Choices, schedule_seed: u64) -> Result<Option<String>> {
+    let plan = super::scenario::plan(scenario, choices)?;
+    let options = RunOptions {
+        driver: Driver::Inline,
+        schedule_seed: Some(schedule_seed),
+        events: EventsLevel::None,
+        check_guests: true,
+        ..RunOptions::default()
+    };
+    match run::run(plan, options) {
+        Ok(outcome) if outcome.end.panics.is_empty() => Ok(None),
+        Ok(outcome) => {
+            let panic = &outcome.end.panics[0];
+            Ok(Some(format!("{} panicked at {}: {}", panic.component, panic.time, panic.message)))
+        }
+        Err(RunError::Invariant(what)) => Ok(Some(what)),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// The shortest time within which the run still fails, to the second, by bisection.
+fn shorten(scenario: &scenario::file::Scenario, policy: Option<&String>, found: Failing) -> Result<Failing> {
+    let (mut passes, mut shortest) = (Duration::ZERO, found);
+    while shortest.until.saturating_sub(passes) > Duration::from_secs(1) {
+        let middle = passes + (shortest.until - passes) / 2;
+        let choices = Choices {
+            seed: Some(shortest.seed),
+            policy: policy.cloned(),
+            until: Some(middle),
+            ..Choices::default()
+        };
+        match attempt(scenario, &choices, shortest.schedule_seed)? {
+            Some(what) => shortest = Failing { until: middle, what, ..shortest },
+            None => passes = middle,
+        }
+    }
+    Ok(shortest)
+}

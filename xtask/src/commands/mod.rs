@@ -1,0 +1,72 @@
+//! The commands, each in a module of its own.
+
+mod docs;
+mod events;
+mod explore;
+mod loom;
+mod reference;
+mod replay;
+mod scenario;
+mod test;
+mod tools;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+/// What was given is wrong: exit code 2.
+#[derive(Debug)]
+pub(crate) struct BadInput(pub(crate) String);
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadInput {}
+
+/// Makes bad input of an error.
+pub(crate) fn bad_input(error: impl fmt::Display) -> anyhow::Error {
+    BadInput(error.to_string()).into()
+}
+
+/// All commands.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run a scenario, tell what happened, and leave a folder to study
+    Scenario(scenario::Args),
+    /// Print the recorded events of a run, or the causes and effects of one of them
+    Events(events::Args),
+    /// Feed a component's recorded inputs to it again, and compare its outputs
+    Replay(replay::Args),
+    /// Run seeds and schedules with every invariant checked, and print the shortest that fails
+    Explore(explore::Args),
+    /// Check everything: format, lints, tests, models, documentation
+    Test(test::Args),
+    /// Explore every interleaving of what is synchronised by hand
+    Loom(loom::Args),
+    /// Write the generated reference pages and build the book (docs/book/)
+    Docs(docs::Args),
+    /// Build the book in this process
+    #[cfg(feature = "book")]
+    #[command(hide = true)]
+    DocsBuild,
+}
+
+/// Runs a command.
+pub(crate) fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Scenario(args) => return scenario::run(args),
+        Command::Events(args) => events::run(&args)?,
+        Command::Replay(args) => return replay::run(&args),
+        Command::Explore(args) => return explore::run(&args),
+        Command::Test(args) => test::run(&args)?,
+        Command::Loom(args) => loom::run(&args)?,
+        Command::Docs(args) => docs::run(&args)?,
+        #[cfg(feature = "book")]
+        Command::DocsBuild => docs::build_here()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

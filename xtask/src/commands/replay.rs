@@ -1,0 +1,62 @@
+//! `cargo xtask replay`: the recorded inputs of a component, fed to it again.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use dm_vsp::{DmVsp, Output};
+use run_journal::{JOURNAL_FILE, journal};
+use vmms_host::RecordedVspInput;
+
+use super::bad_input;
+
+/// Which component of which run.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Folder of a run
+    dir: PathBuf,
+    /// The component, such as dm-vsp/VM8
+    #[arg(long)]
+    component: String,
+}
+
+/// Replays it. Exit code 1 if an output differs.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let path = args.dir.join(JOURNAL_FILE);
+    let journal = journal::Reader::open(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+    let mut machine: Option<DmVsp> = None;
+    let mut refused = None;
+    let replay = run_journal::replay(journal, &args.component, |now, input: RecordedVspInput| {
+        let mut out: Vec<Output> = Vec::new();
+        match input {
+            RecordedVspInput::Started(config) => match DmVsp::new(*config) {
+                Ok(vsp) => machine = Some(vsp),
+                Err(error) => refused = Some(error.to_string()),
+            },
+            RecordedVspInput::Input(input) => {
+                if let Some(vsp) = &mut machine {
+                    vsp.handle(now.into(), input, &mut out);
+                }
+            }
+        }
+        out
+    })
+    .map_err(bad_input)?;
+    if let Some(why) = refused {
+        return Err(bad_input(format!("{}: a recorded configuration is refused: {why}", args.component)));
+    }
+    if replay.is_equal() {
+        println!("{}: {} inputs, {} outputs, all equal", args.component, replay.inputs, replay.outputs);
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "{}: {} inputs, {} outputs; the outputs of {} inputs differ",
+        args.component, replay.inputs, replay.outputs, replay.different
+    );
+    for difference in &replay.differences {
+        println!("input {} at {}:", difference.input, difference.t);
+        println!("  recorded {}", difference.recorded.join("\n           "));
+        println!("  replayed {}", difference.replayed.join("\n           "));
+    }
+    Ok(ExitCode::FAILURE)
+}

@@ -1,0 +1,300 @@
+//! `cargo xtask scenario`: runs a scenario.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use component_runtime::{ClockMode, Driver, parse_duration};
+use guest_memory_manager::trace::TraceWindow;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use page_range::PageCount;
+use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
+use run_journal::{EventsLevel, HumanLog};
+use scenario::file::{self, LoadOptions, Scenario};
+use scenario::run::{self, Choices, Plan, RunError, RunOptions, directory, story};
+
+use super::{bad_input, tools};
+
+/// What to run, and how.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// A scenario of the project (`list` shows them) or a scenario file
+    name: String,
+    /// Balancing policy, in place of the file's
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<String>,
+    /// Seed of everything that is drawn at random, in place of the file's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Explore another order of what may happen at the same instant
+    #[arg(long, value_name = "N")]
+    schedule_seed: Option<u64>,
+    /// `threads`: each component on a thread of its own; `inline`: one thread, for speed. The results are the same
+    #[arg(long, value_enum, default_value_t = DriverName::Threads)]
+    driver: DriverName,
+    /// `virtual`: as fast as it goes, and repeatable; `wall`: truly concurrent, in real time
+    #[arg(long, value_enum, default_value_t = ClockName::Virtual)]
+    clock: ClockName,
+    /// With `--clock wall`: virtual seconds for each second
+    #[arg(long, value_name = "X", default_value_t = 1.0, requires = "clock")]
+    speed: f64,
+    /// End of the run in virtual time (such as 12m30s), in place of the file's
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    until: Option<Duration>,
+    /// Folder for what the run leaves behind; default: the next free runs/NAME-001
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Overwrite the run in --out
+    #[arg(long, requires = "out")]
+    force: bool,
+    /// How much to record of what happens
+    #[arg(long, value_parser = events_level, default_value = "all", value_name = "all|decisions|none")]
+    events: EventsLevel,
+    /// Virtual time between two samples of the counters; default 1s, 60s above 128 VMs
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    sample_interval: Option<Duration>,
+    /// Recorded loads, in place of those that the file names
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Which part of them is played, such as 0h..24h
+    #[arg(long, value_name = "FROM..TO", value_parser = window)]
+    trace_window: Option<TraceWindow>,
+    /// Log to standard error: a level, or filters such as `warn,dm_vsp=debug`
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// Print summary.json to standard output and nothing else
+    #[arg(long)]
+    json: bool,
+    /// Print nothing
+    #[arg(long, conflicts_with = "json")]
+    quiet: bool,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum DriverName {
+    Threads,
+    Inline,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum ClockName {
+    Virtual,
+    Wall,
+}
+
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
+fn events_level(text: &str) -> Result<EventsLevel, String> {
+    text.parse().map_err(|error: run_journal::UnknownEventsLevel| error.to_string())
+}
+
+pub(crate) fn window(text: &str) -> Result<TraceWindow, String> {
+    text.parse().map_err(|error: guest_memory_manager::trace::BadWindow| error.to_string())
+}
+
+/// Lists the scenarios of the project.
+fn list() -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    for (name, _) in file::BUILT_IN {
+        let title = file::find(name, &LoadOptions::default()).map_or_else(|_| String::new(), |scenario| scenario.title);
+        if writeln!(out, "{name:<26} {title}").is_err() {
+            break;
+        }
+    }
+    let _closed = writeln!(out, "\nRun one with `cargo xtask scenario NAME`. Their files are in scenarios/: copy one and change it.");
+    ExitCode::SUCCESS
+}
+
+/// Loads a scenario.
+pub(crate) fn load(name: &str, options: &LoadOptions) -> Result<Scenario> {
+    file::find(name, options).map_err(bad_input)
+}
+
+/// Makes a plan; a scenario that refers to another is run after that one.
+pub(crate) fn plan(scenario: &Scenario, choices: &Choices) -> Result<Plan> {
+    let seed = choices.seed;
+    run::build::plan(scenario, choices, &mut |name| used_in(name, seed)).map_err(|error| match error {
+        RunError::Policy(_) | RunError::Workload(_) | RunError::Names(_) => bad_input(error),
+        other => other.into(),
+    })
+}
+
+/// The most host memory in use in another scenario.
+fn used_in(name: &str, seed: Option<u64>) -> Result<PageCount, RunError> {
+    let refused = |why: String| RunError::Reference(name.to_owned(), why);
+    let other = file::find(name, &LoadOptions::default()).map_err(|error| refused(error.to_string()))?;
+    let choices = Choices { seed, ..Choices::default() };
+    let plan = run::build::plan(&other, &choices, &mut |deeper| {
+        Err(RunError::Reference(deeper.to_owned(), "it is referred to by one that is referred to itself".to_owned()))
+    })?;
+    let options = RunOptions { driver: Driver::Inline, events: EventsLevel::None, ..RunOptions::default() };
+    let outcome = run::run(plan, options)?;
+    let used = outcome.summary.host.used_mb.ok_or_else(|| refused("it has no samples".to_owned()))?;
+    Ok(PageCount((used.maximum * 256.0).round() as u64))
+}
+
+/// Runs a scenario.
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    if args.name == "list" {
+        return Ok(list());
+    }
+    let clock = match args.clock {
+        ClockName::Virtual => ClockMode::Virtual,
+        ClockName::Wall => ClockMode::Wall { speed: args.speed },
+    };
+    let driver = match args.driver {
+        DriverName::Threads => Driver::Threads,
+        DriverName::Inline => Driver::Inline,
+    };
+    if driver == Driver::Inline && args.clock == ClockName::Wall {
+        return Err(bad_input(
+            "--driver inline has one thread for all components and cannot follow --clock wall: use --driver threads, or \
+             --clock virtual",
+        ));
+    }
+    if !(args.speed.is_finite() && args.speed > 0.0) {
+        return Err(bad_input(format!("--speed {} must be a positive number, for example 60", args.speed)));
+    }
+    if args.sample_interval.is_some_and(|interval| interval.is_zero()) {
+        return Err(bad_input("--sample-interval must be longer than 0 s"));
+    }
+    let load_options = LoadOptions {
+        policies: scenario::policies::names().map(str::to_owned).collect(),
+        trace: args.trace.clone(),
+        trace_window: args.trace_window,
+    };
+    let file = load(&args.name, &load_options)?;
+    let choices = Choices {
+        policy: args.policy.clone(),
+        seed: args.seed,
+        until: args.until,
+        sample_interval: args.sample_interval,
+    };
+    let plan = plan(&file, &choices)?;
+    let log = args.log.as_deref().map(HumanLog::stderr).transpose().map_err(bad_input)?;
+    let folder = match &args.out {
+        Some(out) => {
+            directory::create(out, args.force).map_err(bad_input)?;
+            out.clone()
+        }
+        None => directory::create_next(&tools::workspace_root().join("runs"), &file.name)?,
+    };
+    let folder = shorter(&folder);
+    let command = command(&args, &plan);
+    write_manifest(&args, &file, &plan, &folder, &command)?;
+
+    let show = !args.quiet && !args.json && std::io::stderr().is_terminal();
+    let bar = progress_bar(show, &plan);
+    let options = RunOptions {
+        driver,
+        clock,
+        schedule_seed: args.schedule_seed,
+        directory: Some(folder.clone()),
+        events: args.events,
+        log,
+        progress: Some({
+            let bar = bar.clone();
+            Arc::new(move |now: Duration| bar.set_position(now.as_secs()))
+        }),
+        on_start: Some(Box::new(|stop| {
+            // A second Ctrl-C ends the program at once. Where no handler can be set, Ctrl-C ends it anyway.
+            let mut asked = false;
+            let _unavailable = ctrlc::set_handler(move || {
+                if std::mem::replace(&mut asked, true) {
+                    std::process::exit(130);
+                }
+                eprintln!("\ninterrupted: ending the run (again: at once)");
+                stop.stop();
+            });
+        })),
+        ..RunOptions::default()
+    };
+    let outcome = run::run(plan.clone(), options).context("the run failed");
+    bar.finish_and_clear();
+    let outcome = outcome?;
+    let interrupted = !outcome.summary.end.complete;
+    let mut out = std::io::stdout().lock();
+    // A closed pipe is no failure of the run.
+    if args.json {
+        let _closed = out.write_all(&std::fs::read(folder.join(run::SUMMARY_FILE))?);
+    } else if !args.quiet {
+        let story = story::tell(&file.title, &plan, &outcome.summary, &outcome.points);
+        let _closed = write!(
+            out,
+            "{story}\nFiles: {}\nEvents: cargo xtask events {}   Repeat: {command}\n",
+            folder.display(),
+            folder.display()
+        );
+    }
+    Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+}
+
+/// A path as somebody in the working folder would write it.
+fn shorter(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().ok();
+    here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned)).unwrap_or_else(|| path.to_owned())
+}
+
+fn progress_bar(show: bool, plan: &Plan) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(
+        Some(plan.until.as_secs()),
+        if show { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+    );
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} s of virtual time") {
+        bar.set_style(style);
+    }
+    bar.set_message(plan.name.clone());
+    bar
+}
+
+/// The command that repeats a run.
+fn command(args: &Args, plan: &Plan) -> String {
+    let mut words = vec!["cargo xtask scenario".to_owned(), args.name.clone(), format!("--seed {}", plan.seed)];
+    let mut option = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            words.push(format!("--{name} {value}"));
+        }
+    };
+    option("policy", args.policy.clone());
+    option("schedule-seed", args.schedule_seed.map(|seed| seed.to_string()));
+    option("driver", (args.driver == DriverName::Inline).then(|| "inline".to_owned()));
+    option("clock", (args.clock == ClockName::Wall).then(|| "wall".to_owned()));
+    option("speed", (args.clock == ClockName::Wall).then(|| args.speed.to_string()));
+    option("until", args.until.map(component_runtime::format_duration));
+    option("events", (args.events != EventsLevel::All).then(|| args.events.name().to_owned()));
+    option("sample-interval", args.sample_interval.map(component_runtime::format_duration));
+    option("trace", args.trace.as_ref().map(|path| path.display().to_string()));
+    option("trace-window", args.trace_window.map(|window| window.to_string()));
+    words.join(" ")
+}
+
+fn write_manifest(args: &Args, file: &Scenario, plan: &Plan, folder: &Path, command: &str) -> Result<()> {
+    let built_in = file::BUILT_IN.iter().any(|(name, _)| *name == args.name);
+    let manifest = Manifest {
+        format: manifest::FORMAT_VERSION,
+        scenario: ScenarioIdentity {
+            name: file.name.clone(),
+            file: (!built_in).then(|| file.source.file().to_owned()),
+            sha256: manifest::sha256_hex(file.source.text().as_bytes()),
+        },
+        policy: plan.policy.clone(),
+        seeds: Seeds { seed: plan.seed, schedule_seed: args.schedule_seed },
+        driver: if args.driver == DriverName::Threads { "threads" } else { "inline" }.to_owned(),
+        clock: if args.clock == ClockName::Virtual { "virtual" } else { "wall" }.to_owned(),
+        speed: (args.clock == ClockName::Wall).then_some(args.speed),
+        until: component_runtime::format_duration(plan.until),
+        epoch: plan.epoch.to_string(),
+        sample_interval: component_runtime::format_duration(plan.sample_interval),
+        events: args.events,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: tools::commit(),
+        command: command.to_owned(),
+        artifacts: std::collections::BTreeMap::new(),
+    };
+    manifest.write(folder).with_context(|| format!("cannot write the manifest in {}", folder.display()))
+}
