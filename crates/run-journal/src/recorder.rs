@@ -147,12 +147,15 @@ impl Recorder {
     /// Writes out what is buffered and says how much there is. Recording can go on.
     ///
     /// # Errors
-    /// The first error since the last call: from then on, nothing was recorded.
+    /// The error that ended the recording, once; what was recorded before it is good.
     pub fn finish(&self) -> io::Result<Recorded> {
         let mut state = self.shared.state.lock();
         let state = &mut *state;
         if let Some(error) = state.error.take() {
             return Err(error);
+        }
+        if state.stopped {
+            return Ok(state.recorded);
         }
         for sink in [&mut state.events, &mut state.journal].into_iter().flatten() {
             sink.flush()?;
@@ -208,6 +211,8 @@ struct State {
     line: Vec<u8>,
     payload: Vec<u8>,
     recorded: Recorded,
+    /// After an error nothing more is recorded.
+    stopped: bool,
     error: Option<io::Error>,
 }
 
@@ -227,11 +232,11 @@ struct Parts {
 
 impl State {
     fn record(&mut self, event: &tracing::Event<'_>) {
-        if self.error.is_some() {
+        if self.stopped {
             return;
         }
         if let Err(error) = self.try_record(event) {
-            self.error = Some(error);
+            self.stop(error);
         }
     }
 
@@ -319,10 +324,10 @@ impl State {
     }
 
     fn machine(&mut self, output: bool, machine: &str, now: SimTime, value: &dyn erased_serde::Serialize) {
-        if self.error.is_some() {
+        if self.stopped {
             return;
         }
-        let written = (|| {
+        let written: io::Result<()> = (|| {
             let number = self.name(machine)?;
             self.line.clear();
             codec::encode_value(value, &mut self.line).map_err(io::Error::other)?;
@@ -333,7 +338,15 @@ impl State {
             self.recorded.machine_values += 1;
             Ok(())
         })();
-        self.error = written.err();
+        if let Err(error) = written {
+            self.stop(error);
+        }
+    }
+
+    /// A gap in the middle would be worse than an end.
+    fn stop(&mut self, error: io::Error) {
+        self.stopped = true;
+        self.error = Some(error);
     }
 }
 
