@@ -1,0 +1,361 @@
+//! A virtual machine: made, started, reset and stopped.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use kvm_bindings::{
+    KVM_IRQ_ROUTING_HV_SINT, KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER,
+    KVM_IRQCHIP_PIC_SLAVE, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry,
+    kvm_irq_routing_entry__bindgen_ty_1, kvm_irq_routing_hv_sint, kvm_irq_routing_irqchip,
+};
+use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
+use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
+use parking_lot::RwLock;
+use partition::{MemoryError, VMBUS_SINT};
+use shared_memory::PAGE_BYTES;
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+use crate::boot::{self, Boot};
+use crate::capabilities::{Capabilities, NoHypervisor};
+use crate::devices::Devices;
+use crate::kernel::KernelImage;
+use crate::partition_impl::{Connected, KvmPartition};
+use crate::ram::Backing;
+use crate::vcpu::{self, Counters, ExitCounts, Shared, VpThread};
+use crate::{acpi, cpuid, registers};
+
+/// Virtual processors at most (invented: the tables would take more).
+pub const MAX_VPS: u32 = 16;
+/// Serial ports: number, first I/O port, interrupt (documented: those of a PC).
+pub const SERIAL_PORTS: [(u8, u16, u32); 2] = [(1, 0x3f8, 4), (2, 0x2f8, 3)];
+/// Pins of KVM's IO-APIC; the SynIC's interrupts come behind them.
+const IOAPIC_PINS: u32 = 24;
+/// `KVM_CAP_HYPERV_SYNIC2` on a vCPU, which leaves the content of its pages alone.
+const NO_FLAGS: u32 = 0;
+/// Where KVM may put three pages of its own that real mode needs on Intel processors (documented, KVM_SET_TSS_ADDR): above all
+/// memory and devices.
+const TSS: usize = 0xfffb_d000;
+
+/// What a machine is made of.
+#[derive(Clone, Debug)]
+pub struct MachineConfig {
+    /// Its name, for threads.
+    pub name: String,
+    /// Virtual processors, 1 to [`MAX_VPS`].
+    pub vps: u32,
+    /// What its RAM is made of.
+    pub backing: Backing,
+    /// The RAM that it boots with: from page 0, below 3.75 GiB.
+    pub memory: RangeSet<GuestPage>,
+    /// Its kernel.
+    pub kernel: Arc<KernelImage>,
+    /// Its initramfs.
+    pub initramfs: Arc<[u8]>,
+    /// The kernel's command line.
+    pub command_line: String,
+}
+
+/// What a machine does on its own account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MachineEvent {
+    /// The guest has switched it off.
+    PoweredOff,
+    /// The guest has asked for a reset.
+    Reset,
+    /// The guest has crashed, and said so through Hyper-V's crash registers.
+    Crashed {
+        /// What it said; for Linux the registers of the moment.
+        parameters: [u64; 5],
+    },
+    /// It cannot go on.
+    Failed(String),
+}
+
+/// Who is told. Called from the threads of the machine; must not block, and must not stop the machine from inside a call.
+pub trait MachineObserver: Send + Sync {
+    /// Something happened; the processor that did it does not run any more.
+    fn event(&self, event: MachineEvent);
+    /// The guest has printed on serial port `port` (from 1).
+    fn serial(&self, port: u8, bytes: &[u8]);
+}
+
+/// Why a machine could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// This computer cannot.
+    #[error(transparent)]
+    NoHypervisor(#[from] NoHypervisor),
+    /// Guest memory.
+    #[error("guest memory: {0}")]
+    Memory(MemoryError),
+    /// Kernel and initramfs do not fit.
+    #[error("{pages} of memory from page 0 on do not hold the kernel and its initramfs")]
+    TooSmall {
+        /// The memory.
+        pages: PageCount,
+    },
+    /// Boot RAM reaches into the area of devices.
+    #[error("boot RAM must end below {:#x}, where devices begin", acpi::MMIO_WINDOW.start)]
+    TooLarge,
+    /// Too many processors, or none.
+    #[error("{0} virtual processors: 1 to {MAX_VPS} are possible")]
+    Processors(u32),
+    /// The command line is too long or holds a zero byte.
+    #[error("the kernel's command line is too long (2047 bytes at most), or holds a zero byte")]
+    CommandLine,
+    /// KVM refused.
+    #[error("{call}: {error}")]
+    Kvm {
+        /// What was asked of it.
+        call: &'static str,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+fn kvm<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -> MachineError {
+    move |error| MachineError::Kvm { call, error: error.into() }
+}
+
+struct Running {
+    shared: Arc<Shared>,
+    threads: Vec<VpThread>,
+    /// Kept while KVM holds their irqfds; the last reference of the VM goes with `Machine::stop`.
+    _vm: Arc<VmFd>,
+}
+
+/// A virtual machine with its guest.
+pub struct Machine {
+    kvm: Kvm,
+    config: MachineConfig,
+    observer: Arc<dyn MachineObserver>,
+    partition: Arc<KvmPartition>,
+    devices: Arc<RwLock<Option<Arc<Devices>>>>,
+    counters: Arc<Counters>,
+    running: Option<Running>,
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine").field("name", &self.config.name).finish_non_exhaustive()
+    }
+}
+
+/// Where one types into a machine. It follows resets.
+#[derive(Clone)]
+pub struct SerialInput(Arc<RwLock<Option<Arc<Devices>>>>);
+
+impl std::fmt::Debug for SerialInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SerialInput").finish_non_exhaustive()
+    }
+}
+
+impl SerialInput {
+    /// Types into serial port `port` (from 1). What the guest does not read is dropped beyond 4 KiB; without a running guest
+    /// all of it is.
+    pub fn type_in(&self, port: u8, bytes: &[u8]) {
+        let devices = self.0.read().clone();
+        if let Some(devices) = devices {
+            devices.input(port, bytes);
+        }
+    }
+}
+
+impl Machine {
+    /// Makes a machine and switches it on.
+    ///
+    /// # Errors
+    /// See [`MachineError`].
+    pub fn start(config: MachineConfig, observer: Arc<dyn MachineObserver>) -> Result<Self, MachineError> {
+        if !(1..=MAX_VPS).contains(&config.vps) {
+            return Err(MachineError::Processors(config.vps));
+        }
+        let window = acpi::MMIO_WINDOW.start / PAGE_BYTES as u64;
+        if config.memory.last_run().is_some_and(|run| run.end() > window) {
+            return Err(MachineError::TooLarge);
+        }
+        Capabilities::probe()?.suffice()?;
+        let partition = KvmPartition::new(&config.name, config.vps, config.backing).map_err(kvm("epoll"))?;
+        let mut machine = Self {
+            kvm: Kvm::new().map_err(kvm("/dev/kvm"))?,
+            partition: Arc::new(partition),
+            config,
+            observer,
+            devices: Arc::default(),
+            counters: Arc::default(),
+            running: None,
+        };
+        machine.switch_on()?;
+        Ok(machine)
+    }
+
+    /// What the host sees of the guest.
+    pub fn partition(&self) -> Arc<KvmPartition> {
+        Arc::clone(&self.partition)
+    }
+
+    /// Where one types.
+    pub fn serial_input(&self) -> SerialInput {
+        SerialInput(Arc::clone(&self.devices))
+    }
+
+    /// Exits of all processors since the machine was made.
+    pub fn exits(&self) -> ExitCounts {
+        self.counters.read()
+    }
+
+    /// A way to read the exits while somebody else owns the machine.
+    pub fn exit_reader(&self) -> impl Fn() -> ExitCounts + Send + Sync + use<> {
+        let counters = Arc::clone(&self.counters);
+        move || counters.read()
+    }
+
+    /// Resets the machine: memory is boot RAM again and zero, the guest boots anew. Open ports stay open.
+    ///
+    /// # Errors
+    /// See [`MachineError`]. The machine is off then.
+    pub fn reset(&mut self) -> Result<(), MachineError> {
+        self.stop();
+        self.switch_on()
+    }
+
+    /// Switches the machine off. All its threads have ended when this returns.
+    pub fn stop(&mut self) {
+        *self.devices.write() = None;
+        if let Some(running) = self.running.take() {
+            vcpu::stop(&running.shared, running.threads);
+            self.partition.disconnect();
+        }
+    }
+
+    fn switch_on(&mut self) -> Result<(), MachineError> {
+        let made = self.build();
+        if made.is_err() {
+            self.partition.disconnect();
+        }
+        made
+    }
+
+    /// The order matters: interrupt controllers, memory, processors, their CPUID, SynIC, then routing and irqfds. Routing that
+    /// names a SINT before its SynIC is on loses the notice that a message slot is free.
+    fn build(&mut self) -> Result<(), MachineError> {
+        let config = &self.config;
+        let vm = Arc::new(self.kvm.create_vm().map_err(kvm("KVM_CREATE_VM"))?);
+        vm.set_tss_address(TSS).map_err(kvm("KVM_SET_TSS_ADDR"))?;
+        vm.create_irq_chip().map_err(kvm("KVM_CREATE_IRQCHIP"))?;
+        for range in config.memory.runs() {
+            self.partition.ram().add(range, Some(&vm))?;
+        }
+        let boot = Boot {
+            kernel: &config.kernel,
+            initramfs: &config.initramfs,
+            command_line: &config.command_line,
+            memory: &config.memory,
+            vps: config.vps,
+        };
+        let entry = boot::write(self.partition.ram(), &boot)?;
+
+        let mut vcpus = Vec::new();
+        for vp in 0..config.vps {
+            vcpus.push(self.vcpu(&vm, vp)?);
+        }
+        vm.set_gsi_routing(&routing(config.vps)?).map_err(kvm("KVM_SET_GSI_ROUTING"))?;
+        let event = || EventFd::new(EFD_NONBLOCK).map_err(kvm("eventfd"));
+        let (mut interrupts, mut slots_free) = (Vec::new(), Vec::new());
+        for vp in 0..config.vps {
+            let (line, free) = (event()?, event()?);
+            vm.register_irqfd_with_resample(&line, &free, IOAPIC_PINS + vp).map_err(kvm("KVM_IRQFD"))?;
+            interrupts.push(line);
+            slots_free.push(free);
+        }
+        let mut lines = Vec::new();
+        for (_, _, irq) in SERIAL_PORTS {
+            let line = event()?;
+            vm.register_irqfd(&line, irq).map_err(kvm("KVM_IRQFD"))?;
+            lines.push(line);
+        }
+        let devices = Arc::new(Devices::new(lines, &self.observer));
+        let connected = Connected { vm: Arc::clone(&vm), interrupts };
+        self.partition.connect(connected, slots_free).map_err(kvm("epoll"))?;
+        if let Some(first) = vcpus.first() {
+            registers::set(first, entry).map_err(kvm("KVM_SET_SREGS"))?;
+        }
+        *self.devices.write() = Some(Arc::clone(&devices));
+
+        let shared = Arc::new(Shared {
+            partition: Arc::clone(&self.partition),
+            devices,
+            observer: Arc::clone(&self.observer),
+            counters: Arc::clone(&self.counters),
+            stop: AtomicBool::new(false),
+        });
+        let mut running = Running { shared: Arc::clone(&shared), threads: Vec::new(), _vm: vm };
+        for (vp, vcpu) in (0..).zip(vcpus) {
+            match VpThread::start(&self.config.name, vp, vcpu, Arc::clone(&shared)) {
+                Ok(thread) => running.threads.push(thread),
+                Err(error) => {
+                    self.running = Some(running);
+                    self.stop();
+                    return Err(kvm("thread of a virtual processor")(error));
+                }
+            }
+        }
+        self.running = Some(running);
+        Ok(())
+    }
+
+    fn vcpu(&self, vm: &VmFd, vp: u32) -> Result<VcpuFd, MachineError> {
+        let vcpu = vm.create_vcpu(u64::from(vp)).map_err(kvm("KVM_CREATE_VCPU"))?;
+        let leaves = cpuid::for_vp(&self.kvm, vp, self.config.vps).map_err(kvm("KVM_GET_SUPPORTED_CPUID"))?;
+        vcpu.set_cpuid2(&leaves).map_err(kvm("KVM_SET_CPUID2"))?;
+        let synic = kvm_enable_cap { cap: Cap::HypervSynic2 as u32, flags: NO_FLAGS, ..Default::default() };
+        vcpu.enable_cap(&synic).map_err(kvm("KVM_CAP_HYPERV_SYNIC2"))?;
+        Ok(vcpu)
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// All lines: the request replaces the whole table, so PIC and IO-APIC are listed again.
+fn routing(vps: u32) -> Result<KvmIrqRouting, MachineError> {
+    let chip = |gsi: u32, irqchip: u32, pin: u32| kvm_irq_routing_entry {
+        gsi,
+        type_: KVM_IRQ_ROUTING_IRQCHIP,
+        u: kvm_irq_routing_entry__bindgen_ty_1 { irqchip: kvm_irq_routing_irqchip { irqchip, pin } },
+        ..Default::default()
+    };
+    let mut entries = Vec::new();
+    for gsi in 0..IOAPIC_PINS {
+        match gsi {
+            0..8 => entries.push(chip(gsi, KVM_IRQCHIP_PIC_MASTER, gsi)),
+            8..16 => entries.push(chip(gsi, KVM_IRQCHIP_PIC_SLAVE, gsi - 8)),
+            _ => {}
+        }
+        entries.push(chip(gsi, KVM_IRQCHIP_IOAPIC, gsi));
+    }
+    for vp in 0..vps {
+        let hv_sint = kvm_irq_routing_hv_sint { vcpu: vp, sint: u32::from(VMBUS_SINT) };
+        entries.push(kvm_irq_routing_entry {
+            gsi: IOAPIC_PINS + vp,
+            type_: KVM_IRQ_ROUTING_HV_SINT,
+            u: kvm_irq_routing_entry__bindgen_ty_1 { hv_sint },
+            ..Default::default()
+        });
+    }
+    KvmIrqRouting::from_entries(&entries).map_err(|_| MachineError::Kvm {
+        call: "KVM_SET_GSI_ROUTING",
+        error: io::ErrorKind::InvalidInput.into(),
+    })
+}
+
+/// Addresses that memory must not take: devices and interrupt controllers below 4 GiB.
+pub(crate) fn reserved() -> Option<GuestRange> {
+    let start = acpi::MMIO_WINDOW.start / PAGE_BYTES as u64;
+    GuestRange::new(GuestPage(start), PageCount((1 << 20) - start))
+}

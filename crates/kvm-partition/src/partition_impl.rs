@@ -1,0 +1,242 @@
+//! The partition's traits over a VM: what the host's end of a bus sees.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+use kvm_ioctls::VmFd;
+use page_range::GuestRange;
+use parking_lot::{Mutex, RwLock};
+use partition::{
+    ConnectionInUse, Doorbell, EventPort, GuestMemory, GuestRam, HvStatus, MappedPages, MemoryError, Message,
+    MessagePort, NoSuchSint, POST_BUFFERS, PostError, VMBUS_SINT,
+};
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+use crate::doorbells::{Doorbells, Source};
+use crate::machine::reserved;
+use crate::ram::{Backing, Ram};
+use crate::synic::{Registers, Synic};
+use crate::sys;
+
+/// The VM of the moment. A reset makes another one.
+pub(crate) struct Connected {
+    pub(crate) vm: Arc<VmFd>,
+    /// For each virtual processor: written to, it raises the VMBus interrupt.
+    pub(crate) interrupts: Vec<EventFd>,
+}
+
+struct PostPort {
+    doorbell: Doorbell,
+    posted: VecDeque<Message>,
+}
+
+/// What the host sees of a guest on KVM. It outlives resets: ports stay open, memory and interrupt controller start anew.
+pub struct KvmPartition {
+    vps: u32,
+    ram: Ram,
+    synic: Synic,
+    connected: RwLock<Option<Connected>>,
+    posts: Mutex<BTreeMap<u32, PostPort>>,
+    slot_free: Mutex<BTreeMap<u32, Doorbell>>,
+    doorbells: Doorbells,
+}
+
+impl std::fmt::Debug for KvmPartition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KvmPartition").field("vps", &self.vps).finish_non_exhaustive()
+    }
+}
+
+impl KvmPartition {
+    /// A partition without memory and without a VM.
+    pub(crate) fn new(name: &str, vps: u32, backing: Backing) -> io::Result<Self> {
+        Ok(Self {
+            vps,
+            ram: Ram::new(backing),
+            synic: Synic::new(vps),
+            connected: RwLock::default(),
+            posts: Mutex::default(),
+            slot_free: Mutex::default(),
+            doorbells: Doorbells::new(name)?,
+        })
+    }
+
+    /// Virtual processors.
+    pub fn vps(&self) -> u32 {
+        self.vps
+    }
+
+    /// Signals of the guest, and freed message slots, that came without an exit.
+    pub fn signals_without_exit(&self) -> u64 {
+        self.doorbells.signals()
+    }
+
+    pub(crate) fn ram(&self) -> &Ram {
+        &self.ram
+    }
+
+    /// Connects a VM, whose memory slots are this partition's RAM. `slots_free` signal that a message slot is free.
+    pub(crate) fn connect(&self, connected: Connected, slots_free: Vec<EventFd>) -> io::Result<()> {
+        for (vp, fd) in (0..).zip(slots_free) {
+            let doorbell = self.slot_free.lock().get(&vp).cloned().unwrap_or_else(|| Arc::new(|| {}));
+            self.doorbells.listen(Source::SlotFree(vp), fd, doorbell)?;
+        }
+        *self.connected.write() = Some(connected);
+        Ok(())
+    }
+
+    /// The VM is no more: its memory and interrupt controller go with it, its ports stay.
+    pub(crate) fn disconnect(&self) {
+        let gone = self.connected.write().take();
+        for vp in 0..self.vps {
+            self.doorbells.forget(Source::SlotFree(vp));
+        }
+        self.synic.reset();
+        for port in self.posts.lock().values_mut() {
+            port.posted.clear();
+        }
+        self.ram.clear(gone.as_ref().map(|gone| &*gone.vm));
+    }
+
+    pub(crate) fn set_registers(&self, vp: u32, registers: Registers) {
+        self.synic.set(vp, registers);
+    }
+
+    /// HvPostMessage.
+    pub(crate) fn post_message(&self, connection_id: u32, payload: &[u8]) -> HvStatus {
+        let Ok(message) = Message::new(payload) else { return HvStatus::InvalidParameter };
+        let doorbell = {
+            let mut posts = self.posts.lock();
+            let Some(port) = posts.get_mut(&connection_id) else { return HvStatus::InvalidConnectionId };
+            if port.posted.len() >= POST_BUFFERS {
+                return HvStatus::InsufficientBuffers;
+            }
+            port.posted.push_back(message);
+            Arc::clone(&port.doorbell)
+        };
+        doorbell();
+        HvStatus::Success
+    }
+
+    /// HvSignalEvent that KVM did not handle itself: a connection that nobody listens to, or a flag that does not exist.
+    pub(crate) fn signal_event(&self, connection_id: u32, flag: u16) -> HvStatus {
+        match self.doorbells.hears(Source::Connection(connection_id)) {
+            true if flag != 0 => HvStatus::InvalidParameter,
+            _ => HvStatus::InvalidConnectionId,
+        }
+    }
+
+    fn interrupt(&self, vp: u32) {
+        if let Some(connected) = &*self.connected.read()
+            && let Some(line) = connected.interrupts.get(vp as usize)
+        {
+            // Fails only when 2^64 - 1 interrupts have not been heard.
+            let _ = line.write(1);
+        }
+    }
+}
+
+impl GuestRam for KvmPartition {
+    fn pages(&self, pages: &[u64]) -> Result<MappedPages, MemoryError> {
+        self.ram.pages(pages)
+    }
+
+    fn read(&self, gpa: u64, out: &mut [u8]) -> Result<(), MemoryError> {
+        self.ram.read(gpa, out)
+    }
+
+    fn write(&self, gpa: u64, bytes: &[u8]) -> Result<(), MemoryError> {
+        self.ram.write(gpa, bytes)
+    }
+}
+
+impl GuestMemory for KvmPartition {
+    fn add(&self, range: GuestRange) -> Result<(), MemoryError> {
+        if reserved().is_some_and(|reserved| reserved.intersects(range)) {
+            return Err(MemoryError::Overlap { range });
+        }
+        let connected = self.connected.read();
+        self.ram.add(range, connected.as_ref().map(|connected| &*connected.vm))
+    }
+
+    /// The pages are zeros for everybody at once, holders of [`MappedPages`] included: host and guest share the very page. The
+    /// owner of the memory map refuses ranges that a GPADL pins before this is called.
+    fn discard(&self, ranges: &[GuestRange]) -> Result<(), MemoryError> {
+        self.ram.discard(ranges)
+    }
+
+    fn resident(&self) -> u64 {
+        self.ram.resident()
+    }
+}
+
+impl MessagePort for KvmPartition {
+    fn try_post(&self, vp: u32, sint: u8, message: &[u8]) -> Result<(), PostError> {
+        self.synic.post(&self.ram, vp, sint, message)?;
+        self.interrupt(vp);
+        Ok(())
+    }
+
+    fn on_slot_free(&self, vp: u32, sint: u8, doorbell: Doorbell) -> Result<(), NoSuchSint> {
+        if vp >= self.vps || sint != VMBUS_SINT {
+            return Err(NoSuchSint { vp, sint });
+        }
+        self.slot_free.lock().insert(vp, Arc::clone(&doorbell));
+        if let Some(fd) = self.doorbells.forget(Source::SlotFree(vp)) {
+            // An eventfd that was heard until now can be heard again.
+            let _ = self.doorbells.listen(Source::SlotFree(vp), fd, doorbell);
+        }
+        Ok(())
+    }
+
+    fn open_message_port(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse> {
+        match self.posts.lock().entry(connection_id) {
+            std::collections::btree_map::Entry::Occupied(_) => Err(ConnectionInUse { connection_id }),
+            std::collections::btree_map::Entry::Vacant(free) => {
+                free.insert(PostPort { doorbell, posted: VecDeque::new() });
+                Ok(())
+            }
+        }
+    }
+
+    fn take_posted(&self, connection_id: u32) -> Option<Message> {
+        self.posts.lock().get_mut(&connection_id)?.posted.pop_front()
+    }
+
+    fn close_message_port(&self, connection_id: u32) {
+        self.posts.lock().remove(&connection_id);
+    }
+}
+
+impl EventPort for KvmPartition {
+    fn set_event(&self, vp: u32, sint: u8, flag: u16) -> Result<(), NoSuchSint> {
+        if self.synic.set_event(&self.ram, vp, sint, flag)? {
+            self.interrupt(vp);
+        }
+        Ok(())
+    }
+
+    fn open_event_port(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse> {
+        let source = Source::Connection(connection_id);
+        let in_use = ConnectionInUse { connection_id };
+        if self.doorbells.hears(source) {
+            return Err(in_use);
+        }
+        // Without descriptors left nothing can be heard: for the bus the same as a connection that it cannot have.
+        let fd = EventFd::new(EFD_NONBLOCK).map_err(|_| in_use)?;
+        if let Some(connected) = &*self.connected.read() {
+            sys::connection_eventfd(&connected.vm, connection_id, &fd, true).map_err(|_| in_use)?;
+        }
+        self.doorbells.listen(source, fd, doorbell).map_err(|_| in_use)
+    }
+
+    fn close_event_port(&self, connection_id: u32) {
+        if let Some(fd) = self.doorbells.forget(Source::Connection(connection_id))
+            && let Some(connected) = &*self.connected.read()
+        {
+            // Fails only if it was not assigned.
+            let _ = sys::connection_eventfd(&connected.vm, connection_id, &fd, false);
+        }
+    }
+}

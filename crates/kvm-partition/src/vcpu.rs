@@ -1,0 +1,210 @@
+//! The thread of one virtual processor.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use kvm_bindings::{KVM_SYSTEM_EVENT_CRASH, KVM_SYSTEM_EVENT_RESET, Msrs, kvm_msr_entry};
+use kvm_ioctls::{VcpuExit, VcpuFd};
+use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
+
+use crate::devices::Devices;
+use crate::hypercall::{self, Hypercall};
+use crate::machine::{MachineEvent, MachineObserver};
+use crate::partition_impl::KvmPartition;
+use crate::synic::Registers;
+use crate::sys::{self, HypervExit};
+
+/// HV_X64_MSR_CRASH_P0 to P4 (documented, TLFS).
+const CRASH_PARAMETERS: u32 = 0x4000_0100;
+
+macro_rules! exit_counts {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// How often virtual processors left the guest, by reason. Interrupts of this process are not counted.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct ExitCounts { $($(#[$doc])* pub $name: u64),+ }
+
+        #[derive(Default)]
+        pub(crate) struct Counters { $($name: AtomicU64),+ }
+
+        impl Counters {
+            pub(crate) fn read(&self) -> ExitCounts {
+                ExitCounts { $($name: self.$name.load(Ordering::Relaxed)),+ }
+            }
+        }
+    };
+}
+exit_counts! {
+    /// Port I/O: the serial ports, above all.
+    io,
+    /// Addresses that are not memory.
+    mmio,
+    /// Writes of SynIC registers.
+    synic,
+    /// HvPostMessage.
+    post_message,
+    /// HvSignalEvent that KVM did not handle.
+    signal_event,
+    /// Everything else.
+    other,
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// What the processors of a machine share.
+pub(crate) struct Shared {
+    pub(crate) partition: Arc<KvmPartition>,
+    pub(crate) devices: Arc<Devices>,
+    pub(crate) observer: Arc<dyn MachineObserver>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) stop: AtomicBool,
+}
+
+/// A running virtual processor.
+pub(crate) struct VpThread(JoinHandle<()>);
+
+extern "C" fn interrupted(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
+
+/// The signal that makes KVM_RUN return. Its handler does nothing.
+fn kick() -> io::Result<libc::c_int> {
+    static REGISTERED: OnceLock<Result<(), i32>> = OnceLock::new();
+    let signal = SIGRTMIN();
+    REGISTERED
+        .get_or_init(|| register_signal_handler(signal, interrupted).map_err(|error| error.errno()))
+        .map_err(io::Error::from_raw_os_error)?;
+    Ok(signal)
+}
+
+impl VpThread {
+    pub(crate) fn start(name: &str, vp: u32, vcpu: VcpuFd, shared: Arc<Shared>) -> io::Result<Self> {
+        kick()?;
+        let thread = std::thread::Builder::new()
+            .name(format!("{name}/vp{vp}"))
+            .spawn(move || run(vp, vcpu, &shared))?;
+        Ok(Self(thread))
+    }
+}
+
+/// Stops all processors and waits for them.
+pub(crate) fn stop(shared: &Shared, threads: Vec<VpThread>) {
+    shared.stop.store(true, Ordering::SeqCst);
+    for VpThread(thread) in threads {
+        while !thread.is_finished() {
+            // A signal that comes just before KVM_RUN is lost, hence again and again.
+            if let Ok(signal) = kick() {
+                let _gone_already = thread.kill(signal);
+            }
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+        // What it panicked with, it has said.
+        let _ = thread.join();
+    }
+}
+
+fn run(vp: u32, mut vcpu: VcpuFd, shared: &Shared) {
+    while !shared.stop.load(Ordering::SeqCst) {
+        if let Some(event) = step(vp, &mut vcpu, shared) {
+            shared.observer.event(event);
+            return;
+        }
+    }
+}
+
+/// Runs the guest until it leaves once.
+fn step(vp: u32, vcpu: &mut VcpuFd, shared: &Shared) -> Option<MachineEvent> {
+    let Shared { partition, devices, counters, .. } = shared;
+    match vcpu.run() {
+        Ok(VcpuExit::IoIn(port, data)) => {
+            count(&counters.io);
+            for (offset, byte) in (0..).zip(data.iter_mut()) {
+                *byte = devices.read(port.wrapping_add(offset));
+            }
+            None
+        }
+        Ok(VcpuExit::IoOut(port, data)) => {
+            count(&counters.io);
+            // A string instruction repeats one port; only byte-wide ports have something behind them.
+            data.iter().find_map(|&byte| devices.write(port, byte))
+        }
+        Ok(VcpuExit::MmioRead(_, data)) => {
+            count(&counters.mmio);
+            data.fill(0xff);
+            None
+        }
+        Ok(VcpuExit::MmioWrite(..)) => {
+            count(&counters.mmio);
+            None
+        }
+        Ok(VcpuExit::Hyperv) => {
+            match sys::hyperv_exit(vcpu) {
+                HypervExit::Synic { control, event_page, message_page } => {
+                    count(&counters.synic);
+                    partition.set_registers(vp, Registers { control, event_page, message_page });
+                }
+                HypervExit::Hypercall { control, parameters } => {
+                    let result = hypercall(partition, shared, control, parameters);
+                    sys::set_hypercall_result(vcpu, result);
+                }
+                HypervExit::Other(_) => count(&counters.other),
+            }
+            None
+        }
+        Ok(VcpuExit::SystemEvent(KVM_SYSTEM_EVENT_CRASH, _)) => {
+            Some(MachineEvent::Crashed { parameters: crash_parameters(vcpu) })
+        }
+        Ok(VcpuExit::SystemEvent(KVM_SYSTEM_EVENT_RESET, _)) => Some(MachineEvent::Reset),
+        Ok(VcpuExit::SystemEvent(..)) => Some(MachineEvent::PoweredOff),
+        // A processor that faults in its fault handlers is reset on real hardware. Here it would boot again and again.
+        Ok(VcpuExit::Shutdown) => Some(MachineEvent::Failed("triple fault".to_owned())),
+        Ok(VcpuExit::FailEntry(reason, _)) => Some(MachineEvent::Failed(format!(
+            "the processor refuses to enter the guest: reason {reason:#x}"
+        ))),
+        Ok(VcpuExit::InternalError) => {
+            Some(MachineEvent::Failed("KVM cannot go on with this guest (internal error)".to_owned()))
+        }
+        Ok(_) => {
+            count(&counters.other);
+            None
+        }
+        // Interrupted by a signal; EAGAIN: a secondary processor that waits for its start-up interrupt.
+        Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => None,
+        Err(error) => Some(MachineEvent::Failed(format!("KVM_RUN: {error}"))),
+    }
+}
+
+fn hypercall(partition: &KvmPartition, shared: &Shared, control: u64, parameters: [u64; 2]) -> u64 {
+    match hypercall::decode(partition.ram(), control, parameters) {
+        Ok(Hypercall::PostMessage { connection_id, payload }) => {
+            count(&shared.counters.post_message);
+            hypercall::status(partition.post_message(connection_id, &payload))
+        }
+        Ok(Hypercall::SignalEvent { connection_id, flag }) => {
+            count(&shared.counters.signal_event);
+            hypercall::status(partition.signal_event(connection_id, flag))
+        }
+        Err(status) => {
+            count(&shared.counters.other);
+            status
+        }
+    }
+}
+
+fn crash_parameters(vcpu: &VcpuFd) -> [u64; 5] {
+    let mut parameters = [0; 5];
+    let wanted: Vec<_> = (CRASH_PARAMETERS..)
+        .take(parameters.len())
+        .map(|index| kvm_msr_entry { index, ..Default::default() })
+        .collect();
+    if let Ok(mut msrs) = Msrs::from_entries(&wanted)
+        && vcpu.get_msrs(&mut msrs).is_ok_and(|read| read == parameters.len())
+    {
+        for (parameter, msr) in parameters.iter_mut().zip(msrs.as_slice()) {
+            *parameter = msr.data;
+        }
+    }
+    parameters
+}

@@ -1,0 +1,219 @@
+//! Real partitions for the management service: a [`vmms_host::VmFactory`] whose guests run on KVM.
+
+use std::sync::Arc;
+
+use component_runtime::{Address, Context};
+use kvm_partition::{
+    Backing, ExitCounts, KernelImage, KvmPartition, Machine, MachineConfig, MachineEvent, MachineObserver,
+    SerialInput,
+};
+use parking_lot::Mutex;
+use partition::GuestMemory as _;
+use vmms_host::VmFactory;
+use vmms_host::bus::HostPartition;
+use vmms_host::partition_factory::{
+    PartitionError, PartitionFactory, PartitionRequest, PowerEvent, RunningPartition,
+};
+
+use crate::agent::{AGENT, Said, Voice};
+
+/// What all starts of a guest have in common.
+#[derive(Clone, Debug)]
+pub struct GuestSpec {
+    /// Virtual processors.
+    pub vps: u32,
+    /// What its RAM is made of.
+    pub backing: Backing,
+    /// Its kernel.
+    pub kernel: Arc<KernelImage>,
+    /// Its initramfs.
+    pub initramfs: Arc<[u8]>,
+    /// The kernel's command line.
+    pub command_line: String,
+}
+
+/// Reads how often the guest was left.
+type ExitReader = Arc<dyn Fn() -> ExitCounts + Send + Sync>;
+
+#[derive(Default)]
+struct Current {
+    input: Option<SerialInput>,
+    partition: Option<Arc<KvmPartition>>,
+    exits: Option<ExitReader>,
+    ended: Option<MachineEvent>,
+}
+
+/// A guest, for whoever watches it. It outlives the guest's starts and resets.
+#[derive(Clone, Default)]
+pub struct GuestHandle {
+    voice: Voice,
+    current: Arc<Mutex<Current>>,
+}
+
+impl std::fmt::Debug for GuestHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GuestHandle").finish_non_exhaustive()
+    }
+}
+
+impl GuestHandle {
+    /// What the guest says.
+    #[must_use]
+    pub fn voice(&self) -> &Voice {
+        &self.voice
+    }
+
+    /// Types a line into one of its serial ports.
+    pub fn type_line(&self, port: u8, line: &str) {
+        let input = self.current.lock().input.clone();
+        if let Some(input) = input {
+            input.type_in(port, format!("{line}\n").as_bytes());
+        }
+    }
+
+    /// Gives its init a command.
+    pub fn command(&self, line: &str) {
+        self.type_line(AGENT, line);
+    }
+
+    /// Bytes of host memory that its RAM takes now; 0 while it is off.
+    #[must_use]
+    pub fn resident(&self) -> u64 {
+        let partition = self.current.lock().partition.clone();
+        partition.map_or(0, |partition| partition.resident())
+    }
+
+    /// How often its processors were left since its last start.
+    #[must_use]
+    pub fn exits(&self) -> ExitCounts {
+        let reader = self.current.lock().exits.clone();
+        reader.map_or_else(ExitCounts::default, |read| read())
+    }
+
+    /// Signals that came without an exit since its last start.
+    #[must_use]
+    pub fn signals_without_exit(&self) -> u64 {
+        let partition = self.current.lock().partition.clone();
+        partition.map_or(0, |partition| partition.signals_without_exit())
+    }
+
+    /// What the machine did last on its own account: power-off, reset, crash, failure.
+    #[must_use]
+    pub fn ended(&self) -> Option<MachineEvent> {
+        self.current.lock().ended.clone()
+    }
+}
+
+struct Observer {
+    voice: Voice,
+    current: Arc<Mutex<Current>>,
+    power: Address<PowerEvent>,
+}
+
+impl MachineObserver for Observer {
+    fn event(&self, event: MachineEvent) {
+        let power = match &event {
+            MachineEvent::PoweredOff => PowerEvent::PoweredOff,
+            MachineEvent::Reset => PowerEvent::Reset,
+            MachineEvent::Crashed { .. } | MachineEvent::Failed(_) => PowerEvent::Crashed,
+        };
+        self.current.lock().ended = Some(event);
+        // A worker that is gone stops the machine anyway.
+        let _ = self.power.post_external(power);
+    }
+
+    fn serial(&self, port: u8, bytes: &[u8]) {
+        if let Some(Said::Ready) = self.voice.hear(port, bytes) {
+            let _ = self.power.post_external(PowerEvent::Login);
+        }
+    }
+}
+
+/// Makes the partitions of one VM.
+#[derive(Debug)]
+pub struct RealGuest {
+    spec: GuestSpec,
+    handle: GuestHandle,
+}
+
+impl RealGuest {
+    /// A VM of this kind, watched through `handle`.
+    #[must_use]
+    pub fn new(spec: GuestSpec, handle: GuestHandle) -> Self {
+        Self { spec, handle }
+    }
+}
+
+impl VmFactory for RealGuest {
+    fn partition(&mut self) -> Box<dyn PartitionFactory> {
+        Box::new(Starter { spec: self.spec.clone(), handle: self.handle.clone() })
+    }
+}
+
+struct Starter {
+    spec: GuestSpec,
+    handle: GuestHandle,
+}
+
+impl PartitionFactory for Starter {
+    fn start(
+        &mut self,
+        _ctx: &mut Context<'_>,
+        request: &PartitionRequest<'_>,
+    ) -> Result<Box<dyn RunningPartition>, PartitionError> {
+        let config = MachineConfig {
+            name: request.vm.to_string(),
+            vps: self.spec.vps,
+            backing: self.spec.backing,
+            memory: request.boot.clone(),
+            kernel: Arc::clone(&self.spec.kernel),
+            initramfs: Arc::clone(&self.spec.initramfs),
+            command_line: self.spec.command_line.clone(),
+        };
+        let observer = Observer {
+            voice: self.handle.voice.clone(),
+            current: Arc::clone(&self.handle.current),
+            power: request.power.clone(),
+        };
+        let machine = Machine::start(config, Arc::new(observer)).map_err(|error| PartitionError(error.to_string()))?;
+        *self.handle.current.lock() = Current {
+            input: Some(machine.serial_input()),
+            partition: Some(machine.partition()),
+            exits: Some(Arc::new(machine.exit_reader())),
+            ended: None,
+        };
+        Ok(Box::new(Running { machine, handle: self.handle.clone() }))
+    }
+}
+
+struct Running {
+    machine: Machine,
+    handle: GuestHandle,
+}
+
+impl RunningPartition for Running {
+    fn host(&self) -> Arc<dyn HostPartition> {
+        self.machine.partition()
+    }
+
+    fn reset(&mut self, _ctx: &mut Context<'_>, _request: &PartitionRequest<'_>) -> Result<(), PartitionError> {
+        self.machine.reset().map_err(|error| PartitionError(error.to_string()))
+    }
+
+    fn shut_down(&mut self, _ctx: &mut Context<'_>) {
+        self.handle.command("poweroff");
+    }
+
+    fn stop(&mut self, _ctx: &mut Context<'_>) {
+        self.machine.stop();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A worker that was killed has stopped nothing.
+        self.machine.stop();
+        let mut current = self.handle.current.lock();
+        (current.input, current.partition) = (None, None);
+    }
+}

@@ -1,0 +1,82 @@
+#!/bin/busybox sh
+# Init of a guest: loads Hyper-V's drivers, then answers on the second serial port what the host asks.
+/bin/busybox mkdir -p /proc /sys /dev /tmp /eat
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sysfs /sys
+/bin/busybox mount -t devtmpfs devtmpfs /dev
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t tmpfs -o size=64g tmpfs /eat
+
+agent=/dev/ttyS1
+stty -F $agent raw -echo
+say() { echo "$*" > $agent; }
+
+value() { for word in $(cat /proc/cmdline); do case $word in "$1="*) echo "${word#*=}";; esac; done; }
+
+say up
+missing=
+for module in hv_vmbus hv_balloon; do
+    file=$(ls /modules/$module.ko* 2>/dev/null | head -n 1)
+    [ -n "$file" ] || { missing="$missing $module"; continue; }
+    case $file in *.xz) unxz "$file"; file=${file%.xz};; *.zst) zstd -d -q "$file"; file=${file%.zst};; esac
+    parameters=
+    [ $module = hv_balloon ] && parameters=pressure_report_delay=$(value report_delay)
+    insmod "$file" $parameters || missing="$missing $module"
+done
+[ -z "$missing" ] || say "missing$missing"
+cp /proc/meminfo /dev/null
+
+eaten=0
+memory() {
+    while read -r key number _; do
+        case $key in
+            MemTotal:) total=$number;;
+            MemAvailable:) available=$number; break;;
+        esac
+    done < /proc/meminfo
+    say "m $total $available"
+}
+
+# The host asks for it, since a line costs time on an emulated machine.
+interval=$(value memory_interval)
+if [ "${interval:-0}" != 0 ]; then
+    while :; do memory; sleep "$interval"; done &
+fi
+
+say ready
+device() { ls /sys/bus/vmbus/drivers/hv_balloon | grep -- - | head -n 1; }
+while read -r command argument; do
+    case $command in
+        mem) memory;;
+        eat)
+            if [ "$argument" -gt $eaten ]; then
+                dd if=/dev/zero of=/eat/x bs=1M seek=$eaten count=$((argument - eaten)) conv=notrunc 2>/dev/null
+            else
+                truncate -s "${argument}M" /eat/x
+            fi
+            eaten=$argument
+            say "eaten $eaten"
+            ;;
+        unbind)
+            instance=$(device)
+            echo "$instance" > /sys/bus/vmbus/drivers/hv_balloon/unbind
+            say "unbound $instance"
+            ;;
+        bind)
+            echo "$instance" > /sys/bus/vmbus/drivers/hv_balloon/bind
+            say "bound $instance"
+            ;;
+        rmmod) rmmod hv_balloon 2>&1 && say "rmmod done" || say "rmmod refused";;
+        dmesg) dmesg | grep -E "$argument" | while read -r line; do say "d $line"; done; say "d.";;
+        debug) while read -r line; do say "b $line"; done < /sys/kernel/debug/hv-balloon; say "b.";;
+        cpus) say "cpus $(nproc)";;
+        flood) say "flooding"; (while :; do echo "flood flood flood flood flood flood flood flood"; done > /dev/ttyS0) & ;;
+        panic) say "panicking"; echo c > /proc/sysrq-trigger;;
+        reboot) say "rebooting"; reboot -f;;
+        poweroff) say "off"; poweroff -f;;
+        sh) sh -c "$argument" > $agent 2>&1; say "sh.";;
+        *) say "? $command";;
+    esac
+done < $agent

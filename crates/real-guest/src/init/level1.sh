@@ -1,0 +1,22 @@
+#!/bin/busybox sh
+# Init of the emulated machine: makes /dev/kvm, runs the virtual machine monitor, hands over its files, powers off.
+/bin/busybox mkdir -p /proc /sys /dev /tmp /out
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sysfs /sys
+/bin/busybox mount -t devtmpfs devtmpfs /dev
+/bin/busybox --install -s /bin
+export PATH=/bin
+for module in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_console irqbypass kvm kvm-amd; do
+    file=$(ls /modules/$module.ko* 2>/dev/null | head -n 1)
+    case $file in *.xz) unxz "$file"; file=${file%.xz};; *.zst) zstd -d -q "$file"; file=${file%.zst};; esac
+    [ -z "$file" ] || insmod "$file" || echo "level 1: $module was not loaded"
+done
+stty -F /dev/ttyS0 raw -echo
+cd /out
+/bin/real-guest $(cat /arguments)
+status=$?
+cd /
+echo $status > /out/.status
+for port in /dev/vport*; do tar -c -f "$port" -C /out . ; done
+sync
+poweroff -f

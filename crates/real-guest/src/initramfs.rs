@@ -1,0 +1,104 @@
+//! What a guest, and the emulated machine around it, find when they start.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::cpio::Archive;
+use crate::doctor::GUEST_MODULES;
+use crate::pieces::Pieces;
+
+/// Modules of the emulated machine; what its kernel has built in has no file.
+const LEVEL1_MODULES: [&str; 9] = [
+    "virtio",
+    "virtio_ring",
+    "virtio_pci_legacy_dev",
+    "virtio_pci_modern_dev",
+    "virtio_pci",
+    "virtio_console",
+    "irqbypass",
+    "kvm",
+    "kvm-amd",
+];
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn base(pieces: &Pieces, init: &str) -> Result<Archive> {
+    let mut archive = Archive::default();
+    for folder in ["bin", "dev", "modules"] {
+        archive.directory(folder);
+    }
+    archive
+        .file("bin/busybox", &read(&pieces.busybox)?, true)
+        .device("dev/console", 5, 1)
+        .device("dev/null", 1, 3)
+        .file("init", init.as_bytes(), true);
+    Ok(archive)
+}
+
+fn add_module(archive: &mut Archive, path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    archive.file(&format!("modules/{name}"), &read(path)?, false);
+    Ok(())
+}
+
+/// The guest's: busybox, Hyper-V's drivers, and an init that answers on the second serial port.
+///
+/// # Errors
+/// If a piece is missing.
+pub fn guest(pieces: &Pieces) -> Result<Vec<u8>> {
+    let mut archive = base(pieces, include_str!("init/guest.sh"))?;
+    for (module, why) in GUEST_MODULES {
+        add_module(&mut archive, &pieces.module(module, why)?)?;
+    }
+    Ok(archive.finish())
+}
+
+/// The same without one module, to see what a guest without it does.
+///
+/// # Errors
+/// If a piece is missing.
+pub fn guest_without(pieces: &Pieces, without: &str) -> Result<Vec<u8>> {
+    let mut archive = base(pieces, include_str!("init/guest.sh"))?;
+    for (module, why) in GUEST_MODULES.into_iter().filter(|(module, _)| *module != without) {
+        add_module(&mut archive, &pieces.module(module, why)?)?;
+    }
+    Ok(archive.finish())
+}
+
+/// The emulated machine's: KVM, the program that runs guests, and what it needs to do so.
+///
+/// # Errors
+/// If a piece is missing.
+pub fn level1(pieces: &Pieces, program: &Path, arguments: &[String]) -> Result<Vec<u8>> {
+    let mut archive = base(pieces, include_str!("init/level1.sh"))?;
+    for module in LEVEL1_MODULES {
+        if let Some(path) = pieces.optional_module(module) {
+            add_module(&mut archive, &path)?;
+        }
+    }
+    archive.directory("guest");
+    archive.directory("guest/modules");
+    archive.directory("guest/modules/kernel");
+    for (module, why) in GUEST_MODULES {
+        let path = pieces.module(module, why)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        archive.file(&format!("guest/modules/kernel/{name}"), &read(&path)?, false);
+    }
+    let kernel = pieces.kernel.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    archive
+        .file(&format!("guest/{kernel}"), &read(&pieces.kernel)?, false)
+        .file("bin/real-guest", &read(program)?, true);
+    let mut all = arguments.to_vec();
+    all.extend(
+        [
+            format!("--kernel=/guest/{kernel}"),
+            "--modules=/guest/modules".to_owned(),
+            "--busybox=/bin/busybox".to_owned(),
+        ],
+    );
+    archive.file("arguments", all.join(" ").as_bytes(), false);
+    Ok(archive.finish())
+}

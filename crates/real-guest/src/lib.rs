@@ -1,0 +1,24 @@
+//! Unmodified Linux guests under this project's own VMBus, DM VSP and balancer.
+//!
+//! The source documents describe what Windows' driver and Hyper-V's host do together. Here the host's half is this project's
+//! and the guest's half is the driver `hv_balloon` of a Linux kernel as Debian ships it: what the two agree on was agreed
+//! on by people who had no part in this project.
+//!
+//! **Owns**: the pieces that a guest needs ([`pieces`], [`fetch`], [`doctor`]), its initramfs, the [`factory`] that makes real
+//! partitions for [`vmms_host`], the emulated machine for computers whose KVM is not enough ([`nested`]), and what is done with
+//! guests: watch one ([`interactive`]), let several contend ([`contention`]), and check a record of everything ([`record`]).
+//!
+//! **Never**: touches the protocol. Everything from the bus up is the same code as in a simulated run.
+#![forbid(unsafe_code)]
+
+pub mod agent;
+pub mod cpio;
+pub mod doctor;
+pub mod events;
+pub mod factory;
+pub mod fetch;
+pub mod host;
+pub mod initramfs;
+pub mod manual;
+pub mod nested;
+pub mod pieces;

@@ -1,0 +1,145 @@
+//! The emulated machine: QEMU plays an AMD computer with virtualisation, whose kernel's KVM has all that ours may lack.
+//!
+//! Everything of this project runs inside it unchanged. It is slow (a guest boots in half a minute), but needs nothing of the
+//! computer that it runs on.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::initramfs;
+use crate::pieces::Pieces;
+
+/// What to run inside.
+#[derive(Clone, Debug)]
+pub struct Nested {
+    /// Memory of the emulated machine, MiB.
+    pub memory_mib: u64,
+    /// Longest time for all of it.
+    pub limit: Duration,
+    /// Arguments of the program inside.
+    pub arguments: Vec<String>,
+    /// Where the files that it leaves go.
+    pub out: PathBuf,
+    /// Whether what is typed goes to the program inside.
+    pub interactive: bool,
+}
+
+/// The shortest word about what is going to happen, and how long it takes.
+pub const EXPLANATION: &str = "\
+This computer's KVM is not used. QEMU emulates an AMD machine (level 1), a Debian kernel in it loads kvm-amd, and the virtual
+machine monitor runs there with its guests (level 2). Expect 5-10 s until level 1 is up and 20-40 s until hv_balloon has
+negotiated. Nothing is installed, and all of it ends with this command.";
+
+/// Builds the program for inside: static, so that it needs nothing but a kernel.
+///
+/// # Errors
+/// If cargo fails.
+pub fn build_program(workspace: &Path) -> Result<PathBuf> {
+    let target = workspace.join("target/nested");
+    // The flags go to the target only, not to build scripts and procedural macros.
+    let triple = "x86_64-unknown-linux-gnu";
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(workspace)
+        .args(["build", "--quiet", "--locked", "--profile", "nested", "-p", "real-guest", "--bin", "real-guest"])
+        .args(["--target", triple])
+        .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
+        .status()
+        .context("cannot run cargo")?;
+    if !status.success() {
+        bail!("the program that runs inside the emulated machine could not be built");
+    }
+    Ok(target.join(triple).join("nested/real-guest"))
+}
+
+/// A QEMU that is ended with this value.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail if it has ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Nested {
+    /// Runs `program` inside, and returns its exit status when the machine is off. Its files are in [`out`](Self::out) then.
+    ///
+    /// # Errors
+    /// If the machine cannot be started, or does not end in time.
+    pub fn run(&self, target: &Path, pieces: &Pieces, program: &Path) -> Result<i32> {
+        let qemu = pieces.qemu(target)?;
+        std::fs::create_dir_all(&self.out).with_context(|| format!("cannot make {}", self.out.display()))?;
+        let scratch = tempfile::tempdir().context("no temporary folder")?;
+        let (initrd, archive) = (scratch.path().join("level1.cpio"), scratch.path().join("out.tar"));
+        std::fs::write(&initrd, initramfs::level1(pieces, program, &self.arguments)?)
+            .context("cannot write the emulated machine's initramfs")?;
+        let mut command = qemu.command();
+        command
+            .args(["-M", "q35", "-accel", "tcg,thread=multi", "-nodefaults", "-display", "none", "-no-reboot"])
+            .args(["-cpu", "EPYC-v3", "-smp", "1", "-m", &format!("{}M", self.memory_mib)])
+            .arg("-kernel")
+            .arg(&pieces.kernel)
+            .arg("-initrd")
+            .arg(&initrd)
+            .args(["-append", "console=ttyS0 quiet panic=-1 nokaslr mitigations=off"])
+            .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
+            .args(["-device", "virtio-serial-pci", "-chardev"])
+            .arg(format!("file,id=out,path={}", archive.display()))
+            .args(["-device", "virtserialport,chardev=out,name=out"])
+            .stdin(if self.interactive { Stdio::inherit() } else { Stdio::null() });
+        let mut running = Running(command.spawn().with_context(|| format!("cannot run {}", qemu.program.display()))?);
+        let status = self.wait(&mut running)?;
+        if !status.success() {
+            bail!("QEMU ended with {status}");
+        }
+        self.unpack(&archive)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "waits for a process of the real world")]
+    fn wait(&self, running: &mut Running) -> Result<std::process::ExitStatus> {
+        let begun = std::time::Instant::now();
+        loop {
+            if let Some(status) = running.0.try_wait().context("cannot wait for QEMU")? {
+                return Ok(status);
+            }
+            if begun.elapsed() > self.limit {
+                // A line of its own: the guest's console may have stopped anywhere.
+                let _ = writeln!(std::io::stderr());
+                bail!(
+                    "the emulated machine did not end within {} s, and was switched off; what it printed last says where it \
+                     hangs",
+                    self.limit.as_secs()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Unpacks the files, and reads the status among them.
+    fn unpack(&self, archive: &Path) -> Result<i32> {
+        let output = Command::new("tar")
+            .arg("-x")
+            .arg("-f")
+            .arg(archive)
+            .arg("-C")
+            .arg(&self.out)
+            .output()
+            .context("cannot run tar")?;
+        let status = self.out.join(".status");
+        let text = std::fs::read_to_string(&status).with_context(|| {
+            format!(
+                "the emulated machine left no result: it did not get as far as the end ({})",
+                String::from_utf8_lossy(&output.stderr).trim()
+            )
+        })?;
+        // Done with it.
+        let _ = std::fs::remove_file(&status);
+        text.trim().parse().context("the emulated machine left a result that is no number")
+    }
+}

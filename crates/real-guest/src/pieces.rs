@@ -1,0 +1,275 @@
+//! The pieces from outside: a kernel with its modules, busybox, and QEMU where this computer's KVM is not enough.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use run_journal::manifest::{Artifact, sha256_hex};
+
+/// Where [`crate::fetch`] unpacks what it gets, under the target directory.
+pub const FOLDER: &str = "guest";
+
+/// Why a piece is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum PieceError {
+    /// Nowhere found.
+    #[error("no {what} was found in {}: run `cargo xtask guest fetch`, or name one with --{option}", looked_in.display())]
+    Missing {
+        /// What is missing.
+        what: &'static str,
+        /// The option that names it.
+        option: &'static str,
+        /// Where it was looked for.
+        looked_in: PathBuf,
+    },
+    /// Given, but not there.
+    #[error("--{option}: {}: {cause}", path.display())]
+    Given {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        path: PathBuf,
+        /// Why it cannot be read.
+        cause: std::io::Error,
+    },
+    /// The kernel has no such module.
+    #[error(
+        "{} has no module {module}: {why} (the Debian cloud kernel has it; `cargo xtask guest fetch` gets one)",
+        modules.display()
+    )]
+    NoModule {
+        /// The folder of modules.
+        modules: PathBuf,
+        /// The module.
+        module: &'static str,
+        /// What it is needed for.
+        why: &'static str,
+    },
+}
+
+/// What the user named.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// Kernel image.
+    pub kernel: Option<PathBuf>,
+    /// Folder of its modules.
+    pub modules: Option<PathBuf>,
+    /// A static busybox.
+    pub busybox: Option<PathBuf>,
+    /// QEMU for x86-64.
+    pub qemu: Option<PathBuf>,
+}
+
+/// The pieces of a guest.
+#[derive(Clone, Debug)]
+pub struct Pieces {
+    /// Kernel image.
+    pub kernel: PathBuf,
+    /// Folder of its modules.
+    pub modules: PathBuf,
+    /// A static busybox.
+    pub busybox: PathBuf,
+    /// QEMU, if there is one.
+    pub qemu: Option<Qemu>,
+}
+
+/// A QEMU that need not be installed.
+#[derive(Clone, Debug)]
+pub struct Qemu {
+    /// The program.
+    pub program: PathBuf,
+    /// Folders of shared libraries and of firmware, if it was unpacked and not installed.
+    pub unpacked_in: Option<PathBuf>,
+}
+
+fn given(option: &'static str, path: &Path) -> Result<PathBuf, PieceError> {
+    match path.metadata() {
+        Ok(_) => Ok(path.to_owned()),
+        Err(cause) => Err(PieceError::Given { option, path: path.to_owned(), cause }),
+    }
+}
+
+/// The newest (by version number) entry of a folder whose name starts with `prefix`.
+fn newest(folder: &Path, prefix: &str) -> Option<PathBuf> {
+    let key = |path: &PathBuf| -> Vec<u64> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+    };
+    let entries = std::fs::read_dir(folder).ok()?;
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+        .collect();
+    found.sort_by_key(key);
+    found.pop()
+}
+
+impl Pieces {
+    /// The folder that [`crate::fetch`] fills.
+    #[must_use]
+    pub fn folder(target: &Path) -> PathBuf {
+        target.join(FOLDER)
+    }
+
+    /// Takes what was named, and looks for the rest in what was fetched under `target`.
+    ///
+    /// # Errors
+    /// The first piece that is not there.
+    pub fn find(target: &Path, named: &Given) -> Result<Self, PieceError> {
+        let root = Self::folder(target).join("root");
+        let missing = |what, option| PieceError::Missing { what, option, looked_in: root.clone() };
+        let kernel = match &named.kernel {
+            Some(path) => given("kernel", path)?,
+            None => newest(&root.join("boot"), "vmlinuz-").ok_or_else(|| missing("kernel", "kernel"))?,
+        };
+        let modules = match &named.modules {
+            Some(path) => given("modules", path)?,
+            None => {
+                let version = kernel.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let version = version.strip_prefix("vmlinuz-").unwrap_or(&version).to_owned();
+                let beside = root.join("lib/modules").join(&version);
+                if beside.is_dir() { Some(beside) } else { newest(&root.join("lib/modules"), "") }
+                    .ok_or_else(|| missing("folder of kernel modules", "modules"))?
+            }
+        };
+        let busybox = match &named.busybox {
+            Some(path) => given("busybox", path)?,
+            None => Some(root.join("bin/busybox"))
+                .filter(|path| path.is_file())
+                .ok_or_else(|| missing("static busybox", "busybox"))?,
+        };
+        let qemu = match &named.qemu {
+            Some(path) => Some(Qemu { program: given("qemu", path)?, unpacked_in: None }),
+            None => Qemu::find(&root),
+        };
+        Ok(Self { kernel, modules, busybox, qemu })
+    }
+
+    /// QEMU, or what to do to get one.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn qemu(&self, target: &Path) -> Result<&Qemu, PieceError> {
+        let looked_in = Self::folder(target);
+        self.qemu.as_ref().ok_or(PieceError::Missing { what: "qemu-system-x86_64", option: "qemu", looked_in })
+    }
+
+    /// A module's file, compressed or not.
+    ///
+    /// # Errors
+    /// If the kernel has no such module.
+    pub fn module(&self, module: &'static str, why: &'static str) -> Result<PathBuf, PieceError> {
+        self.optional_module(module)
+            .ok_or_else(|| PieceError::NoModule { modules: self.modules.clone(), module, why })
+    }
+
+    /// A module's file if it exists; what is built into the kernel has none.
+    #[must_use]
+    pub fn optional_module(&self, module: &str) -> Option<PathBuf> {
+        fn search(folder: &Path, names: &[String], depth: u32) -> Option<PathBuf> {
+            let mut folders = Vec::new();
+            for entry in std::fs::read_dir(folder).ok()?.flatten() {
+                let path = entry.path();
+                let name = entry.file_name().to_string_lossy().replace('-', "_");
+                if path.is_dir() {
+                    folders.push(path);
+                } else if names.contains(&name) {
+                    return Some(path);
+                }
+            }
+            folders.sort();
+            (depth > 0).then(|| folders.iter().find_map(|folder| search(folder, names, depth - 1)))?
+        }
+        let name = module.replace('-', "_");
+        let names = ["ko", "ko.xz", "ko.zst"].map(|end| format!("{name}.{end}"));
+        search(&self.modules.join("kernel"), &names, 8)
+    }
+
+    /// Versions and checksums, for a run's manifest.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn artifacts(&self, with_qemu: bool) -> std::io::Result<BTreeMap<String, Artifact>> {
+        let version = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut files = vec![("kernel", self.kernel.clone()), ("busybox", self.busybox.clone())];
+        if let (true, Some(qemu)) = (with_qemu, &self.qemu) {
+            files.push(("qemu", qemu.program.clone()));
+        }
+        for module in ["hv_vmbus", "hv_balloon"] {
+            if let Some(path) = self.optional_module(module) {
+                files.push((module, path));
+            }
+        }
+        files
+            .into_iter()
+            .map(|(what, path)| {
+                let sha256 = sha256_hex(&std::fs::read(&path)?);
+                Ok((what.to_owned(), Artifact { version: version(&path), sha256 }))
+            })
+            .collect()
+    }
+}
+
+impl Qemu {
+    fn find(root: &Path) -> Option<Self> {
+        let unpacked = root.join("usr/bin/qemu-system-x86_64");
+        if unpacked.is_file() {
+            return Some(Self { program: unpacked, unpacked_in: Some(root.to_owned()) });
+        }
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path)
+            .map(|folder| folder.join("qemu-system-x86_64"))
+            .find(|program| program.is_file())
+            .map(|program| Self { program, unpacked_in: None })
+    }
+
+    /// The program, ready to be given its arguments.
+    #[must_use]
+    pub fn command(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.program);
+        if let Some(root) = &self.unpacked_in {
+            let folders = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib"].map(|at| root.join(at));
+            if let Ok(path) = std::env::join_paths(&folders) {
+                command.env("LD_LIBRARY_PATH", path);
+            }
+            for folder in ["usr/share/qemu", "usr/share/seabios"] {
+                command.arg("-L").arg(root.join(folder));
+            }
+        }
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_kernel_is_taken_and_what_is_missing_is_named() {
+        let target = tempfile::tempdir().unwrap();
+        let error = Pieces::find(target.path(), &Given::default()).unwrap_err().to_string();
+        assert!(error.contains("no kernel was found") && error.contains("guest fetch"), "{error}");
+        let root = target.path().join("guest/root");
+        for folder in ["boot", "bin", "lib/modules/6.12.9/kernel/drivers/hv"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        for file in [
+            "boot/vmlinuz-6.1.0-56",
+            "boot/vmlinuz-6.12.9",
+            "boot/vmlinuz-6.2.0",
+            "bin/busybox",
+            "lib/modules/6.12.9/kernel/drivers/hv/hv_balloon.ko.xz",
+        ] {
+            std::fs::write(root.join(file), file).unwrap();
+        }
+        let pieces = Pieces::find(target.path(), &Given::default()).unwrap();
+        assert!(pieces.kernel.ends_with("vmlinuz-6.12.9"));
+        assert!(pieces.modules.ends_with("6.12.9"));
+        assert!(pieces.module("hv_balloon", "x").is_ok());
+        let error = pieces.module("hv_vmbus", "the guest's end of the bus").unwrap_err().to_string();
+        assert!(error.contains("hv_vmbus") && error.contains("the guest's end of the bus"), "{error}");
+        let named = Given { kernel: Some("/nowhere/vmlinuz".into()), ..Given::default() };
+        let error = Pieces::find(target.path(), &named).unwrap_err().to_string();
+        assert!(error.starts_with("--kernel: /nowhere/vmlinuz"), "{error}");
+    }
+}
