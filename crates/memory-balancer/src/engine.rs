@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use balancing_policy::{
-    GuestReport, MemorySettings, PageCount, ParentState, PendingKind, Phase, Policy, Proposal, Reason,
-    Reservation, SettingsError, VmId, VmView, pressure,
+    GuestReport, MemorySettings, PageCount, ParentState, PendingKind, Phase, Policy, Proposal, Reservation,
+    SettingsError, VmId, VmView, pressure,
 };
 use page_range::HostFrames;
 
@@ -212,7 +212,7 @@ impl Balancer {
         if now >= self.next_round {
             self.round(now, out);
         }
-        debug_assert!(self.books_in_order(), "{:?}", self.ledger());
+        debug_assert!(self.ledger().balances(), "{:?}", self.ledger());
     }
 
     fn take_in(&mut self, now: Duration, input: Input, out: &mut Vec<Output>) -> Result<(), Fault> {
@@ -481,13 +481,6 @@ impl Balancer {
         }
         self.books.come_home(frames);
         Ok(())
-    }
-
-    /// The summary of a round is put out when it is another than before.
-    pub(crate) fn summary_changed(&mut self, summary: &Reason) -> bool {
-        let changed = self.last_summary != summary.rule();
-        self.last_summary = summary.rule();
-        changed
     }
 
     /// The hot-add granule of a guest that has not named one.

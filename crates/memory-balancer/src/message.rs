@@ -53,7 +53,7 @@ pub enum Input {
         hot_add: bool,
     },
     /// The guest has left Dynamic Memory (its channel closed). What it has ballooned is stranded: neither returned nor
-    /// asked for again.
+    /// asked for again. An operation under way is over only with its [`Input::OperationFinished`].
     Left {
         /// Which VM.
         vm: VmId,

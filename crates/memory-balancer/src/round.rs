@@ -41,6 +41,7 @@ impl Balancer {
             self.shrink(index, now, out);
         }
         self.serve(now, out);
+        debug_assert!(self.books_in_order(), "{:?}", self.ledger());
     }
 
     /// Pauses that are over, and VMs that have fallen silent.
@@ -114,8 +115,10 @@ impl Balancer {
         let over = sum.saturating_sub(u128::from(capacity.get()));
         let cut = Cut { over, growth };
         let round = self.rounds;
-        if self.config.record_all_decisions || self.summary_changed(&{ *self.proposal.summary() }) {
-            out.push(Output::Round { number: round, summary: *self.proposal.summary() });
+        let summary = *self.proposal.summary();
+        if self.config.record_all_decisions || self.last_summary != summary.rule() {
+            self.last_summary = summary.rule();
+            out.push(Output::Round { number: round, summary });
         }
         for ((live, view), proposed) in self.live.iter_mut().zip(&self.views).zip(self.proposal.targets()) {
             let mut correction = if proposed.pages < view.lowest {

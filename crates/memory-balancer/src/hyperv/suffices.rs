@@ -120,10 +120,12 @@ impl PressureBandPolicy {
             return need;
         }
         self.donors.clear();
+        // What would not be moved helps nobody. For a start it is moved, however little.
+        let least = if host.reservations.is_empty() { host.minimum_move.get() as f64 } else { 1.0 };
         for (index, vm) in vms.iter().enumerate() {
             let below = self.states.at(index).is_some_and(|state| state.below_since.is_some());
             let surplus = proposal.target(index).pages.get() as f64 - self.claims.at(index, 0.0);
-            if below == below_band && surplus >= 1.0 && vm.can_move() {
+            if below == below_band && surplus >= least && vm.can_move() {
                 let weight = if self.config.weights { vm.settings.weight } else { 0 };
                 self.donors.push((u64::from(weight), index));
             }
@@ -136,7 +138,6 @@ impl PressureBandPolicy {
             let target = *proposal.target(index);
             let wanted = PageCount(self.claims.at(index, 0.0) as u64).max(vms[index].lowest);
             let surplus = target.pages.saturating_sub(wanted);
-            // Less than a move would not be moved.
             let give = PageCount(need.ceil() as u64).max(host.minimum_move).min(surplus);
             need -= give.get() as f64;
             let reason = Reason::new("donor")

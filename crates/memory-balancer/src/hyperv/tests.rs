@@ -266,6 +266,16 @@ fn in_a_shortage_weight_decides() {
 }
 
 #[test]
+fn a_guest_that_claims_more_than_its_maximum_presses_no_harder_than_one_that_needs_it() {
+    let with = |claim| Host::new(4000).round(&[vm(1, claim, 2000), vm(2, 1000, 1200), vm(3, 1000, 800)]);
+    let honest = with(4000);
+    assert!(honest[1] > 600, "{honest:?}");
+    for claim in [4001, 100_000, 1 << 40] {
+        assert_eq!(with(claim), honest);
+    }
+}
+
+#[test]
 fn nobody_falls_below_the_minimum_or_rises_above_the_maximum() {
     let mut minimum = vm(1, 1000, 1200);
     minimum.lowest = mib(900);

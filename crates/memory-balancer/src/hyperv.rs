@@ -149,6 +149,8 @@ impl PressureBandPolicy {
             let share = config.share(vm.settings.weight);
             match vm.demand() {
                 Some(demand) if vm.can_move() => {
+                    // What a guest claims beyond its maximum can never be met, and presses nobody.
+                    let demand = demand.min(vm.settings.maximum);
                     let wanted = demand.get() as f64 * (1.0 + vm.settings.buffer_fraction());
                     let reachable = vm.reachable(PageCount(wanted as u64));
                     state.follow(host, config, vm, demand, reachable);
@@ -257,7 +259,7 @@ impl PressureBandPolicy {
             let given = vms[index].expected().saturating_sub(step);
             if given >= vms[index].lowest && given < target.pages {
                 owed -= step.get() as f64;
-                proposal.set(index, given, target.reason);
+                proposal.set(index, given, target.reason.with("collected_mib", step.mib()));
             }
         }
     }
