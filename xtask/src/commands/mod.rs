@@ -1,5 +1,6 @@
 //! The commands, each in a module of its own.
 
+mod bench;
 mod docs;
 mod events;
 mod explore;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Replay(replay::Args),
     /// Run seeds and schedules with every invariant checked, and print the shortest that fails
     Explore(explore::Args),
+    /// Measure how fast it is, as ratios within one run
+    Bench(bench::Args),
     /// Check everything: format, lints, tests, models, documentation
     Test(test::Args),
     /// Explore every interleaving of what is synchronised by hand
@@ -62,6 +65,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Events(args) => events::run(&args)?,
         Command::Replay(args) => return replay::run(&args),
         Command::Explore(args) => return explore::run(&args),
+        Command::Bench(args) => return bench::run(&args),
         Command::Test(args) => test::run(&args)?,
         Command::Loom(args) => loom::run(&args)?,
         Command::Docs(args) => docs::run(&args)?,

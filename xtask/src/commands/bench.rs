@@ -1,0 +1,202 @@
+//! `cargo xtask bench`: how fast it is, as ratios within one run.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use component_runtime::Driver;
+use run_journal::EventsLevel;
+use scenario::file::{self, LoadOptions};
+use scenario::run::{self, Choices, RunOptions};
+
+use super::bad_input;
+use super::tools::{Tool, step};
+
+/// What to measure.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Only these: stack, ring, wake, message, round
+    only: Vec<String>,
+    /// How often each figure of the stack is measured; the median is shown, with the smallest and the largest
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    repeat: usize,
+    /// Measure one fleet in this process (used by the command itself, which measures each in a process of its own)
+    #[arg(long, value_name = "VMS", hide = true)]
+    fleet: Option<usize>,
+}
+
+/// Benchmarks of single crates: the word for `only`, the package, the example.
+const EXAMPLES: [(&str, &str, &str); 4] = [
+    ("ring", "vmbus", "ring_bench"),
+    ("wake", "component-runtime", "wake_cost"),
+    ("message", "dm-protocol", "message-speed"),
+    ("round", "memory-balancer", "round-time"),
+];
+
+/// Virtual time of the fleets.
+const FLEET_TIME: Duration = Duration::from_secs(600);
+/// Virtual time before which a fleet is still starting.
+const FLEET_START: Duration = Duration::from_secs(300);
+
+/// Measures.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if let Some(vms) = args.fleet {
+        print_fleet(vms)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let known: Vec<&str> = EXAMPLES.iter().map(|(word, ..)| *word).chain(["stack"]).collect();
+    if let Some(unknown) = args.only.iter().find(|word| !known.contains(&word.as_str())) {
+        return Err(bad_input(format!("there is no benchmark {unknown:?}; there are {}", known.join(", "))));
+    }
+    let wanted = |word: &str| args.only.is_empty() || args.only.iter().any(|only| only == word);
+    println!("{}", machine());
+    if wanted("stack") {
+        stack(args.repeat.max(1))?;
+    }
+    for (word, package, example) in EXAMPLES {
+        if wanted(word) {
+            let tool = Tool::cargo(["run", "--quiet", "--release", "--locked", "--all-features"])
+                .args(["-p", package, "--example", example]);
+            step(&format!("{package}: {example}"), tool)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn machine() -> String {
+    let model = std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            text.lines().find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim().to_owned()))
+        })
+        .unwrap_or_else(|| "unknown processor".to_owned());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{model}, {cores} cores, {} {}", std::env::consts::OS, std::env::consts::ARCH)
+}
+
+/// Median, smallest and largest.
+fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    (values[values.len() / 2], values[0], values[values.len() - 1])
+}
+
+/// The whole stack: `multi-vm` against the time it covers, and fleets of 8 and 1024 VMs.
+fn stack(repeat: usize) -> Result<()> {
+    println!("\nmulti-vm, everything recorded: virtual time covered per second of real time (median, smallest, largest)");
+    let mut medians = Vec::new();
+    for (name, driver) in [("threads", Driver::Threads), ("inline", Driver::Inline)] {
+        let factors = (0..repeat).map(|_| speed(driver)).collect::<Result<Vec<_>>>()?;
+        let (median, low, high) = spread(factors);
+        medians.push(median);
+        println!("  {name:<8} {median:>8.0} ×   ({low:.0} to {high:.0})");
+    }
+    println!("  inline is {:.2} times as fast as threads", medians[1] / medians[0]);
+
+    println!("\nfleets, inline, --events none: cost per VM and virtual second, and the process' peak resident memory");
+    let mut costs = Vec::new();
+    for vms in [8, 64, 256, 1024] {
+        let mut measured = Vec::new();
+        let mut memory = 0.0;
+        for _ in 0..repeat {
+            let (cost, resident) = fleet_apart(vms)?;
+            measured.push(cost);
+            memory = resident;
+        }
+        let (median, low, high) = spread(measured);
+        println!("  {vms:>5} VMs {median:>8.2} µs   ({low:.2} to {high:.2})   {memory:>6.0} MB");
+        costs.push(median);
+    }
+    println!("  1024 VMs cost {:.2} times as much for each VM as 8", costs[3] / costs[0]);
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures")]
+fn speed(driver: Driver) -> Result<f64> {
+    let folder = std::env::temp_dir().join(format!("dynamic-memory-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let scenario = super::scenario::load("multi-vm", &LoadOptions::default())?;
+    let plan = super::scenario::plan(&scenario, &Choices::default())?;
+    let options =
+        RunOptions { driver, directory: Some(folder.clone()), events: EventsLevel::All, ..RunOptions::default() };
+    let begin = Instant::now();
+    let outcome = run::run(plan, options);
+    let took = begin.elapsed();
+    std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    Ok(outcome?.end.time.as_secs_f64() / took.as_secs_f64())
+}
+
+/// A fleet of `vms` VMs of 4 GB with a sawtooth load each.
+fn fleet(vms: usize) -> String {
+    format!(
+        r#"
+title = "Fleet of {vms}"
+description = "For the benchmark: every VM has a load that rises and falls."
+until = "{}s"
+sample_interval = "60s"
+
+[host]
+memory = "{}GB"
+edition = "unlimited"
+
+[[vm]]
+name = "VM{{n}}"
+numbers = "1..{vms}"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+maximum_bytes = "4096MB"
+
+[vm.workload]
+kind = "sawtooth"
+low = "100MB"
+high = "2000MB"
+rise = "300s"
+
+[[timeline]]
+at = "0s"
+action = "start"
+vm = "all"
+"#,
+        (FLEET_START + FLEET_TIME).as_secs(),
+        vms * 5 + 8
+    )
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures")]
+fn print_fleet(vms: usize) -> Result<()> {
+    let scenario = file::parse("fleet.toml", fleet(vms), &LoadOptions::default()).map_err(bad_input)?;
+    // The marginal cost of a virtual second: a longer run less a shorter one.
+    let mut times = Vec::new();
+    for until in [FLEET_START, FLEET_START + FLEET_TIME] {
+        let choices = Choices { until: Some(until), ..Choices::default() };
+        let plan = super::scenario::plan(&scenario, &choices)?;
+        let options = RunOptions { driver: Driver::Inline, events: EventsLevel::None, ..RunOptions::default() };
+        let begin = Instant::now();
+        run::run(plan, options)?;
+        times.push(begin.elapsed());
+    }
+    let cost = times[1].saturating_sub(times[0]).as_secs_f64() * 1e6 / (vms as f64 * FLEET_TIME.as_secs_f64());
+    println!("{cost} {}", peak_resident_mb());
+    Ok(())
+}
+
+/// Peak resident memory of this process, MB; 0 where the system does not say.
+fn peak_resident_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+/// Measures a fleet in a process of its own, so that its memory is its own.
+fn fleet_apart(vms: usize) -> Result<(f64, f64)> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let output = std::process::Command::new(program).args(["bench", "--fleet", &vms.to_string()]).output()?;
+    if !output.status.success() {
+        bail!("the fleet of {vms} failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut numbers = text.split_whitespace().filter_map(|word| word.parse().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(cost), Some(memory)) => Ok((cost, memory)),
+        _ => bail!("the fleet of {vms} printed {text:?}"),
+    }
+}
