@@ -76,7 +76,9 @@ fn multi_vm_is_the_source_s() {
         let PaintGoal::GuestCommit(goal) = paint.goal else { panic!("{:?}", paint.goal) };
         let range = if planned.vm == Some(7) { mib(3700)..=mib(3700) } else { mib(3500)..=mib(3750) };
         assert!(range.contains(&goal), "{goal}");
-        assert_eq!((paint.step, paint.interval), (mib(30), Duration::from_secs(3)));
+        let step = if planned.vm == Some(7) { mib(32) } else { mib(30) };
+        assert_eq!((paint.step, paint.interval), (step, Duration::from_secs(3)));
+        assert_eq!(paint.hold.is_some(), planned.vm == Some(7), "VM8 alone unloads");
     }
 }
 
