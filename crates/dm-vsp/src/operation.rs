@@ -2,12 +2,13 @@
 
 use core::time::Duration;
 
-use dm_protocol::{MAX_UNBALLOON_REQUEST_RANGES, MessageType, WireRange};
+use dm_protocol::{MessageType, WireRange};
 use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::machine::{DmVsp, Phase};
 use crate::pages::{Fate, Releasing};
+use crate::send::RANGES_PER_UNBALLOON;
 use crate::{
     MapKind, MapRefused, OperationKind, Outcome, Output, Rejection, ReleaseKind, ReleaseRefused, Violation,
     Waiting,
@@ -16,7 +17,7 @@ use crate::{
 /// Ranges given back in one transaction at most: 16 full messages, 64 KiB on the wire, so that what a caller must queue
 /// is limited however fragmented the balloon is (invented). More is given back in further transactions of the same
 /// operation.
-const UNBALLOON_RANGES: usize = 16 * MAX_UNBALLOON_REQUEST_RANGES;
+const UNBALLOON_RANGES: usize = 16 * RANGES_PER_UNBALLOON;
 
 /// Whether memory can be hot-added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,11 @@ use page_range::{GuestPage, GuestRange, PageCount, PageNumber, RangeSet};
 use crate::machine::DmVsp;
 use crate::{HotAddForm, Output};
 
+/// Ranges in one UNBALLOON_REQUEST. Two less than the protocol allows: a packet with 508 of them is larger than the smallest
+/// ring, of one data page, which a guest may choose (documented: a ring's data area has 4096 bytes at least, of which a packet
+/// with its descriptor and trailer takes 4088 at most).
+pub(crate) const RANGES_PER_UNBALLOON: usize = MAX_UNBALLOON_REQUEST_RANGES - 2;
+
 impl DmVsp {
     pub(crate) fn send(&mut self, trans_id: u32, message: Message<'_>, out: &mut Vec<Output>) {
         let mut buffer = [0; MAX_HOST_PAYLOAD];
@@ -31,7 +36,7 @@ impl DmVsp {
     pub(crate) fn send_unballoon(&mut self, ranges: &RangeSet<GuestPage>, out: &mut Vec<Output>) {
         let wire: Vec<WireRange> = ranges.runs().flat_map(to_wire).collect();
         self.state.statistics.unballoon_requests += 1;
-        let mut chunks = wire.chunks(MAX_UNBALLOON_REQUEST_RANGES).peekable();
+        let mut chunks = wire.chunks(RANGES_PER_UNBALLOON).peekable();
         while let Some(ranges) = chunks.next() {
             let more_pages = chunks.peek().is_some();
             let message = Message::UnballoonRequest(UnballoonRequest { more_pages, ranges });

@@ -237,16 +237,13 @@ impl HostBus {
         if channel.waiting.len() >= WAITING_PACKETS {
             return Err(SendError::Stuck);
         }
+        // A packet that no ring of this size could take is not kept: it would block what comes after.
+        if !fits(&channel.rings, payload) {
+            return Err(SendError::TooLarge);
+        }
         channel.waiting.push_back(payload.to_vec());
         self.flush(relid, memory, events);
-        // A packet that no ring of this size could take is not kept: it would block what comes after.
-        match self.channels.get_mut(&relid) {
-            Some(channel) if channel.waiting.front().is_some_and(|first| !fits(&channel.rings, first)) => {
-                channel.waiting.pop_front();
-                Err(SendError::TooLarge)
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn flush(&mut self, relid: Relid, memory: &mut GmoMemoryManager, events: &mut Vec<BusEvent>) {
@@ -277,8 +274,10 @@ impl HostBus {
                     outcome = Err(corruption);
                     break 'packets;
                 }
-                // `send` takes it out.
-                Err(_) => break 'packets,
+                // Larger than the ring can ever take, which `send` refuses.
+                Err(_) => {
+                    channel.waiting.pop_front();
+                }
             }
         }
         match outcome.and_then(|()| channel.rings.commit_write()) {

@@ -34,7 +34,7 @@ pub use balancer::SharedBalancer;
 pub use devices::ChannelDevice;
 pub use host::Host;
 pub use limits::HostEdition;
-pub use message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerMessage};
+pub use message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
 pub use status::{HostStatus, ParentStatus, SharedStatus, VmState, VmStatus};
 pub use vmms::{DynamicMemoryConfig, HostConfig, VmConfig, VmFactory};
 pub use worker::{HostOperationTime, RecordedVspInput};

@@ -38,6 +38,18 @@ pub enum WorkerMessage {
     Panic,
 }
 
+/// How a VM ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerEnd {
+    /// As it was asked to, by its guest or from outside.
+    Orderly,
+    /// It could not go on: why.
+    Failed(String),
+    /// Its guest restarts and it has less than it starts with: it ends, and is to start again when the balancer has found the
+    /// rest. (Smart Paging, which bridges that time, came with Windows Server 2012.)
+    Restart,
+}
+
 /// To the memory balancer.
 #[derive(Debug)]
 pub enum BalancerMessage {
@@ -125,8 +137,10 @@ pub enum VmmsMessage {
     Ended {
         /// Which VM.
         vm: VmId,
-        /// Why, if it was not asked to.
-        failure: Option<String>,
+        /// The VM's start that it belonged to.
+        generation: u64,
+        /// How.
+        end: WorkerEnd,
     },
     /// A component of a VM is gone.
     Exited {

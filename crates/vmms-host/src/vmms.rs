@@ -17,7 +17,7 @@ use crate::balancer::SharedBalancer;
 use crate::devices::ChannelDevice;
 use crate::event_log::{self, LogEntry};
 use crate::limits::HostEdition;
-use crate::message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerMessage};
+use crate::message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
 use crate::parent_os::{ParentOs, ParentOsConfig};
 use crate::partition_factory::PartitionFactory;
 use crate::status::{ParentStatus, SharedStatus, VmState};
@@ -302,7 +302,7 @@ impl Vmms {
                 Ok(layout) => layout,
                 Err(error) => {
                     let why = error.to_string();
-                    return self.ended(ctx, id, Some(why));
+                    return self.ended(ctx, id, WorkerEnd::Failed(why));
                 }
             };
             let boot = layout.boot.clone();
@@ -315,6 +315,7 @@ impl Vmms {
             });
             WorkerSpec {
                 vm: id,
+                generation,
                 name: Arc::clone(&vm.name),
                 vsp,
                 boot,
@@ -347,12 +348,12 @@ impl Vmms {
                     status.starts += 1;
                 }
             }
-            Err(error) => self.ended(ctx, id, Some(error.to_string())),
+            Err(error) => self.ended(ctx, id, WorkerEnd::Failed(error.to_string())),
         }
     }
 
     /// The VM is over: nothing of it stays.
-    fn ended(&mut self, ctx: &mut Context<'_>, id: VmId, failure: Option<String>) {
+    fn ended(&mut self, ctx: &mut Context<'_>, id: VmId, end: WorkerEnd) {
         let now: Duration = ctx.now().into();
         let name = self.name(id);
         let Some(vm) = self.vm(id) else { return };
@@ -364,12 +365,24 @@ impl Vmms {
             ctx.kill(component);
         }
         ctx.send(&self.balancer, BalancerMessage::Worker { vm: id, worker: None });
-        self.tell_balancer(ctx, Input::VmStopped { vm: id });
+        let restarts = end == WorkerEnd::Restart && self.state(id) == VmState::Running;
+        self.tell_balancer(
+            ctx,
+            if restarts { Input::VmRestarts { vm: id } } else { Input::VmStopped { vm: id } },
+        );
         if let Some(status) = self.status.look().vms.get_mut(id.0 as usize) {
-            status.state = if failure.is_some() { VmState::Failed } else { VmState::Off };
-            status.failures += u32::from(failure.is_some());
+            status.state = match end {
+                WorkerEnd::Failed(_) => VmState::Failed,
+                WorkerEnd::Restart if restarts => VmState::Starting,
+                WorkerEnd::Restart | WorkerEnd::Orderly => VmState::Off,
+            };
+            status.failures += u32::from(status.state == VmState::Failed);
+            if restarts {
+                status.asked_at = Some(now);
+                status.login_at = None;
+            }
         }
-        if let Some(why) = failure {
+        if let WorkerEnd::Failed(why) = end {
             let text = format!("'{name}' was terminated: {why}");
             self.log(now, &name, LogEntry { id: 18560, log: "Hyper-V-Worker", text });
         }
@@ -404,7 +417,11 @@ impl Vmms {
                     status.login_at = Some(now);
                 }
             }
-            VmmsMessage::Ended { vm, failure } => self.ended(ctx, vm, failure),
+            VmmsMessage::Ended { vm, generation, end } => {
+                if self.vms.get(vm.0 as usize).is_some_and(|vm| vm.generation == generation) {
+                    self.ended(ctx, vm, end);
+                }
+            }
             VmmsMessage::Exited { vm, generation, notice } => {
                 if self.vms.get(vm.0 as usize).is_some_and(|vm| vm.generation == generation) {
                     let name = self.name(vm);
@@ -416,7 +433,8 @@ impl Vmms {
                                 name = &*notice.name,
                                 message = message.as_str()
                             );
-                            self.ended(ctx, vm, Some(format!("{} panicked: {message}", notice.name)));
+                            let why = format!("{} panicked: {message}", notice.name);
+                            self.ended(ctx, vm, WorkerEnd::Failed(why));
                         }
                         // A guest that was reset has other components now; a worker says itself that it ends.
                         ExitReason::Stopped | ExitReason::Killed => {}

@@ -4,6 +4,10 @@
 //! and the bus decide, takes the time that the host's own work takes, and translates between the VSP and the balancer.
 //! It decides nothing about amounts of memory.
 
+mod memory;
+mod reset;
+mod restraint;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,20 +15,19 @@ use std::time::Duration;
 use balancing_policy::{GuestReport, VmId};
 use component_runtime::lanes::CauseLanes;
 use component_runtime::{Address, Component, Context, Doorbell, Mailbox, NextWake, SimTime, WakeCause};
-use dm_vsp::{
-    DmVsp, Input, MapKind, MapRefused, OperationKind, Outcome, Output, PROTOCOL_ERROR_EVENT, ReleaseKind,
-    ReleaseRefused,
-};
-use gmo_memory_manager::{GmoMemoryManager, UnmapRefusal};
-use memory_balancer::{Done, Input as Told, OperationId};
+use dm_vsp::{DmVsp, Input, MapKind, OperationKind, Outcome, Output, PROTOCOL_ERROR_EVENT, ReleaseKind};
+use gmo_memory_manager::GmoMemoryManager;
+use memory_balancer::{Input as Told, OperationId};
 use page_range::{GuestPage, GuestRange, HostFrames, PageCount, RangeSet};
 use vmbus::control::server::{Offer, ServerConfig};
 use vmbus::control::{Guid, Relid};
 
 use crate::bus::{BusEvent, HostBus, HostPartition};
 use crate::devices::{ChannelDevice, DeviceSlot};
-use crate::message::{BalancerMessage, VmmsMessage, WorkerMessage};
+use crate::message::{BalancerMessage, VmmsMessage, WorkerEnd, WorkerMessage};
 use crate::partition_factory::{PartitionFactory, PartitionRequest, PowerEvent, RunningPartition, Watch};
+use memory::merge;
+use restraint::{Noise, Reports};
 
 /// How long the host's own part of an operation takes, with a parent OS that is not short of memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,6 +63,8 @@ pub enum RecordedVspInput {
 /// What a worker is made with.
 pub(crate) struct WorkerSpec {
     pub(crate) vm: VmId,
+    /// Which of the VM's starts this is.
+    pub(crate) generation: u64,
     pub(crate) name: Arc<str>,
     /// Configuration of its DM VSP; `None`: a VM with static memory, which is offered no such device.
     pub(crate) vsp: Option<dm_vsp::VspConfig>,
@@ -93,6 +98,7 @@ enum Work {
 
 pub(crate) struct Worker {
     vm: VmId,
+    generation: u64,
     name: Arc<str>,
     machine: String,
     vsp: Option<DmVsp>,
@@ -127,8 +133,14 @@ pub(crate) struct Worker {
     outputs: Vec<Output>,
     bus_events: Vec<BusEvent>,
     packet: Vec<u8>,
-    /// Set when the VM is over: why, if it was not asked for.
-    over: Option<Option<String>>,
+    reports: Reports,
+    noise: Noise,
+    /// The balancer was told that the guest has joined Dynamic Memory.
+    joined: bool,
+    /// The balancer was told that the guest does not answer.
+    unresponsive: bool,
+    /// Set when the VM is over.
+    over: Option<WorkerEnd>,
 }
 
 impl Worker {
@@ -142,6 +154,7 @@ impl Worker {
         Ok(Self {
             machine: format!("dm-vsp/{}", spec.name),
             vm: spec.vm,
+            generation: spec.generation,
             name: spec.name,
             vsp,
             boot: spec.boot,
@@ -171,6 +184,10 @@ impl Worker {
             outputs: Vec::new(),
             bus_events: Vec::new(),
             packet: Vec::new(),
+            reports: Reports::default(),
+            noise: Noise::default(),
+            joined: false,
+            unresponsive: false,
             over: None,
         })
     }
@@ -230,7 +247,7 @@ impl Worker {
 
     fn fail(&mut self, why: String) {
         tracing::error!(event = "vm_failed", why = why.as_str());
-        self.over.get_or_insert(Some(why));
+        self.over.get_or_insert(WorkerEnd::Failed(why));
     }
 
     fn tell_balancer(&self, ctx: &mut Context<'_>, told: Told) {
@@ -268,11 +285,32 @@ impl Worker {
             }
             self.outputs = outputs;
         }
+        // A session that ends, or a reset, says nothing of it: nobody is waited for any more.
+        if self.unresponsive && !self.vsp.as_ref().is_some_and(DmVsp::is_unresponsive) {
+            self.unresponsive = false;
+            self.tell_balancer(ctx, Told::Responsive { vm: self.vm, responsive: true });
+        }
+    }
+
+    /// Whether an event that the guest can cause at will may be recorded now.
+    fn may_record(&mut self, ctx: &Context<'_>) -> bool {
+        let Some(left_out) = self.noise.admit(Self::now(ctx)) else { return false };
+        if let Some(left_out) = left_out {
+            tracing::warn!(event = "events_left_out", count = left_out);
+        }
+        true
+    }
+
+    /// Passes the guest's last report on, if it is time.
+    fn pass_report_on(&mut self, ctx: &mut Context<'_>) {
+        if let Some((report, returnable)) = self.reports.due(Self::now(ctx)) {
+            self.tell_balancer(ctx, Told::Status { vm: self.vm, report, returnable });
+        }
     }
 
     fn carry_out(&mut self, ctx: &mut Context<'_>, output: Output) -> Option<Input> {
         match output {
-            Output::Send(bytes) => self.send(&bytes),
+            Output::Send(bytes) => self.send(ctx, &bytes),
             Output::Map { ticket, ranges, kind } => {
                 let result = self.map(&ranges, kind);
                 tracing::info!(
@@ -306,28 +344,35 @@ impl Worker {
                 return Some(Input::Released { ticket, result });
             }
             Output::VersionAnswered { version, accepted, .. } => {
-                tracing::info!(
-                    event = "dm_version",
-                    major = version >> 16,
-                    minor = version & 0xffff,
-                    accepted
-                );
+                if self.may_record(ctx) {
+                    tracing::info!(
+                        event = "dm_version",
+                        major = version >> 16,
+                        minor = version & 0xffff,
+                        accepted
+                    );
+                }
             }
-            Output::CapabilitiesAnswered { capabilities, accepted } => tracing::info!(
-                event = "dm_capabilities",
-                balloon = capabilities.balloon,
-                hot_add = capabilities.hot_add,
-                granule_mb = capabilities.granule.whole_mib(),
-                accepted
-            ),
+            Output::CapabilitiesAnswered { capabilities, accepted } => {
+                if self.may_record(ctx) {
+                    tracing::info!(
+                        event = "dm_capabilities",
+                        balloon = capabilities.balloon,
+                        hot_add = capabilities.hot_add,
+                        granule_mb = capabilities.granule.whole_mib(),
+                        accepted
+                    );
+                }
+            }
             Output::Ready { capabilities, .. } => {
                 tracing::info!(event = "dm_ready");
                 let (balloon, hot_add) = (capabilities.balloon, capabilities.hot_add);
                 let granule = capabilities.granule;
+                self.joined = true;
                 self.tell_balancer(ctx, Told::Joined { vm: self.vm, granule, balloon, hot_add });
             }
             Output::Status { reported, demand, absurd } => {
-                if absurd {
+                if absurd && self.may_record(ctx) {
                     tracing::warn!(event = "absurd_status", committed = reported.committed.get());
                 }
                 tracing::debug!(
@@ -348,7 +393,8 @@ impl Worker {
                     stalled: None,
                 };
                 let returnable = self.returnable();
-                self.tell_balancer(ctx, Told::Status { vm: self.vm, report, returnable });
+                self.reports.came(report, returnable);
+                self.pass_report_on(ctx);
             }
             Output::Rejected { kind, requested, why } => {
                 tracing::info!(event = "operation_rejected", pages = requested.get(), why = ?why);
@@ -371,21 +417,27 @@ impl Worker {
             Output::Unresponsive { waiting_for } => {
                 tracing::warn!(event = "guest_unresponsive", waiting_for = ?waiting_for);
                 self.return_taken(ctx);
+                self.unresponsive = true;
                 self.tell_balancer(ctx, Told::Responsive { vm: self.vm, responsive: false });
             }
-            Output::Responsive => {
-                tracing::info!(event = "guest_responsive");
-                self.tell_balancer(ctx, Told::Responsive { vm: self.vm, responsive: true });
-            }
+            // The balancer hears of it when all is carried out.
+            Output::Responsive => tracing::info!(event = "guest_responsive"),
             Output::ProtocolError { violation } => {
-                let text = violation.event_text(&self.name, "Microsoft Hyper-V Dynamic Memory");
-                tracing::error!(event = "protocol_error", id = PROTOCOL_ERROR_EVENT, text = text.as_str());
+                if self.may_record(ctx) {
+                    let text = violation.event_text(&self.name, "Microsoft Hyper-V Dynamic Memory");
+                    tracing::error!(
+                        event = "protocol_error",
+                        id = PROTOCOL_ERROR_EVENT,
+                        text = text.as_str()
+                    );
+                }
             }
             Output::CloseChannel => {
                 if let (Some(relid), Some(bus)) = (self.dm_channel.take(), &mut self.bus) {
                     let was_open = bus.is_open(relid);
                     bus.rescind(relid, &mut self.memory, &mut self.bus_events);
                     // Told here; the bus' own event names a channel that is no longer ours.
+                    self.left(ctx);
                     if was_open {
                         return Some(Input::ChannelClosed);
                     }
@@ -395,7 +447,7 @@ impl Worker {
         None
     }
 
-    fn send(&mut self, bytes: &[u8]) {
+    fn send(&mut self, ctx: &Context<'_>, bytes: &[u8]) {
         let (Some(relid), Some(bus)) = (self.dm_channel, &mut self.bus) else { return };
         if let [low, high, ..] = *bytes {
             let message = dm_protocol::MessageType(u16::from_le_bytes([low, high]));
@@ -403,7 +455,9 @@ impl Worker {
         }
         if let Err(error) = bus.send(relid, bytes, &mut self.memory, &mut self.bus_events) {
             // The guest's own doing; the operation ends by its timeout or with the channel.
-            tracing::warn!(event = "send_failed", why = %error);
+            if self.may_record(ctx) {
+                tracing::warn!(event = "send_failed", why = %error);
+            }
         }
     }
 
@@ -429,7 +483,7 @@ impl Worker {
                 }
             }
             WorkerMessage::TurnOff => {
-                self.over.get_or_insert(None);
+                self.over.get_or_insert(WorkerEnd::Orderly);
             }
             WorkerMessage::Reset => self.reset(ctx),
             WorkerMessage::Panic => panic!("the worker was told to panic"),
@@ -443,7 +497,7 @@ impl Worker {
                 ctx.send(&self.vmms, VmmsMessage::LoggedIn(self.vm));
             }
             PowerEvent::PoweredOff => {
-                self.over.get_or_insert(None);
+                self.over.get_or_insert(WorkerEnd::Orderly);
             }
             PowerEvent::Reset => self.reset(ctx),
             PowerEvent::Crashed => self.fail("the guest has crashed".to_owned()),
@@ -454,64 +508,82 @@ impl Worker {
     fn settle_bus(&mut self, ctx: &mut Context<'_>) {
         while !self.bus_events.is_empty() {
             for event in std::mem::take(&mut self.bus_events) {
+                let record = self.may_record(ctx);
                 match event {
                     BusEvent::Contact(version) => {
-                        tracing::info!(event = "vmbus_contact", version = %version);
+                        if record {
+                            tracing::info!(event = "vmbus_contact", version = %version);
+                        }
                         self.offer_devices(ctx);
                     }
                     BusEvent::Opened(relid) => {
-                        tracing::info!(event = "vmbus_open", child_relid = relid.get());
+                        if record {
+                            tracing::info!(event = "vmbus_open", child_relid = relid.get());
+                        }
                         if self.dm_channel == Some(relid) {
                             self.vsp(ctx, Input::ChannelOpened);
                         }
                     }
                     BusEvent::Closed(relid) => {
-                        tracing::info!(event = "vmbus_close", child_relid = relid.get());
+                        if record {
+                            tracing::info!(event = "vmbus_close", child_relid = relid.get());
+                        }
                         self.channel_closed(ctx, relid);
                     }
-                    BusEvent::Unloaded => tracing::info!(event = "vmbus_unload"),
-                    BusEvent::Violation(violation) => {
-                        let text = self.protocol_error("VMBus", &violation.what());
-                        tracing::error!(
-                            event = "protocol_error",
-                            id = PROTOCOL_ERROR_EVENT,
-                            text = text.as_str()
-                        );
+                    BusEvent::Unloaded if record => tracing::info!(event = "vmbus_unload"),
+                    BusEvent::Violation(violation) if record => {
+                        self.protocol_error("VMBus", &violation.what());
                     }
                     BusEvent::Corrupt(relid, corruption) => {
-                        let text = self.protocol_error("VMBus ring", &corruption.to_string());
-                        tracing::error!(
-                            event = "protocol_error",
-                            id = PROTOCOL_ERROR_EVENT,
-                            text = text.as_str()
-                        );
-                        if self.dm_channel == Some(relid) {
-                            self.channel_closed(ctx, relid);
-                            self.dm_channel = None;
+                        if record {
+                            self.protocol_error("VMBus ring", &corruption.to_string());
                         }
+                        self.channel_closed(ctx, relid);
+                        // It has been taken back: offered anew when the guest makes contact anew.
+                        self.forget_channel(relid);
                     }
-                    BusEvent::Refused(why) => tracing::warn!(event = "vmbus_refused", why = why.as_str()),
+                    BusEvent::Refused(why) if record => {
+                        tracing::warn!(event = "vmbus_refused", why = why.as_str());
+                    }
+                    BusEvent::Unloaded | BusEvent::Violation(_) | BusEvent::Refused(_) => {}
                 }
             }
         }
     }
 
-    fn protocol_error(&self, device: &str, what: &str) -> String {
-        format!(
+    fn protocol_error(&self, device: &str, what: &str) {
+        let text = format!(
             "'{}' device {device} experienced a protocol error indicative of a deep system problem. ({what})",
             self.name
-        )
+        );
+        tracing::error!(event = "protocol_error", id = PROTOCOL_ERROR_EVENT, text = text.as_str());
     }
 
     fn channel_closed(&mut self, ctx: &mut Context<'_>, relid: Relid) {
         if self.dm_channel == Some(relid) {
             self.vsp(ctx, Input::ChannelClosed);
-            self.tell_balancer(ctx, Told::Left { vm: self.vm });
+            self.left(ctx);
         }
         for slot in &mut self.devices {
             if slot.relid == Some(relid) {
                 slot.device.closed();
             }
+        }
+    }
+
+    fn forget_channel(&mut self, relid: Relid) {
+        self.dm_channel.take_if(|dm| *dm == relid);
+        for slot in &mut self.devices {
+            slot.relid.take_if(|device| *device == relid);
+        }
+    }
+
+    /// The guest is no part of Dynamic Memory any more. Told once for each time that it joined, so that a guest which opens
+    /// and closes without end is not heard by the balancer.
+    fn left(&mut self, ctx: &mut Context<'_>) {
+        self.reports.forget();
+        if std::mem::take(&mut self.joined) {
+            self.tell_balancer(ctx, Told::Left { vm: self.vm });
         }
     }
 
@@ -527,17 +599,29 @@ impl Worker {
             }
             self.vsp(ctx, Input::Packet(packet.clone()));
         }
+        let mut failed = None;
         if let Some(bus) = &mut self.bus {
             for slot in &mut self.devices {
                 let Some(relid) = slot.relid else { continue };
-                while ctx.spend() && bus.read(relid, &mut self.memory, &mut self.bus_events, &mut packet) {
+                loop {
+                    if !ctx.spend() {
+                        bus.pause_reading(relid, &mut self.memory, &mut self.bus_events);
+                        break;
+                    }
+                    if !bus.read(relid, &mut self.memory, &mut self.bus_events, &mut packet) {
+                        break;
+                    }
                     for answer in slot.device.packet(&packet) {
-                        if let Err(error) = bus.send(relid, &answer, &mut self.memory, &mut self.bus_events) {
-                            tracing::warn!(event = "send_failed", why = %error);
-                        }
+                        let sent = bus.send(relid, &answer, &mut self.memory, &mut self.bus_events);
+                        failed = sent.err().or(failed);
                     }
                 }
             }
+        }
+        if let Some(error) = failed
+            && self.may_record(ctx)
+        {
+            tracing::warn!(event = "send_failed", why = %error);
         }
         self.packet = packet;
         self.settle_bus(ctx);
@@ -546,16 +630,21 @@ impl Worker {
     fn next_wake(&self) -> NextWake {
         let vsp = self.vsp.as_ref().and_then(DmVsp::next_timeout);
         let work = self.work.front().map(|(due, _)| *due);
-        [vsp, work].into_iter().flatten().min().map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))
+        let report = self.reports.next_timeout();
+        [vsp, work, report]
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))
     }
 
     /// Ends the VM: the guest is switched off, and everything that it had goes home.
-    fn end(&mut self, ctx: &mut Context<'_>, failure: Option<String>) -> NextWake {
+    fn end(&mut self, ctx: &mut Context<'_>, end: WorkerEnd) -> NextWake {
         if let Some(mut running) = self.running.take() {
             running.stop(ctx);
         }
-        tracing::info!(event = "vm_stopped", failed = failure.is_some());
-        ctx.send(&self.vmms, VmmsMessage::Ended { vm: self.vm, failure });
+        tracing::info!(event = "vm_stopped", failed = matches!(end, WorkerEnd::Failed(_)));
+        ctx.send(&self.vmms, VmmsMessage::Ended { vm: self.vm, generation: self.generation, end });
         NextWake::Stopped
     }
 }
@@ -582,11 +671,11 @@ impl Component for Worker {
             }
             self.do_work(ctx);
             self.settle_bus(ctx);
+            self.pass_report_on(ctx);
         }
         match self.over.take() {
-            Some(failure) => self.end(ctx, failure),
+            Some(end) => self.end(ctx, end),
             None => self.next_wake(),
         }
     }
 }
-

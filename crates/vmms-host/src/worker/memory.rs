@@ -1,7 +1,5 @@
 //! The worker's memory work: mapping, unmapping, and handing frames back to the balancer.
 
-use std::time::Duration;
-
 use component_runtime::Context;
 use dm_vsp::{Input, MapKind, MapRefused, OperationKind, ReleaseRefused};
 use gmo_memory_manager::UnmapRefusal;
@@ -33,7 +31,10 @@ impl Worker {
         Ok(())
     }
 
-    pub(super) fn unmap(&mut self, ranges: &RangeSet<GuestPage>) -> (Result<(), ReleaseRefused>, Option<HostFrames>) {
+    pub(super) fn unmap(
+        &mut self,
+        ranges: &RangeSet<GuestPage>,
+    ) -> (Result<(), ReleaseRefused>, Option<HostFrames>) {
         let runs: Vec<GuestRange> = ranges.runs().collect();
         match self.memory.unmap(&runs) {
             Ok(frames) => {
@@ -90,7 +91,13 @@ impl Worker {
         }
     }
 
-    pub(super) fn finished(&mut self, ctx: &mut Context<'_>, kind: OperationKind, done: PageCount, barrier: bool) {
+    pub(super) fn finished(
+        &mut self,
+        ctx: &mut Context<'_>,
+        kind: OperationKind,
+        done: PageCount,
+        barrier: bool,
+    ) {
         let early = std::mem::take(&mut self.returned_early);
         let Some(operation) = self.operation.take() else {
             self.return_taken(ctx);

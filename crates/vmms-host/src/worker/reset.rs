@@ -5,7 +5,8 @@ use dm_vsp::{Input, OperationKind};
 use page_range::{GuestRange, PageCount};
 
 use super::memory::merge;
-use super::{End, Work, Worker};
+use super::{Work, Worker};
+use crate::message::WorkerEnd;
 use crate::partition_factory::PartitionRequest;
 
 impl Worker {
@@ -32,7 +33,7 @@ impl Worker {
         let Some(startup) = frames.take(self.boot.pages()) else {
             // It has less than it starts with. It ends, and starts again when the balancer has found the rest.
             merge(&mut self.taken, frames);
-            self.over = Some(End::Restart);
+            self.over = Some(WorkerEnd::Restart);
             return;
         };
         let boot: Vec<GuestRange> = self.boot.runs().collect();
