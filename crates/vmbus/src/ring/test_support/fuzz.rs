@@ -175,9 +175,9 @@ fn read_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) -> FuzzReach
             }
             peer => {
                 if peer == 8 {
-                    choices.poke(&memory)
+                    choices.poke(&memory);
                 } else {
-                    choices.append(&memory)
+                    choices.append(&memory);
                 }
                 in_a_row = 0;
                 (Ok(()), false)
