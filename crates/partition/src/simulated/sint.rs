@@ -78,7 +78,10 @@ impl Sint {
     }
 
     pub(super) fn reset(&self) {
-        *self.slot.lock() = Slot::default();
+        let slot = std::mem::take(&mut *self.slot.lock());
+        if slot.host_waits {
+            self.slot_free.ring();
+        }
         if let Some(flags) = self.flags.get() {
             flags.iter().for_each(|word| word.store(0, Ordering::Relaxed));
         }

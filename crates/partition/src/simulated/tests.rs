@@ -1,7 +1,10 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use page_range::{GuestPage, PageCount};
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 use super::*;
 use crate::{EVENT_FLAGS, POST_BUFFERS, VMBUS_SINT};
@@ -197,12 +200,112 @@ fn reset_forgets_what_the_guest_had() {
     host.open_message_port(1, Arc::new(|| {})).unwrap();
     assert_eq!(guest.post_message(1, b"x"), HvStatus::Success);
     host.try_post(0, VMBUS_SINT, b"x").unwrap();
+    let (free, on_free) = counter();
+    host.on_slot_free(0, VMBUS_SINT, on_free).unwrap();
+    assert_eq!(host.try_post(0, VMBUS_SINT, b"y"), Err(PostError::Busy));
     host.set_event(0, VMBUS_SINT, 3).unwrap();
     host.reset();
+    assert_eq!(rings(&free), 1, "the slot that the host waits for is free");
     assert_eq!(host.resident(), 0);
     assert_eq!(guest.take_message(0, VMBUS_SINT), None);
     assert!(guest.take_events(0, VMBUS_SINT).is_empty());
     assert_eq!(host.take_posted(1), None);
     host.add(range(0, 10)).unwrap();
     assert_eq!(guest.post_message(1, b"again"), HvStatus::Success);
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Add(u64, u64),
+    Discard(Vec<(u64, u64)>),
+    Write(u64, Vec<u8>),
+    Read(u64, usize),
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let pages = || (0u64..24, 1u64..6);
+    prop_oneof![
+        2 => pages().prop_map(|(start, count)| Action::Add(start, count)),
+        2 => vec(pages(), 0..3).prop_map(Action::Discard),
+        4 => (0u64..26 * 4096, vec(any::<u8>(), 0..5000)).prop_map(|(gpa, bytes)| Action::Write(gpa, bytes)),
+        4 => (0u64..26 * 4096, 0usize..9000).prop_map(|(gpa, len)| Action::Read(gpa, len)),
+    ]
+}
+
+proptest! {
+    /// Guest memory is what a table of byte pages is: absent, zero, or what was written last.
+    #[test]
+    fn memory_is_a_table_of_pages(actions in vec(action(), 1..40)) {
+        let partition = SimulatedPartition::new(1);
+        let (host, guest) = (partition.host(), partition.guest());
+        // Pages that are memory; `Some` if they exist.
+        let mut model: BTreeMap<u64, Option<Vec<u8>>> = BTreeMap::new();
+        for action in actions {
+            match action {
+                Action::Add(start, count) => {
+                    let free = (start..start + count).all(|page| !model.contains_key(&page));
+                    prop_assert_eq!(host.add(range(start, count)).is_ok(), free);
+                    if free {
+                        model.extend((start..start + count).map(|page| (page, None)));
+                    }
+                }
+                Action::Discard(ranges) => {
+                    let pages: Vec<u64> =
+                        ranges.iter().flat_map(|&(start, count)| start..start + count).collect();
+                    let all = pages.iter().all(|page| model.contains_key(page));
+                    let ranges: Vec<_> = ranges.iter().map(|&(start, count)| range(start, count)).collect();
+                    prop_assert_eq!(host.discard(&ranges).is_ok(), all);
+                    if all {
+                        model.extend(pages.into_iter().map(|page| (page, None)));
+                    }
+                }
+                Action::Write(gpa, bytes) => {
+                    // Up to the first page that is not memory.
+                    let mut done = true;
+                    for (at, &byte) in (gpa..).zip(&bytes) {
+                        let Some(page) = model.get_mut(&(at / 4096)) else {
+                            done = false;
+                            break;
+                        };
+                        page.get_or_insert_with(|| vec![0; 4096])[(at % 4096) as usize] = byte;
+                    }
+                    prop_assert_eq!(guest.write(gpa, &bytes).is_ok(), done);
+                }
+                Action::Read(gpa, len) => {
+                    let expected: Option<Vec<u8>> = (gpa..gpa + len as u64)
+                        .map(|at| {
+                            let page = model.get(&(at / 4096))?;
+                            Some(page.as_ref().map_or(0, |page| page[(at % 4096) as usize]))
+                        })
+                        .collect();
+                    let mut out = vec![0xee; len];
+                    let outcome = host.read(gpa, &mut out);
+                    prop_assert_eq!(outcome.is_ok(), expected.is_some());
+                    if let Some(expected) = expected {
+                        prop_assert_eq!(out, expected);
+                    }
+                }
+            }
+            let existing = model.values().filter(|page| page.is_some()).count() as u64;
+            prop_assert_eq!(host.resident(), existing * 4096);
+        }
+    }
+
+    /// Flags are a set: what was set since the last look, each with one interrupt.
+    #[test]
+    fn event_flags_are_a_set(rounds in vec(vec(0u16..2200, 0..30), 0..10)) {
+        let partition = SimulatedPartition::new(1);
+        let (host, guest) = (partition.host(), partition.guest());
+        let (interrupts, handler) = counter();
+        guest.on_interrupt(0, VMBUS_SINT, handler).unwrap();
+        for round in rounds {
+            for &flag in &round {
+                host.set_event(0, VMBUS_SINT, flag).unwrap();
+            }
+            let expected: BTreeSet<u16> = round.into_iter().filter(|&flag| flag < EVENT_FLAGS).collect();
+            prop_assert_eq!(rings(&interrupts) as usize, expected.len());
+            let taken: Vec<u16> = guest.take_events(0, VMBUS_SINT).iter().collect();
+            prop_assert_eq!(taken, expected.into_iter().collect::<Vec<_>>());
+        }
+    }
 }
