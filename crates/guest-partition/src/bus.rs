@@ -30,8 +30,12 @@ impl<T: GuestRam + Hypercalls + GuestSynic> GuestSide for T {}
 /// Linux' DM driver).
 const POLL_FOR_ROOM: Duration = Duration::from_millis(20);
 
-/// Packets that wait for room, at most (invented).
+/// While so many packets wait for room, nothing is read that might lead to more (invented).
 const WAITING_PACKETS: usize = 256;
+
+/// Packets that wait for room, at most: four times what the longest answer to one request takes, 585,728 single pages at 510
+/// in a message (invented). What comes on top is lost, as it would be if the driver had given up.
+const MOST_WAITING_PACKETS: usize = 4096;
 
 /// What the owner of the bus has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,17 +52,49 @@ pub(crate) enum BusNews {
     NotOpened(String),
 }
 
+/// How far a channel has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The host has been told of the rings' pages.
+    Sharing,
+    /// The host has been asked to open it.
+    Opening,
+    /// It is in use.
+    Open,
+}
+
 /// A channel in use by a driver.
 struct Channel {
     offer: Offer,
+    stage: Stage,
+    /// To be closed as soon as the host has answered: until then its pages are the host's to use.
+    unwanted: bool,
     gpadl: GpadlId,
     pages: Vec<GuestPage>,
     rings: ChannelRings,
     buffer: PacketBuffer,
     waiting: VecDeque<Vec<u8>>,
     poll_at: Option<Duration>,
-    open: bool,
     next_transaction: u64,
+}
+
+impl Channel {
+    fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    fn queue(&mut self, payload: Vec<u8>) {
+        if self.waiting.len() < MOST_WAITING_PACKETS {
+            self.waiting.push_back(payload);
+        }
+    }
+}
+
+/// Pages of rings that the host may still use.
+struct Leaving {
+    relid: Relid,
+    gpadl: GpadlId,
+    pages: Vec<GuestPage>,
 }
 
 struct Slot {
@@ -72,8 +108,8 @@ pub(crate) struct GuestBus {
     guest: Arc<Mutex<Guest>>,
     lanes: CauseLanes,
     slots: Vec<Slot>,
-    /// Pages of rings that the host may still use, until it says that it does not.
-    leaving: Vec<(GpadlId, Vec<GuestPage>)>,
+    /// Pages of rings that the host may still use, until it says that it does not, or has forgotten us.
+    leaving: Vec<Leaving>,
     outputs: Vec<Output>,
     wanted: Vec<DriverOutput>,
     packet: Vec<u8>,
@@ -102,8 +138,9 @@ impl GuestBus {
         }
     }
 
-    /// Makes contact with the host.
+    /// Makes contact with the host; whatever was agreed before is void.
     pub(crate) fn connect(&mut self, now: Duration) {
+        self.lose_channels(now);
         self.client.connect(now, &mut self.outputs);
         self.carry_out(now);
     }
@@ -113,15 +150,44 @@ impl GuestBus {
         for index in 0..self.slots.len() {
             self.close(index, now);
         }
+        self.lose_channels(now);
         self.client.unload(now, &mut self.outputs);
         self.carry_out(now);
+    }
+
+    /// There is no contact any more. The pages of the rings stay away until the host has surely forgotten us.
+    fn lose_channels(&mut self, now: Duration) {
+        for index in 0..self.slots.len() {
+            let Some(channel) = self.slots[index].channel.take() else { continue };
+            self.lanes.forget(channel.offer.relid.get());
+            let was_open = channel.is_open();
+            self.leaving.push(Leaving {
+                relid: channel.offer.relid,
+                gpadl: channel.gpadl,
+                pages: channel.pages,
+            });
+            if was_open {
+                self.drive(index, now, |driver, out| driver.closed(now, out));
+            }
+        }
+    }
+
+    /// The pages of rings that the host does not use any more.
+    fn free_left(&mut self, now: Duration, which: impl Fn(&Leaving) -> bool) {
+        for leaving in std::mem::take(&mut self.leaving) {
+            if which(&leaving) {
+                self.free(now, &leaving.pages);
+            } else {
+                self.leaving.push(leaving);
+            }
+        }
     }
 
     /// Sends a packet on every open channel that no driver wanted sent.
     pub(crate) fn send_raw(&mut self, now: Duration, bytes: &[u8]) {
         for index in 0..self.slots.len() {
-            if let Some(channel) = self.slots[index].channel.as_mut().filter(|channel| channel.open) {
-                channel.waiting.push_back(bytes.to_vec());
+            if let Some(channel) = self.slots[index].channel.as_mut().filter(|channel| channel.is_open()) {
+                channel.queue(bytes.to_vec());
                 self.flush(index, now);
             }
         }
@@ -138,8 +204,13 @@ impl GuestBus {
     pub(crate) fn reopen_all(&mut self, now: Duration) {
         let offers: Vec<Offer> = self.client.offers().copied().collect();
         for offer in offers {
-            if self.slot_of(offer.relid).is_none() {
-                self.offered(now, offer);
+            match self.slot_of(offer.relid) {
+                None => self.offered(now, offer),
+                Some(index) => {
+                    if let Some(channel) = &mut self.slots[index].channel {
+                        channel.unwanted = false;
+                    }
+                }
             }
         }
         self.carry_out(now);
@@ -201,10 +272,9 @@ impl GuestBus {
             match output {
                 DriverOutput::Send(payload) => {
                     if let Some(channel) = &mut self.slots[index].channel
-                        && channel.open
-                        && channel.waiting.len() < WAITING_PACKETS
+                        && channel.is_open()
                     {
-                        channel.waiting.push_back(payload);
+                        channel.queue(payload);
                         sent = true;
                     }
                 }
@@ -225,7 +295,7 @@ impl GuestBus {
     /// Writes what waits, as far as there is room.
     fn flush(&mut self, index: usize, now: Duration) {
         let Some(channel) = &mut self.slots[index].channel else { return };
-        if !channel.open || channel.waiting.is_empty() {
+        if !channel.is_open() || channel.waiting.is_empty() {
             return;
         }
         channel.poll_at = None;
@@ -280,10 +350,11 @@ impl GuestBus {
     /// Reads what the host has sent to a driver.
     fn read(&mut self, index: usize, now: Duration, spend: &mut dyn FnMut() -> bool) {
         loop {
-            let Some(channel) = self.slots[index].channel.as_mut().filter(|channel| channel.open) else {
+            let Some(channel) = self.slots[index].channel.as_mut().filter(|channel| channel.is_open()) else {
                 return;
             };
-            if !spend() {
+            // A host that asks and does not read the answers has to wait.
+            if channel.waiting.len() >= WAITING_PACKETS || !spend() {
                 return;
             }
             match channel.rings.read(&mut channel.buffer) {
@@ -318,20 +389,28 @@ impl GuestBus {
 
     /// Closes a driver's channel. Its pages are free when the host has let go of them.
     fn close(&mut self, index: usize, now: Duration) {
-        let Some(channel) = self.slots[index].channel.take() else { return };
-        self.lanes.forget(channel.offer.relid.get());
-        if channel.open {
+        let Some(channel) = &mut self.slots[index].channel else { return };
+        if channel.is_open() {
             // Refused only where there is no such channel any more.
             let _gone = self.client.close(channel.offer.relid, &mut self.outputs);
-        }
-        match self.client.teardown_gpadl(channel.gpadl, &mut self.outputs) {
-            Ok(()) => self.leaving.push((channel.gpadl, channel.pages)),
-            Err(_) => self.free(now, &channel.pages),
-        }
-        if channel.open {
+            self.take_back(index, now);
             self.drive(index, now, |driver, out| driver.closed(now, out));
+        } else {
+            channel.unwanted = true;
         }
         self.carry_out(now);
+    }
+
+    /// Asks the host for the pages of a channel that is not open (any more).
+    fn take_back(&mut self, index: usize, now: Duration) {
+        let Some(channel) = self.slots[index].channel.take() else { return };
+        let Channel { offer, gpadl, pages, .. } = channel;
+        self.lanes.forget(offer.relid.get());
+        self.leaving.push(Leaving { relid: offer.relid, gpadl, pages });
+        if self.client.teardown_gpadl(gpadl, &mut self.outputs).is_err() && !self.client.has_gpadl(gpadl) {
+            // The host never had them, or has let go of them.
+            self.free_left(now, |leaving| leaving.gpadl == gpadl);
+        }
     }
 
     fn free(&self, now: Duration, pages: &[GuestPage]) {
@@ -353,42 +432,32 @@ impl GuestBus {
                         let status = PostStatus::from_hv_status(status as u16);
                         self.client.post_result(now, status, &mut self.outputs);
                     }
-                    Output::Connected(version) => self.news.push(BusNews::Connected(version)),
-                    Output::Failed(failure) => self.news.push(BusNews::Failed(failure.to_string())),
+                    Output::Connected(version) => {
+                        // Whoever answers a new contact has forgotten the one before.
+                        self.free_left(now, |_| true);
+                        self.news.push(BusNews::Connected(version));
+                    }
+                    Output::Failed(failure) => {
+                        self.lose_channels(now);
+                        self.news.push(BusNews::Failed(failure.to_string()));
+                    }
                     Output::Offer(offer) => self.offered(now, offer),
-                    Output::GpadlCreated { relid, status, .. } => {
-                        if let Some(index) = self.slot_of(relid) {
+                    Output::GpadlCreated { relid, gpadl, status } => {
+                        let of = |channel: &Channel| channel.gpadl == gpadl && channel.offer.relid == relid;
+                        let found = self.slots.iter().position(|slot| slot.channel.as_ref().is_some_and(of));
+                        if let Some(index) = found {
                             self.gpadl_created(index, now, status.is_success());
                         }
                     }
-                    Output::GpadlTorndown(gpadl) => {
-                        if let Some(place) = self.leaving.iter().position(|(leaving, _)| *leaving == gpadl) {
-                            let (_, pages) = self.leaving.swap_remove(place);
-                            self.free(now, &pages);
-                        }
-                    }
+                    Output::GpadlTorndown(gpadl) => self.free_left(now, |leaving| leaving.gpadl == gpadl),
                     Output::Opened { relid, status } => {
                         if let Some(index) = self.slot_of(relid) {
-                            if status.is_success() {
-                                if let Some(channel) = &mut self.slots[index].channel {
-                                    channel.open = true;
-                                }
-                                self.drive(index, now, |driver, out| driver.opened(now, out));
-                                // The host may have sent before it answered.
-                                self.read(index, now, &mut || true);
-                            } else {
-                                self.news.push(BusNews::NotOpened(format!(
-                                    "the host refused to open channel {relid}"
-                                )));
-                                self.close(index, now);
-                            }
+                            self.opened(index, now, status.is_success());
                         }
                     }
                     Output::Rescinded(offer) => self.rescinded(now, &offer),
                     Output::Unloaded => {
-                        for (_, pages) in std::mem::take(&mut self.leaving) {
-                            self.free(now, &pages);
-                        }
+                        self.free_left(now, |_| true);
                         self.news.push(BusNews::Unloaded);
                     }
                     Output::HostViolation(violation) => {
@@ -436,13 +505,14 @@ impl GuestBus {
             Ok((rings, gpadl)) => {
                 self.slots[index].channel = Some(Channel {
                     offer,
+                    stage: Stage::Sharing,
+                    unwanted: false,
                     gpadl,
                     pages,
                     rings,
                     buffer: PacketBuffer::new(),
                     waiting: VecDeque::new(),
                     poll_at: None,
-                    open: false,
                     next_transaction: 0,
                 });
                 Ok(())
@@ -455,15 +525,35 @@ impl GuestBus {
     }
 
     fn gpadl_created(&mut self, index: usize, now: Duration, ok: bool) {
-        let Some(channel) = &self.slots[index].channel else { return };
+        let Some(channel) = &mut self.slots[index].channel else { return };
         let (relid, gpadl) = (channel.offer.relid, channel.gpadl);
+        if channel.unwanted {
+            return self.take_back(index, now);
+        }
         let downstream_offset = u32::try_from(channel.pages.len() / 2).unwrap_or(u32::MAX);
         let params = OpenParams { gpadl, downstream_offset, target_vp: 0, user_data: UserData::ZERO };
+        channel.stage = Stage::Opening;
         if !ok || self.client.open(relid, &params, &mut self.outputs).is_err() {
             self.news.push(BusNews::NotOpened(format!("the host did not take the rings of channel {relid}")));
-            if let Some(channel) = self.slots[index].channel.take() {
-                self.free(now, &channel.pages);
+            self.take_back(index, now);
+        }
+    }
+
+    fn opened(&mut self, index: usize, now: Duration, ok: bool) {
+        let Some(channel) = &mut self.slots[index].channel else { return };
+        let relid = channel.offer.relid;
+        if ok {
+            channel.stage = Stage::Open;
+            if channel.unwanted {
+                let _gone = self.client.close(relid, &mut self.outputs);
+                self.take_back(index, now);
+            } else {
+                // What the host may have sent before it answered is read with everything else.
+                self.drive(index, now, |driver, out| driver.opened(now, out));
             }
+        } else {
+            self.news.push(BusNews::NotOpened(format!("the host refused to open channel {relid}")));
+            self.take_back(index, now);
         }
     }
 
@@ -472,12 +562,21 @@ impl GuestBus {
             && let Some(channel) = self.slots[index].channel.take()
         {
             self.lanes.forget(offer.relid.get());
-            // The host let go of the rings when it took the channel back.
+            // The host stopped using the rings when it took the channel back.
             self.free(now, &channel.pages);
-            if channel.open {
+            if channel.is_open() {
                 self.drive(index, now, |driver, out| driver.closed(now, out));
             }
         }
+        // It says nothing more of lists of this channel that were being taken back either.
+        self.free_left(now, |leaving| leaving.relid == offer.relid);
         let _unknown = self.client.release(offer.relid, &mut self.outputs);
+        // There may be another device of this class that had no driver so far.
+        let others: Vec<Offer> = self.client.offers_of(offer.class).copied().collect();
+        for other in others {
+            if self.slot_of(other.relid).is_none() {
+                self.offered(now, other);
+            }
+        }
     }
 }

@@ -200,7 +200,7 @@ impl BusComponent {
                     self.left(ctx);
                 }
                 BusNews::HostViolation(what) => {
-                    tracing::warn!(event = "host_violation", what = what.as_str())
+                    tracing::warn!(event = "host_violation", what = what.as_str());
                 }
                 BusNews::NotOpened(why) => tracing::warn!(event = "vmbus_not_opened", why = why.as_str()),
             }

@@ -87,7 +87,8 @@ impl DmDriver {
                 self.machine.handle(now, Input::SetFaults(faults), &mut bridge, &mut outputs);
             }
             self.machine.handle(now, input, &mut bridge, &mut outputs);
-            if guest.next_timeout() < before {
+            let never = Duration::MAX;
+            if guest.next_timeout().unwrap_or(never) < before.unwrap_or(never) {
                 self.kernel.ring();
             }
         }
@@ -102,11 +103,11 @@ impl DmDriver {
                 }
                 Output::CloseChannel => out.push(DriverOutput::Close),
                 Output::VersionAccepted(version) => {
-                    tracing::debug!(event = "dm_version_accepted", version = ?version)
+                    tracing::debug!(event = "dm_version_accepted", version = ?version);
                 }
                 Output::Running { version } => tracing::info!(event = "dm_running", version = ?version),
                 Output::Ended(why) => {
-                    tracing::warn!(event = "dm_ended", source = "dmvsc", id = 1, why = ?why)
+                    tracing::warn!(event = "dm_ended", source = "dmvsc", id = 1, why = ?why);
                 }
                 Output::Ballooned { requested, given } => {
                     tracing::info!(event = "ballooned", requested = requested.get(), given = given.get());
