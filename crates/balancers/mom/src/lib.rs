@@ -44,7 +44,7 @@ use constants as c;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Time between decisions.
-    pub interval: Duration,
+    pub decision_interval: Duration,
     /// Time between samples of host and guests.
     pub sample_interval: Duration,
     /// Free part of the host below which guests shrink.
@@ -62,7 +62,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            interval: c::INTERVAL.duration(),
+            decision_interval: c::INTERVAL.duration(),
             sample_interval: c::SAMPLE_INTERVAL.duration(),
             pressure_threshold: c::PRESSURE_THRESHOLD.value,
             critical: c::CRITICAL.value,
@@ -182,7 +182,7 @@ impl Policy for Mom {
         self.sample(host, vms);
         let host_free = self.host_free.average().unwrap_or(1.0);
         if host.now >= self.next_decision {
-            self.next_decision = host.now + self.config.interval;
+            self.next_decision = host.now + self.config.decision_interval;
             self.decide(vms, host_free);
         }
         let has = |vm: &VmView| vm.reachable(vm.expected());
