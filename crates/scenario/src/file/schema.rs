@@ -287,11 +287,11 @@ const KIND: &[KeyDoc] = keys! {
 };
 
 const ACTIVE: &[KeyDoc] = keys! {
-    "active_share", Form::Number("0 to 1"), "1; paint 0.3, server 0.8", "Share of its commit that it keeps touching; the rest may be paged out unnoticed.";
+    "active_share", Form::Number("0 to 1"), "1; paint 0.5, server 0.6", "Share of its commit that it keeps touching; the rest may be paged out unnoticed.";
 };
 
 const INTERVAL: &[KeyDoc] = keys! {
-    "interval", Form::TimeDraw, "1s; paint 3s, leak 10s, server 5s", "Time between two changes.";
+    "interval", Form::TimeDraw, "1s; paint 3s, leak 10s", "Time between two changes.";
 };
 
 macro_rules! workload {
@@ -314,7 +314,7 @@ workload! { PAINT, "paint", "MS Paint: a canvas that a person enlarges step by s
     "variation", Form::Number("0 to 1"), "0.3", "Coefficient of variation of step and interval.";
     "hold", Form::TimeDraw, "until told", "Unload by itself so long after the goal is reached.";
     "unload_time", Form::TimeDraw, "10s", "How long unloading takes.";
-    "bytes_per_pixel", Form::Integer("bytes"), "3", "Bytes per pixel of a canvas.";
+    "bytes_per_pixel", Form::Integer("bytes"), "4", "Bytes per pixel of a canvas.";
     "buffers", Form::Integer(""), "4", "Copies of the canvas: the picture and its undo steps.";
 }
 workload! { STEP, "step", "One size, then another.", [ACTIVE],
@@ -344,20 +344,20 @@ workload! { SERVER, "server", "A server application that manages its memory itse
     "minimum", Form::SizeDraw, "0MB", "Commit below which it does not go.";
     "share", Form::Number("0 to 1"), "0.9", "Share of the visible memory that it takes at most.";
     "leave", Form::SizeDraw, "64MB", "Available memory that it leaves to the guest.";
-    "growth", Form::SizeDraw, "32MB", "How fast it grows, in a second.";
+    "growth", Form::SizeDraw, "20MB", "How fast it grows, in a second.";
 }
 workload! { BURSTS, "bursts", "Short needs of random size at random times.", [ACTIVE],
     "base", Form::SizeDraw, "0MB", "Commit between bursts.";
     "size", Form::SizeDraw, "required", "Mean size of a burst, on top.";
     "pause", Form::TimeDraw, "required", "Mean time between bursts.";
     "length", Form::TimeDraw, "required", "Mean length of a burst.";
-    "variation", Form::Number("0 to 1"), "0.5", "Coefficient of variation of size and length.";
+    "variation", Form::Number("0 to 1"), "0.3", "Coefficient of variation of size and length.";
     "first", Form::TimeDraw, "at random", "When the first burst comes, so that several VMs can burst together.";
 }
 workload! { PLAYBACK, "trace", "A recorded VM's load. Needs [trace].", [ACTIVE],
     "vm", Form::Text, "{n}", "Which VM of the trace; `{n}` is the VM's number.";
     "scale", Form::Number("factor"), "1", "Factor on the recorded size.";
-    "step", Form::TimeDraw, "10s", "Time between two changes.";
+    "step", Form::TimeDraw, "30s", "Time between two changes.";
     "whole_guest", Form::Boolean, "true", "Whether the recorded size is that of the whole guest, not of the application.";
 }
 

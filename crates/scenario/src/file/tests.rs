@@ -1,4 +1,5 @@
 use super::*;
 
 mod bad_input;
+mod defaults;
 mod good_input;
