@@ -10,3 +10,4 @@
 pub mod file;
 pub mod policies;
 pub mod run;
+pub mod verify;
