@@ -580,3 +580,6 @@ impl GuestBus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,6 +149,11 @@ impl HostBus {
         self.channels.contains_key(&relid)
     }
 
+    /// Messages that wait for the guest to empty its slot.
+    pub fn waiting_messages(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Handles what the guest has posted, while `spend` allows, and moves waiting messages and packets on.
     pub fn poll(
         &mut self,

@@ -1,0 +1,505 @@
+//! Both ends of the bus joined over a simulated partition, message by message, without a runtime.
+
+use component_runtime::random::stream;
+use gmo_memory_manager::GmoMemoryManager;
+use guest_memory_manager::{GuestConfig, IntegrationServices, find_profile};
+use page_range::{GuestRange, HostFrames, HostMemory, RangeSet};
+use partition::{GuestMemory as _, SimulatedPartition};
+use proptest::prelude::*;
+use vmbus::control::Guid;
+use vmbus::control::server::{Offer as HostOffer, ServerConfig};
+use vmms_host::bus::{BusEvent, HostBus, HostPartition};
+
+use super::*;
+
+const RAM: PageCount = PageCount::from_mib(256);
+
+/// A class of device that has nothing to do with memory.
+const ECHO: Guid = Guid::from_wire(*b"an echo device\0\0");
+const OTHER: Guid = Guid::from_wire(*b"another device\0\0");
+
+fn instance(number: u8) -> Guid {
+    let mut bytes = [0; 16];
+    bytes[0] = number;
+    Guid::from_wire(bytes)
+}
+
+/// What a driver saw.
+#[derive(Debug, Default)]
+struct Seen {
+    opened: u32,
+    closed: u32,
+    packets: Vec<Vec<u8>>,
+    /// Sent when the channel opens.
+    greeting: Vec<u8>,
+    /// Answers to each packet.
+    answers: usize,
+}
+
+struct TestDriver(Guid, Arc<Mutex<Seen>>);
+
+impl Driver for TestDriver {
+    fn class(&self) -> Guid {
+        self.0
+    }
+    fn opened(&mut self, _now: Duration, out: &mut Vec<DriverOutput>) {
+        let mut seen = self.1.lock();
+        seen.opened += 1;
+        out.push(DriverOutput::Send(seen.greeting.clone()));
+    }
+    fn packet(&mut self, _now: Duration, payload: &[u8], out: &mut Vec<DriverOutput>) {
+        let mut seen = self.1.lock();
+        seen.packets.push(payload.to_vec());
+        out.extend((0..seen.answers).map(|_| DriverOutput::Send(vec![7; 2048])));
+    }
+    fn closed(&mut self, _now: Duration, _out: &mut Vec<DriverOutput>) {
+        self.1.lock().closed += 1;
+    }
+    fn timer(&mut self, _now: Duration, _out: &mut Vec<DriverOutput>) {}
+    fn next_timeout(&self) -> Option<Duration> {
+        None
+    }
+}
+
+fn ram() -> GuestRange {
+    GuestRange::new(GuestPage(0), RAM).unwrap()
+}
+
+/// A guest that boots, with its bus.
+fn switched_on(
+    partition: &SimulatedPartition,
+    drivers: &[Arc<Mutex<Seen>>; 2],
+    lanes: CauseLanes,
+) -> (Arc<Mutex<Guest>>, GuestBus) {
+    let config = GuestConfig {
+        profile: *find_profile("ws2008-r2-sp1").unwrap(),
+        services: IntegrationServices::Current,
+        ram: vec![ram()],
+        page_file: RAM,
+    };
+    let memory = Arc::new(Mutex::new(Guest::new(&config, Duration::ZERO, stream(1, "guest"))));
+    let made: Vec<Box<dyn Driver>> = vec![
+        Box::new(TestDriver(ECHO, Arc::clone(&drivers[0]))),
+        Box::new(TestDriver(OTHER, Arc::clone(&drivers[1]))),
+    ];
+    let side = Arc::new(partition.guest());
+    let bus = GuestBus::new(ClientConfig::default(), side, Arc::clone(&memory), lanes, made);
+    (memory, bus)
+}
+
+struct Pair {
+    partition: SimulatedPartition,
+    host: HostBus,
+    map: GmoMemoryManager,
+    events: Vec<BusEvent>,
+    happened: Vec<BusEvent>,
+    guest: GuestBus,
+    memory: Arc<Mutex<Guest>>,
+    drivers: [Arc<Mutex<Seen>>; 2],
+    now: Duration,
+}
+
+fn all_frames() -> HostFrames {
+    HostMemory::new(RAM, Arc::new(|| {})).1
+}
+
+impl Pair {
+    fn new() -> Self {
+        let partition = SimulatedPartition::new(1);
+        partition.host().add(ram()).unwrap();
+        let frames = all_frames();
+        let mut map = GmoMemoryManager::new(&frames);
+        map.map_ranges(&[ram()], frames).unwrap();
+        let drivers = [Arc::<Mutex<Seen>>::default(), Arc::default()];
+        let lanes = CauseLanes::default();
+        let (memory, guest) = switched_on(&partition, &drivers, lanes.clone());
+        let host: Arc<dyn HostPartition> = Arc::new(partition.host());
+        Self {
+            host: HostBus::new(ServerConfig::default(), host, Arc::new(|| {}), lanes),
+            guest,
+            partition,
+            map,
+            events: Vec::new(),
+            happened: Vec::new(),
+            memory,
+            drivers,
+            now: Duration::ZERO,
+        }
+    }
+
+    /// With both devices offered and open.
+    fn connected() -> Self {
+        let mut pair = Self::new();
+        pair.offer(ECHO, 1);
+        pair.offer(OTHER, 2);
+        pair.guest.connect(pair.now);
+        pair.settle();
+        assert_eq!(pair.open_channels(), 2);
+        pair
+    }
+
+    fn offer(&mut self, class: Guid, number: u8) -> Option<Relid> {
+        let offer = HostOffer::new(class, instance(number));
+        self.host.offer(offer, &mut self.map, &mut self.events).ok()
+    }
+
+    fn run_host(&mut self) {
+        self.host.poll(&mut self.map, &mut self.events, || true);
+        self.happened.append(&mut self.events);
+        self.check();
+    }
+
+    fn run_guest(&mut self) {
+        self.guest.run(self.now, &mut || true);
+        let counted = self.memory.lock().counters().other_locked;
+        assert_eq!(counted, self.locked().pages(), "pages of rings are lost, or are somebody else's");
+    }
+
+    /// Runs both until nothing is left to say.
+    fn settle(&mut self) {
+        for _ in 0..200 {
+            self.now += Duration::from_millis(300);
+            self.run_guest();
+            self.run_host();
+        }
+    }
+
+    fn open_channels(&self) -> usize {
+        let open = |slot: &Slot| slot.channel.as_ref().is_some_and(Channel::is_open);
+        self.guest.slots.iter().filter(|slot| open(slot)).count()
+    }
+
+    /// Pages that the guest has set aside for rings.
+    fn locked(&self) -> RangeSet<GuestPage> {
+        let channels = self.guest.slots.iter().filter_map(|slot| slot.channel.as_ref());
+        let channels = channels.flat_map(|channel| &channel.pages);
+        let leaving = self.guest.leaving.iter().flat_map(|leaving| &leaving.pages);
+        channels.chain(leaving).filter_map(|&page| GuestRange::one(page)).collect()
+    }
+
+    /// What the guest may use for something else, and so might give away, the host must not have as rings; whenever the
+    /// host has heard all that the guest has said.
+    fn check(&self) {
+        if !self.guest.client.all_posted() || self.host.waiting_messages() > 0 {
+            return;
+        }
+        for run in self.map.mapped().difference(&self.locked()).runs() {
+            assert_eq!(self.map.first_pinned(run), None, "the guest uses pages that the host has as rings");
+        }
+    }
+
+    /// The VM is reset, as a worker does it: the guest boots anew.
+    fn reset(&mut self) {
+        self.host.reset(&mut self.map, &mut self.events);
+        self.partition.host().reset();
+        self.partition.host().add(ram()).unwrap();
+        (self.memory, self.guest) = switched_on(&self.partition, &self.drivers, CauseLanes::default());
+    }
+
+    fn read(&mut self, relid: Relid) -> Option<Vec<u8>> {
+        let mut packet = Vec::new();
+        let read = self.host.read(relid, &mut self.map, &mut self.events, &mut packet);
+        read.then_some(packet)
+    }
+}
+
+fn relid(number: u32) -> Relid {
+    Relid::new(number).unwrap()
+}
+
+#[test]
+fn two_devices_of_two_classes_carry_packets_both_ways() {
+    let mut pair = Pair::new();
+    pair.drivers[0].lock().greeting = b"greeting".to_vec();
+    pair.drivers[1].lock().greeting = b"other...".to_vec();
+    let (echo, other) = (pair.offer(ECHO, 1).unwrap(), pair.offer(OTHER, 2).unwrap());
+    pair.guest.connect(pair.now);
+    pair.settle();
+    assert_eq!(pair.read(echo).as_deref(), Some(&b"greeting"[..]));
+    assert_eq!(pair.read(other).as_deref(), Some(&b"other..."[..]));
+    pair.host.send(echo, b"answer..", &mut pair.map, &mut pair.events).unwrap();
+    pair.settle();
+    assert_eq!(pair.drivers[0].lock().packets, [b"answer.."]);
+    assert!(pair.drivers[1].lock().packets.is_empty());
+}
+
+#[test]
+fn a_host_offers_rescinds_and_offers_again() {
+    let mut pair = Pair::connected();
+    for round in 1..20 {
+        pair.host.rescind(relid(1), &mut pair.map, &mut pair.events);
+        pair.settle();
+        assert_eq!((pair.open_channels(), pair.drivers[0].lock().closed), (1, round));
+        assert_eq!(pair.offer(ECHO, 1), Some(relid(1)), "its id was given back");
+        pair.settle();
+        assert_eq!((pair.open_channels(), pair.drivers[0].lock().opened), (2, round + 1));
+    }
+    assert_eq!(pair.memory.lock().counters().other_locked, PageCount(20));
+    assert_eq!(pair.map.pinned_pages(), PageCount(20));
+}
+
+#[test]
+fn of_two_devices_of_a_class_the_other_is_used_when_the_first_goes() {
+    let mut pair = Pair::connected();
+    pair.offer(ECHO, 3).unwrap();
+    pair.settle();
+    assert_eq!(pair.open_channels(), 2, "there is one driver for the class");
+    pair.host.rescind(relid(1), &mut pair.map, &mut pair.events);
+    pair.settle();
+    assert_eq!(pair.open_channels(), 2);
+    assert!(pair.host.is_open(relid(3)));
+}
+
+/// A guest that closed while the host had not yet answered used to take its pages back under the host's hands.
+#[test]
+fn a_channel_that_is_being_opened_is_closed_when_the_host_has_answered() {
+    for steps in 0..12 {
+        let mut pair = Pair::new();
+        pair.offer(ECHO, 1);
+        pair.guest.connect(pair.now);
+        for step in 0..steps {
+            if step % 2 == 0 { pair.run_host() } else { pair.run_guest() }
+        }
+        pair.guest.close_all(pair.now);
+        pair.run_guest();
+        pair.settle();
+        if pair.open_channels() == 0 {
+            assert_eq!(pair.map.pinned_pages(), PageCount::ZERO);
+            assert_eq!(pair.memory.lock().counters().other_locked, PageCount::ZERO);
+            pair.guest.reopen_all(pair.now);
+            pair.settle();
+        }
+        assert_eq!(pair.open_channels(), 1, "{steps}");
+    }
+}
+
+#[test]
+fn a_guest_that_begins_anew_gets_everything_anew() {
+    let mut pair = Pair::connected();
+    pair.guest.connect(pair.now);
+    assert_eq!(pair.drivers[0].lock().closed, 1);
+    pair.settle();
+    assert_eq!(pair.open_channels(), 2);
+    assert_eq!(pair.memory.lock().counters().other_locked, PageCount(20));
+}
+
+#[test]
+fn a_guest_that_leaves_has_its_pages_back_when_the_host_has_forgotten_it() {
+    let mut pair = Pair::connected();
+    pair.guest.unload(pair.now);
+    assert_eq!(pair.locked().pages(), PageCount(20), "the host has not said so yet");
+    pair.settle();
+    assert!(pair.happened.contains(&BusEvent::Unloaded));
+    assert_eq!(pair.locked().pages(), PageCount::ZERO);
+    assert_eq!(pair.map.pinned_pages(), PageCount::ZERO);
+}
+
+#[test]
+fn a_corrupt_ring_costs_its_channel_only_until_contact_is_renewed() {
+    let mut pair = Pair::connected();
+    let upstream = pair.guest.slots[0].channel.as_ref().unwrap().pages[0];
+    pair.partition.host().write(upstream.0 * 4096, &0xffff_fff1u32.to_le_bytes()).unwrap();
+    assert_eq!(pair.read(relid(1)), None);
+    pair.settle();
+    assert!(
+        matches!(pair.happened[..], [.., BusEvent::Corrupt(..), BusEvent::Closed(_)]),
+        "{:?}",
+        pair.happened
+    );
+    assert_eq!(pair.open_channels(), 1);
+    assert!(!pair.host.is_open(relid(1)) && pair.host.is_open(relid(2)));
+}
+
+#[test]
+fn a_packet_that_no_ring_can_take_is_refused_and_blocks_nothing() {
+    let mut pair = Pair::connected();
+    let too_large = vec![1; 5 * 4096];
+    let refused = pair.host.send(relid(1), &too_large, &mut pair.map, &mut pair.events);
+    assert_eq!(refused, Err(vmms_host::bus::SendError::TooLarge));
+    // As many as fill the ring, and more wait in the queue.
+    for _ in 0..10 {
+        pair.host.send(relid(1), &[2; 4000], &mut pair.map, &mut pair.events).unwrap();
+    }
+    let refused = pair.host.send(relid(1), &too_large, &mut pair.map, &mut pair.events);
+    assert_eq!(refused, Err(vmms_host::bus::SendError::TooLarge));
+    pair.host.send(relid(1), b"the last", &mut pair.map, &mut pair.events).unwrap();
+    pair.settle();
+    assert_eq!(pair.drivers[0].lock().packets.len(), 11);
+    assert_eq!(pair.drivers[0].lock().packets.last().unwrap(), b"the last");
+}
+
+#[test]
+fn a_guest_that_reads_nothing_is_sent_no_more_than_so_much() {
+    let mut pair = Pair::connected();
+    let sent = (0..10_000)
+        .take_while(|_| pair.host.send(relid(1), &[3; 100], &mut pair.map, &mut pair.events).is_ok())
+        .count();
+    assert!((256..1000).contains(&sent), "{sent}");
+    pair.settle();
+    assert_eq!(pair.drivers[0].lock().packets.len(), sent, "nothing that was taken is lost");
+}
+
+/// A host that asks and asks, and reads no answers: what the guest keeps for it is limited, and nothing of it is lost.
+#[test]
+fn a_host_that_reads_nothing_is_not_answered_without_end() {
+    let mut pair = Pair::connected();
+    pair.drivers[0].lock().answers = 10;
+    let mut asked = 0;
+    for _ in 0..100 {
+        while pair.host.send(relid(1), b"?", &mut pair.map, &mut pair.events).is_ok() {
+            asked += 1;
+        }
+        pair.run_guest();
+        pair.run_host();
+    }
+    let channel = pair.guest.slots[0].channel.as_ref().unwrap();
+    assert!(channel.waiting.len() < WAITING_PACKETS + 10, "{}", channel.waiting.len());
+    let mut answers = 0;
+    for _ in 0..100_000 {
+        while pair.read(relid(1)).is_some() {
+            answers += 1;
+        }
+        pair.run_guest();
+        pair.run_host();
+    }
+    assert_eq!(answers, asked * 10 + 1, "with the greeting");
+}
+
+/// A guest on a processor that it does not have, or on a slot that nobody reads, stops only itself.
+#[test]
+fn messages_for_a_processor_that_does_not_exist_are_dropped() {
+    let mut pair = Pair::new();
+    let side = pair.partition.guest();
+    let contact = |vp| {
+        use vmbus::control::message::{Body as _, InitiateContact};
+        InitiateContact::with_interrupt_page(Version::WIN10, vp, 0, [0, 0]).to_payload()
+    };
+    let request = [3, 0, 0, 0, 0, 0, 0, 0];
+    for _ in 0..1000 {
+        let _full = side.post_message(1, contact(77).as_bytes());
+        let _full = side.post_message(1, &request);
+        pair.host.poll(&mut pair.map, &mut pair.events, || true);
+        pair.events.clear();
+        assert_eq!(pair.host.waiting_messages(), 0);
+    }
+    pair.offer(ECHO, 1);
+    pair.guest.connect(pair.now);
+    pair.settle();
+    assert_eq!(pair.open_channels(), 1);
+}
+
+/// Posts without end and reads nothing: the host keeps no more than a slot's queue of answers, and takes no more posts.
+#[test]
+fn a_guest_that_posts_without_end_fills_its_own_buffers() {
+    let mut pair = Pair::new();
+    let side = pair.partition.guest();
+    let mut refused = 0;
+    for _ in 0..1000 {
+        let unload = [16, 0, 0, 0, 0, 0, 0, 0];
+        refused += usize::from(side.post_message(1, &unload) == partition::HvStatus::InsufficientBuffers);
+        pair.host.poll(&mut pair.map, &mut pair.events, || true);
+        assert!(pair.host.waiting_messages() <= 32, "{}", pair.host.waiting_messages());
+    }
+    assert_eq!(pair.happened.len() + pair.events.len(), 1000 - refused);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Host,
+    Guest,
+    Offer(u8),
+    Rescind(u8),
+    CloseAll,
+    ReopenAll,
+    Connect,
+    Unload,
+    Reset,
+    Corrupt(u8, u16),
+    Send(u8),
+    Garbage(Vec<u8>),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => Just(Step::Host),
+        6 => Just(Step::Guest),
+        2 => (0..4u8).prop_map(Step::Offer),
+        2 => (1..5u8).prop_map(Step::Rescind),
+        1 => Just(Step::CloseAll),
+        1 => Just(Step::ReopenAll),
+        1 => Just(Step::Connect),
+        1 => Just(Step::Unload),
+        1 => Just(Step::Reset),
+        1 => (0..2u8, any::<u16>()).prop_map(|(slot, at)| Step::Corrupt(slot, at)),
+        2 => (1..5u8).prop_map(Step::Send),
+        1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Step::Garbage),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever the two do to each other: no page of a ring is lost, the host never has pages as rings that the guest uses for
+    /// something else, and when both have calmed down everything offered can be opened again.
+    #[test]
+    fn any_order_of_offers_closes_and_contacts_ends_well(steps in steps()) {
+        let mut pair = Pair::connected();
+        for step in steps {
+            pair.now += Duration::from_millis(1);
+            let now = pair.now;
+            match step {
+                Step::Host => {
+                    let relids: Vec<Relid> = (1..6).map(relid).collect();
+                    pair.run_host();
+                    for relid in relids {
+                        while pair.read(relid).is_some() {}
+                    }
+                }
+                Step::Guest => pair.run_guest(),
+                Step::Offer(number) => {
+                    pair.offer(if number % 2 == 0 { ECHO } else { OTHER }, number);
+                }
+                Step::Rescind(number) => {
+                    pair.host.rescind(relid(number.into()), &mut pair.map, &mut pair.events);
+                }
+                Step::CloseAll => pair.guest.close_all(now),
+                Step::ReopenAll => pair.guest.reopen_all(now),
+                Step::Connect => pair.guest.connect(now),
+                Step::Unload => pair.guest.unload(now),
+                Step::Reset => {
+                    pair.reset();
+                    pair.guest.connect(now);
+                }
+                Step::Corrupt(slot, at) => {
+                    if let Some(channel) = &pair.guest.slots[usize::from(slot)].channel {
+                        let page = channel.pages[usize::from(at) % channel.pages.len()];
+                        let gpa = page.0 * 4096 + u64::from(at) % 4096 / 4 * 4;
+                        let _gone = pair.partition.host().write(gpa, &u32::from(at).to_le_bytes());
+                    }
+                }
+                Step::Send(number) => {
+                    let _closed = pair.host.send(relid(number.into()), b"ping", &mut pair.map, &mut pair.events);
+                }
+                Step::Garbage(bytes) => {
+                    let _full = pair.partition.guest().post_message(1, &bytes);
+                }
+            }
+        }
+        pair.guest.connect(pair.now);
+        pair.settle();
+        for number in [1, 2, 3, 4] {
+            while pair.read(relid(number)).is_some() {}
+        }
+        for number in 0..4 {
+            pair.offer(if number % 2 == 0 { ECHO } else { OTHER }, number);
+        }
+        pair.settle();
+        prop_assert_eq!(pair.open_channels(), 2, "{:?}", pair.happened);
+        prop_assert_eq!(pair.locked().pages(), PageCount(20));
+        pair.guest.unload(pair.now);
+        pair.settle();
+        prop_assert_eq!(pair.locked().pages(), PageCount::ZERO);
+        prop_assert_eq!(pair.map.pinned_pages(), PageCount::ZERO);
+    }
+}
