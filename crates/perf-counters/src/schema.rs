@@ -238,6 +238,47 @@ pub fn all() -> impl Iterator<Item = &'static CounterDefinition> {
     sets.into_iter().flatten()
 }
 
+/// The reference page of the counters, in Markdown.
+pub fn reference_markdown() -> String {
+    use core::fmt::Write as _;
+    let mut page = String::from(
+        "| counter | unit | kind | meaning | defined in | Prometheus |\n|---|---|---|---|---|---|\n",
+    );
+    let sets = [
+        (r"\\HOST", "", &ParentCounters::DEFINITIONS[..]),
+        (r"\\HOST", "(System Balancer)", &BalancerCounters::DEFINITIONS[..]),
+        (r"\\HOST", "", &ModelCounters::DEFINITIONS[..]),
+        (r"\\HOST", "(VM1)", &VmCounters::DEFINITIONS[..]),
+        (r"\\HOST", "(VM1)", &ModelVmCounters::DEFINITIONS[..]),
+        (r"\\VM1", "", &GuestCounters::DEFINITIONS[..]),
+    ];
+    for (machine, instance, set) in sets {
+        for counter in set {
+            let kind = match counter.kind {
+                Kind::Gauge => "gauge",
+                Kind::Counter => "counter",
+            };
+            let origin = match counter.origin {
+                Origin::Table36 => "Table 3-6",
+                Origin::Table37 => "Table 3-7",
+                Origin::Windows => "Windows",
+                Origin::Model => "this model",
+            };
+            // Writing to a String does not fail.
+            let _: core::fmt::Result = writeln!(
+                page,
+                "| `{machine}\\{}{instance}\\{}` | {} | {kind} | {} | {origin} | `{}` |",
+                counter.object,
+                counter.name,
+                counter.unit.symbol(),
+                counter.help,
+                counter.prometheus
+            );
+        }
+    }
+    page
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -282,6 +323,16 @@ mod tests {
         for name in names {
             assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
         }
+    }
+
+    #[test]
+    fn the_page_has_every_counter() {
+        let page = reference_markdown();
+        assert_eq!(page.lines().count(), 2 + all().count());
+        assert!(page.contains(
+            r"| `\\HOST\Hyper-V Dynamic Memory VM(VM1)\Current Pressure` | % | gauge | The VM's present pressure"
+        ));
+        assert!(page.contains(r"| `\\VM1\Memory\Available MBytes` | MB |"));
     }
 
     #[test]
