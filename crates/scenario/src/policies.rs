@@ -14,7 +14,7 @@ pub struct PolicyEntry {
     make: fn(&toml::Table) -> Result<Box<dyn Policy>, toml::de::Error>,
 }
 
-/// Every policy there is, the default first. `cargo xtask new-balancer` adds its line here.
+/// Every policy there is, the default first. `cargo xtask new-balancer` adds its line before the last one.
 pub const POLICIES: &[PolicyEntry] = &[
     PolicyEntry {
         name: memory_balancer::hyperv::PressureBandPolicy::NAME,
@@ -22,14 +22,33 @@ pub const POLICIES: &[PolicyEntry] = &[
         make: |parameters| Ok(Box::new(memory_balancer::hyperv::PressureBandPolicy::new(read(parameters)?))),
     },
     PolicyEntry {
-        name: balancer_static::Static::NAME,
+        name: balancer_mom::Mom::NAME,
+        summary: "oVirt MOM: shrinks everyone by 5 % below 20 % of free host memory, else grows everyone",
+        make: |parameters| Ok(Box::new(balancer_mom::Mom::new(read(parameters)?))),
+    },
+    PolicyEntry {
+        name: balancer_proxmox::Proxmox::NAME,
+        summary: "Proxmox VE: aims at 80 % of host memory in use, by shares",
+        make: |parameters| Ok(Box::new(balancer_proxmox::Proxmox::new(read(parameters)?))),
+    },
+    PolicyEntry {
+        name: balancer_squeezed::Squeezed::NAME,
+        summary: "XenServer squeezed: everyone the same share of minimum to maximum, whatever the demand",
+        make: |parameters| Ok(Box::new(balancer_squeezed::Squeezed::new(read(parameters)?))),
+    },
+    PolicyEntry {
+        name: STATIC,
         summary: "static memory: everyone keeps the startup RAM",
         make: |parameters| {
             nothing(parameters)?;
             Ok(Box::new(balancer_static::Static))
         },
     },
+    // New ones go above this line.
 ];
+
+/// Name of the policy that is no balancing: in a [comparison](crate::compare) its VMs have static memory.
+pub const STATIC: &str = balancer_static::Static::NAME;
 
 /// Why there is no policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

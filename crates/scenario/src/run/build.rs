@@ -15,6 +15,10 @@ use super::RunError;
 use super::plan::{Action, GuestOperationTimes, Plan, PlannedVm, Step};
 use crate::file::{self, Fault, Parameter, Scenario};
 
+/// A policy's round that takes longer than this of real time is skipped. Invented; thousands of times what the slowest round of
+/// any policy here takes, so that only a policy gone astray gets there, and what a run shows does not depend on the machine.
+const POLICY_LIMIT: Duration = Duration::from_secs(5);
+
 /// How a workload that a scenario file sets is called: a VM has one at a time.
 const WORKLOAD: &str = "workload";
 
@@ -248,6 +252,7 @@ fn host(host: &file::Host, balancer: &file::Balancer) -> HostConfig {
             max_version: Version::new(host.vmbus_version.0, host.vmbus_version.1),
             ..vmbus::control::server::ServerConfig::default()
         },
+        policy_limit: Some(POLICY_LIMIT),
         ..usual
     }
 }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use balancing_policy::Policy;
 use component_runtime::{
     ClockMode, ConfigError, Driver, EndReason, RunConfig, RunEnd, Runtime, SimTime, StopHandle,
 };
@@ -96,9 +97,14 @@ pub struct RunOptions {
     pub check_guests: bool,
     /// Told of the virtual time at every sample.
     pub progress: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
+    /// Shown every sample as it is taken, kept or not.
+    pub observer: Option<Observer>,
     /// Given the handle that ends the run early, before it begins.
     pub on_start: Option<Box<dyn FnOnce(StopHandle)>>,
 }
+
+/// Whoever wants to see every sample.
+pub type Observer = Box<dyn FnMut(&Point) + Send>;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -120,10 +126,24 @@ const KEEP: u64 = 200_000;
 ///
 /// # Errors
 /// [`RunError`]; what was recorded until then stays.
-pub fn run(plan: Plan, mut options: RunOptions) -> Result<Outcome, RunError> {
+pub fn run(plan: Plan, options: RunOptions) -> Result<Outcome, RunError> {
+    let policy = crate::policies::make(&plan.policy, &plan.policy_parameters)?;
+    run_with_policy(plan, options, policy)
+}
+
+/// Runs a plan with a policy of one's own, in place of the one that the plan names: for policies that this crate has never
+/// heard of.
+///
+/// # Errors
+/// [`RunError`]; what was recorded until then stays.
+pub fn run_with_policy(
+    mut plan: Plan,
+    mut options: RunOptions,
+    policy: Box<dyn Policy>,
+) -> Result<Outcome, RunError> {
+    plan.policy = policy.name().to_owned();
     let names: Vec<String> = plan.vms.iter().map(|vm| vm.name.to_string()).collect();
     let layout = Arc::new(Layout::new(plan.host_name.clone(), plan.epoch, names.clone())?);
-    let policy = crate::policies::make(&plan.policy, &plan.policy_parameters)?;
     let file = |name: &str| options.directory.as_ref().map(|directory| directory.join(name));
 
     let recorder = match &options.directory {
@@ -190,6 +210,7 @@ pub fn run(plan: Plan, mut options: RunOptions) -> Result<Outcome, RunError> {
             collected: Arc::clone(&collected),
             check_guests: options.check_guests,
             progress: options.progress.take(),
+            observer: options.observer.take(),
         }));
         if let Some(on_start) = options.on_start.take() {
             on_start(runtime.stop_handle());

@@ -43,6 +43,8 @@ pub(crate) struct Sampler {
     pub(crate) check_guests: bool,
     /// Told of the time at every sample.
     pub(crate) progress: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
+    /// Shown every sample.
+    pub(crate) observer: Option<super::Observer>,
 }
 
 fn memory(pages: PageCount) -> Option<Memory> {
@@ -171,6 +173,9 @@ impl Sampler {
             }
         }
         balance::check(&self.layout, &self.sample).map_err(|imbalance| imbalance.to_string())?;
+        if let Some(observer) = &mut self.observer {
+            observer(&point);
+        }
         let mut collected = self.collected.lock();
         if let Some(log) = &mut collected.log {
             log.write(&self.sample).map_err(|error| format!("cannot write the counters: {error}"))?;
