@@ -160,8 +160,10 @@ impl GuestComponent {
 impl Component for GuestComponent {
     fn wake(&mut self, _now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
         let now: Duration = ctx.now().into();
-        while let Some(command) = ctx.recv(&mut self.inbox) {
-            self.command(ctx, command);
+        if cause.message || cause.again {
+            while let Some(command) = ctx.recv(&mut self.inbox) {
+                self.command(ctx, command);
+            }
         }
         if self.halted {
             return NextWake::Idle;
@@ -215,7 +217,7 @@ impl BusComponent {
 }
 
 impl Component for BusComponent {
-    fn wake(&mut self, _now: SimTime, _cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
+    fn wake(&mut self, _now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
         let now: Duration = ctx.now().into();
         while let Some(command) = ctx.recv(&mut self.inbox) {
             match command {
@@ -233,7 +235,11 @@ impl Component for BusComponent {
                 BusCommand::Panic => panic!("the guest's bus driver was told to panic"),
             }
         }
-        self.bus.run(now, &mut || ctx.spend());
+        if cause.doorbell || cause.message || cause.again {
+            self.bus.run(now, &mut || ctx.spend());
+        } else {
+            self.bus.timers(now);
+        }
         self.report(ctx);
         self.bus.next_timeout().map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))
     }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use component_runtime::lanes::{CauseLanes, Lane};
 use gmo_memory_manager::{GmoMemoryManager, Pin};
@@ -78,6 +79,10 @@ pub struct HostBus {
     queue: MessageQueue,
     partition: Arc<dyn HostPartition>,
     doorbell: Doorbell,
+    /// Set when the guest has posted or freed its slot: a signal alone, which is all that comes in the steady state, is no
+    /// reason to look for messages.
+    mail: Arc<AtomicBool>,
+    mail_doorbell: Doorbell,
     gpadls: BTreeMap<GpadlId, Gpadl>,
     channels: BTreeMap<Relid, Channel>,
     actions: Vec<Action>,
@@ -93,18 +98,29 @@ impl HostBus {
         lanes: CauseLanes,
     ) -> Self {
         let server = Server::new(config);
+        let mail = Arc::new(AtomicBool::new(false));
+        let mail_doorbell: Doorbell = {
+            let (mail, doorbell) = (Arc::clone(&mail), Arc::clone(&doorbell));
+            Arc::new(move || {
+                // Release: whoever sees the flag sees the message.
+                mail.store(true, Ordering::Release);
+                doorbell();
+            })
+        };
         for &connection_id in server.connection_ids() {
             // The ids are this server's own, in a partition that was just made: they cannot be in use.
-            let opened = partition.open_message_port(connection_id, Arc::clone(&doorbell));
+            let opened = partition.open_message_port(connection_id, Arc::clone(&mail_doorbell));
             debug_assert!(opened.is_ok(), "{opened:?}");
         }
-        let heard = partition.on_slot_free(0, VMBUS_SINT, Arc::clone(&doorbell));
+        let heard = partition.on_slot_free(0, VMBUS_SINT, Arc::clone(&mail_doorbell));
         debug_assert!(heard.is_ok(), "every partition has VP 0: {heard:?}");
         Self {
             server,
             queue: MessageQueue::default(),
             partition,
             doorbell,
+            mail,
+            mail_doorbell,
             gpadls: BTreeMap::new(),
             channels: BTreeMap::new(),
             actions: Vec::new(),
@@ -161,13 +177,23 @@ impl HostBus {
         events: &mut Vec<BusEvent>,
         mut spend: impl FnMut() -> bool,
     ) {
-        self.drain_queue();
-        for &connection_id in self.server.connection_ids() {
-            while !self.queue.is_congested() && spend() {
-                let Some(message) = self.partition.take_posted(connection_id) else { break };
-                // The status matters to a hypervisor that asks while the guest waits; here the port was open, so it took it.
-                let _status = self.server.message(connection_id, &message, &mut self.actions);
-                self.carry_out(memory, events);
+        if self.mail.swap(false, Ordering::AcqRel) {
+            self.drain_queue();
+            for &connection_id in self.server.connection_ids() {
+                loop {
+                    // A guest that does not read is heard again when it has; a worker that has done enough comes back.
+                    if self.queue.is_congested() {
+                        break;
+                    }
+                    if !spend() {
+                        self.mail.store(true, Ordering::Release);
+                        break;
+                    }
+                    let Some(message) = self.partition.take_posted(connection_id) else { break };
+                    // The status matters to a hypervisor that asks while the guest waits; here the port was open.
+                    let _status = self.server.message(connection_id, &message, &mut self.actions);
+                    self.carry_out(memory, events);
+                }
             }
         }
         let waiting: Vec<Relid> =
@@ -360,7 +386,7 @@ impl HostBus {
                 Action::Reset => self.queue.clear(),
                 Action::Contact { version, target } => {
                     let heard =
-                        self.partition.on_slot_free(target.vp, target.sint, Arc::clone(&self.doorbell));
+                        self.partition.on_slot_free(target.vp, target.sint, Arc::clone(&self.mail_doorbell));
                     if let Err(missing) = heard {
                         events.push(BusEvent::Refused(missing.to_string()));
                     }

@@ -654,11 +654,14 @@ impl Component for Worker {
         if cause.started {
             self.start(ctx);
         }
-        while let Some(message) = ctx.recv(&mut self.inbox) {
-            self.message(ctx, message);
-        }
-        while let Some(event) = ctx.recv(&mut self.power.1) {
-            self.power_event(ctx, event);
+        // Once a second a worker wakes for its guest's report alone: then its mailboxes need no look.
+        if cause.message || cause.again {
+            while let Some(message) = ctx.recv(&mut self.inbox) {
+                self.message(ctx, message);
+            }
+            while let Some(event) = ctx.recv(&mut self.power.1) {
+                self.power_event(ctx, event);
+            }
         }
         if self.over.is_none() {
             if let Some(bus) = &mut self.bus {
