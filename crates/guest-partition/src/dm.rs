@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use component_runtime::Doorbell;
+use component_runtime::trace::{self, Cause};
 use dm_vsc::{
     BalloonAllocation, DmVsc, Faults, HotAddRefusal, Input, MemoryManager, Output, StatusSnapshot, VscConfig,
 };
@@ -65,6 +66,8 @@ pub(crate) struct DmDriver {
     faults: Arc<Mutex<Option<Faults>>>,
     /// Rung when the memory manager has to be looked at earlier than it said.
     kernel: Doorbell,
+    /// What led to the request that is being carried out: its answer comes when the guest's own time for it has passed.
+    request: Cause,
 }
 
 impl DmDriver {
@@ -74,7 +77,7 @@ impl DmDriver {
         faults: Arc<Mutex<Option<Faults>>>,
         kernel: Doorbell,
     ) -> Self {
-        Self { machine: DmVsc::new(config), guest, outputs: Vec::new(), faults, kernel }
+        Self { machine: DmVsc::new(config), guest, outputs: Vec::new(), faults, kernel, request: Cause::NONE }
     }
 
     fn handle(&mut self, now: Duration, input: Input, out: &mut Vec<DriverOutput>) {
@@ -138,6 +141,7 @@ impl Driver for DmDriver {
     }
 
     fn packet(&mut self, now: Duration, payload: &[u8], out: &mut Vec<DriverOutput>) {
+        self.request = trace::cause();
         self.handle(now, Input::Packet(payload.to_vec()), out);
     }
 
@@ -146,6 +150,7 @@ impl Driver for DmDriver {
     }
 
     fn timer(&mut self, now: Duration, out: &mut Vec<DriverOutput>) {
+        trace::set_cause(if self.machine.is_busy() { self.request } else { Cause::NONE });
         self.handle(now, Input::Timer, out);
     }
 

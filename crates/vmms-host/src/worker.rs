@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use balancing_policy::{GuestReport, VmId};
 use component_runtime::lanes::CauseLanes;
+use component_runtime::trace::{self, Cause};
 use component_runtime::{Address, Component, Context, Doorbell, Mailbox, NextWake, SimTime, WakeCause};
 use dm_vsp::{DmVsp, Input, MapKind, OperationKind, Outcome, Output, PROTOCOL_ERROR_EVENT, ReleaseKind};
 use gmo_memory_manager::GmoMemoryManager;
@@ -90,6 +91,19 @@ struct Operation {
     begun: bool,
 }
 
+/// Host work, when it is done, and what led to it.
+struct Due {
+    at: Duration,
+    work: Work,
+    cause: Cause,
+}
+
+impl Due {
+    fn new(at: Duration, work: Work) -> Self {
+        Self { at, work, cause: trace::cause() }
+    }
+}
+
 /// Host work that takes time.
 enum Work {
     Grow { pages: PageCount },
@@ -114,7 +128,7 @@ pub(crate) struct Worker {
     /// Addresses at which the partition has memory.
     present: RangeSet<GuestPage>,
     operation: Option<Operation>,
-    work: VecDeque<(Duration, Work)>,
+    work: VecDeque<Due>,
     server: ServerConfig,
     bus: Option<HostBus>,
     dm_channel: Option<Relid>,
@@ -327,9 +341,9 @@ impl Worker {
                     Some(operation) => (operation.slowdown, !std::mem::replace(&mut operation.begun, true)),
                     None => (1.0, true),
                 };
-                let after = self.work.back().map_or(Duration::ZERO, |(due, _)| *due).max(Self::now(ctx));
+                let after = self.work.back().map_or(Duration::ZERO, |due| due.at).max(Self::now(ctx));
                 let due = after + self.operation_time.of(ranges.pages(), slowdown, with_base);
-                self.work.push_back((due, Work::Unmap { ticket, ranges }));
+                self.work.push_back(Due::new(due, Work::Unmap { ticket, ranges }));
             }
             Output::Release { ticket, ranges, .. } => {
                 let (result, frames) = self.unmap(&ranges);
@@ -469,7 +483,7 @@ impl Worker {
                 self.operation = Some(Operation { id: operation, slowdown, begun: true });
                 let due = Self::now(ctx) + self.operation_time.of(pages, slowdown, true);
                 tracing::info!(event = "grant", pages = pages.get(), operation = operation.0);
-                self.work.push_back((due, Work::Grow { pages }));
+                self.work.push_back(Due::new(due, Work::Grow { pages }));
             }
             WorkerMessage::Shrink { operation, pages, slowdown } => {
                 self.operation = Some(Operation { id: operation, slowdown, begun: false });
@@ -629,7 +643,7 @@ impl Worker {
 
     fn next_wake(&self) -> NextWake {
         let vsp = self.vsp.as_ref().and_then(DmVsp::next_timeout);
-        let work = self.work.front().map(|(due, _)| *due);
+        let work = self.work.front().map(|due| due.at);
         let report = self.reports.next_timeout();
         [vsp, work, report]
             .into_iter()

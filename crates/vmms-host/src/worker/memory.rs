@@ -58,8 +58,9 @@ impl Worker {
 
     /// Host work whose time has come.
     pub(super) fn do_work(&mut self, ctx: &mut Context<'_>) {
-        while self.work.front().is_some_and(|(due, _)| *due <= Self::now(ctx)) {
-            let Some((_, work)) = self.work.pop_front() else { return };
+        while self.work.front().is_some_and(|due| due.at <= Self::now(ctx)) {
+            let Some(super::Due { work, cause, .. }) = self.work.pop_front() else { return };
+            component_runtime::trace::set_cause(cause);
             match work {
                 Work::Grow { pages } => self.vsp(ctx, Input::Grow { pages }),
                 Work::Unmap { ticket, ranges } => {

@@ -21,7 +21,7 @@ impl Worker {
         }
         self.settle_bus(ctx);
         // Host work that is under way is void; a grant that the VSP has not heard of is not begun any more.
-        let not_begun = self.work.drain(..).any(|(_, work)| matches!(work, Work::Grow { .. }));
+        let not_begun = self.work.drain(..).any(|due| matches!(due.work, Work::Grow { .. }));
         if not_begun {
             self.finished(ctx, OperationKind::Grow, PageCount::ZERO, false);
         }
