@@ -60,7 +60,7 @@ pub(crate) fn write(ram: &Ram, boot: &Boot<'_>) -> Result<u64, MachineError> {
 
     registers::write_tables(ram)?;
     for (address, range) in &kernel.segments {
-        ram.write(*address, kernel.segment(range))?;
+        kernel.read(range, |offset, bytes| Ok::<_, MachineError>(ram.write(address + offset, bytes)?))?;
     }
     ram.write(initramfs_at, initramfs)?;
     ram.write(COMMAND_LINE, command_line.as_bytes())?;
@@ -101,6 +101,13 @@ fn memory_map(memory: &RangeSet<GuestPage>) -> Vec<(u64, u64, u32)> {
     // The zero page has room for 128.
     map.truncate(128);
     map
+}
+
+impl From<std::io::Error> for MachineError {
+    /// The one thing that is read while a machine starts.
+    fn from(error: std::io::Error) -> Self {
+        Self::Kvm { call: "reading the kernel", error }
+    }
 }
 
 impl From<MemoryError> for MachineError {

@@ -1,6 +1,8 @@
 //! Kernel images: a bzImage as distributions ship it, or a vmlinux.
 
+use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 use linux_loader::loader::bootparam::setup_header;
@@ -42,13 +44,21 @@ const HEADER_MAGIC: u32 = 0x5372_6448;
 /// `xloadflags`: there is a 64-bit entry point at 0x200 of the payload.
 const XLF_KERNEL_64: u16 = 1;
 const ENTRY_64: u64 = 0x200;
+/// Bytes read at a time.
+const PIECE: usize = 1 << 18;
 /// Where a vmlinux may lie at most: below what the boot page tables map.
 const MAPPED: u64 = 1 << 30;
 
-/// A kernel in memory, checked.
-#[derive(Clone)]
+/// Where the bytes of a kernel come from, whenever a machine starts.
+enum Source {
+    Memory(Vec<u8>),
+    /// Not kept in memory: it would be several times what the rest of a virtual machine monitor takes.
+    File(File),
+}
+
+/// A kernel, checked.
 pub struct KernelImage {
-    bytes: Vec<u8>,
+    source: Source,
     /// The setup header; a vmlinux has none.
     pub(crate) header: Option<setup_header>,
     /// What goes where: guest address, bytes of the file.
@@ -74,8 +84,9 @@ impl KernelImage {
     /// # Errors
     /// See [`KernelError`].
     pub fn open(path: &std::path::Path) -> Result<Self, KernelError> {
-        let bytes = std::fs::read(path).map_err(|cause| KernelError::Io { path: path.to_owned(), cause })?;
-        Self::new(bytes)
+        let io = |cause| KernelError::Io { path: path.to_owned(), cause };
+        let kernel = Self::new(std::fs::read(path).map_err(io)?)?;
+        Ok(Self { source: Source::File(File::open(path).map_err(io)?), ..kernel })
     }
 
     /// Checks an image.
@@ -86,9 +97,24 @@ impl KernelImage {
         if bytes.starts_with(b"\x7fELF\x02\x01") { Self::elf(bytes) } else { Self::bz_image(bytes) }
     }
 
-    /// The bytes of a segment.
-    pub(crate) fn segment(&self, range: &Range<usize>) -> &[u8] {
-        &self.bytes[range.clone()]
+    /// Gives the bytes of a segment piece by piece, each with its offset in the segment.
+    pub(crate) fn read<E: From<std::io::Error>>(
+        &self,
+        range: &Range<usize>,
+        mut take: impl FnMut(u64, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match &self.source {
+            Source::Memory(bytes) => take(0, bytes.get(range.clone()).unwrap_or_default()),
+            Source::File(file) => {
+                let mut buffer = vec![0; PIECE];
+                for start in range.clone().step_by(PIECE) {
+                    let piece = &mut buffer[..PIECE.min(range.end - start)];
+                    file.read_exact_at(piece, start as u64)?;
+                    take((start - range.start) as u64, piece)?;
+                }
+                Ok(())
+            }
+        }
     }
 
     fn bz_image(bytes: Vec<u8>) -> Result<Self, KernelError> {
@@ -114,7 +140,7 @@ impl KernelImage {
         let payload = start..bytes.len();
         let size = u64::from(init_size).max(payload.len() as u64);
         let end = load.checked_add(size).filter(|&end| end <= MAPPED).ok_or(KernelError::CutShort)?;
-        Ok(Self { header: Some(header), segments: vec![(load, payload)], entry: load + ENTRY_64, end, bytes })
+        Ok(Self { header: Some(header), segments: vec![(load, payload)], entry: load + ENTRY_64, end, source: Source::Memory(bytes) })
     }
 
     fn elf(bytes: Vec<u8>) -> Result<Self, KernelError> {
@@ -147,7 +173,7 @@ impl KernelImage {
             (!segments.is_empty() && end <= MAPPED && entry < end).then_some((segments, entry, end))
         };
         let (segments, entry, end) = read().ok_or(KernelError::NotAKernel)?;
-        Ok(Self { header: None, segments, entry, end, bytes })
+        Ok(Self { header: None, segments, entry, end, source: Source::Memory(bytes) })
     }
 }
 

@@ -8,7 +8,10 @@ use real_guest::pieces::{Given, Pieces};
 fn main() -> anyhow::Result<()> {
     let target = Path::new("target");
     let pieces = Pieces::find(target, &Given::default())?;
-    let program = build_program(Path::new("."))?;
+    let program = match std::env::var_os("PROGRAM") {
+        Some(program) => program.into(),
+        None => build_program(Path::new("."))?,
+    };
     let nested = Nested {
         memory_mib: 4096,
         limit: Duration::from_secs(std::env::var("LIMIT").map_or(120, |limit| limit.parse().unwrap_or(120))),

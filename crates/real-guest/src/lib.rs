@@ -22,3 +22,4 @@ pub mod initramfs;
 pub mod manual;
 pub mod nested;
 pub mod pieces;
+pub mod record;

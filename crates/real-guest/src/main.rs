@@ -11,6 +11,7 @@ use page_range::PageCount;
 use real_guest::host::{GuestConfig, RealHost, RealHostConfig};
 use real_guest::manual::Keep;
 use real_guest::pieces::Pieces;
+use real_guest::record::{self, Part};
 
 /// Unmodified Linux guests under this project's VMBus, DM VSP and balancer.
 #[derive(Debug, Parser)]
@@ -32,6 +33,12 @@ struct Arguments {
 enum What {
     /// Boot one guest and show its console.
     Boot,
+    /// Look at everything that must be seen, and leave `record.json`.
+    Record {
+        /// Only these parts.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        only: Vec<Part>,
+    },
 }
 
 fn main() -> Result<()> {
@@ -42,6 +49,13 @@ fn main() -> Result<()> {
     };
     let pieces = Pieces { kernel, modules, busybox, qemu: None };
     match arguments.what {
+        What::Record { only } => {
+            let record = record::make(&pieces, &only)?;
+            std::fs::write("record.json", serde_json::to_string_pretty(&record)?)?;
+            if !record.passed() {
+                bail!("not everything is as it must be");
+            }
+        }
         What::Boot => {
             let settings = MemorySettings::dynamic(PageCount::from_mib(512), PageCount::from_mib(1024)).with_minimum(PageCount::from_mib(128));
             let mut config = RealHostConfig::new(

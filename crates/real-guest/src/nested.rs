@@ -3,6 +3,7 @@
 //! Everything of this project runs inside it unchanged. It is slow (a guest boots in half a minute), but needs nothing of the
 //! computer that it runs on.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -76,6 +77,7 @@ impl Nested {
         let qemu = pieces.qemu(target)?;
         std::fs::create_dir_all(&self.out).with_context(|| format!("cannot make {}", self.out.display()))?;
         let scratch = tempfile::tempdir().context("no temporary folder")?;
+        let said = scratch.path().join("qemu.txt");
         let (initrd, archive) = (scratch.path().join("level1.cpio"), scratch.path().join("out.tar"));
         std::fs::write(&initrd, initramfs::level1(pieces, program, &self.arguments)?)
             .context("cannot write the emulated machine's initramfs")?;
@@ -87,16 +89,19 @@ impl Nested {
             .arg(&pieces.kernel)
             .arg("-initrd")
             .arg(&initrd)
-            .args(["-append", "console=ttyS0 quiet panic=-1 nokaslr mitigations=off"])
+            .args(["-append", "console=ttyS0 quiet loglevel=1 panic=-1 nokaslr mitigations=off"])
             .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
             .args(["-device", "virtio-serial-pci", "-chardev"])
             .arg(format!("file,id=out,path={}", archive.display()))
             .args(["-device", "virtserialport,chardev=out,name=out"])
+            // What the emulation lacks of the processor is not news; if QEMU fails, it is said.
+            .stderr(File::create(&said).context("cannot make a temporary file")?)
             .stdin(if self.interactive { Stdio::inherit() } else { Stdio::null() });
         let mut running = Running(command.spawn().with_context(|| format!("cannot run {}", qemu.program.display()))?);
         let status = self.wait(&mut running)?;
         if !status.success() {
-            bail!("QEMU ended with {status}");
+            let said = std::fs::read_to_string(&said).unwrap_or_default();
+            bail!("QEMU ended with {status}: {}", said.trim());
         }
         self.unpack(&archive)
     }

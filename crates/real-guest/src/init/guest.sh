@@ -10,8 +10,9 @@ mount -t debugfs debugfs /sys/kernel/debug
 mount -t tmpfs -o size=64g tmpfs /eat
 
 agent=/dev/ttyS1
+exec 3<>$agent
 stty -F $agent raw -echo
-say() { echo "$*" > $agent; }
+say() { echo "$*" >&3; }
 
 value() { for word in $(cat /proc/cmdline); do case $word in "$1="*) echo "${word#*=}";; esac; done; }
 
@@ -26,8 +27,6 @@ for module in hv_vmbus hv_balloon; do
     insmod "$file" $parameters || missing="$missing $module"
 done
 [ -z "$missing" ] || say "missing$missing"
-cp /proc/meminfo /dev/null
-
 eaten=0
 memory() {
     while read -r key number _; do
@@ -73,10 +72,16 @@ while read -r command argument; do
         debug) while read -r line; do say "b $line"; done < /sys/kernel/debug/hv-balloon; say "b.";;
         cpus) say "cpus $(nproc)";;
         flood) say "flooding"; (while :; do echo "flood flood flood flood flood flood flood flood"; done > /dev/ttyS0) & ;;
+        hang)
+            # A thread that nothing may interrupt: the driver's own threads starve.
+            say "hanging"
+            echo -1 > /proc/sys/kernel/sched_rt_runtime_us
+            chrt -f 99 sh -c 'while :; do :; done' &
+            ;;
         panic) say "panicking"; echo c > /proc/sysrq-trigger;;
         reboot) say "rebooting"; reboot -f;;
         poweroff) say "off"; poweroff -f;;
-        sh) sh -c "$argument" > $agent 2>&1; say "sh.";;
+        sh) sh -c "$argument" >&3 2>&1; say "sh.";;
         *) say "? $command";;
     esac
-done < $agent
+done <&3

@@ -1,0 +1,259 @@
+//! Negotiation, reports, balloon, unballoon, hot-add: with the newest VMBus and memory of this process.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use page_range::PageCount;
+
+use super::{OPERATION, Record, Stage, bytes_mib, close, kb_mib, mib, own_resident};
+use crate::pieces::Pieces;
+
+/// How many reports are looked at.
+const REPORTS: usize = 5;
+
+pub(super) fn look(record: &mut Record, pieces: &Pieces) -> Result<()> {
+    let stage = Stage::new(pieces, |_| {})?;
+    if !record.check("the guest boots, its drivers load", stage.ready(0), boot_seen(&stage)) {
+        return Ok(());
+    }
+    negotiation(record, &stage);
+    reports(record, &stage);
+    floor(record, &stage);
+    balloon_and_back(record, &stage);
+    hot_add(record, &stage);
+    driver_leaves_and_returns(record, &stage);
+    reboot(record, &stage);
+    let over = own_resident().saturating_sub(stage.guest().resident());
+    record.figure("VMM memory beyond guest RAM, MiB", bytes_mib(over));
+    record.check("the VMM takes less than 20 MiB beyond guest RAM", bytes_mib(over) < 20.0, mb(bytes_mib(over)));
+    stage.host.end()?;
+    Ok(())
+}
+
+pub(super) fn boot_seen(stage: &Stage) -> String {
+    let voice = stage.guest().voice();
+    if voice.is_ready() {
+        return "init listens".to_owned();
+    }
+    let failed = stage.host.events.find(0, |event| event.name() == "vm_failed");
+    let why = failed.first().map_or("", |event| event.word("why"));
+    format!("{why} {:?}; the console's last lines: {:?}", stage.guest().ended(), voice.last_lines(8))
+}
+
+pub(super) fn mb(mib: f64) -> String {
+    format!("{mib:.1} MB")
+}
+
+fn negotiation(record: &mut Record, stage: &Stage) {
+    let find = |name: &str| stage.host.events.find(0, |event| event.name() == name);
+    let contact = find("vmbus_contact");
+    let version = contact.first().map_or("", |event| event.word("version")).to_owned();
+    record.check("VMBus is negotiated: 5.3", version == "5.3", version.clone());
+    let dm = find("dm_version");
+    let dm = dm.first().map(|event| (event.number("major"), event.number("minor"), event.is("accepted")));
+    record.check("Dynamic Memory 2.0 is agreed to", dm == Some((Some(2), Some(0), true)), format!("{dm:?}"));
+    let capabilities = find("dm_capabilities");
+    let granule = capabilities.first().and_then(|event| event.number("granule_mb"));
+    record.check("the guest names its granule", granule == Some(128), format!("{granule:?} MB"));
+    if let Some(ready) = find("dm_ready").first() {
+        record.figure("seconds from power-on to Dynamic Memory", ready.time().as_secs_f64());
+    }
+    let lines = stage.ask_lines("dmesg Hypervisor.detected|Vmbus.version|hv_balloon", "d", "d.");
+    let has = |text: &str| lines.iter().any(|line| line.contains(text));
+    record.check("the kernel takes us for Hyper-V", has("Microsoft Hyper-V"), first_with(&lines, "Hypervisor"));
+    record.check(
+        "INFO is shown in the guest",
+        has("Max. dynamic memory size: 1280 MB"),
+        first_with(&lines, "Max. dynamic"),
+    );
+}
+
+fn first_with(lines: &[String], text: &str) -> String {
+    lines.iter().find(|line| line.contains(text)).cloned().unwrap_or_else(|| "nothing".to_owned())
+}
+
+fn reports(record: &mut Record, stage: &Stage) {
+    let (from, exits, signals) = (stage.mark(), stage.guest().exits(), stage.guest().signals_without_exit());
+    let mut at = from;
+    let mut times = Vec::new();
+    while times.len() < REPORTS {
+        let found = stage.host.events.wait_for(at, Duration::from_secs(10), |event| event.name() == "status_report");
+        let Some((event, next)) = found else { break };
+        times.push(event.time().as_secs_f64());
+        at = next;
+    }
+    let gaps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let mean = gaps.iter().sum::<f64>() / gaps.len().max(1) as f64;
+    let seen = format!("{} reports, {mean:.2} s apart", times.len());
+    record.check("reports come once a second", times.len() == REPORTS && (0.9..2.1).contains(&mean), seen);
+    let (exits_now, signals_now) = (stage.guest().exits(), stage.guest().signals_without_exit());
+    let bus = |exits: kvm_partition::ExitCounts| exits.post_message + exits.signal_event + exits.synic;
+    let out = bus(exits_now) - bus(exits);
+    let seen = format!("{} signals, {out} VMBus exits in {} reports", signals_now - signals, times.len());
+    record.check("a report costs one signal in, and no VMBus exit", out == 0 && signals_now > signals, seen);
+    record.figure("VMBus exits per status report", out as f64 / times.len().max(1) as f64);
+}
+
+fn number(event: Option<&crate::events::Event>, field: &str) -> PageCount {
+    PageCount(event.and_then(|event| event.number(field)).unwrap_or(0))
+}
+
+/// Down to the driver's floor: it gives less than asked, and the host understands.
+fn floor(record: &mut Record, stage: &Stage) {
+    // So that all of the guest's memory is the host's, too: what was never used cannot be given back.
+    stage.touch(330);
+    let (before, resident) = (stage.view(), stage.guest().resident());
+    let from = stage.mark();
+    let finished = stage.bring_to(64);
+    let finished = finished.as_ref();
+    let (requested, done) = (number(finished, "requested"), number(finished, "done"));
+    let outcome = finished.map_or("", |event| event.word("outcome")).to_owned();
+    record.check(
+        "asked for more than it can give, the driver gives what it can",
+        outcome == "GuestAtMinimum" && !done.is_zero() && done < requested,
+        format!("{done} of {requested}: {outcome}"),
+    );
+    let assigned = stage.assigned();
+    record.check("the balancer has the rest in its books", assigned == mib(512).saturating_sub(done), assigned.to_string());
+    let after = stage.view();
+    let lost = kb_mib(before.total_kb.saturating_sub(after.total_kb));
+    let seen = format!("MemTotal {} kB, before {} kB: {lost:.1} MB less", after.total_kb, before.total_kb);
+    record.check("the guest's MemTotal falls by exactly that", (lost - done.mib()).abs() < 0.05, seen);
+    let fell = bytes_mib(resident.saturating_sub(stage.guest().resident()));
+    let seen = format!("{fell:.1} MB, ballooned {:.1} MB", done.mib());
+    record.check("resident memory of the host falls by what was ballooned, within 5 %", close(fell, done.mib(), 5.0), seen);
+    if let (Some(request), Some(finished)) = (stage.named(from, Duration::ZERO, "remove_memory"), finished) {
+        let took = finished.time().saturating_sub(request.time()).as_secs_f64();
+        record.figure("seconds per GiB from decision to memory free on the host", took * 1024.0 / done.mib().max(1.0));
+    }
+    let lines = stage.ask_lines("dmesg Balloon.request", "d", "d.");
+    record.check(
+        "the driver says so, too",
+        lines.iter().any(|line| line.contains("partially fulfilled")),
+        first_with(&lines, "Balloon"),
+    );
+    back(record, stage, done);
+}
+
+/// All that was ballooned returns, exactly, and nothing else.
+fn back(record: &mut Record, stage: &Stage, ballooned: PageCount) {
+    let from = stage.mark();
+    let finished = stage.bring_to(512);
+    let done = number(finished.as_ref(), "done");
+    let mapped = stage.host.events.find(from, |event| event.name() == "pages_mapped");
+    let unballooned: u64 = mapped
+        .iter()
+        .filter(|event| event.word("kind") == "unballoon" && event.is("ok"))
+        .filter_map(|event| event.number("pages"))
+        .sum();
+    let hot_added = mapped.iter().filter(|event| event.word("kind") == "hot_add").count();
+    record.check(
+        "unballoon returns exactly the pages given, and hot-adds nothing",
+        done == ballooned && PageCount(unballooned) == ballooned && hot_added == 0,
+        format!("{done} returned of {ballooned}, {hot_added} hot-adds"),
+    );
+    if let (Some(add), Some(finished)) = (stage.named(from, Duration::ZERO, "add_memory"), finished) {
+        let took = finished.time().saturating_sub(add.time()).as_secs_f64();
+        record.figure("seconds per GiB from decision to memory usable, unballoon", took * 1024.0 / done.mib().max(1.0));
+    }
+}
+
+fn balloon_and_back(record: &mut Record, stage: &Stage) {
+    // After a refusal the balancer asks for nothing for a while; a wish for more is heard at once, a wish for less is not.
+    let start = stage.view();
+    let from = stage.mark();
+    stage.targets.set(super::VM, Some(mib(352)));
+    let finished = stage.wait(from, Duration::from_secs(60), |event| {
+        event.name() == "operation_finished" && event.word("kind") == "shrink"
+    });
+    stage.settle();
+    let done = number(finished.as_ref(), "done");
+    let seen = format!("{done}, assigned {}", stage.assigned());
+    record.check("160 MB are ballooned", done == mib(160) && stage.assigned() == mib(352), seen);
+    let small = stage.view();
+    back(record, stage, done);
+    let again = stage.view();
+    let seen = format!("MemTotal {} → {} → {} kB", start.total_kb, small.total_kb, again.total_kb);
+    record.check("the guest has all of it again", again.total_kb == start.total_kb, seen);
+}
+
+fn hot_add(record: &mut Record, stage: &Stage) {
+    for (target, more) in [(768, 256), (1280, 512)] {
+        let (before, from) = (stage.view(), stage.mark());
+        let finished = stage.bring_to(target);
+        let done = number(finished.as_ref(), "done");
+        let after = stage.view();
+        // A little of each block is the kernel's own book-keeping.
+        let grown = kb_mib(after.total_kb.saturating_sub(before.total_kb));
+        let seen = format!("{done}; MemTotal grew by {grown:.0} MB to {} kB", after.total_kb);
+        record.check(
+            &format!("hot-add to {target} MB is online in the guest"),
+            done == mib(more) && close(grown, more as f64, 3.0),
+            seen,
+        );
+        if let (Some(add), Some(finished)) = (stage.named(from, Duration::ZERO, "add_memory"), finished) {
+            let took = finished.time().saturating_sub(add.time()).as_secs_f64();
+            record.figure("seconds per GiB from decision to memory usable, hot-add", took * 1024.0 / done.mib().max(1.0));
+        }
+    }
+    let debug = stage.ask_lines("debug", "b", "b.");
+    let value = |name: &str| -> Option<u64> {
+        let line = debug.iter().find(|line| line.trim_start().starts_with(name))?;
+        line.rsplit(|c: char| !c.is_ascii_digit()).find(|word| !word.is_empty())?.parse().ok()
+    };
+    let (added, online) = (value("pages_added"), value("pages_onlined"));
+    let wanted = Some(mib(768).get());
+    record.check(
+        "the driver counts the same",
+        (added, online) == (wanted, wanted),
+        format!("pages_added {added:?}, pages_onlined {online:?}; {}", debug.join(" | ")),
+    );
+    stage.touch(900);
+    let resident = stage.guest().resident();
+    let finished = stage.bring_to(640);
+    let done = number(finished.as_ref(), "done");
+    let fell = bytes_mib(resident.saturating_sub(stage.guest().resident()));
+    record.check(
+        "hot-added memory is ballooned as any other, and leaves the host",
+        done == mib(640) && close(fell, done.mib(), 5.0),
+        format!("{done} ballooned, resident memory fell by {fell:.1} MB"),
+    );
+}
+
+fn driver_leaves_and_returns(record: &mut Record, stage: &Stage) {
+    let from = stage.mark();
+    let refused = stage.ask("rmmod", "rmmod");
+    record.check(
+        "rmmod is refused or not, the host goes on",
+        refused.is_some() && stage.guest().voice().is_ready(),
+        refused.clone().unwrap_or_default(),
+    );
+    let unbound = stage.ask("unbind", "unbound");
+    let closed = stage.named(from, OPERATION, "vmbus_close").is_some();
+    record.check("the channel is closed when the driver is unbound", closed, unbound.unwrap_or_default());
+    let bound = stage.ask("bind", "bound");
+    let again = stage.named(from, OPERATION, "dm_ready").is_some();
+    record.check("and opened again when it is bound", again, bound.unwrap_or_default());
+    let reports = stage.named(stage.mark(), OPERATION, "status_report").is_some();
+    record.check("and reports come again", reports, String::new());
+}
+
+fn reboot(record: &mut Record, stage: &Stage) {
+    let from = stage.mark();
+    stage.targets.set(super::VM, None);
+    stage.guest().command("reboot");
+    let reset = stage.named(from, OPERATION, "vm_reset").is_some();
+    let ready = stage.ready(from);
+    stage.settle();
+    let (assigned, boots) = (stage.assigned(), stage.guest().voice().boots());
+    record.check(
+        "the guest reboots: ownership starts anew with startup RAM",
+        reset && ready && assigned == mib(512) && boots == 2,
+        format!("assigned {assigned}, boots {boots}"),
+    );
+    let from = stage.mark();
+    let finished = stage.bring_to(384);
+    let done = number(finished.as_ref(), "done");
+    let refusals = stage.host.events.find(from, |event| event.name() == "unmap_refused").len();
+    record.check("and it balloons as a new guest", done == mib(128) && refusals == 0, done.to_string());
+}
