@@ -7,6 +7,7 @@
 //! of the source is only ever something to check against.
 #![forbid(unsafe_code)]
 
+pub mod compare;
 pub mod file;
 pub mod policies;
 pub mod run;

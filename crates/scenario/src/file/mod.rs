@@ -27,7 +27,7 @@ use std::{
 use guest_memory_manager::trace::{Gaps, ReadOptions, Trace, TraceWindow};
 use toml::de::{DeTable, DeValue};
 
-pub use built_in::{BUILT_IN, find};
+pub use built_in::{BUILT_IN, LOADS, find};
 pub use checks::{CHECKS, Check, CheckDoc, Expectation};
 pub use diagnostic::{BadScenario, Diagnostic, Place, SourceText, Span, nearest};
 pub use host::{Balancer, DynamicMemoryVersion, Edition, EditionLimits, Host, Operations, ParentOs};
@@ -171,14 +171,14 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
         return None;
     }
     let root = Table::new(reader, &schema::ROOT, document.get_ref(), &(0..0));
-    let until = root.duration("until").filter(|time| host::positive_time(&root, "until", time));
-    let until = root.required("until", until);
+    let until = read_until(&root);
     let sample_interval =
         root.duration("sample_interval").filter(|time| host::positive_time(&root, "sample_interval", time));
     let host = host::read(&root);
     let policy = read_policy(&root, options);
     let balancer = host::read_balancer(&root);
     let trace = read_trace(&root, options);
+    let until = until.and_then(|until| until.of(&root, trace.as_deref()));
     let workloads = read_workloads(&root);
     let around = vms::Surroundings { host: host.as_ref(), workloads: &workloads, trace: trace.as_deref() };
     let configured = vms::read(&root, &around);
@@ -212,6 +212,45 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
         check_layout(&root, &scenario);
     }
     Some(scenario)
+}
+
+/// When the run ends, as it is written.
+enum Until {
+    At(Located<Duration>),
+    /// With the recorded loads.
+    Trace(Span),
+}
+
+fn read_until(root: &Table<'_, '_>) -> Option<Until> {
+    if let Some((value, span)) = root.value("until")
+        && value.as_str() == Some("trace")
+    {
+        return Some(Until::Trace(span));
+    }
+    let until = root.duration("until").filter(|time| host::positive_time(root, "until", time));
+    root.required("until", until).map(Until::At)
+}
+
+impl Until {
+    fn of(self, root: &Table<'_, '_>, trace: Option<&Trace>) -> Option<Located<Duration>> {
+        match (self, trace) {
+            (Self::At(until), _) => Some(until),
+            // One row is one moment; it is played for a second.
+            (Self::Trace(span), Some(trace)) => {
+                Some(Located { value: trace.length().max(Duration::from_secs(1)), span })
+            }
+            (Self::Trace(span), None) => {
+                if !root.has("trace") {
+                    root.reader.add(
+                        root.bad_value("until", &span, "the run is to end with the trace, but there is none")
+                            .allowed("a time, such as \"35m\"")
+                            .help("add a table [trace] with the `file`"),
+                    );
+                }
+                None
+            }
+        }
+    }
 }
 
 /// Names have been checked one by one; the counters' own check is the last word.
@@ -313,7 +352,11 @@ fn read_trace(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Arc<Trace>>
         }
     };
     let read_options = ReadOptions { gaps: gaps.map(|gaps| gaps.value).unwrap_or_default() };
-    let read = if path.is_dir() {
+    let read = if options.trace.is_none()
+        && let Some(text) = built_in::trace(&path)
+    {
+        Trace::read(text.as_bytes(), &path.display().to_string(), "", read_options)
+    } else if path.is_dir() {
         Trace::read_folder(&path, read_options)
     } else {
         Trace::read_file(&path, read_options)

@@ -140,7 +140,7 @@ pub(super) static ROOT: TableDoc = TableDoc {
         "title", Form::Text, "the file's name", "One line for lists.";
         "description", Form::Text, "", "What the scenario is for.";
         "source", Form::Text, "", "Where it comes from.";
-        "until", Form::Time, "required", "Virtual time at which the run ends (`--until`).";
+        "until", Form::Time, "required", "Virtual time at which the run ends (`--until`); \"trace\": when the recorded loads end.";
         "seed", Form::Integer(""), "1", "Seed of everything that is drawn (`--seed`).";
         "sample_interval", Form::Time, "1s; 60s above 128 VMs", "Virtual time between two samples of the counters (`--sample-interval`).";
         "host", Form::Table, "required", "The host.";
