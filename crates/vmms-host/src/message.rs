@@ -81,7 +81,7 @@ pub enum BalancerMessage {
 }
 
 /// What an administrator, or a script, asks of the management service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VmmsCommand {
     /// Start a VM.
     Start(VmId),
