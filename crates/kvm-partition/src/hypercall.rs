@@ -29,7 +29,7 @@ pub(crate) fn decode(ram: &Ram, control: u64, parameters: [u64; 2]) -> Result<Hy
         POST_MESSAGE if !fast => {
             let mut input = [0; 256];
             let gpa = parameters[0];
-            if gpa % 8 != 0 {
+            if !gpa.is_multiple_of(8) {
                 return Err(INVALID_HYPERCALL_INPUT);
             }
             ram.read(gpa, &mut input).map_err(|_| INVALID_HYPERCALL_INPUT)?;

@@ -49,6 +49,9 @@ const PIECE: usize = 1 << 18;
 /// Where a vmlinux may lie at most: below what the boot page tables map.
 const MAPPED: u64 = 1 << 30;
 
+/// Guest address, and where the bytes are in the file.
+type Segment = (u64, Range<usize>);
+
 /// Where the bytes of a kernel come from, whenever a machine starts.
 enum Source {
     Memory(Vec<u8>),
@@ -62,7 +65,7 @@ pub struct KernelImage {
     /// The setup header; a vmlinux has none.
     pub(crate) header: Option<setup_header>,
     /// What goes where: guest address, bytes of the file.
-    pub(crate) segments: Vec<(u64, Range<usize>)>,
+    pub(crate) segments: Vec<Segment>,
     pub(crate) entry: u64,
     /// First address behind what the kernel needs to start.
     pub(crate) end: u64,
@@ -140,14 +143,20 @@ impl KernelImage {
         let payload = start..bytes.len();
         let size = u64::from(init_size).max(payload.len() as u64);
         let end = load.checked_add(size).filter(|&end| end <= MAPPED).ok_or(KernelError::CutShort)?;
-        Ok(Self { header: Some(header), segments: vec![(load, payload)], entry: load + ENTRY_64, end, source: Source::Memory(bytes) })
+        Ok(Self {
+            header: Some(header),
+            segments: vec![(load, payload)],
+            entry: load + ENTRY_64,
+            end,
+            source: Source::Memory(bytes),
+        })
     }
 
     fn elf(bytes: Vec<u8>) -> Result<Self, KernelError> {
         /// Machine number of x86-64, and of a segment that is loaded (documented, ELF-64).
         const X86_64: u16 = 62;
         const LOAD: u32 = 1;
-        let read = || -> Option<(Vec<(u64, Range<usize>)>, u64, u64)> {
+        let read = || -> Option<(Vec<Segment>, u64, u64)> {
             if u16::from_le_bytes(le(&bytes, 18)?) != X86_64 {
                 return None;
             }

@@ -41,7 +41,8 @@ mod vcpu;
 pub use capabilities::{Capabilities, NoHypervisor};
 pub use kernel::{KernelError, KernelImage};
 pub use machine::{
-    MAX_VPS, Machine, MachineConfig, MachineError, MachineEvent, MachineObserver, SERIAL_PORTS, SerialInput,
+    MAX_VPS, Machine, MachineConfig, MachineControl, MachineError, MachineEvent, MachineObserver,
+    SERIAL_PORTS,
 };
 pub use partition_impl::KvmPartition;
 pub use ram::Backing;

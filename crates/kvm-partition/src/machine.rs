@@ -11,7 +11,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
 use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use partition::{MemoryError, VMBUS_SINT};
 use shared_memory::PAGE_BYTES;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
@@ -22,7 +22,7 @@ use crate::devices::Devices;
 use crate::kernel::KernelImage;
 use crate::partition_impl::{Connected, KvmPartition};
 use crate::ram::Backing;
-use crate::vcpu::{self, Counters, ExitCounts, Shared, VpThread};
+use crate::vcpu::{Counters, ExitCounts, Pause, Shared, VpThread};
 use crate::{acpi, cpuid, registers};
 
 /// Virtual processors at most (invented: the tables would take more).
@@ -118,22 +118,15 @@ fn kvm<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -> MachineError
     move |error| MachineError::Kvm { call, error: error.into() }
 }
 
-struct Running {
-    shared: Arc<Shared>,
-    threads: Vec<VpThread>,
-    /// Kept while KVM holds their irqfds; the last reference of the VM goes with `Machine::stop`.
-    _vm: Arc<VmFd>,
-}
-
 /// A virtual machine with its guest.
 pub struct Machine {
     kvm: Kvm,
     config: MachineConfig,
     observer: Arc<dyn MachineObserver>,
     partition: Arc<KvmPartition>,
-    devices: Arc<RwLock<Option<Arc<Devices>>>>,
     counters: Arc<Counters>,
-    running: Option<Running>,
+    /// While it is on.
+    running: Arc<RwLock<Option<Arc<Shared>>>>,
 }
 
 impl std::fmt::Debug for Machine {
@@ -142,23 +135,40 @@ impl std::fmt::Debug for Machine {
     }
 }
 
-/// Where one types into a machine. It follows resets.
+/// A hand on a machine for somebody who does not own it. It follows resets; on a machine that is off it does nothing.
 #[derive(Clone)]
-pub struct SerialInput(Arc<RwLock<Option<Arc<Devices>>>>);
+pub struct MachineControl(Arc<RwLock<Option<Arc<Shared>>>>);
 
-impl std::fmt::Debug for SerialInput {
+impl std::fmt::Debug for MachineControl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SerialInput").finish_non_exhaustive()
+        f.debug_struct("MachineControl").finish_non_exhaustive()
     }
 }
 
-impl SerialInput {
-    /// Types into serial port `port` (from 1). What the guest does not read is dropped beyond 4 KiB; without a running guest
-    /// all of it is.
+impl MachineControl {
+    fn shared(&self) -> Option<Arc<Shared>> {
+        self.0.read().clone()
+    }
+
+    /// Types into serial port `port` (from 1). What the guest does not read is dropped beyond 4 KiB.
     pub fn type_in(&self, port: u8, bytes: &[u8]) {
-        let devices = self.0.read().clone();
-        if let Some(devices) = devices {
-            devices.input(port, bytes);
+        if let Some(shared) = self.shared() {
+            shared.devices.input(port, bytes);
+        }
+    }
+
+    /// Stops the clock of the guest: no processor runs until [`resume`](Self::resume). To be called from outside of the
+    /// machine's own threads.
+    pub fn pause(&self) {
+        if let Some(shared) = self.shared() {
+            shared.pause();
+        }
+    }
+
+    /// Lets the guest run again.
+    pub fn resume(&self) {
+        if let Some(shared) = self.shared() {
+            shared.resume();
         }
     }
 }
@@ -183,9 +193,8 @@ impl Machine {
             partition: Arc::new(partition),
             config,
             observer,
-            devices: Arc::default(),
             counters: Arc::default(),
-            running: None,
+            running: Arc::default(),
         };
         machine.switch_on()?;
         Ok(machine)
@@ -196,9 +205,9 @@ impl Machine {
         Arc::clone(&self.partition)
     }
 
-    /// Where one types.
-    pub fn serial_input(&self) -> SerialInput {
-        SerialInput(Arc::clone(&self.devices))
+    /// A hand on it for others.
+    pub fn control(&self) -> MachineControl {
+        MachineControl(Arc::clone(&self.running))
     }
 
     /// Exits of all processors since the machine was made.
@@ -223,9 +232,9 @@ impl Machine {
 
     /// Switches the machine off. All its threads have ended when this returns.
     pub fn stop(&mut self) {
-        *self.devices.write() = None;
-        if let Some(running) = self.running.take() {
-            vcpu::stop(&running.shared, running.threads);
+        let running = self.running.write().take();
+        if let Some(shared) = running {
+            shared.stop();
             self.partition.disconnect();
         }
     }
@@ -282,27 +291,25 @@ impl Machine {
         if let Some(first) = vcpus.first() {
             registers::set(first, entry).map_err(kvm("KVM_SET_SREGS"))?;
         }
-        *self.devices.write() = Some(Arc::clone(&devices));
-
         let shared = Arc::new(Shared {
             partition: Arc::clone(&self.partition),
             devices,
             observer: Arc::clone(&self.observer),
             counters: Arc::clone(&self.counters),
             stop: AtomicBool::new(false),
+            pause: Pause::default(),
+            threads: Mutex::default(),
         });
-        let mut running = Running { shared: Arc::clone(&shared), threads: Vec::new(), _vm: vm };
+        *self.running.write() = Some(Arc::clone(&shared));
         for (vp, vcpu) in (0..).zip(vcpus) {
             match VpThread::start(&self.config.name, vp, vcpu, Arc::clone(&shared)) {
-                Ok(thread) => running.threads.push(thread),
+                Ok(thread) => shared.threads.lock().push(thread),
                 Err(error) => {
-                    self.running = Some(running);
                     self.stop();
                     return Err(kvm("thread of a virtual processor")(error));
                 }
             }
         }
-        self.running = Some(running);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use kvm_bindings::{KVM_SYSTEM_EVENT_CRASH, KVM_SYSTEM_EVENT_RESET, Msrs, kvm_msr_entry};
 use kvm_ioctls::{VcpuExit, VcpuFd};
+use parking_lot::{Condvar, Mutex};
 use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
 use crate::devices::Devices;
@@ -62,6 +63,16 @@ pub(crate) struct Shared {
     pub(crate) observer: Arc<dyn MachineObserver>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) stop: AtomicBool,
+    pub(crate) pause: Pause,
+    pub(crate) threads: Mutex<Vec<VpThread>>,
+}
+
+/// Whether processors may run, and how many stand still.
+#[derive(Default)]
+pub(crate) struct Pause {
+    wanted: AtomicBool,
+    standing: Mutex<usize>,
+    changed: Condvar,
 }
 
 /// A running virtual processor.
@@ -74,7 +85,9 @@ fn kick() -> io::Result<libc::c_int> {
     static REGISTERED: OnceLock<Result<(), i32>> = OnceLock::new();
     let signal = SIGRTMIN();
     REGISTERED
-        .get_or_init(|| register_signal_handler(signal, interrupted).map_err(|error| error.errno()))
+        .get_or_init(|| {
+            register_signal_handler(signal, interrupted).map_err(vmm_sys_util::errno::Error::errno)
+        })
         .map_err(io::Error::from_raw_os_error)?;
     Ok(signal)
 }
@@ -89,24 +102,74 @@ impl VpThread {
     }
 }
 
-/// Stops all processors and waits for them.
-pub(crate) fn stop(shared: &Shared, threads: Vec<VpThread>) {
-    shared.stop.store(true, Ordering::SeqCst);
-    for VpThread(thread) in threads {
-        while !thread.is_finished() {
-            // A signal that comes just before KVM_RUN is lost, hence again and again.
-            if let Ok(signal) = kick() {
-                let _gone_already = thread.kill(signal);
-            }
-            std::thread::park_timeout(Duration::from_millis(2));
+/// How long a signal gets to have its effect before it is sent again: one that comes just before KVM_RUN is lost.
+const AGAIN: Duration = Duration::from_millis(2);
+
+fn kick_all(threads: &[VpThread]) {
+    if let Ok(signal) = kick() {
+        for VpThread(thread) in threads.iter().filter(|thread| !thread.0.is_finished()) {
+            let _gone_already = thread.kill(signal);
         }
-        // What it panicked with, it has said.
-        let _ = thread.join();
+    }
+}
+
+impl Shared {
+    /// Stops all processors and waits for them.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.resume();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        while threads.iter().any(|thread| !thread.0.is_finished()) {
+            kick_all(&threads);
+            std::thread::park_timeout(AGAIN);
+        }
+        for VpThread(thread) in threads {
+            // What it panicked with, it has said.
+            let _ = thread.join();
+        }
+    }
+
+    /// Keeps all processors from running, and waits until none does.
+    pub(crate) fn pause(&self) {
+        self.pause.wanted.store(true, Ordering::SeqCst);
+        loop {
+            {
+                let threads = self.threads.lock();
+                let running = threads.iter().filter(|thread| !thread.0.is_finished()).count();
+                if *self.pause.standing.lock() >= running {
+                    return;
+                }
+                kick_all(&threads);
+            }
+            let mut standing = self.pause.standing.lock();
+            self.pause.changed.wait_for(&mut standing, AGAIN);
+        }
+    }
+
+    /// Lets them run again.
+    pub(crate) fn resume(&self) {
+        let _standing = self.pause.standing.lock();
+        self.pause.wanted.store(false, Ordering::SeqCst);
+        self.pause.changed.notify_all();
+    }
+
+    fn stand_still(&self) {
+        let mut standing = self.pause.standing.lock();
+        *standing += 1;
+        self.pause.changed.notify_all();
+        while self.pause.wanted.load(Ordering::SeqCst) && !self.stop.load(Ordering::SeqCst) {
+            self.pause.changed.wait(&mut standing);
+        }
+        *standing -= 1;
     }
 }
 
 fn run(vp: u32, mut vcpu: VcpuFd, shared: &Shared) {
     while !shared.stop.load(Ordering::SeqCst) {
+        if shared.pause.wanted.load(Ordering::SeqCst) {
+            shared.stand_still();
+            continue;
+        }
         if let Some(event) = step(vp, &mut vcpu, shared) {
             shared.observer.event(event);
             return;

@@ -251,7 +251,10 @@ mod tests {
         assert_eq!(voice.last_lines(usize::MAX).len(), KEPT_LINES);
         assert_eq!(voice.last_lines(1)[0].len(), LINE_BYTES);
         assert!(voice.is_ready());
-        assert_eq!(voice.hear(AGENT, b"up\nmissing hv_balloon\n"), Some(Said::Missing("hv_balloon".to_owned())));
+        assert_eq!(
+            voice.hear(AGENT, b"up\nmissing hv_balloon\n"),
+            Some(Said::Missing("hv_balloon".to_owned()))
+        );
         assert!(!voice.is_ready());
         assert_eq!(voice.boots(), 2);
     }

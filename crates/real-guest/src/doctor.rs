@@ -35,9 +35,7 @@ pub fn examine(target: &Path, given: &Given) -> Diagnosis {
     let pieces = Pieces::find(target, given);
     let modules = pieces.as_ref().map_or_else(
         |_| Vec::new(),
-        |pieces| {
-            GUEST_MODULES.iter().filter_map(|(module, why)| pieces.module(module, why).err()).collect()
-        },
+        |pieces| GUEST_MODULES.iter().filter_map(|(module, why)| pieces.module(module, why).err()).collect(),
     );
     let qemu = pieces.as_ref().is_ok_and(|pieces| pieces.qemu.is_some());
     Diagnosis { kvm: probed.and_then(|found| found.suffice()), capabilities, pieces, modules, qemu }
@@ -60,7 +58,11 @@ impl Diagnosis {
 impl std::fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mark = |there: bool| if there { "yes" } else { "NO " };
-        writeln!(f, "directly on this computer's KVM: {}", if self.direct() { "works" } else { "does not work" })?;
+        writeln!(
+            f,
+            "directly on this computer's KVM: {}",
+            if self.direct() { "works" } else { "does not work" }
+        )?;
         for (name, there) in &self.capabilities {
             writeln!(f, "  {}  {name}", mark(*there))?;
         }

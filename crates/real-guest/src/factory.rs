@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use component_runtime::{Address, Context};
 use kvm_partition::{
-    Backing, ExitCounts, KernelImage, KvmPartition, Machine, MachineConfig, MachineEvent, MachineObserver,
-    SerialInput,
+    Backing, ExitCounts, KernelImage, KvmPartition, Machine, MachineConfig, MachineControl, MachineEvent,
+    MachineObserver,
 };
 use parking_lot::Mutex;
 use partition::GuestMemory as _;
@@ -37,7 +37,7 @@ type ExitReader = Arc<dyn Fn() -> ExitCounts + Send + Sync>;
 
 #[derive(Default)]
 struct Current {
-    input: Option<SerialInput>,
+    control: Option<MachineControl>,
     partition: Option<Arc<KvmPartition>>,
     exits: Option<ExitReader>,
     ended: Option<MachineEvent>,
@@ -65,15 +65,25 @@ impl GuestHandle {
 
     /// Types a line into one of its serial ports.
     pub fn type_line(&self, port: u8, line: &str) {
-        let input = self.current.lock().input.clone();
-        if let Some(input) = input {
-            input.type_in(port, format!("{line}\n").as_bytes());
+        let control = self.current.lock().control.clone();
+        if let Some(control) = control {
+            control.type_in(port, format!("{line}\n").as_bytes());
         }
     }
 
     /// Gives its init a command.
     pub fn command(&self, line: &str) {
         self.type_line(AGENT, line);
+    }
+
+    /// Stops its processors, as if it hung; or (`false`) lets them run again.
+    pub fn pause(&self, pause: bool) {
+        let control = self.current.lock().control.clone();
+        match control {
+            Some(control) if pause => control.pause(),
+            Some(control) => control.resume(),
+            None => {}
+        }
     }
 
     /// Bytes of host memory that its RAM takes now; 0 while it is off.
@@ -175,9 +185,10 @@ impl PartitionFactory for Starter {
             current: Arc::clone(&self.handle.current),
             power: request.power.clone(),
         };
-        let machine = Machine::start(config, Arc::new(observer)).map_err(|error| PartitionError(error.to_string()))?;
+        let machine =
+            Machine::start(config, Arc::new(observer)).map_err(|error| PartitionError(error.to_string()))?;
         *self.handle.current.lock() = Current {
-            input: Some(machine.serial_input()),
+            control: Some(machine.control()),
             partition: Some(machine.partition()),
             exits: Some(Arc::new(machine.exit_reader())),
             ended: None,
@@ -196,7 +207,11 @@ impl RunningPartition for Running {
         self.machine.partition()
     }
 
-    fn reset(&mut self, _ctx: &mut Context<'_>, _request: &PartitionRequest<'_>) -> Result<(), PartitionError> {
+    fn reset(
+        &mut self,
+        _ctx: &mut Context<'_>,
+        _request: &PartitionRequest<'_>,
+    ) -> Result<(), PartitionError> {
         self.machine.reset().map_err(|error| PartitionError(error.to_string()))
     }
 
@@ -214,6 +229,6 @@ impl Drop for Running {
         // A worker that was killed has stopped nothing.
         self.machine.stop();
         let mut current = self.handle.current.lock();
-        (current.input, current.partition) = (None, None);
+        (current.control, current.partition) = (None, None);
     }
 }

@@ -57,8 +57,7 @@ pub fn fetch(target: &Path, wanted: Wanted, mut tell: impl FnMut(&str)) -> Resul
         .collect();
     archives.sort();
     for archive in &archives {
-        let output =
-            Command::new("dpkg").arg("-x").arg(archive).arg(&root).output().context("dpkg -x")?;
+        let output = Command::new("dpkg").arg("-x").arg(archive).arg(&root).output().context("dpkg -x")?;
         if !output.status.success() {
             bail!("cannot unpack {}: {}", archive.display(), String::from_utf8_lossy(&output.stderr).trim());
         }

@@ -133,7 +133,11 @@ impl RealHost {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn start_with(kernel: &Arc<KernelImage>, initramfs: &Arc<[u8]>, config: RealHostConfig) -> Result<Self> {
+    pub fn start_with(
+        kernel: &Arc<KernelImage>,
+        initramfs: &Arc<[u8]>,
+        config: RealHostConfig,
+    ) -> Result<Self> {
         let events = EventLog::default();
         let recorder = recorder(config.directory.as_deref(), &events)?;
         let log = config.log.as_deref().map(HumanLog::stderr).transpose()?;

@@ -88,17 +88,17 @@ pub fn level1(pieces: &Pieces, program: &Path, arguments: &[String]) -> Result<V
         archive.file(&format!("guest/modules/kernel/{name}"), &read(&path)?, false);
     }
     let kernel = pieces.kernel.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    archive
-        .file(&format!("guest/{kernel}"), &read(&pieces.kernel)?, false)
-        .file("bin/real-guest", &read(program)?, true);
-    let mut all = arguments.to_vec();
-    all.extend(
-        [
-            format!("--kernel=/guest/{kernel}"),
-            "--modules=/guest/modules".to_owned(),
-            "--busybox=/bin/busybox".to_owned(),
-        ],
+    archive.file(&format!("guest/{kernel}"), &read(&pieces.kernel)?, false).file(
+        "bin/real-guest",
+        &read(program)?,
+        true,
     );
+    let mut all = arguments.to_vec();
+    all.extend([
+        format!("--kernel=/guest/{kernel}"),
+        "--modules=/guest/modules".to_owned(),
+        "--busybox=/bin/busybox".to_owned(),
+    ]);
     archive.file("arguments", all.join(" ").as_bytes(), false);
     Ok(archive.finish())
 }

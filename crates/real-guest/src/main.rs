@@ -43,7 +43,8 @@ enum What {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let (Some(kernel), Some(modules), Some(busybox)) = (arguments.kernel, arguments.modules, arguments.busybox)
+    let (Some(kernel), Some(modules), Some(busybox)) =
+        (arguments.kernel, arguments.modules, arguments.busybox)
     else {
         bail!("--kernel, --modules and --busybox are needed");
     };
@@ -57,7 +58,8 @@ fn main() -> Result<()> {
             }
         }
         What::Boot => {
-            let settings = MemorySettings::dynamic(PageCount::from_mib(512), PageCount::from_mib(1024)).with_minimum(PageCount::from_mib(128));
+            let settings = MemorySettings::dynamic(PageCount::from_mib(512), PageCount::from_mib(1024))
+                .with_minimum(PageCount::from_mib(128));
             let mut config = RealHostConfig::new(
                 PageCount::from_mib(2048),
                 vec![GuestConfig::new("VM1", settings)],

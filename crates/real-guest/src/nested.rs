@@ -45,7 +45,17 @@ pub fn build_program(workspace: &Path) -> Result<PathBuf> {
     let triple = "x86_64-unknown-linux-gnu";
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(workspace)
-        .args(["build", "--quiet", "--locked", "--profile", "nested", "-p", "real-guest", "--bin", "real-guest"])
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--profile",
+            "nested",
+            "-p",
+            "real-guest",
+            "--bin",
+            "real-guest",
+        ])
         .args(["--target", triple])
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
@@ -83,7 +93,16 @@ impl Nested {
             .context("cannot write the emulated machine's initramfs")?;
         let mut command = qemu.command();
         command
-            .args(["-M", "q35", "-accel", "tcg,thread=multi", "-nodefaults", "-display", "none", "-no-reboot"])
+            .args([
+                "-M",
+                "q35",
+                "-accel",
+                "tcg,thread=multi",
+                "-nodefaults",
+                "-display",
+                "none",
+                "-no-reboot",
+            ])
             .args(["-cpu", "EPYC-v3", "-smp", "1", "-m", &format!("{}M", self.memory_mib)])
             .arg("-kernel")
             .arg(&pieces.kernel)
@@ -97,7 +116,8 @@ impl Nested {
             // What the emulation lacks of the processor is not news; if QEMU fails, it is said.
             .stderr(File::create(&said).context("cannot make a temporary file")?)
             .stdin(if self.interactive { Stdio::inherit() } else { Stdio::null() });
-        let mut running = Running(command.spawn().with_context(|| format!("cannot run {}", qemu.program.display()))?);
+        let mut running =
+            Running(command.spawn().with_context(|| format!("cannot run {}", qemu.program.display()))?);
         let status = self.wait(&mut running)?;
         if !status.success() {
             let said = std::fs::read_to_string(&said).unwrap_or_default();

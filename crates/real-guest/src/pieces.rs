@@ -151,7 +151,11 @@ impl Pieces {
     /// If there is none.
     pub fn qemu(&self, target: &Path) -> Result<&Qemu, PieceError> {
         let looked_in = Self::folder(target);
-        self.qemu.as_ref().ok_or(PieceError::Missing { what: "qemu-system-x86_64", option: "qemu", looked_in })
+        self.qemu.as_ref().ok_or(PieceError::Missing {
+            what: "qemu-system-x86_64",
+            option: "qemu",
+            looked_in,
+        })
     }
 
     /// A module's file, compressed or not.
@@ -159,8 +163,11 @@ impl Pieces {
     /// # Errors
     /// If the kernel has no such module.
     pub fn module(&self, module: &'static str, why: &'static str) -> Result<PathBuf, PieceError> {
-        self.optional_module(module)
-            .ok_or_else(|| PieceError::NoModule { modules: self.modules.clone(), module, why })
+        self.optional_module(module).ok_or_else(|| PieceError::NoModule {
+            modules: self.modules.clone(),
+            module,
+            why,
+        })
     }
 
     /// A module's file if it exists; what is built into the kernel has none.
@@ -228,7 +235,8 @@ impl Qemu {
     pub fn command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.program);
         if let Some(root) = &self.unpacked_in {
-            let folders = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib"].map(|at| root.join(at));
+            let folders =
+                ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib"].map(|at| root.join(at));
             if let Ok(path) = std::env::join_paths(&folders) {
                 command.env("LD_LIBRARY_PATH", path);
             }

@@ -72,12 +72,6 @@ while read -r command argument; do
         debug) while read -r line; do say "b $line"; done < /sys/kernel/debug/hv-balloon; say "b.";;
         cpus) say "cpus $(nproc)";;
         flood) say "flooding"; (while :; do echo "flood flood flood flood flood flood flood flood"; done > /dev/ttyS0) & ;;
-        hang)
-            # A thread that nothing may interrupt: the driver's own threads starve.
-            say "hanging"
-            echo -1 > /proc/sys/kernel/sched_rt_runtime_us
-            chrt -f 99 sh -c 'while :; do :; done' &
-            ;;
         panic) say "panicking"; echo c > /proc/sysrq-trigger;;
         reboot) say "rebooting"; reboot -f;;
         poweroff) say "off"; poweroff -f;;

@@ -18,7 +18,11 @@ pub(super) fn look(record: &mut Record, pieces: &Pieces) -> Result<()> {
         config.guests[0].vps = 2;
         config.guests[0].backing = Backing::Memfd;
     })?;
-    if !record.check("a guest with two processors and a file as memory boots", stage.ready(0), boot_seen(&stage)) {
+    if !record.check(
+        "a guest with two processors and a file as memory boots",
+        stage.ready(0),
+        boot_seen(&stage),
+    ) {
         return Ok(());
     }
     let contact = stage.named(0, Duration::ZERO, "vmbus_contact");
@@ -64,21 +68,25 @@ fn vm_reset(record: &mut Record, stage: &Stage) {
     let ready = stage.named(from, OPERATION, "vm_reset").is_some() && stage.ready(from);
     stage.settle();
     let assigned = stage.assigned();
-    record.check("the VM is reset: it boots with startup RAM", ready && assigned == mib(512), assigned.to_string());
+    record.check(
+        "the VM is reset: it boots with startup RAM",
+        ready && assigned == mib(512),
+        assigned.to_string(),
+    );
 }
 
 /// Switches the guest off the moment that the host has asked something of it.
 fn death(record: &mut Record, stage: &Stage, what: &str, target: u64, message: &str) {
     let from = stage.mark();
     stage.targets.set(VM, Some(mib(target)));
-    let asked = stage.wait(from, OPERATION, |event| {
-        event.name() == "dm_send" && event.word("message") == message
-    });
+    let asked =
+        stage.wait(from, OPERATION, |event| event.name() == "dm_send" && event.word("message") == message);
     stage.host.command(VmmsCommand::TurnOff(VM));
     let stopped = stage.named(from, OPERATION, "vm_stopped").is_some();
-    let finished = stage.host.events.find(from, |event| {
-        event.name() == "operation_finished" && event.word("outcome") == "Complete"
-    });
+    let finished = stage
+        .host
+        .events
+        .find(from, |event| event.name() == "operation_finished" && event.word("outcome") == "Complete");
     stage.targets.set(VM, None);
     stage.settle();
     let system = stage.host.host.balancer.system();

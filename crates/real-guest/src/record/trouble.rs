@@ -27,7 +27,8 @@ fn without_driver(record: &mut Record, pieces: &Pieces) -> Result<()> {
     let missing = stage.guest().voice().missing();
     record.check(
         "a guest without hv_balloon is named, and runs",
-        up && missing.as_deref() == Some("hv_balloon") && stage.named(0, Duration::ZERO, "dm_ready").is_none(),
+        up && missing.as_deref() == Some("hv_balloon")
+            && stage.named(0, Duration::ZERO, "dm_ready").is_none(),
         format!("missing: {missing:?}"),
     );
     stage.host.end()?;
@@ -47,7 +48,9 @@ fn flood_and_panic(record: &mut Record, pieces: &Pieces) -> Result<()> {
     let kept: usize = stage.guest().voice().last_lines(usize::MAX).iter().map(String::len).sum();
     record.check(
         "a guest that floods its console is still served, and fills no memory",
-        reports && finished.is_some_and(|event| event.number("done") == Some(mib(64).get())) && kept < 1 << 20,
+        reports
+            && finished.is_some_and(|event| event.number("done") == Some(mib(64).get()))
+            && kept < 1 << 20,
         format!("{printed} bytes printed meanwhile, {kept} kept"),
     );
     let from = stage.mark();
@@ -71,16 +74,31 @@ fn hang(record: &mut Record, pieces: &Pieces) -> Result<()> {
     if !record.check("a third guest boots", stage.ready(0), boot_seen(&stage)) {
         return Ok(());
     }
-    let _begun = stage.ask("hang", "hanging");
+    // From the host's side a guest whose processors stand still and one that spins with interrupts off are the same.
+    stage.guest().pause(true);
     let from = stage.mark();
     stage.targets.set(VM, Some(mib(448)));
     let unresponsive = stage.named(from, OPERATION, "guest_unresponsive");
+    let asked = stage.host.events.find(from, |event| event.word("message") == "BALLOON_REQUEST").len();
     record.check(
         "a guest that hangs is named unresponsive, and nothing more is asked of it",
-        unresponsive.is_some(),
-        unresponsive.map_or_else(String::new, |event| format!("{event:?}")),
+        unresponsive.is_some() && asked == 1,
+        format!(
+            "asked {asked} time, then waiting for {}",
+            unresponsive.map_or_else(String::new, |event| event.word("waiting_for").to_owned())
+        ),
     );
+    stage.guest().pause(false);
+    let responsive = stage.named(from, OPERATION, "guest_responsive").is_some();
+    stage.settle();
+    let assigned = stage.assigned();
+    record.check(
+        "its late answer is taken when it comes",
+        responsive && assigned == mib(448),
+        assigned.to_string(),
+    );
+    stage.guest().pause(true);
     let end = stage.host.end()?;
-    record.check("and it ends when told to", end.panics.is_empty(), end.reason.to_string());
+    record.check("a guest that hangs ends when told to", end.panics.is_empty(), end.reason.to_string());
     Ok(())
 }

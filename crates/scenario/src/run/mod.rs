@@ -28,7 +28,7 @@ use page_range::PageCount;
 use parking_lot::Mutex;
 use perf_counters::{Layout, LayoutError, Sample, pdh};
 use run_journal::{EventsLevel, HumanLog, Recorded, Recorder};
-use vmms_host::{Host, VmConfig};
+use vmms_host::{Host, VmConfig, VmFactory};
 
 pub use build::Choices;
 pub use plan::Plan;
@@ -99,12 +99,17 @@ pub struct RunOptions {
     pub progress: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
     /// Shown every sample as it is taken, kept or not.
     pub observer: Option<Observer>,
+    /// Makes the machines of the VMs in place of simulated ones; the plan's guest profiles and workloads then mean nothing.
+    pub machines: Option<Machines>,
     /// Given the handle that ends the run early, before it begins.
     pub on_start: Option<Box<dyn FnOnce(StopHandle)>>,
 }
 
 /// Whoever wants to see every sample.
 pub type Observer = Box<dyn FnMut(&Point) + Send>;
+
+/// Makes the machine of the VM with this place in the plan.
+pub type Machines = Box<dyn FnMut(usize, &plan::PlannedVm) -> Box<dyn VmFactory>>;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -181,7 +186,15 @@ pub fn run_with_policy(
     let (host, end) = tracing::dispatcher::with_default(&dispatch, || -> Result<_, RunError> {
         let mut runtime = Runtime::new(config)?;
         let consoles: Vec<Console> = plan.vms.iter().map(|_| Console::default()).collect();
-        let vms = plan.vms.iter().zip(&consoles).map(|(vm, console)| vm_config(&plan, vm, console)).collect();
+        let vms = (0..)
+            .zip(plan.vms.iter().zip(&consoles))
+            .map(|(place, (vm, console))| match &mut options.machines {
+                Some(make) => {
+                    VmConfig { name: Arc::clone(&vm.name), settings: vm.settings, factory: make(place, vm) }
+                }
+                None => vm_config(&plan, vm, console),
+            })
+            .collect();
         let host = Host::build(&mut runtime, plan.host.clone(), vms, policy);
 
         let seat = runtime.seat("operator", None);
