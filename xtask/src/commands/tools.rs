@@ -32,9 +32,33 @@ impl Tool {
         self
     }
 
+    /// Runs it and waits for what it prints to standard output; an exit code other than 0 is an error.
+    pub(crate) fn output(self) -> Result<Vec<u8>> {
+        let shown = self.shown();
+        let output = Command::new(&self.program)
+            .args(&self.args)
+            .envs(self.env)
+            .current_dir(&self.dir)
+            .stderr(std::process::Stdio::inherit())
+            .output()
+            .with_context(|| format!("cannot run `{shown}`"))?;
+        if !output.status.success() {
+            bail!("`{shown}` failed ({})", output.status);
+        }
+        Ok(output.stdout)
+    }
+
+    /// As somebody would type it.
+    fn shown(&self) -> String {
+        let program = Path::new(&self.program).file_name();
+        let program =
+            program.map_or_else(|| self.program.clone(), |name| name.to_string_lossy().into_owned());
+        format!("{program} {}", self.args.join(" "))
+    }
+
     /// Runs it and waits; an exit code other than 0 is an error.
     pub(crate) fn run(self) -> Result<()> {
-        let shown = format!("{} {}", Path::new(&self.program).file_name().map_or_else(|| self.program.clone(), |n| n.to_string_lossy().into_owned()), self.args.join(" "));
+        let shown = self.shown();
         let status = Command::new(&self.program)
             .args(&self.args)
             .envs(self.env)
