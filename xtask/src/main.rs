@@ -14,7 +14,7 @@ use clap::Parser;
 #[derive(Parser, Debug)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 110)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong input (nothing was started), 130 interrupted.")]
-struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: commands::Command,
 }
@@ -26,7 +26,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             let code = if error.is::<commands::BadInput>() { 2 } else { 1 };
-            eprintln!("error: {error:#}");
+            // Complaints about a scenario file are whole already.
+            let text = format!("{error:#}");
+            eprintln!("{}{text}", if text.starts_with("error: ") { "" } else { "error: " });
             ExitCode::from(code)
         }
     }

@@ -34,19 +34,29 @@ pub(crate) struct Args {
 /// Prints them.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let path = args.dir.join(EVENTS_FILE);
-    let reader = events::Reader::open(&path).map_err(|error| {
-        bad_input(format!(
-            "{}: {error}. Is this the folder of a run, and were its events recorded (--events all)?",
+    if !args.dir.is_dir() {
+        return Err(bad_input(format!(
+            "there is no folder {}; runs are left in runs/, or where --out said",
+            args.dir.display()
+        )));
+    }
+    if !path.is_file() {
+        return Err(bad_input(format!(
+            "there is no {}: this is not the folder of a run, or its events were not recorded (--events none)",
             path.display()
-        ))
-    })?;
-    let records = reader.map(|record| record.map_err(|error| bad_input(format!("{}: {error}", path.display()))));
+        )));
+    }
+    let reader =
+        events::Reader::open(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+    let records =
+        reader.map(|record| record.map_err(|error| bad_input(format!("{}: {error}", path.display()))));
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if let Some(seq) = args.follow {
         let records = records.collect::<Result<Vec<Record>>>()?;
         let causality = Causality::new(&records);
         let chain = causality.chain(seq).map_err(bad_input)?;
-        let mut print = |depth: usize, mark: &str, record: &Record| writeln!(out, "{mark}{:1$}{record}", "", depth * 2);
+        let mut print =
+            |depth: usize, mark: &str, record: &Record| writeln!(out, "{mark}{:1$}{record}", "", depth * 2);
         for (depth, cause) in chain.causes.iter().enumerate() {
             if print(depth, "  ", cause).is_err() {
                 return Ok(());
@@ -63,7 +73,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             ok = ok && print(depth + distance, "  ", effect).is_ok();
         }
         if left_out > 0 && ok {
-            let _closed = writeln!(out, "  … and {left_out} more, further than {} steps away (--depth)", args.depth);
+            let _closed =
+                writeln!(out, "  … and {left_out} more, further than {} steps away (--depth)", args.depth);
         }
         return Ok(());
     }

@@ -3,6 +3,7 @@
 mod bench;
 mod docs;
 mod events;
+mod examples;
 mod explore;
 mod loom;
 mod reference;

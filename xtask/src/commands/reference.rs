@@ -1,4 +1,10 @@
-//! Reference pages of the book that are generated from code.
+//! Reference pages of the book that are generated from code: from its tables, its doc comments and its command line.
+
+mod command_line;
+mod events;
+mod files;
+mod policies;
+mod source;
 
 use std::path::PathBuf;
 
@@ -7,10 +13,43 @@ use anyhow::{Context as _, Result, bail};
 use super::tools::workspace_root;
 
 /// A generated page: its path below `docs/src`, and its text.
-type Page = (&'static str, fn() -> String);
+type Page = (&'static str, fn() -> Result<String>);
 
 /// All of them.
-const PAGES: &[Page] = &[("reference/scenario-files.md", || scenario::file::reference_markdown())];
+const PAGES: &[Page] = &[
+    ("reference/command-line.md", || Ok(command_line::page())),
+    ("reference/scenario-files.md", || Ok(scenario_files())),
+    ("reference/counters.md", || Ok(counters())),
+    ("reference/events.md", events::page),
+    ("reference/summary.md", files::page),
+    ("reference/policies.md", policies::page),
+];
+
+fn scenario_files() -> String {
+    format!(
+        "# Scenario files\n\n\
+         Every key of a scenario file, from the table that the reader of these files obeys. How to write one is told in\n\
+         [Writing a scenario file](../writing-a-scenario.md). A key that is not here is refused, with the nearest one that is.\n\n\
+         Sizes are texts as an administrator types them: `\"512MB\"`, `\"2GB\"`; MB and GB are 2^20 and 2^30 bytes. Times are texts\n\
+         such as `\"12m30s\"`. Where a page says *or [least, most] to draw from*, two values in brackets stand for one that is\n\
+         drawn between them, anew for each VM and each seed. *Documented*, *inferred* and *invented* say where a default comes\n\
+         from; see [Limits](../limits.md).\n\n{}",
+        scenario::file::reference_markdown()
+    )
+}
+
+fn counters() -> String {
+    format!(
+        "# Counters\n\n\
+         Every column of `counters.csv`, from the table that the file is written from. `HOST` is the host's name and `VM1` a\n\
+         VM's; the columns of a VM are there once for each VM. A *gauge* is a present amount; a *counter* only grows, from the\n\
+         last start of its VM (or of the balancer). MB is 2^20 bytes. The last column is the name in Prometheus' text format,\n\
+         where MB become bytes and percent become ratios.\n\n\
+         A field is empty while there is nothing to say: a VM that is off has no pressure, a guest that has not booted no\n\
+         available memory.\n\n{}",
+        perf_counters::schema::reference_markdown()
+    )
+}
 
 fn path(page: &str) -> PathBuf {
     workspace_root().join("docs/src").join(page)
@@ -20,7 +59,7 @@ fn path(page: &str) -> PathBuf {
 pub(crate) fn write() -> Result<()> {
     for (page, text) in PAGES {
         let path = path(page);
-        let text = text();
+        let text = text()?;
         if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
             continue;
         }
@@ -35,13 +74,19 @@ pub(crate) fn write() -> Result<()> {
 
 /// Says which pages differ from what the code gives.
 pub(crate) fn check() -> Result<()> {
-    let stale: Vec<&str> = PAGES
-        .iter()
-        .filter(|(page, text)| std::fs::read_to_string(path(page)).ok() != Some(text()))
-        .map(|(page, _)| *page)
-        .collect();
+    let mut stale = Vec::new();
+    for (page, text) in PAGES {
+        if std::fs::read_to_string(path(page)).ok() != Some(text()?) {
+            stale.push(*page);
+        }
+    }
     if !stale.is_empty() {
         bail!("generated pages are not up to date: {}; run `cargo xtask docs`", stale.join(", "));
     }
     Ok(())
+}
+
+/// A text for a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
 }

@@ -1,0 +1,267 @@
+//! The page of the recorded events: found in the sources where they are recorded, and explained here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::cell;
+use crate::commands::tools::workspace_root;
+
+/// What each event means.
+const MEANINGS: &[(&str, &str)] = &[
+    (
+        "absurd_status",
+        "A guest claims to have committed more than it can have. The balancer does not believe it.",
+    ),
+    (
+        "add_memory",
+        "The balancer takes frames from its pool for a VM: `unballoon` pages that the guest gave before, `hot_add` new ones. They are in transit from now on.",
+    ),
+    ("add_memory_failed", "The partition cannot give the guest memory that was mapped for it."),
+    ("application_finished", "An application has all the memory that it wanted: `commit` pages."),
+    ("application_started", "An application begins to allocate."),
+    ("bad_workload", "A workload cannot be drawn for this VM."),
+    (
+        "balancer_fault",
+        "Something came to the balancer that does not fit: an unknown VM, an answer that nobody waits for.",
+    ),
+    ("ballooned", "The guest gave pages to the balloon: `given` of the `requested`."),
+    ("boot_failed", "A guest has less memory than it needs to boot."),
+    ("commit_failed", "The guest refuses an allocation: its commit limit is reached."),
+    ("component_exited", "A component has ended."),
+    (
+        "component_panicked",
+        "A component panicked. It takes down its VM and nobody else; what it owned comes home.",
+    ),
+    ("configure_failed", "The balancer refuses a VM's settings."),
+    ("console_off", "Somebody wanted to work in a guest that does not run."),
+    (
+        "decision",
+        "What the policy wants for a VM, and why: `rule` and its `inputs`. Recorded when the rule or the target has changed. `assigned` is what the VM has, `proposed` what the policy said, `target` what the balancer made of it; pages.",
+    ),
+    ("discard_failed", "The partition cannot give back memory that the guest gave."),
+    ("dm_capabilities", "The host's answer to the guest's capabilities."),
+    ("dm_ended", "The guest's driver gives up."),
+    ("dm_maximum", "The guest was told the most memory it can have."),
+    ("dm_message_ignored", "A message that does not belong here was left alone."),
+    ("dm_ready", "The quiet period after the handshake is over: the VM takes part in balancing."),
+    ("dm_running", "The guest's driver has finished the handshake."),
+    (
+        "dm_send",
+        "A Dynamic Memory message is written to the ring: by `dm-vsc` to the host, by `dm-vsp` to the guest.",
+    ),
+    ("dm_version", "The host's answer to the version that the guest asked for."),
+    ("dm_version_accepted", "The guest has learnt that its version is accepted."),
+    ("event_log", "An entry of Hyper-V's event log, with its id and wording."),
+    ("events_left_out", "A guest causes events faster than they are recorded; `count` were left out."),
+    ("exit_notice_panicked", "Code that was to be told of a component's end panicked."),
+    ("garbage_sent", "A fault was injected: the guest sent random bytes."),
+    ("grant", "The worker has received frames for its VM."),
+    ("guest_crashed", "The guest's kernel has crashed."),
+    ("guest_responsive", "A guest that was silent answers again."),
+    ("guest_unresponsive", "A guest did not answer in time. Nothing more is asked of it until it does."),
+    ("host_violation", "The guest saw the host break the protocol."),
+    ("hot_added", "The guest added memory: `accepted` of the `offered` pages."),
+    ("inject_fault", "The timeline makes something go wrong."),
+    ("integration_services_ready", "The guest's VMBus driver has started."),
+    ("invariant_violated", "A check of the run's own books failed. The run ends with an error."),
+    ("login", "The guest shows its login screen."),
+    ("login_screen", "The host has seen the guest's login screen: the VM counts as started."),
+    ("mark", "A line that the timeline writes."),
+    ("memory_reserve", "The registry value MemoryReserve was read."),
+    ("no_dynamic_memory", "The guest cannot use Dynamic Memory and runs at its startup RAM."),
+    ("not_off", "A VM was asked to start that is not off."),
+    ("not_running", "A VM was asked to stop or reboot that does not run."),
+    (
+        "operation_finished",
+        "An operation is over: `done` of the `requested` pages; `unconfirmed` ones were offered and may be in use.",
+    ),
+    ("operation_rejected", "An operation was refused before the guest was asked."),
+    ("pages_mapped", "Frames are in the VM's map."),
+    ("pages_unmapped", "Frames left the VM's map, on their way home."),
+    ("policy_failed", "The policy panicked or took too long. The last targets hold."),
+    ("protocol_error", "A guest broke the protocol (Hyper-V's event 12540)."),
+    ("register_failed", "The balancer refuses to know a VM."),
+    ("remove_memory", "The balancer asks a VM for memory."),
+    (
+        "round",
+        "A round of the balancer, recorded when its rule has changed: whether memory suffices, or by how much it does not (`lambda`).",
+    ),
+    ("send_failed", "A message could not be put into the ring."),
+    ("set_workload", "The timeline changes what runs in a guest."),
+    ("shrink", "The worker has received the balancer's request for memory."),
+    ("shutdown_overdue", "A guest was asked to shut down and does not; it is turned off."),
+    ("shutdown_requested", "A guest is asked to shut down."),
+    ("start_admitted", "The balancer has set a VM's startup RAM aside."),
+    ("start_cancelled", "A VM that waited to start was stopped."),
+    ("start_requested", "A VM is asked to start."),
+    (
+        "start_waits",
+        "There is not enough memory to start a VM; others are asked for theirs, and it is tried again.",
+    ),
+    (
+        "status_report",
+        "A status report has reached the host: what the guest says, and the `demand` that the host makes of it; pages.",
+    ),
+    ("unballooned", "The guest took pages back from its balloon; `left_alone` ones it had never given."),
+    ("unmap_refused", "A guest gave pages that it may not give: all of them are refused."),
+    ("vm_failed", "A VM ends because something went wrong."),
+    ("vm_reset", "A VM is reset: it goes back to its startup RAM."),
+    ("vm_started", "A VM has its startup RAM and begins to boot."),
+    ("vm_stopped", "A VM has ended; its memory has come home."),
+    ("vmbus_close", "The guest closed a channel."),
+    ("vmbus_connected", "The guest's bus driver has agreed on a version with the host."),
+    ("vmbus_contact", "A guest has made contact; the host's answer."),
+    ("vmbus_failed", "The guest's bus driver found no version that the host accepts."),
+    ("vmbus_not_opened", "The host refused to open a channel."),
+    ("vmbus_open", "The guest opened a channel: its two rings are there."),
+    ("vmbus_refused", "The host refused a channel message."),
+    ("vmbus_unload", "The guest has left the bus."),
+    ("vmbus_unloaded", "The guest knows that it has left the bus."),
+    ("workload_ended", "A workload was ended."),
+    ("workload_started", "A workload began in a guest."),
+    ("workload_unloaded", "A workload was told to give its memory back."),
+];
+
+/// What the sources record under one name.
+#[derive(Default)]
+struct Event {
+    levels: BTreeSet<&'static str>,
+    crates: BTreeSet<String>,
+    fields: Vec<String>,
+}
+
+/// The page.
+pub(super) fn page() -> Result<String> {
+    let mut found = BTreeMap::new();
+    let crates = workspace_root().join("crates");
+    walk(&crates, &crates, &mut found)?;
+    let mut page = String::from(
+        "# Events\n\nEvery event that can be in `events.jsonl` and in the journal, found in the sources. `cargo xtask events` prints them, and\n\
+         `--event NAME` only those of one name.\n\n\
+         Each line of `events.jsonl` also has `t` (virtual time in nanoseconds), `seq` (its number, from 1), `component`, `vm` if it is\n\
+         about one, and `cause`: the number of the event that led to it, or 0. Amounts are pages of 4 KiB where the field's name\n\
+         does not say otherwise (`_mb`, `_ms`).\n\n\
+         The level says how much it matters: *debug* is the traffic of every second, *info* decisions, operations and lives, *warn*\n\
+         and *error* what went wrong. `--events decisions` records all but *debug*.\n\n\
+         | event | level | recorded by | fields | meaning |\n|---|---|---|---|---|\n",
+    );
+    for (name, event) in &found {
+        let meaning = MEANINGS.iter().find(|(known, _)| known == name).map(|(_, meaning)| *meaning);
+        if meaning.is_none() {
+            eprintln!("note: the event {name} has no meaning in xtask/src/commands/reference/events.rs");
+        }
+        let fields: Vec<String> = event.fields.iter().map(|field| format!("`{field}`")).collect();
+        // Writing to a String does not fail.
+        let _: std::fmt::Result = writeln!(
+            page,
+            "| `{name}` | {} | {} | {} | {} |",
+            event.levels.iter().copied().collect::<Vec<_>>().join(", "),
+            event.crates.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+            fields.join(", "),
+            cell(meaning.unwrap_or("–"))
+        );
+    }
+    Ok(page)
+}
+
+fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, Event>) -> Result<()> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if path.is_dir() {
+            // Tests and examples record events of their own; the journal's documentation, too.
+            if !["tests", "examples", "run-journal", "target"].contains(&name.as_str()) {
+                walk(root, &path, found)?;
+            }
+        } else if name.ends_with(".rs") && name != "tests.rs" {
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let below = path.strip_prefix(root).unwrap_or(&path);
+            let package = below.components().take_while(|part| part.as_os_str() != "src").last();
+            let package =
+                package.map(|part| part.as_os_str().to_string_lossy().into_owned()).unwrap_or_default();
+            collect(&text, &package, found);
+        }
+    }
+    Ok(())
+}
+
+/// The events that a source records.
+fn collect(text: &str, package: &str, found: &mut BTreeMap<String, Event>) {
+    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or(text);
+    for level in ["debug", "info", "warn", "error"] {
+        let macro_name = format!("tracing::{level}!(");
+        for (start, _) in code.match_indices(&macro_name) {
+            let line = code[..start].rsplit('\n').next().unwrap_or_default();
+            let Some(arguments) = arguments(&code[start + macro_name.len()..]) else { continue };
+            let name =
+                arguments.iter().find_map(|argument| argument.strip_prefix("event = \"")?.strip_suffix('"'));
+            let (Some(name), false) = (name, line.trim_start().starts_with("//")) else { continue };
+            let event = found.entry(name.to_owned()).or_default();
+            event.levels.insert(level);
+            event.crates.insert(package.to_owned());
+            for argument in &arguments {
+                let field =
+                    argument.split('=').next().unwrap_or_default().trim().trim_start_matches(['?', '%']);
+                // These are the record's own.
+                if !["event", "vm", "component", "cause", ""].contains(&field)
+                    && !event.fields.iter().any(|known| known == field)
+                {
+                    event.fields.push(field.to_owned());
+                }
+            }
+        }
+    }
+}
+
+/// The arguments of a macro's call, from behind its opening parenthesis.
+fn arguments(text: &str) -> Option<Vec<String>> {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    let mut all = vec![String::new()];
+    for character in text.chars() {
+        let last = all.last_mut()?;
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '(' | '[' | '{' if !quoted => depth += 1,
+            ')' if !quoted && depth == 0 => {
+                return Some(all.iter().map(|argument| argument.trim().to_owned()).collect());
+            }
+            ')' | ']' | '}' if !quoted => depth -= 1,
+            ',' if !quoted && depth == 0 => {
+                all.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        last.push(character);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_found_with_their_fields() {
+        let text = "fn a() { tracing::info!(event = \"grant\", vm = name, pages = f(a, b), ok, why = %x); }\n// tracing::warn!(event = \"no\");\n";
+        let mut found = BTreeMap::new();
+        collect(text, "here", &mut found);
+        let names: Vec<_> = found.keys().cloned().collect();
+        assert_eq!(names, ["grant"]);
+        assert_eq!(found["grant"].fields, ["pages", "ok", "why"]);
+        assert!(found["grant"].levels.contains("info") && found["grant"].crates.contains("here"));
+    }
+
+    #[test]
+    fn meanings_are_in_order_and_there_once() {
+        assert!(MEANINGS.is_sorted_by(|a, b| a.0 < b.0));
+    }
+}
