@@ -40,12 +40,28 @@ mod tests;
 pub struct HyperVConfig {
     /// Half the width of the band, in percent of pressure.
     pub half_width: f64,
-    /// Time below the band before memory is reclaimed without contention. 0 switches the hold off.
+    /// Time below the band before memory is reclaimed without contention; in files in seconds. 0 switches the hold off.
+    #[serde(with = "seconds")]
     pub hold: Duration,
     /// Whether weights decide in a shortage. If not, all count as the default weight.
     pub weights: bool,
     /// The lead-time stock, as a multiple of what is granted during the lead time. 0 switches the stock off.
     pub stock_factor: f64,
+}
+
+/// A time in seconds, as a number that people write.
+mod seconds {
+    use core::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(time.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 impl Default for HyperVConfig {

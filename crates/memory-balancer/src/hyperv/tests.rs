@@ -308,12 +308,13 @@ fn in_a_shortage_a_stock_is_kept_back_for_the_lead_time() {
         host.grant_rate = mib(10).get() as f64;
         host.round(&vms).iter().sum::<u64>()
     };
+    let twice = HyperVConfig { stock_factor: 2.0, ..HyperVConfig::default() };
     // 2 · 10 MB/s · 2 s.
-    assert_eq!(sum(HyperVConfig::default(), 2200), 2160);
+    assert_eq!(sum(twice, 2200), 2160);
     assert_eq!(sum(HyperVConfig { stock_factor: 0.0, ..HyperVConfig::default() }, 2200), 2200);
     // No more of it than is lacking: nothing jumps when the shortage begins.
-    assert_eq!(sum(HyperVConfig::default(), 2390), 2380);
-    assert_eq!(sum(HyperVConfig::default(), 2400), 2400);
+    assert_eq!(sum(twice, 2390), 2380);
+    assert_eq!(sum(twice, 2400), 2400);
 }
 
 #[test]
