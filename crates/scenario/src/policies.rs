@@ -1,7 +1,8 @@
 //! The balancing policies by name: what `--policy` and a scenario file's `[policy]` choose from.
 
 use balancing_policy::Policy;
-use serde::de::DeserializeOwned;
+use serde::Serialize;
+use serde::de::{DeserializeOwned, Error as _};
 
 /// A policy that can be chosen.
 #[derive(Clone, Copy)]
@@ -95,13 +96,38 @@ pub fn make(name: &str, parameters: &toml::Table) -> Result<Box<dyn Policy>, Pol
         .map_err(|error| PolicyError::Parameters { name: name.to_owned(), why: error.message().to_owned() })
 }
 
-fn read<T: DeserializeOwned>(parameters: &toml::Table) -> Result<T, toml::de::Error> {
-    parameters.clone().try_into()
+/// A policy's configuration of the parameters that somebody wrote. Its own defaults tell what each of them is: times and sizes are
+/// written as everywhere, and what is a whole number is given as one.
+fn read<T: DeserializeOwned + Serialize + Default>(parameters: &toml::Table) -> Result<T, toml::de::Error> {
+    let defaults = toml::Table::try_from(T::default()).unwrap_or_default();
+    let typed = parameters.iter().map(|(name, value)| Ok((name.clone(), typed(name, value, defaults.get(name))?)));
+    typed.collect::<Result<toml::Table, toml::de::Error>>()?.try_into()
+}
+
+fn typed(name: &str, value: &toml::Value, default: Option<&toml::Value>) -> Result<toml::Value, toml::de::Error> {
+    use toml::Value;
+    let wrong = |what: &str| toml::de::Error::custom(format!("`{name} = {value}` is not {what}"));
+    match (value, default) {
+        (value, Some(Value::Table(time))) if time.contains_key("secs") => {
+            let text = value.as_str().and_then(|text| component_runtime::parse_duration(text).ok());
+            let time = text.ok_or_else(|| wrong("a time such as \"300s\""))?;
+            let parts = [("secs", time.as_secs() as i64), ("nanos", i64::from(time.subsec_nanos()))];
+            Ok(parts.map(|(part, number)| (part.to_owned(), Value::Integer(number))).into_iter().collect::<toml::Table>().into())
+        }
+        (Value::String(text), Some(Value::Integer(_))) => {
+            let size = crate::file::parse_size(text).map_err(|_| wrong("a size such as \"64MB\""))?;
+            Ok(Value::Integer(size.get() as i64))
+        }
+        (Value::Float(number), Some(Value::Integer(_))) if number.fract() == 0.0 && number.abs() < 1e15 => {
+            Ok(Value::Integer(*number as i64))
+        }
+        _ => Ok(value.clone()),
+    }
 }
 
 /// For a policy without parameters.
 fn nothing(parameters: &toml::Table) -> Result<(), toml::de::Error> {
-    #[derive(serde::Deserialize)]
+    #[derive(Default, serde::Deserialize, serde::Serialize)]
     #[serde(deny_unknown_fields)]
     struct Nothing {}
     read::<Nothing>(parameters).map(|Nothing {}| ())
@@ -123,6 +149,27 @@ mod tests {
     fn an_unknown_policy_is_told_the_nearest() {
         let error = make("hyperw", &toml::Table::new()).err().unwrap().to_string();
         assert!(error.contains("did you mean \"hyperv\"?"), "{error}");
+    }
+
+    #[test]
+    fn parameters_are_written_as_times_sizes_and_numbers() {
+        let write = |text: &str| toml::from_str::<toml::Table>(text).unwrap();
+        make("hyperv", &write("hold = \"200s\"\nhalf_width = 3.0\nweights = false")).unwrap();
+        make("proxmox", &write("step_limit = \"50MB\"\ninterval = \"5s\"\nsmallest_goal = 256.0")).unwrap();
+        for (text, complaint) in
+            [("hold = 200.0", "`hold = 200.0` is not a time such as \"300s\""), ("hold = \"soon\"", "`hold = \"soon\"` is not a time")]
+        {
+            let error = make("hyperv", &write(text)).err().unwrap().to_string();
+            assert!(error.contains(complaint), "{error}");
+        }
+        let error = make("proxmox", &write("step_limit = \"much\"")).err().unwrap().to_string();
+        assert!(error.contains("is not a size"), "{error}");
+    }
+
+    #[test]
+    fn a_parameter_has_its_effect() {
+        let hold: memory_balancer::hyperv::HyperVConfig = read(&toml::from_str("hold = \"1m\"").unwrap()).unwrap();
+        assert_eq!(hold.hold, std::time::Duration::from_secs(60));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The commands, each in a module of its own.
 
 mod bench;
+mod compare;
 mod docs;
 mod events;
 mod examples;
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Replay(replay::Args),
     /// Run seeds and schedules with every invariant checked, and print the shortest that fails
     Explore(explore::Args),
+    /// Run balancing policies on the same loads with the same seeds, and compare what comes of it
+    Compare(compare::Args),
     /// Measure how fast it is, as ratios within one run
     Bench(bench::Args),
     /// Check everything: format, lints, tests, models, documentation
@@ -66,6 +69,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Events(args) => events::run(&args)?,
         Command::Replay(args) => return replay::run(&args),
         Command::Explore(args) => return explore::run(&args),
+        Command::Compare(args) => return compare::run(&args),
         Command::Bench(args) => return bench::run(&args),
         Command::Test(args) => test::run(&args)?,
         Command::Loom(args) => loom::run(&args)?,

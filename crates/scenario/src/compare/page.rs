@@ -1,0 +1,263 @@
+//! A comparison as one HTML page that needs nothing else: no network, no script.
+
+use std::fmt::Write as _;
+
+use super::catalogue::{MEASURES, Measure, MeasureId};
+use super::result::{Cell, Comparison, Judgement, LoadResult};
+use super::svg::{Mark, Spot, dots, escape, plane, time_line};
+use super::table::{median, number, relative};
+
+/// Colours that stay apart on light and dark ground, and for most who do not see all colours.
+const COLOURS: [(&str, &str); 10] = [
+    ("#0b62c4", "#6ab0ff"),
+    ("#c2410c", "#ff9d5c"),
+    ("#15803d", "#5fd38d"),
+    ("#9d174d", "#ff7eb3"),
+    ("#6d28d9", "#b69cff"),
+    ("#a16207", "#e8c547"),
+    ("#0e7490", "#4fd1e0"),
+    ("#525252", "#c0c0c0"),
+    ("#7c2d12", "#d99a7c"),
+    ("#365314", "#b5d86a"),
+];
+
+const STYLE: &str = "
+:root { color-scheme: light dark; --ground: #fff; --ink: #1b1b1b; --faint: #6b6b6b; --line: #d9d9d9; --box: #f6f6f4;
+  --good: #146c2e; --bad: #b3261e; --need: #f0c36d; }
+@media (prefers-color-scheme: dark) { :root { --ground: #16181b; --ink: #e8e8e6; --faint: #a0a4a8; --line: #3a3e43; --box: #1f2226;
+  --good: #7ee2a0; --bad: #ff9a92; --need: #8a6a24; } }
+body { background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1180px; padding: 1.5rem; }
+h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .3rem; border-top: 1px solid var(--line); padding-top: 1.2rem; }
+p { max-width: 62rem; margin: .4rem 0; } .faint, figcaption, .tick { color: var(--faint); fill: var(--faint); }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .86rem; margin: .6rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .22rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; } th:first-child, td:first-child { text-align: left; }
+td small { color: var(--faint); } .better { color: var(--good); } .worse { color: var(--bad); } td.better, td.worse { font-weight: 600; }
+.grid2 { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 1rem; margin: .8rem 0; }
+.grid4 { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: .6rem; margin: .8rem 0; }
+figure { margin: 0; background: var(--box); border-radius: 8px; padding: .7rem; } svg { width: 100%; height: auto; display: block; }
+svg text { font: 12px system-ui, sans-serif; fill: var(--ink); } svg text.title { font-weight: 600; } svg text.tick { font-size: 11px; fill: var(--faint); }
+svg .grid { stroke: var(--line); stroke-dasharray: 2 3; } svg .axis { stroke: var(--line); } svg .ci { stroke-width: 3; stroke-opacity: .45; stroke-linecap: round; }
+svg .need { fill: var(--need); fill-opacity: .55; } svg .assigned { fill: none; stroke: var(--c0); stroke-width: 1.6; } svg .capacity { fill: none; stroke: var(--faint); stroke-dasharray: 3 3; }
+details { margin: .6rem 0; } summary { cursor: pointer; } dt { font-weight: 600; } dd { margin: 0 0 .5rem 1rem; max-width: 60rem; }
+";
+
+/// The measures that get a figure for each load.
+const DRAWN: [MeasureId; 9] = [
+    MeasureId::Slowdown,
+    MeasureId::Unmet,
+    MeasureId::PageIns,
+    MeasureId::Moved,
+    MeasureId::Reaction,
+    MeasureId::Oscillation,
+    MeasureId::Fairness,
+    MeasureId::Started,
+    MeasureId::Operations,
+];
+
+impl Comparison {
+    /// The page. `command` repeats the comparison.
+    #[must_use]
+    pub fn page(&self, command: &str) -> String {
+        let mut html = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
+        html.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
+        let _ =
+            write!(html, "<title>Memory balancers compared: {}</title>", escape(&self.policies.join(", ")));
+        let _ = write!(html, "<style>{}{STYLE}</style></head><body>", colours());
+        self.introduction(&mut html, command);
+        if self.loads.len() > 1 {
+            html.push_str("<h2>All loads together</h2><p>For each seed the mean over the loads; of slowdowns the geometric mean.</p>");
+            self.glance(&mut html, &self.overall);
+            self.dot_figures(&mut html, &self.overall);
+            self.measure_table(&mut html, &self.overall);
+        }
+        for load in &self.loads {
+            self.load(&mut html, load);
+        }
+        html.push_str("<h2>What is measured</h2><dl>");
+        for measure in MEASURES {
+            let unit = if measure.unit.is_empty() { String::new() } else { format!(" ({})", measure.unit) };
+            let _ = write!(
+                html,
+                "<dt>{}{}</dt><dd>{}</dd>",
+                escape(measure.title),
+                escape(&unit),
+                escape(measure.meaning)
+            );
+        }
+        html.push_str("</dl></body></html>\n");
+        html
+    }
+
+    fn introduction(&self, html: &mut String, command: &str) {
+        let seeds = self.seeds.len();
+        let _ = write!(
+            html,
+            "<h1>Memory balancers compared</h1><p>{} on {} load{}, each with the same {seeds} seed{}. Differences are to <b>{}</b>, \
+             seed by seed. Bars are intervals that cover the true median with {:.1} %, whatever the distribution. \
+             <span class=\"better\">✓ better</span> and <span class=\"worse\">✗ worse</span>: the interval of the difference excludes 0.</p>",
+            escape(&self.policies.join(", ")),
+            self.loads.len(),
+            if self.loads.len() == 1 { "" } else { "s" },
+            if seeds == 1 { "" } else { "s" },
+            escape(&self.policies[0]),
+            100.0 * self.confidence,
+        );
+        for (policy, lost) in self.policies.iter().zip(&self.lost_rounds) {
+            if *lost > 0 {
+                let _ = write!(
+                    html,
+                    "<p class=\"worse\">{} panicked in {lost} rounds; in each the targets of the round before stayed.</p>",
+                    escape(policy)
+                );
+            }
+        }
+        let _ = write!(html, "<p class=\"faint\">Repeat: <code>{}</code></p>", escape(command));
+    }
+
+    /// Unmet demand against memory moved: what every balancer trades.
+    fn glance(&self, html: &mut String, load: &LoadResult) {
+        let value =
+            |policy, id| load.cell(policy, id).and_then(|cell| cell.median).map(|median| median.median);
+        let spots: Vec<Spot> = self
+            .policies
+            .iter()
+            .enumerate()
+            .filter_map(|(policy, name)| {
+                let (x, y) = (value(policy, MeasureId::Moved)?, value(policy, MeasureId::Unmet)?);
+                Some(Spot { label: name.clone(), policy, x, y })
+            })
+            .collect();
+        let figure = plane(
+            "Unmet demand against memory moved: better is down and to the left",
+            ("memory moved, MB/h", "unmet demand, MB·s"),
+            &spots,
+        );
+        let _ = write!(html, "<figure style=\"max-width: 760px\">{figure}</figure>");
+    }
+
+    fn dot_figures(&self, html: &mut String, load: &LoadResult) {
+        html.push_str("<div class=\"grid2\">");
+        for id in DRAWN {
+            let measure = id.measure();
+            let marks: Vec<Mark> = self
+                .policies
+                .iter()
+                .enumerate()
+                .filter_map(|(policy, name)| {
+                    let cell = load.cell(policy, id)?;
+                    let interval = cell.median?;
+                    let mark = match cell.judgement(measure.better) {
+                        Judgement::Better => " ✓",
+                        Judgement::Worse => " ✗",
+                        Judgement::Undecided => "",
+                    };
+                    Some(Mark {
+                        label: name.clone(),
+                        policy,
+                        median: interval.median,
+                        low: interval.low,
+                        high: interval.high,
+                        value: number(interval.median, measure.digits) + mark,
+                    })
+                })
+                .collect();
+            if !marks.is_empty() {
+                let _ = write!(html, "<figure>{}</figure>", dots(measure.title, measure.unit, &marks));
+            }
+        }
+        html.push_str("</div>");
+    }
+
+    fn measure_table(&self, html: &mut String, load: &LoadResult) {
+        html.push_str("<details><summary>All numbers</summary><div class=\"scroll\"><table><tr><th></th>");
+        for policy in &self.policies {
+            let _ = write!(html, "<th>{}</th>", escape(policy));
+        }
+        html.push_str("</tr>");
+        for measure in MEASURES {
+            let cells: Vec<&Cell> =
+                load.results.iter().filter_map(|results| results.get(measure.key)).collect();
+            let unit = if measure.unit.is_empty() {
+                String::new()
+            } else {
+                format!(" <small>{}</small>", escape(measure.unit))
+            };
+            let _ = write!(
+                html,
+                "<tr><td title=\"{}\">{}{unit}</td>",
+                escape(measure.meaning),
+                escape(measure.title)
+            );
+            for cell in &cells {
+                html.push_str(&table_cell(measure, cell, cells[0]));
+            }
+            html.push_str("</tr>");
+        }
+        html.push_str("</table></div></details>");
+    }
+
+    fn load(&self, html: &mut String, load: &LoadResult) {
+        let _ = write!(
+            html,
+            "<h2 id=\"{0}\">{1}</h2><p class=\"faint\">{0}: {2} VMs, {3} GB, {4:.1} h of virtual time</p>",
+            escape(&load.name),
+            escape(&load.title),
+            load.vms,
+            (load.host_memory_mb / 1024.0).round(),
+            load.until_s / 3600.0
+        );
+        let all = load.series.iter().flat_map(|series| series.need_mb.iter().chain(&series.capacity_mb));
+        let most = all.copied().fold(0.0, f64::max);
+        html.push_str("<div class=\"grid4\">");
+        for (policy, series) in self.policies.iter().zip(&load.series) {
+            let _ = write!(html, "<figure>{}</figure>", time_line(policy, series, most));
+        }
+        let _ = write!(
+            html,
+            "</div><p class=\"faint\">All VMs together, seed {}: filled, what guests had committed; line, what they had; dashed, what \
+             the host can give.</p>",
+            self.seeds[0]
+        );
+        self.dot_figures(html, load);
+        self.measure_table(html, load);
+    }
+}
+
+fn table_cell(measure: &Measure, cell: &Cell, first: &Cell) -> String {
+    let (class, mark) = match cell.judgement(measure.better) {
+        Judgement::Better => ("better", " ✓"),
+        Judgement::Worse => ("worse", " ✗"),
+        Judgement::Undecided => ("", ""),
+    };
+    let interval = cell.median.map_or_else(String::new, |interval| {
+        format!(
+            " title=\"{} to {}\"",
+            number(interval.low, measure.digits),
+            number(interval.high, measure.digits)
+        )
+    });
+    let difference = cell.difference.map_or_else(String::new, |difference| {
+        format!(" <small>{}</small>", relative(measure, difference.median, first))
+    });
+    format!("<td class=\"{class}\"{interval}>{}{difference}{mark}</td>", median(measure, cell))
+}
+
+/// A class for the colour of each policy, in both schemes.
+fn colours() -> String {
+    let mut style = String::new();
+    for (open, close, dark) in
+        [(":root {", "}", false), ("@media (prefers-color-scheme: dark) { :root {", "} }", true)]
+    {
+        style.push_str(open);
+        for (index, (light_colour, dark_colour)) in COLOURS.iter().enumerate() {
+            let _ = write!(style, " --c{index}: {};", if dark { dark_colour } else { light_colour });
+        }
+        style.push_str(close);
+        style.push('\n');
+    }
+    for policy in 0..64 {
+        let colour = policy % COLOURS.len();
+        let _ = write!(style, ".p{policy} {{ fill: var(--c{colour}); stroke: var(--c{colour}); }}\n");
+    }
+    style
+}

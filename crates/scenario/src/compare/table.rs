@@ -1,0 +1,157 @@
+//! A comparison for the terminal.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::catalogue::{MEASURES, Measure};
+use super::result::{Cell, Comparison, Judgement, LoadResult};
+
+impl Comparison {
+    /// All of it as text: all loads together first, then each load, then what the rounds cost on this machine.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        let shown = if self.loads.len() > 1 { Some(&self.overall) } else { None };
+        for load in shown.into_iter().chain(&self.loads) {
+            self.load_table(load, &mut text);
+        }
+        self.explanation(&mut text);
+        self.costs_table(&mut text);
+        text
+    }
+
+    fn load_table(&self, load: &LoadResult, text: &mut String) {
+        let hours = load.until_s / 3600.0;
+        let _ = writeln!(
+            text,
+            "{}\n{} VMs, {} GB, {hours:.1} h, {} seed{}",
+            load.title,
+            load.vms,
+            (load.host_memory_mb / 1024.0).round(),
+            self.seeds.len(),
+            if self.seeds.len() == 1 { "" } else { "s" }
+        );
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header([String::new()].into_iter().chain(self.policies.iter().cloned()));
+        let mut same = Vec::new();
+        for measure in MEASURES {
+            let cells: Vec<&Cell> =
+                load.results.iter().filter_map(|results| results.get(measure.key)).collect();
+            if cells.len() != self.policies.len() {
+                continue;
+            }
+            if cells.iter().all(|cell| cell.values == cells[0].values) && cells.len() > 1 {
+                same.push(format!("{} {}", measure.title, median(measure, cells[0])));
+                continue;
+            }
+            let unit = if measure.unit.is_empty() { String::new() } else { format!(", {}", measure.unit) };
+            let row = cells.iter().map(|cell| self.cell(measure, cell, cells[0]));
+            table.add_row([format!("{}{unit}", measure.title)].into_iter().chain(row));
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let _ = writeln!(text, "{table}");
+        if !same.is_empty() {
+            let _ = writeln!(text, "the same for all: {}", same.join(", "));
+        }
+        text.push('\n');
+    }
+
+    fn cell(&self, measure: &Measure, cell: &Cell, first: &Cell) -> String {
+        let own = median(measure, cell);
+        let Some(difference) = cell.difference else { return own };
+        let mark = match cell.judgement(measure.better) {
+            Judgement::Better => " ✓",
+            Judgement::Worse => " ✗",
+            Judgement::Undecided => "  ",
+        };
+        format!("{own} ({}){mark}", relative(measure, difference.median, first))
+    }
+
+    fn explanation(&self, text: &mut String) {
+        if self.policies.len() > 1 {
+            let _ = writeln!(
+                text,
+                "Medians over the seeds; in parentheses the median of the differences to {}, seed by seed.\n✓ better, ✗ worse: \
+                 the interval of the difference that covers the true median with {:.1} % excludes 0.",
+                self.policies[0],
+                100.0 * self.confidence
+            );
+        }
+        for (policy, lost) in self.policies.iter().zip(&self.lost_rounds) {
+            if *lost > 0 {
+                let _ = writeln!(
+                    text,
+                    "{policy} panicked in {lost} rounds; in each the targets of the round before stayed."
+                );
+            }
+        }
+    }
+
+    fn costs_table(&self, text: &mut String) {
+        let costs = self.costs.iter().filter_map(|cost| Some((&cost.policy, cost.ns_per_vm_and_round?)));
+        let costs: Vec<String> = costs.map(|(policy, ns)| format!("{policy} {ns:.0}")).collect();
+        let _ = writeln!(
+            text,
+            "Time of a balancing round on this machine, median, ns per VM (of no other machine, and not in the files): {}.",
+            costs.join(", ")
+        );
+    }
+}
+
+/// A cell's median.
+pub(super) fn median(measure: &Measure, cell: &Cell) -> String {
+    cell.median.map_or_else(|| "–".to_owned(), |median| number(median.median, measure.digits))
+}
+
+/// A difference, in percent of the first policy's median if that is not 0.
+pub(super) fn relative(measure: &Measure, difference: f64, first: &Cell) -> String {
+    let of = first.median.map_or(0.0, |median| median.median);
+    if of == 0.0 || measure.unit == "%" {
+        return signed(difference, measure.digits);
+    }
+    let percent = 100.0 * difference / of.abs();
+    format!("{} %", signed(percent, usize::from(percent.abs() < 10.0)))
+}
+
+fn signed(value: f64, digits: usize) -> String {
+    let text = number(value, digits);
+    if value > 0.0 && text.chars().any(|c| c.is_ascii_digit() && c != '0') {
+        format!("+{text}")
+    } else {
+        text
+    }
+}
+
+/// With so many digits after the point, and thin spaces between thousands.
+pub(super) fn number(value: f64, digits: usize) -> String {
+    let text = format!("{:.digits$}", value.abs());
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let nothing = text.chars().all(|c| matches!(c, '0' | '.'));
+    let mut out = String::from(if value < 0.0 && !nothing { "−" } else { "" });
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) && whole.len() > 4 {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!(number(1_234_567.0, 0), "1\u{202f}234\u{202f}567");
+        assert_eq!(number(1234.5, 1), "1234.5");
+        assert_eq!(number(-0.04, 1), "0.0");
+        assert_eq!(number(-12.34, 1), "−12.3");
+        assert_eq!(signed(3.0, 0), "+3");
+        assert_eq!(signed(0.01, 1), "0.0");
+    }
+}

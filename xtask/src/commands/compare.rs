@@ -1,0 +1,229 @@
+//! `cargo xtask compare`: policies on the same loads with the same seeds.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use guest_memory_manager::trace::TraceWindow;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use page_range::PageCount;
+use scenario::compare::{self, Advance, CompareError, Comparison, Contestant, Settings, loads};
+use scenario::run::Choices;
+
+use super::{bad_input, scenario as scenario_command, tools};
+
+/// Which policies, on what.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Policies, separated by commas; differences are to the first. Default: all, hyperv first
+    #[arg(long, value_delimiter = ',', value_name = "A,B,C")]
+    policies: Vec<String>,
+    /// Loads: scenarios of the project or scenario files, separated by commas. Default: the built-in set (`list` shows it), or the
+    /// trace alone if one is given
+    #[arg(long, value_delimiter = ',', value_name = "X,Y")]
+    scenarios: Vec<String>,
+    /// Recorded loads: every VM of the trace becomes a VM
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Memory of the host that plays the trace, such as 150GB
+    #[arg(long, value_name = "SIZE", requires = "trace", value_parser = loads::host_memory)]
+    host_memory: Option<PageCount>,
+    /// Which part of the trace is played [default: 0h..24h]
+    #[arg(long, value_name = "FROM..TO", requires = "trace", value_parser = scenario_command::window)]
+    trace_window: Option<TraceWindow>,
+    /// How many seeds, from 1 on. A trace alone is run with one unless you say otherwise
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    seeds: Option<u64>,
+    /// End of every run in virtual time, in place of the load's own
+    #[arg(long, value_name = "DUR", value_parser = scenario_command::duration)]
+    until: Option<Duration>,
+    /// Threads to run on; default: one for each processor. The numbers are the same
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Folder for compare.json, compare.csv, compare.html and cost.json; default: the next free runs/compare-001
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Overwrite the comparison in --out
+    #[arg(long, requires = "out")]
+    force: bool,
+    /// Print compare.json and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+/// The files of a comparison.
+const FILES: [&str; 4] = ["compare.json", "compare.csv", "compare.html", "cost.json"];
+
+/// Compares.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if args.scenarios == ["list"] {
+        return Ok(list());
+    }
+    let settings = settings(args)?;
+    let folder = folder(args)?;
+    quiet_panics();
+    let bar = progress_bar(!args.json && std::io::stderr().is_terminal());
+    let comparison = compare::compare(&settings, &mut |advance| show(&bar, advance));
+    bar.finish_and_clear();
+    let comparison = match comparison {
+        Ok(comparison) => comparison,
+        Err(error) => {
+            // Nothing was written: a folder that was made for this goes again.
+            if args.out.is_none() {
+                let _kept = std::fs::remove_dir(&folder);
+            }
+            return match error {
+                CompareError::Nothing(_) | CompareError::Twice(_) => Err(bad_input(error)),
+                CompareError::Endless { .. } => {
+                    eprintln!("error: {error}");
+                    // Its thread never ends; the process must.
+                    std::process::exit(1);
+                }
+                _ => Err(error.into()),
+            };
+        }
+    };
+    let command = command(args);
+    write(&folder, &comparison, &command)?;
+    let mut out = std::io::stdout().lock();
+    let text = if args.json {
+        comparison.json()?
+    } else {
+        format!(
+            "{}\nFiles: {}   Figures: {}\nRepeat: {command}\n",
+            comparison.table(),
+            folder.display(),
+            folder.join("compare.html").display()
+        )
+    };
+    // A reader that has seen enough is no failure.
+    let _closed = out.write_all(text.as_bytes());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list() -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    for name in loads::built_in() {
+        let title = loads::find(name).map_or_else(|_| String::new(), |load| load.title);
+        if writeln!(out, "{name:<18} {title}").is_err() {
+            break;
+        }
+    }
+    let _closed = writeln!(out, "\nPolicies: {}", scenario::policies::names().collect::<Vec<_>>().join(", "));
+    ExitCode::SUCCESS
+}
+
+fn settings(args: &Args) -> Result<Settings> {
+    let contestants = if args.policies.is_empty() {
+        Contestant::all()
+    } else {
+        args.policies
+            .iter()
+            .map(|name| Contestant::named(name))
+            .collect::<Result<_, _>>()
+            .map_err(bad_input)?
+    };
+    let mut found = args
+        .scenarios
+        .iter()
+        .map(|name| loads::find(name))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(bad_input)?;
+    if let Some(path) = &args.trace {
+        found.push(loads::trace(path, args.trace_window, args.host_memory).map_err(bad_input)?);
+    } else if found.is_empty() {
+        found = loads::built_in().map(loads::find).collect::<Result<_, _>>().map_err(bad_input)?;
+    }
+    let usual = if args.trace.is_some() && args.scenarios.is_empty() { 1 } else { compare::SEEDS };
+    let settings = Settings::new(contestants, found);
+    Ok(Settings {
+        seeds: (1..=args.seeds.unwrap_or(usual)).collect(),
+        threads: args.threads.map_or(settings.threads, usize::from),
+        choices: Choices { until: args.until, ..Choices::default() },
+        ..settings
+    })
+}
+
+/// The folder for the files, made. One that holds anything but a comparison is left alone.
+fn folder(args: &Args) -> Result<PathBuf> {
+    let Some(out) = &args.out else {
+        let runs = tools::workspace_root().join("runs");
+        return scenario::run::directory::create_next(&runs, "compare").map_err(bad_input);
+    };
+    if let Ok(entries) = std::fs::read_dir(out) {
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !FILES.contains(&name.as_str()) {
+                return Err(bad_input(format!(
+                    "{} holds {name:?}, which no comparison has left there: name another folder with --out",
+                    out.display()
+                )));
+            }
+            if !args.force {
+                return Err(bad_input(format!(
+                    "{} exists already; --force overwrites a comparison, --out names another folder",
+                    out.display()
+                )));
+            }
+        }
+    }
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    Ok(out.clone())
+}
+
+fn write(folder: &Path, comparison: &Comparison, command: &str) -> Result<()> {
+    let costs = serde_json::to_string_pretty(&comparison.costs)? + "\n";
+    let texts = [comparison.json()?, comparison.csv(), comparison.page(command), costs];
+    for (name, text) in FILES.iter().zip(texts) {
+        let path = folder.join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// A policy that panics in every round would fill the terminal: its first panic is shown, all are counted.
+fn quiet_panics() {
+    let hook = std::panic::take_hook();
+    let shown = std::sync::atomic::AtomicBool::new(false);
+    std::panic::set_hook(Box::new(move |info| {
+        if compare::in_a_policy_s_round() && shown.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            return;
+        }
+        hook(info);
+    }));
+}
+
+fn progress_bar(show: bool) -> ProgressBar {
+    let target = if show { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(None, target);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {percent:>3} %, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show(bar: &ProgressBar, advance: Advance) {
+    bar.set_length(advance.all);
+    bar.set_position(advance.done);
+    bar.set_message(format!("{} of {} runs", advance.runs, advance.all_runs));
+}
+
+/// The command that repeats a comparison.
+fn command(args: &Args) -> String {
+    let mut words = vec!["cargo xtask compare".to_owned()];
+    let mut option = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            words.push(format!("--{name} {value}"));
+        }
+    };
+    option("policies", (!args.policies.is_empty()).then(|| args.policies.join(",")));
+    option("scenarios", (!args.scenarios.is_empty()).then(|| args.scenarios.join(",")));
+    option("trace", args.trace.as_ref().map(|path| path.display().to_string()));
+    option("host-memory", args.host_memory.map(scenario::file::format_size));
+    option("trace-window", args.trace_window.map(|window| window.to_string()));
+    option("seeds", args.seeds.map(|seeds| seeds.to_string()));
+    option("until", args.until.map(component_runtime::format_duration));
+    words.join(" ")
+}
