@@ -95,6 +95,26 @@ impl RealHostConfig {
             log: None,
         }
     }
+
+    /// The same as the management service takes it.
+    pub(crate) fn host(&self) -> HostConfig {
+        let mut host = HostConfig::new(self.memory);
+        host.memory_reserve = Some(self.reserve);
+        host.edition = HostEdition::Unlimited;
+        // The parent is a real one: its paging is not modelled, and its work takes the time that it takes.
+        host.parent_os = ParentOsConfig { trimming: false, reads_idle: 0.0, ..ParentOsConfig::default() };
+        host.operation_time = HostOperationTime { base: Duration::ZERO, per_mib: Duration::ZERO };
+        host.balancer.operation_limit = self.operation_limit;
+        host.bus.max_version = self.bus_version;
+        host.dynamic_memory = DynamicMemoryConfig {
+            versions: vec![ProtocolVersion::V0_3, ProtocolVersion::V1_0, ProtocolVersion::V2_0],
+            // Documented: Linux needs no quiet period; 50 s are for Windows Server 2019.
+            quiet_period: Duration::ZERO,
+            timeouts: self.timeouts.clone(),
+        };
+        host.shutdown_timeout = Duration::from_secs(20);
+        host
+    }
 }
 
 /// A host that runs.
@@ -153,7 +173,7 @@ impl RealHost {
                 factory: Box::new(RealGuest::new(spec(guest, kernel, initramfs), handle.clone())),
             })
             .collect();
-        let host_config = host_config(&config);
+        let host_config = config.host();
         let run = RunConfig {
             driver: Driver::Threads,
             clock: ClockMode::Wall { speed: 1.0 },
@@ -237,7 +257,7 @@ fn recorder(directory: Option<&Path>, events: &EventLog) -> Result<Recorder> {
     Ok(Recorder::to_writers(Some(events.tee(open(EVENTS_FILE)?)), journal, EventsLevel::All)?)
 }
 
-fn spec(guest: &GuestConfig, kernel: &Arc<KernelImage>, initramfs: &Arc<[u8]>) -> GuestSpec {
+pub(crate) fn spec(guest: &GuestConfig, kernel: &Arc<KernelImage>, initramfs: &Arc<[u8]>) -> GuestSpec {
     GuestSpec {
         vps: guest.vps,
         backing: guest.backing,
@@ -249,23 +269,4 @@ fn spec(guest: &GuestConfig, kernel: &Arc<KernelImage>, initramfs: &Arc<[u8]>) -
             guest.kernel_words
         ),
     }
-}
-
-fn host_config(config: &RealHostConfig) -> HostConfig {
-    let mut host = HostConfig::new(config.memory);
-    host.memory_reserve = Some(config.reserve);
-    host.edition = HostEdition::Unlimited;
-    // The parent is a real one: its paging is not modelled, and its work takes the time that it takes.
-    host.parent_os = ParentOsConfig { trimming: false, reads_idle: 0.0, ..ParentOsConfig::default() };
-    host.operation_time = HostOperationTime { base: Duration::ZERO, per_mib: Duration::ZERO };
-    host.balancer.operation_limit = config.operation_limit;
-    host.bus.max_version = config.bus_version;
-    host.dynamic_memory = DynamicMemoryConfig {
-        versions: vec![ProtocolVersion::V0_3, ProtocolVersion::V1_0, ProtocolVersion::V2_0],
-        // Documented: Linux needs no quiet period; 50 s are for Windows Server 2019.
-        quiet_period: Duration::ZERO,
-        timeouts: config.timeouts.clone(),
-    };
-    host.shutdown_timeout = Duration::from_secs(20);
-    host
 }

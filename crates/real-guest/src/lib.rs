@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod contention;
 pub mod cpio;
 pub mod doctor;
 pub mod events;
@@ -19,7 +20,9 @@ pub mod factory;
 pub mod fetch;
 pub mod host;
 pub mod initramfs;
+pub mod interactive;
 pub mod manual;
 pub mod nested;
 pub mod pieces;
 pub mod record;
+pub mod task;

@@ -109,7 +109,7 @@ impl Nested {
             .arg("-initrd")
             .arg(&initrd)
             .args(["-append", "console=ttyS0 quiet loglevel=1 panic=-1 nokaslr mitigations=off"])
-            .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
+            .args(["-chardev", "stdio,id=console,signal=on", "-serial", "chardev:console"])
             .args(["-device", "virtio-serial-pci", "-chardev"])
             .arg(format!("file,id=out,path={}", archive.display()))
             .args(["-device", "virtserialport,chardev=out,name=out"])

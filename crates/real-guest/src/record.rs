@@ -233,6 +233,7 @@ pub(crate) fn close(a: f64, b: f64, percent: f64) -> bool {
     (a - b).abs() <= b.abs() * percent / 100.0
 }
 
+/// Bytes in MiB.
 pub(crate) fn bytes_mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1u32 << 20)
 }

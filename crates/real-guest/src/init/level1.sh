@@ -13,9 +13,8 @@ for module in virtio virtio_ring virtio virtio_ring virtio_pci_legacy_dev virtio
     [ -z "$file" ] || insmod "$file" 2>/dev/null
 done
 [ -e /dev/kvm ] || echo "level 1: there is no /dev/kvm"
-stty -F /dev/ttyS0 raw -echo
 cd /out
-/bin/real-guest $(cat /arguments)
+/bin/real-guest $(cat /arguments) < /dev/ttyS0
 status=$?
 cd /
 echo $status > /out/.status

@@ -1,0 +1,285 @@
+//! The scenario `real-linux`: several real guests on a host with too little memory for all, and a memory eater in each.
+//!
+//! As in Figure 4-5 of the main source one guest after the other wants more; the first gets what is free, for the next the balancer
+//! has to take from those before, and when the first lets go the others get it. It is run by the same runner as any
+//! scenario, under the wall clock, and leaves the same files; `guests.csv` adds what only a real guest has: its own
+//! `MemTotal` and `MemAvailable`, and the memory that host and VMM really use.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use balancing_policy::MemorySettings;
+use component_runtime::{ClockMode, Driver};
+use guest_memory_manager::{IntegrationServices, profiles};
+use kvm_partition::{Backing, KernelImage};
+use page_range::PageCount;
+use run_journal::{EventsLevel, HumanLog};
+use scenario::run::plan::{Action, PlannedVm, Step};
+use scenario::run::{Outcome, Plan, Point, RunOptions};
+
+use crate::factory::{GuestHandle, RealGuest};
+use crate::host::{GuestConfig, RealHostConfig, spec};
+use crate::initramfs;
+use crate::manual::Keep;
+use crate::pieces::Pieces;
+use crate::record::{bytes_mib, own_resident};
+
+/// What only real guests have.
+pub const GUESTS_FILE: &str = "guests.csv";
+
+/// How the scenario is run.
+#[derive(Clone, Debug)]
+pub struct Contention {
+    /// Guests, 2 or more.
+    pub guests: usize,
+    /// All memory of the host, MiB.
+    pub host_mib: u64,
+    /// What each guest eats in the end, MiB.
+    pub appetite_mib: u64,
+    /// The balancing policy.
+    pub policy: String,
+    /// What guest RAM is made of.
+    pub backing: Backing,
+    /// Where the files go; the folder exists.
+    pub directory: PathBuf,
+    /// How much is logged for a person.
+    pub log: Option<String>,
+}
+
+impl Default for Contention {
+    fn default() -> Self {
+        Self {
+            guests: 2,
+            host_mib: 1456,
+            appetite_mib: 420,
+            policy: "hyperv".to_owned(),
+            backing: Backing::default(),
+            directory: PathBuf::from("."),
+            log: None,
+        }
+    }
+}
+
+const STARTUP_MIB: u64 = 512;
+const MINIMUM_MIB: u64 = 256;
+const MAXIMUM_MIB: u64 = 1024;
+/// Longest time for all guests to report (an emulated machine may be busy).
+const UNTIL_ALL_REPORT: Duration = Duration::from_secs(120);
+/// Between one guest's meal and the next one's.
+const COURSE: Duration = Duration::from_secs(15);
+/// How much more an eater takes each second: little enough for the balancer to follow.
+const BITE_MIB: u64 = 40;
+
+impl Contention {
+    /// How long the part is that is looked at, from the first time that all guests report.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        COURSE * (self.guests as u32 + 3)
+    }
+
+    fn guest(&self, place: usize) -> GuestConfig {
+        let settings = MemorySettings::dynamic(PageCount::from_mib(STARTUP_MIB), PageCount::from_mib(MAXIMUM_MIB))
+            .with_minimum(PageCount::from_mib(MINIMUM_MIB));
+        let mut guest = GuestConfig::new(&format!("VM{}", place + 1), settings);
+        guest.backing = self.backing;
+        guest.memory_interval = Duration::from_secs(1);
+        guest
+    }
+
+    fn plan(&self) -> Result<Plan> {
+        let guests: Vec<GuestConfig> = (0..self.guests).map(|place| self.guest(place)).collect();
+        let host = RealHostConfig::new(PageCount::from_mib(self.host_mib), Vec::new(), Box::new(Keep));
+        // What a plan has to say of a simulated guest; these are not simulated.
+        let stand_in = *profiles().first().ok_or_else(|| anyhow!("no guest profile"))?;
+        Ok(Plan {
+            name: "real-linux".to_owned(),
+            host_name: "REALHOST".to_owned(),
+            epoch: "2011-02-22T09:00:00Z".parse().map_err(|error| anyhow!("{error}"))?,
+            host: host.host(),
+            policy: self.policy.clone(),
+            policy_parameters: toml::Table::new(),
+            vms: guests
+                .iter()
+                .map(|guest| PlannedVm {
+                    name: guest.name.as_str().into(),
+                    profile: stand_in,
+                    services: IntegrationServices::Current,
+                    vcpus: guest.vps,
+                    page_file: PageCount::ZERO,
+                    settings: guest.settings,
+                    operation_times: None,
+                })
+                .collect(),
+            timeline: (0..self.guests)
+                .map(|vm| Step { at: Duration::ZERO, action: Action::Start { vm, while_host_used_below: None } })
+                .collect(),
+            until: UNTIL_ALL_REPORT + self.length(),
+            sample_interval: Duration::from_secs(1),
+            seed: 1,
+            trace: None,
+        })
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// If a piece is missing, a guest never reports, or the run fails.
+    pub fn run(&self, pieces: &Pieces) -> Result<(Plan, Outcome)> {
+        let kernel = Arc::new(KernelImage::open(&pieces.kernel)?);
+        let initramfs: Arc<[u8]> = initramfs::guest(pieces)?.into();
+        let plan = self.plan()?;
+        let handles: Vec<GuestHandle> = (0..self.guests).map(|_| GuestHandle::default()).collect();
+        let specs: Vec<_> =
+            (0..self.guests).map(|place| spec(&self.guest(place), &kernel, &initramfs)).collect();
+        let stop = Arc::new(parking_lot::Mutex::new(None));
+        let mut table = Table::new(&self.directory.join(GUESTS_FILE), handles.clone())?;
+        let mut eaters = Eaters::new(self, handles.clone());
+        let trouble = Arc::new(parking_lot::Mutex::new(None));
+        let options = RunOptions {
+            driver: Driver::Threads,
+            clock: ClockMode::Wall { speed: 1.0 },
+            directory: Some(self.directory.clone()),
+            events: EventsLevel::All,
+            log: self.log.as_deref().map(HumanLog::stderr).transpose()?,
+            keep_points: true,
+            observer: Some({
+                let (stop, trouble) = (Arc::clone(&stop), Arc::clone(&trouble));
+                Box::new(move |point| {
+                    let next = table.row(point).map_err(|error| error.to_string()).and_then(|()| eaters.drive(point));
+                    match next {
+                        Ok(false) => {}
+                        Ok(true) => end(&stop),
+                        Err(what) => {
+                            trouble.lock().get_or_insert(what);
+                            end(&stop);
+                        }
+                    }
+                })
+            }),
+            on_start: Some({
+                let stop = Arc::clone(&stop);
+                Box::new(move |handle| *stop.lock() = Some(handle))
+            }),
+            machines: Some(Box::new(move |place, _| {
+                Box::new(RealGuest::new(specs[place].clone(), handles[place].clone()))
+            })),
+            ..RunOptions::default()
+        };
+        let outcome = scenario::run::run(plan.clone(), options).context("the run failed")?;
+        if let Some(what) = trouble.lock().take() {
+            return Err(anyhow!(what));
+        }
+        Ok((plan, outcome))
+    }
+}
+
+fn end(stop: &parking_lot::Mutex<Option<component_runtime::StopHandle>>) {
+    if let Some(stop) = &*stop.lock() {
+        stop.stop();
+    }
+}
+
+/// Who eats how much, second by second.
+struct Eaters {
+    handles: Vec<GuestHandle>,
+    appetite_mib: u64,
+    length: Duration,
+    eating: Vec<u64>,
+    /// When all guests reported for the first time.
+    begun: Option<Duration>,
+}
+
+impl Eaters {
+    fn new(config: &Contention, handles: Vec<GuestHandle>) -> Self {
+        Self {
+            eating: vec![0; handles.len()],
+            handles,
+            appetite_mib: config.appetite_mib,
+            length: config.length(),
+            begun: None,
+        }
+    }
+
+    /// What follows from a sample; `true`: the scenario is over.
+    fn drive(&mut self, point: &Point) -> Result<bool, String> {
+        let Some(begun) = self.begun else {
+            if point.vms.iter().all(|vm| vm.demand.is_some()) {
+                self.begun = Some(point.time);
+            } else if point.time > UNTIL_ALL_REPORT {
+                let silent = self.handles.iter().position(|handle| !handle.voice().is_ready()).unwrap_or(0);
+                let voice = self.handles[silent].voice();
+                return Err(format!(
+                    "VM{} has not reported within {} s; missing drivers: {:?}; its console's last lines: {:?}",
+                    silent + 1,
+                    UNTIL_ALL_REPORT.as_secs(),
+                    voice.missing(),
+                    voice.last_lines(6)
+                ));
+            }
+            return Ok(false);
+        };
+        let now = point.time.saturating_sub(begun);
+        let guests = self.handles.len() as u32;
+        for (place, handle) in (0u32..).zip(&self.handles) {
+            let eating = &mut self.eating[place as usize];
+            let lets_go = COURSE * (guests + 1);
+            let wanted = match now {
+                // The first lets go when the last has eaten for a while.
+                now if place == 0 && now >= lets_go => 0,
+                now if now >= COURSE * place + COURSE / 3 => (*eating + BITE_MIB).min(self.appetite_mib),
+                _ => 0,
+            };
+            if wanted != *eating {
+                handle.command(&format!("eat {wanted}"));
+                *eating = wanted;
+            }
+        }
+        Ok(now >= self.length)
+    }
+}
+
+/// `guests.csv`.
+struct Table {
+    out: BufWriter<File>,
+    handles: Vec<GuestHandle>,
+}
+
+impl Table {
+    fn new(path: &Path, handles: Vec<GuestHandle>) -> Result<Self> {
+        let file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
+        let mut out = BufWriter::new(file);
+        write!(out, "time_s,vmm_rss_mb")?;
+        for vm in 1..=handles.len() {
+            for column in
+                ["assigned_mb", "visible_mb", "demand_mb", "mem_total_mb", "mem_available_mb", "resident_mb"]
+            {
+                write!(out, ",vm{vm}_{column}")?;
+            }
+        }
+        writeln!(out)?;
+        Ok(Self { out, handles })
+    }
+
+    fn row(&mut self, point: &Point) -> std::io::Result<()> {
+        write!(self.out, "{:.1},{:.1}", point.time.as_secs_f64(), bytes_mib(own_resident()))?;
+        for (vm, handle) in point.vms.iter().zip(&self.handles) {
+            let view = handle.voice().view().unwrap_or_default();
+            write!(
+                self.out,
+                ",{:.1},{:.1},{:.1},{:.1},{:.1},{:.1}",
+                vm.physical.mib(),
+                vm.visible.mib(),
+                vm.demand.map_or(0.0, PageCount::mib),
+                view.total_kb as f64 / 1024.0,
+                view.available_kb as f64 / 1024.0,
+                bytes_mib(handle.resident())
+            )?;
+        }
+        writeln!(self.out)?;
+        self.out.flush()
+    }
+}

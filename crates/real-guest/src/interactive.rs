@@ -1,0 +1,279 @@
+//! One guest under a person's hand: its console, a line that says how it fares, and a few commands.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use balancing_policy::{MemorySettings, VmId};
+use crossbeam_channel::{RecvTimeoutError, unbounded};
+use kvm_partition::{Backing, MachineEvent};
+use memory_balancer::hyperv::PressureBandPolicy;
+use page_range::PageCount;
+use parking_lot::Mutex;
+use vmms_host::VmState;
+
+use crate::host::{GuestConfig, RealHost, RealHostConfig};
+use crate::manual::{Manual, Targets};
+use crate::pieces::Pieces;
+use crate::record::{bytes_mib, own_resident};
+
+/// What one guest is started with.
+#[derive(Clone, Debug)]
+pub struct Interactive {
+    /// Its memory settings.
+    pub settings: MemorySettings,
+    /// Virtual processors.
+    pub vps: u32,
+    /// What its RAM is made of.
+    pub backing: Backing,
+    /// Further words of its kernel's command line.
+    pub kernel_words: String,
+    /// How much is logged for a person.
+    pub log: Option<String>,
+    /// Ends when the input does (or not: the guest goes on until it is switched off).
+    pub end_with_input: bool,
+}
+
+const VM: VmId = VmId(0);
+
+/// What can be typed.
+pub const HELP: &str = "\
+target 320MB   bring the guest to this much memory    auto    let the balancer decide again
+status         say everything that is known           eat 100 have the guest use 100 MB (0: give them back)
+type TEXT      type a line into its console           quit    switch it off and end";
+
+/// What a person typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Command {
+    Target(PageCount),
+    Auto,
+    Status,
+    Eat(u64),
+    Type(String),
+    Help,
+    Quit,
+    Nothing,
+    Unknown(String),
+}
+
+/// Reads a size: `320`, `320MB`, `1GB` (binary units, as the source uses them).
+pub(crate) fn size(text: &str) -> Option<PageCount> {
+    let text = text.trim().to_ascii_uppercase();
+    let (digits, factor) = match text.strip_suffix("GB").or_else(|| text.strip_suffix('G')) {
+        Some(digits) => (digits, 1024),
+        None => (text.strip_suffix("MB").or_else(|| text.strip_suffix('M')).unwrap_or(&text), 1),
+    };
+    let number: u64 = digits.trim().parse().ok()?;
+    number.checked_mul(factor).filter(|&mib| mib > 0 && mib < 1 << 24).map(PageCount::from_mib)
+}
+
+fn parse(line: &str) -> Command {
+    let (word, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
+    match word {
+        "" => Command::Nothing,
+        "target" | "t" => size(rest).map_or_else(|| Command::Unknown(line.trim().to_owned()), Command::Target),
+        "auto" | "a" => Command::Auto,
+        "status" | "s" => Command::Status,
+        "eat" => rest.trim().parse().map_or_else(|_| Command::Unknown(line.trim().to_owned()), Command::Eat),
+        "type" => Command::Type(rest.to_owned()),
+        "help" | "?" => Command::Help,
+        "quit" | "q" | "exit" => Command::Quit,
+        _ => Command::Unknown(line.trim().to_owned()),
+    }
+}
+
+/// Standard output with a last line that is drawn anew.
+#[derive(Clone)]
+struct Screen(Arc<Mutex<bool>>);
+
+impl Screen {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(false)))
+    }
+
+    /// A line that stays.
+    fn line(&self, text: &str) {
+        let mut drawn = self.0.lock();
+        let clear = if std::mem::take(&mut *drawn) { "\r\x1b[2K" } else { "" };
+        let _closed = writeln!(std::io::stdout(), "{clear}{text}");
+    }
+
+    /// The line that says how the guest fares; without a terminal it is not drawn.
+    fn status(&self, text: &str) {
+        if std::io::stdout().is_terminal() {
+            let mut out = std::io::stdout().lock();
+            let _closed = write!(out, "\r\x1b[2K{text}").and_then(|()| out.flush());
+            *self.0.lock() = true;
+        }
+    }
+}
+
+impl Interactive {
+    /// Runs the guest until it ends, or a person ends it.
+    ///
+    /// # Errors
+    /// If the guest cannot be started, or ends in another way than by being switched off.
+    pub fn run(&self, pieces: &Pieces) -> Result<()> {
+        let targets = Targets::default();
+        let mut guest = GuestConfig::new("VM1", self.settings);
+        (guest.vps, guest.backing) = (self.vps, self.backing);
+        guest.kernel_words.clone_from(&self.kernel_words);
+        guest.memory_interval = Duration::from_secs(5);
+        let policy = Manual::new(Box::new(PressureBandPolicy::default()), targets.clone());
+        let memory = self.settings.maximum + PageCount::from_mib(256);
+        let mut config = RealHostConfig::new(memory, vec![guest], Box::new(policy));
+        config.log.clone_from(&self.log);
+        let host = RealHost::start(pieces, config)?;
+        let screen = Screen::new();
+        {
+            let screen = screen.clone();
+            host.guests[0].voice().show(Box::new(move |line| screen.line(line)));
+        }
+        screen.line(&format!("-- VM1: {}. Type `help` for what can be typed.", amounts(&self.settings)));
+        let (send, typed) = unbounded();
+        std::thread::Builder::new().name("keyboard".to_owned()).spawn(move || {
+            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+                if send.send(parse(&line)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        let ended = self.attend(&host, &targets, &screen, &typed);
+        host.end()?;
+        ended
+    }
+
+    fn attend(
+        &self,
+        host: &RealHost,
+        targets: &Targets,
+        screen: &Screen,
+        typed: &crossbeam_channel::Receiver<Command>,
+    ) -> Result<()> {
+        let guest = &host.guests[0];
+        let mut told_missing = false;
+        loop {
+            let command = match typed.recv_timeout(Duration::from_secs(1)) {
+                Ok(command) => command,
+                Err(RecvTimeoutError::Timeout) => Command::Nothing,
+                Err(RecvTimeoutError::Disconnected) if self.end_with_input => Command::Quit,
+                Err(RecvTimeoutError::Disconnected) => {
+                    std::thread::park_timeout(Duration::from_secs(1));
+                    Command::Nothing
+                }
+            };
+            match command {
+                Command::Nothing => {}
+                Command::Target(pages) => {
+                    targets.set(VM, Some(pages));
+                    screen.line(&format!("-- target {pages}"));
+                }
+                Command::Auto => {
+                    targets.set(VM, None);
+                    screen.line("-- the balancer decides");
+                }
+                Command::Status => screen.line(&self.full_status(host, targets)),
+                Command::Eat(mib) => guest.command(&format!("eat {mib}")),
+                Command::Type(text) => guest.type_line(crate::agent::CONSOLE, &text),
+                Command::Help => screen.line(HELP),
+                Command::Quit => return Ok(()),
+                Command::Unknown(text) => screen.line(&format!("-- {text:?} is no command\n{HELP}")),
+            }
+            if let (Some(missing), false) = (guest.voice().missing(), told_missing) {
+                told_missing = true;
+                screen.line(&format!(
+                    "-- the guest's kernel could not load {missing}: without it there is no Dynamic Memory (see --modules)"
+                ));
+            }
+            let state = host.host.status.look().vms.first().map_or(VmState::Off, |vm| vm.state);
+            match state {
+                VmState::Failed => bail!("{}", self.why_failed(host)),
+                VmState::Off if guest.ended() == Some(MachineEvent::PoweredOff) => {
+                    screen.line("-- the guest has switched itself off");
+                    return Ok(());
+                }
+                VmState::Off if !host.events.find(0, |event| event.name() == "event_log").is_empty() => {
+                    bail!("{}", self.why_failed(host))
+                }
+                _ => {}
+            }
+            screen.status(&status_line(host, targets));
+        }
+    }
+
+    fn why_failed(&self, host: &RealHost) -> String {
+        let failed = host.events.find(0, |event| matches!(event.name(), "vm_failed" | "event_log"));
+        let why: Vec<&str> =
+            failed.iter().map(|event| if event.name() == "vm_failed" { event.word("why") } else { event.word("text") }).collect();
+        let last = host.guests[0].voice().last_lines(12);
+        let mut text = format!("the guest has ended: {}", why.join("; "));
+        if let Some(MachineEvent::Crashed { parameters }) = host.guests[0].ended() {
+            text.push_str(&format!("\nits crash registers: {parameters:x?}"));
+        }
+        if !last.is_empty() {
+            text.push_str(&format!("\nthe last lines of its console:\n  {}", last.join("\n  ")));
+        }
+        text
+    }
+
+    fn full_status(&self, host: &RealHost, targets: &Targets) -> String {
+        let guest = &host.guests[0];
+        let view = guest.voice().view();
+        let exits = guest.exits();
+        let mut text = format!("-- {}\n", status_line(host, targets));
+        text.push_str(&match view {
+            Some(view) => {
+                format!("   the guest says: MemTotal {} kB, MemAvailable {} kB\n", view.total_kb, view.available_kb)
+            }
+            None => "   the guest has not said how much memory it has\n".to_owned(),
+        });
+        text.push_str(&format!(
+            "   resident: guest RAM {:.1} MB, this program {:.1} MB beyond\n   exits: {} I/O, {} messages, {} signals; {} \
+             signals without exit",
+            bytes_mib(guest.resident()),
+            bytes_mib(own_resident().saturating_sub(guest.resident())),
+            exits.io,
+            exits.post_message,
+            exits.signal_event,
+            guest.signals_without_exit()
+        ));
+        text
+    }
+}
+
+fn amounts(settings: &MemorySettings) -> String {
+    format!("startup {}, minimum {}, maximum {}", settings.startup, settings.minimum, settings.maximum)
+}
+
+fn status_line(host: &RealHost, targets: &Targets) -> String {
+    let Some(vm) = host.host.balancer.vm(VM) else { return "VM1: not yet known to the balancer".to_owned() };
+    let pressure = vm.current_pressure.map_or_else(|| "no report yet".to_owned(), |pressure| format!("{pressure:.0} %"));
+    let hand = targets.get(VM).map_or_else(|| "auto".to_owned(), |target| format!("target {target}"));
+    format!(
+        "VM1 {} | pressure {pressure} | assigned {} | visible {} | demand {}",
+        hand,
+        vm.physical,
+        vm.guest_visible,
+        vm.demand.map_or_else(|| "?".to_owned(), |demand| demand.to_string()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_is_understood_or_said_not_to_be() {
+        assert_eq!(parse("target 320MB"), Command::Target(PageCount::from_mib(320)));
+        assert_eq!(parse(" target 1gb \r"), Command::Target(PageCount::from_mib(1024)));
+        assert_eq!(parse("t 320"), Command::Target(PageCount::from_mib(320)));
+        for bad in ["target", "target much", "target 0", "target 99999999999999999999", "target -3"] {
+            assert_eq!(parse(bad), Command::Unknown(bad.to_owned()));
+        }
+        assert_eq!(parse("eat 100"), Command::Eat(100));
+        assert_eq!(parse("type ls -l"), Command::Type("ls -l".to_owned()));
+        assert_eq!(parse(""), Command::Nothing);
+        assert_eq!(parse("quit"), Command::Quit);
+    }
+}

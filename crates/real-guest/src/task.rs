@@ -1,0 +1,265 @@
+//! What is done with guests, as arguments of a command line: the same whether it happens in this process or inside the emulated
+//! machine.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use balancing_policy::MemorySettings;
+use clap::{Args, Subcommand, ValueEnum};
+use kvm_partition::Backing;
+use page_range::PageCount;
+
+use crate::contention::Contention;
+use crate::interactive::{self, Interactive};
+use crate::pieces::Pieces;
+use crate::record::{self, Part};
+
+/// What guest RAM is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum BackingName {
+    /// Anonymous memory, given back with MADV_DONTNEED
+    #[default]
+    Anonymous,
+    /// A file without a name, given back by punching holes
+    Memfd,
+}
+
+impl From<BackingName> for Backing {
+    fn from(name: BackingName) -> Self {
+        match name {
+            BackingName::Anonymous => Self::Anonymous,
+            BackingName::Memfd => Self::Memfd,
+        }
+    }
+}
+
+impl BackingName {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Memfd => "memfd",
+        }
+    }
+}
+
+/// One guest to watch.
+#[derive(Args, Clone, Debug)]
+pub struct GuestTask {
+    /// Memory that the guest boots with (a multiple of 128 MB)
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "512MB")]
+    startup: PageCount,
+    /// Least memory that it is left
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "128MB")]
+    minimum: PageCount,
+    /// Most memory that it gets
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1280MB")]
+    maximum: PageCount,
+    /// Memory buffer, percent
+    #[arg(long, value_name = "PERCENT", default_value_t = MemorySettings::DEFAULT_BUFFER)]
+    buffer: u32,
+    /// Virtual processors
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    vcpus: u32,
+    /// What its RAM is made of
+    #[arg(long, value_enum, default_value_t)]
+    memory: BackingName,
+    /// Further words for its kernel's command line, separated by commas
+    #[arg(long, value_name = "WORDS")]
+    append: Option<String>,
+    /// Log to standard error: a level, or filters such as `warn,dm_vsp=debug`
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// End when standard input does
+    #[arg(long)]
+    until_input_ends: bool,
+}
+
+/// Several guests that contend.
+#[derive(Args, Clone, Debug)]
+pub struct ContentionTask {
+    /// Guests
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub guests: usize,
+    /// Memory of the host in all
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1456MB")]
+    pub host: PageCount,
+    /// Balancing policy
+    #[arg(long, value_name = "POLICY", default_value = "hyperv")]
+    pub policy: String,
+    /// What guest RAM is made of
+    #[arg(long, value_enum, default_value_t)]
+    pub memory: BackingName,
+    /// Log to standard error: a level, or filters such as `warn,dm_vsp=debug`
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+/// What to do with guests.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Task {
+    /// Boot one guest, show its console, and take commands
+    Guest(GuestTask),
+    /// Look at everything that must be seen, and leave `record.json`
+    Record {
+        /// Only these parts
+        #[arg(long, value_enum, value_delimiter = ',')]
+        only: Vec<Part>,
+    },
+    /// Let several guests contend for a small host's memory
+    Contention(ContentionTask),
+}
+
+/// Reads a size such as `512MB`.
+///
+/// # Errors
+/// What a size looks like.
+pub fn size(text: &str) -> Result<PageCount, String> {
+    interactive::size(text).ok_or_else(|| "a size looks like 320MB or 1GB".to_owned())
+}
+
+impl Task {
+    /// Does it in this process. Files go to the current folder.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn run(&self, pieces: &Pieces) -> Result<()> {
+        match self {
+            Self::Guest(task) => task.interactive()?.run(pieces),
+            Self::Record { only } => {
+                let record = record::make(pieces, only)?;
+                std::fs::write(RECORD_FILE, serde_json::to_string_pretty(&record)?)?;
+                if !record.passed() {
+                    bail!("not everything is as it must be: see {RECORD_FILE}");
+                }
+                Ok(())
+            }
+            Self::Contention(task) => task.contention(PathBuf::from(".")).run(pieces).map(|_| ()),
+        }
+    }
+
+    /// The same as arguments of the program inside the emulated machine.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut say = |word: &str| words.push(word.to_owned());
+        match self {
+            Self::Guest(task) => {
+                say("guest");
+                say(&format!("--startup={}", task.startup.whole_mib()));
+                say(&format!("--minimum={}", task.minimum.whole_mib()));
+                say(&format!("--maximum={}", task.maximum.whole_mib()));
+                say(&format!("--buffer={}", task.buffer));
+                say(&format!("--vcpus={}", task.vcpus));
+                say(&format!("--memory={}", task.memory.word()));
+                if let Some(append) = &task.append {
+                    say(&format!("--append={append}"));
+                }
+                if let Some(log) = &task.log {
+                    say(&format!("--log={log}"));
+                }
+                if task.until_input_ends {
+                    say("--until-input-ends");
+                }
+            }
+            Self::Record { only } => {
+                say("record");
+                for part in only {
+                    if let Some(name) = part.to_possible_value() {
+                        say(&format!("--only={}", name.get_name()));
+                    }
+                }
+            }
+            Self::Contention(task) => {
+                say("contention");
+                say(&format!("--guests={}", task.guests));
+                say(&format!("--host={}", task.host.whole_mib()));
+                say(&format!("--policy={}", task.policy));
+                say(&format!("--memory={}", task.memory.word()));
+                if let Some(log) = &task.log {
+                    say(&format!("--log={log}"));
+                }
+            }
+        }
+        words
+    }
+
+    /// Memory of the emulated machine that it needs, MiB: the guests' at most, and half a GiB for its own kernel, the files in
+    /// its memory, and this program.
+    #[must_use]
+    pub fn emulated_memory_mib(&self) -> u64 {
+        const OWN: u64 = 512;
+        OWN + match self {
+            Self::Guest(task) => task.maximum.whole_mib() + 256,
+            // One guest at a time, of 1280 MiB at most; while it is reset its memory is there twice for a moment.
+            Self::Record { .. } => 2560,
+            Self::Contention(task) => task.host.whole_mib(),
+        }
+    }
+}
+
+/// The record's file.
+pub const RECORD_FILE: &str = "record.json";
+
+impl GuestTask {
+    fn interactive(&self) -> Result<Interactive> {
+        let settings = MemorySettings::dynamic(self.startup, self.maximum)
+            .with_minimum(self.minimum)
+            .with_buffer(self.buffer);
+        settings.validate()?;
+        let block = PageCount::from_mib(128);
+        if self.startup < block || !self.startup.get().is_multiple_of(block.get()) {
+            bail!("--startup is {}: it must be a multiple of 128 MB, the memory blocks of a Linux guest", self.startup);
+        }
+        Ok(Interactive {
+            settings,
+            vps: self.vcpus,
+            backing: self.memory.into(),
+            kernel_words: self.append.as_deref().unwrap_or_default().replace(',', " "),
+            log: self.log.clone(),
+            end_with_input: self.until_input_ends,
+        })
+    }
+}
+
+impl ContentionTask {
+    /// As the scenario takes it.
+    #[must_use]
+    pub fn contention(&self, directory: PathBuf) -> Contention {
+        Contention {
+            guests: self.guests,
+            host_mib: self.host.whole_mib(),
+            policy: self.policy.clone(),
+            backing: self.memory.into(),
+            log: self.log.clone(),
+            directory,
+            ..Contention::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(subcommand)]
+        task: Task,
+    }
+
+    #[test]
+    fn what_goes_into_the_emulated_machine_is_what_was_typed() {
+        for typed in [
+            "x guest --startup 256MB --maximum 1GB --vcpus 2 --memory memfd --append a=1,b",
+            "x record --only life,trouble",
+            "x contention --guests 3 --host 2GB --policy static",
+        ] {
+            let line = Line::parse_from(typed.split(' '));
+            let again = Line::parse_from(std::iter::once("x".to_owned()).chain(line.task.words()));
+            assert_eq!(format!("{:?}", again.task), format!("{:?}", line.task));
+        }
+        assert!(Line::try_parse_from(["x", "guest", "--startup", "much"]).is_err());
+    }
+}
