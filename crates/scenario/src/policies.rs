@@ -1,5 +1,7 @@
 //! The balancing policies by name: what `--policy` and a scenario file's `[policy]` choose from.
 
+use std::time::Duration;
+
 use balancing_policy::Policy;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
@@ -96,8 +98,8 @@ pub fn make(name: &str, parameters: &toml::Table) -> Result<Box<dyn Policy>, Pol
         .map_err(|error| PolicyError::Parameters { name: name.to_owned(), why: error.message().to_owned() })
 }
 
-/// A policy's configuration of the parameters that somebody wrote. Its own defaults tell what each of them is: times and sizes are
-/// written as everywhere, and what is a whole number is given as one.
+/// A policy's configuration of the parameters that somebody wrote. Its own defaults tell what each of them is: a time is a text
+/// such as "300s" or a number of seconds, a size a text such as "64MB", and what is a whole number is given as one.
 fn read<T: DeserializeOwned + Serialize + Default>(parameters: &toml::Table) -> Result<T, toml::de::Error> {
     let defaults = toml::Table::try_from(T::default()).unwrap_or_default();
     let typed = parameters.iter().map(|(name, value)| Ok((name.clone(), typed(name, value, defaults.get(name))?)));
@@ -107,15 +109,25 @@ fn read<T: DeserializeOwned + Serialize + Default>(parameters: &toml::Table) -> 
 fn typed(name: &str, value: &toml::Value, default: Option<&toml::Value>) -> Result<toml::Value, toml::de::Error> {
     use toml::Value;
     let wrong = |what: &str| toml::de::Error::custom(format!("`{name} = {value}` is not {what}"));
+    let time = |value: &Value| match value {
+        Value::String(text) => component_runtime::parse_duration(text).ok(),
+        Value::Float(seconds) => Duration::try_from_secs_f64(*seconds).ok(),
+        Value::Integer(seconds) => u64::try_from(*seconds).ok().map(Duration::from_secs),
+        _ => None,
+    };
     match (value, default) {
-        (value, Some(Value::Table(time))) if time.contains_key("secs") => {
-            let text = value.as_str().and_then(|text| component_runtime::parse_duration(text).ok());
-            let time = text.ok_or_else(|| wrong("a time such as \"300s\""))?;
+        (value, Some(Value::Table(parts))) if parts.contains_key("secs") => {
+            let time = time(value).ok_or_else(|| wrong("a time such as \"300s\""))?;
             let parts = [("secs", time.as_secs() as i64), ("nanos", i64::from(time.subsec_nanos()))];
-            Ok(parts.map(|(part, number)| (part.to_owned(), Value::Integer(number))).into_iter().collect::<toml::Table>().into())
+            let parts = parts.map(|(part, number)| (part.to_owned(), Value::Integer(number)));
+            Ok(Value::Table(parts.into_iter().collect()))
+        }
+        // A number in the configuration; a text that is a time means its seconds.
+        (Value::String(_), Some(Value::Float(_))) => {
+            time(value).map(|time| Value::Float(time.as_secs_f64())).ok_or_else(|| wrong("a number, or a time such as \"300s\""))
         }
         (Value::String(text), Some(Value::Integer(_))) => {
-            let size = crate::file::parse_size(text).map_err(|_| wrong("a size such as \"64MB\""))?;
+            let size = crate::file::parse_size(text).map_err(|_| wrong("a whole number, or a size such as \"64MB\""))?;
             Ok(Value::Integer(size.get() as i64))
         }
         (Value::Float(number), Some(Value::Integer(_))) if number.fract() == 0.0 && number.abs() < 1e15 => {
@@ -154,22 +166,25 @@ mod tests {
     #[test]
     fn parameters_are_written_as_times_sizes_and_numbers() {
         let write = |text: &str| toml::from_str::<toml::Table>(text).unwrap();
-        make("hyperv", &write("hold = \"200s\"\nhalf_width = 3.0\nweights = false")).unwrap();
+        for text in ["hold = \"200s\"\nhalf_width = 3.0\nweights = false", "hold = 200.0"] {
+            make("hyperv", &write(text)).unwrap();
+        }
         make("proxmox", &write("step_limit = \"50MB\"\ninterval = \"5s\"\nsmallest_goal = 256.0")).unwrap();
-        for (text, complaint) in
-            [("hold = 200.0", "`hold = 200.0` is not a time such as \"300s\""), ("hold = \"soon\"", "`hold = \"soon\"` is not a time")]
-        {
-            let error = make("hyperv", &write(text)).err().unwrap().to_string();
+        for (policy, text, complaint) in [
+            ("hyperv", "hold = \"soon\"", "`hold = \"soon\"` is not a"),
+            ("proxmox", "interval = \"soon\"", "`interval = \"soon\"` is not a time"),
+            ("proxmox", "interval = -1.0", "`interval = -1.0` is not a time"),
+            ("proxmox", "step_limit = \"much\"", "`step_limit = \"much\"` is not a whole number, or a size"),
+        ] {
+            let error = make(policy, &write(text)).err().unwrap().to_string();
             assert!(error.contains(complaint), "{error}");
         }
-        let error = make("proxmox", &write("step_limit = \"much\"")).err().unwrap().to_string();
-        assert!(error.contains("is not a size"), "{error}");
     }
 
     #[test]
     fn a_parameter_has_its_effect() {
         let hold: memory_balancer::hyperv::HyperVConfig = read(&toml::from_str("hold = \"1m\"").unwrap()).unwrap();
-        assert_eq!(hold.hold, std::time::Duration::from_secs(60));
+        assert_eq!(hold.hold, Duration::from_secs(60));
     }
 
     #[test]

@@ -32,6 +32,7 @@ const WIDTH: usize = 132;
 const PRELUDE: &str = r#"
 set -e
 xtask() { "$XTASK" "$@" 2>&1; }
+cargo() { shift; xtask "$@"; }
 show() { echo "$ cargo xtask $*"; xtask "$@" || true; }
 run() { [ -d "runs/$1-001" ] || xtask scenario "$@" --out "runs/$1-001" --quiet; }
 seq_of() { sed -n 's/^[^#]*#\([0-9]*\) .*/\1/p' | head -n 1; }

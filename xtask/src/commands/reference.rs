@@ -3,6 +3,7 @@
 mod command_line;
 mod events;
 mod files;
+mod guests;
 mod policies;
 mod source;
 
@@ -19,6 +20,7 @@ type Page = (&'static str, fn() -> Result<String>);
 const PAGES: &[Page] = &[
     ("reference/command-line.md", || Ok(command_line::page())),
     ("reference/scenario-files.md", || Ok(scenario_files())),
+    ("reference/guests.md", || Ok(guests::page())),
     ("reference/counters.md", || Ok(counters())),
     ("reference/events.md", events::page),
     ("reference/summary.md", files::page),

@@ -32,6 +32,7 @@ pub use checks::{CHECKS, Check, CheckDoc, Expectation};
 pub use diagnostic::{BadScenario, Diagnostic, Place, SourceText, Span, nearest};
 pub use host::{Balancer, DynamicMemoryVersion, Edition, EditionLimits, Host, Operations, ParentOs};
 pub use plan::Planned;
+pub(crate) use quantity::parse_size;
 pub use quantity::{Draw, format_size};
 pub use reader::Located;
 pub use schema::{Form, KeyDoc, TableDoc, reference, reference_markdown};

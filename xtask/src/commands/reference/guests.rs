@@ -1,0 +1,40 @@
+//! The page of the guests that a scenario file can name, from their profiles.
+
+use std::fmt::Write as _;
+
+use guest_memory_manager::{IntegrationServices, profiles};
+
+use super::cell;
+
+/// The page.
+pub(super) fn page() -> String {
+    let mut page = String::from(
+        "# Guests\n\nWhat a scenario file's `guest` can be: a key, or the full name. A key without its end is enough where only one guest has it.\n\n\
+         *Dynamic Memory* says whether the guest can use it with current integration services; *needs an update* that those it comes\n\
+         with are too old. A guest that cannot use it runs at its startup RAM. *Idle* is what the guest has committed when nothing runs\n\
+         in it.\n\n| key | guest | Dynamic Memory | processors | idle | hot-add in |\n|---|---|---|---|---|---|\n",
+    );
+    for profile in profiles() {
+        let dynamic = match profile.dynamic_memory(IntegrationServices::Current) {
+            Ok(()) if profile.needs_updated_services() => "yes; needs an update".to_owned(),
+            Ok(()) => "yes".to_owned(),
+            Err(why) => {
+                let why = why.to_string();
+                format!("no: {}", why.split(';').next().unwrap_or(&why))
+            }
+        };
+        let processors: Vec<String> = profile.virtual_processors().iter().map(ToString::to_string).collect();
+        // Writing to a String does not fail.
+        let _: std::fmt::Result = writeln!(
+            page,
+            "| `{}` | {} | {} | {} | {} MB | {} MB |",
+            profile.key(),
+            cell(&profile.to_string()),
+            cell(&dynamic),
+            processors.join(", "),
+            profile.idle_commit().whole_mib(),
+            profile.hot_add_granule().whole_mib()
+        );
+    }
+    page
+}
