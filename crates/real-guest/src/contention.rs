@@ -1,7 +1,7 @@
 //! The scenario `real-linux`: several real guests on a host with too little memory for all, and a memory eater in each.
 //!
-//! As in Figure 4-5 of the main source one guest after the other wants more; the first gets what is free, for the next the balancer
-//! has to take from those before, and when the first lets go the others get it. It is run by the same runner as any
+//! As in Figure 4-5 of the main source one guest after the other wants more: the first gets what is free, for the newcomer the
+//! balancer has to take from those before, and when the newcomer lets go the others get back what they gave. It is run by the same runner as any
 //! scenario, under the wall clock, and leaves the same files; `guests.csv` adds what only a real guest has: its own
 //! `MemTotal` and `MemAvailable`, and the memory that host and VMM really use.
 
@@ -54,7 +54,7 @@ impl Default for Contention {
     fn default() -> Self {
         Self {
             guests: 2,
-            host_mib: 1456,
+            host_mib: 1328,
             appetite_mib: 420,
             policy: "hyperv".to_owned(),
             backing: Backing::default(),
@@ -82,8 +82,9 @@ impl Contention {
     }
 
     fn guest(&self, place: usize) -> GuestConfig {
-        let settings = MemorySettings::dynamic(PageCount::from_mib(STARTUP_MIB), PageCount::from_mib(MAXIMUM_MIB))
-            .with_minimum(PageCount::from_mib(MINIMUM_MIB));
+        let settings =
+            MemorySettings::dynamic(PageCount::from_mib(STARTUP_MIB), PageCount::from_mib(MAXIMUM_MIB))
+                .with_minimum(PageCount::from_mib(MINIMUM_MIB));
         let mut guest = GuestConfig::new(&format!("VM{}", place + 1), settings);
         guest.backing = self.backing;
         guest.memory_interval = Duration::from_secs(1);
@@ -115,7 +116,10 @@ impl Contention {
                 })
                 .collect(),
             timeline: (0..self.guests)
-                .map(|vm| Step { at: Duration::ZERO, action: Action::Start { vm, while_host_used_below: None } })
+                .map(|vm| Step {
+                    at: Duration::ZERO,
+                    action: Action::Start { vm, while_host_used_below: None },
+                })
                 .collect(),
             until: UNTIL_ALL_REPORT + self.length(),
             sample_interval: Duration::from_secs(1),
@@ -149,7 +153,10 @@ impl Contention {
             observer: Some({
                 let (stop, trouble) = (Arc::clone(&stop), Arc::clone(&trouble));
                 Box::new(move |point| {
-                    let next = table.row(point).map_err(|error| error.to_string()).and_then(|()| eaters.drive(point));
+                    let next = table
+                        .row(point)
+                        .map_err(|error| error.to_string())
+                        .and_then(|()| eaters.drive(point));
                     match next {
                         Ok(false) => {}
                         Ok(true) => end(&stop),
@@ -228,8 +235,8 @@ impl Eaters {
             let eating = &mut self.eating[place as usize];
             let lets_go = COURSE * (guests + 1);
             let wanted = match now {
-                // The first lets go when the last has eaten for a while.
-                now if place == 0 && now >= lets_go => 0,
+                // The newcomer lets go when it has eaten for a while.
+                now if place + 1 == guests && now >= lets_go => 0,
                 now if now >= COURSE * place + COURSE / 3 => (*eating + BITE_MIB).min(self.appetite_mib),
                 _ => 0,
             };

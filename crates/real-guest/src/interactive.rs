@@ -72,7 +72,9 @@ fn parse(line: &str) -> Command {
     let (word, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
     match word {
         "" => Command::Nothing,
-        "target" | "t" => size(rest).map_or_else(|| Command::Unknown(line.trim().to_owned()), Command::Target),
+        "target" | "t" => {
+            size(rest).map_or_else(|| Command::Unknown(line.trim().to_owned()), Command::Target)
+        }
         "auto" | "a" => Command::Auto,
         "status" | "s" => Command::Status,
         "eat" => rest.trim().parse().map_or_else(|_| Command::Unknown(line.trim().to_owned()), Command::Eat),
@@ -204,8 +206,10 @@ impl Interactive {
 
     fn why_failed(&self, host: &RealHost) -> String {
         let failed = host.events.find(0, |event| matches!(event.name(), "vm_failed" | "event_log"));
-        let why: Vec<&str> =
-            failed.iter().map(|event| if event.name() == "vm_failed" { event.word("why") } else { event.word("text") }).collect();
+        let why: Vec<&str> = failed
+            .iter()
+            .map(|event| if event.name() == "vm_failed" { event.word("why") } else { event.word("text") })
+            .collect();
         let last = host.guests[0].voice().last_lines(12);
         let mut text = format!("the guest has ended: {}", why.join("; "));
         if let Some(MachineEvent::Crashed { parameters }) = host.guests[0].ended() {
@@ -224,7 +228,10 @@ impl Interactive {
         let mut text = format!("-- {}\n", status_line(host, targets));
         text.push_str(&match view {
             Some(view) => {
-                format!("   the guest says: MemTotal {} kB, MemAvailable {} kB\n", view.total_kb, view.available_kb)
+                format!(
+                    "   the guest says: MemTotal {} kB, MemAvailable {} kB\n",
+                    view.total_kb, view.available_kb
+                )
             }
             None => "   the guest has not said how much memory it has\n".to_owned(),
         });
@@ -248,7 +255,8 @@ fn amounts(settings: &MemorySettings) -> String {
 
 fn status_line(host: &RealHost, targets: &Targets) -> String {
     let Some(vm) = host.host.balancer.vm(VM) else { return "VM1: not yet known to the balancer".to_owned() };
-    let pressure = vm.current_pressure.map_or_else(|| "no report yet".to_owned(), |pressure| format!("{pressure:.0} %"));
+    let pressure =
+        vm.current_pressure.map_or_else(|| "no report yet".to_owned(), |pressure| format!("{pressure:.0} %"));
     let hand = targets.get(VM).map_or_else(|| "auto".to_owned(), |target| format!("target {target}"));
     format!(
         "VM1 {} | pressure {pressure} | assigned {} | visible {} | demand {}",

@@ -1,7 +1,7 @@
 //! The program that runs guests inside the emulated machine. On a computer whose KVM is enough, `cargo xtask guest` does the same in
 //! its own process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -36,9 +36,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
-    let (Some(kernel), Some(modules), Some(busybox)) = (arguments.kernel, arguments.modules, arguments.busybox)
+    let (Some(kernel), Some(modules), Some(busybox)) =
+        (arguments.kernel, arguments.modules, arguments.busybox)
     else {
         bail!("--kernel, --modules and --busybox are needed");
     };
-    arguments.task.run(&Pieces { kernel, modules, busybox, qemu: None })
+    arguments.task.run(&Pieces { kernel, modules, busybox, qemu: None }, Path::new("."))
 }

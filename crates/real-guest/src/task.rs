@@ -1,13 +1,16 @@
 //! What is done with guests, as arguments of a command line: the same whether it happens in this process or inside the emulated
 //! machine.
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use balancing_policy::MemorySettings;
 use clap::{Args, Subcommand, ValueEnum};
 use kvm_partition::Backing;
 use page_range::PageCount;
+use scenario::run::story;
 
 use crate::contention::Contention;
 use crate::interactive::{self, Interactive};
@@ -81,7 +84,7 @@ pub struct ContentionTask {
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub guests: usize,
     /// Memory of the host in all
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1456MB")]
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1328MB")]
     pub host: PageCount,
     /// Balancing policy
     #[arg(long, value_name = "POLICY", default_value = "hyperv")]
@@ -118,22 +121,40 @@ pub fn size(text: &str) -> Result<PageCount, String> {
 }
 
 impl Task {
-    /// Does it in this process. Files go to the current folder.
+    /// Does it in this process. What it leaves goes to `directory`.
     ///
     /// # Errors
     /// What went wrong.
-    pub fn run(&self, pieces: &Pieces) -> Result<()> {
+    pub fn run(&self, pieces: &Pieces, directory: &Path) -> Result<()> {
         match self {
             Self::Guest(task) => task.interactive()?.run(pieces),
             Self::Record { only } => {
                 let record = record::make(pieces, only)?;
-                std::fs::write(RECORD_FILE, serde_json::to_string_pretty(&record)?)?;
+                std::fs::write(directory.join(RECORD_FILE), serde_json::to_string_pretty(&record)?)?;
                 if !record.passed() {
                     bail!("not everything is as it must be: see {RECORD_FILE}");
                 }
                 Ok(())
             }
-            Self::Contention(task) => task.contention(PathBuf::from(".")).run(pieces).map(|_| ()),
+            Self::Contention(task) => {
+                let (plan, outcome) = task.contention(directory.to_owned()).run(pieces)?;
+                let title = "real guests, one host, not enough memory for all";
+                let told = story::tell(title, &plan, &outcome.summary, &outcome.points);
+                let _closed = writeln!(std::io::stdout(), "{told}");
+                Ok(())
+            }
+        }
+    }
+
+    /// Longest time that it takes, if it ends by itself.
+    #[must_use]
+    pub fn limit(&self) -> Option<Duration> {
+        match self {
+            Self::Guest(_) => None,
+            Self::Record { .. } => Some(Duration::from_secs(300)),
+            Self::Contention(task) => {
+                Some(Duration::from_secs(180) + task.contention(PathBuf::new()).length())
+            }
         }
     }
 
@@ -208,7 +229,10 @@ impl GuestTask {
         settings.validate()?;
         let block = PageCount::from_mib(128);
         if self.startup < block || !self.startup.get().is_multiple_of(block.get()) {
-            bail!("--startup is {}: it must be a multiple of 128 MB, the memory blocks of a Linux guest", self.startup);
+            bail!(
+                "--startup is {}: it must be a multiple of 128 MB, the memory blocks of a Linux guest",
+                self.startup
+            );
         }
         Ok(Interactive {
             settings,

@@ -6,6 +6,7 @@ mod docs;
 mod events;
 mod examples;
 mod explore;
+mod guest;
 mod loom;
 mod reference;
 mod replay;
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Compare(compare::Args),
     /// Measure how fast it is, as ratios within one run
     Bench(bench::Args),
+    /// Boot an unmodified Linux guest, show its console, and move its memory
+    Guest(guest::Args),
     /// Check everything: format, lints, tests, models, documentation
     Test(test::Args),
     /// Explore every interleaving of what is synchronised by hand
@@ -71,6 +74,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Explore(args) => return explore::run(&args),
         Command::Compare(args) => return compare::run(&args),
         Command::Bench(args) => return bench::run(&args),
+        Command::Guest(args) => guest::run(args)?,
         Command::Test(args) => test::run(&args)?,
         Command::Loom(args) => loom::run(&args)?,
         Command::Docs(args) => docs::run(&args)?,

@@ -71,6 +71,8 @@ pub(crate) struct Args {
     /// Print nothing
     #[arg(long, conflicts_with = "json")]
     quiet: bool,
+    #[command(flatten)]
+    guests: super::guest::Where,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,12 +103,18 @@ pub(crate) fn window(text: &str) -> Result<TraceWindow, String> {
 fn list() -> ExitCode {
     let mut out = std::io::stdout().lock();
     for (name, _) in file::BUILT_IN {
-        let title = file::find(name, &LoadOptions::default()).map_or_else(|_| String::new(), |scenario| scenario.title);
+        let title = file::find(name, &LoadOptions::default())
+            .map_or_else(|_| String::new(), |scenario| scenario.title);
         if writeln!(out, "{name:<26} {title}").is_err() {
             break;
         }
     }
-    let _closed = writeln!(out, "\nRun one with `cargo xtask scenario NAME`. Their files are in scenarios/: copy one and change it.");
+    let real = super::guest::REAL_LINUX;
+    let _closed = writeln!(out, "{real:<26} unmodified Linux guests on KVM (see `cargo xtask guest doctor`)");
+    let _closed = writeln!(
+        out,
+        "\nRun one with `cargo xtask scenario NAME`. Their files are in scenarios/: copy one and change it."
+    );
     ExitCode::SUCCESS
 }
 
@@ -130,7 +138,10 @@ fn used_in(name: &str, seed: Option<u64>) -> Result<PageCount, RunError> {
     let other = file::find(name, &LoadOptions::default()).map_err(|error| refused(error.to_string()))?;
     let choices = Choices { seed, ..Choices::default() };
     let plan = run::build::plan(&other, &choices, &mut |deeper| {
-        Err(RunError::Reference(deeper.to_owned(), "it is referred to by one that is referred to itself".to_owned()))
+        Err(RunError::Reference(
+            deeper.to_owned(),
+            "it is referred to by one that is referred to itself".to_owned(),
+        ))
     })?;
     let options = RunOptions { driver: Driver::Inline, events: EventsLevel::None, ..RunOptions::default() };
     let outcome = run::run(plan, options)?;
@@ -142,6 +153,10 @@ fn used_in(name: &str, seed: Option<u64>) -> Result<PageCount, RunError> {
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     if args.name == "list" {
         return Ok(list());
+    }
+    if args.name == super::guest::REAL_LINUX {
+        super::guest::real_linux(&args.guests, args.policy.as_deref(), args.out, args.force)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let clock = match args.clock {
         ClockName::Virtual => ClockMode::Virtual,
@@ -254,7 +269,8 @@ fn progress_bar(show: bool, plan: &Plan) -> ProgressBar {
 
 /// The command that repeats a run.
 fn command(args: &Args, plan: &Plan) -> String {
-    let mut words = vec!["cargo xtask scenario".to_owned(), args.name.clone(), format!("--seed {}", plan.seed)];
+    let mut words =
+        vec!["cargo xtask scenario".to_owned(), args.name.clone(), format!("--seed {}", plan.seed)];
     let mut option = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             words.push(format!("--{name} {value}"));

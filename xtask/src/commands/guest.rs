@@ -1,0 +1,253 @@
+//! `cargo xtask guest`: unmodified Linux guests under this project's VMBus, DM VSP and balancer.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser as _;
+use real_guest::doctor::{self, Diagnosis};
+use real_guest::fetch::{self, Wanted};
+use real_guest::nested::{self, Nested};
+use real_guest::pieces::{Given, Pieces};
+use real_guest::task::{ContentionTask, GuestTask, RECORD_FILE, Task};
+use run_journal::EventsLevel;
+use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
+use scenario::run::directory;
+
+use super::{bad_input, tools};
+
+/// The scenario with real guests.
+pub(crate) const REAL_LINUX: &str = "real-linux";
+
+/// Which pieces, and where.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Real guests")]
+pub(crate) struct Where {
+    /// Run inside an emulated AMD machine (QEMU), for computers whose KVM is not enough
+    #[arg(long, global = true)]
+    nested: bool,
+    /// Kernel image, in place of the fetched one
+    #[arg(long, value_name = "FILE", global = true)]
+    kernel: Option<PathBuf>,
+    /// Folder of the kernel's modules
+    #[arg(long, value_name = "DIR", global = true)]
+    modules: Option<PathBuf>,
+    /// A static busybox
+    #[arg(long, value_name = "FILE", global = true)]
+    busybox: Option<PathBuf>,
+    /// qemu-system-x86_64, for --nested
+    #[arg(long, value_name = "FILE", global = true)]
+    qemu: Option<PathBuf>,
+}
+
+/// Boot an unmodified Linux guest, show its console, and move its memory.
+#[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    place: Where,
+    #[command(flatten)]
+    guest: GuestTask,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum What {
+    /// Say whether guests run here, how, and what is missing
+    Doctor,
+    /// Get a kernel, busybox and QEMU with apt-get, and unpack them under target/guest (nothing is installed)
+    Fetch {
+        /// Leave QEMU out: it is only for --nested
+        #[arg(long)]
+        without_qemu: bool,
+    },
+    /// Look at everything that must be seen with the unmodified driver, one by one
+    Record {
+        /// Only these parts
+        #[arg(long, value_enum, value_delimiter = ',')]
+        only: Vec<real_guest::record::Part>,
+    },
+    /// Several guests contend for a small host's memory (the scenario `real-linux`)
+    Contend {
+        #[command(flatten)]
+        task: ContentionTask,
+        /// Folder for what the run leaves behind; default: the next free runs/real-linux-001
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Overwrite the run in --out
+        #[arg(long, requires = "out")]
+        force: bool,
+    },
+}
+
+fn target() -> PathBuf {
+    tools::workspace_root().join("target")
+}
+
+impl Where {
+    fn given(&self) -> Given {
+        Given {
+            kernel: self.kernel.clone(),
+            modules: self.modules.clone(),
+            busybox: self.busybox.clone(),
+            qemu: self.qemu.clone(),
+        }
+    }
+
+    fn examine(&self) -> Diagnosis {
+        doctor::examine(&target(), &self.given())
+    }
+}
+
+fn say(text: &str) {
+    // A closed pipe is no failure.
+    let _closed = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args) -> Result<()> {
+    match args.what {
+        None => perform(&args.place, &Task::Guest(args.guest), &target().join("guest/last"), true),
+        Some(What::Doctor) => {
+            say(&args.place.examine().to_string());
+            Ok(())
+        }
+        Some(What::Fetch { without_qemu }) => {
+            fetch::fetch(&target(), Wanted { qemu: !without_qemu }, |line| eprintln!("{line}"))?;
+            say(&args.place.examine().to_string());
+            Ok(())
+        }
+        Some(What::Record { only }) => {
+            let out = target().join("guest/record");
+            perform(&args.place, &Task::Record { only }, &out, false)?;
+            say(&format!("Record: {}\n", out.join(RECORD_FILE).display()));
+            Ok(())
+        }
+        Some(What::Contend { task, out, force }) => contend(&args.place, task, out, force),
+    }
+}
+
+/// Does something with guests, here or inside the emulated machine. `out` is emptied first.
+fn perform(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<()> {
+    match std::fs::remove_dir_all(out) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot empty {}", out.display()));
+        }
+        _ => std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?,
+    }
+    perform_in(place, task, out, interactive)
+}
+
+fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<()> {
+    let diagnosis = place.examine();
+    let pieces = diagnosis.pieces.map_err(bad_input)?;
+    if let Some(missing) = diagnosis.modules.into_iter().next() {
+        return Err(bad_input(missing));
+    }
+    if !place.nested {
+        if let Err(error) = diagnosis.kvm {
+            return Err(bad_input(format!(
+                "{error}\nWith --nested the same runs inside an emulated machine, slower. `cargo xtask guest doctor` says more."
+            )));
+        }
+        return task.run(&pieces, out);
+    }
+    eprintln!("{}", nested::EXPLANATION);
+    pieces.qemu(&target()).map_err(bad_input)?;
+    let program = nested::build_program(&tools::workspace_root())?;
+    let machine = Nested {
+        memory_mib: task.emulated_memory_mib(),
+        limit: task.limit(),
+        arguments: task.words(),
+        out: out.to_owned(),
+        interactive,
+    };
+    match machine.run(&target(), &pieces, &program)? {
+        0 => Ok(()),
+        status => bail!("inside the emulated machine it failed (status {status}); the reason is above"),
+    }
+}
+
+/// The scenario `real-linux`.
+pub(crate) fn contend(place: &Where, task: ContentionTask, out: Option<PathBuf>, force: bool) -> Result<()> {
+    let folder = match out {
+        Some(out) => {
+            directory::create(&out, force).map_err(bad_input)?;
+            out
+        }
+        None => directory::create_next(&tools::workspace_root().join("runs"), REAL_LINUX)?,
+    };
+    let pieces = Pieces::find(&target(), &place.given()).map_err(bad_input)?;
+    let task = Task::Contention(task);
+    let mut words = vec!["cargo xtask guest contend".to_owned()];
+    words.extend(task.words().into_iter().skip(1));
+    if place.nested {
+        words.push("--nested".to_owned());
+    }
+    let Task::Contention(contention) = &task else { return Ok(()) };
+    let config = contention.contention(folder.clone());
+    let manifest = Manifest {
+        format: manifest::FORMAT_VERSION,
+        scenario: ScenarioIdentity {
+            name: REAL_LINUX.to_owned(),
+            file: None,
+            sha256: manifest::sha256_hex(words.join(" ").as_bytes()),
+        },
+        policy: config.policy.clone(),
+        seeds: Seeds::default(),
+        driver: "threads".to_owned(),
+        clock: "wall".to_owned(),
+        speed: Some(1.0),
+        until: component_runtime::format_duration(config.length()),
+        epoch: "2011-02-22T09:00:00Z".to_owned(),
+        sample_interval: "1s".to_owned(),
+        events: EventsLevel::All,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: tools::commit(),
+        command: words.join(" "),
+        artifacts: pieces.artifacts(place.nested).context("a piece cannot be read")?,
+    };
+    manifest.write(&folder).with_context(|| format!("cannot write the manifest in {}", folder.display()))?;
+    perform_in(place, &task, &folder, false)?;
+    say(&format!("Files: {}\n", folder.display()));
+    Ok(())
+}
+
+/// The scenario `real-linux` with its defaults, for `cargo xtask scenario real-linux`.
+pub(crate) fn real_linux(
+    place: &Where,
+    policy: Option<&str>,
+    out: Option<PathBuf>,
+    force: bool,
+) -> Result<()> {
+    #[derive(clap::Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        task: ContentionTask,
+    }
+    let mut words = vec![REAL_LINUX.to_owned()];
+    words.extend(policy.map(|policy| format!("--policy={policy}")));
+    let Defaults { task } = Defaults::try_parse_from(words).map_err(bad_input)?;
+    contend(place, task, out, force)
+}
+
+/// The record as a test: here or nested, whichever works; where neither does, says that it was left out.
+pub(crate) fn test() -> Result<()> {
+    let mut place = Where::default();
+    let diagnosis = place.examine();
+    place.nested = !diagnosis.direct();
+    if place.nested && !diagnosis.nested() {
+        eprint!("── real guests: left out\n{diagnosis}{HOW_TO_RUN}");
+        return Ok(());
+    }
+    eprintln!("── real guests");
+    perform(&place, &Task::Record { only: Vec::new() }, &target().join("guest/record"), false)
+}
+
+const HOW_TO_RUN: &str = "To run them: `cargo xtask guest fetch`, then `cargo xtask test --real-guest`.\n";
+
+/// One line about what `cargo xtask test` does not run.
+pub(crate) fn say_what_was_left_out() {
+    eprint!("── real guests: left out (they take about three minutes)\n{HOW_TO_RUN}");
+}
