@@ -25,6 +25,11 @@ pub const POLICIES: &[PolicyEntry] = &[
         make: |parameters| Ok(Box::new(memory_balancer::hyperv::PressureBandPolicy::new(read(parameters)?))),
     },
     PolicyEntry {
+        name: balancer_esx::Esx::NAME,
+        summary: "VMware ESX: shares, an idle memory tax, revocation from whoever pays least",
+        make: |parameters| Ok(Box::new(balancer_esx::Esx::new(read(parameters)?))),
+    },
+    PolicyEntry {
         name: balancer_mom::Mom::NAME,
         summary: "oVirt MOM: shrinks everyone by 5 % below 20 % of free host memory, else grows everyone",
         make: |parameters| Ok(Box::new(balancer_mom::Mom::new(read(parameters)?))),
@@ -33,6 +38,11 @@ pub const POLICIES: &[PolicyEntry] = &[
         name: balancer_proxmox::Proxmox::NAME,
         summary: "Proxmox VE: aims at 80 % of host memory in use, by shares",
         make: |parameters| Ok(Box::new(balancer_proxmox::Proxmox::new(read(parameters)?))),
+    },
+    PolicyEntry {
+        name: balancer_senpai::Senpai::NAME,
+        summary: "senpai: shrinks everyone until it just does not stall",
+        make: |parameters| Ok(Box::new(balancer_senpai::Senpai::new(read(parameters)?))),
     },
     PolicyEntry {
         name: balancer_squeezed::Squeezed::NAME,
@@ -102,11 +112,16 @@ pub fn make(name: &str, parameters: &toml::Table) -> Result<Box<dyn Policy>, Pol
 /// such as "300s" or a number of seconds, a size a text such as "64MB", and what is a whole number is given as one.
 fn read<T: DeserializeOwned + Serialize + Default>(parameters: &toml::Table) -> Result<T, toml::de::Error> {
     let defaults = toml::Table::try_from(T::default()).unwrap_or_default();
-    let typed = parameters.iter().map(|(name, value)| Ok((name.clone(), typed(name, value, defaults.get(name))?)));
+    let typed =
+        parameters.iter().map(|(name, value)| Ok((name.clone(), typed(name, value, defaults.get(name))?)));
     typed.collect::<Result<toml::Table, toml::de::Error>>()?.try_into()
 }
 
-fn typed(name: &str, value: &toml::Value, default: Option<&toml::Value>) -> Result<toml::Value, toml::de::Error> {
+fn typed(
+    name: &str,
+    value: &toml::Value,
+    default: Option<&toml::Value>,
+) -> Result<toml::Value, toml::de::Error> {
     use toml::Value;
     let wrong = |what: &str| toml::de::Error::custom(format!("`{name} = {value}` is not {what}"));
     let time = |value: &Value| match value {
@@ -123,11 +138,12 @@ fn typed(name: &str, value: &toml::Value, default: Option<&toml::Value>) -> Resu
             Ok(Value::Table(parts.into_iter().collect()))
         }
         // A number in the configuration; a text that is a time means its seconds.
-        (Value::String(_), Some(Value::Float(_))) => {
-            time(value).map(|time| Value::Float(time.as_secs_f64())).ok_or_else(|| wrong("a number, or a time such as \"300s\""))
-        }
+        (Value::String(_), Some(Value::Float(_))) => time(value)
+            .map(|time| Value::Float(time.as_secs_f64()))
+            .ok_or_else(|| wrong("a number, or a time such as \"300s\"")),
         (Value::String(text), Some(Value::Integer(_))) => {
-            let size = crate::file::parse_size(text).map_err(|_| wrong("a whole number, or a size such as \"64MB\""))?;
+            let size = crate::file::parse_size(text)
+                .map_err(|_| wrong("a whole number, or a size such as \"64MB\""))?;
             Ok(Value::Integer(size.get() as i64))
         }
         (Value::Float(number), Some(Value::Integer(_))) if number.fract() == 0.0 && number.abs() < 1e15 => {
@@ -183,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_parameter_has_its_effect() {
-        let hold: memory_balancer::hyperv::HyperVConfig = read(&toml::from_str("hold = \"1m\"").unwrap()).unwrap();
+        let hold: memory_balancer::hyperv::HyperVConfig =
+            read(&toml::from_str("hold = \"1m\"").unwrap()).unwrap();
         assert_eq!(hold.hold, Duration::from_secs(60));
     }
 

@@ -141,7 +141,7 @@ fn settings(args: &Args) -> Result<Settings> {
     Ok(Settings {
         seeds: (1..=args.seeds.unwrap_or(usual)).collect(),
         threads: args.threads.map_or(settings.threads, usize::from),
-        choices: Choices { until: args.until, ..Choices::default() },
+        choices: Choices { until: args.until, ..settings.choices.clone() },
         ..settings
     })
 }

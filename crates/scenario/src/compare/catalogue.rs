@@ -85,11 +85,11 @@ measures! {
     StartDelay, "start_delay", "start delay", "s", Lower, 1, Mean,
         "From such a request to the memory, mean, to the sample (1 s). 0: at once.";
     Reaction, "reaction", "reaction time", "s", Lower, 1, Mean,
-        "Median time from a step in a guest's commit (64 MB within 5 s) until 90 % of what it then lacked was there; 0 if nothing was lacking. A step that was never met counts with the time the need lasted.";
+        "Mean time from a step in a guest's commit (64 MB within 5 s) until 90 % of what it then lacked was there; 0 if nothing was lacking. A step that was never met counts with the time the need lasted.";
     SlowReaction, "reaction_p90", "reaction time, 90th percentile", "s", Lower, 1, Mean,
         "The same, the 90th percentile.";
     Overshoot, "overshoot", "overshoot", "%", Lower, 1, Mean,
-        "After steps that lacked something and were met: by how much the VM at most had more than need and buffer within 60 s, in percent of these; mean.";
+        "After steps that lacked something and were met: by how much the VM at most had more than need and buffer within 60 s, in percent of these; mean, 0 without such steps.";
     Oscillation, "oscillation", "oscillation", "1/VM·h", Lower, 2, Mean,
         "How often a VM's memory turned from growing to shrinking or back, per VM and hour.";
     Moved, "moved", "memory moved", "MB/h", Lower, 0, Mean,

@@ -274,9 +274,10 @@ impl Collector {
         set(MeasureId::Refused, Some(self.refused as f64));
         set(MeasureId::Started, per(100.0 * f64::from(self.started), f64::from(self.requests)));
         set(MeasureId::StartDelay, per(self.delay.as_secs_f64(), f64::from(self.started)));
-        set(MeasureId::Reaction, quantile(&reactions, 0.5));
+        set(MeasureId::Reaction, per(reactions.iter().sum(), reactions.len() as f64));
         set(MeasureId::SlowReaction, quantile(&reactions, 0.9));
-        set(MeasureId::Overshoot, per(overshoots.iter().sum(), overshoots.len() as f64));
+        // Nobody who has nothing to follow goes too far.
+        set(MeasureId::Overshoot, Some(per(overshoots.iter().sum(), overshoots.len() as f64).unwrap_or(0.0)));
         set(MeasureId::Oscillation, per(f64::from(turns), on_hours));
         set(MeasureId::Moved, per(moved.mib(), hours));
         set(MeasureId::Operations, per(self.operations as f64, hours));

@@ -45,6 +45,8 @@ pub use result::{Cell, Comparison, LoadResult, PolicyCost, SCHEMA};
 pub use statistics::{Interval, confidence};
 pub use timed::in_a_policy_s_round;
 
+use std::time::Duration;
+
 use crate::file::Scenario;
 use crate::run::{Choices, RunError};
 
@@ -62,7 +64,8 @@ pub struct Settings {
     pub seeds: Vec<u64>,
     /// Threads to run on.
     pub threads: usize,
-    /// End of the runs and time between samples, in place of the loads' own. Seed and policy in it have no meaning.
+    /// End of the runs, in place of the loads' own. Seed and policy in it have no meaning. Every second is sampled, whatever a
+    /// load's own interval is, unless it says otherwise: measures are of what happened, not of what was recorded of it.
     pub choices: Choices,
 }
 
@@ -71,7 +74,8 @@ impl Settings {
     #[must_use]
     pub fn new(contestants: Vec<Contestant>, loads: Vec<Scenario>) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { contestants, loads, seeds: (1..=SEEDS).collect(), threads, choices: Choices::default() }
+        let choices = Choices { sample_interval: Some(Duration::from_secs(1)), ..Choices::default() };
+        Self { contestants, loads, seeds: (1..=SEEDS).collect(), threads, choices }
     }
 }
 

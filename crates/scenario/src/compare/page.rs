@@ -118,10 +118,13 @@ impl Comparison {
     fn glance(&self, html: &mut String, load: &LoadResult) {
         let value =
             |policy, id| load.cell(policy, id).and_then(|cell| cell.median).map(|median| median.median);
+        // Who starts fewer VMs serves fewer: that is another trade.
+        let left_out = self.starts_fewer(load);
         let spots: Vec<Spot> = self
             .policies
             .iter()
             .enumerate()
+            .filter(|(policy, _)| !left_out.contains(policy))
             .filter_map(|(policy, name)| {
                 let (x, y) = (value(policy, MeasureId::Moved)?, value(policy, MeasureId::Unmet)?);
                 Some(Spot { label: name.clone(), policy, x, y })
@@ -133,6 +136,15 @@ impl Comparison {
             &spots,
         );
         let _ = write!(html, "<figure style=\"max-width: 760px\">{figure}</figure>");
+        if !left_out.is_empty() {
+            let names: Vec<&str> = left_out.iter().map(|&policy| self.policies[policy].as_str()).collect();
+            let _ = write!(
+                html,
+                "<p class=\"faint\">Not in this figure: {}. Fewer VMs started, so there was less to serve; read the other figures \
+                 with that in mind.</p>",
+                escape(&names.join(", "))
+            );
+        }
     }
 
     fn dot_figures(&self, html: &mut String, load: &LoadResult) {

@@ -154,19 +154,24 @@ pub(super) fn plane(title: &str, (x_title, y_title): (&str, &str), spots: &[Spot
             tick(value)
         );
     }
-    let mut labels: Vec<(f64, f64)> = Vec::new();
-    for spot in spots {
+    // Labels from the top down, each at its dot unless it would lie on one above it.
+    let mut order: Vec<&Spot> = spots.iter().collect();
+    order.sort_by(|a, b| b.y.total_cmp(&a.y).then(a.x.total_cmp(&b.x)));
+    let mut labels: Vec<(f64, f64, f64)> = Vec::new();
+    for spot in order {
         let (cx, cy) = (x(spot.x), y(spot.y));
-        let mut label = cy + 4.0;
-        // A label that would lie on another goes below it.
-        while labels.iter().any(|(at, line)| (at - cx).abs() < 90.0 && (line - label).abs() < 13.0) {
-            label += 13.0;
+        let width = 7.0 * spot.label.chars().count() as f64 + 12.0;
+        let to_the_left = cx + 9.0 + width > right + 40.0;
+        let (begin, end) = if to_the_left { (cx - 9.0 - width, cx) } else { (cx, cx + 9.0 + width) };
+        let mut line = cy + 4.0;
+        while labels.iter().any(|(from, to, at)| begin < *to && *from < end && (at - line).abs() < 13.0) {
+            line += 13.0;
         }
-        labels.push((cx, label));
-        let (at, anchor) = if cx > right - 90.0 { (cx - 9.0, "end") } else { (cx + 9.0, "start") };
+        labels.push((begin, end, line));
+        let (at, anchor) = if to_the_left { (cx - 9.0, "end") } else { (cx + 9.0, "start") };
         let _ = write!(
             svg,
-            r#"<circle class="p{}" cx="{cx:.1}" cy="{cy:.1}" r="6"/><text x="{at:.1}" y="{label:.1}" text-anchor="{anchor}">{}</text>"#,
+            r#"<circle class="p{}" cx="{cx:.1}" cy="{cy:.1}" r="6"/><text x="{at:.1}" y="{line:.1}" text-anchor="{anchor}">{}</text>"#,
             spot.policy,
             escape(&spot.label)
         );
@@ -200,9 +205,9 @@ fn ticks(from: f64, to: f64) -> Vec<f64> {
 /// What all VMs needed and had, over time.
 pub(super) fn time_line(label: &str, series: &Series, most: f64) -> String {
     let (width, height) = (300.0, 150.0);
-    let (left, right, top, bottom) = (44.0, 296.0, 22.0, 128.0);
+    let (left, right, top, bottom) = (52.0, 296.0, 22.0, 128.0);
     let last = series.time_s.last().copied().unwrap_or(1.0).max(1.0);
-    let limit = round_up(most);
+    let limit = 1024.0 * round_up(most / 1024.0);
     let points = |values: &[f64]| {
         let mut line = String::new();
         for (time, value) in series.time_s.iter().zip(values) {
@@ -212,7 +217,7 @@ pub(super) fn time_line(label: &str, series: &Series, most: f64) -> String {
         }
         line
     };
-    let gigabytes = |value: f64| tick((value / 1024.0 * 10.0).round() / 10.0);
+    let gigabytes = |value: f64| tick(value / 1024.0);
     let need = points(&series.need_mb);
     format!(
         r#"<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}: needed and assigned over time"><text x="0" y="13" class="title">{label}</text><line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/><text class="tick" x="{0}" y="{1}" text-anchor="end">{2} GB</text><text class="tick" x="{0}" y="{bottom}" text-anchor="end">0</text><text class="tick" x="{right}" y="{3}" text-anchor="end">{4} min</text><polygon class="need" points="{left},{bottom} {need}{right},{bottom}"/><polyline class="capacity" points="{5}"/><polyline class="assigned" points="{6}"/></svg>"#,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::catalogue::{MEASURES, Measure};
+use super::catalogue::{MEASURES, Measure, MeasureId};
 use super::result::{Cell, Comparison, Judgement, LoadResult};
 
 impl Comparison {
@@ -33,7 +33,7 @@ impl Comparison {
             if self.seeds.len() == 1 { "" } else { "s" }
         );
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+        table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header([String::new()].into_iter().chain(self.policies.iter().cloned()));
         let mut same = Vec::new();
         for measure in MEASURES {
@@ -81,6 +81,13 @@ impl Comparison {
                 100.0 * self.confidence
             );
         }
+        for policy in self.starts_fewer(&self.overall) {
+            let _ = writeln!(
+                text,
+                "{} started fewer VMs than others did, and had fewer to serve: read its other rows with that in mind.",
+                self.policies[policy]
+            );
+        }
         for (policy, lost) in self.policies.iter().zip(&self.lost_rounds) {
             if *lost > 0 {
                 let _ = writeln!(
@@ -102,16 +109,34 @@ impl Comparison {
     }
 }
 
+impl Comparison {
+    /// The policies with which clearly fewer VMs started than with the one that started most.
+    pub(super) fn starts_fewer(&self, load: &LoadResult) -> Vec<usize> {
+        let started = |policy| {
+            let cell = load.cell(policy, MeasureId::Started)?;
+            cell.median.map(|interval| interval.median)
+        };
+        let most = (0..self.policies.len()).filter_map(started).fold(0.0, f64::max);
+        (0..self.policies.len())
+            .filter(|&policy| started(policy).is_some_and(|own| own < most - 1.0))
+            .collect()
+    }
+}
+
 /// A cell's median.
 pub(super) fn median(measure: &Measure, cell: &Cell) -> String {
     cell.median.map_or_else(|| "–".to_owned(), |median| number(median.median, measure.digits))
 }
 
-/// A difference, in percent of the first policy's median if that is not 0.
+/// A difference: in percent of the first policy's median, or as a factor if it is large; as it is if that median is 0.
 pub(super) fn relative(measure: &Measure, difference: f64, first: &Cell) -> String {
     let of = first.median.map_or(0.0, |median| median.median);
     if of == 0.0 || measure.unit == "%" {
         return signed(difference, measure.digits);
+    }
+    let times = (of + difference) / of;
+    if times >= 10.0 {
+        return format!("×{}", number(times, usize::from(times < 100.0)));
     }
     let percent = 100.0 * difference / of.abs();
     format!("{} %", signed(percent, usize::from(percent.abs() < 10.0)))
