@@ -108,22 +108,17 @@ pub(crate) fn run_all(
             .map_err(CompareError::Thread)?;
     }
     drop(send);
-    let mut results: Vec<Done> = Vec::with_capacity(all_runs);
+    let mut results: Vec<(Job, Ran)> = Vec::with_capacity(all_runs);
     while results.len() < all_runs {
         match receive.recv_timeout(Duration::from_millis(100)) {
-            Ok(done) => {
-                if let Err(error) = done.result {
-                    return Err(error);
-                }
-                results.push(done);
-            }
+            Ok(Done { job, result }) => results.push((job, result?)),
             Err(RecvTimeoutError::Timeout) => find_endless(&shared, &lanes)?,
             Err(RecvTimeoutError::Disconnected) => break,
         }
         let done = shared.done.load(Ordering::Relaxed).min(all);
         progress(Advance { done, all, runs: results.len(), all_runs });
     }
-    measured(settings, results, shared.timings.clone())
+    Ok(measured(settings, results, shared.timings.clone()))
 }
 
 /// All jobs, the longest first: so that the threads end together.
@@ -236,17 +231,12 @@ fn find_endless(shared: &Shared, lanes: &[Arc<Lane>]) -> Result<(), CompareError
     Ok(())
 }
 
-fn measured(
-    settings: &Settings,
-    results: Vec<Done>,
-    timings: Vec<Arc<Timing>>,
-) -> Result<Measured, CompareError> {
+fn measured(settings: &Settings, results: Vec<(Job, Ran)>, timings: Vec<Arc<Timing>>) -> Measured {
     let (loads, seeds, contestants) =
         (settings.loads.len(), settings.seeds.len(), settings.contestants.len());
     let mut provisioned: Vec<Vec<Option<Progress>>> = vec![vec![None; seeds]; loads];
     let mut ran = Vec::new();
-    for Done { job, result } in results {
-        let collector = result?.collector;
+    for (job, Ran { collector }) in results {
         match job.contestant {
             None => provisioned[job.load][job.seed] = Some(collector.progress()),
             Some(contestant) => ran.push((job, contestant, collector)),
@@ -263,5 +253,5 @@ fn measured(
             series[job.load][contestant] = drawn;
         }
     }
-    Ok(Measured { values, series, timings })
+    Measured { values, series, timings }
 }

@@ -98,7 +98,7 @@ pub enum CompareError {
         /// The policy.
         policy: String,
         /// What went wrong.
-        error: RunError,
+        error: Box<RunError>,
     },
     /// A policy does not come back.
     #[error(
@@ -122,7 +122,7 @@ pub enum CompareError {
 
 impl CompareError {
     fn run(load: &str, seed: u64, policy: &str, error: RunError) -> Self {
-        Self::Run { load: load.to_owned(), seed, policy: policy.to_owned(), error }
+        Self::Run { load: load.to_owned(), seed, policy: policy.to_owned(), error: Box::new(error) }
     }
 }
 

@@ -269,7 +269,7 @@ fn colours() -> String {
     }
     for policy in 0..64 {
         let colour = policy % COLOURS.len();
-        let _ = write!(style, ".p{policy} {{ fill: var(--c{colour}); stroke: var(--c{colour}); }}\n");
+        let _ = writeln!(style, ".p{policy} {{ fill: var(--c{colour}); stroke: var(--c{colour}); }}");
     }
     style
 }

@@ -90,7 +90,7 @@ impl Steps {
         match self.state {
             State::Pending { began, .. } => self.reactions.push(now.saturating_sub(began).as_secs_f64()),
             State::Watching { enough, most, .. } => {
-                self.overshoots.push(100.0 * (most / enough - 1.0).max(0.0))
+                self.overshoots.push(100.0 * (most / enough - 1.0).max(0.0));
             }
             State::Quiet => {}
         }
