@@ -30,6 +30,10 @@ impl<T: GuestRam + Hypercalls + GuestSynic> GuestSide for T {}
 /// Linux' DM driver).
 const POLL_FOR_ROOM: Duration = Duration::from_millis(20);
 
+/// How soon pages for rings are asked for again when there were none (invented): a guest short of memory needs its Dynamic
+/// Memory driver most.
+const RETRY_PAGES: Duration = Duration::from_secs(1);
+
 /// While so many packets wait for room, nothing is read that might lead to more (invented).
 const WAITING_PACKETS: usize = 256;
 
@@ -110,6 +114,10 @@ pub(crate) struct GuestBus {
     slots: Vec<Slot>,
     /// Pages of rings that the host may still use, until it says that it does not, or has forgotten us.
     leaving: Vec<Leaving>,
+    /// Offers whose rings found no pages, and when to try again.
+    starved: Vec<Offer>,
+    retry_at: Option<Duration>,
+    told_starved: bool,
     outputs: Vec<Output>,
     wanted: Vec<DriverOutput>,
     packet: Vec<u8>,
@@ -131,6 +139,9 @@ impl GuestBus {
             lanes,
             slots: drivers.into_iter().map(|driver| Slot { driver, channel: None }).collect(),
             leaving: Vec::new(),
+            starved: Vec::new(),
+            retry_at: None,
+            told_starved: false,
             outputs: Vec::new(),
             wanted: Vec::new(),
             packet: Vec::new(),
@@ -157,6 +168,7 @@ impl GuestBus {
 
     /// There is no contact any more. The pages of the rings stay away until the host has surely forgotten us.
     fn lose_channels(&mut self, now: Duration) {
+        self.starved.clear();
         for index in 0..self.slots.len() {
             let Some(channel) = self.slots[index].channel.take() else { continue };
             self.lanes.forget(channel.offer.relid.get());
@@ -195,6 +207,7 @@ impl GuestBus {
 
     /// Closes every channel; the offers stay.
     pub(crate) fn close_all(&mut self, now: Duration) {
+        self.starved.clear();
         for index in 0..self.slots.len() {
             self.close(index, now);
         }
@@ -234,7 +247,7 @@ impl GuestBus {
             self.flush(index, now);
             self.read(index, now, spend);
         }
-        self.timers(now);
+        self.timers(now, spend);
     }
 
     /// When `run` is to be called at the latest.
@@ -243,15 +256,25 @@ impl GuestBus {
             let poll = slot.channel.as_ref().and_then(|channel| channel.poll_at);
             [slot.driver.next_timeout(), poll].into_iter().flatten().min()
         });
-        drivers.chain(self.client.next_timeout()).min()
+        drivers.chain(self.client.next_timeout()).chain(self.retry_at).min()
     }
 
     /// Handles what is due, and nothing that the host would have rung for.
-    pub(crate) fn timers(&mut self, now: Duration) {
+    pub(crate) fn timers(&mut self, now: Duration, spend: &mut dyn FnMut() -> bool) {
+        if self.retry_at.is_some_and(|due| due <= now) {
+            self.retry_at = None;
+            for offer in std::mem::take(&mut self.starved) {
+                self.offered(now, offer);
+            }
+            self.told_starved = !self.starved.is_empty();
+            self.carry_out(now);
+        }
         for index in 0..self.slots.len() {
             let poll_at = self.slots[index].channel.as_ref().and_then(|channel| channel.poll_at);
             if poll_at.is_some_and(|due| due <= now) {
                 self.flush(index, now);
+                // It may have been left unread while too much waited to be sent.
+                self.read(index, now, spend);
             }
         }
         if self.client.next_timeout().is_some_and(|due| due <= now) {
@@ -484,14 +507,28 @@ impl GuestBus {
         }
     }
 
+    /// There are no pages for its rings: once more a little later.
+    fn starve(&mut self, now: Duration, offer: Offer, why: String) {
+        if self.starved.iter().all(|starved| starved.relid != offer.relid) {
+            self.starved.push(offer);
+        }
+        if !std::mem::replace(&mut self.told_starved, true) {
+            self.news.push(BusNews::NotOpened(why));
+        }
+        self.retry_at = Some(now + RETRY_PAGES);
+    }
+
     /// Makes a driver's rings and shares them with the host.
     fn prepare(&mut self, index: usize, now: Duration, offer: Offer) -> Result<(), String> {
         let ring = self.slots[index].driver.ring_pages().max(2);
-        let pages = self
-            .guest
-            .lock()
-            .allocate_locked(now, PageCount(u64::from(ring) * 2))
-            .map_err(|error| error.to_string())?;
+        let allocated = self.guest.lock().allocate_locked(now, PageCount(u64::from(ring) * 2));
+        let pages = match allocated {
+            Ok(pages) => pages,
+            Err(error) => {
+                self.starve(now, offer, error.to_string());
+                return Ok(());
+            }
+        };
         let numbers: Vec<u64> = pages.iter().map(|page| page.0).collect();
         let made = self
             .side
@@ -575,6 +612,7 @@ impl GuestBus {
                 self.drive(index, now, |driver, out| driver.closed(now, out));
             }
         }
+        self.starved.retain(|starved| starved.relid != offer.relid);
         // It says nothing more of lists of this channel that were being taken back either.
         self.free_left(now, |leaving| leaving.relid == offer.relid);
         let _unknown = self.client.release(offer.relid, &mut self.outputs);

@@ -238,7 +238,7 @@ impl Component for BusComponent {
         if cause.doorbell || cause.message || cause.again {
             self.bus.run(now, &mut || ctx.spend());
         } else {
-            self.bus.timers(now);
+            self.bus.timers(now, &mut || ctx.spend());
         }
         self.report(ctx);
         self.bus.next_timeout().map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))

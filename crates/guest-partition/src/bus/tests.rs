@@ -273,6 +273,27 @@ fn a_channel_that_is_being_opened_is_closed_when_the_host_has_answered() {
     }
 }
 
+/// A guest short of memory needs its Dynamic Memory driver most.
+#[test]
+fn a_driver_without_pages_for_its_rings_gets_them_when_there_are_some() {
+    let mut pair = Pair::new();
+    pair.offer(ECHO, 1);
+    let available = pair.memory.lock().status().available;
+    let all = pair.memory.lock().allocate_locked(pair.now, available).unwrap();
+    pair.guest.connect(pair.now);
+    for _ in 0..50 {
+        pair.now += Duration::from_millis(300);
+        pair.guest.run(pair.now, &mut || true);
+        pair.host.poll(&mut pair.map, &mut pair.events, || true);
+    }
+    assert_eq!(pair.open_channels(), 0);
+    let told = pair.guest.news().into_iter().filter(|news| matches!(news, BusNews::NotOpened(_))).count();
+    assert_eq!(told, 1, "it is told once");
+    pair.memory.lock().free_locked(pair.now, &all);
+    pair.settle();
+    assert_eq!(pair.open_channels(), 1);
+}
+
 #[test]
 fn a_guest_that_begins_anew_gets_everything_anew() {
     let mut pair = Pair::connected();
