@@ -4,7 +4,7 @@
 //! * ② its load rises: from the first step of the load until it is at its highest;
 //! * ③ its load falls;
 //! * ④ idle, the VM keeps what it has;
-//! * ⑤ from the first fall of Physical Memory until it has not changed for 30 s;
+//! * ⑤ from the first fall of Physical Memory until it has been at rest for 30 s;
 //! * ⑥ idle.
 
 use std::time::Duration;
@@ -19,7 +19,8 @@ use crate::run::Point;
 const IDLE: PageCount = PageCount::from_mib(16);
 /// How far below its peak the guest's commit is when its load has fallen.
 const FALL: PageCount = PageCount::from_mib(64);
-/// Physical Memory is at rest when it has not changed for so long.
+/// Physical Memory is at rest when for so long it has not changed by more than an idle guest's commit may ([`IDLE`]): every few
+/// minutes the parent asks once more for what the guest would not give, and may get some.
 const REST: Duration = Duration::from_secs(30);
 /// How long before the first grant the load's first step can be.
 const REACTION: Duration = Duration::from_secs(60);
@@ -82,7 +83,7 @@ impl Cycle {
         let mut since = fallen;
         let reclaimed = (fallen..=end)
             .find_map(|index| {
-                if physical(index) != physical(since) {
+                if differ(physical(index), physical(since)) {
                     since = index;
                 }
                 (time(index) - time(since) >= REST).then_some(since)
@@ -90,6 +91,11 @@ impl Cycle {
             .ok_or("memory is still being taken back when the run ends")?;
         Ok(Self { idle, rises, falls, unloaded, reclaims: fallen - 1, reclaimed, end })
     }
+}
+
+/// Whether two amounts differ by more than rest allows.
+pub(super) fn differ(a: PageCount, b: PageCount) -> bool {
+    a.max(b) - a.min(b) > IDLE
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use balancing_policy::satisfied_pressure;
 use page_range::PageCount;
 
-use super::cycle::Cycle;
+use super::cycle::{Cycle, differ};
 use super::measure::{Look, Measured, vm};
 use super::observation::Observation;
 use super::statistics::{mean, slope};
@@ -22,6 +22,8 @@ const MOVE: PageCount = PageCount::from_mib(4);
 /// Samples of steps and grants of which "drops" and "rises" must hold, and how many there must be.
 const MOST: f64 = 0.9;
 const FEW: usize = 5;
+/// A drop is answered within so long, though not every step has a grant of its own.
+const ANSWER: Duration = Duration::from_secs(60);
 /// An idle phase that is to be looked at lasts at least so long.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -152,7 +154,7 @@ fn available_sawtooth(view: &View<'_>) -> Look {
             drops += usize::from(change < 0.0);
             // The last steps may find all granted that there is to be.
             let answered = (index..=view.cycle.falls)
-                .take_while(|&later| view.seconds(index, later) <= REACTION.as_secs_f64())
+                .take_while(|&later| view.seconds(index, later) <= ANSWER.as_secs_f64())
                 .any(|later| view.available(later) > view.available(index));
             if index < last_grant && !answered {
                 return holds(false, || format!("no rise follows the drop at {:?}", view.time(index)));
@@ -220,7 +222,7 @@ fn idle_after_reclaim(view: &View<'_>) -> Look {
     let rest = view.of(from);
     let change = (from..=to).find(|&index| {
         let now = view.of(index);
-        now.physical != rest.physical || now.visible != rest.visible || now.operations != rest.operations
+        differ(now.physical, rest.physical) || now.visible != rest.visible
     });
     holds(change.is_none(), || format!("something changes at {:?}", view.time(change.unwrap_or_default())))
 }
