@@ -1,8 +1,10 @@
 //! Mechanisms switched off one at a time: a check that cannot fail shows nothing.
 
 use page_range::PageCount;
+use serde::Serialize;
 use vmms_host::parent_os::ParentOsConfig;
 
+use super::report::Report;
 use crate::run::Plan;
 
 /// A mechanism that can be switched off.
@@ -75,4 +77,67 @@ pub static MUTATIONS: &[Mutation] = &[
 
 fn parameter(plan: &mut Plan, name: &str, value: toml::Value) {
     plan.policy_parameters.insert(name.to_owned(), value);
+}
+
+impl Mutation {
+    /// The scenarios in which something must fail, each once.
+    #[must_use]
+    pub fn scenarios(&self) -> Vec<&'static str> {
+        let mut names: Vec<&'static str> = self.must_fail.iter().map(|(scenario, _)| *scenario).collect();
+        names.dedup();
+        names
+    }
+}
+
+/// What came of switching a mechanism off.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Shown {
+    /// The mechanism.
+    pub mechanism: &'static str,
+    /// What was switched off.
+    pub what: &'static str,
+    /// What must fail: scenario and check, and whether it did.
+    pub must_fail: Vec<(&'static str, &'static str, bool)>,
+    /// What held with every seed all the same, of the same scenarios.
+    pub held: Vec<(String, String)>,
+    /// All rows.
+    pub report: Report,
+}
+
+impl Shown {
+    /// Holds a mutated report against what must fail.
+    #[must_use]
+    pub fn new(mutation: &'static Mutation, report: Report) -> Self {
+        let must_fail = mutation
+            .must_fail
+            .iter()
+            .map(|&(scenario, check)| (scenario, check, report.has_failed(scenario, check)))
+            .collect();
+        let held = report.rows.iter().filter(|row| row.passed && row.check != "invariants");
+        let held = held.map(|row| (row.scenario.clone(), row.check.clone())).collect();
+        Self { mechanism: mutation.name, what: mutation.what, must_fail, held, report }
+    }
+
+    /// Whether everything failed that must.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.must_fail.iter().all(|(_, _, failed)| *failed)
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn tell(&self) -> String {
+        let mut text = format!("without {}: {}\n", self.mechanism, self.what);
+        for (scenario, check, failed) in &self.must_fail {
+            let row = self.report.rows.iter().find(|row| row.scenario == *scenario && row.check == *check);
+            let result = if *failed { "fails, as it must" } else { "HOLDS, and must not" };
+            text.push_str(&format!("  {result:<19} {scenario} {check}"));
+            if let Some(row) = row {
+                text.push_str(&format!(": {}; expected {}", row.seen(), row.expected));
+            }
+            text.push('\n');
+        }
+        text.push_str(&format!("  {} other checks of these scenarios hold\n", self.held.len()));
+        text
+    }
 }

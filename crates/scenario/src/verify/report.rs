@@ -118,7 +118,8 @@ impl Row {
     }
 
     /// What was measured, in words.
-    fn seen(&self) -> String {
+    #[must_use]
+    pub fn seen(&self) -> String {
         let unit = self.unit.unwrap_or("");
         let mut text = match self.measured {
             Some(range) if number(range.least) == number(range.most) => {

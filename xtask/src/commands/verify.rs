@@ -1,0 +1,149 @@
+//! `cargo xtask verify`: whether runs show what the sources say.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::num::NonZero;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use scenario::file::{LoadOptions, Scenario};
+use scenario::verify::mutate::{self, MUTATIONS, Mutation};
+use scenario::verify::{self, Options, Report};
+
+use super::bad_input;
+
+/// What to verify, and with which seeds.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Scenarios of the project or scenario files, with [[check]] entries; default: the source's four scenarios
+    names: Vec<String>,
+    /// How many seeds, drawn afresh and printed
+    #[arg(long, value_name = "N", default_value = "20", conflicts_with = "seed")]
+    seeds: NonZero<u16>,
+    /// These seeds, to repeat what was seen
+    #[arg(long, value_name = "N[,N…]", value_delimiter = ',')]
+    seed: Vec<u64>,
+    /// Microsoft's own behaviour tests in place of the source's scenarios
+    #[arg(long, conflicts_with = "names")]
+    oracle: bool,
+    /// Switch one mechanism off at a time, and show that the checks that depend on it fail; one of them: --mutate=NAME
+    #[arg(long, value_name = "MECHANISM", num_args = 0..=1, require_equals = true, default_missing_value = "all",
+          conflicts_with_all = ["names", "oracle"])]
+    mutate: Option<String>,
+    /// Print JSON and nothing else
+    #[arg(long)]
+    json: bool,
+    /// Threads to run on; default: all processors
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZero<usize>>,
+}
+
+/// Runs the verification; exit code 1 if a check fails.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let options = Options {
+        seeds: if args.seed.is_empty() { drawn(args.seeds.get()) } else { args.seed.clone() },
+        mutation: None,
+        threads: args.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get),
+    };
+    if !args.json {
+        let seeds: Vec<String> = options.seeds.iter().map(u64::to_string).collect();
+        eprintln!("seeds (repeat with --seed {})", seeds.join(","));
+    }
+    match &args.mutate {
+        Some(which) => mutated(which, &options, args.json),
+        None => {
+            let names: Vec<&str> = match (args.oracle, args.names.is_empty()) {
+                (true, _) => verify::ORACLE.to_vec(),
+                (false, true) => verify::SOURCE.to_vec(),
+                (false, false) => args.names.iter().map(String::as_str).collect(),
+            };
+            let scenarios = load(&names)?;
+            if let Some(scenario) = scenarios.iter().find(|scenario| scenario.applicable_checks().next().is_none()) {
+                return Err(bad_input(format!(
+                    "{:?} has no [[check]] that belongs to it: there is nothing to verify",
+                    scenario.name
+                )));
+            }
+            let report = verify::verify(&scenarios, &options);
+            print(&report, args.json)?;
+            if report.passed() { Ok(()) } else { bail!("{}", report.conclusion()) }
+        }
+    }
+}
+
+/// Seeds that nobody has tuned anything on.
+fn drawn(count: u16) -> Vec<u64> {
+    // The standard library's own source of random keys; six digits are easy to pass on.
+    use std::hash::BuildHasher as _;
+    let state = std::hash::RandomState::new();
+    let mut seeds: Vec<u64> = Vec::new();
+    let mut number = 0_u64;
+    while seeds.len() < usize::from(count) {
+        let seed = state.hash_one(number) % 1_000_000;
+        number += 1;
+        if !seeds.contains(&seed) {
+            seeds.push(seed);
+        }
+    }
+    seeds.sort_unstable();
+    seeds
+}
+
+fn load(names: &[&str]) -> Result<Vec<Scenario>> {
+    let options =
+        LoadOptions { policies: scenario::policies::names().map(str::to_owned).collect(), ..LoadOptions::default() };
+    names.iter().map(|name| super::scenario::load(name, &options)).collect()
+}
+
+fn print(report: &Report, json: bool) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    // A closed pipe is no failure of the verification.
+    if json {
+        let _closed = writeln!(out, "{}", serde_json::to_string_pretty(report)?);
+    } else {
+        // Elsewhere than on a terminal nobody knows the width.
+        let width = if out.is_terminal() { None } else { Some(160) };
+        let _closed = writeln!(out, "{}\n{}", report.table(width), report.conclusion());
+    }
+    Ok(())
+}
+
+/// Each mechanism switched off: what must fail, fails.
+fn mutated(which: &str, options: &Options, json: bool) -> Result<()> {
+    let chosen: Vec<&'static Mutation> =
+        MUTATIONS.iter().filter(|mutation| which == "all" || mutation.name == which).collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = MUTATIONS.iter().map(|mutation| mutation.name).collect();
+        return Err(bad_input(format!("there is no mechanism {which:?} to switch off; there are {}", names.join(", "))));
+    }
+    let results = chosen
+        .into_iter()
+        .map(|mutation| {
+            let scenarios = load(&mutation.scenarios())?;
+            Ok(mutate::Shown::new(mutation, verify::verify(&scenarios, &Options { mutation: Some(mutation), ..options.clone() })))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let mut out = std::io::stdout().lock();
+    if json {
+        let _closed = writeln!(out, "{}", serde_json::to_string_pretty(&results)?);
+    } else {
+        for shown in &results {
+            let _closed = writeln!(out, "{}", shown.tell());
+        }
+    }
+    let missed = results.iter().filter(|shown| !shown.complete()).count();
+    if missed > 0 {
+        bail!("{missed} of {} mechanisms can be switched off without what depends on them failing", results.len());
+    }
+    Ok(())
+}
+
+/// For `xtask test`: few seeds, and an error that names what failed.
+pub(crate) fn quick() -> Result<ExitCode> {
+    let options = Options { seeds: drawn(3), mutation: None, threads: std::thread::available_parallelism().map_or(1, NonZero::get) };
+    let report = verify::verify(&load(&[verify::SOURCE, verify::ORACLE].concat())?, &options);
+    if report.passed() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&report, false)?;
+    bail!("{}; repeat with --seed {:?}", report.conclusion(), options.seeds)
+}
