@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod compare;
+pub mod explain;
 pub mod file;
 pub mod policies;
 pub mod run;

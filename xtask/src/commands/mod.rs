@@ -5,6 +5,7 @@ mod compare;
 mod docs;
 mod events;
 mod examples;
+mod explain;
 mod explore;
 mod guest;
 mod loom;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Scenario(scenario::Args),
     /// Print the recorded events of a run, or the causes and effects of one of them
     Events(events::Args),
+    /// Tell why a VM had the memory it had at a time: inputs, rule, candidates, decision, what came of it
+    Explain(explain::Args),
     /// Feed a component's recorded inputs to it again, and compare its outputs
     Replay(replay::Args),
     /// Run seeds and schedules with every invariant checked, and print the shortest that fails
@@ -70,6 +73,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Scenario(args) => return scenario::run(args),
         Command::Events(args) => events::run(&args)?,
+        Command::Explain(args) => explain::run(&args)?,
         Command::Replay(args) => return replay::run(&args),
         Command::Explore(args) => return explore::run(&args),
         Command::Compare(args) => return compare::run(&args),

@@ -1,0 +1,118 @@
+use component_runtime::Driver;
+use run_journal::{EVENTS_FILE, EventsLevel, events};
+
+use super::*;
+use crate::file::{self, LoadOptions};
+use crate::run::{self, Choices, RunError, RunOptions};
+
+/// Two VMs on a host that is too small for both: A grows first, then B at A's cost.
+const SCENARIO: &str = r#"
+    until = "10m"
+    [host]
+    memory = "4GB"
+    [[vm]]
+    name = "VM{n}"
+    numbers = "1..2"
+    guest = "ws2008-r2-sp1-enterprise"
+    startup_bytes = "512MB"
+    maximum_bytes = "3GB"
+    [[timeline]]
+    at = "0s"
+    action = "start"
+    vm = "VM1"
+    [[timeline]]
+    at = "2m"
+    action = "set_workload"
+    vm = "VM1"
+    workload = { kind = "step", to = "1400MB" }
+    [[timeline]]
+    at = "4m"
+    action = "start"
+    vm = "VM2"
+    [[timeline]]
+    at = "6m"
+    action = "set_workload"
+    vm = "VM2"
+    workload = { kind = "ramp", to = "1400MB", duration = "1m" }
+"#;
+
+fn events() -> Vec<Record> {
+    let scenario = file::parse("two.toml", SCENARIO, &LoadOptions::default()).unwrap();
+    let none = &mut |name: &str| Err(RunError::Reference(name.to_owned(), String::new()));
+    let plan = run::build::plan(&scenario, &Choices::default(), none).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let options = RunOptions {
+        driver: Driver::Inline,
+        directory: Some(folder.path().to_owned()),
+        events: EventsLevel::All,
+        ..RunOptions::default()
+    };
+    run::run(plan, options).unwrap();
+    events::Reader::open(&folder.path().join(EVENTS_FILE)).unwrap().map(Result::unwrap).collect()
+}
+
+type NoError = std::convert::Infallible;
+
+fn explained(records: &[Record], vm: &str, seconds: u64) -> Result<Explanation, ExplainError<NoError>> {
+    let records = records.iter().cloned().map(Ok::<_, NoError>);
+    explain(records, "hyperv", vm, Duration::from_secs(seconds), Some(Duration::from_secs(600)))
+}
+
+#[test]
+fn every_moment_of_a_run_has_its_explanation() {
+    let records = events();
+    let at = |vm: &str, seconds| explained(&records, vm, seconds).unwrap();
+
+    let before = at("VM2", 100);
+    assert_eq!(before.then.life, Life::NeverStarted);
+    assert!(before.to_string().contains("VM2 had no memory at 1m40s: it had not been started."), "{before}");
+
+    // The step comes with the guest's next report; a decision follows, and memory.
+    let step = at("vm1", 124);
+    assert_eq!(step.vm, "VM1");
+    let decision = step.then.decision.clone().unwrap();
+    assert_eq!(decision.rule, "short");
+    assert!(decision.target > decision.assigned);
+    assert!(step.effects.iter().any(|effect| &*effect.event == "add_memory"));
+    assert!(step.effects.iter().any(|effect| &*effect.event == "pages_mapped"));
+    let text = step.to_string();
+    for part in [
+        "The host",
+        "The decision",
+        "`short`",
+        "left the band at the top",
+        "The balancer grants it",
+        "Who else",
+    ] {
+        assert!(text.contains(part), "{part} in:\n{text}");
+    }
+
+    // VM2's demand is met at VM1's cost.
+    let contention = at("VM1", 430);
+    let text = contention.to_string();
+    assert!(contention.others.contains_key("VM2"));
+    assert_eq!(contention.host.as_ref().map(|host| host.rule.as_str()), Some("shortage"), "{text}");
+    assert_eq!(
+        contention.then.decision.as_ref().map(|decided| decided.rule.as_str()),
+        Some("shortage"),
+        "{text}"
+    );
+    assert!(text.contains("all give way together") && text.contains("VM2"), "{text}");
+    // What it had is what the counters say: the sum of all that was mapped and unmapped.
+    let has = contention.then.has;
+    assert!(has < PageCount::from_mib(2100) && has > PageCount::from_mib(1000), "{}", mb(has));
+}
+
+fn mb(pages: PageCount) -> String {
+    pages.to_string()
+}
+
+#[test]
+fn what_cannot_be_explained_is_refused() {
+    let records = events();
+    let said = |vm: &str, seconds| explained(&records, vm, seconds).unwrap_err().to_string();
+    assert_eq!(said("VM3", 10), "no event is about a VM \"VM3\"; there are VM1, VM2; did you mean \"VM1\"?");
+    assert_eq!(said("VM1", 700), "the run has ended by then: its last event is at 10m");
+    let without: Vec<Record> = records.into_iter().filter(|record| &*record.event != "decision").collect();
+    assert!(explained(&without, "VM1", 10).unwrap_err().to_string().contains("--events all"));
+}
