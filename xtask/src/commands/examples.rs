@@ -25,8 +25,8 @@ use anyhow::{Context as _, Result, bail};
 
 use super::tools::workspace_root;
 
-/// Lines are cut here: what a page shows without scrolling.
-const WIDTH: usize = 132;
+/// Lines are cut here; a page scrolls to this without end otherwise.
+const WIDTH: usize = 400;
 
 /// What examples may use.
 const PRELUDE: &str = r#"
@@ -159,7 +159,7 @@ fn refresh(page: &str, folder: &Path) -> Result<String> {
     Ok(out)
 }
 
-/// What a script prints, cut to the width of a page.
+/// What a script prints, with endless lines cut.
 fn output(script: &str, folder: &Path) -> Result<String> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let done = Command::new("sh")

@@ -69,7 +69,12 @@ pub(super) fn plain(text: &str) -> String {
         let Some(end) = link.find(']') else { break };
         let name = &link[1..end];
         let after = &link[end + 1..];
-        let target = after.strip_prefix('(').and_then(|target| Some(target.split_at(target.find(')')?)));
+        // A target may end in `()`.
+        let target = after.strip_prefix('(').and_then(|target| {
+            let end = target.find(')')?;
+            let end = if target[..end].ends_with('(') { end + 1 + target[end + 1..].find(')')? } else { end };
+            Some(target.split_at(end))
+        });
         rest = match target {
             Some((to, after)) if !to.starts_with("http") => {
                 out.push_str(name);
@@ -96,6 +101,7 @@ mod tests {
     #[test]
     fn links_to_items_become_their_names() {
         assert_eq!(plain("a [`B`](crate::b), [`C`], [0, 1] and [d](crate)"), "a `B`, `C`, [0, 1] and d");
+        assert_eq!(plain("(in [`b`](crate::b())), c"), "(in `b`), c");
         assert_eq!(plain("[web](https://example.org) [open"), "[web](https://example.org) [open");
     }
 
