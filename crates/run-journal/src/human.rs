@@ -3,67 +3,65 @@
 use core::fmt;
 use std::io::Write;
 
+use component_runtime::SimTime;
 use parking_lot::Mutex;
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::{
-    EnvFilter,
-    layer::{Context, Layer},
-};
+use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::layer::{Context, Layer};
 
-use crate::{context, recorder::Sink};
+use crate::{
+    context,
+    filter::{LogFilter, LogFilterError},
+    recorder::Sink,
+};
 
 /// A log of one line for each event: virtual time, level, component and VM, what happened, fields.
 pub struct HumanLog {
     layer: HumanLayer,
-    filter: EnvFilter,
-}
-
-/// A `--log` filter that cannot be understood.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{filter:?} is not a log filter: {cause}; write a level (error, warn, info, debug, trace) or a list such as \"info,dm_vsp=debug\""
-)]
-pub struct LogFilterError {
-    filter: String,
-    cause: tracing_subscriber::filter::ParseError,
 }
 
 impl HumanLog {
-    /// Logs to `out` what `filter` lets pass, in colour if asked.
+    /// Logs to `out` what `filter` lets pass, in colour if asked. A filter is a level, or a list of levels and component=level:
+    /// `warn,dm-vsp=debug,dm-vsc/VM8=debug`; what says more of whom it means counts.
     ///
     /// # Errors
-    /// If `filter` is not in the form of tracing-subscriber's `EnvFilter`.
+    /// If `filter` is in no such form.
     pub fn new(out: Box<dyn Write + Send>, filter: &str, colour: bool) -> Result<Self, LogFilterError> {
-        let filter = EnvFilter::builder()
-            .parse(filter)
-            .map_err(|cause| LogFilterError { filter: filter.to_owned(), cause })?;
-        Ok(Self { layer: HumanLayer { colour, state: Mutex::new(State { out, line: Vec::new() }) }, filter })
+        let filter = LogFilter::parse(filter)?;
+        Ok(Self { layer: HumanLayer { colour, filter, state: Mutex::new(State { out, line: Vec::new() }) } })
     }
 
     /// Logs to standard error, in colour if it is a terminal and `NO_COLOR` is not set (or empty; see no-color.org).
     ///
     /// # Errors
-    /// If `filter` is not in the form of tracing-subscriber's `EnvFilter`.
+    /// As [`new`](Self::new).
     pub fn stderr(filter: &str) -> Result<Self, LogFilterError> {
         use std::io::IsTerminal as _;
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self::new(Box::new(std::io::stderr()), filter, wanted && std::io::stderr().is_terminal())
     }
 
-    pub(crate) fn into_parts(self) -> (HumanLayer, EnvFilter) {
-        (self.layer, self.filter)
+    /// The components that the filter names, as they were written. Whether there are such, the log cannot know.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.layer.filter.names()
+    }
+
+    /// The layer, and the most detailed level that it may show.
+    pub(crate) fn into_parts(self) -> (HumanLayer, LevelFilter) {
+        let most = self.layer.filter.most();
+        (self.layer, most)
     }
 }
 
 impl fmt::Debug for HumanLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HumanLog").field("filter", &self.filter).finish_non_exhaustive()
+        f.debug_struct("HumanLog").field("filter", &self.layer.filter).finish_non_exhaustive()
     }
 }
 
 /// The layer of a [`HumanLog`].
 pub(crate) struct HumanLayer {
     colour: bool,
+    filter: LogFilter,
     state: Mutex<State>,
 }
 
@@ -74,13 +72,20 @@ struct State {
 
 impl<S: Subscriber> Layer<S> for HumanLayer {
     fn on_event(&self, event: &Event<'_>, _ctx: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
         let mut state = self.state.lock();
         let State { out, line } = &mut *state;
         line.clear();
-        let mut fields = Fields::default();
-        event.record(&mut fields);
         // Writing to memory does not fail, and a log that cannot be written must not stop the run.
-        let _: std::io::Result<()> = context::with(|context| self.format(line, event, &context, &fields));
+        let _: std::io::Result<()> = context::with(|context| {
+            let component = fields.component.as_deref().unwrap_or(context.component);
+            let vm = fields.vm.as_deref().or(context.vm);
+            if self.filter.passes(event.metadata(), component, vm) {
+                self.format(line, event, context.now, component, vm, &fields)?;
+            }
+            Ok(())
+        });
         let _: std::io::Result<()> = out.write_all(line);
     }
 }
@@ -90,7 +95,9 @@ impl HumanLayer {
         &self,
         line: &mut Vec<u8>,
         event: &Event<'_>,
-        context: &context::Context<'_>,
+        now: SimTime,
+        component: &str,
+        vm: Option<&str>,
         fields: &Fields,
     ) -> std::io::Result<()> {
         let metadata = event.metadata();
@@ -101,12 +108,11 @@ impl HumanLayer {
             Level::DEBUG => ("DEBUG", "34"),
             Level::TRACE => ("TRACE", "35"),
         };
-        let component = fields.component.as_deref().unwrap_or(context.component);
-        let place = match fields.vm.as_deref().or(context.vm) {
+        let place = match vm {
             Some(vm) => format!("{component}/{vm}"),
             None => component.to_owned(),
         };
-        write!(line, "{:>14} ", context.now)?;
+        write!(line, "{now:>14} ")?;
         self.paint(line, colour, name)?;
         write!(line, " {place:<22} ")?;
         self.paint(line, "1", fields.event.as_deref().unwrap_or(metadata.target()))?;
@@ -193,6 +199,7 @@ mod tests {
         assert_eq!(logged("debug", false).lines().count(), 3);
         assert_eq!(logged("warn", false).lines().count(), 1);
         assert_eq!(logged("info,run_journal=debug", false).lines().count(), 3);
+        assert_eq!(logged("run/vm8=debug", false).lines().count(), 1);
         assert_eq!(logged("off", false), "");
     }
 
@@ -207,6 +214,6 @@ mod tests {
         let (out, _) = buffer();
         let error = HumanLog::new(out, "dm_vsp=loud", false).unwrap_err().to_string();
         assert!(error.starts_with("\"dm_vsp=loud\" is not a log filter: "), "{error}");
-        assert!(error.contains("write a level (error, warn, info, debug, trace)"), "{error}");
+        assert!(error.contains("write a level (off, error, warn, info, debug, trace)"), "{error}");
     }
 }

@@ -36,6 +36,7 @@
 mod codec;
 mod context;
 pub mod events;
+mod filter;
 mod human;
 pub mod journal;
 mod layer;
@@ -46,7 +47,8 @@ mod record;
 mod recorder;
 mod replay;
 
-pub use human::{HumanLog, LogFilterError};
+pub use filter::LogFilterError;
+pub use human::HumanLog;
 pub use layer::{RecordFilter, RecordLayer, RecordSubscriber, dispatch};
 pub use manifest::Manifest;
 pub use record::{FieldValue, Record, Severity};
