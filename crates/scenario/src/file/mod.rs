@@ -211,8 +211,28 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
     };
     if !reader.has_complaints() {
         check_layout(&root, &scenario);
+        check_trace_is_played(&root, options);
     }
     Some(scenario)
+}
+
+/// Complains about recorded loads given on the command line that nothing in the file plays.
+fn check_trace_is_played(root: &Table<'_, '_>, options: &LoadOptions) {
+    let reader = root.reader;
+    let (key, value) = match (&options.trace, options.trace_window) {
+        (Some(path), _) => ("--trace", path.display().to_string()),
+        (None, Some(window)) => ("--trace-window", window.to_string()),
+        (None, None) => return,
+    };
+    if !reader.plays_trace.get() {
+        let message = format!("{key} {value} would change nothing: this scenario plays no recorded loads");
+        reader.add(
+            Diagnostic::of_file(reader.source.file(), message)
+                .key(key)
+                .value(value)
+                .help("the scenario `trace` does; in one of your own, give VMs numbers = \"trace\" or a workload of kind \"trace\""),
+        );
+    }
 }
 
 /// When the run ends, as it is written.
@@ -226,6 +246,7 @@ fn read_until(root: &Table<'_, '_>) -> Option<Until> {
     if let Some((value, span)) = root.value("until")
         && value.as_str() == Some("trace")
     {
+        root.reader.plays_trace.set(true);
         return Some(Until::Trace(span));
     }
     let until = root.duration("until").filter(|time| host::positive_time(root, "until", time));

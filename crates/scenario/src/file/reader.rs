@@ -1,6 +1,9 @@
 //! Taking values out of a TOML table: the right type or a complaint, and never a key that nobody knows.
 
-use core::{cell::RefCell, time::Duration};
+use core::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
 
 use component_runtime::parse_duration;
 use page_range::PageCount;
@@ -36,6 +39,8 @@ impl<T> Located<T> {
 pub(super) struct Reader<'t> {
     pub(super) source: &'t SourceText,
     diagnostics: RefCell<Vec<Diagnostic>>,
+    /// Whether anything in the file plays recorded loads.
+    pub(super) plays_trace: Cell<bool>,
     #[cfg(test)]
     pub(super) asked: RefCell<std::collections::BTreeSet<(&'static str, &'static str)>>,
 }
@@ -45,6 +50,7 @@ impl<'t> Reader<'t> {
         Self {
             source,
             diagnostics: RefCell::default(),
+            plays_trace: Cell::new(false),
             #[cfg(test)]
             asked: RefCell::default(),
         }

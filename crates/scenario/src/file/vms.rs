@@ -236,6 +236,7 @@ fn read_numbers(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Vec<
     }
     let numbers = table.text("numbers")?;
     if numbers.value == "trace" {
+        table.reader.plays_trace.set(true);
         let Some(trace) = around.trace else {
             table.reader.add(
                 table

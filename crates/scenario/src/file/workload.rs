@@ -265,6 +265,7 @@ pub(super) fn check_trace(
         return true;
     };
     let reader = table.reader;
+    reader.plays_trace.set(true);
     let complaint = match trace {
         None => reader
             .complain(&workload.span, "a workload of kind \"trace\" needs recorded loads")

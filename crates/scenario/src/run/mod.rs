@@ -45,6 +45,10 @@ pub const COUNTERS_FILE: &str = "counters.csv";
 /// Name of the summary in a run directory.
 pub const SUMMARY_FILE: &str = "summary.json";
 
+/// The components of a run, by which events are recorded and logged.
+pub const COMPONENTS: [&str; 8] =
+    ["operator", "vmms", "memory-balancer", "dm-vsp", "dm-vsc", "guest", "sampler", "run"];
+
 /// Why a scenario was not run, or not to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {

@@ -5,7 +5,7 @@ use std::io::BufWriter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use balancing_policy::VmId;
+use balancing_policy::{Phase, VmId};
 use component_runtime::{Component, Context, NextWake, SimTime, WakeCause};
 use guest_partition::Console;
 use page_range::PageCount;
@@ -100,7 +100,11 @@ impl Sampler {
                     point.vms.push(VmPoint::default());
                     continue;
                 };
-                let view = engine.vms().iter().find(|view| view.id == counters.vm);
+                let views = engine.vms();
+                let view = views.binary_search_by_key(&counters.vm, |view| view.id).ok().map(|at| &views[at]);
+                // Its startup RAM is on the way to it until its worker has mapped it: nothing to add up yet, no more than
+                // for a VM that is off.
+                let running = view.filter(|view| view.phase != Phase::Starting);
                 *sample = VmSample {
                     vm: VmCounters {
                         added_memory: memory(counters.added_since_start),
@@ -115,15 +119,14 @@ impl Sampler {
                         removed_memory: memory(counters.removed_since_start),
                     },
                     model: ModelVmCounters {
-                        // A VM that is off has nothing to add up.
-                        startup_memory: view.and_then(|view| memory(view.settings.startup)),
+                        startup_memory: running.and_then(|view| memory(view.settings.startup)),
                         maximum_memory: view.and_then(|view| memory(view.settings.maximum)),
                         demand: counters.demand.and_then(memory),
                     },
                     guest: GuestCounters::default(),
                 };
                 point.vms.push(VmPoint {
-                    running: counters.running,
+                    running: running.is_some(),
                     physical: counters.physical,
                     visible: counters.guest_visible,
                     target: counters.target,

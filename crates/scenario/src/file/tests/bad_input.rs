@@ -56,6 +56,31 @@ fn a_broken_trace_is_named_with_its_line() {
     assert_eq!(diagnostic.key.as_deref(), Some("file"));
 }
 
+#[test]
+fn recorded_loads_that_nothing_plays() {
+    let text = "until = \"10m\"\nhost = { memory = \"32GB\" }\n\
+                [[vm]]\nname = \"VM1\"\nguest = \"linux\"\nstartup_bytes = \"512MB\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("loads.csv");
+    std::fs::write(&trace, "vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct\n1,0,2097152,1048576,1\n").unwrap();
+    let window = Some("0h..24h".parse().unwrap());
+    for (trace, trace_window, named) in
+        [(Some(trace), window, "--trace "), (None, window, "--trace-window 0h..24h")]
+    {
+        let options = LoadOptions { trace, trace_window, ..LoadOptions::default() };
+        let said = parse("s.toml", text, &options).unwrap_err().to_string();
+        assert!(said.starts_with(&format!("error: {named}")), "{said}");
+        assert!(
+            said.contains("would change nothing: this scenario plays no recorded loads\n --> s.toml\n"),
+            "{said}"
+        );
+    }
+    let plays =
+        format!("{text}workload = {{ kind = \"trace\", vm = \"1\" }}\n[trace]\nfile = \"loads.csv\"\n");
+    let options = LoadOptions { trace_window: window, ..LoadOptions::default() };
+    parse(folder.path().join("s.toml"), plays, &options).unwrap();
+}
+
 proptest! {
     /// Whatever is done to a good file, it is read or refused; and what is refused is refused for a reason that names a place.
     #[test]

@@ -1,0 +1,323 @@
+//! Charts over time: panels one below the other, phases marked across all of them, every curve named beside its end.
+
+use super::svg::{Anchor, BLACK, GREY, LIGHT, PALE, Picture, Stroke};
+
+/// A curve.
+#[derive(Clone, Debug)]
+pub(crate) struct Curve {
+    /// Stands beside its end; empty: the curve is named with another.
+    pub(crate) label: String,
+    pub(crate) stroke: Stroke,
+    /// Time in minutes and value; NaN is a gap.
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+/// A value that the source gave: a line, or a band from one value to another.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    /// When, in minutes.
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+    /// From this value to that one; equal for a line.
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    pub(crate) label: String,
+    /// Where the label stands.
+    pub(crate) place: LabelPlace,
+}
+
+/// Where a given value's label stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LabelPlace {
+    /// Above it, ending where it ends.
+    Above,
+    /// To the left of where it begins.
+    Left,
+}
+
+/// One panel.
+#[derive(Clone, Debug)]
+pub(crate) struct Panel {
+    pub(crate) title: String,
+    /// What the vertical axis shows, with its unit.
+    pub(crate) axis: String,
+    pub(crate) height: f64,
+    /// Upper end of the vertical axis; `None`: what the curves need.
+    pub(crate) top: Option<f64>,
+    pub(crate) curves: Vec<Curve>,
+    pub(crate) given: Vec<Given>,
+}
+
+/// A phase: when, in minutes, and its number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Phase {
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+    pub(crate) number: usize,
+}
+
+/// A figure.
+#[derive(Clone, Debug)]
+pub(crate) struct Figure {
+    pub(crate) title: String,
+    pub(crate) note: String,
+    /// Minutes.
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) panels: Vec<Panel>,
+}
+
+const WIDTH: f64 = 720.0;
+const LEFT: f64 = 62.0;
+const RIGHT: f64 = 142.0;
+const HEAD: f64 = 46.0;
+const BAND: f64 = 24.0;
+const BETWEEN: f64 = 30.0;
+const FOOT: f64 = 42.0;
+/// Labels beside curves are at least so far apart.
+const APART: f64 = 13.0;
+
+/// A round number of divisions for an axis up to `top`: their distance, and the axis's end.
+pub(crate) fn divisions(top: f64, wanted: f64) -> (f64, f64) {
+    let top = if top > 0.0 { top } else { 1.0 };
+    let rough = top / wanted;
+    let power = libm::pow(10.0, libm::floor(libm::log10(rough)));
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|n| n * power).find(|step| *step >= rough);
+    let step = step.unwrap_or(10.0 * power);
+    // Sizes in MB are read in powers of two, but an axis of 0, 1000, 2000 is read faster.
+    (step, step * (top / step).ceil())
+}
+
+/// A number of an axis.
+pub(crate) fn tick(value: f64, step: f64) -> String {
+    let decimals = if step >= 1.0 && (step - step.round()).abs() < 1e-9 { 0 } else if step >= 0.1 { 1 } else { 2 };
+    let text = format!("{value:.decimals$}");
+    if text.len() > 4 && decimals == 0 {
+        // 4 096 is easier than 4096 only from five digits on.
+        let (head, tail) = text.split_at(text.len() - 3);
+        return if head.len() > 1 { format!("{head}\u{202f}{tail}") } else { text };
+    }
+    text
+}
+
+impl Figure {
+    /// Draws it.
+    pub(crate) fn draw(&self) -> String {
+        let panels: f64 = self.panels.iter().map(|panel| panel.height + BETWEEN).sum::<f64>() - BETWEEN;
+        let band = if self.phases.is_empty() { 0.0 } else { BAND };
+        let height = HEAD + band + panels + FOOT;
+        let mut picture = Picture::new(WIDTH, height, &self.title);
+        picture.styled((LEFT, 19.0), Anchor::Start, " font-size=\"13\" font-weight=\"bold\"", &self.title);
+        picture.styled((LEFT, 35.0), Anchor::Start, &format!(" fill=\"{GREY}\""), &self.note);
+        self.draw_phases(&mut picture, HEAD, HEAD + band + panels);
+        let mut top = HEAD + band;
+        for (index, panel) in self.panels.iter().enumerate() {
+            self.draw_panel(&mut picture, panel, top, index + 1 == self.panels.len());
+            top += panel.height + BETWEEN;
+        }
+        picture.finish()
+    }
+
+    fn x(&self, minutes: f64) -> f64 {
+        LEFT + (WIDTH - LEFT - RIGHT) * (minutes - self.from) / (self.to - self.from).max(1e-9)
+    }
+
+    fn draw_phases(&self, picture: &mut Picture, top: f64, bottom: f64) {
+        for (index, phase) in self.phases.iter().enumerate() {
+            let (from, to) = (self.x(phase.from.max(self.from)), self.x(phase.to.min(self.to)));
+            if index % 2 == 1 {
+                picture.rectangle((from, top + 4.0), (to - from, bottom - top - 4.0), PALE, None);
+            }
+        }
+        let mut last = f64::NEG_INFINITY;
+        for (index, phase) in self.phases.iter().enumerate() {
+            let (from, to) = (self.x(phase.from.max(self.from)), self.x(phase.to.min(self.to)));
+            if index > 0 {
+                picture.line((from, top + 4.0), (from, bottom), Stroke::dashed(GREY, 0.7, "2 2"));
+            }
+            // Short phases: the numbers move apart.
+            let x = (0.5 * (from + to)).max(last + 17.0);
+            picture.circled((x, top + 13.0), phase.number);
+            last = x;
+        }
+    }
+
+    fn draw_panel(&self, picture: &mut Picture, panel: &Panel, top: f64, last: bool) {
+        let bottom = top + panel.height;
+        let (left, right) = (LEFT, WIDTH - RIGHT);
+        let highest = panel
+            .curves
+            .iter()
+            .flat_map(|curve| &curve.points)
+            .filter(|(minutes, value)| (self.from..=self.to).contains(minutes) && value.is_finite())
+            .map(|(_, value)| *value)
+            .chain(panel.given.iter().map(|given| given.high))
+            .fold(0.0, f64::max);
+        let (step, axis_top) = divisions(panel.top.unwrap_or(highest * 1.03), (panel.height / 34.0).max(2.0));
+        let axis_top = panel.top.unwrap_or(axis_top);
+        let y = |value: f64| bottom - panel.height * (value / axis_top).clamp(0.0, 1.0);
+
+        let mut value = 0.0;
+        while value <= axis_top * 1.0001 {
+            let at = y(value);
+            if value > 0.0 {
+                picture.line((left, at), (right, at), Stroke::solid(LIGHT, 0.6));
+            }
+            picture.line((left - 4.0, at), (left, at), Stroke::solid(BLACK, 0.8));
+            picture.text((left - 7.0, at + 4.0), Anchor::End, &tick(value, step));
+            value += step;
+        }
+        picture.upright((15.0, 0.5 * (top + bottom)), &panel.axis);
+        if !panel.title.is_empty() {
+            picture.styled((left + 4.0, top - 5.0), Anchor::Start, " font-style=\"italic\"", &panel.title);
+        }
+        for given in &panel.given {
+            self.draw_given(picture, given, y);
+        }
+        for curve in &panel.curves {
+            picture.path(&self.pieces(curve, y), curve.stroke);
+        }
+        self.draw_labels(picture, panel, y, top, bottom);
+        picture.line((left, top), (left, bottom), Stroke::solid(BLACK, 0.8));
+        picture.line((left, bottom), (right, bottom), Stroke::solid(BLACK, 0.8));
+        self.draw_time_axis(picture, bottom, last);
+    }
+
+    fn draw_time_axis(&self, picture: &mut Picture, bottom: f64, named: bool) {
+        let (step, _) = divisions(self.to - self.from, 8.0);
+        let step = if step < 1.0 { step } else { step.round() };
+        let mut minutes = (self.from / step).ceil() * step;
+        while minutes <= self.to + 1e-9 {
+            let at = self.x(minutes);
+            picture.line((at, bottom), (at, bottom + 4.0), Stroke::solid(BLACK, 0.8));
+            if named {
+                picture.text((at, bottom + 16.0), Anchor::Middle, &tick(minutes, step));
+            }
+            minutes += step;
+        }
+        if named {
+            let middle = 0.5 * (LEFT + WIDTH - RIGHT);
+            picture.text((middle, bottom + 33.0), Anchor::Middle, "time (min)");
+        }
+    }
+
+    fn draw_given(&self, picture: &mut Picture, given: &Given, y: impl Fn(f64) -> f64) {
+        let (from, to) = (self.x(given.from.max(self.from)), self.x(given.to.min(self.to)));
+        let (low, high) = (y(given.low), y(given.high));
+        let edge = Stroke::dashed(BLACK, 0.9, "1.5 2");
+        if given.high > given.low {
+            picture.rectangle((from, high), (to - from, low - high), "#E3E3E3", None);
+            picture.line((from, high), (to, high), edge);
+        }
+        picture.line((from, low), (to, low), edge);
+        match given.place {
+            LabelPlace::Above => picture.styled(
+                (to, high - 4.0),
+                Anchor::End,
+                " font-size=\"10\"",
+                &given.label,
+            ),
+            LabelPlace::Left => picture.styled(
+                (from - 5.0, 0.5 * (low + high) + 3.5),
+                Anchor::End,
+                " font-size=\"10\"",
+                &given.label,
+            ),
+        }
+    }
+
+    /// The curve's pieces between gaps, without the points that a straight line does not need.
+    fn pieces(&self, curve: &Curve, y: impl Fn(f64) -> f64) -> Vec<Vec<(f64, f64)>> {
+        let mut pieces: Vec<Vec<(f64, f64)>> = vec![Vec::new()];
+        for &(minutes, value) in &curve.points {
+            if !(self.from..=self.to).contains(&minutes) {
+                continue;
+            }
+            if !value.is_finite() {
+                pieces.push(Vec::new());
+                continue;
+            }
+            let (x, y) = (self.x(minutes), y(value));
+            let Some(piece) = pieces.last_mut() else { continue };
+            if let [.., (_, before), (last_x, last)] = &mut piece[..]
+                && (*before - y).abs() < 0.05
+                && (*last - y).abs() < 0.05
+            {
+                *last_x = x;
+                continue;
+            }
+            piece.push((x, y));
+        }
+        pieces.retain(|piece| piece.len() > 1);
+        pieces
+    }
+
+    /// The names of the curves beside their ends, moved apart where they would collide.
+    fn draw_labels(&self, picture: &mut Picture, panel: &Panel, y: impl Fn(f64) -> f64, top: f64, bottom: f64) {
+        let mut labels: Vec<(f64, &Curve, f64)> = panel
+            .curves
+            .iter()
+            .filter(|curve| !curve.label.is_empty())
+            .filter_map(|curve| {
+                let inside = |point: &&(f64, f64)| (self.from..=self.to).contains(&point.0) && point.1.is_finite();
+                let end = curve.points.iter().rev().find(inside)?;
+                Some((y(end.1), curve, y(end.1)))
+            })
+            .collect();
+        labels.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let lines = |curve: &Curve| curve.label.split('\n').count() as f64;
+        let mut free = top + 2.0;
+        for (at, curve, _) in &mut labels {
+            *at = at.max(free);
+            free = *at + APART * lines(curve);
+        }
+        let mut limit = bottom + 6.0;
+        for (at, curve, _) in labels.iter_mut().rev() {
+            *at = at.min(limit - APART * (lines(curve) - 1.0));
+            limit = *at - APART;
+        }
+        let right = WIDTH - RIGHT;
+        for (at, curve, end) in labels {
+            // A sample of the line leads from the curve's end to its name.
+            let lead = vec![(right + 1.0, end), (right + 8.0, at), (right + 26.0, at)];
+            picture.path(&[lead], curve.stroke);
+            for (line, words) in curve.label.split('\n').enumerate() {
+                picture.text((right + 30.0, at + 4.0 + APART * line as f64), Anchor::Start, words);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_end_at_round_numbers() {
+        assert_eq!(divisions(4096.0, 5.0), (1000.0, 5000.0));
+        assert_eq!(divisions(64.0, 4.0), (20.0, 80.0));
+        assert_eq!(divisions(0.0, 4.0).1, 1.0);
+        assert_eq!((tick(5000.0, 1000.0), tick(0.5, 0.5)), ("5000".to_owned(), "0.5".to_owned()));
+    }
+
+    #[test]
+    fn a_straight_line_needs_two_points() {
+        let figure = Figure {
+            title: String::new(),
+            note: String::new(),
+            from: 0.0,
+            to: 10.0,
+            phases: Vec::new(),
+            panels: Vec::new(),
+        };
+        let curve = Curve {
+            label: String::new(),
+            stroke: Stroke::solid(BLACK, 1.0),
+            points: (0..10).map(|n| (f64::from(n), 5.0)).chain([(10.0, f64::NAN)]).collect(),
+        };
+        let pieces = figure.pieces(&curve, |value| value);
+        assert_eq!(pieces.len(), 1);
+        assert_eq!(pieces[0].len(), 2);
+    }
+}
