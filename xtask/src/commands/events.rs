@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use run_journal::query::{Causality, Filter};
-use run_journal::{EVENTS_FILE, Record, events};
+use run_journal::{EVENTS_FILE, Record, Severity, events};
 
 use super::bad_input;
 
@@ -55,8 +55,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let records = records.collect::<Result<Vec<Record>>>()?;
         let causality = Causality::new(&records);
         let chain = causality.chain(seq).map_err(bad_input)?;
-        let mut print =
-            |depth: usize, mark: &str, record: &Record| writeln!(out, "{mark}{:1$}{record}", "", depth * 2);
+        // The tree says what led to what; so each line has its time and number first, and only then its depth.
+        let mut print = |depth: usize, mark: &str, record: &Record| {
+            writeln!(out, "{mark}{}{:3$}{}", head(record), "", what(record), depth * 2)
+        };
         for (depth, cause) in chain.causes.iter().enumerate() {
             if print(depth, "  ", cause).is_err() {
                 return Ok(());
@@ -85,7 +87,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         if filter.matches(&record) {
             any = true;
             // A reader that has seen enough (`| head`) is no failure.
-            if writeln!(out, "{record}").is_err() {
+            let cause = if record.cause == 0 { String::new() } else { format!(" (because of #{})", record.cause) };
+            if writeln!(out, "{}{}{cause}", head(&record), what(&record)).is_err() {
                 return Ok(());
             }
         }
@@ -94,4 +97,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         eprintln!("no event matches");
     }
     Ok(())
+}
+
+/// Time and number of an event. Times have up to nanoseconds.
+fn head(record: &Record) -> String {
+    format!("{:>16} #{:<6} ", record.t.to_string(), record.seq)
+}
+
+/// Where it was, what it is, and its fields.
+fn what(record: &Record) -> String {
+    let mut text = format!("{} {}", record.place(), record.event);
+    for (name, value) in &record.fields {
+        text.push_str(&format!(" {name}={value}"));
+    }
+    if record.severity != Severity::Normal {
+        text.push_str(&format!(" [{}]", record.severity.name()));
+    }
+    text
 }
