@@ -14,12 +14,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use balancing_policy::MemorySettings;
 use component_runtime::{ClockMode, Driver};
-use guest_memory_manager::{IntegrationServices, profiles};
+use guest_memory_manager::{IntegrationServices, find_profile};
 use kvm_partition::{Backing, KernelImage};
 use page_range::PageCount;
 use run_journal::{EventsLevel, HumanLog};
 use scenario::run::plan::{Action, PlannedVm, Step};
-use scenario::run::{Outcome, Plan, Point, RunOptions};
+use scenario::run::{Outcome, Plan, Point, RunOptions, SUMMARY_FILE};
 
 use crate::factory::{GuestHandle, RealGuest};
 use crate::host::{GuestConfig, RealHostConfig, spec};
@@ -95,7 +95,7 @@ impl Contention {
         let guests: Vec<GuestConfig> = (0..self.guests).map(|place| self.guest(place)).collect();
         let host = RealHostConfig::new(PageCount::from_mib(self.host_mib), Vec::new(), Box::new(Keep));
         // What a plan has to say of a simulated guest; these are not simulated.
-        let stand_in = *profiles().first().ok_or_else(|| anyhow!("no guest profile"))?;
+        let stand_in = *find_profile("linux")?;
         Ok(Plan {
             name: "real-linux".to_owned(),
             host_name: "REALHOST".to_owned(),
@@ -142,6 +142,7 @@ impl Contention {
         let stop = Arc::new(parking_lot::Mutex::new(None));
         let mut table = Table::new(&self.directory.join(GUESTS_FILE), handles.clone())?;
         let mut eaters = Eaters::new(self, handles.clone());
+        let over = Arc::new(parking_lot::Mutex::new(false));
         let trouble = Arc::new(parking_lot::Mutex::new(None));
         let options = RunOptions {
             driver: Driver::Threads,
@@ -151,7 +152,7 @@ impl Contention {
             log: self.log.as_deref().map(HumanLog::stderr).transpose()?,
             keep_points: true,
             observer: Some({
-                let (stop, trouble) = (Arc::clone(&stop), Arc::clone(&trouble));
+                let (stop, trouble, over) = (Arc::clone(&stop), Arc::clone(&trouble), Arc::clone(&over));
                 Box::new(move |point| {
                     let next = table
                         .row(point)
@@ -159,7 +160,10 @@ impl Contention {
                         .and_then(|()| eaters.drive(point));
                     match next {
                         Ok(false) => {}
-                        Ok(true) => end(&stop),
+                        Ok(true) => {
+                            *over.lock() = true;
+                            end(&stop);
+                        }
                         Err(what) => {
                             trouble.lock().get_or_insert(what);
                             end(&stop);
@@ -176,9 +180,17 @@ impl Contention {
             })),
             ..RunOptions::default()
         };
-        let outcome = scenario::run::run(plan.clone(), options).context("the run failed")?;
+        let mut outcome = scenario::run::run(plan.clone(), options).context("the run failed")?;
         if let Some(what) = trouble.lock().take() {
             return Err(anyhow!(what));
+        }
+        if *over.lock() {
+            // The runner was told to stop, and cannot know that this is the end that was meant.
+            outcome.summary.end.complete = true;
+            "the last guest has had its time".clone_into(&mut outcome.summary.end.reason);
+            let path = self.directory.join(SUMMARY_FILE);
+            std::fs::write(&path, serde_json::to_string_pretty(&outcome.summary)? + "\n")
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok((plan, outcome))
     }

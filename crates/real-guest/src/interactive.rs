@@ -87,26 +87,28 @@ fn parse(line: &str) -> Command {
 
 /// Standard output with a last line that is drawn anew.
 #[derive(Clone)]
-struct Screen(Arc<Mutex<bool>>);
+struct Screen(Arc<Mutex<Option<String>>>);
 
 impl Screen {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new(false)))
+        Self(Arc::new(Mutex::new(None)))
     }
 
     /// A line that stays.
     fn line(&self, text: &str) {
         let mut drawn = self.0.lock();
-        let clear = if std::mem::take(&mut *drawn) { "\r\x1b[2K" } else { "" };
+        let clear = if drawn.take().is_some() { "\r\x1b[2K" } else { "" };
         let _closed = writeln!(std::io::stdout(), "{clear}{text}");
     }
 
     /// The line that says how the guest fares; without a terminal it is not drawn.
     fn status(&self, text: &str) {
-        if std::io::stdout().is_terminal() {
+        let mut drawn = self.0.lock();
+        // Drawn only when it says something else: each character costs time on an emulated machine.
+        if std::io::stdout().is_terminal() && drawn.as_deref() != Some(text) {
             let mut out = std::io::stdout().lock();
             let _closed = write!(out, "\r\x1b[2K{text}").and_then(|()| out.flush());
-            *self.0.lock() = true;
+            *drawn = Some(text.to_owned());
         }
     }
 }
@@ -259,11 +261,11 @@ fn status_line(host: &RealHost, targets: &Targets) -> String {
         vm.current_pressure.map_or_else(|| "no report yet".to_owned(), |pressure| format!("{pressure:.0} %"));
     let hand = targets.get(VM).map_or_else(|| "auto".to_owned(), |target| format!("target {target}"));
     format!(
-        "VM1 {} | pressure {pressure} | assigned {} | visible {} | demand {}",
+        "VM1 {} | pressure {pressure} | assigned {:.0} MB | visible {:.0} MB | demand {}",
         hand,
-        vm.physical,
-        vm.guest_visible,
-        vm.demand.map_or_else(|| "?".to_owned(), |demand| demand.to_string()),
+        vm.physical.mib(),
+        vm.guest_visible.mib(),
+        vm.demand.map_or_else(|| "?".to_owned(), |demand| format!("{:.0} MB", demand.mib())),
     )
 }
 
