@@ -9,6 +9,7 @@
 
 pub mod compare;
 pub mod explain;
+pub mod figures;
 pub mod file;
 pub mod policies;
 pub mod run;

@@ -29,10 +29,17 @@ pub(crate) struct Given {
 /// Where a given value's label stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LabelPlace {
-    /// Above it, ending where it ends.
+    /// Above it, beginning where it begins.
     Above,
-    /// To the left of where it begins.
-    Left,
+    /// Beside the curves' names.
+    Margin,
+}
+
+/// A point that the source gave.
+#[derive(Clone, Debug)]
+pub(crate) struct Mark {
+    pub(crate) at: (f64, f64),
+    pub(crate) label: String,
 }
 
 /// One panel.
@@ -46,6 +53,7 @@ pub(crate) struct Panel {
     pub(crate) top: Option<f64>,
     pub(crate) curves: Vec<Curve>,
     pub(crate) given: Vec<Given>,
+    pub(crate) marks: Vec<Mark>,
 }
 
 /// A phase: when, in minutes, and its number.
@@ -61,7 +69,9 @@ pub(crate) struct Phase {
 pub(crate) struct Figure {
     pub(crate) title: String,
     pub(crate) note: String,
-    /// Minutes.
+    /// What the horizontal axis shows, with its unit.
+    pub(crate) axis: &'static str,
+    /// Its ends: minutes, for time.
     pub(crate) from: f64,
     pub(crate) to: f64,
     pub(crate) phases: Vec<Phase>,
@@ -75,6 +85,8 @@ const HEAD: f64 = 46.0;
 const BAND: f64 = 24.0;
 const BETWEEN: f64 = 30.0;
 const FOOT: f64 = 42.0;
+/// How values of the source look.
+const GIVEN: Stroke = Stroke::dashed(BLACK, 0.9, "1.5 2");
 /// Labels beside curves are at least so far apart.
 const APART: f64 = 13.0;
 
@@ -91,7 +103,13 @@ pub(crate) fn divisions(top: f64, wanted: f64) -> (f64, f64) {
 
 /// A number of an axis.
 pub(crate) fn tick(value: f64, step: f64) -> String {
-    let decimals = if step >= 1.0 && (step - step.round()).abs() < 1e-9 { 0 } else if step >= 0.1 { 1 } else { 2 };
+    let decimals = if step >= 1.0 && (step - step.round()).abs() < 1e-9 {
+        0
+    } else if step >= 0.1 {
+        1
+    } else {
+        2
+    };
     let text = format!("{value:.decimals$}");
     if text.len() > 4 && decimals == 0 {
         // 4 096 is easier than 4096 only from five digits on.
@@ -178,6 +196,11 @@ impl Figure {
         for curve in &panel.curves {
             picture.path(&self.pieces(curve, y), curve.stroke);
         }
+        for mark in &panel.marks {
+            let at = (self.x(mark.at.0), y(mark.at.1));
+            picture.circle(at, 5.0, "none", Stroke::solid(BLACK, 1.2));
+            picture.text((at.0 - 10.0, at.1 + 4.0), Anchor::End, &mark.label);
+        }
         self.draw_labels(picture, panel, y, top, bottom);
         picture.line((left, top), (left, bottom), Stroke::solid(BLACK, 0.8));
         picture.line((left, bottom), (right, bottom), Stroke::solid(BLACK, 0.8));
@@ -198,32 +221,21 @@ impl Figure {
         }
         if named {
             let middle = 0.5 * (LEFT + WIDTH - RIGHT);
-            picture.text((middle, bottom + 33.0), Anchor::Middle, "time (min)");
+            picture.text((middle, bottom + 33.0), Anchor::Middle, self.axis);
         }
     }
 
     fn draw_given(&self, picture: &mut Picture, given: &Given, y: impl Fn(f64) -> f64) {
         let (from, to) = (self.x(given.from.max(self.from)), self.x(given.to.min(self.to)));
         let (low, high) = (y(given.low), y(given.high));
-        let edge = Stroke::dashed(BLACK, 0.9, "1.5 2");
+        let edge = GIVEN;
         if given.high > given.low {
             picture.rectangle((from, high), (to - from, low - high), "#E3E3E3", None);
             picture.line((from, high), (to, high), edge);
         }
         picture.line((from, low), (to, low), edge);
-        match given.place {
-            LabelPlace::Above => picture.styled(
-                (to, high - 4.0),
-                Anchor::End,
-                " font-size=\"10\"",
-                &given.label,
-            ),
-            LabelPlace::Left => picture.styled(
-                (from - 5.0, 0.5 * (low + high) + 3.5),
-                Anchor::End,
-                " font-size=\"10\"",
-                &given.label,
-            ),
+        if given.place == LabelPlace::Above {
+            picture.styled((from + 3.0, high - 4.0), Anchor::Start, " font-size=\"10\"", &given.label);
         }
     }
 
@@ -254,38 +266,59 @@ impl Figure {
     }
 
     /// The names of the curves beside their ends, moved apart where they would collide.
-    fn draw_labels(&self, picture: &mut Picture, panel: &Panel, y: impl Fn(f64) -> f64, top: f64, bottom: f64) {
-        let mut labels: Vec<(f64, &Curve, f64)> = panel
-            .curves
-            .iter()
-            .filter(|curve| !curve.label.is_empty())
-            .filter_map(|curve| {
-                let inside = |point: &&(f64, f64)| (self.from..=self.to).contains(&point.0) && point.1.is_finite();
-                let end = curve.points.iter().rev().find(inside)?;
-                Some((y(end.1), curve, y(end.1)))
-            })
-            .collect();
-        labels.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let lines = |curve: &Curve| curve.label.split('\n').count() as f64;
+    fn draw_labels(
+        &self,
+        picture: &mut Picture,
+        panel: &Panel,
+        y: impl Fn(f64) -> f64,
+        top: f64,
+        bottom: f64,
+    ) {
+        let ends = panel.curves.iter().filter(|curve| !curve.label.is_empty()).filter_map(|curve| {
+            let inside =
+                |point: &&(f64, f64)| (self.from..=self.to).contains(&point.0) && point.1.is_finite();
+            let end = y(curve.points.iter().rev().find(inside)?.1);
+            Some(Label { at: end, end, words: &curve.label, stroke: curve.stroke })
+        });
+        let given = panel.given.iter().filter(|given| given.place == LabelPlace::Margin).map(|given| {
+            let end = 0.5 * (y(given.low) + y(given.high));
+            Label { at: end, end, words: &given.label, stroke: GIVEN }
+        });
+        let mut labels: Vec<Label<'_>> = ends.chain(given).collect();
+        labels.sort_by(|a, b| a.end.total_cmp(&b.end));
         let mut free = top + 2.0;
-        for (at, curve, _) in &mut labels {
-            *at = at.max(free);
-            free = *at + APART * lines(curve);
+        for label in &mut labels {
+            label.at = label.at.max(free);
+            free = label.at + APART * label.lines();
         }
         let mut limit = bottom + 6.0;
-        for (at, curve, _) in labels.iter_mut().rev() {
-            *at = at.min(limit - APART * (lines(curve) - 1.0));
-            limit = *at - APART;
+        for label in labels.iter_mut().rev() {
+            label.at = label.at.min(limit - APART * (label.lines() - 1.0));
+            limit = label.at - APART;
         }
         let right = WIDTH - RIGHT;
-        for (at, curve, end) in labels {
+        for label in labels {
             // A sample of the line leads from the curve's end to its name.
-            let lead = vec![(right + 1.0, end), (right + 8.0, at), (right + 26.0, at)];
-            picture.path(&[lead], curve.stroke);
-            for (line, words) in curve.label.split('\n').enumerate() {
-                picture.text((right + 30.0, at + 4.0 + APART * line as f64), Anchor::Start, words);
+            let lead = vec![(right + 1.0, label.end), (right + 8.0, label.at), (right + 26.0, label.at)];
+            picture.path(&[lead], label.stroke);
+            for (line, words) in label.words.split('\n').enumerate() {
+                picture.text((right + 30.0, label.at + 4.0 + APART * line as f64), Anchor::Start, words);
             }
         }
+    }
+}
+
+/// A name beside the end of what it names.
+struct Label<'a> {
+    at: f64,
+    end: f64,
+    words: &'a str,
+    stroke: Stroke,
+}
+
+impl Label<'_> {
+    fn lines(&self) -> f64 {
+        self.words.split('\n').count() as f64
     }
 }
 
@@ -306,6 +339,7 @@ mod tests {
         let figure = Figure {
             title: String::new(),
             note: String::new(),
+            axis: "",
             from: 0.0,
             to: 10.0,
             phases: Vec::new(),

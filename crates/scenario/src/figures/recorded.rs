@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use page_range::PageCount;
 use perf_counters::pdh::{CounterLog, ReadError};
-use perf_counters::{CounterDefinition, Epoch, GuestCounters, ModelCounters, ModelVmCounters, ParentCounters, VmCounters};
 use perf_counters::{BalancerCounters, schema::BALANCER_INSTANCE};
+use perf_counters::{
+    CounterDefinition, Epoch, GuestCounters, ModelCounters, ModelVmCounters, ParentCounters, VmCounters,
+};
 use run_journal::manifest::Manifest;
 
 use crate::run::points::{HostPoint, VmPoint};
@@ -63,7 +65,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn column(&self, machine: &str, counter: &CounterDefinition, instance: Option<&str>) -> Result<Column, FiguresError> {
+    fn column(
+        &self,
+        machine: &str,
+        counter: &CounterDefinition,
+        instance: Option<&str>,
+    ) -> Result<Column, FiguresError> {
         let found = self.log.paths().iter().position(|path| {
             path.machine.eq_ignore_ascii_case(machine)
                 && path.object == counter.object
@@ -99,7 +106,8 @@ impl Recorded {
     pub fn read(directory: &Path) -> Result<Self, FiguresError> {
         let path = directory.join(COUNTERS_FILE);
         let file = File::open(&path).map_err(|error| FiguresError::File { path: path.clone(), error })?;
-        let log = CounterLog::read(file).map_err(|error| FiguresError::Counters { path: path.clone(), error })?;
+        let log =
+            CounterLog::read(file).map_err(|error| FiguresError::Counters { path: path.clone(), error })?;
         let epoch = Manifest::read(directory).ok().and_then(|manifest| manifest.epoch.parse::<Epoch>().ok());
         let times = log.times_since(epoch.unwrap_or(Epoch::DEFAULT));
         let physical = named(&VmCounters::DEFINITIONS, "Physical Memory");
@@ -107,7 +115,8 @@ impl Recorded {
         let host = log.paths().first().map_or_else(String::new, |path| path.machine.clone());
         let reader = Reader { path: &path, log, host };
 
-        let balancer = |name| reader.host(&named(&BalancerCounters::DEFINITIONS, name), Some(BALANCER_INSTANCE));
+        let balancer =
+            |name| reader.host(&named(&BalancerCounters::DEFINITIONS, name), Some(BALANCER_INSTANCE));
         let model = |name| reader.host(&named(&ModelCounters::DEFINITIONS, name), None);
         let parent = |name| reader.host(&named(&ParentCounters::DEFINITIONS, name), None);
         let (available, in_transit) = (balancer("Available Memory")?, model("Memory In Transit")?);
