@@ -39,10 +39,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = ClockName::Virtual)]
     clock: ClockName,
     /// With `--clock wall`: virtual seconds for each second
-    #[arg(long, value_name = "X", default_value_t = 1.0, requires = "clock")]
+    #[arg(long, value_name = "X", default_value_t = 1.0, requires = "clock", allow_negative_numbers = true)]
     speed: f64,
     /// End of the run in virtual time (such as 12m30s), in place of the file's
-    #[arg(long, value_name = "DUR", value_parser = duration)]
+    #[arg(long, value_name = "DUR", value_parser = positive_duration, allow_hyphen_values = true)]
     until: Option<Duration>,
     /// Folder for what the run leaves behind; default: the next free runs/NAME-001
     #[arg(long, value_name = "DIR")]
@@ -54,7 +54,7 @@ pub(crate) struct Args {
     #[arg(long, value_parser = events_level, default_value = "all", value_name = "all|decisions|none")]
     events: EventsLevel,
     /// Virtual time between two samples of the counters; default 1s, 60s above 128 VMs
-    #[arg(long, value_name = "DUR", value_parser = duration)]
+    #[arg(long, value_name = "DUR", value_parser = positive_duration, allow_hyphen_values = true)]
     sample_interval: Option<Duration>,
     /// Recorded loads, in place of those that the file names
     #[arg(long, value_name = "FILE")]
@@ -62,7 +62,8 @@ pub(crate) struct Args {
     /// Which part of them is played, such as 0h..24h
     #[arg(long, value_name = "FROM..TO", value_parser = window)]
     trace_window: Option<TraceWindow>,
-    /// Log to standard error: a level, or filters such as `warn,dm_vsp=debug`
+    /// Log to standard error: a level (error, warn, info, debug), or a list of levels and component=level such as
+    /// `warn,dm-vsp=debug,dm-vsc/VM8=debug`
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
     /// Print summary.json to standard output and nothing else
@@ -74,6 +75,12 @@ pub(crate) struct Args {
     #[command(flatten)]
     guests: super::guest::Where,
 }
+
+/// Virtual seconds per second beyond which a wall clock means nothing: each wake would come minutes late.
+const FASTEST: f64 = 100_000.0;
+
+/// Crates whose events can be named in a log filter, beside the components.
+const TRACING_CRATES: [&str; 4] = ["vmms-host", "guest-partition", "scenario", "component-runtime"];
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 enum DriverName {
@@ -87,8 +94,12 @@ enum ClockName {
     Wall,
 }
 
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|error| error.to_string())
+pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be longer than 0 s".to_owned()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn events_level(text: &str) -> Result<EventsLevel, String> {
@@ -172,11 +183,11 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
              --clock virtual",
         ));
     }
-    if !(args.speed.is_finite() && args.speed > 0.0) {
-        return Err(bad_input(format!("--speed {} must be a positive number, for example 60", args.speed)));
-    }
-    if args.sample_interval.is_some_and(|interval| interval.is_zero()) {
-        return Err(bad_input("--sample-interval must be longer than 0 s"));
+    if !(args.speed > 0.0 && args.speed <= FASTEST) {
+        return Err(bad_input(format!(
+            "--speed {:?} must be a positive number up to {FASTEST}, for example 60; to run as fast as it goes, leave out --clock wall",
+            args.speed
+        )));
     }
     let load_options = LoadOptions {
         policies: scenario::policies::names().map(str::to_owned).collect(),
@@ -191,7 +202,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         sample_interval: args.sample_interval,
     };
     let plan = plan(&file, &choices)?;
-    let log = args.log.as_deref().map(HumanLog::stderr).transpose().map_err(bad_input)?;
+    let log = args.log.as_deref().map(|filter| open_log(filter, &plan)).transpose()?;
     let folder = match &args.out {
         Some(out) => {
             directory::create(out, args.force).map_err(bad_input)?;
@@ -214,7 +225,11 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         log,
         progress: Some({
             let bar = bar.clone();
-            Arc::new(move |now: Duration| bar.set_position(now.as_secs()))
+            let until = clock_text(plan.until);
+            Arc::new(move |now: Duration| {
+                bar.set_position(now.as_secs());
+                bar.set_message(format!("{} of {until}", clock_text(now)));
+            })
         }),
         on_start: Some(Box::new(|stop| {
             // A second Ctrl-C ends the program at once. Where no handler can be set, Ctrl-C ends it anyway.
@@ -229,7 +244,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         })),
         ..RunOptions::default()
     };
-    let outcome = run::run(plan.clone(), options).context("the run failed");
+    let outcome = run::run(plan.clone(), options)
+        .with_context(|| format!("the run failed; what was recorded until then is in {}", folder.display()));
     bar.finish_and_clear();
     let outcome = outcome?;
     let interrupted = !outcome.summary.end.complete;
@@ -255,15 +271,46 @@ fn shorter(path: &Path) -> PathBuf {
     here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned)).unwrap_or_else(|| path.to_owned())
 }
 
+/// A log for people. A component that no run has would show nothing, without a word.
+fn open_log(filter: &str, plan: &Plan) -> Result<HumanLog> {
+    let log = HumanLog::stderr(filter).map_err(bad_input)?;
+    for name in log.names() {
+        let (component, vm) =
+            name.split_once('/').map_or((name, None), |(component, vm)| (component, Some(vm)));
+        let component = component.split("::").next().unwrap_or(component).replace('_', "-");
+        let known = run::COMPONENTS.into_iter().chain(TRACING_CRATES);
+        if !known.clone().any(|known| known == component) {
+            let near = file::nearest(&component, known)
+                .map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+            return Err(bad_input(format!(
+                "--log: no component is called {name:?}; there are {}{near}",
+                run::COMPONENTS.join(", ")
+            )));
+        }
+        if let Some(vm) = vm
+            && !plan.vms.iter().any(|known| known.name.eq_ignore_ascii_case(vm))
+        {
+            return Err(bad_input(format!("--log: the scenario {} has no VM {vm:?}", plan.name)));
+        }
+    }
+    Ok(log)
+}
+
+/// Virtual time to the second.
+fn clock_text(time: Duration) -> String {
+    component_runtime::format_duration(Duration::from_secs(time.as_secs()))
+}
+
 fn progress_bar(show: bool, plan: &Plan) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(
         Some(plan.until.as_secs()),
         if show { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
     );
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} s of virtual time") {
+    if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:40} {msg} of virtual time") {
         bar.set_style(style);
     }
-    bar.set_message(plan.name.clone());
+    bar.set_prefix(plan.name.clone());
+    bar.set_message(format!("0s of {}", clock_text(plan.until)));
     bar
 }
 
