@@ -146,6 +146,18 @@ impl Task {
         }
     }
 
+    /// Whether what was typed can be done at all: before anything is started.
+    ///
+    /// # Errors
+    /// What is wrong, and what is possible.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Guest(task) => task.interactive().map(|_| ()),
+            Self::Contention(task) if task.guests == 0 => bail!("--guests is 0: at least one is needed"),
+            Self::Record { .. } | Self::Contention(_) => Ok(()),
+        }
+    }
+
     /// Longest time that it takes, if it ends by itself.
     #[must_use]
     pub fn limit(&self) -> Option<Duration> {
@@ -227,6 +239,9 @@ impl GuestTask {
             .with_minimum(self.minimum)
             .with_buffer(self.buffer);
         settings.validate()?;
+        if !(1..=kvm_partition::MAX_VPS).contains(&self.vcpus) {
+            bail!("--vcpus is {}: 1 to {} are possible", self.vcpus, kvm_partition::MAX_VPS);
+        }
         let block = PageCount::from_mib(128);
         if self.startup < block || !self.startup.get().is_multiple_of(block.get()) {
             bail!(
@@ -285,5 +300,13 @@ mod tests {
             assert_eq!(format!("{:?}", again.task), format!("{:?}", line.task));
         }
         assert!(Line::try_parse_from(["x", "guest", "--startup", "much"]).is_err());
+        for wrong in [
+            "x guest --startup 300MB",
+            "x guest --vcpus 0",
+            "x guest --minimum 2GB",
+            "x contention --guests 0",
+        ] {
+            assert!(Line::parse_from(wrong.split(' ')).task.check().is_err(), "{wrong}");
+        }
     }
 }

@@ -140,6 +140,7 @@ fn perform(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<
 }
 
 fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<()> {
+    task.check().map_err(bad_input)?;
     let diagnosis = place.examine();
     let pieces = diagnosis.pieces.map_err(bad_input)?;
     if let Some(missing) = diagnosis.modules.into_iter().next() {
