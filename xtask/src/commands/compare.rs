@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: Option<u64>,
     /// End of every run in virtual time, in place of the load's own
-    #[arg(long, value_name = "DUR", value_parser = scenario_command::duration)]
+    #[arg(long, value_name = "DUR", value_parser = scenario_command::positive_duration)]
     until: Option<Duration>,
     /// Threads to run on; default: one for each processor. The numbers are the same
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

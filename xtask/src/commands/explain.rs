@@ -9,7 +9,7 @@ use run_journal::manifest::Manifest;
 use run_journal::{EVENTS_FILE, events};
 use scenario::explain::{ExplainError, explain};
 
-use super::{bad_input, scenario as scenario_command};
+use super::bad_input;
 
 /// Of which run, which VM, and when.
 #[derive(clap::Args, Debug)]
@@ -20,8 +20,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "VM8")]
     vm: String,
     /// The time, such as 12m30s
-    #[arg(long, value_name = "TIME", value_parser = scenario_command::duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     at: Duration,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    component_runtime::parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// Explains.

@@ -9,6 +9,7 @@ mod explain;
 mod explore;
 mod guest;
 mod loom;
+mod new_balancer;
 mod reference;
 mod replay;
 mod scenario;
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Explore(explore::Args),
     /// Run balancing policies on the same loads with the same seeds, and compare what comes of it
     Compare(compare::Args),
+    /// Make a crate for a balancing policy of your own, ready to run and to compare
+    NewBalancer(new_balancer::Args),
     /// Measure how fast it is, as ratios within one run
     Bench(bench::Args),
     /// Boot an unmodified Linux guest, show its console, and move its memory
@@ -77,6 +80,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Replay(args) => return replay::run(&args),
         Command::Explore(args) => return explore::run(&args),
         Command::Compare(args) => return compare::run(&args),
+        Command::NewBalancer(args) => new_balancer::run(&args)?,
         Command::Bench(args) => return bench::run(&args),
         Command::Guest(args) => guest::run(args)?,
         Command::Test(args) => test::run(&args)?,

@@ -15,11 +15,7 @@ pub(crate) fn plan(load: &Scenario, seed: u64, choices: &Choices) -> Result<Plan
         policy: Some(crate::policies::POLICIES[0].name.to_owned()),
         ..choices.clone()
     };
-    build::plan(load, &choices, &mut |other| {
-        let why =
-            "it starts VMs as far as another scenario got, which says nothing about a policy".to_owned();
-        Err(RunError::Reference(other.to_owned(), why))
-    })
+    build::plan_alone(load, &choices)
 }
 
 /// Everyone has static memory: as much as the maximum.

@@ -3,7 +3,7 @@ use run_journal::{EVENTS_FILE, EventsLevel, events};
 
 use super::*;
 use crate::file::{self, LoadOptions};
-use crate::run::{self, Choices, RunError, RunOptions};
+use crate::run::{self, Choices, RunOptions};
 
 /// Two VMs on a host that is too small for both: A grows first, then B at A's cost.
 const SCENARIO: &str = r#"
@@ -38,8 +38,7 @@ const SCENARIO: &str = r#"
 
 fn events() -> Vec<Record> {
     let scenario = file::parse("two.toml", SCENARIO, &LoadOptions::default()).unwrap();
-    let none = &mut |name: &str| Err(RunError::Reference(name.to_owned(), String::new()));
-    let plan = run::build::plan(&scenario, &Choices::default(), none).unwrap();
+    let plan = run::build::plan_alone(&scenario, &Choices::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let options = RunOptions {
         driver: Driver::Inline,

@@ -106,6 +106,17 @@ pub fn plan(
     })
 }
 
+/// Makes the plan of a scenario that refers to no other.
+///
+/// # Errors
+/// As [`plan`]; and a scenario that refers to another.
+pub fn plan_alone(scenario: &Scenario, choices: &Choices) -> Result<Plan, RunError> {
+    plan(scenario, choices, &mut |other| {
+        let why = "it starts VMs as far as that one got, so that one must be run first".to_owned();
+        Err(RunError::Reference(other.to_owned(), why))
+    })
+}
+
 /// When a workload of a VM's own is given to its guest after the start was asked for: the VM has its memory by then, if it gets it
 /// at once, and has not shown its login screen.
 const AFTER_START: Duration = Duration::from_secs(1);

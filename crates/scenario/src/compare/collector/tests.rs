@@ -2,16 +2,15 @@ use std::sync::Arc;
 
 use super::*;
 use crate::compare::loads;
+use crate::run::Choices;
 use crate::run::build;
-use crate::run::{Choices, RunError};
 
 const MIB: u64 = 256;
 
 /// The plan of multi-vm, with two VMs of these settings that are started at 0 s and 10 s.
 fn plan(settings: [MemorySettings; 2]) -> Plan {
     let scenario = loads::find("multi-vm").unwrap();
-    let none = &mut |name: &str| Err(RunError::Reference(name.to_owned(), String::new()));
-    let mut plan = build::plan(&scenario, &Choices::default(), none).unwrap();
+    let mut plan = build::plan_alone(&scenario, &Choices::default()).unwrap();
     plan.vms.truncate(2);
     for ((vm, settings), name) in plan.vms.iter_mut().zip(settings).zip(["A", "B"]) {
         vm.name = Arc::from(name);

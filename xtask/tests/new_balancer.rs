@@ -1,0 +1,167 @@
+//! A policy of one's own, both ways of the book: the scaffold in a copy of this workspace, and a crate outside of it.
+//!
+//! The copy is built in a target folder of its own, without optimisation: about two minutes on two processors the first time,
+//! seconds after that.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const NAME: &str = "scaffold-test";
+
+/// What the workspace is, without what is built or left behind by runs.
+const PARTS: [&str; 10] = [
+    ".cargo",
+    "Cargo.toml",
+    "Cargo.lock",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    "clippy.toml",
+    "crates",
+    "scenarios",
+    "tests",
+    "xtask",
+];
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Copies a file or folder, if it has changed: what is not touched is not built again.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if from.is_dir() {
+        fs::create_dir_all(to)?;
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(from)? {
+            let name = entry?.file_name();
+            if name == "target" || name == "runs" {
+                continue;
+            }
+            copy(&from.join(&name), &to.join(&name))?;
+            kept.push(name);
+        }
+        for entry in fs::read_dir(to)? {
+            let entry = entry?;
+            if !kept.contains(&entry.file_name()) {
+                let path = entry.path();
+                if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+            }
+        }
+        return Ok(());
+    }
+    let text = fs::read(from)?;
+    if fs::read(to).is_ok_and(|old| old == text) { Ok(()) } else { fs::write(to, text) }
+}
+
+/// A cargo that builds fast rather than well, in a target folder of its own.
+fn cargo(folder: &Path, target: &Path, args: &[&str]) -> Output {
+    let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", target)
+        .env_remove("RUSTFLAGS")
+        .args(["--offline", "--config", "profile.dev.opt-level=0", "--config", "profile.dev.debug=false"])
+        .args(["--config", "profile.dev.package.\"*\".opt-level=0", "--quiet"])
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "cargo {}: {}\n{}\n{}",
+        args.join(" "),
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+#[test]
+fn a_policy_of_one_s_own_runs_inside_and_outside_of_the_workspace() {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-balancer");
+    let (root, target) = (place.join("workspace"), place.join("target"));
+    for part in PARTS {
+        let to = root.join(part);
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder).unwrap();
+        }
+        copy(&workspace().join(part), &to).unwrap();
+    }
+
+    // As the book has it, but for the workspace.
+    let made = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["new-balancer", NAME, "--workspace"])
+        .arg(&root)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let said = String::from_utf8(made.stdout).unwrap();
+    assert!(said.contains(&format!("cargo xtask scenario multi-vm --policy {NAME}")), "{said}");
+    let library = root.join(format!("crates/balancers/{NAME}/src/lib.rs"));
+    let lines = fs::read_to_string(&library).unwrap().lines().count();
+    assert!(lines < 110, "{lines} lines are not minimal");
+
+    // Formatted, without warnings, and a good citizen.
+    let formatted = Command::new("rustfmt").args(["--edition", "2024", "--check"]).arg(&library).output();
+    if let Ok(formatted) = formatted {
+        assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stdout));
+    }
+    let tested = cargo(&root, &target, &["test", "-p", &format!("balancer-{NAME}"), "--lib"]);
+    let (passed, warned) = (String::from_utf8_lossy(&tested.stdout), String::from_utf8_lossy(&tested.stderr));
+    assert!(passed.contains("1 passed") && !warned.contains("warning"), "{passed}{warned}");
+
+    // It runs at once.
+    let ran = cargo(
+        &root,
+        &target,
+        &[
+            "run",
+            "-p",
+            "xtask",
+            "--",
+            "compare",
+            "--policies",
+            &format!("hyperv,{NAME}"),
+            "--scenarios",
+            "multi-vm",
+            "--seeds",
+            "1",
+            "--until",
+            "6m",
+            "--json",
+        ],
+    );
+    let comparison: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let moved = &comparison["loads"][0]["results"][1]["moved"]["values"][0];
+    assert!(moved.as_f64().unwrap() > 0.0, "it gives its VMs what they need: {moved}");
+    let out = place.join("run");
+    let _old = fs::remove_dir_all(&out);
+    let out_text = out.to_string_lossy().into_owned();
+    let ran = cargo(
+        &root,
+        &target,
+        &[
+            "run", "-p", "xtask", "--", "scenario", "multi-vm", "--policy", NAME, "--until", "5m",
+            "--driver", "inline", "--out", &out_text,
+        ],
+    );
+    assert!(String::from_utf8_lossy(&ran.stdout).contains("VM7"));
+    let summary: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(summary["policy"], NAME);
+
+    // The crate of the book, outside, on the copy.
+    let outside = place.join("outside-policy");
+    let book = workspace().join("docs/src/outside-policy");
+    fs::create_dir_all(outside.join("src")).unwrap();
+    copy(&book.join("main.rs"), &outside.join("src/main.rs")).unwrap();
+    let manifest = fs::read_to_string(book.join("Cargo.toml")).unwrap();
+    let manifest = manifest.replace("../hyperv-dynamic-memory", "../workspace");
+    fs::write(outside.join("Cargo.toml"), manifest).unwrap();
+    // The versions that this workspace is built with.
+    fs::copy(root.join("Cargo.lock"), outside.join("Cargo.lock")).unwrap();
+    let ran = cargo(&outside, &target, &["run"]);
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(said.contains("VM8") && said.contains("half-again") && said.contains("unmet demand"), "{said}");
+    cargo(&outside, &target, &["test"]);
+}
