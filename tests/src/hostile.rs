@@ -526,7 +526,7 @@ impl BadGuest {
         let claim = match variant {
             0..16 => u64::MAX,
             16..32 => 1 << 40,
-            _ => bytes.number(1024),
+            _ => bytes.number(400),
         };
         let report = StatusReport {
             available: claim / 2,

@@ -7,15 +7,15 @@ use whole_stack_tests::{Reached, fuzz_host_bad_guest};
 /// What a bad guest does that gets far: its channel opens, it speaks the protocol for a while, then something goes wrong.
 fn far() -> impl Strategy<Value = Vec<u8>> {
     // The numbers are those of `BadGuest::act`: connect, wait, handshake, wait for the quiet period to end.
-    let begin = vec![0, 100, 3, 0, 10, 160, 3, 5, 0, 7, 19 + 224, 100, 30, 7, 7];
+    let begin = vec![0, 100, 3, 0, 10, 3, 3, 3 + 160, 0, 9, 3, 5, 0, 7, 3, 19, 100, 30, 7 + 224, 50, 7];
     let step = prop_oneof![
         3 => Just(vec![3 + 160]),
-        4 => any::<u8>().prop_map(|claim| vec![19, claim]),
-        6 => any::<u8>().prop_map(|variant| vec![12 + 160, variant]),
-        3 => any::<u8>().prop_map(|variant| vec![17 + 160, variant]),
+        4 => (0..255u8).prop_map(|claim| vec![19, 100, claim]),
+        8 => (any::<u8>(), 0..20u8).prop_map(|(variant, wait)| vec![7, 12 + 224, variant, wait]),
+        3 => (any::<u8>(), 0..20u8).prop_map(|(variant, wait)| vec![7, 17 + 224, variant, wait]),
         2 => prop::collection::vec(any::<u8>(), 1..8),
         2 => (0..40u8).prop_map(|wait| vec![7 + 224, wait]),
-        1 => any::<u8>().prop_map(|variant| vec![0, variant, 0, 3, 4, 5, 2, 7, 7]),
+        1 => any::<u8>().prop_map(|variant| vec![3, 0, variant, 0, 3, 3, 4, 3, 5, 2, 7, 7]),
     ];
     prop::collection::vec(step, 0..60).prop_map(move |steps| [begin.clone(), steps.concat()].concat())
 }
