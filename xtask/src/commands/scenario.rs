@@ -94,12 +94,13 @@ enum ClockName {
     Wall,
 }
 
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
 pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
-    match parse_duration(text) {
-        Ok(Duration::ZERO) => Err("it must be longer than 0 s".to_owned()),
-        Ok(time) => Ok(time),
-        Err(error) => Err(error.to_string()),
-    }
+    let time = duration(text)?;
+    if time.is_zero() { Err("it must be longer than 0 s".to_owned()) } else { Ok(time) }
 }
 
 fn events_level(text: &str) -> Result<EventsLevel, String> {
@@ -113,15 +114,16 @@ pub(crate) fn window(text: &str) -> Result<TraceWindow, String> {
 /// Lists the scenarios of the project.
 fn list() -> ExitCode {
     let mut out = std::io::stdout().lock();
+    let real = super::guest::REAL_LINUX;
+    let width = file::BUILT_IN.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(real.len());
     for (name, _) in file::BUILT_IN {
         let title = file::find(name, &LoadOptions::default())
             .map_or_else(|_| String::new(), |scenario| scenario.title);
-        if writeln!(out, "{name:<26} {title}").is_err() {
+        if writeln!(out, "{name:<width$}  {title}").is_err() {
             break;
         }
     }
-    let real = super::guest::REAL_LINUX;
-    let _closed = writeln!(out, "{real:<26} unmodified Linux guests on KVM (see `cargo xtask guest doctor`)");
+    let _closed = writeln!(out, "{real:<width$}  unmodified Linux guests on KVM (see `cargo xtask guest doctor`)");
     let _closed = writeln!(
         out,
         "\nRun one with `cargo xtask scenario NAME`. Their files are in scenarios/: copy one and change it."
