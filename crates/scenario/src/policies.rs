@@ -22,32 +22,32 @@ pub const POLICIES: &[PolicyEntry] = &[
     PolicyEntry {
         name: memory_balancer::hyperv::PressureBandPolicy::NAME,
         summary: "Hyper-V's pressure band: demand and buffer, weights in shortage (the default)",
-        make: |parameters| Ok(Box::new(memory_balancer::hyperv::PressureBandPolicy::new(read(parameters)?))),
+        make: |parameters| made(parameters, memory_balancer::hyperv::PressureBandPolicy::new),
     },
     PolicyEntry {
         name: balancer_esx::Esx::NAME,
         summary: "VMware ESX: shares, an idle memory tax, revocation from whoever pays least",
-        make: |parameters| Ok(Box::new(balancer_esx::Esx::new(read(parameters)?))),
+        make: |parameters| made(parameters, balancer_esx::Esx::new),
     },
     PolicyEntry {
         name: balancer_mom::Mom::NAME,
         summary: "oVirt MOM: shrinks everyone by 5 % below 20 % of free host memory, else grows everyone",
-        make: |parameters| Ok(Box::new(balancer_mom::Mom::new(read(parameters)?))),
+        make: |parameters| made(parameters, balancer_mom::Mom::new),
     },
     PolicyEntry {
         name: balancer_proxmox::Proxmox::NAME,
         summary: "Proxmox VE: aims at 80 % of host memory in use, by shares",
-        make: |parameters| Ok(Box::new(balancer_proxmox::Proxmox::new(read(parameters)?))),
+        make: |parameters| made(parameters, balancer_proxmox::Proxmox::new),
     },
     PolicyEntry {
         name: balancer_senpai::Senpai::NAME,
         summary: "senpai: shrinks everyone until it just does not stall",
-        make: |parameters| Ok(Box::new(balancer_senpai::Senpai::new(read(parameters)?))),
+        make: |parameters| made(parameters, balancer_senpai::Senpai::new),
     },
     PolicyEntry {
         name: balancer_squeezed::Squeezed::NAME,
         summary: "XenServer squeezed: everyone the same share of minimum to maximum, whatever the demand",
-        make: |parameters| Ok(Box::new(balancer_squeezed::Squeezed::new(read(parameters)?))),
+        make: |parameters| made(parameters, balancer_squeezed::Squeezed::new),
     },
     PolicyEntry {
         name: STATIC,
@@ -106,6 +106,15 @@ pub fn make(name: &str, parameters: &toml::Table) -> Result<Box<dyn Policy>, Pol
     };
     (entry.make)(parameters)
         .map_err(|error| PolicyError::Parameters { name: name.to_owned(), why: error.message().to_owned() })
+}
+
+/// A policy with a configuration of these parameters.
+fn made<C, P>(parameters: &toml::Table, new: impl FnOnce(C) -> P) -> Result<Box<dyn Policy>, toml::de::Error>
+where
+    C: DeserializeOwned + Serialize + Default,
+    P: Policy + 'static,
+{
+    Ok(Box::new(new(read(parameters)?)))
 }
 
 /// A policy's configuration of the parameters that somebody wrote. Its own defaults tell what each of them is: a time is a text

@@ -70,7 +70,7 @@ policy-conformance.workspace = true
 const ENTRY: &str = r"    PolicyEntry {
         name: @CRATE@::@TYPE@::NAME,
         summary: @CRATE@::@TYPE@::SUMMARY,
-        make: |parameters| Ok(Box::new(@CRATE@::@TYPE@::new(read(parameters)?))),
+        make: |parameters| made(parameters, @CRATE@::@TYPE@::new),
     },
 ";
 
