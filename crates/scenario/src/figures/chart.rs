@@ -1,6 +1,6 @@
 //! Charts over time: panels one below the other, phases marked across all of them, every curve named beside its end.
 
-use super::svg::{Anchor, BLACK, GREY, LIGHT, PALE, Picture, Stroke};
+use super::svg::{Anchor, BLACK, GREY, HALO, LIGHT, PALE, Picture, Stroke};
 
 /// A curve.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ pub(crate) struct Figure {
 
 const WIDTH: f64 = 720.0;
 const LEFT: f64 = 62.0;
-const RIGHT: f64 = 142.0;
+const RIGHT: f64 = 158.0;
 const HEAD: f64 = 46.0;
 const BAND: f64 = 24.0;
 const BETWEEN: f64 = 30.0;
@@ -199,7 +199,7 @@ impl Figure {
         for mark in &panel.marks {
             let at = (self.x(mark.at.0), y(mark.at.1));
             picture.circle(at, 5.0, "none", Stroke::solid(BLACK, 1.2));
-            picture.text((at.0 - 10.0, at.1 + 4.0), Anchor::End, &mark.label);
+            picture.styled((at.0 + 6.0, at.1 - 11.0), Anchor::End, HALO, &mark.label);
         }
         self.draw_labels(picture, panel, y, top, bottom);
         picture.line((left, top), (left, bottom), Stroke::solid(BLACK, 0.8));
@@ -235,7 +235,7 @@ impl Figure {
         }
         picture.line((from, low), (to, low), edge);
         if given.place == LabelPlace::Above {
-            picture.styled((from + 3.0, high - 4.0), Anchor::Start, " font-size=\"10\"", &given.label);
+            picture.styled((from + 3.0, high - 5.0), Anchor::Start, HALO, &given.label);
         }
     }
 

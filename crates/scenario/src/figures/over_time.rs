@@ -34,6 +34,8 @@ fn table_4_1(run: &Recorded) -> Option<Table41> {
 /// How a page-file average is taken, seconds.
 const WINDOW: f64 = 15.0;
 const TIME: &str = "time (min)";
+/// A broad line beneath another that it mostly agrees with.
+const BENEATH: &str = "#B8B8B8";
 
 fn minutes(point: &Point) -> f64 {
     point.time.as_secs_f64() / 60.0
@@ -84,7 +86,7 @@ pub(super) fn figure_4_4(run: &Recorded, note: &str) -> Option<String> {
             curve(
                 run,
                 "Guest Visible\nPhysical Memory",
-                Stroke::dashed(GREY, 1.8, "7 3"),
+                Stroke::solid(BENEATH, 5.0),
                 of_vm(0, |vm| Some(vm.visible)),
             ),
             curve(run, "Physical Memory", Stroke::solid(BLUE, 2.2), of_vm(0, |vm| Some(vm.physical))),
@@ -96,10 +98,12 @@ pub(super) fn figure_4_4(run: &Recorded, note: &str) -> Option<String> {
             ),
         ],
     );
-    // The source measured the idle guest of 512 MB.
+    // The source measured the idle guest of 512 MB, after it had booted.
+    let available = |index: usize| run.points[index].vms[0].guest_available.map_or(f64::NAN, PageCount::mib);
+    let idle = (cycle.idle..cycle.rises).find(|&index| available(index) < available(cycle.rises) + 10.0);
     if (run.points[cycle.idle].vms[0].physical.mib() - 512.0).abs() < 0.5 {
         memory.given.push(Given {
-            from: at(cycle.idle),
+            from: at(idle.unwrap_or(cycle.idle)),
             to: at(cycle.rises),
             low: 98.0,
             high: 98.0,
@@ -158,11 +162,11 @@ pub(super) fn figure_4_5(run: &Recorded, note: &str) -> Option<String> {
         of_vm(newcomer, |vm| Some(vm.physical)),
     ));
     const LOW: f64 = 250.0;
-    let low = curve(run, "Available Memory", Stroke::solid(BLACK, 1.0), |point| {
+    let low = curve(run, "", Stroke::solid(BLACK, 1.0), |point| {
         let available = point.host.available.mib();
         if available > LOW { f64::NAN } else { available }
     });
-    let mut single = panel("lower end of the same", "MB", 110.0, vec![low]);
+    let mut single = panel("the lower end of it", "Available (MB)", 110.0, vec![low]);
     single.top = Some(LOW);
     single.given.push(Given {
         from: phases.contention_s / 60.0,
@@ -190,11 +194,11 @@ pub(super) fn figure_4_5(run: &Recorded, note: &str) -> Option<String> {
             numbered(phases.falls_s, end * 60.0, 4),
         ],
         panels: vec![
-            panel("Physical Memory of each VM", "MB", 190.0, curves),
+            panel("", "Physical Memory (MB)", 190.0, curves),
             panel(
-                "Available Memory of the balancer",
-                "MB",
-                90.0,
+                "",
+                "Available (MB)",
+                95.0,
                 vec![curve(run, "Available Memory", Stroke::solid(BLACK, 1.2), |point| {
                     point.host.available.mib()
                 })],
@@ -231,7 +235,7 @@ pub(super) fn figure_4_6(run: &Recorded, note: &str) -> Option<String> {
     let (from, to) = (phases.contention_s / 60.0, phases.falls_s / 60.0);
     let mut memory = panel(
         "",
-        "MB",
+        "memory (MB)",
         280.0,
         vec![
             curve(run, "parent's free\nmemory", Stroke::solid(ORANGE, 1.8), |point| {
@@ -308,6 +312,10 @@ fn steps(points: &[(f64, f64)], anchor: f64) -> Vec<(f64, f64)> {
         let (this, after) = rest.split_at(length.max(1));
         let mean = this.iter().map(|(_, value)| value).sum::<f64>() / this.len() as f64;
         let from = anchor + piece as f64 * window;
+        // A piece at the end that is cut short is no mean of its length.
+        if after.is_empty() && this.last().is_none_or(|last| last.0 < from + 0.9 * window) {
+            break;
+        }
         steps.push((from.max(points[0].0), mean));
         steps.push((from + window, mean));
         rest = after;
@@ -320,8 +328,8 @@ pub(super) fn overview(run: &Recorded, note: &str) -> Option<String> {
     const EACH: usize = 8;
     let end = run.points.last().map(minutes).filter(|end| *end > 0.0)?;
     let host = panel(
-        "The host",
-        "GB",
+        "",
+        "host (GB)",
         170.0,
         vec![
             curve(run, "all VMs' memory", Stroke::solid(BLUE, 2.2), |point| {
@@ -353,7 +361,7 @@ pub(super) fn overview(run: &Recorded, note: &str) -> Option<String> {
         from: 0.0,
         to: end,
         phases: Vec::new(),
-        panels: vec![host, panel("Physical Memory of each VM", "MB", 190.0, vms.collect())],
+        panels: vec![host, panel("", "Physical Memory (MB)", 190.0, vms.collect())],
     };
     Some(figure.draw())
 }
@@ -368,7 +376,7 @@ mod tests {
             (0..60).map(|s| (f64::from(s) / 60.0, if s < 20 { 0.0 } else { 6.0 })).collect();
         let steps = steps(&points, 20.0 / 60.0);
         let values: Vec<f64> = steps.iter().step_by(2).map(|step| step.1).collect();
-        assert_eq!(values, [0.0, 0.0, 6.0, 6.0, 6.0]);
-        assert!((steps[4].0 - 20.0 / 60.0).abs() < 1e-9);
+        assert_eq!(values, [0.0, 0.0, 6.0, 6.0]);
+        assert!((steps[4].0 - 20.0 / 60.0).abs() < 1e-9, "{steps:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Figures 4-1 and 4-3 of \[A\]: how much memory VMs take that only run, and how many of them there can be.
 
 use super::chart::{Curve, Figure, Mark, Panel, divisions, tick};
-use super::svg::{Anchor, BLACK, BLUE, GREY, LIGHT, ORANGE, Picture, Stroke};
+use super::svg::{Anchor, BLACK, BLUE, GREY, HALO, LIGHT, ORANGE, Picture, Stroke};
 use crate::run::Point;
 use crate::verify::host_used;
 
@@ -49,7 +49,7 @@ impl Starts {
 /// Figure 4-1: the same VMs with static memory and with Dynamic Memory.
 #[must_use]
 pub fn figure_4_1(fixed: &Starts, dynamic: &Starts, note: &str) -> String {
-    const WIDTH: f64 = 720.0;
+    const WIDTH: f64 = 640.0;
     const LEFT: f64 = 62.0;
     const TOP: f64 = 56.0;
     const HEIGHT: f64 = 250.0;
@@ -84,12 +84,12 @@ pub fn figure_4_1(fixed: &Starts, dynamic: &Starts, note: &str) -> String {
         picture.styled(
             (beside, used + 4.0),
             Anchor::Start,
-            " font-weight=\"bold\"",
+            &format!(" font-weight=\"bold\"{HALO}"),
             &format!("{:.2} GB", run.used()),
         );
-        picture.text((beside, used + 18.0), Anchor::Start, &format!("source: {source} GB"));
+        picture.styled((beside, used + 18.0), Anchor::Start, HALO, &format!("source: {source} GB"));
         let inside = |picture: &mut Picture, from: f64, to: f64, fill: &str, words: &str| {
-            if to - from > 15.0 {
+            if to - from > 13.0 {
                 let style = format!(" fill=\"{fill}\"");
                 picture.styled((x + 0.5 * BAR, 0.5 * (from + to) + 4.0), Anchor::Middle, &style, words);
             }

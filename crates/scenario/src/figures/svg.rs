@@ -40,6 +40,10 @@ pub(crate) const GREY: &str = "#808080";
 pub(crate) const LIGHT: &str = "#D9D9D9";
 pub(crate) const PALE: &str = "#F0F0F0";
 
+/// Words among lines: the lines keep a little distance.
+pub(crate) const HALO: &str =
+    " paint-order=\"stroke\" stroke=\"#ffffff\" stroke-width=\"3.5\" stroke-linejoin=\"round\"";
+
 impl Stroke {
     pub(crate) const fn solid(colour: &'static str, width: f64) -> Self {
         Self { colour, width, dashes: "" }
