@@ -354,17 +354,22 @@ fn vm_config(plan: &Plan, vm: &plan::PlannedVm, console: &Console) -> VmConfig {
 /// came home from VMs that still ran, are all there is.
 fn all_home(host: &Host, now: Duration) -> Result<(), String> {
     let mut engine = host.balancer.look();
-    let running: Vec<_> = engine.vms().iter().map(|view| view.id).collect();
     let mut out = Vec::new();
-    let home = host.memory.collect();
-    engine.handle(now, Input::FramesHome(home), &mut out);
-    for vm in running {
-        engine.handle(now, Input::VmStopped { vm }, &mut out);
+    loop {
+        // Grants and admissions that the engine decided on meanwhile: nobody is there to take them.
+        out.clear();
+        engine.handle(now, Input::FramesHome(host.memory.collect()), &mut out);
+        let running: Vec<_> = engine.vms().iter().map(|view| view.id).collect();
+        if running.is_empty() {
+            break;
+        }
+        for vm in running {
+            // What it had may be enough for one that waited to start, which is then the next to be stopped.
+            engine.handle(now, Input::VmStopped { vm }, &mut out);
+        }
     }
-    // Grants and admissions that the engine decided on meanwhile: nobody is there to take them.
     out.clear();
-    let home = host.memory.collect();
-    engine.handle(now, Input::FramesHome(home), &mut out);
+    engine.handle(now, Input::FramesHome(host.memory.collect()), &mut out);
     let ledger = engine.ledger();
     let in_hand = ledger.available + ledger.reserve + ledger.set_aside + ledger.overhead;
     if in_hand == ledger.total && ledger.balances() {
