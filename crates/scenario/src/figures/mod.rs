@@ -30,7 +30,7 @@ pub fn write_for_run(directory: &Path) -> Result<Vec<PathBuf>, FiguresError> {
         ("figure-4-5.svg", over_time::figure_4_5(&run, &note)),
         ("figure-4-6.svg", over_time::figure_4_6(&run, &note)),
         ("figure-4-7.svg", over_time::figure_4_7(&run, &note)),
-        ("overview.svg", over_time::overview(&run, &note)),
+        ("figure-overview.svg", over_time::overview(&run, &note)),
     ];
     let mut written = Vec::new();
     for (name, figure) in figures {
