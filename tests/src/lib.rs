@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod hostile;
+#[cfg(feature = "journey")]
 pub mod journey;
 pub mod world;
 

@@ -336,13 +336,20 @@ impl Component for Watcher {
 /// All components are gone, so all memory is home.
 fn all_home(host: &Host, now: Duration) -> Result<(), String> {
     let mut engine = host.balancer.look();
-    let running: Vec<VmId> = engine.vms().iter().map(|view| view.id).collect();
     let mut out = Vec::new();
-    engine.handle(now, Input::FramesHome(host.memory.collect()), &mut out);
-    for vm in running {
-        engine.handle(now, Input::VmStopped { vm }, &mut out);
+    loop {
+        // Grants and admissions of this moment: nobody is there to take them.
+        out.clear();
+        engine.handle(now, Input::FramesHome(host.memory.collect()), &mut out);
+        let running: Vec<VmId> = engine.vms().iter().map(|view| view.id).collect();
+        if running.is_empty() {
+            break;
+        }
+        for vm in running {
+            // What it had may be enough for one that waits, which is then the next.
+            engine.handle(now, Input::VmStopped { vm }, &mut out);
+        }
     }
-    // Grants and admissions of this moment: nobody is there to take them.
     out.clear();
     engine.handle(now, Input::FramesHome(host.memory.collect()), &mut out);
     let ledger = engine.ledger();

@@ -169,3 +169,37 @@ every = "900ms"
     }
     assert!(runs.len() > 10, "the schedules hardly differ: {}", runs.len());
 }
+
+/// Found by the story above: at the end of a run, what the others had was enough for a VM that waited to start, and its memory
+/// was taken for missing.
+#[test]
+fn a_vm_that_waits_to_start_when_the_run_ends_misses_nothing() {
+    let mut plan = journey::plan(&hosts(3, 1414), 1);
+    journey::insert(
+        &mut plan,
+        s(100),
+        Action::Run {
+            vm: 2,
+            name: "load".into(),
+            workload: WorkloadConfig::Step(StepConfig {
+                from: PageCount::ZERO,
+                to: PageCount::from_mib(463),
+                after: Duration::ZERO,
+                hold: None,
+                active_share: 1.0,
+            }),
+        },
+    );
+    for vm in [0, 1] {
+        journey::insert(&mut plan, s(15), Action::TurnOff(vm));
+        journey::insert(
+            &mut plan,
+            Duration::from_millis(213_649),
+            Action::Start { vm, while_host_used_below: None },
+        );
+    }
+    journey::insert(&mut plan, s(150), Action::SetMemoryReserve(Some(PageCount::from_mib(600))));
+    let outcome = journey::run(plan, None).unwrap();
+    let waiting = outcome.summary.vms.iter().filter(|vm| vm.state == vmms_host::VmState::Starting).count();
+    assert!(waiting > 0, "the story has changed: nobody waits");
+}
