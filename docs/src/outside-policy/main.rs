@@ -26,7 +26,9 @@ impl Policy for HalfAgain {
         }
         for (index, vm) in vms.iter().enumerate() {
             let has = vm.reachable(vm.expected());
-            let wanted = vm.demand().map_or(has, |demand| vm.reachable(demand.saturating_add(PageCount(demand.get() / 2))));
+            let wanted = vm
+                .demand()
+                .map_or(has, |demand| vm.reachable(demand.saturating_add(PageCount(demand.get() / 2))));
             let target = wanted.min(has.saturating_add(left));
             left = left.saturating_sub(target.saturating_sub(has));
             proposal.set(index, target, Reason::new("half-again").with("wanted_mib", wanted.mib()));
@@ -49,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let loads = ["multi-vm", "bursts-together"].map(loads::find).into_iter().collect::<Result<_, _>>()?;
     let settings = Settings { seeds: vec![1, 2, 3], ..Settings::new(contestants, loads) };
     let comparison = compare::compare(&settings, &mut |_| ())?;
-    println!("{}", comparison.table());
+    println!("{}", comparison.table(compare::terminal_width()));
     std::fs::write("compare.html", comparison.page("cargo run --release"))?;
     assert!(comparison.loads[0].cell(1, MeasureId::Moved).is_some());
     Ok(())

@@ -97,7 +97,8 @@ fn resolve(folder: &Path, target: &str) -> PathBuf {
     path
 }
 
-/// In a build without the book builder: run this command again in one that has it.
+/// In a build without the book builder: run this command again in one that has it. Not an optimised one, which takes minutes
+/// to link; the book takes a second.
 #[cfg(not(feature = "book"))]
 fn build() -> Result<()> {
     use super::tools::{Tool, step};
@@ -106,7 +107,6 @@ fn build() -> Result<()> {
         Tool::cargo([
             "run",
             "--quiet",
-            "--release",
             "--locked",
             "--package",
             "xtask",
