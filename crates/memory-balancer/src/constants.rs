@@ -100,7 +100,7 @@ constants! {
         "Minimum and Maximum Pressure are documented, what they follow from is not";
     HOLD = "time below the band before memory is reclaimed without contention", 300.0 "s", Inferred,
         "Figure 4-4, 4; Microsoft's own tests wait up to 420 s";
-    STOCK_FACTOR = "lead-time stock: multiple of what is granted during the lead time", 2.2 "times", Invented,
+    STOCK_FACTOR = "lead-time stock: multiple of what is granted during the lead time", 2.1 "times", Invented,
         "Table 4-1's two means of Available Memory lie in the middle of what runs with many seeds show";
     SHARE_WEIGHT_OFFSET = "share of a shortage: g(weight) = (offset - weight) / divisor, offset", 11000.0 "weight", Invented,
         "positive at every weight, falling with it";
