@@ -35,6 +35,11 @@ pub const POLICIES: &[PolicyEntry] = &[
         make: |parameters| made(parameters, balancer_mom::Mom::new),
     },
     PolicyEntry {
+        name: balancer_predictive_band::PredictiveBand::NAME,
+        summary: "our own: the band, with a forecast in place of a flat buffer",
+        make: |parameters| made(parameters, balancer_predictive_band::PredictiveBand::new),
+    },
+    PolicyEntry {
         name: balancer_proxmox::Proxmox::NAME,
         summary: "Proxmox VE: aims at 80 % of host memory in use, by shares",
         make: |parameters| made(parameters, balancer_proxmox::Proxmox::new),

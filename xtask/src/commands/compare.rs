@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     } else {
         format!(
             "{}\nFiles: {}   Figures: {}\nRepeat: {command}\n",
-            comparison.table(),
+            comparison.table(compare::terminal_width()),
             folder.display(),
             folder.join("compare.html").display()
         )

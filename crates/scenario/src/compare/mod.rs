@@ -18,7 +18,7 @@
 //! contestants.extend(Contestant::all());
 //! let loads = loads::built_in().map(loads::find).collect::<Result<_, _>>()?;
 //! let comparison = compare::compare(&Settings::new(contestants, loads), &mut |_| ())?;
-//! println!("{}", comparison.table());
+//! println!("{}", comparison.table(None));
 //! # Ok(())
 //! # }
 //! ```
@@ -43,6 +43,7 @@ pub use contestant::Contestant;
 pub use jobs::Advance;
 pub use result::{Cell, Comparison, LoadResult, PolicyCost, SCHEMA};
 pub use statistics::{Interval, confidence};
+pub use table::terminal_width;
 pub use timed::in_a_policy_s_round;
 
 use std::time::Duration;

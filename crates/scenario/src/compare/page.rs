@@ -158,7 +158,7 @@ impl Comparison {
                 .filter_map(|(policy, name)| {
                     let cell = load.cell(policy, id)?;
                     let interval = cell.median?;
-                    let mark = match cell.judgement(measure.better) {
+                    let mark = match cell.judgement(measure) {
                         Judgement::Better => " ✓",
                         Judgement::Worse => " ✗",
                         Judgement::Undecided => "",
@@ -236,7 +236,7 @@ impl Comparison {
 }
 
 fn table_cell(measure: &Measure, cell: &Cell, first: &Cell) -> String {
-    let (class, mark) = match cell.judgement(measure.better) {
+    let (class, mark) = match cell.judgement(measure) {
         Judgement::Better => ("better", " ✓"),
         Judgement::Worse => ("worse", " ✗"),
         Judgement::Undecided => ("", ""),

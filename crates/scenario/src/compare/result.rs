@@ -80,7 +80,7 @@ pub struct Cell {
 /// How a difference is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// The interval of the difference excludes 0, on the better side.
+    /// The interval of the difference excludes 0, on the better side, and the difference can be seen.
     Better,
     /// The same on the worse side.
     Worse,
@@ -109,12 +109,17 @@ impl Cell {
         Self { median: Interval::of(&there), values, difference }
     }
 
-    /// What the difference to the first policy says.
+    /// What the difference to the first policy says. One that cannot be seen in the digits that tables show is none.
     #[must_use]
-    pub fn judgement(&self, better: Better) -> Judgement {
+    pub fn judgement(&self, measure: &Measure) -> Judgement {
+        let least = 0.5 * libm::pow(10.0, -(measure.digits as f64));
         match self.difference {
-            Some(difference) if difference.excludes_zero() && self.values.len() > 1 => {
-                if (difference.low > 0.0) == (better == Better::Higher) {
+            Some(difference)
+                if difference.excludes_zero()
+                    && difference.median.abs() >= least
+                    && self.values.len() > 1 =>
+            {
+                if (difference.low > 0.0) == (measure.better == Better::Higher) {
                     Judgement::Better
                 } else {
                     Judgement::Worse
@@ -273,11 +278,14 @@ mod tests {
         let own = vec![Some(90.0), Some(190.0), Some(1.0), Some(290.0)];
         let cell = Cell::new(own, Some(&first));
         assert_eq!(cell.difference, Some(Interval { median: -10.0, low: -10.0, high: -10.0 }));
-        assert_eq!(cell.judgement(Better::Lower), Judgement::Better);
-        assert_eq!(cell.judgement(Better::Higher), Judgement::Worse);
+        assert_eq!(cell.judgement(MeasureId::Unmet.measure()), Judgement::Better);
+        assert_eq!(cell.judgement(MeasureId::Started.measure()), Judgement::Worse);
         // One seed says nothing.
         let cell = Cell::new(vec![Some(1.0)], Some(&[Some(2.0)]));
-        assert_eq!(cell.judgement(Better::Lower), Judgement::Undecided);
+        assert_eq!(cell.judgement(MeasureId::Unmet.measure()), Judgement::Undecided);
+        // Nor does what nobody sees.
+        let cell = Cell::new(vec![Some(1.0004); 3], Some(&[Some(1.0); 3]));
+        assert_eq!(cell.judgement(MeasureId::Slowdown.measure()), Judgement::Undecided);
     }
 
     #[test]

@@ -8,20 +8,21 @@ use super::catalogue::{MEASURES, Measure, MeasureId};
 use super::result::{Cell, Comparison, Judgement, LoadResult};
 
 impl Comparison {
-    /// All of it as text: all loads together first, then each load, then what the rounds cost on this machine.
+    /// All of it as text: all loads together first, then each load, then what the rounds cost on this machine. Tables that are
+    /// wider than `width` characters are cut into several with some of the policies each.
     #[must_use]
-    pub fn table(&self) -> String {
+    pub fn table(&self, width: Option<usize>) -> String {
         let mut text = String::new();
         let shown = if self.loads.len() > 1 { Some(&self.overall) } else { None };
         for load in shown.into_iter().chain(&self.loads) {
-            self.load_table(load, &mut text);
+            self.load_tables(load, width, &mut text);
         }
         self.explanation(&mut text);
         self.costs_table(&mut text);
         text
     }
 
-    fn load_table(&self, load: &LoadResult, text: &mut String) {
+    fn load_tables(&self, load: &LoadResult, width: Option<usize>, text: &mut String) {
         let hours = load.until_s / 3600.0;
         let _ = writeln!(
             text,
@@ -32,9 +33,8 @@ impl Comparison {
             self.seeds.len(),
             if self.seeds.len() == 1 { "" } else { "s" }
         );
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header([String::new()].into_iter().chain(self.policies.iter().cloned()));
+        let mut rows: Vec<Vec<String>> =
+            vec![[String::new()].into_iter().chain(self.policies.iter().cloned()).collect()];
         let mut same = Vec::new();
         for measure in MEASURES {
             let cells: Vec<&Cell> =
@@ -48,12 +48,14 @@ impl Comparison {
             }
             let unit = if measure.unit.is_empty() { String::new() } else { format!(", {}", measure.unit) };
             let row = cells.iter().map(|cell| self.cell(measure, cell, cells[0]));
-            table.add_row([format!("{}{unit}", measure.title)].into_iter().chain(row));
+            rows.push([format!("{}{unit}", measure.title)].into_iter().chain(row).collect());
         }
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
+        let widths: Vec<usize> = (0..=self.policies.len())
+            .map(|column| rows.iter().map(|row| row[column].chars().count() + 3).max().unwrap_or(0))
+            .collect();
+        for columns in parts(&widths, width.unwrap_or(usize::MAX)) {
+            let _ = writeln!(text, "{}", part(&rows, &columns));
         }
-        let _ = writeln!(text, "{table}");
         if !same.is_empty() {
             let _ = writeln!(text, "the same for all: {}", same.join(", "));
         }
@@ -63,7 +65,7 @@ impl Comparison {
     fn cell(&self, measure: &Measure, cell: &Cell, first: &Cell) -> String {
         let own = median(measure, cell);
         let Some(difference) = cell.difference else { return own };
-        let mark = match cell.judgement(measure.better) {
+        let mark = match cell.judgement(measure) {
             Judgement::Better => " ✓",
             Judgement::Worse => " ✗",
             Judgement::Undecided => "  ",
@@ -123,6 +125,47 @@ impl Comparison {
     }
 }
 
+/// Columns besides the first, in groups that fit beside it; at least one each.
+fn parts(widths: &[usize], width: usize) -> Vec<Vec<usize>> {
+    let mut parts: Vec<Vec<usize>> = Vec::new();
+    let mut used = usize::MAX;
+    for (column, own) in widths.iter().enumerate().skip(1) {
+        match parts.last_mut() {
+            Some(part) if used.saturating_add(*own) <= width => part.push(column),
+            _ => {
+                parts.push(vec![column]);
+                used = widths[0] + 1;
+            }
+        }
+        used = used.saturating_add(*own);
+    }
+    parts
+}
+
+/// A table of some of the columns.
+fn part(rows: &[Vec<String>], columns: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
+    let pick = |row: &Vec<String>| -> Vec<String> {
+        [0].iter().chain(columns).filter_map(|&column| row.get(column).cloned()).collect()
+    };
+    if let Some((header, rows)) = rows.split_first() {
+        table.set_header(pick(header));
+        table.add_rows(rows.iter().map(pick));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// Characters in a line of the terminal that standard output is, if it is one.
+#[must_use]
+pub fn terminal_width() -> Option<usize> {
+    let table = Table::new();
+    if table.is_tty() { table.width().map(usize::from) } else { None }
+}
+
 /// A cell's median.
 pub(super) fn median(measure: &Measure, cell: &Cell) -> String {
     cell.median.map_or_else(|| "–".to_owned(), |median| number(median.median, measure.digits))
@@ -169,6 +212,14 @@ pub(super) fn number(value: f64, digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wide_tables_are_cut() {
+        let widths = [10, 20, 20, 30, 90];
+        assert_eq!(parts(&widths, usize::MAX), [vec![1, 2, 3, 4]]);
+        assert_eq!(parts(&widths, 80), [vec![1, 2], vec![3], vec![4]]);
+        assert_eq!(parts(&widths, 81), [vec![1, 2, 3], vec![4]]);
+    }
 
     #[test]
     fn numbers_are_readable() {

@@ -77,7 +77,7 @@ fn static_memory_moves_nothing_and_a_policy_that_gives_none_is_worse_off() {
 fn the_outputs_name_everything() {
     let comparison = compare(&settings(named(&["hyperv", "mom"])), &mut |_| ()).unwrap();
     let (table, csv, page) =
-        (comparison.table(), comparison.csv(), comparison.page("cargo xtask compare <&>"));
+        (comparison.table(None), comparison.csv(), comparison.page("cargo xtask compare <&>"));
     for name in ["hyperv", "mom"] {
         assert!(table.contains(name) && csv.contains(name) && page.contains(name));
     }
@@ -141,7 +141,7 @@ fn a_policy_of_one_s_own_takes_part_and_its_panics_are_counted() {
     assert!((300..=720).contains(&comparison.lost_rounds[1]), "{:?}", comparison.lost_rounds);
     let moved = comparison.loads[0].cell(1, MeasureId::Moved).unwrap().median.unwrap();
     assert!(moved.median > 0.0, "the rounds that it did not lose count");
-    assert!(comparison.table().contains("panics panicked in"));
+    assert!(comparison.table(None).contains("panics panicked in"));
 }
 
 #[test]

@@ -18,6 +18,19 @@ pub(super) fn rule(policy: &str, rule: &str) -> Option<&'static str> {
             }
             _ => return common(rule),
         },
+        "predictive-band" => match rule {
+            "give" => {
+                "It has less than its forecast need and margin, or than its comfort while that is free: it is given memory."
+            }
+            "keep" => "It has what its forecast asks for: it is left alone.",
+            "donor" => {
+                "Others lack memory, and it has most beyond its comfort, or beyond what everyone keeps: it gives some."
+            }
+            "surplus" => {
+                "It has had more than its comfort for the hold time: what is too much is taken back."
+            }
+            _ => return common(rule),
+        },
         "proxmox" => match rule {
             "grow" => "The host has used less than its goal: this VM's share of what is left is given to it.",
             "shrink" => {
@@ -97,6 +110,11 @@ pub(super) fn state(policy: &str, rule: &str) -> Option<&'static str> {
             "there is enough for everyone, but it must first be taken from those who have too much"
         }
         ("hyperv", "shortage") => "there is not enough for everyone's needs and buffers",
+        ("predictive-band", "enough") => "there is enough for everyone's comfort",
+        ("predictive-band", "tight") => {
+            "there is enough for everyone's need and margin, not for all of the comfort"
+        }
+        ("predictive-band", "shortage") => "there is not enough for everyone's needs and margins",
         ("proxmox", "grow") => "the host has used less than its goal",
         ("proxmox", "shrink") => "the host has used more than its goal",
         ("proxmox", "at-goal") => "the host has used what it should",
