@@ -14,7 +14,7 @@
 //! ````
 //!
 //! The comment is a shell script; its output is what the block shows. `show` prints a command and runs it; `run` makes the run
-//! that the examples look at. All examples share one folder, and what they show is the same on every machine: runs are
+//! that the examples look at, `tell` and `story` print what it said, with and without its command. All examples share one folder, and what they show is the same on every machine: runs are
 //! functions of scenario, seed and version. A block after `<!-- file NAME -->` is written to that folder first.
 
 use std::fmt::Write as _;
@@ -34,7 +34,9 @@ set -e
 xtask() { "$XTASK" "$@" 2>&1; }
 cargo() { shift; xtask "$@"; }
 show() { echo "$ cargo xtask $*"; xtask "$@" || true; }
-run() { [ -d "runs/$1-001" ] || xtask scenario "$@" --out "runs/$1-001" --quiet; }
+run() { n="${1%.toml}"; mkdir -p runs; [ -f "runs/$n.txt" ] || xtask scenario "$1" --out "runs/$n-001" > "runs/$n.txt"; }
+story() { run "$1"; cat "runs/${1%.toml}.txt"; }
+tell() { echo "$ cargo xtask scenario $1"; story "$1"; }
 seq_of() { sed -n 's/^[^#]*#\([0-9]*\) .*/\1/p' | head -n 1; }
 "#;
 
