@@ -7,6 +7,7 @@ mod events;
 mod examples;
 mod explain;
 mod explore;
+mod fuzz;
 mod guest;
 mod loom;
 mod new_balancer;
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     Test(test::Args),
     /// Explore every interleaving of what is synchronised by hand
     Loom(loom::Args),
+    /// Look for inputs that break a state machine or the whole host, guided by coverage (cargo-fuzz)
+    Fuzz(fuzz::Args),
     /// Write the generated reference pages and build the book (docs/book/)
     Docs(docs::Args),
     /// Build the book in this process
@@ -85,6 +88,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Guest(args) => guest::run(args)?,
         Command::Test(args) => test::run(&args)?,
         Command::Loom(args) => loom::run(&args)?,
+        Command::Fuzz(args) => fuzz::run(&args)?,
         Command::Docs(args) => docs::run(&args)?,
         #[cfg(feature = "book")]
         Command::DocsBuild => docs::build_here()?,

@@ -1,0 +1,6 @@
+//! The guest's side of the channel protocol, against any host.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _reached = vmbus::control::test_support::fuzz_client(bytes);
+});

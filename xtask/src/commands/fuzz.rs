@@ -1,0 +1,84 @@
+//! `cargo xtask fuzz`: the fuzz functions, guided by coverage.
+//!
+//! The same functions run on generated input in `cargo xtask test`. Here libFuzzer looks for what that does not reach. What it
+//! finds interesting stays under `target/fuzz-corpus/`; the committed corpus (`fuzz/corpus/`) is only read.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::bad_input;
+use super::tools::{Tool, step, workspace_root};
+
+/// What to fuzz, and for how long.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Which target; all of them, one after the other, if none is named
+    target: Option<String>,
+    /// Seconds for each target
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    seconds: u32,
+}
+
+/// Fuzzes. A target that fails leaves its input under `fuzz/artifacts/` and ends this.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let root = workspace_root();
+    let targets = targets(&root.join("fuzz/targets"))?;
+    let chosen: Vec<&String> = match &args.target {
+        None => targets.iter().collect(),
+        Some(name) => match targets.iter().find(|target| *target == name) {
+            Some(target) => vec![target],
+            None => {
+                return Err(bad_input(format!(
+                    "there is no fuzz target {name:?}; there are {}",
+                    targets.join(", ")
+                )));
+            }
+        },
+    };
+    let installed = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
+        .args(["fuzz", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !installed {
+        bail!(
+            "cargo-fuzz is not installed: `cargo install cargo-fuzz` (it needs a C++ compiler for libFuzzer). \
+             Without it, the same functions run on generated input in `cargo xtask test`."
+        );
+    }
+    for target in chosen {
+        let found = root.join("target/fuzz-corpus").join(target);
+        fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
+        let committed = Path::new("fuzz/corpus").join(target);
+        let mut folders = vec![found.to_string_lossy().into_owned()];
+        if root.join(&committed).is_dir() {
+            folders.push(committed.to_string_lossy().into_owned());
+        }
+        // Without a sanitizer: they need a nightly toolchain, and safe code has little for them to find.
+        let tool = Tool::cargo(["fuzz", "run", "--fuzz-dir", "fuzz", "--sanitizer", "none"])
+            .args([target.clone()])
+            .args(folders)
+            .args(["--".to_owned(), format!("-max_total_time={}", args.seconds), "-max_len=4096".to_owned()]);
+        step(&format!("fuzz: {target}, {} s", args.seconds), tool)?;
+    }
+    Ok(())
+}
+
+/// The targets there are: a file for each.
+fn targets(folder: &Path) -> Result<Vec<String>> {
+    let mut targets = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs")
+            && let Some(name) = path.file_stem()
+        {
+            targets.push(name.to_string_lossy().into_owned());
+        }
+    }
+    targets.sort();
+    Ok(targets)
+}
