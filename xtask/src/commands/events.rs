@@ -87,7 +87,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         if filter.matches(&record) {
             any = true;
             // A reader that has seen enough (`| head`) is no failure.
-            let cause = if record.cause == 0 { String::new() } else { format!(" (because of #{})", record.cause) };
+            let cause =
+                if record.cause == 0 { String::new() } else { format!(" (because of #{})", record.cause) };
             if writeln!(out, "{}{}{cause}", head(&record), what(&record)).is_err() {
                 return Ok(());
             }

@@ -62,6 +62,9 @@ pub(crate) struct Args {
     /// Which part of them is played, such as 0h..24h
     #[arg(long, value_name = "FROM..TO", value_parser = window)]
     trace_window: Option<TraceWindow>,
+    /// Memory of the host, in place of the file's, such as 150GB
+    #[arg(long, value_name = "SIZE", value_parser = scenario::compare::loads::host_memory)]
+    host_memory: Option<PageCount>,
     /// Log to standard error: a level (error, warn, info, debug), or a list of levels and component=level such as
     /// `warn,dm-vsp=debug,dm-vsc/VM8=debug`
     #[arg(long, value_name = "FILTER")]
@@ -123,7 +126,8 @@ fn list() -> ExitCode {
             break;
         }
     }
-    let _closed = writeln!(out, "{real:<width$}  unmodified Linux guests on KVM (see `cargo xtask guest doctor`)");
+    let _closed =
+        writeln!(out, "{real:<width$}  unmodified Linux guests on KVM (see `cargo xtask guest doctor`)");
     let _closed = writeln!(
         out,
         "\nRun one with `cargo xtask scenario NAME`. Their files are in scenarios/: copy one and change it."
@@ -196,7 +200,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         trace: args.trace.clone(),
         trace_window: args.trace_window,
     };
-    let file = load(&args.name, &load_options)?;
+    let mut file = load(&args.name, &load_options)?;
+    if let Some(memory) = args.host_memory {
+        file.host.memory = memory;
+    }
     let choices = Choices {
         policy: args.policy.clone(),
         seed: args.seed,
@@ -335,6 +342,7 @@ fn command(args: &Args, plan: &Plan) -> String {
     option("sample-interval", args.sample_interval.map(component_runtime::format_duration));
     option("trace", args.trace.as_ref().map(|path| path.display().to_string()));
     option("trace-window", args.trace_window.map(|window| window.to_string()));
+    option("host-memory", args.host_memory.map(file::format_size));
     words.join(" ")
 }
 

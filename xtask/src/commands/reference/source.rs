@@ -65,8 +65,8 @@ pub(super) fn plain(text: &str) -> String {
     let mut rest = text;
     while let Some(start) = rest.find('[') {
         let (before, link) = rest.split_at(start);
-        out.push_str(before);
         let Some(end) = link.find(']') else { break };
+        out.push_str(before);
         let name = &link[1..end];
         let after = &link[end + 1..];
         // A target may end in `()`.
