@@ -238,6 +238,7 @@ impl GuestBus {
     pub(crate) fn run(&mut self, now: Duration, spend: &mut dyn FnMut() -> bool) {
         while spend() {
             let Some(message) = self.side.take_message(0, VMBUS_SINT) else { break };
+            traced::taken(&message);
             self.client.message(now, &message, &mut self.outputs);
             self.carry_out(now);
         }
@@ -458,6 +459,7 @@ impl GuestBus {
             for output in std::mem::take(&mut self.outputs) {
                 match output {
                     Output::Post { connection_id, payload } => {
+                        traced::posted(payload.as_bytes());
                         let status = self.side.post_message(connection_id, payload.as_bytes());
                         let status = PostStatus::from_hv_status(status as u16);
                         self.client.post_result(now, status, &mut self.outputs);
@@ -625,6 +627,8 @@ impl GuestBus {
         }
     }
 }
+
+mod traced;
 
 #[cfg(test)]
 mod tests;

@@ -68,6 +68,8 @@ pub(crate) struct DmDriver {
     kernel: Doorbell,
     /// What led to the request that is being carried out: its answer comes when the guest's own time for it has passed.
     request: Cause,
+    /// Memory added since the driver was loaded.
+    added: PageCount,
 }
 
 impl DmDriver {
@@ -77,7 +79,15 @@ impl DmDriver {
         faults: Arc<Mutex<Option<Faults>>>,
         kernel: Doorbell,
     ) -> Self {
-        Self { machine: DmVsc::new(config), guest, outputs: Vec::new(), faults, kernel, request: Cause::NONE }
+        Self {
+            machine: DmVsc::new(config),
+            guest,
+            outputs: Vec::new(),
+            faults,
+            kernel,
+            request: Cause::NONE,
+            added: PageCount::ZERO,
+        }
     }
 
     fn handle(&mut self, now: Duration, input: Input, out: &mut Vec<DriverOutput>) {
@@ -95,20 +105,16 @@ impl DmDriver {
                 self.kernel.ring();
             }
         }
-        for output in outputs.drain(..) {
-            match output {
-                Output::Send(bytes) => {
-                    if let [low, high, ..] = *bytes {
-                        let message = dm_protocol::MessageType(u16::from_le_bytes([low, high]));
-                        tracing::debug!(event = "dm_send", message = %message, bytes = bytes.len());
-                    }
-                    out.push(DriverOutput::Send(bytes));
-                }
-                Output::CloseChannel => out.push(DriverOutput::Close),
+        // What was done comes before the message that says so: the one leads to the other.
+        for output in &outputs {
+            match *output {
+                Output::Send(_) | Output::CloseChannel => {}
                 Output::VersionAccepted(version) => {
-                    tracing::debug!(event = "dm_version_accepted", version = ?version);
+                    tracing::debug!(event = "dm_version_accepted", version = %version.on_wire());
                 }
-                Output::Running { version } => tracing::info!(event = "dm_running", version = ?version),
+                Output::Running { version } => {
+                    tracing::info!(event = "dm_running", version = %version.on_wire());
+                }
                 Output::Ended(why) => {
                     tracing::warn!(event = "dm_ended", source = "dmvsc", id = 1, why = ?why);
                 }
@@ -119,6 +125,7 @@ impl DmDriver {
                     tracing::info!(event = "unballooned", pages = pages.get(), left_alone = left_alone.get());
                 }
                 Output::HotAdded { offered, accepted } => {
+                    self.added += accepted;
                     tracing::info!(event = "hot_added", offered = offered.get(), accepted = accepted.get());
                 }
                 Output::Maximum(pages) => tracing::info!(event = "dm_maximum", mb = pages.whole_mib()),
@@ -127,8 +134,59 @@ impl DmDriver {
                 }
             }
         }
+        let alone = outputs.len() == 1;
+        for output in outputs.drain(..) {
+            match output {
+                Output::Send(bytes) => {
+                    if alone && is_status(&bytes) {
+                        // It comes with the second, whatever is being carried out meanwhile.
+                        trace::set_cause(Cause::NONE);
+                    }
+                    self.trace_sent(&bytes);
+                    out.push(DriverOutput::Send(bytes));
+                }
+                Output::CloseChannel => out.push(DriverOutput::Close),
+                _ => {}
+            }
+        }
         self.outputs = outputs;
     }
+
+    /// Records a message to the host; a status report as Linux' driver records it (`hyperv:balloon_status`).
+    fn trace_sent(&self, bytes: &[u8]) {
+        if !tracing::event_enabled!(tracing::Level::DEBUG, event) {
+            return;
+        }
+        match dm_protocol::Packet::decode(bytes) {
+            Ok(dm_protocol::Packet { message: dm_protocol::Message::StatusReport(report), .. }) => {
+                let (committed, ballooned) = {
+                    let guest = self.guest.lock();
+                    let memory = guest.memory();
+                    (memory.committed().saturating_sub(memory.ballooned()), memory.ballooned())
+                };
+                tracing::debug!(
+                    event = "balloon_status",
+                    available = report.available,
+                    committed = report.committed,
+                    vm_memory_committed = committed.get(),
+                    pages_ballooned = ballooned.get(),
+                    pages_added = self.added.get(),
+                    // This guest has no memory that was added and is not in use yet.
+                    pages_onlined = self.added.get()
+                );
+            }
+            _ => {
+                if let [low, high, ..] = *bytes {
+                    let message = dm_protocol::MessageType(u16::from_le_bytes([low, high]));
+                    tracing::debug!(event = "dm_send", message = %message, bytes = bytes.len());
+                }
+            }
+        }
+    }
+}
+
+fn is_status(bytes: &[u8]) -> bool {
+    bytes.starts_with(&dm_protocol::MessageType::STATUS_REPORT.0.to_le_bytes())
 }
 
 impl Driver for DmDriver {

@@ -51,7 +51,7 @@ pub use filter::LogFilterError;
 pub use human::HumanLog;
 pub use layer::{RecordFilter, RecordLayer, RecordSubscriber, dispatch};
 pub use manifest::Manifest;
-pub use record::{FieldValue, Record, Severity};
+pub use record::{ALSO_BECAUSE_OF, FieldValue, Record, Severity};
 pub use recorder::{Buffer, EventsLevel, Recorded, Recorder, UnknownEventsLevel, buffer};
 pub use replay::{Difference, Replay, ReplayError, replay};
 

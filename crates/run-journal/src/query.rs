@@ -1,5 +1,7 @@
 //! Questions about recorded events: which concern a VM or a component, and what led to what.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry};
+
 use crate::record::Record;
 
 /// Picks events. What is `None` does not matter.
@@ -30,11 +32,11 @@ impl Filter {
 /// Everything that one event is connected with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chain<'a> {
-    /// What led to it: the first cause first, the immediate cause last.
-    pub causes: Vec<&'a Record>,
+    /// What led to it, in order of time, each with its distance from the event (1: immediate).
+    pub causes: Vec<(usize, &'a Record)>,
     /// The event.
     pub event: &'a Record,
-    /// What came of it, each event after its cause, with its distance from the event (1: immediate).
+    /// What came of it, each event once and after its cause, with its distance from the event (1: immediate).
     pub effects: Vec<(usize, &'a Record)>,
 }
 
@@ -47,6 +49,15 @@ pub struct UnknownSeq {
     last: u64,
 }
 
+/// Numbers of the events that led to one immediately.
+fn causes_of(record: &Record) -> impl Iterator<Item = u64> + use<> {
+    let seq = record.seq;
+    [Some(record.cause), record.also_because_of()]
+        .into_iter()
+        .flatten()
+        .filter(move |&cause| cause != 0 && cause < seq)
+}
+
 /// Recorded events, connected by cause and effect.
 #[derive(Clone, Debug)]
 pub struct Causality<'a> {
@@ -57,17 +68,18 @@ pub struct Causality<'a> {
 }
 
 impl<'a> Causality<'a> {
-    /// Connects `records`. Causes that lie outside of them, or after their effect, count as none.
+    /// Connects `records`, by their causes and by [what they are also because of](Record::also_because_of). Causes that lie
+    /// outside of them, or after their effect, count as none.
     pub fn new(records: impl IntoIterator<Item = &'a Record>) -> Self {
         let mut records: Vec<_> = records.into_iter().filter(|record| record.seq != 0).collect();
         records.sort_by_key(|record| record.seq);
         let mut effects: Vec<_> = records
             .iter()
             .enumerate()
-            .filter(|(_, record)| record.cause != 0 && record.cause < record.seq)
-            .map(|(index, record)| (record.cause, index))
+            .flat_map(|(index, record)| causes_of(record).map(move |cause| (cause, index)))
             .collect();
         effects.sort_unstable();
+        effects.dedup();
         Self { records, effects }
     }
 
@@ -93,21 +105,27 @@ impl<'a> Causality<'a> {
             first: self.records.first().map_or(0, |record| record.seq),
             last: self.records.last().map_or(0, |record| record.seq),
         })?;
-        let mut causes = Vec::new();
-        let mut at = event;
-        // Ends: each step goes to a smaller number.
-        while let Some(cause) = (at.cause < at.seq).then(|| self.get(at.cause)).flatten() {
-            causes.push(cause);
-            at = cause;
+        // Both searches end: each step goes to a smaller number, or to a larger one, and no event is taken twice.
+        let mut causes = BTreeMap::new();
+        let mut open = VecDeque::from([(0, event)]);
+        while let Some((distance, at)) = open.pop_front() {
+            for cause in causes_of(at).filter_map(|cause| self.get(cause)) {
+                if let Entry::Vacant(place) = causes.entry(cause.seq) {
+                    place.insert((distance + 1, cause));
+                    open.push_back((distance + 1, cause));
+                }
+            }
         }
-        causes.reverse();
         let mut effects = Vec::new();
+        let mut seen = BTreeSet::new();
         let mut open: Vec<_> = self.effects(seq).rev().map(|effect| (1, effect)).collect();
         while let Some((distance, effect)) = open.pop() {
-            effects.push((distance, effect));
-            open.extend(self.effects(effect.seq).rev().map(|next| (distance + 1, next)));
+            if seen.insert(effect.seq) {
+                effects.push((distance, effect));
+                open.extend(self.effects(effect.seq).rev().map(|next| (distance + 1, next)));
+            }
         }
-        Ok(Chain { causes, event, effects })
+        Ok(Chain { causes: causes.into_values().collect(), event, effects })
     }
 }
 
@@ -117,7 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::Severity;
+    use crate::record::{ALSO_BECAUSE_OF, FieldValue, Severity};
 
     fn record(seq: u64, cause: u64) -> Record {
         Record {
@@ -130,6 +148,11 @@ mod tests {
             severity: Severity::Normal,
             fields: Vec::new(),
         }
+    }
+
+    fn record_of_two(seq: u64, cause: u64, also: u64) -> Record {
+        let fields = vec![(ALSO_BECAUSE_OF.into(), FieldValue::Unsigned(also))];
+        Record { fields, ..record(seq, cause) }
     }
 
     #[test]
@@ -158,15 +181,37 @@ mod tests {
             .into();
         let causality = Causality::new(&records);
         let chain = causality.chain(2).unwrap();
-        assert_eq!(chain.causes.iter().map(|r| r.seq).collect::<Vec<_>>(), [1]);
+        assert_eq!(chain.causes.iter().map(|(d, r)| (*d, r.seq)).collect::<Vec<_>>(), [(1, 1)]);
         assert_eq!(chain.event.seq, 2);
         assert_eq!(
             chain.effects.iter().map(|(d, r)| (*d, r.seq)).collect::<Vec<_>>(),
             [(1, 4), (2, 6), (1, 5)]
         );
         let leaf = causality.chain(6).unwrap();
-        assert_eq!(leaf.causes.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2, 4]);
+        assert_eq!(
+            leaf.causes.iter().map(|(d, r)| (*d, r.seq)).collect::<Vec<_>>(),
+            [(3, 1), (2, 2), (1, 4)]
+        );
         assert!(leaf.effects.is_empty());
+    }
+
+    /// A grant of memory that another VM gave back: because of the decision about the one, and of what the other gave.
+    #[test]
+    fn an_event_may_have_two_causes() {
+        // 1 ─ 3 ─┐
+        // 2 ─ 4 ─ 5 ─ 6, and 3 ─ 6
+        let mut records: Vec<_> =
+            [(1, 0), (2, 0), (3, 1), (4, 2), (5, 4), (6, 5)].map(|(seq, cause)| record(seq, cause)).into();
+        let also = |cause| vec![(ALSO_BECAUSE_OF.into(), FieldValue::Unsigned(cause))];
+        records[4].fields = also(3);
+        records[5].fields = also(3);
+        let causality = Causality::new(&records);
+        let leaf = causality.chain(6).unwrap();
+        let causes: Vec<_> = leaf.causes.iter().map(|(distance, record)| (*distance, record.seq)).collect();
+        assert_eq!(causes, [(2, 1), (3, 2), (1, 3), (2, 4), (1, 5)]);
+        let root = causality.chain(1).unwrap();
+        let effects: Vec<_> = root.effects.iter().map(|(distance, record)| (*distance, record.seq)).collect();
+        assert_eq!(effects, [(1, 3), (2, 5), (3, 6)]);
     }
 
     #[test]
@@ -179,10 +224,10 @@ mod tests {
     proptest! {
         /// Also for files that no run could have written: causes in a circle, of unknown number, numbers twice.
         #[test]
-        fn any_file_has_finite_chains(links in prop::collection::vec((0..30_u64, 0..30_u64), 1..60)) {
-            let records: Vec<_> = links.iter().map(|&(seq, cause)| record(seq, cause)).collect();
+        fn any_file_has_finite_chains(links in prop::collection::vec((0..30_u64, 0..30_u64, 0..30_u64), 1..60)) {
+            let records: Vec<_> = links.iter().map(|&(seq, cause, also)| record_of_two(seq, cause, also)).collect();
             let causality = Causality::new(&records);
-            for &(seq, _) in &links {
+            for &(seq, ..) in &links {
                 if let Ok(chain) = causality.chain(seq) {
                     prop_assert!(chain.causes.len() <= 30);
                     for (_, effect) in &chain.effects {
@@ -194,15 +239,21 @@ mod tests {
 
         /// In a file as runs write it, x is among the effects of y exactly if y is among the causes of x.
         #[test]
-        fn causes_and_effects_agree(causes in prop::collection::vec(any::<prop::sample::Index>(), 1..40)) {
-            let records: Vec<_> =
-                causes.iter().enumerate().map(|(i, cause)| record(i as u64 + 1, cause.index(i + 1) as u64)).collect();
+        fn causes_and_effects_agree(causes in prop::collection::vec(any::<[prop::sample::Index; 2]>(), 1..40)) {
+            let records: Vec<_> = causes
+                .iter()
+                .enumerate()
+                .map(|(i, causes)| {
+                    let [cause, also] = causes.map(|cause| cause.index(i + 1) as u64);
+                    record_of_two(i as u64 + 1, cause, also)
+                })
+                .collect();
             let causality = Causality::new(&records);
             for a in &records {
                 let chain = causality.chain(a.seq).unwrap();
                 for b in &records {
                     let effect = chain.effects.iter().any(|(_, r)| r.seq == b.seq);
-                    let caused = causality.chain(b.seq).unwrap().causes.iter().any(|r| r.seq == a.seq);
+                    let caused = causality.chain(b.seq).unwrap().causes.iter().any(|(_, r)| r.seq == a.seq);
                     prop_assert_eq!(effect, caused);
                 }
             }

@@ -27,7 +27,16 @@ pub struct Record {
     pub fields: Vec<(Arc<str>, FieldValue)>,
 }
 
+/// The field that names a second cause.
+pub const ALSO_BECAUSE_OF: &str = "also_because_of";
+
 impl Record {
+    /// Number of a second event without which this one would not have been: a grant is because of a decision about its VM, and
+    /// also because of the memory that another VM gave back.
+    pub fn also_because_of(&self) -> Option<u64> {
+        self.field(ALSO_BECAUSE_OF).and_then(FieldValue::as_u64)
+    }
+
     /// The value of a field.
     pub fn field(&self, name: &str) -> Option<&FieldValue> {
         self.fields.iter().find(|(field, _)| &**field == name).map(|(_, value)| value)

@@ -10,8 +10,8 @@ use std::time::Duration;
 use balancing_policy::VmId;
 use component_runtime::trace::{self, Cause};
 use component_runtime::{Address, Component, Context, Mailbox, NextWake, SimTime, WakeCause};
-use memory_balancer::{Balancer, Correction, Decision, Input, Output, SystemCounters, VmCounters};
-use page_range::HostMemory;
+use memory_balancer::{Balancer, Correction, Decision, Done, Input, Output, SystemCounters, VmCounters};
+use page_range::{HostMemory, PageCount};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::message::{BalancerMessage, VmmsMessage, WorkerMessage};
@@ -51,6 +51,17 @@ struct Known {
     worker: Option<Address<WorkerMessage>>,
     /// What led to what the balancer knows of it: its last report, then the last decision about it.
     cause: Cause,
+    /// What led to its last request to start.
+    start: Cause,
+}
+
+/// Memory that VMs have given back and nobody has been given since, as far as the host has no other: whoever is given some of
+/// it is given it because it came back, too.
+#[derive(Default)]
+struct CameBack {
+    pages: PageCount,
+    /// What brought the last of it.
+    cause: Cause,
 }
 
 /// The component.
@@ -61,6 +72,7 @@ pub(crate) struct BalancerComponent {
     pub(crate) vmms: Address<VmmsMessage>,
     known: BTreeMap<VmId, Known>,
     slowdown: f64,
+    came_back: CameBack,
     outputs: Vec<Output>,
 }
 
@@ -71,7 +83,16 @@ impl BalancerComponent {
         inbox: Mailbox<BalancerMessage>,
         vmms: Address<VmmsMessage>,
     ) -> Self {
-        Self { shared, memory, inbox, vmms, known: BTreeMap::new(), slowdown: 1.0, outputs: Vec::new() }
+        Self {
+            shared,
+            memory,
+            inbox,
+            vmms,
+            known: BTreeMap::new(),
+            slowdown: 1.0,
+            came_back: CameBack::default(),
+            outputs: Vec::new(),
+        }
     }
 
     fn tell(&mut self, ctx: &mut Context<'_>, input: Input) {
@@ -82,15 +103,42 @@ impl BalancerComponent {
                     known.cause = trace::cause();
                 }
             }
+            Input::StartRequest { vm } | Input::VmRestarts { vm } => {
+                if let Some(known) = self.known.get_mut(vm) {
+                    known.start = trace::cause();
+                }
+            }
             Input::ParentState(state) => self.slowdown = state.slowdown,
             _ => {}
         }
+        let arriving = arriving(&input);
+        if !arriving.is_zero() {
+            self.came_back.pages += arriving;
+            self.came_back.cause = trace::cause();
+        }
         let mut outputs = std::mem::take(&mut self.outputs);
-        self.shared.look().handle(now, input, &mut outputs);
+        let (mut pool, left) = {
+            let mut engine = self.shared.look();
+            let before = engine.ledger().available;
+            engine.handle(now, input, &mut outputs);
+            (before + arriving, engine.ledger().available)
+        };
         for output in outputs.drain(..) {
-            self.carry_out(ctx, output);
+            if let Output::Grant { frames, .. } = &output {
+                let others = pool.saturating_sub(self.came_back.pages);
+                let also = (frames.pages() > others).then_some(self.came_back.cause);
+                pool = pool.saturating_sub(frames.pages());
+                self.carry_out(ctx, output, also);
+                self.came_back.pages = self.came_back.pages.min(pool);
+            } else {
+                self.carry_out(ctx, output, None);
+            }
         }
         self.outputs = outputs;
+        // There is more than what came back: nobody had to wait for that.
+        if left > self.came_back.pages {
+            self.came_back = CameBack::default();
+        }
     }
 
     fn message(&mut self, ctx: &mut Context<'_>, message: BalancerMessage) {
@@ -117,17 +165,24 @@ impl BalancerComponent {
         }
     }
 
-    fn carry_out(&mut self, ctx: &mut Context<'_>, output: Output) {
+    /// Does what the engine says. `also` is what a grant could not have been given without, beside the decision about its VM.
+    fn carry_out(&mut self, ctx: &mut Context<'_>, output: Output, also: Option<Cause>) {
         match output {
             Output::Admitted { vm, frames, waited } => {
                 let name = self.name(vm);
-                tracing::info!(
-                    event = "start_admitted",
-                    vm = &*name,
-                    pages = frames.pages().get(),
-                    waited_ms = waited.as_millis() as u64
-                );
-                ctx.send(&self.vmms, VmmsMessage::Admitted { vm, frames });
+                let asked = self.known.get(&vm).map_or(Cause::NONE, |known| known.start);
+                // What came while it waited.
+                let also = Some(trace::cause()).filter(|&cause| !waited.is_zero() && cause != asked);
+                trace::with_cause(asked, || {
+                    tracing::info!(
+                        event = "start_admitted",
+                        vm = &*name,
+                        pages = frames.pages().get(),
+                        waited_ms = waited.as_millis() as u64,
+                        also_because_of = link(also)
+                    );
+                    ctx.send(&self.vmms, VmmsMessage::Admitted { vm, frames });
+                });
             }
             Output::StartWaits { vm, attempt, required, available, .. } => {
                 ctx.send(&self.vmms, VmmsMessage::StartWaits { vm, attempt, required, available });
@@ -143,7 +198,8 @@ impl BalancerComponent {
                         vm = name,
                         unballoon = unballoon.get(),
                         hot_add = hot_add.get(),
-                        operation = operation.0
+                        operation = operation.0,
+                        also_because_of = link(also)
                     );
                     WorkerMessage::Grant { operation, frames, slowdown }
                 });
@@ -204,6 +260,23 @@ impl BalancerComponent {
             trace::cause()
         });
     }
+}
+
+/// Memory that comes with an input.
+fn arriving(input: &Input) -> PageCount {
+    match input {
+        Input::OperationFinished {
+            done: Done::Grown { returned, .. } | Done::Shrunk { returned, .. },
+            ..
+        } => returned.pages(),
+        Input::Returned { frames, .. } | Input::FramesHome(frames) => frames.pages(),
+        _ => PageCount::ZERO,
+    }
+}
+
+/// A second cause as the field of an event.
+fn link(cause: Option<Cause>) -> Option<u64> {
+    cause.filter(|cause| !cause.is_none()).map(|cause| cause.0)
 }
 
 fn correction(correction: Correction) -> &'static str {

@@ -28,7 +28,7 @@ use crate::devices::{ChannelDevice, DeviceSlot};
 use crate::message::{BalancerMessage, VmmsMessage, WorkerEnd, WorkerMessage};
 use crate::partition_factory::{PartitionFactory, PartitionRequest, PowerEvent, RunningPartition, Watch};
 use memory::merge;
-use restraint::{Noise, Reports};
+use restraint::{Noise, Report, Reports};
 
 /// How long the host's own part of an operation takes, with a parent OS that is not short of memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,6 +89,8 @@ struct Operation {
     slowdown: f64,
     /// The host's base time has been spent.
     begun: bool,
+    /// What led to it; what comes of waiting in vain comes of this too.
+    cause: Cause,
 }
 
 /// Host work, when it is done, and what led to it.
@@ -317,8 +319,10 @@ impl Worker {
 
     /// Passes the guest's last report on, if it is time.
     fn pass_report_on(&mut self, ctx: &mut Context<'_>) {
-        if let Some((report, returnable)) = self.reports.due(Self::now(ctx)) {
-            self.tell_balancer(ctx, Told::Status { vm: self.vm, report, returnable });
+        if let Some(Report { report, returnable, cause }) = self.reports.due(Self::now(ctx)) {
+            trace::with_cause(cause, || {
+                self.tell_balancer(ctx, Told::Status { vm: self.vm, report, returnable });
+            });
         }
     }
 
@@ -407,7 +411,7 @@ impl Worker {
                     stalled: None,
                 };
                 let returnable = self.returnable();
-                self.reports.came(report, returnable);
+                self.reports.came(Report { report, returnable, cause: trace::cause() });
                 self.pass_report_on(ctx);
             }
             Output::Rejected { kind, requested, why } => {
@@ -480,14 +484,16 @@ impl Worker {
             WorkerMessage::Grant { operation, frames, slowdown } => {
                 let pages = frames.pages();
                 merge(&mut self.granted, frames);
-                self.operation = Some(Operation { id: operation, slowdown, begun: true });
                 let due = Self::now(ctx) + self.operation_time.of(pages, slowdown, true);
                 tracing::info!(event = "grant", pages = pages.get(), operation = operation.0);
+                self.operation =
+                    Some(Operation { id: operation, slowdown, begun: true, cause: trace::cause() });
                 self.work.push_back(Due::new(due, Work::Grow { pages }));
             }
             WorkerMessage::Shrink { operation, pages, slowdown } => {
-                self.operation = Some(Operation { id: operation, slowdown, begun: false });
                 tracing::info!(event = "shrink", pages = pages.get(), operation = operation.0);
+                self.operation =
+                    Some(Operation { id: operation, slowdown, begun: false, cause: trace::cause() });
                 self.vsp(ctx, Input::Shrink { pages });
             }
             WorkerMessage::ShutDown => {
@@ -684,6 +690,7 @@ impl Component for Worker {
             self.settle_bus(ctx);
             self.read_channels(ctx);
             if self.vsp.as_ref().and_then(DmVsp::next_timeout).is_some_and(|due| SimTime::from(due) <= now) {
+                trace::set_cause(self.operation.as_ref().map_or(Cause::NONE, |operation| operation.cause));
                 self.vsp(ctx, Input::Timer);
             }
             self.do_work(ctx);

@@ -59,12 +59,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let mut print = |depth: usize, mark: &str, record: &Record| {
             writeln!(out, "{mark}{}{:3$}{}", head(record), "", what(record), depth * 2)
         };
-        for (depth, cause) in chain.causes.iter().enumerate() {
-            if print(depth, "  ", cause).is_err() {
+        let depth = chain.causes.iter().map(|(distance, _)| *distance).max().unwrap_or(0);
+        for (distance, cause) in &chain.causes {
+            if print(depth - distance, "  ", cause).is_err() {
                 return Ok(());
             }
         }
-        let depth = chain.causes.len();
         let mut ok = print(depth, "> ", chain.event).is_ok();
         let mut left_out = 0_usize;
         for (distance, effect) in &chain.effects {

@@ -3,28 +3,39 @@
 use std::time::Duration;
 
 use balancing_policy::GuestReport;
+use component_runtime::trace::Cause;
 use page_range::PageCount;
 
 /// Reports of one guest are passed on to the balancer no more often than this; of those in between, the last (invented: guests
 /// report once a second).
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
+/// A status report, with what the host adds.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    pub(super) report: GuestReport,
+    /// What the VM could be given back.
+    pub(super) returnable: PageCount,
+    /// What led to it: a report that waits is passed on because of itself, not of what ended the wait.
+    pub(super) cause: Cause,
+}
+
 /// A guest's status reports on their way to the balancer, which serves all VMs: whoever reports without pause must not fill
 /// its mailbox.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
-    waiting: Option<(GuestReport, PageCount)>,
+    waiting: Option<Report>,
     not_before: Duration,
 }
 
 impl Reports {
-    /// A report came; `returnable` is what the VM could be given back.
-    pub(super) fn came(&mut self, report: GuestReport, returnable: PageCount) {
-        self.waiting = Some((report, returnable));
+    /// A report came.
+    pub(super) fn came(&mut self, report: Report) {
+        self.waiting = Some(report);
     }
 
     /// The report to be passed on now, if there is one.
-    pub(super) fn due(&mut self, now: Duration) -> Option<(GuestReport, PageCount)> {
+    pub(super) fn due(&mut self, now: Duration) -> Option<Report> {
         if now < self.not_before {
             return None;
         }
@@ -79,8 +90,8 @@ impl Noise {
 mod tests {
     use super::*;
 
-    fn report(pages: u64) -> GuestReport {
-        GuestReport {
+    fn report(pages: u64) -> Report {
+        let report = GuestReport {
             at: Duration::ZERO,
             demand: PageCount(pages),
             commit: PageCount(pages),
@@ -90,28 +101,29 @@ mod tests {
             page_file_writes: PageCount::ZERO,
             io_difference: PageCount::ZERO,
             stalled: None,
-        }
+        };
+        Report { report, returnable: PageCount::ZERO, cause: Cause(pages) }
     }
 
     #[test]
     fn a_report_a_second_is_passed_on_at_once_and_a_flood_as_its_last() {
         let mut reports = Reports::default();
         for second in 0..3 {
-            reports.came(report(second), PageCount::ZERO);
-            let passed = reports.due(Duration::from_secs(second)).map(|(report, _)| report.demand);
-            assert_eq!(passed, Some(PageCount(second)));
+            reports.came(report(second));
+            let passed = reports.due(Duration::from_secs(second));
+            assert_eq!(passed.map(|passed| passed.report.demand), Some(PageCount(second)));
             assert_eq!(reports.next_timeout(), None);
         }
         let mut passed = Vec::new();
         for ms in 0..1000 {
             let now = Duration::from_secs(10) + Duration::from_millis(ms);
-            reports.came(report(ms), PageCount::ZERO);
-            passed.extend(reports.due(now).map(|(report, _)| report.demand.get()));
+            reports.came(report(ms));
+            passed.extend(reports.due(now).map(|passed| (passed.report.demand.get(), passed.cause.0)));
         }
-        assert_eq!(passed, [0, 100, 200, 300, 400, 500, 600, 700, 800, 900]);
+        assert_eq!(passed, [0, 100, 200, 300, 400, 500, 600, 700, 800, 900].map(|ms| (ms, ms)));
         assert_eq!(reports.next_timeout(), Some(Duration::from_secs(11)));
         reports.forget();
-        assert_eq!(reports.due(Duration::from_secs(12)), None);
+        assert!(reports.due(Duration::from_secs(12)).is_none());
     }
 
     #[test]
