@@ -116,8 +116,7 @@ pub fn fuzz_host_bad_guest(bytes: &[u8]) -> Reached {
         assert_eq!((status.state, status.failures), (VmState::Running, 0), "good guest {vm}");
         assert!(status.login_at.is_some(), "good guest {vm} has not booted");
     }
-    let reached = *reached.lock();
-    reached
+    *reached.lock()
 }
 
 struct Bytes {
@@ -394,7 +393,7 @@ impl BadGuest {
         let Some(rings) = &mut self.rings else { return };
         self.transaction += 1;
         let written = rings.write(&OutgoingPacket::in_band(self.transaction, payload));
-        let signal = rings.commit_write().is_ok_and(|signal| signal.is_needed());
+        let signal = rings.commit_write().is_ok_and(vmbus::ring::Signal::is_needed);
         if let (Ok(_), true, Some(relid)) = (written, signal, self.relid) {
             let _status = self.side.signal_event(16 + relid.get(), 0);
         }
@@ -404,13 +403,13 @@ impl BadGuest {
         let mut buffer = [0; MAX_GUEST_PAYLOAD];
         let trans_id = self.transaction as u32;
         if let Ok(bytes) = (Packet { trans_id, message }).encode(&mut buffer) {
-            self.send(&bytes.to_vec());
+            self.send(bytes);
         }
     }
 
     fn handshake(&mut self, bytes: &mut Bytes) {
         let variant = bytes.byte();
-        let version = if variant % 2 == 0 { DmVersion::V0_3 } else { DmVersion::V2_0 };
+        let version = if variant.is_multiple_of(2) { DmVersion::V0_3 } else { DmVersion::V2_0 };
         self.send_dm(DmMessage::VersionRequest(VersionRequest { version, is_last_attempt: variant > 250 }));
         let capabilities = Capabilities::new(variant % 32 != 31, true, u32::from(variant % 4));
         self.send_dm(DmMessage::CapabilitiesReport(CapabilitiesReport {

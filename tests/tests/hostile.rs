@@ -43,7 +43,6 @@ fn bad_guests_get_everywhere() {
         let bytes = far().new_tree(&mut runner).unwrap().current();
         all += fuzz_host_bad_guest(&bytes);
     }
-    println!("{all:?}");
     let Reached {
         opened, handshakes, balloon_requests, unballoon_requests, hot_add_requests, rescinded, ..
     } = all;

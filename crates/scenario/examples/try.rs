@@ -7,9 +7,12 @@ fn main() {
         eprintln!("{e}");
         std::process::exit(2)
     });
-    let plan =
-        run::build::plan(&s, &run::Choices::default(), &mut |_| Ok(page_range::PageCount::from_mib(31000)))
-            .unwrap();
+    let plan = run::build::plan(
+        &s,
+        &run::Choices { seed: std::env::var("SEED").ok().map(|s| s.parse().unwrap()), ..Default::default() },
+        &mut |_| Ok(page_range::PageCount::from_mib(31000)),
+    )
+    .unwrap();
     let t = std::time::Instant::now();
     let dir = dir.map(std::path::PathBuf::from);
     if let Some(d) = &dir {

@@ -53,8 +53,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.minutes.is_some_and(|minutes| !(minutes.is_finite() && minutes > 0.0)) {
         return Err(bad_input("--minutes must be more than 0"));
     }
-    let scenarios =
-        names.iter().map(|name| super::scenario::load(name, &LoadOptions::default())).collect::<Result<Vec<_>>>()?;
+    let scenarios = names
+        .iter()
+        .map(|name| super::scenario::load(name, &LoadOptions::default()))
+        .collect::<Result<Vec<_>>>()?;
     let begin = std::time::Instant::now();
     let more = |done: u64| match args.minutes {
         Some(minutes) => begin.elapsed().as_secs_f64() < minutes * 60.0,
@@ -67,11 +69,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         let seed = args.seed + done / scenarios.len() as u64;
         // The first schedule of each seed is the ordinary one.
         let schedule_seed = done / scenarios.len() as u64;
-        let choices =
-            Choices { seed: Some(seed), policy: args.policy.clone(), ..Choices::default() };
+        let choices = Choices { seed: Some(seed), policy: args.policy.clone(), ..Choices::default() };
         if let Some(what) = attempt(scenario, &choices, schedule_seed)? {
             let found = Failing { scenario: name.clone(), seed, schedule_seed, until: scenario.until, what };
-            eprintln!("{name}, seed {seed}, schedule seed {schedule_seed} fails; looking for the shortest such run");
+            eprintln!(
+                "{name}, seed {seed}, schedule seed {schedule_seed} fails; looking for the shortest such run"
+            );
             let shortest = shorten(scenario, args.policy.as_ref(), found)?;
             println!("{}", shortest.what);
             println!(
@@ -93,7 +96,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Runs once; what went wrong, if something did.
-fn attempt(scenario: &scenario::file::Scenario, choices: &Choices, schedule_seed: u64) -> Result<Option<String>> {
+fn attempt(
+    scenario: &scenario::file::Scenario,
+    choices: &Choices,
+    schedule_seed: u64,
+) -> Result<Option<String>> {
     let plan = super::scenario::plan(scenario, choices)?;
     let options = RunOptions {
         driver: Driver::Inline,

@@ -23,7 +23,8 @@ pub(crate) struct Args {
 /// Replays it. Exit code 1 if an output differs.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let path = args.dir.join(JOURNAL_FILE);
-    let journal = journal::Reader::open(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+    let journal =
+        journal::Reader::open(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
     let mut machine: Option<DmVsp> = None;
     let mut refused = None;
     let replay = run_journal::replay(journal, &args.component, |now, input: RecordedVspInput| {

@@ -73,6 +73,8 @@ constants! {
         "1 is the most even; 0 moves least";
     DEAD_ZONE = "how far below its share a VM may be in a shortage before it is given more", 0.03 "of its memory",
         Invented, "larger moves less, and more demand is unmet";
+    MOST_DEAD_ZONE = "how far below its share a VM may be at most", 48.0 "MiB", Invented,
+        "where many large VMs are each a little short, somebody else has what they lack and does not need it";
     SHORT_OF_SHARE = "what is left to the share in a shortage when a VM has been given more", 0.25 "of the dead zone",
         Invented, "what that leaves free serves the next";
     HOLD = "time after which surplus is taken that nobody needs", 100.0 "s", Invented,

@@ -15,7 +15,8 @@
 //! * **Bursts are met at once**: rounds four times a second, one operation's worth of memory kept free. If the parent
 //!   pages, which makes every operation slower, more is kept free for it, from comfort only.
 //! * **In a shortage** needs are cut as by Hyper-V, with the same weights: pressure = 100 · (1 + λ · g(weight)). But all
-//!   margins go first, nothing is held back while demand is unmet, and nobody is moved for less than 3 %.
+//!   margins go first, nothing is held back while demand is unmet, and nobody is given more for less than 3 % or
+//!   48 MB.
 //!
 //! A VM that waits to start may take surplus at weight 0, all comfort and margins at the default weight, and beyond that
 //! up to λ = 0.2 at the highest.
@@ -79,6 +80,8 @@ pub struct Config {
     pub evenness: f64,
     /// How far below its share a VM may be in a shortage, as a part of its memory.
     pub dead_zone: f64,
+    /// How far that may be at most.
+    pub most_dead_zone: PageCount,
     /// Time after which surplus is taken that nobody needs.
     pub hold: Duration,
     /// What that time may grow to where it is regretted.
@@ -104,6 +107,7 @@ impl Default for Config {
             trigger: c::TRIGGER.value,
             evenness: c::EVENNESS.value,
             dead_zone: c::DEAD_ZONE.value,
+            most_dead_zone: c::MOST_DEAD_ZONE.pages(),
             hold: c::HOLD.duration(),
             longest_hold: c::LONGEST_HOLD.duration(),
             chunk: c::CHUNK.pages(),

@@ -198,7 +198,7 @@ impl PredictiveBand {
         } else if now.fitting <= SAFE {
             Wish { below: safe, must: goal - has, may: 0.0 }
         } else {
-            let zone = self.config.dead_zone * has;
+            let zone = (self.config.dead_zone * has).min(self.config.most_dead_zone.get() as f64);
             let goal = goal - c::SHORT_OF_SHARE.value * zone;
             Wish { below: self.claims.at(index, now.goal) - zone.max(now.step), must: goal - has, may: 0.0 }
         }

@@ -17,10 +17,6 @@ use super::timed::{Clock, RoundBegan, Timed, Timing};
 use super::{CompareError, Settings};
 use crate::run::{self, RunOptions};
 
-/// A policy whose round takes longer than this of real time is given up, and the comparison with it: nothing in a program can end
-/// an endless loop of its own. Invented.
-const ENDLESS: Duration = Duration::from_secs(60);
-
 /// How far a comparison is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Advance {
@@ -214,7 +210,7 @@ fn find_endless(shared: &Shared, lanes: &[Arc<Lane>]) -> Result<(), CompareError
     let now = shared.clock.now_ns();
     for lane in lanes {
         let began = lane.began.0.load(Ordering::Relaxed);
-        if began == 0 || Duration::from_nanos(now.saturating_sub(began)) < ENDLESS {
+        if began == 0 || Duration::from_nanos(now.saturating_sub(began)) < shared.settings.patience {
             continue;
         }
         if let Some(job) = *lane.job.lock()
@@ -224,7 +220,7 @@ fn find_endless(shared: &Shared, lanes: &[Arc<Lane>]) -> Result<(), CompareError
                 policy: shared.settings.contestants[contestant].name().to_owned(),
                 load: shared.settings.loads[job.load].name.clone(),
                 seed: shared.settings.seeds[job.seed],
-                seconds: ENDLESS.as_secs(),
+                patience: shared.settings.patience,
             });
         }
     }

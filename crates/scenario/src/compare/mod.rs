@@ -68,7 +68,13 @@ pub struct Settings {
     /// End of the runs, in place of the loads' own. Seed and policy in it have no meaning. Every second is sampled, whatever a
     /// load's own interval is, unless it says otherwise: measures are of what happened, not of what was recorded of it.
     pub choices: Choices,
+    /// A policy that is longer in one round than this, in real time, ends the comparison: nothing in a program can end an endless
+    /// loop of its own. (One that takes more than a few seconds and comes back loses the round.)
+    pub patience: Duration,
 }
+
+/// Patience unless something else is said. Invented.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Settings {
     /// These policies on these loads, with ten seeds, on all processors.
@@ -76,7 +82,7 @@ impl Settings {
     pub fn new(contestants: Vec<Contestant>, loads: Vec<Scenario>) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let choices = Choices { sample_interval: Some(Duration::from_secs(1)), ..Choices::default() };
-        Self { contestants, loads, seeds: (1..=SEEDS).collect(), threads, choices }
+        Self { contestants, loads, seeds: (1..=SEEDS).collect(), threads, choices, patience: PATIENCE }
     }
 }
 
@@ -103,8 +109,9 @@ pub enum CompareError {
     },
     /// A policy does not come back.
     #[error(
-        "policy {policy:?} has been in one round for more than {seconds} s (load {load:?}, seed {seed}) and cannot be \
-         interrupted: look for a loop that does not end, or compare without it"
+        "policy {policy:?} has been in one round for more than {} (load {load:?}, seed {seed}) and cannot be \
+         interrupted: look for a loop that does not end, or compare without it",
+        component_runtime::format_duration(*patience)
     )]
     Endless {
         /// The policy.
@@ -113,8 +120,8 @@ pub enum CompareError {
         load: String,
         /// The seed.
         seed: u64,
-        /// For how long, seconds of real time.
-        seconds: u64,
+        /// For longer than this, in real time.
+        patience: Duration,
     },
     /// No thread.
     #[error("cannot start a thread: {0}")]

@@ -93,15 +93,24 @@ impl Comparison {
         let _ = write!(
             html,
             "<h1>Memory balancers compared</h1><p>{} on {} load{}, each with the same {seeds} seed{}. Differences are to <b>{}</b>, \
-             seed by seed. Bars are intervals that cover the true median with {:.1} %, whatever the distribution. \
-             <span class=\"better\">✓ better</span> and <span class=\"worse\">✗ worse</span>: the interval of the difference excludes 0.</p>",
+             seed by seed. ",
             escape(&self.policies.join(", ")),
             self.loads.len(),
             if self.loads.len() == 1 { "" } else { "s" },
             if seeds == 1 { "" } else { "s" },
             escape(&self.policies[0]),
-            100.0 * self.confidence,
         );
+        if seeds > 1 {
+            let _ = write!(
+                html,
+                "Bars are intervals that cover the true median with {:.1} %, whatever the distribution. \
+                 <span class=\"better\">✓ better</span> and <span class=\"worse\">✗ worse</span>: the interval of the difference \
+                 excludes 0.</p>",
+                100.0 * self.confidence
+            );
+        } else {
+            html.push_str("One seed shows no intervals; more do (<code>--seeds</code>).</p>");
+        }
         for (policy, lost) in self.policies.iter().zip(&self.lost_rounds) {
             if *lost > 0 {
                 let _ = write!(

@@ -74,7 +74,13 @@ impl Comparison {
     }
 
     fn explanation(&self, text: &mut String) {
-        if self.policies.len() > 1 {
+        if self.policies.len() > 1 && self.seeds.len() == 1 {
+            let _ = writeln!(
+                text,
+                "In parentheses the difference to {}. One seed shows no intervals; more do (--seeds).",
+                self.policies[0]
+            );
+        } else if self.policies.len() > 1 {
             let _ = writeln!(
                 text,
                 "Medians over the seeds; in parentheses the median of the differences to {}, seed by seed.\n✓ better, ✗ worse: \

@@ -34,7 +34,7 @@ impl fmt::Display for Explanation {
                     str::to_owned,
                 );
                 writeln!(f, "  Since {}: {meaning} (`{}`).", time(host.at), host.rule)?;
-                writeln!(f, "  {}", words::inputs(&host.inputs))?;
+                writeln!(f, "  When that began: {}.", words::inputs(&host.inputs))?;
             }
             None => writeln!(f, "  There had been no round.")?,
         }

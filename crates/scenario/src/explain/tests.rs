@@ -1,3 +1,4 @@
+use balancing_policy::{HostView, Policy, Proposal, Reason, VmView};
 use component_runtime::Driver;
 use run_journal::{EVENTS_FILE, EventsLevel, events};
 
@@ -36,18 +37,26 @@ const SCENARIO: &str = r#"
     workload = { kind = "ramp", to = "1400MB", duration = "1m" }
 "#;
 
-fn events() -> Vec<Record> {
+fn plan() -> run::Plan {
     let scenario = file::parse("two.toml", SCENARIO, &LoadOptions::default()).unwrap();
-    let plan = run::build::plan_alone(&scenario, &Choices::default()).unwrap();
+    run::build::plan_alone(&scenario, &Choices::default()).unwrap()
+}
+
+fn events_of(run: impl FnOnce(RunOptions)) -> Vec<Record> {
     let folder = tempfile::tempdir().unwrap();
-    let options = RunOptions {
+    run(RunOptions {
         driver: Driver::Inline,
         directory: Some(folder.path().to_owned()),
         events: EventsLevel::All,
         ..RunOptions::default()
-    };
-    run::run(plan, options).unwrap();
+    });
     events::Reader::open(&folder.path().join(EVENTS_FILE)).unwrap().map(Result::unwrap).collect()
+}
+
+fn events() -> Vec<Record> {
+    events_of(|options| {
+        run::run(plan(), options).unwrap();
+    })
 }
 
 type NoError = std::convert::Infallible;
@@ -114,4 +123,47 @@ fn what_cannot_be_explained_is_refused() {
     assert_eq!(said("VM1", 700), "the run has ended by then: its last event is at 10m");
     let without: Vec<Record> = records.into_iter().filter(|record| &*record.event != "decision").collect();
     assert!(explained(&without, "VM1", 10).unwrap_err().to_string().contains("--events all"));
+}
+
+/// Gives everyone twice the demand, and panics in every round after the third minute.
+struct Fails;
+
+impl Policy for Fails {
+    fn name(&self) -> &str {
+        "fails"
+    }
+
+    fn uses_priority(&self) -> bool {
+        false
+    }
+
+    fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
+        if host.now >= Duration::from_secs(180) {
+            // A panic without its message on standard error.
+            std::panic::resume_unwind(Box::new("after three minutes"));
+        }
+        for (index, vm) in vms.iter().enumerate() {
+            let target = vm.reachable(vm.demand().unwrap_or(vm.expected()) * 2);
+            proposal.set(index, target, Reason::new("twice").with("demand_mib", 1.0));
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_fails_loses_its_rounds_and_the_run_goes_on() {
+    let records = events_of(|options| {
+        run::run_with_policy(plan(), options, Box::new(Fails)).unwrap();
+    });
+    let failed: Vec<&Record> = records.iter().filter(|record| &*record.event == "policy_failed").collect();
+    let first = failed.first().unwrap();
+    assert_eq!(text(first, "policy"), "fails");
+    assert!(text(first, "why").contains("after three minutes"));
+    assert!(failed.len() > 20, "{}", failed.len());
+    // The last targets hold, and say so.
+    let explanation = explained(&records, "VM1", 400).unwrap();
+    assert!(explanation.policy_failures > 20);
+    let decision = explanation.then.decision.clone().unwrap();
+    assert_eq!(decision.rule, "twice");
+    assert!(decision.at < Duration::from_secs(181));
+    assert!(explanation.to_string().contains("The policy had failed in"), "{explanation}");
 }

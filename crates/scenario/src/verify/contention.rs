@@ -154,8 +154,12 @@ fn back_at_maximum(view: &View<'_>) -> Look {
 }
 
 fn flat_while_idle(view: &View<'_>) -> Look {
-    // The newcomer's startup RAM and overhead are being taken when it starts: ① begins after that.
-    let (from, to) = (view.phases.idle + 1, view.phases.grows - 1);
+    // The newcomer's startup RAM is being taken when it starts, and its first grant leaves the pool before it is mapped.
+    let points = &view.run.points;
+    let (from, mut to) = (view.phases.idle + 1, view.phases.grows - 1);
+    while to > from && points[to].host.in_transit > points[from].host.in_transit {
+        to -= 1;
+    }
     if from >= to {
         return Err("① is too short".to_owned());
     }

@@ -19,9 +19,11 @@ use crate::run::Point;
 const IDLE: PageCount = PageCount::from_mib(16);
 /// How far below its peak the guest's commit is when its load has fallen.
 const FALL: PageCount = PageCount::from_mib(64);
-/// Physical Memory is at rest when for so long it has not changed by more than an idle guest's commit may ([`IDLE`]): every few
-/// minutes the parent asks once more for what the guest would not give, and may get some.
+/// Physical Memory is at rest when no sample for so long differs by a move from the one before. Every few minutes the parent
+/// asks once more for what the guest would not give, and may get a little.
 const REST: Duration = Duration::from_secs(30);
+/// The least that the balancer moves.
+const MOVE: PageCount = PageCount::from_mib(4);
 /// How long before the first grant the load's first step can be.
 const REACTION: Duration = Duration::from_secs(60);
 
@@ -83,7 +85,8 @@ impl Cycle {
         let mut since = fallen;
         let reclaimed = (fallen..=end)
             .find_map(|index| {
-                if differ(physical(index), physical(since)) {
+                if physical(index).max(physical(index - 1)) - physical(index).min(physical(index - 1)) >= MOVE
+                {
                     since = index;
                 }
                 (time(index) - time(since) >= REST).then_some(since)
@@ -91,11 +94,6 @@ impl Cycle {
             .ok_or("memory is still being taken back when the run ends")?;
         Ok(Self { idle, rises, falls, unloaded, reclaims: fallen - 1, reclaimed, end })
     }
-}
-
-/// Whether two amounts differ by more than rest allows.
-pub(super) fn differ(a: PageCount, b: PageCount) -> bool {
-    a.max(b) - a.min(b) > IDLE
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use balancing_policy::satisfied_pressure;
 use page_range::PageCount;
 
-use super::cycle::{Cycle, differ};
+use super::cycle::Cycle;
 use super::measure::{Look, Measured, vm};
 use super::observation::Observation;
 use super::statistics::{mean, slope};
@@ -24,6 +24,10 @@ const MOST: f64 = 0.9;
 const FEW: usize = 5;
 /// A drop is answered within so long, though not every step has a grant of its own.
 const ANSWER: Duration = Duration::from_secs(60);
+/// The load is still rising if so much of it is to come: a whole operation, MB.
+const OPERATION: f64 = 64.0;
+/// What the guest may still give, asked again, when the reclaim is over: half an operation, MB.
+const LITTLE: f64 = 32.0;
 /// An idle phase that is to be looked at lasts at least so long.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -142,21 +146,18 @@ fn available_sawtooth(view: &View<'_>) -> Look {
     let (mut steps, mut drops, mut grants, mut rises) = (0_usize, 0_usize, 0_usize, 0_usize);
     let commit = |index: usize| view.of(index).guest_commit.mib();
     let granted = |index: usize| view.of(index).physical.mib() - view.of(index - 1).physical.mib();
-    let last_grant = (view.cycle.rises + 1..=view.cycle.falls)
-        .rev()
-        .find(|&index| granted(index) >= MOVE.mib())
-        .unwrap_or(0);
+    let peak = (view.cycle.rises..=view.cycle.falls).map(commit).fold(0.0, f64::max);
     for index in view.cycle.rises + 1..=view.cycle.falls {
         let (step, grant) = (commit(index) - commit(index - 1), granted(index));
         let change = view.available(index) - view.available(index - 1);
         if step >= STEP && grant < MOVE.mib() {
             steps += 1;
             drops += usize::from(change < 0.0);
-            // The last steps may find all granted that there is to be.
+            // The load's last steps may end within the band.
             let answered = (index..=view.cycle.falls)
                 .take_while(|&later| view.seconds(index, later) <= ANSWER.as_secs_f64())
                 .any(|later| view.available(later) > view.available(index));
-            if index < last_grant && !answered {
+            if peak - commit(index) > OPERATION && !answered {
                 return holds(false, || format!("no rise follows the drop at {:?}", view.time(index)));
             }
         } else if step < STEP && grant >= MOVE.mib() {
@@ -222,7 +223,9 @@ fn idle_after_reclaim(view: &View<'_>) -> Look {
     let rest = view.of(from);
     let change = (from..=to).find(|&index| {
         let now = view.of(index);
-        differ(now.physical, rest.physical) || now.visible != rest.visible
+        rest.physical.mib() - now.physical.mib() > LITTLE
+            || now.physical > rest.physical
+            || now.visible != rest.visible
     });
     holds(change.is_none(), || format!("something changes at {:?}", view.time(change.unwrap_or_default())))
 }

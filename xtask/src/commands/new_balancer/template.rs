@@ -37,7 +37,7 @@ pub(super) fn manifest(name: &str) -> String {
 
 /// `src/lib.rs`.
 pub(super) fn library(name: &str) -> String {
-    LIBRARY.replace("@NAME@", name).replace("@TYPE@", &type_name(name))
+    LIBRARY.replace("my-idea", name).replace("MyIdea", &type_name(name))
 }
 
 /// The entry of the registry.
@@ -74,6 +74,7 @@ const ENTRY: &str = r"    PolicyEntry {
     },
 ";
 
+/// As the book shows it, for a policy called `my-idea`.
 const LIBRARY: &str = include_str!("library.txt");
 
 #[cfg(test)]
@@ -91,8 +92,9 @@ mod tests {
 
     #[test]
     fn nothing_is_left_open() {
-        for text in [manifest("my-idea"), library("my-idea"), entry("my-idea")] {
-            assert!(!text.contains('@'), "{text}");
+        for text in [manifest("other"), library("other"), entry("other")] {
+            assert!(!text.contains('@') && !text.contains("my-idea") && !text.contains("MyIdea"), "{text}");
+            assert!(text.contains("other"), "{text}");
         }
     }
 }
