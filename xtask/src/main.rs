@@ -20,7 +20,6 @@ pub(crate) struct Cli {
 }
 
 fn main() -> ExitCode {
-    // A reader that has seen enough (`| head`) is no failure.
     let cli = Cli::parse();
     match commands::run(cli.command) {
         Ok(code) => code,

@@ -1,7 +1,7 @@
 //! How long a round takes: `cargo run --release -p memory-balancer --example round-time`.
 //!
-//! First the policy alone: per size and host the median of 101 rounds, in ns per VM. Demands change between the rounds, and what was proposed
-//! is carried out; the bookkeeping of that is not measured. Then the engine with the policy in it.
+//! The engine with the Hyper-V policy in it: medians of 101 rounds, in ns per VM. The policies alone, all of them, are measured by
+//! `cargo run --release -p scenario --example balancing-rounds`.
 #![expect(clippy::disallowed_methods, reason = "it measures real time")]
 #![expect(clippy::print_stdout, reason = "it is a command")]
 
@@ -12,16 +12,10 @@ use balancing_policy::{GuestReport, MemorySettings, PageCount, VmId};
 use memory_balancer::hyperv::PressureBandPolicy;
 use memory_balancer::{Balancer, BalancerConfig, Input};
 use page_range::HostMemory;
-use policy_conformance::{Memory, Population};
 
+/// A second's status reports and the round after it, while nothing moves.
 fn main() {
-    policy();
-    println!();
-    engine();
-}
-
-/// The engine with the policy in it: a second's status reports and its round, while nothing moves.
-fn engine() {
+    println!("the balancer with the Hyper-V policy in it");
     println!("{:>7}  {:>17}  {:>12}", "VMs", "reports, ns per VM", "round, ns per VM");
     for count in [8_u32, 64, 512, 4096] {
         let total = PageCount::from_mib(640 * u64::from(count) + 8192);
@@ -62,27 +56,5 @@ fn engine() {
         reports.sort_unstable_by(f64::total_cmp);
         rounds.sort_unstable_by(f64::total_cmp);
         println!("{count:>7}  {:>17.1}  {:>12.1}", reports[50], rounds[50]);
-    }
-}
-
-fn policy() {
-    println!("{:>7}  {:>8}  {:>12}", "VMs", "memory", "ns per VM");
-    for count in [8, 64, 512, 4096, 65_536] {
-        for memory in [Memory::Enough, Memory::Short] {
-            let mut policy = PressureBandPolicy::default();
-            let mut crowd = Population::new(count, memory, 1);
-            let mut times: Vec<f64> = (0..101)
-                .map(|_| {
-                    crowd.report();
-                    let began = Instant::now();
-                    crowd.round(&mut policy);
-                    let took = began.elapsed();
-                    crowd.carry_out();
-                    took.as_nanos() as f64 / count as f64
-                })
-                .collect();
-            times.sort_unstable_by(f64::total_cmp);
-            println!("{count:>7}  {:>8}  {:>12.1}", format!("{memory:?}").to_lowercase(), times[50]);
-        }
     }
 }

@@ -122,7 +122,7 @@ impl LogFilter {
             read.directives.push(Directive { written: name.to_owned(), subject, level });
         }
         // The sort is stable: of two directives about the same, the later counts.
-        read.directives.sort_by(|a, b| a.subject.rank().cmp(&b.subject.rank()));
+        read.directives.sort_by_key(|a| a.subject.rank());
         Ok(read)
     }
 

@@ -10,6 +10,7 @@ use scenario::file::LoadOptions;
 use scenario::run::{self, Choices, RunError, RunOptions};
 
 use super::bad_input;
+use super::tools::say;
 
 /// What to explore, and for how long.
 #[derive(clap::Args, Debug)]
@@ -76,8 +77,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
                 "{name}, seed {seed}, schedule seed {schedule_seed} fails; looking for the shortest such run"
             );
             let shortest = shorten(scenario, args.policy.as_ref(), found)?;
-            println!("{}", shortest.what);
-            println!(
+            say!("{}", shortest.what);
+            say!(
                 "repeat: cargo xtask explore {} --runs 1 --seed {}   or, with events: cargo xtask scenario {} --seed {} \
                  --schedule-seed {} --until {} --log info",
                 shortest.scenario,
@@ -91,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         done += 1;
     }
-    println!("{done} runs of {}: every invariant held", names.join(", "));
+    say!("{done} runs of {}: every invariant held", names.join(", "));
     Ok(ExitCode::SUCCESS)
 }
 

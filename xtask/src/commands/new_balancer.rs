@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
+use super::tools::say;
 use super::{bad_input, tools};
 
 /// How it is called, and where it goes.
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let _back = std::fs::write(root.join(MANIFEST), manifest);
         return Err(error);
     }
-    println!(
+    say!(
         "crates/balancers/{name}/src/lib.rs is the policy, with its conformance test: start there.\nIt is registered in {REGISTRY} \
          and {MANIFEST}.\n\n  cargo test -p balancer-{name}\n  cargo xtask scenario multi-vm --policy {name}\n  cargo xtask compare \
          --policies hyperv,{name}"
@@ -132,7 +133,7 @@ fn depended_on(manifest: &str, name: &str) -> Result<String> {
     let is_balancer = |line: &&str| line.starts_with("balancer-");
     let after = lines
         .iter()
-        .rposition(|other| is_balancer(&other) && *other < line.as_str())
+        .rposition(|other| is_balancer(other) && *other < line.as_str())
         .map(|at| at + 1)
         .or_else(|| lines.iter().position(is_balancer))
         .with_context(|| format!("{MANIFEST} has no dependency on a balancer: it shows where new ones go"))?;

@@ -9,6 +9,7 @@ use run_journal::{JOURNAL_FILE, journal};
 use vmms_host::RecordedVspInput;
 
 use super::bad_input;
+use super::tools::say;
 
 /// Which component of which run.
 #[derive(clap::Args, Debug)]
@@ -47,17 +48,20 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return Err(bad_input(format!("{}: a recorded configuration is refused: {why}", args.component)));
     }
     if replay.is_equal() {
-        println!("{}: {} inputs, {} outputs, all equal", args.component, replay.inputs, replay.outputs);
+        say!("{}: {} inputs, {} outputs, all equal", args.component, replay.inputs, replay.outputs);
         return Ok(ExitCode::SUCCESS);
     }
-    println!(
+    say!(
         "{}: {} inputs, {} outputs; the outputs of {} inputs differ",
-        args.component, replay.inputs, replay.outputs, replay.different
+        args.component,
+        replay.inputs,
+        replay.outputs,
+        replay.different
     );
     for difference in &replay.differences {
-        println!("input {} at {}:", difference.input, difference.t);
-        println!("  recorded {}", difference.recorded.join("\n           "));
-        println!("  replayed {}", difference.replayed.join("\n           "));
+        say!("input {} at {}:", difference.input, difference.t);
+        say!("  recorded {}", difference.recorded.join("\n           "));
+        say!("  replayed {}", difference.replayed.join("\n           "));
     }
     Ok(ExitCode::FAILURE)
 }

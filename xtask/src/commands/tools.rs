@@ -4,6 +4,15 @@ use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Prints a line to standard output; a reader that has seen enough (`| head`) is no failure.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _closed = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+pub(crate) use say;
+
 /// A program with its arguments and environment, run from the workspace's root.
 #[derive(Debug)]
 pub(crate) struct Tool {

@@ -72,9 +72,7 @@ pub(crate) fn expected(check: &Check) -> String {
     let unit = check.check.unit.unwrap_or("");
     let text = match check.expectation {
         Expectation::Holds => "holds".to_owned(),
-        Expectation::Near { expected, tolerance } if tolerance == 0.0 => {
-            format!("{} {unit}", number(expected))
-        }
+        Expectation::Near { expected, tolerance: 0.0 } => format!("{} {unit}", number(expected)),
         Expectation::Near { expected, tolerance } => {
             format!("{} ± {} {unit}", number(expected), number(tolerance))
         }

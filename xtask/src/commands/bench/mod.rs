@@ -12,7 +12,7 @@ use scenario::file::{self, LoadOptions};
 use scenario::run::{self, Choices, RunOptions};
 
 use super::bad_input;
-use super::tools::{Tool, step};
+use super::tools::{Tool, say, step};
 
 /// What to measure.
 #[derive(clap::Args, Debug)]
@@ -28,9 +28,10 @@ pub(crate) struct Args {
 }
 
 /// Benchmarks of single crates: the word for `only`, the package, the example.
-const EXAMPLES: [(&str, &str, &str); 3] = [
+const EXAMPLES: [(&str, &str, &str); 4] = [
     ("wake", "component-runtime", "wake_cost"),
     ("message", "dm-protocol", "message-speed"),
+    ("round", "scenario", "balancing-rounds"),
     ("round", "memory-balancer", "round-time"),
 ];
 
@@ -45,12 +46,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         print_fleet(vms)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let known: Vec<&str> = EXAMPLES.iter().map(|(word, ..)| *word).chain(["stack", "ring"]).collect();
+    let known = ["stack", "ring", "wake", "message", "round"];
     if let Some(unknown) = args.only.iter().find(|word| !known.contains(&word.as_str())) {
         return Err(bad_input(format!("there is no benchmark {unknown:?}; there are {}", known.join(", "))));
     }
     let wanted = |word: &str| args.only.is_empty() || args.only.iter().any(|only| only == word);
-    println!("{}", machine());
+    say!("{}", machine());
     if wanted("stack") {
         stack(args.repeat.max(1))?;
     }
@@ -91,7 +92,7 @@ fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
 
 /// The whole stack: `multi-vm` against the time it covers, and fleets of 8 and 1024 VMs.
 fn stack(repeat: usize) -> Result<()> {
-    println!(
+    say!(
         "\nmulti-vm, everything recorded: virtual time covered per second of real time (median, smallest, largest)"
     );
     let mut medians = Vec::new();
@@ -99,11 +100,11 @@ fn stack(repeat: usize) -> Result<()> {
         let factors = (0..repeat).map(|_| speed(driver)).collect::<Result<Vec<_>>>()?;
         let (median, low, high) = spread(factors);
         medians.push(median);
-        println!("  {name:<8} {median:>8.0} ×   ({low:.0} to {high:.0})");
+        say!("  {name:<8} {median:>8.0} ×   ({low:.0} to {high:.0})");
     }
-    println!("  inline is {:.2} times as fast as threads", medians[1] / medians[0]);
+    say!("  inline is {:.2} times as fast as threads", medians[1] / medians[0]);
 
-    println!(
+    say!(
         "\nfleets, inline, --events none: cost per VM and virtual second, and the process' peak resident memory"
     );
     let mut costs = Vec::new();
@@ -116,10 +117,10 @@ fn stack(repeat: usize) -> Result<()> {
             memory = resident;
         }
         let (median, low, high) = spread(measured);
-        println!("  {vms:>5} VMs {median:>8.2} µs   ({low:.2} to {high:.2})   {memory:>6.0} MB");
+        say!("  {vms:>5} VMs {median:>8.2} µs   ({low:.2} to {high:.2})   {memory:>6.0} MB");
         costs.push(median);
     }
-    println!("  1024 VMs cost {:.2} times as much for each VM as 8", costs[3] / costs[0]);
+    say!("  1024 VMs cost {:.2} times as much for each VM as 8", costs[3] / costs[0]);
     Ok(())
 }
 
@@ -196,7 +197,7 @@ fn print_fleet(vms: usize) -> Result<()> {
     }
     let cost =
         times[1].saturating_sub(times[0]).as_secs_f64() * 1e6 / (vms as f64 * FLEET_TIME.as_secs_f64());
-    println!("{cost} {}", peak_resident_mb());
+    say!("{cost} {}", peak_resident_mb());
     Ok(())
 }
 

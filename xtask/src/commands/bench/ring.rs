@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use crate::commands::tools::{Tool, workspace_root};
+use crate::commands::tools::{Tool, say, workspace_root};
 
 #[derive(Deserialize)]
 struct Report {
@@ -51,7 +51,7 @@ pub(super) fn run() -> Result<()> {
     let tool = Tool::cargo(["run", "--quiet", "--release", "--locked", "--all-features", "-p", "vmbus"]);
     let text = tool.args(["--example", "ring_bench"]).output()?;
     let report: Report = serde_json::from_slice(&text).context("the ring's benchmark printed no report")?;
-    println!(
+    say!(
         "\nring of {} KiB, payloads of {} bytes, against the better of crossbeam-channel and std's sync_channel \
          (medians of {} interleaved repetitions)",
         report.ring_bytes / 1024,
@@ -60,24 +60,29 @@ pub(super) fn run() -> Result<()> {
     );
     for ratio in &report.ratios {
         let wanted = ratio.target.map_or_else(String::new, |target| format!("   (wanted {target:.1})"));
-        println!(
+        say!(
             "  {:<10} {:>2} per commit   {:>5.2} times as fast{wanted}",
-            ratio.placement, ratio.per_commit, ratio.ratio_to_better_channel
+            ratio.placement,
+            ratio.per_commit,
+            ratio.ratio_to_better_channel
         );
     }
-    println!("  one message, ns:");
+    say!("  one message, ns:");
     for stream in &report.streams {
-        println!("    {:<10} {:<18} {:>8.1}", stream.placement, stream.subject, stream.ns_per_message_median);
+        say!("    {:<10} {:<18} {:>8.1}", stream.placement, stream.subject, stream.ns_per_message_median);
     }
-    println!("  there and back, ns (p50, p99):");
+    say!("  there and back, ns (p50, p99):");
     for trip in &report.round_trips {
-        println!(
+        say!(
             "    {:<10} {:<18} {:>8.0} {:>8.0}",
-            trip.placement, trip.subject, trip.ns_p50.median, trip.ns_p99.median
+            trip.placement,
+            trip.subject,
+            trip.ns_p50.median,
+            trip.ns_p99.median
         );
     }
     let file = keep(&text)?;
-    println!("  all repetitions: {}", file.display());
+    say!("  all repetitions: {}", file.display());
     Ok(())
 }
 
