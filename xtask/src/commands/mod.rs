@@ -7,6 +7,7 @@ mod events;
 mod examples;
 mod explain;
 mod explore;
+mod figures;
 mod fuzz;
 mod guest;
 mod loom;
@@ -16,6 +17,7 @@ mod replay;
 mod scenario;
 mod test;
 mod tools;
+mod verify;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -50,6 +52,10 @@ pub(crate) enum Command {
     Explain(explain::Args),
     /// Feed a component's recorded inputs to it again, and compare its outputs
     Replay(replay::Args),
+    /// Hold runs against what the sources say: every number and every observed behaviour, with fresh seeds
+    Verify(verify::Args),
+    /// Draw the source's figures from a run's counters, or from a scenario
+    Figures(figures::Args),
     /// Run seeds and schedules with every invariant checked, and print the shortest that fails
     Explore(explore::Args),
     /// Run balancing policies on the same loads with the same seeds, and compare what comes of it
@@ -81,6 +87,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Events(args) => events::run(&args)?,
         Command::Explain(args) => explain::run(&args)?,
         Command::Replay(args) => return replay::run(&args),
+        Command::Verify(args) => verify::run(&args)?,
+        Command::Figures(args) => figures::run(&args)?,
         Command::Explore(args) => return explore::run(&args),
         Command::Compare(args) => return compare::run(&args),
         Command::NewBalancer(args) => new_balancer::run(&args)?,
