@@ -1,5 +1,6 @@
 //! `cargo xtask events`: what happened in a run, readably.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -82,8 +83,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let filter = Filter { vm: args.vm.clone(), component: args.component.clone(), event: args.event.clone() };
     let mut any = false;
+    let mut seen = Seen::default();
     for record in records {
         let record = record?;
+        seen.note(&record);
         if filter.matches(&record) {
             any = true;
             // A reader that has seen enough (`| head`) is no failure.
@@ -95,9 +98,50 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     if !any {
-        eprintln!("no event matches");
+        return Err(bad_input(seen.why_nothing(args)));
     }
     Ok(())
+}
+
+/// What there is to filter by.
+#[derive(Debug, Default)]
+struct Seen {
+    vms: BTreeSet<String>,
+    components: BTreeSet<String>,
+    events: BTreeSet<String>,
+}
+
+impl Seen {
+    fn note(&mut self, record: &Record) {
+        if let Some(vm) = &record.vm
+            && !self.vms.contains(&**vm)
+        {
+            self.vms.insert(vm.to_string());
+        }
+        for (names, name) in [(&mut self.components, &record.component), (&mut self.events, &record.event)] {
+            if !names.contains(&**name) {
+                names.insert(name.to_string());
+            }
+        }
+    }
+
+    /// Names the filter that nothing can match, and what it could have been.
+    fn why_nothing(&self, args: &Args) -> String {
+        let component = args.component.as_deref().map(|name| name.split('/').next().unwrap_or(name));
+        for (option, given, known) in [
+            ("--vm", args.vm.as_deref(), &self.vms),
+            ("--component", component, &self.components),
+            ("--event", args.event.as_deref(), &self.events),
+        ] {
+            if let Some(given) = given
+                && !known.contains(given)
+            {
+                let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                return format!("no event has {option} {given}; this run has {known}");
+            }
+        }
+        "no event matches all of these filters at once".to_owned()
+    }
 }
 
 /// Time and number of an event. Times have up to nanoseconds.

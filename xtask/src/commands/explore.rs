@@ -26,9 +26,16 @@ pub(crate) struct Args {
     /// The first seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Balancing policy
+    /// The first schedule seed: the order of what may happen at the same instant; 0 is the ordinary order. Both seeds grow by one
+    /// from run to run
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    schedule_seed: u64,
+    /// Balancing policy, in place of the files'
     #[arg(long, value_name = "POLICY")]
     policy: Option<String>,
+    /// End of each run in virtual time, in place of the files'
+    #[arg(long, value_name = "DUR", value_parser = super::scenario::positive_duration)]
+    until: Option<Duration>,
 }
 
 /// How many runs, if nothing is said.
@@ -68,26 +75,33 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         let scenario = &scenarios[done as usize % scenarios.len()];
         let name = &names[done as usize % names.len()];
         let seed = args.seed + done / scenarios.len() as u64;
-        // The first schedule of each seed is the ordinary one.
-        let schedule_seed = done / scenarios.len() as u64;
-        let choices = Choices { seed: Some(seed), policy: args.policy.clone(), ..Choices::default() };
+        let schedule_seed = args.schedule_seed + done / scenarios.len() as u64;
+        let choices = Choices {
+            seed: Some(seed),
+            policy: args.policy.clone(),
+            until: args.until,
+            ..Choices::default()
+        };
         if let Some(what) = attempt(scenario, &choices, schedule_seed)? {
-            let found = Failing { scenario: name.clone(), seed, schedule_seed, until: scenario.until, what };
+            let until = args.until.unwrap_or(scenario.until);
+            let found = Failing { scenario: name.clone(), seed, schedule_seed, until, what };
             eprintln!(
                 "{name}, seed {seed}, schedule seed {schedule_seed} fails; looking for the shortest such run"
             );
             let shortest = shorten(scenario, args.policy.as_ref(), found)?;
             say!("{}", shortest.what);
-            say!(
-                "repeat: cargo xtask explore {} --runs 1 --seed {}   or, with events: cargo xtask scenario {} --seed {} \
-                 --schedule-seed {} --until {} --log info",
-                shortest.scenario,
-                shortest.seed,
+            let mut same = format!(
+                "{} --seed {} --schedule-seed {} --until {}",
                 shortest.scenario,
                 shortest.seed,
                 shortest.schedule_seed,
                 component_runtime::format_duration(shortest.until)
             );
+            if let Some(policy) = &args.policy {
+                same += &format!(" --policy {policy}");
+            }
+            say!("Repeat: cargo xtask explore {same} --runs 1");
+            say!("With what happens: cargo xtask scenario {same} --driver inline --log info");
             return Ok(ExitCode::FAILURE);
         }
         done += 1;
