@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use kvm_partition::{Backing, KernelImage};
 use page_range::PageCount;
 use run_journal::{EventsLevel, HumanLog};
 use scenario::run::plan::{Action, PlannedVm, Step};
-use scenario::run::{Outcome, Plan, Point, RunOptions, SUMMARY_FILE};
+use scenario::run::{Outcome, Plan, Point, RunOptions};
 
 use crate::factory::{GuestHandle, RealGuest};
 use crate::host::{GuestConfig, RealHostConfig, spec};
@@ -63,6 +64,9 @@ impl Default for Contention {
         }
     }
 }
+
+/// Why the run ends.
+const LAST_COURSE_OVER: &str = "the last guest has had its time";
 
 const STARTUP_MIB: u64 = 512;
 const MINIMUM_MIB: u64 = 256;
@@ -139,10 +143,8 @@ impl Contention {
         let handles: Vec<GuestHandle> = (0..self.guests).map(|_| GuestHandle::default()).collect();
         let specs: Vec<_> =
             (0..self.guests).map(|place| spec(&self.guest(place), &kernel, &initramfs)).collect();
-        let stop = Arc::new(parking_lot::Mutex::new(None));
         let mut table = Table::new(&self.directory.join(GUESTS_FILE), handles.clone())?;
         let mut eaters = Eaters::new(self, handles.clone());
-        let over = Arc::new(parking_lot::Mutex::new(false));
         let trouble = Arc::new(parking_lot::Mutex::new(None));
         let options = RunOptions {
             driver: Driver::Threads,
@@ -152,53 +154,30 @@ impl Contention {
             log: self.log.as_deref().map(HumanLog::stderr).transpose()?,
             keep_points: true,
             observer: Some({
-                let (stop, trouble, over) = (Arc::clone(&stop), Arc::clone(&trouble), Arc::clone(&over));
+                let trouble = Arc::clone(&trouble);
                 Box::new(move |point| {
-                    let next = table
-                        .row(point)
-                        .map_err(|error| error.to_string())
-                        .and_then(|()| eaters.drive(point));
-                    match next {
-                        Ok(false) => {}
-                        Ok(true) => {
-                            *over.lock() = true;
-                            end(&stop);
-                        }
+                    let next =
+                        table.row(point).map_err(|error| format!("cannot write {GUESTS_FILE}: {error}"));
+                    match next.and_then(|()| eaters.drive(point)) {
+                        Ok(false) => ControlFlow::Continue(()),
+                        Ok(true) => ControlFlow::Break(LAST_COURSE_OVER.to_owned()),
                         Err(what) => {
-                            trouble.lock().get_or_insert(what);
-                            end(&stop);
+                            trouble.lock().get_or_insert(what.clone());
+                            ControlFlow::Break(what)
                         }
                     }
                 })
-            }),
-            on_start: Some({
-                let stop = Arc::clone(&stop);
-                Box::new(move |handle| *stop.lock() = Some(handle))
             }),
             machines: Some(Box::new(move |place, _| {
                 Box::new(RealGuest::new(specs[place].clone(), handles[place].clone()))
             })),
             ..RunOptions::default()
         };
-        let mut outcome = scenario::run::run(plan.clone(), options).context("the run failed")?;
+        let outcome = scenario::run::run(plan.clone(), options).context("the run failed")?;
         if let Some(what) = trouble.lock().take() {
             return Err(anyhow!(what));
         }
-        if *over.lock() {
-            // The runner was told to stop, and cannot know that this is the end that was meant.
-            outcome.summary.end.complete = true;
-            "the last guest has had its time".clone_into(&mut outcome.summary.end.reason);
-            let path = self.directory.join(SUMMARY_FILE);
-            std::fs::write(&path, serde_json::to_string_pretty(&outcome.summary)? + "\n")
-                .with_context(|| format!("cannot write {}", path.display()))?;
-        }
         Ok((plan, outcome))
-    }
-}
-
-fn end(stop: &parking_lot::Mutex<Option<component_runtime::StopHandle>>) {
-    if let Some(stop) = &*stop.lock() {
-        stop.stop();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The counters of a run add up at every sample, at whatever moment it is taken: the runner checks both sums at each, and ends
 //! the run where one does not hold.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use component_runtime::Driver;
@@ -69,4 +70,26 @@ fn at_every_microsecond_of_a_start_and_a_restart() {
             "a start was sampled while under way"
         );
     }
+}
+
+/// Whoever looks at the samples ends the run at the third: it is as complete as one that came to its end.
+#[test]
+fn an_observer_ends_the_run_as_it_is_meant_to_end() {
+    let scenario = file::parse("lives.toml", LIVES.to_owned(), &LoadOptions::default()).unwrap();
+    let choices = Choices { sample_interval: Some(Duration::from_millis(1)), ..Choices::default() };
+    let plan = run::build::plan(&scenario, &choices, &mut |_| unreachable!()).unwrap();
+    let mut seen = 0;
+    let options = RunOptions {
+        driver: Driver::Inline,
+        events: EventsLevel::None,
+        observer: Some(Box::new(move |_| {
+            seen += 1;
+            if seen < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break("seen enough".to_owned()) }
+        })),
+        ..RunOptions::default()
+    };
+    let outcome = run::run(plan, options).unwrap();
+    assert_eq!(outcome.points.all().len(), 3);
+    let end = outcome.summary.end;
+    assert!(end.complete && end.reason.contains("seen enough") && end.time_s < 0.005, "{end:?}");
 }

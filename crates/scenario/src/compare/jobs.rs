@@ -1,5 +1,6 @@
 //! All runs of a comparison, on all processors.
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -187,7 +188,10 @@ fn run_one(shared: &Arc<Shared>, lane: &Lane, job: Job) -> Result<Ran, CompareEr
         events: EventsLevel::None,
         observer: Some({
             let collector = Arc::clone(&collector);
-            Box::new(move |point| collector.lock().observe(point))
+            Box::new(move |point| {
+                collector.lock().observe(point);
+                ControlFlow::Continue(())
+            })
         }),
         progress: Some({
             let (shared, vms) = (Arc::clone(shared), plan.vms.len() as u64);

@@ -13,6 +13,7 @@ pub mod summary;
 
 use std::fs::File;
 use std::io::{self, BufWriter};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,7 +102,7 @@ pub struct RunOptions {
     pub check_guests: bool,
     /// Told of the virtual time at every sample.
     pub progress: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
-    /// Shown every sample as it is taken, kept or not.
+    /// Shown every sample as it is taken, kept or not; it may end the run.
     pub observer: Option<Observer>,
     /// Makes the machines of the VMs in place of simulated ones; the plan's guest profiles and workloads then mean nothing.
     pub machines: Option<Machines>,
@@ -109,8 +110,9 @@ pub struct RunOptions {
     pub on_start: Option<Box<dyn FnOnce(StopHandle)>>,
 }
 
-/// Whoever wants to see every sample.
-pub type Observer = Box<dyn FnMut(&Point) + Send>;
+/// Whoever wants to see every sample. `Break` ends the run as it is meant to end, for the reason given: the summary is complete,
+/// unlike that of a run that was interrupted.
+pub type Observer = Box<dyn FnMut(&Point) -> ControlFlow<String> + Send>;
 
 /// Makes the machine of the VM with this place in the plan.
 pub type Machines = Box<dyn FnMut(usize, &plan::PlannedVm) -> Box<dyn VmFactory>>;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::BufWriter;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ fn mib(mib: f64) -> Option<Memory> {
 }
 
 impl Sampler {
-    fn take(&mut self, now: Duration) -> Result<(), String> {
+    fn take(&mut self, now: Duration) -> Result<ControlFlow<String>, String> {
         let mut point = Point { time: now, ..Point::default() };
         self.sample.reset(now);
         let status = self.status.look().clone();
@@ -176,15 +177,13 @@ impl Sampler {
             }
         }
         balance::check(&self.layout, &self.sample).map_err(|imbalance| imbalance.to_string())?;
-        if let Some(observer) = &mut self.observer {
-            observer(&point);
-        }
+        let seen = self.observer.as_mut().map_or(ControlFlow::Continue(()), |observer| observer(&point));
         let mut collected = self.collected.lock();
         if let Some(log) = &mut collected.log {
             log.write(&self.sample).map_err(|error| format!("cannot write the counters: {error}"))?;
         }
         collected.points.push(point);
-        Ok(())
+        Ok(seen)
     }
 }
 
@@ -192,10 +191,14 @@ impl Component for Sampler {
     fn wake(&mut self, now: SimTime, _cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
         let now: Duration = now.into();
         if now >= self.next {
-            if let Err(trouble) = self.take(self.next) {
-                tracing::error!(event = "invariant_violated", what = trouble.as_str());
-                ctx.stop_run(trouble.clone());
-                self.collected.lock().trouble.get_or_insert(trouble);
+            match self.take(self.next) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(reason)) => ctx.stop_run(reason),
+                Err(trouble) => {
+                    tracing::error!(event = "invariant_violated", what = trouble.as_str());
+                    ctx.stop_run(trouble.clone());
+                    self.collected.lock().trouble.get_or_insert(trouble);
+                }
             }
             if let Some(progress) = &self.progress {
                 progress(now);
