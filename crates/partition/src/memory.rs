@@ -33,8 +33,8 @@ pub enum MemoryError {
 
 /// Guest pages by number: what both sides of a ring need.
 pub trait GuestRam: Send + Sync {
-    /// The pages with these numbers, in this order. Their bytes stay readable while the value lives, even if the guest
-    /// loses the pages meanwhile. A number may occur twice. All or nothing.
+    /// The pages with these numbers, in this order. They stay mapped while the value lives, even if the guest loses them
+    /// meanwhile; what they hold then is said at [`GuestMemory::discard`]. A number may occur twice. All or nothing.
     fn pages(&self, pages: &[u64]) -> Result<MappedPages, MemoryError>;
 
     /// Copies bytes out of guest memory. Pages that were never written read as zeros.
@@ -53,8 +53,10 @@ pub trait GuestMemory: GuestRam {
     /// addresses remain memory, and read as zeros when they are used again (unballoon). All or nothing: a range that is
     /// not memory of this guest fails the whole list.
     ///
-    /// Whoever still holds [`MappedPages`] keeps the old bytes, which the guest no longer sees. Refusing to discard
-    /// pages of a live GPADL is up to the owner of the memory map.
+    /// What holders of [`MappedPages`] of a discarded page see is up to the partition: the old bytes, which the guest no
+    /// longer sees (simulated), or zeros and then whatever the guest writes, since host and guest share the very page (KVM).
+    /// So nobody may rely on the content of a page that can be discarded: the owner of the memory map must refuse ranges
+    /// that a GPADL pins.
     fn discard(&self, ranges: &[GuestRange]) -> Result<(), MemoryError>;
 
     /// Bytes of host memory that the guest's memory takes at this moment.

@@ -77,7 +77,7 @@ fn discarded_pages_lose_their_content_and_pinned_ones_stay_readable() {
     assert_eq!(&bytes, b"eight");
 
     pinned.get(0).unwrap().read(0, &mut bytes).unwrap();
-    assert_eq!(&bytes, b"seven", "whoever holds the page keeps its bytes");
+    assert_eq!(&bytes, b"seven", "here, whoever holds the page keeps its bytes");
     guest.write(7 * 4096, b"again").unwrap();
     pinned.get(0).unwrap().read(0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"seven", "and no longer sees the guest's");
