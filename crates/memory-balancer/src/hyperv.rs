@@ -16,7 +16,11 @@
 //!   others' surplus may be taken. If that is not enough, nobody is pressed in vain.
 //!
 //! VMs that cannot be moved now (see [`VmView::lowest`]) count with what they have.
+//!
+//! A guest that takes memory in large granules only (128 MiB for Linux) gets nothing until a whole one is free, so its claim
+//! is rounded up to that.
 
+mod granules;
 mod solve;
 mod suffices;
 
@@ -315,8 +319,12 @@ impl Policy for PressureBandPolicy {
 
     fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
         self.collect(host, vms);
-        let situation = self.assess(host);
+        let mut situation = self.assess(host);
         self.lambda = self.balance(host, &situation);
+        if self.claim_whole_granules(host, vms, &situation) {
+            situation = self.assess(host);
+            self.lambda = self.balance(host, &situation);
+        }
         let rule = if self.short {
             self.share_shortage(host, vms, self.lambda, proposal);
             "shortage"

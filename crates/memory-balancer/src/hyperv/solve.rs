@@ -41,6 +41,26 @@ impl Claims {
         self.highest.push(highest);
     }
 
+    /// From now on the VM at `index` claims this, whatever λ.
+    pub(super) fn fix(&mut self, index: usize, pages: f64) {
+        for column in [&mut self.wanted, &mut self.lowest, &mut self.highest] {
+            if let Some(claim) = column.get_mut(index) {
+                *claim = pages;
+            }
+        }
+    }
+
+    /// The least that the VM at `index` can be pressed to.
+    pub(super) fn floor_of(&self, index: usize) -> f64 {
+        let of = |column: &[f64]| column.get(index).copied().unwrap_or(0.0);
+        of(&self.lowest).min(of(&self.highest))
+    }
+
+    /// What all have if everyone is pressed as far as it goes.
+    pub(super) fn floor(&self) -> f64 {
+        self.lowest.iter().zip(&self.highest).map(|(lowest, highest)| lowest.min(*highest)).sum()
+    }
+
     /// What the VM at `index` gets at `lambda`: its pressure is p* · (1 + λ · g), within its bounds.
     pub(super) fn at(&self, index: usize, lambda: f64) -> f64 {
         let share = self.wanted[index] / (1.0 + lambda * self.share[index]);
@@ -76,8 +96,7 @@ impl Claims {
         if self.total(0.0) <= capacity {
             return Solution { lambda: 0.0, met: true };
         }
-        let floor: f64 =
-            self.lowest.iter().zip(&self.highest).map(|(lowest, highest)| lowest.min(*highest)).sum();
+        let floor = self.floor();
         if floor > goal {
             return Solution { lambda: LAMBDA_MAX, met: floor <= capacity };
         }

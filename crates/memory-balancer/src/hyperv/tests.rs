@@ -462,3 +462,77 @@ proptest! {
         prop_assert!(for_starts <= mib(capacity));
     }
 }
+
+/// A Linux guest: memory is hot-added to it in blocks of 128 MB.
+fn in_blocks(mut vm: VmView) -> VmView {
+    vm.granule = mib(128);
+    vm
+}
+
+#[test]
+fn for_a_guest_that_takes_large_granules_a_whole_one_is_reclaimed() {
+    // 86 % of 1000 MB: it lacks 32 MB, and gets nothing for less than 128. VM2 has 200 MB more than it wants.
+    let vms = [in_blocks(vm(1, 860, 1000)), vm(2, 1500, 2000)];
+    assert_eq!(Host::new(3000).round(&vms), [1128, 1872]);
+    // What was ballooned can be returned to the page.
+    let mut exact = vms.clone();
+    exact[0].returnable = mib(32);
+    assert_eq!(Host::new(3000).round(&exact), [1032, 1968]);
+    exact[0].returnable = mib(20);
+    assert_eq!(Host::new(3000).round(&exact), [1148, 1852]);
+    // Above its maximum there is no granule: what fits is all that it gets.
+    let mut full = vms.clone();
+    (full[0].settings.maximum, full[0].highest) = (mib(1100), mib(1100));
+    assert_eq!(Host::new(3000).round(&full), [1000, 2000]);
+    // Within its band it costs nobody a granule.
+    assert_eq!(Host::new(3000).round(&[in_blocks(vm(1, 850, 1000)), vm(2, 1500, 2000)]), [1000, 2000]);
+}
+
+#[test]
+fn in_a_shortage_a_whole_granule_is_found_if_others_can_give_it() {
+    // Both are short; VM1's fair share of 3000 MB is 1089.
+    let vms = [vm(1, 950, 1000), vm(2, 1667, 2000)];
+    assert_eq!(Host::new(3000).round(&vms), [1089, 1911]);
+    let blocks = [in_blocks(vms[0].clone()), vms[1].clone()];
+    let mut host = Host::new(3000);
+    assert_eq!(host.round(&blocks), [1128, 1872]);
+    assert_eq!(host.proposal.summary().rule(), "shortage");
+    // When it has it, the fair share holds again: what is above it is ballooned, and can be returned exactly from then on.
+    let mut after = [in_blocks(vm(1, 950, 1128)), vm(2, 1667, 1872)];
+    assert_eq!(host.round(&after), [1089, 1911]);
+    (after[0].assigned, after[0].returnable, after[1].assigned) = (mib(1089), mib(39), mib(1911));
+    assert_eq!(host.round(&after), [1089, 1911]);
+    // Memory suffices for what both want, but not for a granule: the others are pressed for it.
+    assert_eq!(Host::new(3060).round(&[in_blocks(vm(1, 880, 1000)), vm(2, 1667, 2000)]), [1128, 1932]);
+    // A granule that would not fit if everyone else had its minimum presses nobody.
+    let mut firm = blocks.clone();
+    (firm[1].settings.minimum, firm[1].lowest) = (mib(1900), mib(1900));
+    assert_eq!(Host::new(3000).round(&firm), [1089, 1911]);
+}
+
+proptest! {
+    #[test]
+    fn granules_up_to_a_move_change_nothing(demands in prop::collection::vec(50u64..2000, 1..12), capacity in 1000u64..12_000) {
+        let vms: Vec<VmView> = (1..).zip(&demands).map(|(id, &demand)| vm(id, demand, 900)).collect();
+        let exact: Vec<VmView> = vms.iter().cloned().map(|mut vm| { vm.granule = PageCount(1); vm }).collect();
+        prop_assert_eq!(Host::new(capacity).round(&vms), Host::new(capacity).round(&exact));
+    }
+
+    #[test]
+    fn whole_granules_never_claim_more_than_there_is(
+        demands in prop::collection::vec((50u64..2000, any::<bool>()), 1..12),
+        capacity in 1000u64..12_000,
+    ) {
+        let vms: Vec<VmView> = (1..)
+            .zip(&demands)
+            .map(|(id, &(demand, blocks))| if blocks { in_blocks(vm(id, demand, 900)) } else { vm(id, demand, 900) })
+            .collect();
+        let least = 100 * vms.len() as u64;
+        prop_assume!(least <= capacity);
+        let targets = Host::new(capacity).round(&vms);
+        let assigned: u64 = vms.iter().map(|vm| vm.assigned.whole_mib()).sum();
+        // Rounded to MB each. A host that has less than what is assigned takes no more than it must.
+        let sum: u64 = targets.iter().sum();
+        prop_assert!(sum <= capacity + vms.len() as u64 || sum <= assigned, "{targets:?} of {capacity}");
+    }
+}

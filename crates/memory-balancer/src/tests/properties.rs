@@ -147,8 +147,9 @@ fn act(rig: &mut Rig, action: Action) {
             } else {
                 Done::Grown { mapped: PageCount(claim), returned, barrier: claim % 2 == 0 }
             };
-            rig.send(Input::OperationFinished { vm: id, operation, done, returnable: PageCount::ZERO });
+            // Said first: the answer may be a grant at once.
             rig.ballooned.insert(id, PageCount::ZERO);
+            rig.send(Input::OperationFinished { vm: id, operation, done, returnable: PageCount::ZERO });
         }
         Action::GiveBack { vm, pages } => {
             if let Some(mapped) = rig.mapped.get_mut(&VmId(vm)) {

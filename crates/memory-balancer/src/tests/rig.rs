@@ -218,7 +218,12 @@ impl Rig {
     }
 
     pub(super) fn join(&mut self, vm: u32) {
-        self.send(Input::Joined { vm: VmId(vm), granule: mib(2), balloon: true, hot_add: true });
+        self.join_with(vm, mib(2));
+    }
+
+    /// Joins, and takes hot-added memory in multiples of this.
+    pub(super) fn join_with(&mut self, vm: u32, granule: PageCount) {
+        self.send(Input::Joined { vm: VmId(vm), granule, balloon: true, hot_add: true });
     }
 
     pub(super) fn report(&mut self, vm: u32, demand: PageCount) {

@@ -479,3 +479,41 @@ fn inputs_and_outputs_are_recorded_with_runs_for_frames() {
     let text = serde_json::to_string(&Input::FramesHome(frames)).unwrap();
     assert!(text.starts_with(r#"{"frames_home":"#), "{text}");
 }
+
+/// Two Linux guests, which take memory in blocks of 128 MB, on a host on which less than that is free: the one that needs more
+/// gets it from the other, and what it did not need of the block is given back. Then nothing moves any more.
+#[test]
+fn a_guest_with_large_granules_does_not_wait_for_ever() {
+    let policy = crate::hyperv::PressureBandPolicy::default();
+    let mut rig = Rig::with_policy(
+        mib(1328),
+        PageCount::ZERO,
+        |_| (),
+        Box::new(policy),
+        super::rig::Scripted::default(),
+    );
+    for vm in 1..=2 {
+        rig.register(vm, MemorySettings::dynamic(mib(512), mib(1024)).with_minimum(mib(256)));
+        rig.start(vm);
+        rig.finish(vm);
+        rig.join_with(vm, mib(128));
+    }
+    let mut course = |demands: [u64; 2], seconds: u32| {
+        for _ in 0..seconds {
+            for (vm, demand) in (1..).zip(demands) {
+                rig.report(vm, mib(demand));
+            }
+            rig.wait_until(rig.now + secs(1));
+            rig.finish_all();
+        }
+        [1, 2].map(|vm| rig.physical(vm).whole_mib())
+    };
+    // The first eats, and grows from what is free.
+    let first = course([610, 160], 30);
+    assert!((732..=769).contains(&first[0]), "{first:?}");
+    // The second lacks 64 MB. 48 MB are free, and the first has 36 MB more than it wants: less than a block in all.
+    let both = course([610, 480], 60);
+    assert!(both[1] >= 576 && both[0] >= 728 && both[0] + both[1] <= 1328, "{both:?}");
+    assert_eq!(course([610, 480], 30), both, "nothing moves any more");
+    assert_eq!(rig.faults(), []);
+}
