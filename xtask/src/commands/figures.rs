@@ -40,7 +40,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let written = if folder.join(COUNTERS_FILE).is_file() {
         written(figures::write_for_run(folder))?
     } else if folder.is_dir() {
-        return Err(bad_input(format!("{} is no folder of a run: it has no {COUNTERS_FILE}", folder.display())));
+        return Err(bad_input(format!(
+            "{} is no folder of a run: it has no {COUNTERS_FILE}",
+            folder.display()
+        )));
     } else if args.what == MAX_VMS {
         let out = out(args, "max-vms-figures")?;
         let seed = args.seed.unwrap_or(1);

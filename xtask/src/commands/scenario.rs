@@ -16,6 +16,7 @@ use run_journal::{EventsLevel, HumanLog};
 use scenario::file::{self, LoadOptions, Scenario};
 use scenario::run::{self, Choices, Plan, RunError, RunOptions, directory, story};
 
+use super::tools::say;
 use super::{bad_input, tools};
 
 /// What to run, and how.
@@ -116,21 +117,32 @@ pub(crate) fn window(text: &str) -> Result<TraceWindow, String> {
 
 /// Lists the scenarios of the project.
 fn list() -> ExitCode {
-    let mut out = std::io::stdout().lock();
-    let real = super::guest::REAL_LINUX;
-    let width = file::BUILT_IN.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(real.len());
-    for (name, _) in file::BUILT_IN {
-        let title = file::find(name, &LoadOptions::default())
-            .map_or_else(|_| String::new(), |scenario| scenario.title);
-        if writeln!(out, "{name:<width$}  {title}").is_err() {
-            break;
+    let real = [super::guest::REAL_LINUX];
+    let width = file::BUILT_IN.iter().chain(file::LOADS).map(|(name, _)| name.len()).max().unwrap_or(0);
+    let titled = |scenarios: &'static [(&'static str, &'static str)]| {
+        scenarios.iter().map(|(name, _)| {
+            let title =
+                file::find(name, &LoadOptions::default()).map_or_else(|_| String::new(), |found| found.title);
+            (*name, title)
+        })
+    };
+    let guests = "Unmodified Linux guests on KVM (see `cargo xtask guest doctor`)";
+    for (heading, scenarios) in [
+        (
+            "What the sources ran, and Microsoft's behaviour tests (scenarios/)",
+            titled(file::BUILT_IN).collect::<Vec<_>>(),
+        ),
+        ("Loads that balancers are compared by (scenarios/loads/)", titled(file::LOADS).collect()),
+        ("Real guests", real.map(|name| (name, guests.to_owned())).to_vec()),
+    ] {
+        say!("{heading}:");
+        for (name, title) in scenarios {
+            say!("  {name:<width$}  {title}");
         }
+        say!("");
     }
-    let _closed =
-        writeln!(out, "{real:<width$}  unmodified Linux guests on KVM (see `cargo xtask guest doctor`)");
-    let _closed = writeln!(
-        out,
-        "\nRun one with `cargo xtask scenario NAME`. Their files are in scenarios/: copy one and change it."
+    say!(
+        "Run one with `cargo xtask scenario NAME`; copy its file, change it, and run `cargo xtask scenario FILE.toml`."
     );
     ExitCode::SUCCESS
 }

@@ -38,6 +38,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Tool::cargo(["check", "-p", "dm-protocol", "-p", "vmbus", "--no-default-features", "--locked"]),
     )?;
     step("tests", Tool::cargo(["test", "--workspace", "--all-features", "--locked"]))?;
+    eprintln!("── what the sources say, with three seeds");
+    super::verify::quick()?;
     step(
         "API documentation",
         Tool::cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"),
