@@ -17,7 +17,7 @@ use std::sync::Arc;
 use page_range::PageCount;
 use serde::Serialize;
 
-pub use error::{TraceError, TraceProblem};
+pub use error::{MOST_PROBLEMS, TraceError, TraceProblem};
 pub use generate::{GeneratorConfig, generate};
 pub use reader::{Gaps, ReadOptions};
 pub use window::{BadWindow, TraceWindow};

@@ -33,9 +33,15 @@ pub(crate) struct Args {
     /// Which part of the trace is played [default: 0h..24h]
     #[arg(long, value_name = "FROM..TO", requires = "trace", value_parser = scenario_command::window)]
     trace_window: Option<TraceWindow>,
-    /// How many seeds, from 1 on. A trace alone is run with one unless you say otherwise
+    /// Fill in missing rows of the trace by straight lines; without this they are refused
+    #[arg(long, requires = "trace")]
+    fill_gaps: bool,
+    /// How many seeds. A trace alone is run with one unless you say otherwise
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: Option<u64>,
+    /// The first seed; the others follow it. For seeds that a policy was not tuned with
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
+    first_seed: u64,
     /// End of every run in virtual time, in place of the load's own
     #[arg(long, value_name = "DUR", value_parser = scenario_command::positive_duration)]
     until: Option<Duration>,
@@ -132,14 +138,17 @@ fn settings(args: &Args) -> Result<Settings> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(bad_input)?;
     if let Some(path) = &args.trace {
-        found.push(loads::trace(path, args.trace_window, args.host_memory).map_err(bad_input)?);
+        found.push(
+            loads::trace(path, args.trace_window, args.host_memory, args.fill_gaps).map_err(bad_input)?,
+        );
     } else if found.is_empty() {
         found = loads::built_in().map(loads::find).collect::<Result<_, _>>().map_err(bad_input)?;
     }
     let usual = if args.trace.is_some() && args.scenarios.is_empty() { 1 } else { compare::SEEDS };
+    let seeds = args.seeds.unwrap_or(usual);
     let settings = Settings::new(contestants, found);
     Ok(Settings {
-        seeds: (1..=args.seeds.unwrap_or(usual)).collect(),
+        seeds: (args.first_seed..).take(usize::try_from(seeds)?).collect(),
         threads: args.threads.map_or(settings.threads, usize::from),
         choices: Choices { until: args.until, ..settings.choices.clone() },
         ..settings
@@ -224,6 +233,10 @@ fn command(args: &Args) -> String {
     option("host-memory", args.host_memory.map(scenario::file::format_size));
     option("trace-window", args.trace_window.map(|window| window.to_string()));
     option("seeds", args.seeds.map(|seeds| seeds.to_string()));
+    option("first-seed", (args.first_seed != 1).then(|| args.first_seed.to_string()));
     option("until", args.until.map(component_runtime::format_duration));
+    if args.fill_gaps {
+        words.push("--fill-gaps".to_owned());
+    }
     words.join(" ")
 }

@@ -63,6 +63,9 @@ pub(crate) struct Args {
     /// Which part of them is played, such as 0h..24h
     #[arg(long, value_name = "FROM..TO", value_parser = window)]
     trace_window: Option<TraceWindow>,
+    /// Fill in missing rows of recorded loads by straight lines; without this they are refused
+    #[arg(long)]
+    fill_gaps: bool,
     /// Memory of the host, in place of the file's, such as 150GB
     #[arg(long, value_name = "SIZE", value_parser = scenario::compare::loads::host_memory)]
     host_memory: Option<PageCount>,
@@ -211,6 +214,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         policies: scenario::policies::names().map(str::to_owned).collect(),
         trace: args.trace.clone(),
         trace_window: args.trace_window,
+        fill_gaps: args.fill_gaps,
     };
     let mut file = load(&args.name, &load_options)?;
     if let Some(memory) = args.host_memory {
@@ -355,6 +359,9 @@ fn command(args: &Args, plan: &Plan) -> String {
     option("trace", args.trace.as_ref().map(|path| path.display().to_string()));
     option("trace-window", args.trace_window.map(|window| window.to_string()));
     option("host-memory", args.host_memory.map(file::format_size));
+    if args.fill_gaps {
+        words.push("--fill-gaps".to_owned());
+    }
     words.join(" ")
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// A trace file that cannot be used. Names the file, the line and the column.
+/// A trace file that cannot be used. Names the file, the line and the column of the first problem, and what else there is.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}{}{}: {problem}", line.map_or_else(String::new, |line| format!(":{line}")),
     column.map_or_else(String::new, |column| format!(", column {column}")))]
@@ -16,7 +16,13 @@ pub struct TraceError {
     /// What is wrong, and how to mend it.
     #[source]
     pub problem: TraceProblem,
+    /// What else is wrong with the file, by line; up to [`MOST_PROBLEMS`] in all. What the first problem hides is not in it:
+    /// gaps are looked for when all rows are good.
+    pub also: Box<[TraceError]>,
 }
+
+/// How many problems of one file are told at once. Invented.
+pub const MOST_PROBLEMS: usize = 20;
 
 /// What is wrong with a trace file, and how to mend it.
 #[derive(Debug, thiserror::Error)]

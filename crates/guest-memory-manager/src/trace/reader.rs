@@ -3,14 +3,14 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
 use page_range::{PAGE_SIZE, PageCount};
 use serde::{Deserialize, Serialize};
 
-use super::{Sample, Trace, TraceError, TraceProblem, VmName, VmTrace};
+use super::{MOST_PROBLEMS, Sample, Trace, TraceError, TraceProblem, VmName, VmTrace};
 use crate::constants::TRACE_GAP;
 
 /// What to do about missing rows.
@@ -170,29 +170,50 @@ impl Trace {
 
         let mut vms: BTreeMap<VmName, Rows> = BTreeMap::new();
         let mut unit = None;
+        let mut errors = Vec::new();
         for (number, line) in lines {
-            let line = line.map_err(|error| at(file, number, None, unreadable(error)))?;
+            if errors.len() >= MOST_PROBLEMS {
+                break;
+            }
+            let line = match line {
+                Ok(line) => line,
+                Err(error) => {
+                    errors.push(at(file, number, None, TraceProblem::Unreadable(error)));
+                    break;
+                }
+            };
             if line.trim().is_empty() {
                 continue;
             }
-            let (name, sample) = row(&line, &columns, vm, &mut unit)
-                .map_err(|(column, problem)| at(file, number, column, problem))?;
+            let (name, sample) = match row(&line, &columns, vm, &mut unit) {
+                Ok(row) => row,
+                Err((column, problem)) => {
+                    errors.push(at(file, number, column, problem));
+                    continue;
+                }
+            };
             let rows = vms.entry(VmName::new(name)).or_default();
             if let Some(before) = rows.samples.last()
                 && before.time >= sample.time
             {
                 let (time, before) = (sample.time.as_secs_f64(), before.time.as_secs_f64());
                 let problem = TraceProblem::Unsorted { vm: name.to_owned(), time, before };
-                return Err(at(file, number, Some(columns.time.1), problem));
+                errors.push(at(file, number, Some(columns.time.1), problem));
+                continue;
             }
             rows.samples.push(sample);
             rows.lines.push(number);
         }
-        if options.gaps == Gaps::Refuse {
-            let gaps = vms.iter().filter_map(|(name, rows)| find_gap(name, rows));
-            if let Some((line, problem)) = gaps.min_by_key(|(line, _)| *line) {
-                return Err(at(file, line, Some(columns.time.1), problem));
-            }
+        if options.gaps == Gaps::Refuse && errors.is_empty() {
+            let mut gaps: Vec<_> = vms.iter().flat_map(|(name, rows)| find_gaps(name, rows)).collect();
+            gaps.sort_by_key(|(line, _)| *line);
+            let gaps = gaps.into_iter().take(MOST_PROBLEMS);
+            errors.extend(gaps.map(|(line, problem)| at(file, line, Some(columns.time.1), problem)));
+        }
+        if !errors.is_empty() {
+            let mut first = errors.remove(0);
+            first.also = errors.into();
+            return Err(first);
         }
         let recordings = vms.into_iter().filter_map(|(name, rows)| Some((name, VmTrace::new(rows.samples)?)));
         let trace = Self { vms: recordings.map(|(name, vm)| (name, vm.into())).collect() };
@@ -212,15 +233,11 @@ impl Trace {
 }
 
 fn whole(file: &str, problem: TraceProblem) -> TraceError {
-    TraceError { file: file.to_owned(), line: None, column: None, problem }
+    TraceError { file: file.to_owned(), line: None, column: None, problem, also: Box::default() }
 }
 
 fn at(file: &str, line: u64, column: Option<&'static str>, problem: TraceProblem) -> TraceError {
-    TraceError { file: file.to_owned(), line: Some(line), column, problem }
-}
-
-const fn unreadable(error: io::Error) -> TraceProblem {
-    TraceProblem::Unreadable(error)
+    TraceError { file: file.to_owned(), line: Some(line), column, problem, also: Box::default() }
 }
 
 type RowError = (Option<&'static str>, TraceProblem);
@@ -270,17 +287,16 @@ fn row<'a>(
     Ok((name, sample))
 }
 
-/// The first gap between a VM's rows, measured by the median of its intervals.
-fn find_gap(name: &VmName, rows: &Rows) -> Option<(u64, TraceProblem)> {
+/// The gaps between a VM's rows, measured by the median of its intervals (of two, the shorter).
+fn find_gaps(name: &VmName, rows: &Rows) -> Vec<(u64, TraceProblem)> {
     let mut intervals: Vec<f64> =
         rows.samples.windows(2).map(|pair| (pair[1].time - pair[0].time).as_secs_f64()).collect();
     intervals.sort_by(f64::total_cmp);
-    let &interval = intervals.get(intervals.len() / 2)?;
-    for (pair, &line) in rows.samples.windows(2).zip(rows.lines.iter().skip(1)) {
+    let Some(&interval) = intervals.get(intervals.len().saturating_sub(1) / 2) else { return Vec::new() };
+    let gap = |(pair, &line): (&[Sample], &u64)| {
         let (before, time) = (pair[0].time.as_secs_f64(), pair[1].time.as_secs_f64());
-        if time - before > interval * TRACE_GAP.value {
-            return Some((line, TraceProblem::Gap { vm: name.1.clone(), time, before, interval }));
-        }
-    }
-    None
+        let problem = TraceProblem::Gap { vm: name.1.clone(), time, before, interval };
+        (time - before > interval * TRACE_GAP.value).then_some((line, problem))
+    };
+    rows.samples.windows(2).zip(rows.lines.iter().skip(1)).filter_map(gap).take(MOST_PROBLEMS).collect()
 }

@@ -101,6 +101,22 @@ fn each_error_says_where_and_what_to_do() {
 }
 
 #[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let lines = |text: &str| {
+        let error = rows(text).unwrap_err();
+        error.line.into_iter().chain(error.also.iter().filter_map(|also| also.line)).collect::<Vec<_>>()
+    };
+    // Line 4 is missing from the VM's rows; that is no gap beside what is wrong with it.
+    assert_eq!(
+        lines("1,0,8,4,1\n1,300,8,4,1\n1,600,0,4,1\n1,900,8,x,1\n1,300,8,4,1\n1,1200,8,4,1\n"),
+        [4, 5, 6]
+    );
+    let gaps = "2,0,8,4,1\n1,0,8,4,1\n1,300,8,4,1\n1,600,8,4,1\n1,1800,8,4,1\n1,2100,8,4,1\n1,3600,8,4,1\n";
+    assert_eq!(lines(gaps), [6, 8]);
+    assert_eq!(lines(&"1,0,0,4,1\n".repeat(1000)).len(), MOST_PROBLEMS);
+}
+
+#[test]
 fn gaps_are_filled_only_where_allowed() {
     let text = format!("{HEADER}1,0,8,40,1\n1,300,8,80,1\n1,600,8,80,1\n1,3600,8,240,1\n");
     let error = read(&text).unwrap_err();
@@ -109,6 +125,8 @@ fn gaps_are_filled_only_where_allowed() {
     let allowed = ReadOptions { gaps: Gaps::Fill };
     let trace = Trace::read(text.as_bytes(), "load.csv", "", allowed).unwrap();
     assert_eq!(trace.vm("1").unwrap().used_at(seconds(2100)), PageCount(40));
+    // Of two intervals the shorter one is the recorder's.
+    assert_eq!(rows("1,0,8,40,1\n1,300,8,80,1\n1,1500,8,80,1\n").unwrap_err().line, Some(4));
     // Recorders that are a little late leave no gap.
     rows("1,0,8,40,1\n1,300,8,80,1\n1,700,8,80,1\n1,1000,8,8,1\n").unwrap();
 }

@@ -33,9 +33,14 @@ pub fn trace(
     path: &Path,
     window: Option<TraceWindow>,
     host_memory: Option<PageCount>,
+    fill_gaps: bool,
 ) -> Result<Scenario, BadScenario> {
-    let options =
-        LoadOptions { trace: Some(path.to_owned()), trace_window: window, ..LoadOptions::default() };
+    let options = LoadOptions {
+        trace: Some(path.to_owned()),
+        trace_window: window,
+        fill_gaps,
+        ..LoadOptions::default()
+    };
     let mut scenario = file::find("trace", &options)?;
     scenario.name =
         path.file_stem().map_or_else(|| "trace".to_owned(), |stem| stem.to_string_lossy().into_owned());

@@ -24,7 +24,7 @@ use std::{
     sync::Arc,
 };
 
-use guest_memory_manager::trace::{Gaps, ReadOptions, Trace, TraceWindow};
+use guest_memory_manager::trace::{Gaps, ReadOptions, Trace, TraceProblem, TraceWindow};
 use toml::de::{DeTable, DeValue};
 
 pub use built_in::{BUILT_IN, LOADS, find};
@@ -106,6 +106,8 @@ pub struct LoadOptions {
     pub trace: Option<PathBuf>,
     /// The part of them that is played, in place of what the file says (`--trace-window`).
     pub trace_window: Option<TraceWindow>,
+    /// Whether missing rows of recorded loads are filled in, whatever the file says (`--fill-gaps`).
+    pub fill_gaps: bool,
 }
 
 /// Reads a scenario file.
@@ -263,7 +265,7 @@ impl Until {
             }
             (Self::Trace(span), None) => {
                 if !root.has("trace") {
-                    root.reader.add(
+                    root.reader.add_unless_trace_failed(
                         root.bad_value("until", &span, "the run is to end with the trace, but there is none")
                             .allowed("a time, such as \"35m\"")
                             .help("add a table [trace] with the `file`"),
@@ -373,7 +375,8 @@ fn read_trace(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Arc<Trace>>
             return None;
         }
     };
-    let read_options = ReadOptions { gaps: gaps.map(|gaps| gaps.value).unwrap_or_default() };
+    let gaps = if options.fill_gaps { Gaps::Fill } else { gaps.map(|gaps| gaps.value).unwrap_or_default() };
+    let read_options = ReadOptions { gaps };
     let read = if options.trace.is_none()
         && let Some(text) = built_in::trace(&path)
     {
@@ -388,6 +391,7 @@ fn read_trace(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Arc<Trace>>
             let window = options.trace_window.or(window).unwrap_or_default();
             let trace = trace.window(window);
             if trace.is_empty() {
+                root.reader.trace_failed.set(true);
                 let span = table.map_or(0..0, |table| table.span_of("window"));
                 root.reader.add(
                     root.reader
@@ -400,18 +404,26 @@ fn read_trace(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Arc<Trace>>
             Some(Arc::new(trace))
         }
         Err(error) => {
-            let message = format!("the trace cannot be used: {error}");
-            let unreadable =
-                matches!(error.problem, guest_memory_manager::trace::TraceProblem::Unreadable(_));
-            let diagnostic = match (&options.trace, &file) {
-                (None, Some(file)) if unreadable => root
-                    .reader
-                    .complain(&file.span, message)
-                    .help("the path is seen from the scenario file's folder"),
-                (None, Some(file)) => root.reader.complain(&file.span, message),
-                _ => Diagnostic::of_file(path.clone(), message),
-            };
-            root.reader.add(diagnostic.key("file").value(path.display().to_string()));
+            root.reader.trace_failed.set(true);
+            let unreadable = error.line.is_none() && matches!(error.problem, TraceProblem::Unreadable(_));
+            let gap = matches!(error.problem, TraceProblem::Gap { .. });
+            for error in std::iter::once(&error).chain(&error.also) {
+                let message = format!("the trace cannot be used: {error}");
+                let diagnostic = match (&options.trace, &file) {
+                    (None, Some(file)) if unreadable => root
+                        .reader
+                        .complain(&file.span, message)
+                        .help("the path is seen from the scenario file's folder"),
+                    (None, Some(file)) if gap => root
+                        .reader
+                        .complain(&file.span, message)
+                        .help("gaps = \"fill\" in the table [trace] allows it"),
+                    (None, Some(file)) => root.reader.complain(&file.span, message),
+                    _ if gap => Diagnostic::of_file(path.clone(), message).help("--fill-gaps allows it"),
+                    _ => Diagnostic::of_file(path.clone(), message),
+                };
+                root.reader.add(diagnostic.key("file").value(path.display().to_string()));
+            }
             None
         }
     }

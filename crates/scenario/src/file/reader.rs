@@ -41,6 +41,8 @@ pub(super) struct Reader<'t> {
     diagnostics: RefCell<Vec<Diagnostic>>,
     /// Whether anything in the file plays recorded loads.
     pub(super) plays_trace: Cell<bool>,
+    /// Whether recorded loads were named and cannot be used: that there are none is then no further mistake.
+    pub(super) trace_failed: Cell<bool>,
     #[cfg(test)]
     pub(super) asked: RefCell<std::collections::BTreeSet<(&'static str, &'static str)>>,
 }
@@ -51,8 +53,16 @@ impl<'t> Reader<'t> {
             source,
             diagnostics: RefCell::default(),
             plays_trace: Cell::new(false),
+            trace_failed: Cell::new(false),
             #[cfg(test)]
             asked: RefCell::default(),
+        }
+    }
+
+    /// Adds a complaint that there are no recorded loads, unless it has been said why.
+    pub(super) fn add_unless_trace_failed(&self, diagnostic: Diagnostic) {
+        if !self.trace_failed.get() {
+            self.add(diagnostic);
         }
     }
 

@@ -264,7 +264,7 @@ fn read_maximum(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Loca
     let (value, span) = table.value(key)?;
     if value.as_str() == Some("provisioned") {
         if around.trace.is_none() {
-            table.reader.add(
+            table.reader.add_unless_trace_failed(
                 table
                     .bad_value(key, &span, "what the recorded VM had, but there is no trace")
                     .allowed("a size, such as \"4096MB\""),

@@ -238,7 +238,7 @@ fn read_numbers(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Vec<
     if numbers.value == "trace" {
         table.reader.plays_trace.set(true);
         let Some(trace) = around.trace else {
-            table.reader.add(
+            table.reader.add_unless_trace_failed(
                 table
                     .bad_value(
                         "numbers",

@@ -267,6 +267,7 @@ pub(super) fn check_trace(
     let reader = table.reader;
     reader.plays_trace.set(true);
     let complaint = match trace {
+        None if reader.trace_failed.get() => return false,
         None => reader
             .complain(&workload.span, "a workload of kind \"trace\" needs recorded loads")
             .help("add a table [trace] with the `file`"),

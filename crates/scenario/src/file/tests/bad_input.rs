@@ -57,6 +57,27 @@ fn a_broken_trace_is_named_with_its_line() {
 }
 
 #[test]
+fn a_broken_trace_is_said_once_for_each_line_and_nothing_follows_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("loads.csv");
+    let header = "vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct\n";
+    let text = include_str!("../../../../../scenarios/loads/trace.toml");
+    let said = |rows: &str, fill_gaps: bool| {
+        std::fs::write(&trace, format!("{header}{rows}")).unwrap();
+        let options = LoadOptions { trace: Some(trace.clone()), fill_gaps, ..LoadOptions::default() };
+        parse("trace.toml", text, &options).map(drop)
+    };
+    let bad = said("1,0,0,4,1\n1,300,2097152,lots,1\n", false).unwrap_err();
+    let places: Vec<_> = bad.diagnostics.iter().map(ToString::to_string).collect();
+    assert_eq!(places.len(), 2, "{places:?}");
+    assert!(places[0].contains("loads.csv:2,") && places[1].contains("loads.csv:3,"), "{places:?}");
+    let gap = "1,0,2097152,4,1\n1,300,2097152,4,1\n1,600,2097152,4,1\n1,3600,2097152,4,1\n";
+    let bad = said(gap, false).unwrap_err().to_string();
+    assert!(bad.contains("loads.csv:5,") && bad.contains("--fill-gaps"), "{bad}");
+    said(gap, true).unwrap();
+}
+
+#[test]
 fn recorded_loads_that_nothing_plays() {
     let text = "until = \"10m\"\nhost = { memory = \"32GB\" }\n\
                 [[vm]]\nname = \"VM1\"\nguest = \"linux\"\nstartup_bytes = \"512MB\"\n";
