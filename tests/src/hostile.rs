@@ -12,8 +12,8 @@ use dm_protocol::{
     BalloonResponse, Capabilities, CapabilitiesReport, HotAddResponse, MAX_GUEST_PAYLOAD,
     Message as DmMessage, Packet, StatusReport, Version as DmVersion, VersionRequest, WireRange,
 };
+use model_sync::Mutex;
 use page_range::{GuestRange, PageCount, RangeSet};
-use parking_lot::Mutex;
 use partition::{
     GuestMemory as _, GuestRam as _, GuestSynic as _, Hypercalls as _, PowerEvent, SimulatedGuest,
     SimulatedPartition,

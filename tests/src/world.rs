@@ -16,8 +16,8 @@ use guest_partition::{
 };
 use memory_balancer::Input;
 use memory_balancer::hyperv::PressureBandPolicy;
+use model_sync::Mutex;
 use page_range::PageCount;
-use parking_lot::Mutex;
 use vmms_host::bus::HostPartition;
 use vmms_host::partition_factory::{PartitionError, PartitionFactory, PartitionRequest, RunningPartition};
 use vmms_host::{
@@ -176,6 +176,8 @@ pub struct World {
     runtime: Runtime,
     host: Host,
     script: Vec<(Duration, Deed)>,
+    /// How often the books are checked.
+    pub look: Duration,
 }
 
 /// A world at its end.
@@ -235,7 +237,7 @@ impl World {
         };
         let policy = Box::new(PressureBandPolicy::new(memory_balancer::hyperv::HyperVConfig::default()));
         let host = Host::build(&mut runtime, config, vms, policy);
-        Self { runtime, host, script: Vec::new() }
+        Self { runtime, host, script: Vec::new(), look: LOOK }
     }
 
     /// What a script works with.
@@ -287,6 +289,7 @@ impl World {
             script: self.script.into(),
             hands: hands.clone(),
             next: Duration::ZERO,
+            look: self.look,
             trouble: Arc::clone(&trouble),
         };
         self.runtime.seat("watcher", None).start(Box::new(watcher));
@@ -304,10 +307,11 @@ struct Watcher {
     script: VecDeque<(Duration, Deed)>,
     hands: Hands,
     next: Duration,
+    look: Duration,
     trouble: Arc<Mutex<Option<String>>>,
 }
 
-/// How often the books are checked. No divisor of a second, so that it meets every phase of what happens once a second.
+/// How often the books are checked if nothing else is said. No divisor of a second, so that it meets every phase of what happens once a second.
 const LOOK: Duration = Duration::from_millis(37);
 
 impl Component for Watcher {
@@ -326,7 +330,7 @@ impl Component for Watcher {
                 self.trouble.lock().get_or_insert(format!("at {now:?}: {ledger:?}"));
                 ctx.stop_run("the books are not in order");
             }
-            self.next = now + LOOK;
+            self.next = now + self.look;
         }
         let deed = self.script.front().map_or(self.next, |(time, _)| *time);
         NextWake::At(SimTime::from(deed.min(self.next)))

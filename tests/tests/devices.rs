@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use balancing_policy::{MemorySettings, VmId};
 use guest_partition::{BusCommand, Driver, DriverOutput};
+use model_sync::Mutex;
 use page_range::PageCount;
-use parking_lot::Mutex;
 use vmbus::control::Guid;
 use vmbus::control::server::Offer;
 use vmms_host::{ChannelDevice, VmState, VmmsCommand};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use balancing_policy::VmId;
 use component_runtime::Context;
+use model_sync::Mutex;
 use page_range::GuestRange;
-use parking_lot::Mutex;
 use partition::{
     ConnectionInUse, Doorbell, EventPort, GuestMemory, GuestRam, MappedPages, MemoryError, Message,
     MessagePort, NoSuchSint, PostError,

@@ -10,7 +10,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use model_sync::RwLock;
 use serde::{Deserialize, Serialize};
 
 use crate::{ComponentId, SimTime};

@@ -1,8 +1,6 @@
 //! What the parts of a run with the wall clock share: its clock, and who lives in it.
 use core::sync::atomic::{AtomicU64, Ordering};
-use core::time::Duration;
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::sync::Arc;
 
 use model_sync::Mutex;
 use model_sync::thread::JoinHandle;
@@ -14,14 +12,17 @@ use crate::trace::{Cause, Label};
 use crate::watchdog::Pulse;
 use crate::{Component, ComponentId, SimTime};
 
+#[cfg_attr(shuttle, path = "wall/model_clock.rs")]
+mod clock;
+use clock::Clock;
+
 /// A run with the wall clock.
 #[derive(Debug)]
 pub(crate) struct Wall {
-    speed: f64,
-    began: OnceLock<Instant>,
+    pub(crate) clock: Clock,
     pub(crate) wakes: AtomicU64,
     /// Where the thread that called `run` waits: `HALT` when the run is to end, `MESSAGE` when there may be nobody left.
-    pub(crate) main: Port,
+    pub(crate) main: Arc<Port>,
     pub(crate) people: Mutex<People>,
 }
 
@@ -99,39 +100,15 @@ pub(crate) enum Started {
 impl Wall {
     pub(crate) fn new(speed: f64) -> Self {
         Wall {
-            speed,
-            began: OnceLock::new(),
+            clock: Clock::new(speed),
             wakes: AtomicU64::new(0),
-            main: Port::default(),
+            main: Arc::default(),
             people: Mutex::new(People::default()),
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the wall clock")]
-    pub(crate) fn begin(&self) {
-        let _ = self.began.set(Instant::now());
-    }
-
-    /// Elapsed time times the speed; zero before the run has begun.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "saturates"
-    )]
     pub(crate) fn now(&self) -> SimTime {
-        let elapsed = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
-        SimTime((elapsed.as_nanos() as f64 * self.speed) as u64)
-    }
-
-    /// How long to sleep until it is `time`; `None` if that is never.
-    pub(crate) fn until(&self, time: SimTime) -> Option<Duration> {
-        if time == SimTime::MAX {
-            return None;
-        }
-        let left = time.since(self.now());
-        // Longer than anybody waits: the same as never.
-        Duration::try_from_secs_f64(left.as_secs_f64() / self.speed).ok()
+        self.clock.now()
     }
 
     pub(crate) fn end(&self, reason: EndReason) {

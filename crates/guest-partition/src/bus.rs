@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use component_runtime::lanes::{CauseLanes, Lane};
 use guest_memory_manager::Guest;
+use model_sync::Mutex;
 use page_range::{GuestPage, PageCount};
-use parking_lot::Mutex;
 use partition::{GuestRam, GuestSynic, Hypercalls};
 use vmbus::control::client::{Client, ClientConfig, Offer, OpenParams, Output};
 use vmbus::control::message::UserData;

@@ -7,7 +7,7 @@ use component_runtime::trace::{self, Cause};
 use component_runtime::{Address, Component, Context, Mailbox, NextWake, SimTime, WakeCause};
 use guest_memory_manager::workload::Workload;
 use guest_memory_manager::{ApplicationId, Guest, GuestEvent};
-use parking_lot::Mutex;
+use model_sync::Mutex;
 use partition::PowerEvent;
 
 use crate::bus::{BusNews, GuestBus};

@@ -9,8 +9,8 @@ use dm_vsc::{
     BalloonAllocation, DmVsc, Faults, HotAddRefusal, Input, MemoryManager, Output, StatusSnapshot, VscConfig,
 };
 use guest_memory_manager::Guest;
+use model_sync::Mutex;
 use page_range::{GuestRange, PageCount};
-use parking_lot::Mutex;
 use vmbus::control::Guid;
 
 use crate::driver::{Driver, DriverOutput};

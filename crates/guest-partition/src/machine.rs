@@ -10,8 +10,8 @@ use dm_vsc::{DriverVersion, Faults, VscConfig};
 use guest_memory_manager::{
     Counters, DmVersion, Guest, GuestConfig, GuestProfile, IntegrationServices, Kernel,
 };
+use model_sync::Mutex;
 use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
-use parking_lot::Mutex;
 use partition::{
     GuestMemory as _, GuestSynic as _, MemoryError, PowerEvent, SimulatedHost, SimulatedPartition,
 };

@@ -11,7 +11,7 @@
 #![cfg_attr(not(any(feature = "std", loom, shuttle)), no_std)]
 #![forbid(unsafe_code)]
 
-/// Atomic types and fences.
+/// Atomic types and fences of what one process has for itself.
 pub mod atomic {
     #[cfg(not(any(loom, shuttle)))]
     pub use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
@@ -19,6 +19,34 @@ pub mod atomic {
     pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
     #[cfg(all(shuttle, not(loom)))]
     pub use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+}
+
+/// Atomic types and fences for memory that two partitions share: loom's in a loom model, otherwise always those of `core`,
+/// since the pages of a guest are what they are.
+///
+/// Shuttle cannot put its own types into such pages. There the words are `core`'s, and whoever uses them says where another
+/// thread may come in between, with [`interleave`](shared::interleave).
+pub mod shared {
+    #[cfg(not(any(loom, shuttle)))]
+    pub use core::sync::atomic::fence;
+    #[cfg(not(loom))]
+    pub use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    #[cfg(loom)]
+    pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+    /// The fence, and a place where shuttle may change threads.
+    #[cfg(all(shuttle, not(loom)))]
+    pub fn fence(order: Ordering) {
+        interleave();
+        core::sync::atomic::fence(order);
+    }
+
+    /// A place where shuttle may change threads. Nothing at all in any other build.
+    #[inline(always)]
+    pub fn interleave() {
+        #[cfg(all(shuttle, not(loom)))]
+        shuttle::thread::yield_now();
+    }
 }
 
 #[cfg(loom)]
@@ -31,7 +59,7 @@ pub use std::{sync::Arc, thread};
 #[cfg(any(feature = "std", loom, shuttle))]
 mod lock;
 #[cfg(any(feature = "std", loom, shuttle))]
-pub use lock::{Mutex, MutexGuard};
+pub use lock::{Mutex, MutexGuard, RwLock};
 
 /// Parks the thread until somebody unparks it, or until `timeout` has passed; it may also return for no reason.
 ///

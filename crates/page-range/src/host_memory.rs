@@ -3,7 +3,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use model_sync::Mutex;
 
 use crate::{FrameHome, HostFrames, HostPage, HostRange, PageCount, RangeSet, ReturnedFrames};
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use model_sync::Mutex;
 
 /// Called when there is something to look at. It must not block, and may be called from any thread and more often than
 /// there is news.

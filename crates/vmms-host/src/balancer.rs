@@ -11,8 +11,8 @@ use balancing_policy::VmId;
 use component_runtime::trace::{self, Cause};
 use component_runtime::{Address, Component, Context, Mailbox, NextWake, SimTime, WakeCause};
 use memory_balancer::{Balancer, Correction, Decision, Done, Input, Output, SystemCounters, VmCounters};
+use model_sync::{Mutex, MutexGuard};
 use page_range::{HostMemory, PageCount};
-use parking_lot::{Mutex, MutexGuard};
 
 use crate::message::{BalancerMessage, VmmsMessage, WorkerMessage};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use model_sync::{Mutex, MutexGuard};
 use serde::Serialize;
 
 use crate::event_log::LogEntry;

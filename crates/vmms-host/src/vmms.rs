@@ -9,8 +9,8 @@ use component_runtime::{
 };
 use dm_vsp::{GuestLayout, ProtocolVersion, Timeouts, VspConfig};
 use memory_balancer::{BalancerConfig, Input};
+use model_sync::Mutex;
 use page_range::{HostFrames, PageCount};
-use parking_lot::Mutex;
 use vmbus::control::server::ServerConfig;
 
 use crate::balancer::SharedBalancer;

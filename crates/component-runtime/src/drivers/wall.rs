@@ -15,7 +15,8 @@ use crate::{ComponentId, ExitReason, NextWake, SimTime, WakeCause, trace};
 /// Runs until the time is up, somebody ends it, or no component is left.
 pub(crate) fn drive(run: &Arc<Run>, wall: &Wall) -> RunEnd {
     wall.main.settle();
-    wall.begin();
+    wall.clock.enter(&wall.main);
+    wall.clock.begin();
     let births = wall.people.lock().begin();
     for birth in births {
         start(run, wall, birth);
@@ -32,7 +33,7 @@ pub(crate) fn drive(run: &Arc<Run>, wall: &Wall) -> RunEnd {
         if now >= run.config.until {
             break (EndReason::Until, run.config.until);
         }
-        wall.main.wait(wall.until(run.config.until));
+        wall.clock.sleep(&wall.main, run.config.until);
     };
     // First nobody is woken any more, then one after another is dropped.
     let living = wall.people.lock().close();
@@ -55,6 +56,7 @@ pub(crate) fn drive(run: &Arc<Run>, wall: &Wall) -> RunEnd {
     for thread in ended {
         let _ = thread.join();
     }
+    wall.clock.end();
     RunEnd { reason, time, wakes: wall.wakes.load(Ordering::Relaxed), panics }
 }
 
@@ -62,6 +64,8 @@ pub(crate) fn drive(run: &Arc<Run>, wall: &Wall) -> RunEnd {
 pub(crate) fn start(run: &Arc<Run>, wall: &Wall, birth: Birth) {
     let dispatch = run.dispatch();
     let (id, name) = (birth.id, birth.label.to_string());
+    let port = birth.port.clone();
+    wall.clock.enter(&port);
     let body = {
         let run = run.clone();
         move || dispatcher::with_default(&dispatch, || live(&run, birth))
@@ -78,6 +82,7 @@ pub(crate) fn start(run: &Arc<Run>, wall: &Wall, birth: Birth) {
         let _ = thread.join();
     }
     if let Err(error) = started {
+        wall.clock.leave(&port);
         let gone = wall.people.lock().dropped(id);
         drop(gone);
         wall.end(EndReason::Failed(format!("no thread can be started for component {name}: {error}")));
@@ -97,8 +102,11 @@ fn live(run: &Arc<Run>, birth: Birth) {
     let mut before = start_cause;
     let (mut started, mut again) = (true, false);
     let (why, cause) = loop {
-        let signals =
-            if started || again || timer <= wall.now() { port.take() } else { port.wait(wall.until(timer)) };
+        let signals = if started || again || timer <= wall.now() {
+            port.take()
+        } else {
+            wall.clock.sleep(&port, timer)
+        };
         if signals.has(Signals::KILL) {
             break (Exit::Gone(ExitReason::Killed), port.kill_cause());
         }
@@ -146,6 +154,7 @@ fn live(run: &Arc<Run>, birth: Birth) {
     };
     run.bury(id, Some(component), wall.now(), cause, why);
     wall.main.raise(Signals::MESSAGE);
+    wall.clock.leave(&port);
     drop(rescue);
 }
 

@@ -24,6 +24,9 @@ impl Signals {
     pub(crate) const HALT: Signals = Signals(8);
     /// The run ends, and it is this component's turn to be dropped.
     pub(crate) const DROP: Signals = Signals(16);
+    /// It is the time that the thread sleeps for.
+    #[cfg(shuttle)]
+    pub(crate) const TICK: Signals = Signals(32);
     /// Not told by anybody: the thread sleeps, or is about to.
     const ASLEEP: Signals = Signals(1 << 31);
 
@@ -94,6 +97,12 @@ impl Port {
     /// Takes the signals that have been raised, without waiting.
     pub(crate) fn take(&self) -> Signals {
         Signals(self.signals.swap(0, Ordering::AcqRel) & !Signals::ASLEEP.0)
+    }
+
+    /// Whether no signal has been raised that was not taken.
+    #[cfg(shuttle)]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.signals.load(Ordering::Acquire) & !Signals::ASLEEP.0 == 0
     }
 
     /// Takes the signals that have been raised; while there are none, sleeps, at most for `timeout`. May return none without

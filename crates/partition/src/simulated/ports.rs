@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock};
+use model_sync::{Mutex, RwLock};
 
 use crate::Doorbell;
 use crate::synic::{ConnectionInUse, HvStatus, Message, POST_BUFFERS};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use model_sync::Mutex;
 use page_range::{GuestPage, GuestRange, RangeSet};
-use parking_lot::Mutex;
 use shared_memory::{MappedPages, PAGE_BYTES, Page, Region};
 
 use crate::MemoryError;

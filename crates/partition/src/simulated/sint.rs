@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use model_sync::Mutex;
 
 use crate::doorbell::DoorbellSlot;
 use crate::synic::{EVENT_FLAGS, EventFlags, Message, PostError};

@@ -1,6 +1,6 @@
 //! The two rings of a channel, in the pages of its GPADL.
 
-use model_sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use model_sync::shared::{AtomicU32, AtomicU64, Ordering};
 use partition::{ControlPage, DataPages, MappedPages, WidthConflict};
 
 use crate::ring::{

@@ -3,7 +3,7 @@
 //! All accesses are relaxed: the index that publishes them makes the order. A packet inside one run of memory (nearly
 //! all of them) is one bounds check and one loop; one that wraps, or crosses to a page elsewhere, goes word by word.
 
-use model_sync::atomic::{AtomicU64, Ordering};
+use model_sync::shared::{AtomicU64, Ordering};
 
 use crate::ring::memory::RingMemory;
 

@@ -1,6 +1,6 @@
 //! The reader's side of a ring.
 
-use model_sync::atomic::{Ordering, fence};
+use model_sync::shared::{Ordering, fence, interleave};
 
 use crate::ring::copy::{load_word, read_words};
 use crate::ring::error::{BadRingSize, Corruption, OpenError, ReadError};
@@ -110,11 +110,13 @@ impl<M: RingMemory> IncomingRing<M> {
 
     #[inline]
     fn load(&self, word: ControlWord, order: Ordering) -> u32 {
+        interleave();
         u32::from_le(self.memory.control(word).load(order))
     }
 
     #[inline]
     fn store(&self, word: ControlWord, value: u32, order: Ordering) {
+        interleave();
         self.memory.control(word).store(value.to_le(), order);
     }
 

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use model_sync::atomic::{AtomicU32, AtomicU64};
+use model_sync::shared::{AtomicU32, AtomicU64};
 
 use crate::ring::error::BadRingSize;
 use crate::ring::layout::{ControlWord, RingSize};

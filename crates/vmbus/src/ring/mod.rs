@@ -57,12 +57,12 @@ mod outgoing;
 mod packet;
 mod saved;
 
-#[cfg(all(feature = "std", not(any(loom, shuttle))))]
+#[cfg(all(feature = "std", not(loom)))]
 mod channel;
 #[cfg(any(test, feature = "test-support"))]
 pub mod test_support;
 
-#[cfg(all(feature = "std", not(any(loom, shuttle))))]
+#[cfg(all(feature = "std", not(loom)))]
 pub use channel::{ChannelRings, RingLayoutError, RingPages, Role};
 pub use error::{BadRingSize, Corruption, OpenError, ReadError, WriteError};
 pub use incoming::{IncomingOffsets, IncomingRing, TrailerCheck};

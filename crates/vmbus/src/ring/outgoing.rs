@@ -1,6 +1,6 @@
 //! The writer's side of a ring.
 
-use model_sync::atomic::{Ordering, fence};
+use model_sync::shared::{Ordering, fence, interleave};
 
 use crate::ring::copy::write_packet;
 use crate::ring::error::{BadRingSize, Corruption, OpenError, WriteError};
@@ -87,11 +87,13 @@ impl<M: RingMemory> OutgoingRing<M> {
 
     #[inline]
     fn load(&self, word: ControlWord, order: Ordering) -> u32 {
+        interleave();
         u32::from_le(self.memory.control(word).load(order))
     }
 
     #[inline]
     fn store(&self, word: ControlWord, value: u32, order: Ordering) {
+        interleave();
         self.memory.control(word).store(value.to_le(), order);
     }
 
@@ -215,7 +217,8 @@ impl<M: RingMemory> OutgoingRing<M> {
         if moved {
             self.publish::<OMIT>(offsets);
         }
-        self.store(ControlWord::PendingSendSize, needed, Ordering::Relaxed);
+        // Release: a reader that sees it sees the index that was published before, too.
+        self.store(ControlWord::PendingSendSize, needed, Ordering::Release);
         offsets.pending = needed;
         if OMIT != omit::FENCE {
             fence(Ordering::SeqCst);

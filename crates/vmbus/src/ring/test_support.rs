@@ -6,7 +6,7 @@ mod fuzz;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use model_sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use model_sync::shared::{AtomicU32, AtomicU64, Ordering};
 
 pub use fuzz::{FuzzReach, fuzz_ring_reader, fuzz_ring_writer};
 
