@@ -35,7 +35,7 @@ const EXAMPLES: [(&str, &str, &str); 4] = [
     ("round", "memory-balancer", "round-time"),
 ];
 
-/// Virtual time of the fleets.
+/// Virtual time that a fleet of 1024 VMs runs for; a smaller one runs longer, so that all do as much and are measured as exactly.
 const FLEET_TIME: Duration = Duration::from_secs(600);
 /// Virtual time before which a fleet is still starting.
 const FLEET_START: Duration = Duration::from_secs(300);
@@ -145,7 +145,7 @@ fn speed(driver: Driver) -> Result<f64> {
 
 /// A fleet of `vms` VMs of 4 GB with a sawtooth load each. They are started one after the other, as an administrator's script
 /// would, so that they do not all report at the same instant.
-fn fleet(vms: usize) -> String {
+fn fleet(vms: usize, until: Duration) -> String {
     format!(
         r#"
 title = "Fleet of {vms}"
@@ -176,17 +176,19 @@ action = "start"
 vm = "all"
 every = "101ms"
 "#,
-        (FLEET_START + FLEET_TIME).as_secs(),
+        until.as_secs(),
         vms * 5 + 8
     )
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures")]
 fn print_fleet(vms: usize) -> Result<()> {
-    let scenario = file::parse("fleet.toml", fleet(vms), &LoadOptions::default()).map_err(bad_input)?;
+    let time = FLEET_TIME * u32::try_from(1024 / vms.max(1)).unwrap_or(1).max(1);
+    let text = fleet(vms, FLEET_START + time);
+    let scenario = file::parse("fleet.toml", text, &LoadOptions::default()).map_err(bad_input)?;
     // The marginal cost of a virtual second: a longer run less a shorter one.
     let mut times = Vec::new();
-    for until in [FLEET_START, FLEET_START + FLEET_TIME] {
+    for until in [FLEET_START, FLEET_START + time] {
         let choices = Choices { until: Some(until), ..Choices::default() };
         let plan = super::scenario::plan(&scenario, &choices)?;
         let options =
@@ -195,8 +197,7 @@ fn print_fleet(vms: usize) -> Result<()> {
         run::run(plan, options)?;
         times.push(begin.elapsed());
     }
-    let cost =
-        times[1].saturating_sub(times[0]).as_secs_f64() * 1e6 / (vms as f64 * FLEET_TIME.as_secs_f64());
+    let cost = times[1].saturating_sub(times[0]).as_secs_f64() * 1e6 / (vms as f64 * time.as_secs_f64());
     say!("{cost} {}", peak_resident_mb());
     Ok(())
 }
