@@ -1,12 +1,12 @@
 //! What this machine's KVM can do for a guest that expects Hyper-V.
 
+use std::ffi::CStr;
 use std::io;
 
+use kvm_bindings::KVM_API_VERSION;
 use kvm_ioctls::{Cap, Kvm};
 
-use crate::sys;
-
-/// `KVM_CAP_HYPERV_EVENTFD` and `KVM_CAP_HYPERV_CPUID` have no name in kvm-ioctls (documented numbers, linux/kvm.h).
+/// `KVM_CAP_HYPERV_EVENTFD` has no name in kvm-ioctls (documented number, linux/kvm.h).
 const CAP_HYPERV_EVENTFD: u64 = 154;
 
 /// What KVM offers.
@@ -42,23 +42,29 @@ pub enum NoHypervisor {
     },
 }
 
+fn unusable(error: io::Error) -> NoHypervisor {
+    match error.kind() {
+        io::ErrorKind::NotFound => NoHypervisor::Absent,
+        io::ErrorKind::PermissionDenied => NoHypervisor::NotPermitted,
+        _ => NoHypervisor::Unusable(error),
+    }
+}
+
 impl Capabilities {
     /// Asks KVM.
     ///
     /// # Errors
     /// If KVM cannot be asked.
     pub fn probe() -> Result<Self, NoHypervisor> {
-        match sys::open_kvm() {
-            Ok(_) => {}
-            Err(error) => {
-                return Err(match error.kind() {
-                    io::ErrorKind::NotFound => NoHypervisor::Absent,
-                    io::ErrorKind::PermissionDenied => NoHypervisor::NotPermitted,
-                    _ => NoHypervisor::Unusable(error),
-                });
-            }
+        Self::probe_at(c"/dev/kvm")
+    }
+
+    fn probe_at(device: &CStr) -> Result<Self, NoHypervisor> {
+        let kvm = Kvm::new_with_path(device).map_err(|error| unusable(error.into()))?;
+        // What is no KVM at all knows no version of its interface; any but this one is no KVM either (documented).
+        if u32::try_from(kvm.get_api_version()) != Ok(KVM_API_VERSION) {
+            return Err(NoHypervisor::Unusable(io::Error::other("it is not KVM")));
         }
-        let kvm = Kvm::new().map_err(|error| NoHypervisor::Unusable(error.into()))?;
         Ok(Self {
             needed: vec![
                 ("KVM_CAP_IRQCHIP", kvm.check_extension(Cap::Irqchip)),
@@ -79,5 +85,35 @@ impl Capabilities {
     pub fn suffice(&self) -> Result<(), NoHypervisor> {
         let missing: Vec<_> = self.needed.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
         if missing.is_empty() { Ok(()) } else { Err(NoHypervisor::Lacks { missing }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_there_is_no_kvm_is_said_with_what_to_do() {
+        let absent = Capabilities::probe_at(c"/nowhere/kvm").unwrap_err();
+        assert!(matches!(absent, NoHypervisor::Absent), "{absent}");
+        assert!(absent.to_string().contains("load kvm-amd or kvm-intel"), "{absent}");
+        let other = Capabilities::probe_at(c"/dev/null").unwrap_err().to_string();
+        assert!(other.contains("cannot be used: it is not KVM"), "{other}");
+        let denied = unusable(io::ErrorKind::PermissionDenied.into()).to_string();
+        assert!(denied.contains("group `kvm`"), "{denied}");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let capabilities = |there| Capabilities {
+            needed: vec![
+                ("KVM_CAP_IRQCHIP", true),
+                ("KVM_CAP_HYPERV", there),
+                ("KVM_CAP_HYPERV_SYNIC2", there),
+            ],
+        };
+        assert!(capabilities(true).suffice().is_ok());
+        let missing = capabilities(false).suffice().unwrap_err().to_string();
+        assert!(missing.contains("lacks KVM_CAP_HYPERV, KVM_CAP_HYPERV_SYNIC2 ("), "{missing}");
     }
 }

@@ -240,3 +240,86 @@ impl EventPort for KvmPartition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use page_range::{GuestPage, PageCount};
+
+    use super::*;
+
+    const CONNECTION: u32 = 4;
+
+    fn partition() -> KvmPartition {
+        KvmPartition::new("test", 2, Backing::Mock).unwrap()
+    }
+
+    fn range(start: u64, pages: u64) -> GuestRange {
+        GuestRange::new(GuestPage(start), PageCount(pages)).unwrap()
+    }
+
+    /// A guest that posts faster than the bus takes is told so by the hypervisor's own status, and holds no more memory of the
+    /// host than the documented number of buffers.
+    #[test]
+    fn a_guest_that_floods_the_bus_waits_for_buffers() {
+        let partition = partition();
+        let rang = Arc::new(AtomicUsize::new(0));
+        let bell: Doorbell = {
+            let rang = Arc::clone(&rang);
+            Arc::new(move || {
+                rang.fetch_add(1, Ordering::Relaxed);
+            })
+        };
+        assert_eq!(partition.post_message(CONNECTION, &[1; 8]), HvStatus::InvalidConnectionId);
+        partition.open_message_port(CONNECTION, bell).unwrap();
+        let statuses: Vec<_> = (0..100_000).map(|_| partition.post_message(CONNECTION, &[1; 240])).collect();
+        let taken = statuses.iter().filter(|&&status| status == HvStatus::Success).count();
+        assert_eq!((taken, rang.load(Ordering::Relaxed)), (POST_BUFFERS, POST_BUFFERS));
+        assert!(statuses[POST_BUFFERS..].iter().all(|&status| status == HvStatus::InsufficientBuffers));
+        // What was taken is still there, and makes room when it is read.
+        assert!(partition.take_posted(CONNECTION).is_some());
+        assert_eq!(partition.post_message(CONNECTION, &[2; 8]), HvStatus::Success);
+        assert_eq!(partition.post_message(CONNECTION, &[2; 8]), HvStatus::InsufficientBuffers);
+        // Messages do not outlive the VM; its ports do.
+        partition.disconnect();
+        assert!(partition.take_posted(CONNECTION).is_none());
+        assert_eq!(partition.post_message(CONNECTION, &[3; 8]), HvStatus::Success);
+        assert_eq!(partition.post_message(CONNECTION, &[3; 4096]), HvStatus::InvalidParameter);
+    }
+
+    #[test]
+    fn signals_that_nobody_listens_to_are_refused() {
+        let partition = partition();
+        assert_eq!(partition.signal_event(17, 0), HvStatus::InvalidConnectionId);
+        partition.open_event_port(17, Arc::new(|| ())).unwrap();
+        assert_eq!(
+            partition.open_event_port(17, Arc::new(|| ())),
+            Err(ConnectionInUse { connection_id: 17 })
+        );
+        assert_eq!(partition.signal_event(17, 1), HvStatus::InvalidParameter);
+        partition.close_event_port(17);
+        assert_eq!(partition.signal_event(17, 1), HvStatus::InvalidConnectionId);
+    }
+
+    #[test]
+    fn memory_is_added_once_outside_of_devices_and_discarded_as_a_whole_or_not_at_all() {
+        let partition = partition();
+        partition.add(range(0, 64)).unwrap();
+        partition.add(range(64, 64)).unwrap();
+        assert!(matches!(partition.add(range(127, 2)), Err(MemoryError::Overlap { .. })));
+        assert!(matches!(partition.add(range((1 << 20) - 1, 1)), Err(MemoryError::Overlap { .. })));
+        let full = partition.resident();
+        assert_eq!(full, 128 * 4096);
+        partition.write(4096, b"kept").unwrap();
+        let outside = partition.discard(&[range(1, 1), range(120, 9)]);
+        assert_eq!(outside, Err(MemoryError::NotMemory { page: GuestPage(128) }));
+        assert_eq!(partition.resident(), full);
+        // Over the seam of two ranges, and the same page twice.
+        partition.discard(&[range(60, 8), range(1, 1), range(1, 1)]).unwrap();
+        assert_eq!(partition.resident(), full - 9 * 4096);
+        let mut bytes = [1; 4];
+        partition.read(4096, &mut bytes).unwrap();
+        assert_eq!(bytes, [0; 4]);
+    }
+}

@@ -1,7 +1,6 @@
 //! Everything that Rust cannot check: mappings, memory slots, and what KVM leaves in the shared page of a vCPU.
 #![expect(unsafe_code, reason = "mmap, KVM's ioctls without a safe wrapper, and the union in kvm_run")]
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr::NonNull;
@@ -199,9 +198,4 @@ pub(crate) fn hyperv_exit(vcpu: &mut VcpuFd) -> HypervExit {
 pub(crate) fn set_hypercall_result(vcpu: &mut VcpuFd, result: u64) {
     let run = vcpu.get_kvm_run();
     run.__bindgen_anon_1.hyperv.u.hcall.result = result;
-}
-
-/// Whether the process may open `/dev/kvm`, and what it says.
-pub(crate) fn open_kvm() -> io::Result<File> {
-    File::options().read(true).write(true).open("/dev/kvm")
 }

@@ -55,7 +55,7 @@ impl Default for Contention {
     fn default() -> Self {
         Self {
             guests: 2,
-            host_mib: 1328,
+            host_mib: 1456,
             appetite_mib: 420,
             policy: "hyperv".to_owned(),
             backing: Backing::default(),
@@ -72,9 +72,11 @@ const STARTUP_MIB: u64 = 512;
 const MINIMUM_MIB: u64 = 256;
 const MAXIMUM_MIB: u64 = 1024;
 /// Longest time for all guests to report (an emulated machine may be busy).
-const UNTIL_ALL_REPORT: Duration = Duration::from_secs(120);
+const UNTIL_ALL_REPORT: Duration = Duration::from_secs(300);
 /// Between one guest's meal and the next one's.
 const COURSE: Duration = Duration::from_secs(15);
+/// Between the starts of two guests: the last one is the newcomer of Figure 4-5, and a start shows in the samples of a second.
+const BETWEEN_STARTS: Duration = Duration::from_secs(2);
 /// How much more an eater takes each second: little enough for the balancer to follow.
 const BITE_MIB: u64 = 40;
 
@@ -119,9 +121,10 @@ impl Contention {
                     operation_times: None,
                 })
                 .collect(),
-            timeline: (0..self.guests)
-                .map(|vm| Step {
-                    at: Duration::ZERO,
+            timeline: (0u32..)
+                .zip(0..self.guests)
+                .map(|(place, vm)| Step {
+                    at: BETWEEN_STARTS * place,
                     action: Action::Start { vm, while_host_used_below: None },
                 })
                 .collect(),

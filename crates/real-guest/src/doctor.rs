@@ -1,10 +1,11 @@
 //! What of all this works on this computer, and what is missing.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use kvm_partition::{Capabilities, NoHypervisor};
 
-use crate::pieces::{Given, PieceError, Pieces};
+use crate::pieces::{Given, Looked, PieceError, Pieces};
 
 /// How guests can run here.
 #[derive(Debug)]
@@ -13,12 +14,10 @@ pub struct Diagnosis {
     pub kvm: Result<(), NoHypervisor>,
     /// The capabilities that were asked for.
     pub capabilities: Vec<(&'static str, bool)>,
-    /// Kernel, modules and busybox.
-    pub pieces: Result<Pieces, PieceError>,
+    /// Where each piece is.
+    pub looked: Looked,
     /// Modules of the guest that are missing.
     pub modules: Vec<PieceError>,
-    /// Whether QEMU is there.
-    pub qemu: bool,
 }
 
 /// Modules that a guest needs: name, what for.
@@ -32,61 +31,105 @@ pub const GUEST_MODULES: [(&str, &str); 2] = [
 pub fn examine(target: &Path, given: &Given) -> Diagnosis {
     let probed = Capabilities::probe();
     let capabilities = probed.as_ref().map(|found| found.needed.clone()).unwrap_or_default();
-    let pieces = Pieces::find(target, given);
-    let modules = pieces.as_ref().map_or_else(
+    let modules = Looked::look(target, given).into_pieces().map_or_else(
         |_| Vec::new(),
         |pieces| GUEST_MODULES.iter().filter_map(|(module, why)| pieces.module(module, why).err()).collect(),
     );
-    let qemu = pieces.as_ref().is_ok_and(|pieces| pieces.qemu.is_some());
-    Diagnosis { kvm: probed.and_then(|found| found.suffice()), capabilities, pieces, modules, qemu }
+    let kvm = probed.and_then(|found| found.suffice());
+    Diagnosis { kvm, capabilities, looked: Looked::look(target, given), modules }
 }
 
 impl Diagnosis {
+    fn guest(&self) -> bool {
+        let Looked { kernel, modules, busybox, .. } = &self.looked;
+        kernel.is_ok() && modules.is_ok() && busybox.is_ok() && self.modules.is_empty()
+    }
+
     /// Whether guests run directly on this computer's KVM.
     #[must_use]
     pub fn direct(&self) -> bool {
-        self.kvm.is_ok() && self.pieces.is_ok() && self.modules.is_empty()
+        self.kvm.is_ok() && self.guest()
     }
 
     /// Whether guests run inside an emulated machine.
     #[must_use]
     pub fn nested(&self) -> bool {
-        self.qemu && self.pieces.is_ok() && self.modules.is_empty()
+        self.looked.qemu.is_ok() && self.guest()
+    }
+
+    /// The pieces of a guest.
+    ///
+    /// # Errors
+    /// The first that is missing, modules of the kernel included.
+    pub fn into_pieces(self) -> Result<Pieces, PieceError> {
+        let pieces = self.looked.into_pieces()?;
+        self.modules.into_iter().next().map_or(Ok(pieces), Err)
     }
 }
 
-impl std::fmt::Display for Diagnosis {
+fn piece<T>(
+    f: &mut std::fmt::Formatter<'_>,
+    what: &str,
+    found: &Result<T, PieceError>,
+    at: impl Fn(&T) -> &Path,
+) -> std::fmt::Result {
+    match found {
+        Ok(found) => writeln!(f, "  yes  {what} {}", at(found).display()),
+        Err(error) => writeln!(f, "  NO   {error}"),
+    }
+}
+
+impl Display for Diagnosis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mark = |there: bool| if there { "yes" } else { "NO " };
-        writeln!(
-            f,
-            "directly on this computer's KVM: {}",
-            if self.direct() { "works" } else { "does not work" }
-        )?;
+        let works = |works| if works { "works" } else { "does not work" };
+        writeln!(f, "directly on this computer's KVM: {}", works(self.direct()))?;
         for (name, there) in &self.capabilities {
-            writeln!(f, "  {}  {name}", mark(*there))?;
+            writeln!(f, "  {}  {name}", if *there { "yes" } else { "NO " })?;
         }
         if let Err(error) = &self.kvm {
             writeln!(f, "  {error}")?;
         }
-        writeln!(
-            f,
-            "inside an emulated AMD machine (--nested): {}",
-            if self.nested() { "works" } else { "does not work" }
-        )?;
-        writeln!(f, "  {}  qemu-system-x86_64", mark(self.qemu))?;
+        writeln!(f, "inside an emulated AMD machine (--nested): {}", works(self.nested()))?;
+        piece(f, "QEMU", &self.looked.qemu, |qemu| &qemu.program)?;
         writeln!(f, "pieces of a guest:")?;
-        match &self.pieces {
-            Ok(pieces) => {
-                writeln!(f, "  yes  kernel {}", pieces.kernel.display())?;
-                writeln!(f, "  yes  modules {}", pieces.modules.display())?;
-                writeln!(f, "  yes  busybox {}", pieces.busybox.display())?;
-                for error in &self.modules {
-                    writeln!(f, "  NO   {error}")?;
-                }
-            }
-            Err(error) => writeln!(f, "  NO   {error}")?,
+        piece(f, "kernel", &self.looked.kernel, |path| path)?;
+        piece(f, "modules", &self.looked.modules, |path| path)?;
+        piece(f, "busybox", &self.looked.busybox, |path| path)?;
+        for error in &self.modules {
+            writeln!(f, "  NO   {error}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_piece_that_is_missing_is_named_with_what_to_do() {
+        let target = tempfile::tempdir().unwrap();
+        let nothing = examine(target.path(), &Given::default());
+        assert!(!nothing.direct() && !nothing.nested());
+        let text = nothing.to_string();
+        for piece in ["no kernel", "no folder of kernel modules", "no static busybox"] {
+            assert!(text.contains(piece), "{text}");
+        }
+        assert!(text.contains("cargo xtask guest fetch") && text.contains("--busybox"), "{text}");
+    }
+
+    #[test]
+    fn a_kernel_without_hv_balloon_is_named_before_anything_is_started() {
+        let target = tempfile::tempdir().unwrap();
+        let root = target.path().join("guest/root");
+        for file in ["boot/vmlinuz-6.1", "bin/busybox", "lib/modules/6.1/kernel/drivers/hv/hv_vmbus.ko"] {
+            let path = root.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, file).unwrap();
+        }
+        let found = examine(target.path(), &Given::default());
+        assert!(!found.direct() && !found.nested());
+        let error = found.into_pieces().unwrap_err().to_string();
+        assert!(error.contains("no module hv_balloon") && error.contains("Dynamic Memory driver"), "{error}");
     }
 }

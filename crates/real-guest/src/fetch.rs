@@ -1,104 +1,224 @@
-//! Getting the pieces on Debian and Ubuntu: `apt-get download`, unpacked into a folder. Nothing is installed.
+//! Getting the pieces on Debian and Ubuntu: `apt-get download`, unpacked into a folder. Nothing is installed, and nothing of the
+//! system is changed: where apt has no package lists, they are fetched into the same folder.
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::pieces::Pieces;
 
 /// What is fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// QEMU, with the libraries that are not installed here.
     pub qemu: bool,
+    /// Only a kernel, of this suite (such as `bookworm-backports`), into a folder of its own.
+    pub suite: Option<String>,
 }
 
 /// The package that stands for the newest kernel for virtual machines.
 const KERNEL_PACKAGES: [&str; 2] = ["linux-image-cloud-amd64", "linux-image-virtual"];
 
-/// Fetches and unpacks; `tell` is told what happens.
+/// Fetches and unpacks; `tell` is told what happens. Returns the folder with what was unpacked.
 ///
 /// # Errors
 /// If this is no Debian or Ubuntu, or a package cannot be had.
-pub fn fetch(target: &Path, wanted: Wanted, mut tell: impl FnMut(&str)) -> Result<()> {
-    if Command::new("apt-get").arg("--version").output().is_err() {
-        bail!(
-            "there is no apt-get here: `guest fetch` is for Debian and Ubuntu. Elsewhere name the pieces: --kernel, --modules, \
-             --busybox, and --qemu where this computer's KVM is not enough (`cargo xtask guest doctor` says whether it is)"
-        );
+pub fn fetch(target: &Path, wanted: &Wanted, mut tell: impl FnMut(&str)) -> Result<PathBuf> {
+    for program in ["apt-get", "apt-cache", "dpkg"] {
+        if Command::new(program).arg("--version").output().is_err() {
+            bail!(
+                "there is no {program} here: `guest fetch` is for Debian and Ubuntu. Elsewhere name the pieces: --kernel, \
+                 --modules, --busybox, and --qemu where this computer's KVM is not enough (`cargo xtask guest doctor` says \
+                 whether it is)"
+            );
+        }
     }
     let folder = Pieces::folder(target);
-    let (packages_folder, root) = (folder.join("packages"), folder.join("root"));
-    for folder in [&packages_folder, &root] {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    match &wanted.suite {
+        None => {
+            let (apt, kernel) = Apt::with_kernel(&folder, &mut tell)?;
+            let mut packages = vec![kernel, "busybox-static".to_owned()];
+            if wanted.qemu {
+                packages.extend(apt.not_installed("qemu-system-x86")?);
+            }
+            apt.download(&packages, &folder.join("packages"), &folder.join("root"), &mut tell)
+        }
+        Some(suite) => {
+            let apt = Apt::of_suite(&folder, suite, &mut tell)?;
+            let kernel = apt.kernel_package()?.with_context(|| {
+                format!("the suite {suite} has none of the packages {}", KERNEL_PACKAGES.join(", "))
+            })?;
+            let own = folder.join(suite);
+            apt.download(&[kernel], &own.join("packages"), &own, &mut tell)
+        }
     }
-    let mut packages = vec![kernel_package()?, "busybox-static".to_owned()];
-    if wanted.qemu {
-        packages.extend(not_installed("qemu-system-x86")?);
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).trim().to_owned()
+}
+
+/// apt, perhaps with package lists of its own.
+#[derive(Debug, Default)]
+struct Apt {
+    options: Vec<String>,
+}
+
+impl Apt {
+    fn run(&self, program: &str, arguments: &[&str], at: &Path) -> Result<Output> {
+        Command::new(program)
+            .args(&self.options)
+            .args(arguments)
+            .current_dir(at)
+            .env("LC_ALL", "C")
+            .output()
+            .with_context(|| format!("cannot run {program}"))
     }
-    tell(&format!("downloading {} packages into {}", packages.len(), packages_folder.display()));
-    let output = Command::new("apt-get")
-        .arg("download")
-        .args(&packages)
-        .current_dir(&packages_folder)
-        .output()
-        .context("apt-get download")?;
-    if !output.status.success() {
-        bail!(
-            "apt-get download failed (are the package lists there? `apt-get update` gets them):\n{}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+
+    /// apt as it is set up here; if it knows no kernel, with package lists fetched into `folder`.
+    fn with_kernel(folder: &Path, tell: &mut impl FnMut(&str)) -> Result<(Self, String)> {
+        let apt = Self::default();
+        if let Some(kernel) = apt.kernel_package()? {
+            return Ok((apt, kernel));
+        }
+        tell("apt has no package lists here: fetching them into a folder of our own");
+        let apt = Self::with_lists(&folder.join("apt"), None)?;
+        let kernel = apt.kernel_package()?.with_context(|| {
+            format!(
+                "apt knows none of the packages {}, with fresh lists neither: name a kernel with --kernel and --modules",
+                KERNEL_PACKAGES.join(", ")
+            )
+        })?;
+        Ok((apt, kernel))
     }
-    let mut archives: Vec<_> = std::fs::read_dir(&packages_folder)?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .collect();
-    archives.sort();
-    for archive in &archives {
-        let output = Command::new("dpkg").arg("-x").arg(archive).arg(&root).output().context("dpkg -x")?;
+
+    /// apt with the packages of one suite alone, from where this system has its own.
+    fn of_suite(folder: &Path, suite: &str, tell: &mut impl FnMut(&str)) -> Result<Self> {
+        if suite.is_empty() || !suite.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)) {
+            bail!("{suite:?} is no suite: one looks like bookworm-backports");
+        }
+        let format = "$(REPO_URI) $(RELEASE) $(COMPONENT)";
+        let output = Self::default().run("apt-get", &["indextargets", "--format", format], Path::new("."))?;
+        let Some(site) = site_of(&String::from_utf8_lossy(&output.stdout), suite) else {
+            bail!(
+                "apt has no source from which {suite} could come: it has to be a suite of the release that is set up here, such as \
+                 bookworm-backports on bookworm"
+            );
+        };
+        tell(&format!("fetching the package list of {suite} into a folder of our own"));
+        Self::with_lists(&folder.join("apt").join(suite), Some(&format!("{site} {suite} main")))
+    }
+
+    /// apt with lists in `folder`, which are fetched; from `source` instead of the system's sources.
+    fn with_lists(folder: &Path, source: Option<&str>) -> Result<Self> {
+        let (lists, cache) = (folder.join("lists"), folder.join("cache"));
+        for needed in [lists.join("partial"), cache.join("archives/partial")] {
+            std::fs::create_dir_all(&needed).with_context(|| format!("cannot make {}", needed.display()))?;
+        }
+        let mut apt = Self::default();
+        apt.option("Dir::State::Lists", &lists)?;
+        apt.option("Dir::Cache", &cache)?;
+        if let Some(source) = source {
+            let file = folder.join("sources.list");
+            let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+            let signed =
+                if Path::new(keyring).exists() { format!("[signed-by={keyring}] ") } else { String::new() };
+            std::fs::write(&file, format!("deb {signed}{source}\n"))
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            apt.option("Dir::Etc::SourceList", &file)?;
+            apt.option("Dir::Etc::SourceParts", Path::new("/dev/null"))?;
+        }
+        let output = apt.run("apt-get", &["-q", "-o", "APT::Update::Error-Mode=any", "update"], folder)?;
         if !output.status.success() {
-            bail!("cannot unpack {}: {}", archive.display(), String::from_utf8_lossy(&output.stderr).trim());
+            bail!("the package lists cannot be fetched (is there a network?):\n{}", said(&output));
         }
+        Ok(apt)
     }
-    tell(&format!("unpacked {} packages into {}; nothing was installed", archives.len(), root.display()));
-    Ok(())
+
+    fn option(&mut self, name: &str, path: &Path) -> Result<()> {
+        let path = std::path::absolute(path).context("no working folder")?;
+        self.options.extend(["-o".to_owned(), format!("{name}={}", path.display())]);
+        Ok(())
+    }
+
+    /// The kernel package of the newest version, if apt knows one.
+    fn kernel_package(&self) -> Result<Option<String>> {
+        for meta in KERNEL_PACKAGES {
+            let output = self.run("apt-cache", &["depends", meta], Path::new("."))?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            let name = text.lines().find_map(|line| {
+                line.trim().strip_prefix("Depends: ").filter(|name| name.starts_with("linux-image-"))
+            });
+            if let Some(name) = name {
+                return Ok(Some(name.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A package with what it needs of packages that are not installed, as `name=version`.
+    fn not_installed(&self, package: &str) -> Result<Vec<String>> {
+        let installed = Command::new("dpkg-query").args(["-W", "-f=${Status}", package]).output();
+        if installed.is_ok_and(|output| output.stdout.ends_with(b"install ok installed")) {
+            return Ok(Vec::new());
+        }
+        // Simulated: asks for no rights, changes nothing.
+        let arguments = ["--simulate", "--no-install-recommends", "install", package];
+        let output = self.run("apt-get", &arguments, Path::new("."))?;
+        if !output.status.success() {
+            bail!("apt cannot tell what {package} needs: {}", said(&output));
+        }
+        Ok(to_install(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// Downloads into `packages`, and unpacks all that is there into `root`.
+    fn download(
+        &self,
+        wanted: &[String],
+        packages: &Path,
+        root: &Path,
+        tell: &mut impl FnMut(&str),
+    ) -> Result<PathBuf> {
+        for folder in [packages, root] {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        tell(&format!("downloading {} packages into {}", wanted.len(), packages.display()));
+        let arguments: Vec<&str> =
+            ["-q", "download"].into_iter().chain(wanted.iter().map(String::as_str)).collect();
+        let output = self.run("apt-get", &arguments, packages)?;
+        if !output.status.success() {
+            bail!(
+                "apt-get download failed (is there a network? are the package lists old? `apt-get update` renews them):\n{}",
+                said(&output)
+            );
+        }
+        let mut archives: Vec<_> = std::fs::read_dir(packages)?
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+            .collect();
+        archives.sort();
+        for archive in &archives {
+            let output = Command::new("dpkg").arg("-x").arg(archive).arg(root).output().context("dpkg -x")?;
+            if !output.status.success() {
+                bail!("cannot unpack {}: {}", archive.display(), said(&output));
+            }
+        }
+        tell(&format!("unpacked {} packages into {}; nothing was installed", archives.len(), root.display()));
+        Ok(root.to_owned())
+    }
 }
 
-/// The kernel package of the newest version.
-fn kernel_package() -> Result<String> {
-    for meta in KERNEL_PACKAGES {
-        let output = Command::new("apt-cache").args(["depends", meta]).output().context("apt-cache")?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let name = text.lines().find_map(|line| {
-            line.trim().strip_prefix("Depends: ").filter(|name| name.starts_with("linux-image-"))
-        });
-        if let Some(name) = name {
-            return Ok(name.to_owned());
-        }
-    }
-    bail!(
-        "apt knows none of the packages {}: run `apt-get update`, or name a kernel with --kernel and --modules",
-        KERNEL_PACKAGES.join(", ")
-    )
-}
-
-/// A package with what it needs of packages that are not installed, as `name=version`.
-fn not_installed(package: &str) -> Result<Vec<String>> {
-    let installed = Command::new("dpkg-query").args(["-W", "-f=${Status}", package]).output();
-    if installed.is_ok_and(|output| output.stdout.ends_with(b"install ok installed")) {
-        return Ok(Vec::new());
-    }
-    // Simulated: asks for no rights, changes nothing.
-    let output = Command::new("apt-get")
-        .args(["--simulate", "--no-install-recommends", "install", package])
-        .output()
-        .context("apt-get --simulate")?;
-    if !output.status.success() {
-        bail!("apt cannot tell what {package} needs: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(to_install(&String::from_utf8_lossy(&output.stdout)))
+/// Where a suite can be had: the site of the release whose name it begins with. The lines are site, release, component.
+fn site_of(targets: &str, suite: &str) -> Option<String> {
+    targets.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let (site, release, component) = (words.next()?, words.next()?, words.next()?);
+        let is_base =
+            suite == release || suite.strip_prefix(release).is_some_and(|rest| rest.starts_with('-'));
+        (is_base && component == "main").then(|| site.to_owned())
+    })
 }
 
 /// Reads lines such as `Inst libfdt1 [1.5] (1.6.1-4 Debian:12 [amd64])`.
@@ -123,5 +243,24 @@ mod tests {
         let text = "Reading package lists...\nRemv qemu-utils [1]\nInst libfdt1 (1.6.1-4+b1 Debian:12 [amd64])\n\
                     Inst libc6 [2.35] (1:2.36-9 Debian:12 [amd64])\nConf libfdt1 (1.6.1-4+b1 Debian:12 [amd64])\n";
         assert_eq!(to_install(text), ["libfdt1=1.6.1-4+b1", "libc6=1:2.36-9"]);
+    }
+
+    #[test]
+    fn a_suite_comes_from_where_its_release_does() {
+        let targets = "https://one.example/tools stable main\nhttps://two.example/debian-security bookworm-security main\n\
+                       https://three.example/debian bookworm contrib\nhttps://three.example/debian bookworm main\n";
+        let site = |suite| site_of(targets, suite);
+        assert_eq!(site("bookworm-backports").as_deref(), Some("https://three.example/debian"));
+        assert_eq!(site("bookworm").as_deref(), Some("https://three.example/debian"));
+        assert_eq!((site("trixie-backports"), site("bookwormy")), (None, None));
+    }
+
+    #[test]
+    fn a_suite_that_is_none_is_refused_before_anything_is_fetched() {
+        let folder = tempfile::tempdir().unwrap();
+        for wrong in ["", "book worm", "x] [trusted=yes"] {
+            let error = Apt::of_suite(folder.path(), wrong, &mut |_: &str| ()).unwrap_err().to_string();
+            assert!(error.contains("is no suite"), "{error}");
+        }
     }
 }

@@ -67,6 +67,24 @@ pub fn build_program(workspace: &Path) -> Result<PathBuf> {
     Ok(target.join(triple).join("nested/real-guest"))
 }
 
+/// The same, ended by the kernel when this process ends, however that happens. Where there is no `setpriv` (it belongs to util-linux)
+/// a process that is killed with SIGKILL leaves its QEMU behind; any other end takes it along.
+fn with_this_process(command: Command) -> Command {
+    let found = std::env::var_os("PATH").and_then(|path| {
+        std::env::split_paths(&path).map(|folder| folder.join("setpriv")).find(|program| program.is_file())
+    });
+    let Some(setpriv) = found else { return command };
+    let mut wrapped = Command::new(setpriv);
+    wrapped.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    wrapped
+}
+
 /// A QEMU that is ended with this value.
 struct Running(Child);
 
@@ -91,7 +109,7 @@ impl Nested {
         let (initrd, archive) = (scratch.path().join("level1.cpio"), scratch.path().join("out.tar"));
         std::fs::write(&initrd, initramfs::level1(pieces, program, &self.arguments)?)
             .context("cannot write the emulated machine's initramfs")?;
-        let mut command = qemu.command();
+        let mut command = with_this_process(qemu.command());
         command
             .args([
                 "-M",
@@ -166,5 +184,101 @@ impl Nested {
         // Done with it.
         let _ = std::fs::remove_file(&status);
         text.trim().parse().context("the emulated machine left a result that is no number")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::pieces::Given;
+
+    /// A folder with pieces that are none, and a program that plays QEMU: a shell script.
+    fn stage(script: &str) -> (tempfile::TempDir, Pieces) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("guest/root");
+        for file in [
+            "boot/vmlinuz-6.1",
+            "bin/busybox",
+            "lib/modules/6.1/kernel/hv_vmbus.ko",
+            "lib/modules/6.1/kernel/hv_balloon.ko",
+            "usr/bin/qemu-system-x86_64",
+        ] {
+            let path = root.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, file).unwrap();
+        }
+        let qemu = root.join("usr/bin/qemu-system-x86_64");
+        std::fs::write(&qemu, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&qemu, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let pieces = Pieces::find(folder.path(), &Given::default()).unwrap();
+        (folder, pieces)
+    }
+
+    fn run(script: &str, limit: Duration) -> (tempfile::TempDir, Result<i32>) {
+        let (folder, pieces) = stage(script);
+        let machine = Nested {
+            memory_mib: 64,
+            limit: Some(limit),
+            arguments: vec!["record".to_owned()],
+            out: folder.path().join("out"),
+            interactive: false,
+        };
+        let ended = machine.run(folder.path(), &pieces, &pieces.busybox);
+        (folder, ended)
+    }
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn what_qemu_says_is_told_when_it_fails() {
+        let (_folder, ended) = run("echo 'no such machine type' >&2; exit 3", LONG);
+        let error = ended.unwrap_err().to_string();
+        assert!(error.contains("no such machine type") && error.contains("status: 3"), "{error}");
+    }
+
+    #[test]
+    fn a_machine_that_ends_before_its_program_has_a_result_says_so() {
+        let (_folder, ended) = run("exit 0", LONG);
+        let error = format!("{:#}", ended.unwrap_err());
+        assert!(error.contains("left no result"), "{error}");
+    }
+
+    /// What the program inside leaves comes out by a port that is a file here: an archive with its status.
+    #[test]
+    fn the_files_and_the_status_of_the_program_inside_come_out() {
+        let script = r#"
+            for word in "$@"; do case $word in file,id=out,path=*) out=${word#*path=};; esac; done
+            folder=$(mktemp -d); echo 7 > "$folder/.status"; echo seen > "$folder/record.json"
+            tar -c -f "$out" -C "$folder" .; rm -r "$folder""#;
+        let (folder, ended) = run(script, LONG);
+        assert_eq!(ended.unwrap(), 7);
+        assert_eq!(std::fs::read_to_string(folder.path().join("out/record.json")).unwrap(), "seen\n");
+        assert!(!folder.path().join("out/.status").exists());
+    }
+
+    #[test]
+    fn a_machine_that_hangs_is_switched_off_and_no_process_is_left() {
+        let (folder, ended) = run(r#"echo $$ > "$(dirname "$0")/pid"; exec sleep 1000"#, Duration::ZERO);
+        let error = ended.unwrap_err().to_string();
+        assert!(error.contains("was switched off"), "{error}");
+        // It may have been too early for it to say who it is.
+        if let Ok(pid) = std::fs::read_to_string(folder.path().join("guest/root/usr/bin/pid"))
+            && !pid.is_empty()
+        {
+            let command = std::fs::read_to_string(format!("/proc/{}/cmdline", pid.trim()));
+            assert!(!command.is_ok_and(|command| command.contains("1000")), "{pid} is still there");
+        }
+    }
+
+    #[test]
+    fn qemu_keeps_its_arguments_and_libraries_when_it_is_bound_to_this_process() {
+        let mut plain = Command::new("/opt/qemu");
+        plain.args(["-L", "/a folder"]).env("LD_LIBRARY_PATH", "/lib");
+        let bound = with_this_process(plain);
+        let words: Vec<_> = std::iter::once(bound.get_program()).chain(bound.get_args()).collect();
+        assert!(words.ends_with(&["/opt/qemu".as_ref(), "-L".as_ref(), "/a folder".as_ref()]), "{words:?}");
+        assert!(bound.get_envs().any(|(name, value)| name == "LD_LIBRARY_PATH" && value.is_some()));
     }
 }

@@ -72,6 +72,76 @@ pub struct Pieces {
     pub qemu: Option<Qemu>,
 }
 
+/// Where each piece is, or why it is not there.
+#[derive(Debug)]
+pub struct Looked {
+    /// Kernel image.
+    pub kernel: Result<PathBuf, PieceError>,
+    /// Folder of its modules.
+    pub modules: Result<PathBuf, PieceError>,
+    /// A static busybox.
+    pub busybox: Result<PathBuf, PieceError>,
+    /// QEMU.
+    pub qemu: Result<Qemu, PieceError>,
+}
+
+impl Looked {
+    /// Takes what was named, and looks for the rest in what was fetched under `target`; QEMU may also be installed.
+    #[must_use]
+    pub fn look(target: &Path, named: &Given) -> Self {
+        let root = Pieces::folder(target).join("root");
+        let missing = |what, option| PieceError::Missing { what, option, looked_in: root.clone() };
+        let kernel = match &named.kernel {
+            Some(path) => given("kernel", path),
+            None => newest_kernel(&root).ok_or_else(|| missing("kernel", "kernel")),
+        };
+        let modules = match &named.modules {
+            Some(path) => given("modules", path),
+            None => kernel
+                .as_ref()
+                .ok()
+                .and_then(|kernel| modules_of(kernel, &root))
+                .ok_or_else(|| missing("folder of kernel modules", "modules")),
+        };
+        let busybox = match &named.busybox {
+            Some(path) => given("busybox", path),
+            None => Some(root.join("bin/busybox"))
+                .filter(|path| path.is_file())
+                .ok_or_else(|| missing("static busybox", "busybox")),
+        };
+        let qemu = match &named.qemu {
+            Some(path) => given("qemu", path).map(|program| Qemu { program, unpacked_in: None }),
+            None => Qemu::find(&root).ok_or_else(|| missing("qemu-system-x86_64", "qemu")),
+        };
+        Self { kernel, modules, busybox, qemu }
+    }
+
+    /// The pieces, if all are there but perhaps QEMU.
+    ///
+    /// # Errors
+    /// The first piece that is not there; a QEMU that was named and is not there.
+    pub fn into_pieces(self) -> Result<Pieces, PieceError> {
+        let qemu = match self.qemu {
+            Err(PieceError::Missing { .. }) => None,
+            other => Some(other?),
+        };
+        Ok(Pieces { kernel: self.kernel?, modules: self.modules?, busybox: self.busybox?, qemu })
+    }
+}
+
+/// The modules of a kernel: beside it as a package unpacks them, else what was fetched.
+fn modules_of(kernel: &Path, root: &Path) -> Option<PathBuf> {
+    let version = kernel.file_name()?.to_string_lossy().into_owned();
+    let version = version.strip_prefix("vmlinuz-").unwrap_or(&version);
+    let beside = kernel.parent().and_then(Path::parent).map(|root| root.join("lib/modules").join(version));
+    let fetched = root.join("lib/modules");
+    beside
+        .into_iter()
+        .chain([fetched.join(version)])
+        .find(|folder| folder.is_dir())
+        .or_else(|| newest(&fetched, ""))
+}
+
 /// A QEMU that need not be installed.
 #[derive(Clone, Debug)]
 pub struct Qemu {
@@ -86,6 +156,12 @@ fn given(option: &'static str, path: &Path) -> Result<PathBuf, PieceError> {
         Ok(_) => Ok(path.to_owned()),
         Err(cause) => Err(PieceError::Given { option, path: path.to_owned(), cause }),
     }
+}
+
+/// The newest kernel that was unpacked into `root`.
+#[must_use]
+pub fn newest_kernel(root: &Path) -> Option<PathBuf> {
+    newest(&root.join("boot"), "vmlinuz-")
 }
 
 /// The newest (by version number) entry of a folder whose name starts with `prefix`.
@@ -116,33 +192,7 @@ impl Pieces {
     /// # Errors
     /// The first piece that is not there.
     pub fn find(target: &Path, named: &Given) -> Result<Self, PieceError> {
-        let root = Self::folder(target).join("root");
-        let missing = |what, option| PieceError::Missing { what, option, looked_in: root.clone() };
-        let kernel = match &named.kernel {
-            Some(path) => given("kernel", path)?,
-            None => newest(&root.join("boot"), "vmlinuz-").ok_or_else(|| missing("kernel", "kernel"))?,
-        };
-        let modules = match &named.modules {
-            Some(path) => given("modules", path)?,
-            None => {
-                let version = kernel.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let version = version.strip_prefix("vmlinuz-").unwrap_or(&version).to_owned();
-                let beside = root.join("lib/modules").join(&version);
-                if beside.is_dir() { Some(beside) } else { newest(&root.join("lib/modules"), "") }
-                    .ok_or_else(|| missing("folder of kernel modules", "modules"))?
-            }
-        };
-        let busybox = match &named.busybox {
-            Some(path) => given("busybox", path)?,
-            None => Some(root.join("bin/busybox"))
-                .filter(|path| path.is_file())
-                .ok_or_else(|| missing("static busybox", "busybox"))?,
-        };
-        let qemu = match &named.qemu {
-            Some(path) => Some(Qemu { program: given("qemu", path)?, unpacked_in: None }),
-            None => Qemu::find(&root),
-        };
-        Ok(Self { kernel, modules, busybox, qemu })
+        Looked::look(target, named).into_pieces()
     }
 
     /// QEMU, or what to do to get one.
@@ -276,6 +326,13 @@ mod tests {
         assert!(pieces.module("hv_balloon", "x").is_ok());
         let error = pieces.module("hv_vmbus", "the guest's end of the bus").unwrap_err().to_string();
         assert!(error.contains("hv_vmbus") && error.contains("the guest's end of the bus"), "{error}");
+        // A kernel that was fetched into another folder has its own modules beside it.
+        let other = target.path().join("guest/bookworm-backports");
+        std::fs::create_dir_all(other.join("boot")).unwrap();
+        std::fs::create_dir_all(other.join("lib/modules/6.13.1")).unwrap();
+        std::fs::write(other.join("boot/vmlinuz-6.13.1"), "").unwrap();
+        let named = Given { kernel: Some(other.join("boot/vmlinuz-6.13.1")), ..Given::default() };
+        assert!(Pieces::find(target.path(), &named).unwrap().modules.ends_with("lib/modules/6.13.1"));
         let named = Given { kernel: Some("/nowhere/vmlinuz".into()), ..Given::default() };
         let error = Pieces::find(target.path(), &named).unwrap_err().to_string();
         assert!(error.starts_with("--kernel: /nowhere/vmlinuz"), "{error}");

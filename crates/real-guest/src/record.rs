@@ -23,6 +23,8 @@ use crate::host::{RealHost, RealHostConfig};
 use crate::manual::{Keep, Manual, Targets};
 use crate::pieces::Pieces;
 
+pub(crate) use balloon::boot_seen;
+
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Check {
@@ -96,13 +98,13 @@ pub fn make(pieces: &Pieces, parts: &[Part]) -> Result<Record> {
 }
 
 /// What an emulated machine may take at most until a guest is ready: far more than was ever seen (5 s), since it may be busy.
-const BOOT: Duration = Duration::from_secs(90);
-/// For an operation of the host and its guest.
-const OPERATION: Duration = Duration::from_secs(40);
+const BOOT: Duration = Duration::from_secs(240);
+/// For an operation of the host and its guest; the same for all that is only waited for.
+pub(crate) const OPERATION: Duration = Duration::from_secs(120);
 /// For an answer of the guest's init.
-const ANSWER: Duration = Duration::from_secs(20);
+const ANSWER: Duration = Duration::from_secs(60);
 
-const VM: VmId = VmId(0);
+pub(crate) const VM: VmId = VmId(0);
 
 pub(crate) fn mib(count: u64) -> PageCount {
     PageCount::from_mib(count)

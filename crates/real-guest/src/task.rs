@@ -16,6 +16,7 @@ use crate::contention::Contention;
 use crate::interactive::{self, Interactive};
 use crate::pieces::Pieces;
 use crate::record::{self, Part};
+use crate::speed;
 
 /// What guest RAM is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -84,7 +85,7 @@ pub struct ContentionTask {
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub guests: usize,
     /// Memory of the host in all
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1328MB")]
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1456MB")]
     pub host: PageCount,
     /// Balancing policy
     #[arg(long, value_name = "POLICY", default_value = "hyperv")]
@@ -110,6 +111,12 @@ pub enum Task {
     },
     /// Let several guests contend for a small host's memory
     Contention(ContentionTask),
+    /// Measure how fast memory moves, and leave `speed.json`
+    Speed {
+        /// How often each figure is measured
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        repeat: usize,
+    },
 }
 
 /// Reads a size such as `512MB`.
@@ -136,6 +143,12 @@ impl Task {
                 }
                 Ok(())
             }
+            Self::Speed { repeat } => {
+                let measured = speed::measure(pieces, *repeat)?;
+                let _closed = write!(std::io::stdout(), "{measured}");
+                std::fs::write(directory.join(SPEED_FILE), serde_json::to_string_pretty(&measured)?)?;
+                Ok(())
+            }
             Self::Contention(task) => {
                 let (plan, outcome) = task.contention(directory.to_owned()).run(pieces)?;
                 let title = "real guests, one host, not enough memory for all";
@@ -154,19 +167,23 @@ impl Task {
         match self {
             Self::Guest(task) => task.interactive().map(|_| ()),
             Self::Contention(task) if task.guests == 0 => bail!("--guests is 0: at least one is needed"),
-            Self::Record { .. } | Self::Contention(_) => Ok(()),
+            Self::Speed { repeat } if !(1..=100).contains(repeat) => {
+                bail!("--repeat is {repeat}: 1 to 100 are possible")
+            }
+            Self::Record { .. } | Self::Contention(_) | Self::Speed { .. } => Ok(()),
         }
     }
 
-    /// Longest time that it takes, if it ends by itself.
+    /// Longest time that it may take, if it ends by itself: several times what was ever seen, since the computer may be busy.
     #[must_use]
     pub fn limit(&self) -> Option<Duration> {
         match self {
             Self::Guest(_) => None,
-            Self::Record { .. } => Some(Duration::from_secs(300)),
+            Self::Record { .. } => Some(Duration::from_secs(1200)),
             Self::Contention(task) => {
-                Some(Duration::from_secs(180) + task.contention(PathBuf::new()).length())
+                Some(Duration::from_secs(600) + task.contention(PathBuf::new()).length())
             }
+            Self::Speed { repeat } => Some(Duration::from_secs(300 + 60 * *repeat as u64)),
         }
     }
 
@@ -202,6 +219,10 @@ impl Task {
                     }
                 }
             }
+            Self::Speed { repeat } => {
+                say("speed");
+                say(&format!("--repeat={repeat}"));
+            }
             Self::Contention(task) => {
                 say("contention");
                 say(&format!("--guests={}", task.guests));
@@ -224,7 +245,7 @@ impl Task {
         OWN + match self {
             Self::Guest(task) => task.maximum.whole_mib() + 256,
             // One guest at a time, of 1280 MiB at most; while it is reset its memory is there twice for a moment.
-            Self::Record { .. } => 2560,
+            Self::Record { .. } | Self::Speed { .. } => 2560,
             Self::Contention(task) => task.host.whole_mib(),
         }
     }
@@ -232,6 +253,8 @@ impl Task {
 
 /// The record's file.
 pub const RECORD_FILE: &str = "record.json";
+/// What was measured.
+pub const SPEED_FILE: &str = "speed.json";
 
 impl GuestTask {
     fn interactive(&self) -> Result<Interactive> {
@@ -294,6 +317,7 @@ mod tests {
             "x guest --startup 256MB --maximum 1GB --vcpus 2 --memory memfd --append a=1,b",
             "x record --only life,trouble",
             "x contention --guests 3 --host 2GB --policy static",
+            "x speed --repeat 5",
         ] {
             let line = Line::parse_from(typed.split(' '));
             let again = Line::parse_from(std::iter::once("x".to_owned()).chain(line.task.words()));
@@ -305,6 +329,7 @@ mod tests {
             "x guest --vcpus 0",
             "x guest --minimum 2GB",
             "x contention --guests 0",
+            "x speed --repeat 0",
         ] {
             assert!(Line::parse_from(wrong.split(' ')).task.check().is_err(), "{wrong}");
         }

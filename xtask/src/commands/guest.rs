@@ -8,16 +8,20 @@ use clap::Parser as _;
 use real_guest::doctor::{self, Diagnosis};
 use real_guest::fetch::{self, Wanted};
 use real_guest::nested::{self, Nested};
-use real_guest::pieces::{Given, Pieces};
+use real_guest::pieces::{Given, Pieces, newest_kernel};
 use real_guest::task::{ContentionTask, GuestTask, RECORD_FILE, Task};
 use run_journal::EventsLevel;
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
+use scenario::figures;
 use scenario::run::directory;
 
 use super::{bad_input, tools};
 
 /// The scenario with real guests.
 pub(crate) const REAL_LINUX: &str = "real-linux";
+
+/// Versions and checksums of what a record or a measurement was made with.
+const PIECES_FILE: &str = "pieces.json";
 
 /// Which pieces, and where.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -61,6 +65,9 @@ enum What {
         /// Leave QEMU out: it is only for --nested
         #[arg(long)]
         without_qemu: bool,
+        /// Get nothing but a kernel of this suite, such as bookworm-backports, into a folder of its own
+        #[arg(long, value_name = "SUITE", conflicts_with = "without_qemu")]
+        suite: Option<String>,
     },
     /// Look at everything that must be seen with the unmodified driver, one by one
     Record {
@@ -113,11 +120,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
             say(&args.place.examine().to_string());
             Ok(())
         }
-        Some(What::Fetch { without_qemu }) => {
-            fetch::fetch(&target(), Wanted { qemu: !without_qemu }, |line| eprintln!("{line}"))?;
-            say(&args.place.examine().to_string());
-            Ok(())
-        }
+        Some(What::Fetch { without_qemu, suite }) => fetch(&args.place, without_qemu, suite),
         Some(What::Record { only }) => {
             let out = target().join("guest/record");
             perform(&args.place, &Task::Record { only }, &out, false)?;
@@ -125,6 +128,29 @@ pub(crate) fn run(args: Args) -> Result<()> {
             Ok(())
         }
         Some(What::Contend { task, out, force }) => contend(&args.place, task, out, force),
+    }
+}
+
+fn fetch(place: &Where, without_qemu: bool, suite: Option<String>) -> Result<()> {
+    let wanted = Wanted { qemu: !without_qemu, suite };
+    match fetch::fetch(&target(), &wanted, |line| eprintln!("{line}")) {
+        Ok(folder) if wanted.suite.is_some() => {
+            let kernel = newest_kernel(&folder)
+                .with_context(|| format!("the package had no kernel for {}", folder.display()))?;
+            say(&format!("To use it: --kernel {}\n", kernel.display()));
+            Ok(())
+        }
+        Ok(_) => {
+            say(&place.examine().to_string());
+            Ok(())
+        }
+        // Without a network, what was fetched before is as good as ever.
+        Err(error) if wanted.suite.is_none() && place.examine().nested() => {
+            eprintln!("{error:#}\nAll pieces are there from before, and are used.");
+            say(&place.examine().to_string());
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -136,18 +162,21 @@ fn perform(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<
         }
         _ => std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?,
     }
+    if let (false, Ok(pieces)) = (interactive, place.examine().into_pieces()) {
+        let artifacts = pieces.artifacts(place.nested).context("a piece cannot be read")?;
+        let text = serde_json::to_string_pretty(&artifacts)? + "\n";
+        std::fs::write(out.join(PIECES_FILE), text).context("cannot write the versions of the pieces")?;
+    }
     perform_in(place, task, out, interactive)
 }
 
 fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<()> {
     task.check().map_err(bad_input)?;
-    let diagnosis = place.examine();
-    let pieces = diagnosis.pieces.map_err(bad_input)?;
-    if let Some(missing) = diagnosis.modules.into_iter().next() {
-        return Err(bad_input(missing));
-    }
+    let mut diagnosis = place.examine();
+    let kvm = std::mem::replace(&mut diagnosis.kvm, Ok(()));
+    let pieces = diagnosis.into_pieces().map_err(bad_input)?;
     if !place.nested {
-        if let Err(error) = diagnosis.kvm {
+        if let Err(error) = kvm {
             return Err(bad_input(format!(
                 "{error}\nWith --nested the same runs inside an emulated machine, slower. `cargo xtask guest doctor` says more."
             )));
@@ -211,7 +240,8 @@ pub(crate) fn contend(place: &Where, task: ContentionTask, out: Option<PathBuf>,
     };
     manifest.write(&folder).with_context(|| format!("cannot write the manifest in {}", folder.display()))?;
     perform_in(place, &task, &folder, false)?;
-    say(&format!("Files: {}\n", folder.display()));
+    figures::write_for_run(&folder).context("the figures could not be drawn")?;
+    say(&format!("Files: {0}\nEvents: cargo xtask events {0}\n", folder.display()));
     Ok(())
 }
 
@@ -244,6 +274,26 @@ pub(crate) fn test() -> Result<()> {
     }
     eprintln!("── real guests");
     perform(&place, &Task::Record { only: Vec::new() }, &target().join("guest/record"), false)
+}
+
+/// Measures how fast memory moves: here or nested, whichever works; where neither does, says that it was left out.
+pub(crate) fn bench(repeat: usize) -> Result<()> {
+    let mut place = Where::default();
+    let diagnosis = place.examine();
+    place.nested = !diagnosis.direct();
+    if place.nested && !diagnosis.nested() {
+        say(&format!(
+            "\nreal guests: left out\n{diagnosis}To measure them: `cargo xtask guest fetch` first.\n"
+        ));
+        return Ok(());
+    }
+    let how = if place.nested {
+        "inside an emulated machine (this computer's KVM is not enough): its times are those of an emulated processor"
+    } else {
+        "on this computer's KVM"
+    };
+    say(&format!("\nreal guests, {how}\n"));
+    perform(&place, &Task::Speed { repeat }, &target().join("guest/speed"), false)
 }
 
 const HOW_TO_RUN: &str = "To run them: `cargo xtask guest fetch`, then `cargo xtask test --real-guest`.\n";

@@ -67,6 +67,17 @@ while read -r command argument; do
             echo "$instance" > /sys/bus/vmbus/drivers/hv_balloon/bind
             say "bound $instance"
             ;;
+        rebind)
+            # No message between: each costs time on an emulated machine.
+            instance=$(device)
+            count=0
+            while [ $count -lt "$argument" ]; do
+                echo "$instance" > /sys/bus/vmbus/drivers/hv_balloon/unbind
+                echo "$instance" > /sys/bus/vmbus/drivers/hv_balloon/bind
+                count=$((count + 1))
+            done
+            say "rebound $count"
+            ;;
         rmmod) rmmod hv_balloon 2>&1 && say "rmmod done" || say "rmmod refused";;
         dmesg) dmesg | grep -E "$argument" | while read -r line; do say "d $line"; done; say "d.";;
         debug) while read -r line; do say "b $line"; done < /sys/kernel/debug/hv-balloon; say "b.";;

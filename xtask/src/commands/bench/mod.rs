@@ -17,7 +17,7 @@ use super::tools::{Tool, say, step};
 /// What to measure.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Only these: stack, ring, wake, message, round
+    /// Only these: stack, ring, wake, message, round, guest
     only: Vec<String>,
     /// How often each figure of the stack is measured; the median is shown, with the smallest and the largest
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         print_fleet(vms)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let known = ["stack", "ring", "wake", "message", "round"];
+    let known = ["stack", "ring", "wake", "message", "round", "guest"];
     if let Some(unknown) = args.only.iter().find(|word| !known.contains(&word.as_str())) {
         return Err(bad_input(format!("there is no benchmark {unknown:?}; there are {}", known.join(", "))));
     }
@@ -68,6 +68,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             ]);
             step(&format!("{package}: {example}"), tool)?;
         }
+    }
+    if wanted("guest") {
+        super::guest::bench(args.repeat.clamp(1, MOST_GUESTS))?;
     }
     Ok(ExitCode::SUCCESS)
 }
