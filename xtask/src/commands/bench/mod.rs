@@ -40,6 +40,9 @@ const FLEET_TIME: Duration = Duration::from_secs(600);
 /// Virtual time before which a fleet is still starting.
 const FLEET_START: Duration = Duration::from_secs(300);
 
+/// Real guests are booted at most this often: inside an emulated machine each takes a quarter of a minute.
+const MOST_GUESTS: usize = 3;
+
 /// Measures.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if let Some(vms) = args.fleet {
