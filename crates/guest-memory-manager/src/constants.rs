@@ -4,82 +4,7 @@
 //! verification guideline for Dynamic Memory by Hitachi and Microsoft Japan (2011). Not in the table is what profiles
 //! show as data themselves: editions, virtual processors, physical limits.
 
-use core::time::Duration;
-
-use page_range::PageCount;
-use serde::Serialize;
-
-/// How well founded a constant of the model is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Label {
-    /// A source states it.
-    Documented,
-    /// Solved from numbers that a source states.
-    Inferred,
-    /// Chosen by this project within what the sources say.
-    Invented,
-}
-
-impl core::fmt::Display for Label {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Documented => "documented",
-            Self::Inferred => "inferred",
-            Self::Invented => "invented",
-        })
-    }
-}
-
-/// One constant of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Constant {
-    /// Its name, as the documentation prints it.
-    pub name: &'static str,
-    /// Its value, in [`Constant::unit`].
-    pub value: f64,
-    /// The unit of [`Constant::value`].
-    pub unit: &'static str,
-    /// How well founded it is.
-    pub label: Label,
-    /// Where it comes from, in words.
-    pub source: &'static str,
-}
-
-impl Constant {
-    /// The value as pages; the constant's unit must be MiB (fractions of a page are dropped).
-    #[must_use]
-    pub const fn pages(&self) -> PageCount {
-        PageCount((self.value * page_range::PAGES_PER_MIB as f64) as u64)
-    }
-
-    /// The value as a time; the constant's unit must be seconds.
-    #[must_use]
-    pub fn duration(&self) -> Duration {
-        Duration::from_secs_f64(self.value)
-    }
-
-    /// The value as a whole number (fractions are dropped, negative values are 0).
-    #[must_use]
-    pub const fn whole(&self) -> u64 {
-        self.value as u64
-    }
-}
-
-/// Every constant of the guest model, in the order of the table.
-pub fn constants() -> impl Iterator<Item = &'static Constant> {
-    TABLE.iter()
-}
-
-macro_rules! table {
-    ($($(#[$doc:meta])* $item:ident = $name:literal, $value:expr, $unit:literal, $label:ident, $source:expr;)*) => {
-        $($(#[$doc])* pub const $item: Constant =
-            Constant { name: $name, value: $value, unit: $unit, label: Label::$label, source: $source };)*
-        static TABLE: &[Constant] = &[$($item),*];
-    };
-}
-
-table! {
+model_constants::constants! {
     // Footprints of the guest operating systems at idle.
     /// Idle commit of Windows Server 2008 R2 (kernel and services).
     WS2008_R2_COMMIT = "windows_server_2008_r2.idle_commit", 414.0, "MiB", Inferred,
@@ -303,19 +228,6 @@ table! {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_unique_and_every_entry_is_complete() {
-        let mut names: Vec<_> = constants().map(|c| c.name).collect();
-        let all = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), all);
-        for constant in constants() {
-            assert!(constant.value.is_finite() && constant.value >= 0.0, "{}", constant.name);
-            assert!(!constant.unit.is_empty() && !constant.source.is_empty(), "{}", constant.name);
-        }
-    }
 
     #[test]
     fn idle_footprints_fit_what_the_guideline_measured() {

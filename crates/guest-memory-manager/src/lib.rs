@@ -19,7 +19,7 @@
 //! memory the VM has: the host does, through the balloon and hot-add. It never gives away a page that is in use.
 #![forbid(unsafe_code)]
 
-pub mod constants;
+mod constants;
 pub mod trace;
 pub mod workload;
 
@@ -28,7 +28,7 @@ mod manager;
 mod profile;
 mod sampling;
 
-pub use constants::{Constant, Label, constants};
+pub use constants::constants;
 pub use guest::{ApplicationId, ApplicationReport, BootPhase, Guest, GuestConfig, GuestEvent};
 pub use manager::{
     BalloonAllocation, CommitFailed, Counters, HotAddRefused, Inconsistency, MemoryManager, NoLockablePages,

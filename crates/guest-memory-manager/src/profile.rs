@@ -6,12 +6,13 @@ mod lookup;
 
 use core::fmt;
 use core::time::Duration;
+use model_constants::Constant;
 
 use page_range::PageCount;
 use serde::{Deserialize, Serialize};
 
 use crate::constants::{
-    self, Constant, LINUX_GRANULE, WINDOWS_FLOOR_MAX, WINDOWS_FLOOR_MIN, WINDOWS_FLOOR_SHARE, WINDOWS_GRANULE,
+    self, LINUX_GRANULE, WINDOWS_FLOOR_MAX, WINDOWS_FLOOR_MIN, WINDOWS_FLOOR_SHARE, WINDOWS_GRANULE,
 };
 
 pub use catalogue::profiles;

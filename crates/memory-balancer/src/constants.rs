@@ -2,130 +2,46 @@
 //!
 //! The documentation prints [`constants`]; the defaults of the code are the same items, so the two cannot differ.
 
-use core::time::Duration;
-
-use balancing_policy::PageCount;
-use serde::Serialize;
-
-/// How well founded a constant of the model is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Label {
-    /// A source states it.
-    Documented,
-    /// Solved from numbers that a source states.
-    Inferred,
-    /// Chosen by this project within what the sources say.
-    Invented,
-}
-
-impl core::fmt::Display for Label {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Documented => "documented",
-            Self::Inferred => "inferred",
-            Self::Invented => "invented",
-        })
-    }
-}
-
-/// One constant of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Constant {
-    /// Its name, as the documentation prints it.
-    pub name: &'static str,
-    /// Its value, in [`Constant::unit`].
-    pub value: f64,
-    /// The unit of [`Constant::value`].
-    pub unit: &'static str,
-    /// How well founded it is.
-    pub label: Label,
-    /// Where it comes from, in words.
-    pub source: &'static str,
-}
-
-impl Constant {
-    /// The value as pages; the constant's unit must be MiB.
-    #[must_use]
-    pub const fn pages(&self) -> PageCount {
-        PageCount::from_mib(self.value as u64)
-    }
-
-    /// The value as a time; the constant's unit must be seconds.
-    #[must_use]
-    pub const fn duration(&self) -> Duration {
-        Duration::from_millis((self.value * 1000.0) as u64)
-    }
-}
-
-macro_rules! constants {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $value:literal $unit:literal, $label:ident, $source:literal;)*) => {
-        $($(#[$doc])* pub(crate) const $name: Constant = Constant {
-            name: $text, value: $value, unit: $unit, label: Label::$label, source: $source,
-        };)*
-        const ALL: &[Constant] = &[$($name),*];
-    };
-}
-
-constants! {
-    RESERVE_BASE = "reserve when MemoryReserve is unset: base", 384.0 "MiB", Inferred,
+model_constants::constants! {
+    RESERVE_BASE = "reserve when MemoryReserve is unset: base", 384.0, "MiB", Inferred,
         "Table 4-1; a published rule of thumb";
-    RESERVE_PER_GIB = "reserve when MemoryReserve is unset: per GB of the host", 30.0 "MiB", Inferred,
+    RESERVE_PER_GIB = "reserve when MemoryReserve is unset: per GB of the host", 30.0, "MiB", Inferred,
         "Table 4-1; 64 per GB, also published, does not fit";
-    OVERHEAD = "overhead per running VM", 8.0 "MiB", Inferred,
+    OVERHEAD = "overhead per running VM", 8.0, "MiB", Inferred,
         "30.31 GB and 4.26 GB in use with seven VMs; 7 to 12 all give 88 VMs";
-    OPERATION_LIMIT = "most memory per operation", 64.0 "MiB", Invented,
+    OPERATION_LIMIT = "most memory per operation", 64.0, "MiB", Invented,
         "halving is harmless; doubling costs about half the seeds";
-    MINIMUM_MOVE = "least memory per operation, but for a VM's last step to its maximum", 4.0 "MiB", Invented,
+    MINIMUM_MOVE = "least memory per operation, but for a VM's last step to its maximum", 4.0, "MiB", Invented,
         "keeps the noise of guests' commit from moving memory";
-    DEFAULT_GRANULE = "hot-add granule of a guest that names none", 2.0 "MiB", Invented,
+    DEFAULT_GRANULE = "hot-add granule of a guest that names none", 2.0, "MiB", Invented,
         "a large page";
-    START_ATTEMPTS = "attempts to start a VM", 3.0 "attempts", Documented,
+    START_ATTEMPTS = "attempts to start a VM", 3.0, "attempts", Documented,
         "Hyper-V retries a start while memory is being removed from others";
-    START_RETRY = "time between attempts to start a VM", 30.0 "s", Documented,
+    START_RETRY = "time between attempts to start a VM", 30.0, "s", Documented,
         "Hyper-V retries a start while memory is being removed from others";
-    RATE_WINDOW = "window of the grant rate and of operation times", 20.0 "s", Invented,
+    RATE_WINDOW = "window of the grant rate and of operation times", 20.0, "s", Invented,
         "part of the lead-time stock";
-    AVERAGE_PRESSURE_WINDOW = "window of a VM's Average Pressure", 60.0 "s", Invented,
+    AVERAGE_PRESSURE_WINDOW = "window of a VM's Average Pressure", 60.0, "s", Invented,
         "the source names the counter, not its window";
-    REPORT_TIMEOUT = "silence after which a VM that used to report is set aside", 30.0 "s", Invented,
+    REPORT_TIMEOUT = "silence after which a VM that used to report is set aside", 30.0, "s", Invented,
         "guests report once a second";
-    REFUSAL_FIRST = "first pause after a guest gave or took less than asked", 5.0 "s", Invented,
+    REFUSAL_FIRST = "first pause after a guest gave or took less than asked", 5.0, "s", Invented,
         "doubles with every refusal in a row";
-    REFUSAL_LONGEST = "longest pause after a guest gave or took less than asked", 300.0 "s", Documented,
+    REFUSAL_LONGEST = "longest pause after a guest gave or took less than asked", 300.0, "s", Documented,
         "Hyper-V retries a refused balloon about every 5 minutes";
-    ROUND_SHORTEST = "shortest time between rounds that a policy can ask for", 0.05 "s", Invented,
+    ROUND_SHORTEST = "shortest time between rounds that a policy can ask for", 0.05, "s", Invented,
         "virtual time must advance";
-    BAND_HALF_WIDTH = "pressure band: half its width", 2.0 "percent", Invented,
+    BAND_HALF_WIDTH = "pressure band: half its width", 2.0, "percent", Invented,
         "Minimum and Maximum Pressure are documented, what they follow from is not";
-    HOLD = "time below the band before memory is reclaimed without contention", 300.0 "s", Inferred,
+    HOLD = "time below the band before memory is reclaimed without contention", 300.0, "s", Inferred,
         "Figure 4-4, 4; Microsoft's own tests wait up to 420 s";
-    STOCK_FACTOR = "lead-time stock: multiple of what is granted during the lead time", 2.1 "times", Invented,
+    STOCK_FACTOR = "lead-time stock: multiple of what is granted during the lead time", 2.1, "times", Invented,
         "Table 4-1's two means of Available Memory lie in the middle of what runs with many seeds show";
-    SHARE_WEIGHT_OFFSET = "share of a shortage: g(weight) = (offset - weight) / divisor, offset", 11000.0 "weight", Invented,
+    SHARE_WEIGHT_OFFSET = "share of a shortage: g(weight) = (offset - weight) / divisor, offset", 11000.0, "weight", Invented,
         "positive at every weight, falling with it";
-    SHARE_WEIGHT_DIVISOR = "share of a shortage: g(weight) = (offset - weight) / divisor, divisor", 6000.0 "weight", Invented,
+    SHARE_WEIGHT_DIVISOR = "share of a shortage: g(weight) = (offset - weight) / divisor, divisor", 6000.0, "weight", Invented,
         "g is 1 at the default weight; eleven times as much falls to weight 0 as to 10000";
-    START_BOUND = "bound of the shortage that a start may cause, at the default weight", 0.2 "lambda", Invented,
+    START_BOUND = "bound of the shortage that a start may cause, at the default weight", 0.2, "lambda", Invented,
         "in proportion to the starting VM's weight, 0 at weight 0 (documented); at the default weight the default buffer of \
          VMs of default weight";
-}
-
-/// All constants of this crate.
-#[must_use]
-pub fn constants() -> &'static [Constant] {
-    ALL
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_constant_has_a_name_of_its_own_and_a_source() {
-        for (n, constant) in ALL.iter().enumerate() {
-            assert!(!constant.source.is_empty() && !constant.unit.is_empty());
-            assert!(ALL[n + 1..].iter().all(|other| other.name != constant.name), "{}", constant.name);
-        }
-    }
 }

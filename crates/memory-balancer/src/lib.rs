@@ -39,7 +39,7 @@ mod vm;
 
 pub use balancing_policy::{MemorySettings, PageCount, VmId};
 pub use config::{BalancerConfig, Stopwatch};
-pub use constants::{Constant, Label, constants};
+pub use constants::constants;
 pub use counters::{MemoryStatus, SystemCounters, VmCounters};
 pub use engine::{Balancer, RegisterError};
 pub use ledger::Ledger;

@@ -40,7 +40,7 @@ mod funding;
 mod state;
 
 pub use active::{ActiveMemory, Averaging};
-pub use constants::{Constant, Label, constants};
+pub use constants::constants;
 pub use funding::{Client, idle_cost, revoke};
 pub use state::FreeMemory;
 

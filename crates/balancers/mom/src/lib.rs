@@ -30,7 +30,7 @@
 mod constants;
 pub mod rules;
 
-pub use constants::{Constant, Label, constants};
+pub use constants::constants;
 
 use core::time::Duration;
 

@@ -1,127 +1,55 @@
 //! Every constant of this design in one table, each with its label and where it comes from.
 
-use core::time::Duration;
-
-use balancing_policy::PageCount;
-use serde::Serialize;
-
-/// How well founded a constant is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Label {
-    /// A source states it.
-    Documented,
-    /// Solved from numbers that a source states.
-    Inferred,
-    /// Chosen by this project within what the sources say.
-    Invented,
-}
-
-/// One constant.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Constant {
-    /// Its name, as the documentation prints it.
-    pub name: &'static str,
-    /// Its value, in [`Constant::unit`].
-    pub value: f64,
-    /// The unit of [`Constant::value`].
-    pub unit: &'static str,
-    /// How well founded it is.
-    pub label: Label,
-    /// Where it comes from, in words.
-    pub source: &'static str,
-}
-
-impl Constant {
-    /// The value as pages; the constant's unit must be MiB.
-    pub(crate) const fn pages(&self) -> PageCount {
-        PageCount::from_mib(self.value as u64)
-    }
-
-    /// The value as a time; the constant's unit must be seconds.
-    pub(crate) const fn duration(&self) -> Duration {
-        Duration::from_millis((self.value * 1000.0) as u64)
-    }
-}
-
-macro_rules! constants {
-    ($($name:ident = $text:literal, $value:literal $unit:literal, $label:ident, $source:literal;)*) => {
-        $(pub(crate) const $name: Constant = Constant {
-            name: $text, value: $value, unit: $unit, label: Label::$label, source: $source,
-        };)*
-        const ALL: &[Constant] = &[$($name),*];
-    };
-}
-
-constants! {
-    INTERVAL = "time between rounds", 0.25 "s", Invented,
+model_constants::constants! {
+    INTERVAL = "time between rounds", 0.25, "s", Invented,
         "guests report once a second: a round follows a report soon; at 1 s bursts cost about twice as much";
-    LEAD = "how far ahead a trend is carried at most", 1.5 "s", Invented,
+    LEAD = "how far ahead a trend is carried at most", 1.5, "s", Invented,
         "a report, a round and an operation on a host that does not page; carried further it overshoots";
-    TREND_REPORTS = "reports of half the time over which a trend must last", 4.0 "reports", Invented,
+    TREND_REPORTS = "reports of half the time over which a trend must last", 4.0, "reports", Invented,
         "a program that grows in steps every 3 s (the source's Paint) is a trend, one jump is none";
-    HALF_LIFE = "time in which a surprise is half forgotten", 60.0 "s", Invented,
+    HALF_LIFE = "time in which a surprise is half forgotten", 60.0, "s", Invented,
         "30 and 120 s do about as well";
-    LEAST_MARGIN = "margin of a VM that never surprises", 0.05 "of demand", Invented,
+    LEAST_MARGIN = "margin of a VM that never surprises", 0.05, "of demand", Invented,
         "0.03 moves less and is less fair";
-    COMFORT = "what a VM is given beyond its need when memory suffices", 0.85 "of its buffer", Invented,
+    COMFORT = "what a VM is given beyond its need when memory suffices", 0.85, "of its buffer", Invented,
         "between 0.8 and 1.0 little changes";
-    TRIGGER = "part of its comfort below which a VM is given more when memory suffices", 0.75 "of comfort", Invented,
+    TRIGGER = "part of its comfort below which a VM is given more when memory suffices", 0.75, "of comfort", Invented,
         "nearer to 1: more and smaller operations";
-    EVENNESS = "how far what is given in tight times reaches from the margin to an equal part of comfort", 0.85
+    EVENNESS = "how far what is given in tight times reaches from the margin to an equal part of comfort", 0.85,
         "of the way", Invented,
         "1 is the most even; 0 moves least";
-    DEAD_ZONE = "how far below its share a VM may be in a shortage before it is given more", 0.03 "of its memory",
+    DEAD_ZONE = "how far below its share a VM may be in a shortage before it is given more", 0.03, "of its memory",
         Invented, "larger moves less, and more demand is unmet";
-    MOST_DEAD_ZONE = "how far below its share a VM may be at most", 48.0 "MiB", Invented,
+    MOST_DEAD_ZONE = "how far below its share a VM may be at most", 48.0, "MiB", Invented,
         "where many large VMs are each a little short, somebody else has what they lack and does not need it";
-    SHORT_OF_SHARE = "what is left to the share in a shortage when a VM has been given more", 0.25 "of the dead zone",
+    SHORT_OF_SHARE = "what is left to the share in a shortage when a VM has been given more", 0.25, "of the dead zone",
         Invented, "what that leaves free serves the next";
-    HOLD = "time after which surplus is taken that nobody needs", 100.0 "s", Invented,
+    HOLD = "time after which surplus is taken that nobody needs", 100.0, "s", Invented,
         "shorter than Hyper-V's 300 s: it grows where it is regretted";
-    LONGEST_HOLD = "longest time that surplus is left", 900.0 "s", Invented,
+    LONGEST_HOLD = "longest time that surplus is left", 900.0, "s", Invented,
         "doubled whenever what was taken is wanted back soon";
-    REGRET = "taken memory that is wanted back within this many holds is regretted", 4.0 "holds", Invented,
+    REGRET = "taken memory that is wanted back within this many holds is regretted", 4.0, "holds", Invented,
         "periods of load up to that are learnt";
-    SURPLUS = "surplus that is taken, above what is given when memory suffices", 0.03 "of that", Invented,
+    SURPLUS = "surplus that is taken, above what is given when memory suffices", 0.03, "of that", Invented,
         "and two least moves";
-    CHUNK = "least that a VM gives for another, if it has it", 32.0 "MiB", Invented,
+    CHUNK = "least that a VM gives for another, if it has it", 32.0, "MiB", Invented,
         "an operation costs as much as moving 100 MB";
-    STOCK = "kept free when margins allow it", 64.0 "MiB", Invented,
+    STOCK = "kept free when margins allow it", 64.0, "MiB", Invented,
         "one operation: the first is granted while the next is being taken";
-    PARENT_SHARE = "most that is kept free for a parent that pages", 0.2 "of what is beyond needs and margins",
+    PARENT_SHARE = "most that is kept free for a parent that pages", 0.2, "of what is beyond needs and margins",
         Invented, "a paging parent makes every operation slower, up to eight times";
-    PARENT_SLOW = "slowdown of the parent above which more is kept free for it", 1.5 "times", Invented,
+    PARENT_SLOW = "slowdown of the parent above which more is kept free for it", 1.5, "times", Invented,
         "about 8 page reads a second";
-    PARENT_QUICK = "slowdown of the parent below which less is kept free for it", 1.2 "times", Invented,
+    PARENT_QUICK = "slowdown of the parent below which less is kept free for it", 1.2, "times", Invented,
         "about 3 page reads a second";
-    PARENT_RISE = "how fast what is kept free for the parent rises", 32.0 "MiB/s", Invented,
+    PARENT_RISE = "how fast what is kept free for the parent rises", 32.0, "MiB/s", Invented,
         "as fast as a parent begins to page";
-    PARENT_FALL = "how fast what is kept free for the parent falls", 4.0 "MiB/s", Invented,
+    PARENT_FALL = "how fast what is kept free for the parent falls", 4.0, "MiB/s", Invented,
         "slower than it rises: no swinging";
-    SHARE_WEIGHT_OFFSET = "share of a shortage: g(weight) = (offset - weight) / divisor, offset", 11000.0 "weight",
+    SHARE_WEIGHT_OFFSET = "share of a shortage: g(weight) = (offset - weight) / divisor, offset", 11000.0, "weight",
         Invented, "as Hyper-V's policy here: positive at every weight, falling with it";
-    SHARE_WEIGHT_DIVISOR = "share of a shortage: g(weight) = (offset - weight) / divisor, divisor", 6000.0 "weight",
+    SHARE_WEIGHT_DIVISOR = "share of a shortage: g(weight) = (offset - weight) / divisor, divisor", 6000.0, "weight",
         Invented, "as Hyper-V's policy here: 1 at the default weight";
-    START_BOUND = "shortage beyond all margins that the start of a VM of the highest weight may cause", 0.2 "lambda",
+    START_BOUND = "shortage beyond all margins that the start of a VM of the highest weight may cause", 0.2, "lambda",
         Invented, "as far beyond the default weight as Hyper-V's policy here";
-}
-
-/// All constants of this design.
-#[must_use]
-pub fn constants() -> &'static [Constant] {
-    ALL
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_constant_has_a_name_of_its_own_and_a_source() {
-        for (n, constant) in ALL.iter().enumerate() {
-            assert!(!constant.source.is_empty() && !constant.unit.is_empty());
-            assert!(ALL[n + 1..].iter().all(|other| other.name != constant.name), "{}", constant.name);
-        }
-    }
 }

@@ -46,7 +46,7 @@ mod forecast;
 mod round;
 mod share;
 
-pub use constants::{Constant, Label, constants};
+pub use constants::constants;
 pub use forecast::{Forecast, Forecasting};
 pub use share::{Claim, Claims};
 

@@ -35,7 +35,7 @@ mod ballooning;
 mod constants;
 
 pub use ballooning::{Ballooning, Limits, Machine};
-pub use constants::{Constant, Label, constants};
+pub use constants::constants;
 
 use core::time::Duration;
 

@@ -32,7 +32,7 @@
 mod constants;
 mod controller;
 
-pub use constants::{Constant, Label, constants};
+pub use constants::constants;
 pub use controller::{Controller, Step};
 
 use core::time::Duration;

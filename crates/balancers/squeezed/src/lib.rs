@@ -28,7 +28,7 @@
 mod constants;
 mod proportion;
 
-pub use constants::{Constant, Label, constants};
+pub use constants::constants;
 pub use proportion::{Domain, gamma};
 
 use core::time::Duration;

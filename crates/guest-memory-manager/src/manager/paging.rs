@@ -1,6 +1,7 @@
 //! What goes on by itself: zeroing, filling the file cache, trimming, writing to the page file, hard faults.
 
 use core::time::Duration;
+use model_constants::Constant;
 
 use page_range::PageCount;
 
@@ -9,8 +10,8 @@ use super::commit::mul_div;
 use super::lists::{Pages, Prefer};
 use super::process::Process;
 use crate::constants::{
-    CACHE_FILL_RATE, CACHE_LEAVES_FREE, CACHE_PIECE, Constant, PAGE_READ_RATE, PAGE_WRITE_RATE, PAGING_STEP,
-    TRIM_GOAL, ZEROING_RATE,
+    CACHE_FILL_RATE, CACHE_LEAVES_FREE, CACHE_PIECE, PAGE_READ_RATE, PAGE_WRITE_RATE, PAGING_STEP, TRIM_GOAL,
+    ZEROING_RATE,
 };
 
 /// What one process got in one step.

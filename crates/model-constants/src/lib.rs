@@ -1,0 +1,153 @@
+//! Constants of a model: each with its unit, how well founded it is, and where it comes from.
+//!
+//! A crate that models something writes its numbers as one table with [`constants!`]. Its code uses the items of the table and its
+//! documentation prints them, so the two cannot differ.
+//!
+//! ```
+//! mod constants {
+//!     model_constants::constants! {
+//!         /// How often the guest reports.
+//!         REPORT = "report.interval", 1.0, "s", Documented, "Linux' hv_balloon: once a second";
+//!     }
+//! }
+//! assert_eq!(constants::REPORT.duration().as_secs(), 1);
+//! assert_eq!(constants::constants().len(), 1);
+//! ```
+#![forbid(unsafe_code)]
+
+use core::fmt;
+use core::time::Duration;
+
+use page_range::{PAGES_PER_MIB, PageCount};
+use serde::Serialize;
+
+/// How well founded a constant is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Label {
+    /// A source states it.
+    Documented,
+    /// Solved from numbers that a source states.
+    Inferred,
+    /// Chosen by this project within what the sources say.
+    Invented,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Documented => "documented",
+            Self::Inferred => "inferred",
+            Self::Invented => "invented",
+        })
+    }
+}
+
+/// One constant of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Constant {
+    /// Its name, as the documentation prints it.
+    pub name: &'static str,
+    /// Its value, in [`Constant::unit`].
+    pub value: f64,
+    /// The unit of [`Constant::value`].
+    pub unit: &'static str,
+    /// How well founded it is.
+    pub label: Label,
+    /// Where it comes from, in words.
+    pub source: &'static str,
+}
+
+impl Constant {
+    /// The value as pages; the constant's unit must be MiB. Fractions of a page are dropped.
+    #[must_use]
+    pub const fn pages(&self) -> PageCount {
+        PageCount((self.value * PAGES_PER_MIB as f64) as u64)
+    }
+
+    /// The value as a time, to the nanosecond; the constant's unit must be seconds.
+    #[must_use]
+    pub const fn duration(&self) -> Duration {
+        Duration::from_nanos((self.value * 1e9 + 0.5) as u64)
+    }
+
+    /// The value as a whole number. Fractions are dropped, negative values are 0.
+    #[must_use]
+    pub const fn whole(&self) -> u64 {
+        self.value as u64
+    }
+}
+
+/// Defines a crate's constants, `constants()`, which lists them in the order of the table, and a test that the table is sound.
+#[macro_export]
+macro_rules! constants {
+    ($($(#[$doc:meta])* $item:ident = $name:literal, $value:expr, $unit:literal, $label:ident, $source:expr;)*) => {
+        $(
+            $(#[$doc])*
+            pub(crate) const $item: $crate::Constant = $crate::Constant {
+                name: $name,
+                value: $value,
+                unit: $unit,
+                label: $crate::Label::$label,
+                source: $source,
+            };
+        )*
+
+        /// Every constant of this crate's model, in the order of its table.
+        #[must_use]
+        pub fn constants() -> &'static [$crate::Constant] {
+            const ALL: &[$crate::Constant] = &[$($item),*];
+            ALL
+        }
+
+        #[cfg(test)]
+        #[test]
+        fn every_constant_has_a_name_of_its_own_a_unit_and_a_source() {
+            assert_eq!($crate::unsound(constants()), None);
+        }
+    };
+}
+
+/// The name of the first constant that is not as a table's entries must be: finite, not negative, with unit and source, and with a
+/// name that no other has.
+#[must_use]
+pub fn unsound(constants: &[Constant]) -> Option<&'static str> {
+    let sound = |constant: &Constant| {
+        constant.value.is_finite()
+            && constant.value >= 0.0
+            && ![constant.name, constant.unit, constant.source].contains(&"")
+    };
+    let again = |n: usize| constants[..n].iter().any(|other| other.name == constants[n].name);
+    (0..constants.len()).find(|n| !sound(&constants[*n]) || again(*n)).map(|n| constants[n].name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HALF: Constant =
+        Constant { name: "half", value: 0.5, unit: "s", label: Label::Invented, source: "a test" };
+
+    #[test]
+    fn values_are_taken_in_their_units() {
+        assert_eq!(HALF.duration(), Duration::from_millis(500));
+        assert_eq!(HALF.pages(), PageCount(128));
+        assert_eq!(HALF.whole(), 0);
+        assert_eq!(Constant { value: 0.1, ..HALF }.duration(), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn what_a_table_must_not_have_is_found() {
+        let other = Constant { name: "other", ..HALF };
+        assert_eq!(unsound(&[HALF, other]), None);
+        assert_eq!(unsound(&[HALF, other, HALF]), Some("half"));
+        for bad in [
+            Constant { value: f64::NAN, ..other },
+            Constant { value: -1.0, ..other },
+            Constant { unit: "", ..other },
+            Constant { source: "", ..other },
+        ] {
+            assert_eq!(unsound(&[HALF, bad]), Some("other"));
+        }
+    }
+}
