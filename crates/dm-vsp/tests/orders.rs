@@ -3,7 +3,7 @@
 //!
 //! States that differ only in counters are visited once. In each it is checked that the guest uses nothing that is not
 //! mapped, that no frame is lost or made up and that every operation is answered once; and that, left alone, everything
-//! comes to rest with the account and the memory map in agreement. Two variants of a wrong host show that this would be
+//! comes to rest with the account and the memory map in agreement. Three variants of a wrong host show that this would be
 //! noticed.
 
 use dm_protocol::{
@@ -24,6 +24,8 @@ enum Wrong {
     UnmapsAfterTimeout,
     /// It sends a request for pages and maps them after that.
     MapsTooLate,
+    /// It takes back what was added when the guest closes its channel in the middle of an operation (the guest may be using it).
+    UnmapsAtClose,
 }
 
 #[derive(Clone)]
@@ -202,9 +204,18 @@ impl World {
 
     fn close(&mut self) {
         self.open = false;
+        let busy = self.vsp.is_busy() && self.from_map.is_empty();
         self.inbox.clear();
         self.outbox.clear();
         self.host(Input::ChannelClosed);
+        if self.wrong == Wrong::UnmapsAtClose && busy {
+            self.take_back_what_was_added();
+        }
+    }
+
+    fn take_back_what_was_added(&mut self) {
+        let added = self.map.mapped.difference(&config().layout.boot);
+        self.map.frames += self.map.mapped.remove_all(&added);
     }
 
     fn host(&mut self, input: Input) {
@@ -227,9 +238,7 @@ impl World {
                 Output::Unresponsive { waiting_for: Waiting::HotAdd }
                     if self.wrong == Wrong::UnmapsAfterTimeout =>
                 {
-                    let boot = config().layout.boot;
-                    let added = self.map.mapped.difference(&boot);
-                    self.map.frames += self.map.mapped.remove_all(&added);
+                    self.take_back_what_was_added();
                 }
                 _ => {}
             }
@@ -397,6 +406,13 @@ fn unmapping_after_a_timeout_would_be_noticed() {
     let (_, mistake) = explore(Wrong::UnmapsAfterTimeout, DEPTH);
     let (way, mistake) = mistake.unwrap();
     assert!(mistake == UNMAPPED && way.contains(&Event::TimeRunsOut), "{way:?}: {mistake}");
+}
+
+#[test]
+fn unmapping_at_a_closure_would_be_noticed() {
+    let (_, mistake) = explore(Wrong::UnmapsAtClose, DEPTH);
+    let (way, mistake) = mistake.unwrap();
+    assert!(mistake == UNMAPPED && way.contains(&Event::Close), "{way:?}: {mistake}");
 }
 
 #[test]

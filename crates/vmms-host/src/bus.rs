@@ -24,8 +24,8 @@ pub trait HostPartition: GuestMemory + MessagePort + EventPort {}
 
 impl<T: GuestMemory + MessagePort + EventPort> HostPartition for T {}
 
-/// Packets for the guest that wait for room in the ring, at most (invented; one DM operation needs far fewer).
-const WAITING_PACKETS: usize = 256;
+/// Packets for the guest that wait for room in the ring, at most.
+const WAITING_PACKETS: usize = crate::constants::WAITING_PACKETS.whole() as usize;
 
 /// What happened on the bus that its owner has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@
 
 mod balancer;
 pub mod bus;
+mod constants;
 mod devices;
 pub mod event_log;
 mod host;
@@ -31,10 +32,13 @@ mod vmms;
 mod worker;
 
 pub use balancer::SharedBalancer;
+pub use constants::constants;
 pub use devices::ChannelDevice;
 pub use host::Host;
 pub use limits::HostEdition;
 pub use message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
 pub use status::{HostStatus, ParentStatus, SharedStatus, VmState, VmStatus};
+#[cfg(feature = "test-support")]
+pub use vmms::Sabotage;
 pub use vmms::{DynamicMemoryConfig, HostConfig, VmConfig, VmFactory};
 pub use worker::{HostOperationTime, RecordedVspInput};

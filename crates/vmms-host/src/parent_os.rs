@@ -10,28 +10,30 @@ use core::time::Duration;
 use page_range::PageCount;
 use serde::{Deserialize, Serialize};
 
-/// The constants of the model, in MiB, seconds and reads per second.
+use crate::constants as c;
+
+/// The constants of the model, in MiB, seconds and reads per second. The defaults are those of [`constants`](crate::constants()).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ParentOsConfig {
-    /// In use when idle, MiB. Inferred: 2258, from "4.26 GB used with 2048 MB assigned and 7 VMs" (\[A\] 4.1).
+    /// In use when idle, MiB (`parent_os.in_use_idle`).
     pub in_use_idle_mib: f64,
-    /// Free memory below which working sets are trimmed, MiB. Inferred: 810 (805–820 fit Table 4-1 of \[A\]).
+    /// Free memory below which working sets are trimmed, MiB (`parent_os.comfortable_free`).
     pub comfortable_free_mib: f64,
-    /// The working set at which trimming bites, MiB. Inferred: 1002, from Table 4-1 of \[A\] (reserve unset).
+    /// The working set at which trimming bites, MiB (`parent_os.working_set_knee`).
     pub working_set_knee_mib: f64,
-    /// Free memory that trimming defends at the knee, MiB. Inferred: 450, the middle of Table 4-1's 400–500.
+    /// Free memory that trimming defends at the knee, MiB (`parent_os.free_at_knee`).
     pub free_at_knee_mib: f64,
-    /// How fast need falls with the size of the working set (e-folding), MiB. Inferred: 96, from the two maxima of reads.
+    /// How fast need falls with the size of the working set (e-folding), MiB (`parent_os.need_scale`).
     pub need_scale_mib: f64,
-    /// Page-file reads per second at the knee. Inferred: 56, from the maximum of 64.1 reads/s of Table 4-1.
+    /// Page-file reads per second at the knee (`parent_os.reads_at_knee`).
     pub reads_at_knee: f64,
-    /// Page-file reads per second that are always there. Inferred: 0.1 ("a few", Figure 4-7 of \[A\]).
+    /// Page-file reads per second that are always there (`parent_os.reads_idle`).
     pub reads_idle: f64,
-    /// How fast the working set follows, seconds (time constant). Invented: 2 (1–10 make no difference).
+    /// How fast the working set follows, seconds: its time constant (`parent_os.lag`).
     pub lag_seconds: f64,
-    /// Slowdown of the host's own work per read and second. Invented: 0.06. With 0 a paging parent costs nothing.
+    /// Slowdown of the host's own work for each read a second (`parent_os.slowdown_per_read`). With 0 a paging parent costs nothing.
     pub slowdown_per_read: f64,
-    /// The largest slowdown factor. Invented: 8.
+    /// The largest slowdown factor (`parent_os.slowdown_cap`).
     pub slowdown_cap: f64,
     /// Whether working sets are trimmed at all (a parent that is never trimmed never pages).
     pub trimming: bool,
@@ -40,16 +42,16 @@ pub struct ParentOsConfig {
 impl Default for ParentOsConfig {
     fn default() -> Self {
         Self {
-            in_use_idle_mib: 2258.0,
-            comfortable_free_mib: 810.0,
-            working_set_knee_mib: 1002.0,
-            free_at_knee_mib: 450.0,
-            need_scale_mib: 96.0,
-            reads_at_knee: 56.0,
-            reads_idle: 0.1,
-            lag_seconds: 2.0,
-            slowdown_per_read: 0.06,
-            slowdown_cap: 8.0,
+            in_use_idle_mib: c::PARENT_IN_USE.value,
+            comfortable_free_mib: c::PARENT_COMFORTABLE.value,
+            working_set_knee_mib: c::PARENT_KNEE.value,
+            free_at_knee_mib: c::PARENT_FREE_AT_KNEE.value,
+            need_scale_mib: c::PARENT_NEED_SCALE.value,
+            reads_at_knee: c::PARENT_READS_AT_KNEE.value,
+            reads_idle: c::PARENT_READS_IDLE.value,
+            lag_seconds: c::PARENT_LAG.value,
+            slowdown_per_read: c::PARENT_SLOWDOWN.value,
+            slowdown_cap: c::PARENT_SLOWDOWN_CAP.value,
             trimming: true,
         }
     }

@@ -63,10 +63,24 @@ pub struct HostConfig {
     pub dynamic_memory: DynamicMemoryConfig,
     /// VMBus.
     pub bus: ServerConfig,
-    /// How long a guest may take to shut down before it is switched off (invented: 60 s).
+    /// How long a guest may take to shut down before it is switched off (`vm.shutdown_timeout`).
     pub shutdown_timeout: Duration,
     /// A round of the balancing policy that takes longer than this of real time is skipped; `None`: never.
     pub policy_limit: Option<Duration>,
+    /// What the workers do wrong, for tests that are to notice it.
+    #[cfg(feature = "test-support")]
+    pub sabotage: Sabotage,
+}
+
+/// A step to be left out, so that tests can show that they would notice.
+#[cfg(feature = "test-support")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Nothing is left out.
+    #[default]
+    None,
+    /// A grant that the VSP has not heard of when its guest restarts is not answered.
+    ForgetGrantAtReset,
 }
 
 impl HostConfig {
@@ -82,8 +96,10 @@ impl HostConfig {
             operation_time: HostOperationTime::default(),
             dynamic_memory: DynamicMemoryConfig::default(),
             bus: ServerConfig::default(),
-            shutdown_timeout: Duration::from_secs(60),
+            shutdown_timeout: crate::constants::SHUTDOWN_TIMEOUT.duration(),
             policy_limit: None,
+            #[cfg(feature = "test-support")]
+            sabotage: Sabotage::None,
         }
     }
 
@@ -322,6 +338,8 @@ impl Vmms {
                 frames,
                 bus: config.bus,
                 operation_time: config.operation_time,
+                #[cfg(feature = "test-support")]
+                sabotage: config.sabotage,
                 factory: vm.factory.partition(),
                 devices: vm.factory.devices(),
                 balancer,

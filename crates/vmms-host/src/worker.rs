@@ -24,24 +24,26 @@ use vmbus::control::server::{Offer, ServerConfig};
 use vmbus::control::{Guid, Relid};
 
 use crate::bus::{BusEvent, HostBus, HostPartition};
+use crate::constants as c;
 use crate::devices::{ChannelDevice, DeviceSlot};
 use crate::message::{BalancerMessage, VmmsMessage, WorkerEnd, WorkerMessage};
 use crate::partition_factory::{PartitionFactory, PartitionRequest, PowerEvent, RunningPartition, Watch};
 use memory::merge;
 use restraint::{Noise, Report, Reports};
 
-/// How long the host's own part of an operation takes, with a parent OS that is not short of memory.
+/// How long the host's own part of an operation takes, with a parent OS that is not short of memory. The defaults are those of
+/// [`constants`](crate::constants()).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HostOperationTime {
-    /// For each operation. Invented: 0.1 s.
+    /// For each operation (`operation.base`).
     pub base: Duration,
-    /// For each MiB that is mapped or unmapped. Invented: 1 ms.
+    /// For each MiB that is mapped or unmapped (`operation.per_mib`).
     pub per_mib: Duration,
 }
 
 impl Default for HostOperationTime {
     fn default() -> Self {
-        Self { base: Duration::from_millis(100), per_mib: Duration::from_millis(1) }
+        Self { base: c::OPERATION_BASE.duration(), per_mib: c::OPERATION_PER_MIB.duration() }
     }
 }
 
@@ -75,6 +77,8 @@ pub(crate) struct WorkerSpec {
     pub(crate) frames: HostFrames,
     pub(crate) bus: ServerConfig,
     pub(crate) operation_time: HostOperationTime,
+    #[cfg(feature = "test-support")]
+    pub(crate) sabotage: crate::Sabotage,
     pub(crate) factory: Box<dyn PartitionFactory>,
     /// Devices besides Dynamic Memory.
     pub(crate) devices: Vec<Box<dyn ChannelDevice>>,
@@ -141,6 +145,8 @@ pub(crate) struct Worker {
     lanes: CauseLanes,
     doorbell: Doorbell,
     operation_time: HostOperationTime,
+    #[cfg(feature = "test-support")]
+    sabotage: crate::Sabotage,
     inbox: Mailbox<WorkerMessage>,
     power: (Address<PowerEvent>, Mailbox<PowerEvent>),
     balancer: Address<BalancerMessage>,
@@ -192,6 +198,8 @@ impl Worker {
             lanes: CauseLanes::default(),
             doorbell,
             operation_time: spec.operation_time,
+            #[cfg(feature = "test-support")]
+            sabotage: spec.sabotage,
             inbox,
             power,
             balancer: spec.balancer,

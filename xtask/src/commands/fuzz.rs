@@ -47,7 +47,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if !installed {
         bail!(
             "cargo-fuzz is not installed: `cargo install cargo-fuzz` (it needs a C++ compiler for libFuzzer). \
-             Without it, the same functions run on generated input in `cargo xtask test`."
+             Without it, the same functions run on generated input in `cargo xtask test`, and for as long as you like \
+             in `cargo run -p whole-stack-tests --example fuzz -- SECONDS`."
         );
     }
     for target in chosen {
@@ -66,6 +67,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         step(&format!("fuzz: {target}, {} s", args.seconds), tool)?;
     }
     Ok(())
+}
+
+/// All targets for a minute, on random input and on changed inputs of the corpus, without coverage: nothing has to be installed.
+pub(crate) fn for_a_minute() -> Result<()> {
+    let tool = Tool::cargo(["run", "--quiet", "--locked", "-p", "whole-stack-tests", "--all-features"]);
+    step("fuzz: all targets, 60 s", tool.args(["--example", "fuzz", "--", "60"]))
 }
 
 /// The targets there are: a file for each.

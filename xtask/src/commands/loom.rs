@@ -8,14 +8,23 @@ use anyhow::Result;
 pub(crate) struct Args {
     /// Only models whose name contains this.
     filter: Option<String>,
-    /// Also the randomised models of many threads (shuttle).
+    /// Also random schedules of what is too large for that: the runtime, and a host with its VMs (shuttle).
     #[arg(long)]
     shuttle: bool,
 }
 
+impl Args {
+    /// All models of both kinds.
+    pub(crate) fn everything() -> Self {
+        Self { filter: None, shuttle: true }
+    }
+}
+
 /// Crates that have loom models, and those that have shuttle models.
 const LOOM: [&str; 2] = ["vmbus", "component-runtime"];
-const SHUTTLE: [&str; 1] = ["component-runtime"];
+const SHUTTLE: [&str; 2] = ["component-runtime", WHOLE_STACK];
+/// In a model it is without the scenarios, and all that they take.
+const WHOLE_STACK: &str = "whole-stack-tests";
 
 /// Runs the models.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -33,8 +42,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// A model build has a cfg of its own, so it gets a target folder of its own.
 fn model(package: &str, kind: &str, filter: Option<&str>) -> Tool {
     let filter = filter.map_or_else(|| format!("{kind}_"), str::to_owned);
-    Tool::cargo(["test", "--release", "--locked", "--lib", "-p"])
-        .args([package.to_owned(), filter])
+    let less = (package == WHOLE_STACK).then_some("--no-default-features");
+    Tool::cargo(["test", "--release", "--locked", "--lib"])
+        .args(less)
+        .args(["-p", package, &filter])
         .env("RUSTFLAGS", &format!("--cfg {kind}"))
         .env("CARGO_TARGET_DIR", &format!("target/{kind}"))
 }

@@ -2,13 +2,17 @@
 
 use super::tools::{Tool, step};
 use anyhow::Result;
+use std::path::Path;
 
 /// What to leave out or add.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Leave out the loom models (about two minutes).
+    /// Leave out the models: every interleaving (loom) and random schedules (shuttle).
     #[arg(long)]
     no_loom: bool,
+    /// Leave out the minute of fuzzing.
+    #[arg(long)]
+    no_fuzz: bool,
     /// Run nothing but the real guests: the unmodified Linux driver against this host (about three minutes).
     #[arg(long)]
     real_guest: bool,
@@ -33,10 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             "warnings",
         ]),
     )?;
-    step(
-        "no_std",
-        Tool::cargo(["check", "-p", "dm-protocol", "-p", "vmbus", "--no-default-features", "--locked"]),
-    )?;
+    no_std()?;
     step("tests", Tool::cargo(["test", "--workspace", "--all-features", "--locked"]))?;
     eprintln!("── what the sources say, with three seeds");
     super::verify::quick()?;
@@ -44,10 +45,29 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "API documentation",
         Tool::cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"),
     )?;
+    if !args.no_fuzz {
+        super::fuzz::for_a_minute()?;
+    }
     if !args.no_loom {
-        super::loom::run(&super::loom::Args::default())?;
+        super::loom::run(&super::loom::Args::everything())?;
     }
     super::docs::check()?;
     super::guest::say_what_was_left_out();
     Ok(())
+}
+
+/// What has to work without the standard library.
+const NO_STD: [&str; 6] = ["-p", "dm-protocol", "-p", "vmbus", "--no-default-features", "--locked"];
+/// A target that has no standard library: a crate that uses it, itself or by a dependency, does not build there.
+const BARE_METAL: &str = "x86_64-unknown-none";
+
+/// Builds for bare metal if the toolchain has the target; if not, `std` is refused by lint.
+fn no_std() -> Result<()> {
+    let library = Tool::rustc(["--print", "target-libdir", "--target", BARE_METAL]).output()?;
+    if Path::new(String::from_utf8_lossy(&library).trim()).is_dir() {
+        let tool = Tool::cargo(["build", "--target", BARE_METAL]).args(NO_STD);
+        return step(&format!("no_std, on {BARE_METAL}"), tool);
+    }
+    let lints = ["std_instead_of_core", "std_instead_of_alloc"].map(|lint| format!("-Dclippy::{lint}"));
+    step("no_std, by lint", Tool::cargo(["clippy"]).args(NO_STD).args(["--"]).args(lints))
 }

@@ -29,6 +29,12 @@ impl Tool {
         Self { program, args: args.map(str::to_owned).to_vec(), env: Vec::new(), dir: workspace_root() }
     }
 
+    /// The compiler that cargo uses.
+    pub(crate) fn rustc<const N: usize>(args: [&str; N]) -> Self {
+        let program = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+        Self { program, ..Self::cargo(args) }
+    }
+
     /// Adds arguments.
     pub(crate) fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));

@@ -22,6 +22,8 @@ impl Worker {
         self.settle_bus(ctx);
         // Host work that is under way is void; a grant that the VSP has not heard of is not begun any more.
         let not_begun = self.work.drain(..).any(|due| matches!(due.work, Work::Grow { .. }));
+        #[cfg(feature = "test-support")]
+        let not_begun = not_begun && self.sabotage != crate::Sabotage::ForgetGrantAtReset;
         if not_begun {
             self.finished(ctx, OperationKind::Grow, PageCount::ZERO, false);
         }

@@ -6,9 +6,7 @@ use balancing_policy::GuestReport;
 use component_runtime::trace::Cause;
 use page_range::PageCount;
 
-/// Reports of one guest are passed on to the balancer no more often than this; of those in between, the last (invented: guests
-/// report once a second).
-const REPORT_INTERVAL: Duration = Duration::from_millis(100);
+use crate::constants as c;
 
 /// A status report, with what the host adds.
 #[derive(Clone, Debug)]
@@ -40,7 +38,7 @@ impl Reports {
             return None;
         }
         let report = self.waiting.take()?;
-        self.not_before = now + REPORT_INTERVAL;
+        self.not_before = now + c::REPORT_INTERVAL.duration();
         Some(report)
     }
 
@@ -54,10 +52,6 @@ impl Reports {
         self.waiting = None;
     }
 }
-
-/// Events that a guest can cause at will are recorded this often in each second (invented: an orderly guest causes about ten
-/// in its life).
-const NOISE: u32 = 20;
 
 /// Keeps a guest from filling the host's log.
 #[derive(Debug, Default)]
@@ -76,7 +70,7 @@ impl Noise {
             self.recorded = 0;
             before = Some(std::mem::take(&mut self.left_out)).filter(|&left_out| left_out > 0);
         }
-        if self.recorded < NOISE {
+        if u64::from(self.recorded) < c::NOISE.whole() {
             self.recorded += 1;
             Some(before)
         } else {
@@ -130,8 +124,8 @@ mod tests {
     fn a_flood_of_events_is_counted_instead() {
         let mut noise = Noise::default();
         let admitted = (0..1000).filter(|_| noise.admit(Duration::from_millis(5)).is_some()).count();
-        assert_eq!(admitted, NOISE as usize);
-        assert_eq!(noise.admit(Duration::from_secs(1)), Some(Some(1000 - u64::from(NOISE))));
+        assert_eq!(admitted as u64, c::NOISE.whole());
+        assert_eq!(noise.admit(Duration::from_secs(1)), Some(Some(1000 - c::NOISE.whole())));
         assert_eq!(noise.admit(Duration::from_secs(1)), Some(None));
     }
 }

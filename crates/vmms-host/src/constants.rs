@@ -1,0 +1,58 @@
+//! Every constant of the host's model in one table, each with its label and where it comes from. \[A\] is the verification guideline
+//! for Dynamic Memory by Hitachi and Microsoft Japan (2011). Limits of host editions are in [`limits`](crate::limits).
+
+model_constants::constants! {
+    // The parent OS's own memory.
+    /// In use when idle.
+    PARENT_IN_USE = "parent_os.in_use_idle", 2258.0, "MiB", Inferred,
+        "4.26 GB used with 2048 MB assigned to seven VMs, [A] 4.1";
+    /// Free memory below which working sets are trimmed.
+    PARENT_COMFORTABLE = "parent_os.comfortable_free", 810.0, "MiB", Inferred,
+        "805 to 820 fit Table 4-1 of [A]";
+    /// The working set at which trimming bites.
+    PARENT_KNEE = "parent_os.working_set_knee", 1002.0, "MiB", Inferred,
+        "Table 4-1 of [A], reserve unset";
+    /// Free memory that trimming defends at the knee.
+    PARENT_FREE_AT_KNEE = "parent_os.free_at_knee", 450.0, "MiB", Inferred,
+        "the middle of Table 4-1's 400 to 500";
+    /// How fast need falls with the size of the working set (e-folding).
+    PARENT_NEED_SCALE = "parent_os.need_scale", 96.0, "MiB", Inferred,
+        "the two maxima of page reads in Table 4-1 of [A]";
+    /// Page-file reads at the knee.
+    PARENT_READS_AT_KNEE = "parent_os.reads_at_knee", 56.0, "reads/s", Inferred,
+        "the maximum of 64.1 page reads a second in Table 4-1 of [A]";
+    /// Page-file reads that are always there.
+    PARENT_READS_IDLE = "parent_os.reads_idle", 0.1, "reads/s", Inferred,
+        "a few, Figure 4-7 of [A]";
+    /// Time constant with which the working set follows.
+    PARENT_LAG = "parent_os.lag", 2.0, "s", Invented,
+        "1 to 10 make no difference to Table 4-1";
+    /// Slowdown of the host's own work for each page read a second.
+    PARENT_SLOWDOWN = "parent_os.slowdown_per_read", 0.06, "s/read", Invented,
+        "with 0 a paging parent would cost nothing";
+    /// The largest slowdown.
+    PARENT_SLOWDOWN_CAP = "parent_os.slowdown_cap", 8.0, "times", Invented,
+        "bounds what a parent that does nothing but page can do to its VMs";
+
+    // The host's own work.
+    /// The host's part of an operation, however small it is.
+    OPERATION_BASE = "operation.base", 0.1, "s", Invented,
+        "messages between service, worker and hypervisor";
+    /// The host's part of an operation, for each MiB that is mapped or unmapped.
+    OPERATION_PER_MIB = "operation.per_mib", 0.001, "s", Invented,
+        "zeroing 4 KiB pages at about 1 GB/s";
+    /// A guest that shuts down longer than this is switched off.
+    SHUTDOWN_TIMEOUT = "vm.shutdown_timeout", 60.0, "s", Invented,
+        "longer than any guest of the model takes";
+
+    // What a guest can cause on the host by sending.
+    /// Reports of one guest are passed on to the balancer no more often than this; of those in between, the last.
+    REPORT_INTERVAL = "worker.report_interval", 0.1, "s", Invented,
+        "guests report once a second";
+    /// Events that a guest can cause at will are recorded this often in each second.
+    NOISE = "worker.events_per_second", 20.0, "events", Invented,
+        "an orderly guest causes about ten in its life";
+    /// Packets for the guest that wait for room in the ring, at most.
+    WAITING_PACKETS = "worker.waiting_packets", 256.0, "packets", Invented,
+        "one operation needs far fewer";
+}
