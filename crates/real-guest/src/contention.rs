@@ -19,6 +19,7 @@ use guest_memory_manager::{IntegrationServices, find_profile};
 use kvm_partition::{Backing, KernelImage};
 use page_range::PageCount;
 use run_journal::{EventsLevel, HumanLog};
+use scenario::figures::{self, Views};
 use scenario::run::plan::{Action, PlannedVm, Step};
 use scenario::run::{Outcome, Plan, Point, RunOptions};
 
@@ -31,6 +32,8 @@ use crate::record::{bytes_mib, own_resident};
 
 /// What only real guests have.
 pub const GUESTS_FILE: &str = "guests.csv";
+/// The same as a figure: the balancer's view, the guest's and the host's.
+pub const VIEWS_FIGURE: &str = "figure-views.svg";
 
 /// How the scenario is run.
 #[derive(Clone, Debug)]
@@ -148,6 +151,7 @@ impl Contention {
             (0..self.guests).map(|place| spec(&self.guest(place), &kernel, &initramfs)).collect();
         let mut table = Table::new(&self.directory.join(GUESTS_FILE), handles.clone())?;
         let mut eaters = Eaters::new(self, handles.clone());
+        let rows = Arc::clone(&table.rows);
         let trouble = Arc::new(parking_lot::Mutex::new(None));
         let options = RunOptions {
             driver: Driver::Threads,
@@ -180,6 +184,9 @@ impl Contention {
         if let Some(what) = trouble.lock().take() {
             return Err(anyhow!(what));
         }
+        let title = "Three views of each guest's memory: the balancer's, the guest's, the host's";
+        let note = format!("host {} MB, policy {}", self.host_mib, self.policy);
+        figures::write_views(&self.directory, VIEWS_FIGURE, title, &note, &views(&rows.lock()))?;
         Ok((plan, outcome))
     }
 }
@@ -243,10 +250,22 @@ impl Eaters {
     }
 }
 
+/// What is written of each guest: the balancer's view, the guest's own, and the host's.
+const COLUMNS: [&str; 6] =
+    ["assigned_mb", "visible_mb", "demand_mb", "mem_total_mb", "mem_available_mb", "resident_mb"];
+
+/// A row of `guests.csv`; NaN where nothing is known yet.
+struct Row {
+    time_s: f64,
+    vmm_rss_mb: f64,
+    guests: Vec<[f64; COLUMNS.len()]>,
+}
+
 /// `guests.csv`.
 struct Table {
     out: BufWriter<File>,
     handles: Vec<GuestHandle>,
+    rows: Arc<parking_lot::Mutex<Vec<Row>>>,
 }
 
 impl Table {
@@ -255,32 +274,109 @@ impl Table {
         let mut out = BufWriter::new(file);
         write!(out, "time_s,vmm_rss_mb")?;
         for vm in 1..=handles.len() {
-            for column in
-                ["assigned_mb", "visible_mb", "demand_mb", "mem_total_mb", "mem_available_mb", "resident_mb"]
-            {
+            for column in COLUMNS {
                 write!(out, ",vm{vm}_{column}")?;
             }
         }
         writeln!(out)?;
-        Ok(Self { out, handles })
+        Ok(Self { out, handles, rows: Arc::default() })
     }
 
     fn row(&mut self, point: &Point) -> std::io::Result<()> {
-        write!(self.out, "{:.1},{:.1}", point.time.as_secs_f64(), bytes_mib(own_resident()))?;
-        for (vm, handle) in point.vms.iter().zip(&self.handles) {
-            let view = handle.voice().view().unwrap_or_default();
-            write!(
-                self.out,
-                ",{:.1},{:.1},{:.1},{:.1},{:.1},{:.1}",
+        let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
+        let guests = point.vms.iter().zip(&self.handles).map(|(vm, handle)| {
+            let view = handle.voice().view();
+            [
                 vm.physical.mib(),
                 vm.visible.mib(),
-                vm.demand.map_or(0.0, PageCount::mib),
-                view.total_kb as f64 / 1024.0,
-                view.available_kb as f64 / 1024.0,
-                bytes_mib(handle.resident())
-            )?;
+                known(vm.demand.map(PageCount::mib)),
+                known(view.map(|view| view.total_kb as f64 / 1024.0)),
+                known(view.map(|view| view.available_kb as f64 / 1024.0)),
+                bytes_mib(handle.resident()),
+            ]
+        });
+        let row = Row {
+            time_s: point.time.as_secs_f64(),
+            vmm_rss_mb: bytes_mib(own_resident()),
+            guests: guests.collect(),
+        };
+        write!(self.out, "{:.1},{:.1}", row.time_s, row.vmm_rss_mb)?;
+        for value in row.guests.iter().flatten() {
+            // As everywhere in such files: nothing where nothing is known.
+            if value.is_nan() { write!(self.out, ",")? } else { write!(self.out, ",{value:.1}")? }
         }
+        self.rows.lock().push(row);
         writeln!(self.out)?;
         self.out.flush()
+    }
+}
+
+/// Panels of the figure: a guest each, and the host's process.
+fn views(rows: &[Row]) -> Vec<Views> {
+    let curve = |label: &str, of: &dyn Fn(&Row) -> f64| {
+        (label.to_owned(), rows.iter().map(|row| (row.time_s, of(row))).collect::<Vec<_>>())
+    };
+    let guests = rows.first().map_or(0, |row| row.guests.len());
+    let column = |name: &str| COLUMNS.iter().position(|column| *column == name).unwrap_or(0);
+    let mut panels: Vec<Views> = (0..guests)
+        .map(|vm| {
+            let of = |label: &str, name: &str| {
+                let column = column(name);
+                curve(label, &|row| row.guests.get(vm).map_or(f64::NAN, |guest| guest[column]))
+            };
+            Views {
+                title: format!("VM{}", vm + 1),
+                axis: "MB".to_owned(),
+                curves: vec![
+                    of("assigned\n(balancer)", "assigned_mb"),
+                    of("MemTotal\n(guest)", "mem_total_mb"),
+                    of("resident\n(host)", "resident_mb"),
+                    of("demand", "demand_mb"),
+                    of("MemAvailable\n(guest)", "mem_available_mb"),
+                ],
+            }
+        })
+        .collect();
+    panels.push(Views {
+        title: "the host's process".to_owned(),
+        axis: "MB".to_owned(),
+        curves: vec![
+            curve("resident", &|row| row.vmm_rss_mb),
+            curve("guest RAM\nof it", &|row| {
+                row.guests.iter().map(|guest| guest[column("resident_mb")]).sum()
+            }),
+        ],
+    });
+    panels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_and_its_figure_say_what_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(GUESTS_FILE);
+        let handles = vec![GuestHandle::default(), GuestHandle::default()];
+        handles[0].voice().hear(crate::agent::AGENT, b"m 409600 204800\n");
+        let mut table = Table::new(&path, handles).unwrap();
+        let mut point = Point { time: Duration::from_secs(3), ..Point::default() };
+        point.vms.resize(2, Default::default());
+        point.vms[0].physical = PageCount::from_mib(512);
+        table.row(&point).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut lines = text.lines();
+        let head: Vec<&str> = lines.next().unwrap().split(',').collect();
+        let row: Vec<&str> = lines.next().unwrap().split(',').collect();
+        assert_eq!((head.len(), row.len()), (14, 14), "{text}");
+        let value = |name: &str| row[head.iter().position(|column| *column == name).unwrap()];
+        assert_eq!((value("time_s"), value("vm1_assigned_mb")), ("3.0", "512.0"));
+        assert_eq!((value("vm1_mem_total_mb"), value("vm1_mem_available_mb")), ("400.0", "200.0"));
+        assert_eq!((value("vm1_demand_mb"), value("vm2_mem_total_mb")), ("", ""));
+        let panels = views(&table.rows.lock());
+        let titles: Vec<&str> = panels.iter().map(|panel| panel.title.as_str()).collect();
+        assert_eq!(titles, ["VM1", "VM2", "the host's process"]);
+        assert_eq!(panels[0].curves[1].1, [(3.0, 400.0)]);
     }
 }

@@ -55,8 +55,19 @@ pub fn fetch(target: &Path, wanted: &Wanted, mut tell: impl FnMut(&str)) -> Resu
     }
 }
 
+/// What a program said on standard error: of apt, the errors; a few of them, since one cause makes many.
 fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).trim().to_owned()
+    const MOST: usize = 4;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("E: ")).collect();
+    if errors.is_empty() {
+        return text.trim().to_owned();
+    }
+    let mut shown = errors[..errors.len().min(MOST)].join("\n");
+    if let Some(more) = errors.len().checked_sub(MOST).filter(|&more| more > 0) {
+        shown.push_str(&format!("\n(and {more} more)"));
+    }
+    shown
 }
 
 /// apt, perhaps with package lists of its own.
@@ -243,6 +254,20 @@ mod tests {
         let text = "Reading package lists...\nRemv qemu-utils [1]\nInst libfdt1 (1.6.1-4+b1 Debian:12 [amd64])\n\
                     Inst libc6 [2.35] (1:2.36-9 Debian:12 [amd64])\nConf libfdt1 (1.6.1-4+b1 Debian:12 [amd64])\n";
         assert_eq!(to_install(text), ["libfdt1=1.6.1-4+b1", "libc6=1:2.36-9"]);
+    }
+
+    #[test]
+    fn of_many_errors_a_few_are_shown() {
+        let output = |text: String| Output {
+            status: std::process::ExitStatus::default(),
+            stdout: Vec::new(),
+            stderr: text.into_bytes(),
+        };
+        let many = format!("rm: x\n{}W: y\n", "E: Failed to fetch z\n".repeat(9));
+        let said = said(&output(many));
+        assert_eq!(said.matches("E: Failed").count(), 4);
+        assert!(said.ends_with("(and 5 more)") && !said.contains("rm:"), "{said}");
+        assert_eq!(super::said(&output("dpkg-deb: error: no\n".to_owned())), "dpkg-deb: error: no");
     }
 
     #[test]

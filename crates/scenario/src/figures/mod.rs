@@ -5,6 +5,7 @@
 //! in more than its colour and is named beside its end, so that the figures can be read in black and white.
 
 mod chart;
+mod compared;
 mod over_time;
 mod recorded;
 mod starts;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use run_journal::manifest::Manifest;
 
+pub use compared::Views;
 pub use recorded::{FiguresError, Recorded};
 pub use starts::{Starts, figure_4_1, figure_4_3};
 
@@ -56,6 +58,20 @@ pub fn write_starts(
         write(directory, "figure-4-1.svg", &figure_4_1(fixed, dynamic_same, note))?,
         write(directory, "figure-4-3.svg", &figure_4_3(fixed, dynamic_most, note))?,
     ])
+}
+
+/// Draws several views of the same things, one panel for each thing, into `directory` as `name`; nothing without a point.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn write_views(
+    directory: &Path,
+    name: &str,
+    title: &str,
+    note: &str,
+    panels: &[Views],
+) -> Result<Option<PathBuf>, FiguresError> {
+    compared::draw(title, note, panels).map(|figure| write(directory, name, &figure)).transpose()
 }
 
 fn write(directory: &Path, name: &str, figure: &str) -> Result<PathBuf, FiguresError> {
