@@ -49,6 +49,8 @@ pub struct Reached {
     pub rescinded: u32,
     /// Times that it booted.
     pub boots: u32,
+    /// Protocol errors in the host's event log.
+    pub logged: u32,
 }
 
 impl std::ops::AddAssign for Reached {
@@ -61,6 +63,7 @@ impl std::ops::AddAssign for Reached {
         self.hot_add_requests += other.hot_add_requests;
         self.rescinded += other.rescinded;
         self.boots += other.boots;
+        self.logged += other.logged;
     }
 }
 
@@ -115,6 +118,15 @@ pub fn fuzz_host_bad_guest(bytes: &[u8]) -> Reached {
         let status = ended.hands.vm(vm);
         assert_eq!((status.state, status.failures), (VmState::Running, 0), "good guest {vm}");
         assert!(status.login_at.is_some(), "good guest {vm} has not booted");
+    }
+    for (_, entry) in &ended.hands.status.look().event_log {
+        if entry.id == 12540 {
+            // Hyper-V's words, and nobody else is accused.
+            assert!(entry.text.starts_with("'bad' device "), "{}", entry.text);
+            let words = "experienced a protocol error indicative of a deep system problem.";
+            assert!(entry.text.contains(words) && entry.log == "Worker-Admin", "{}", entry.text);
+            reached.lock().logged += 1;
+        }
     }
     *reached.lock()
 }

@@ -44,9 +44,17 @@ fn bad_guests_get_everywhere() {
         all += fuzz_host_bad_guest(&bytes);
     }
     let Reached {
-        opened, handshakes, balloon_requests, unballoon_requests, hot_add_requests, rescinded, ..
+        opened,
+        handshakes,
+        balloon_requests,
+        unballoon_requests,
+        hot_add_requests,
+        rescinded,
+        logged,
+        ..
     } = all;
     assert!(opened > 30 && handshakes > 10, "{all:?}");
     assert!(balloon_requests > 5 && unballoon_requests > 0 && hot_add_requests > 5, "{all:?}");
+    assert!(logged > 20, "{all:?}");
     assert!(rescinded > 5 && all.offers > 30 && all.boots >= 40, "{all:?}");
 }

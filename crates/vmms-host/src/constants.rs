@@ -52,6 +52,9 @@ model_constants::constants! {
     /// Events that a guest can cause at will are recorded this often in each second.
     NOISE = "worker.events_per_second", 20.0, "events", Invented,
         "an orderly guest causes about ten in its life";
+    /// Protocol errors of one VM that the event log shows from one start to the next.
+    LOGGED_ERRORS = "worker.logged_protocol_errors", 50.0, "entries", Invented,
+        "whoever looks has seen enough; the log is kept in memory";
     /// Packets for the guest that wait for room in the ring, at most.
     WAITING_PACKETS = "worker.waiting_packets", 256.0, "packets", Invented,
         "one operation needs far fewer";

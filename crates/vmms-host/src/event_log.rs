@@ -1,5 +1,6 @@
 //! Hyper-V's event log: the wording of what fails (documented; ids and texts as Hyper-V writes them).
 
+use dm_vsp::PROTOCOL_ERROR_EVENT;
 use page_range::PageCount;
 
 /// An entry of the event log.
@@ -75,6 +76,18 @@ pub fn required_and_available(vm: &str, required: PageCount, available: PageCoun
     }
 }
 
+/// 12540: the guest broke a protocol of one of the VM's devices; `rule` is which of its rules.
+#[must_use]
+pub fn protocol_error(vm: &str, device: &str, rule: &dyn core::fmt::Display) -> LogEntry {
+    LogEntry {
+        id: PROTOCOL_ERROR_EVENT,
+        log: "Worker-Admin",
+        text: format!(
+            "'{vm}' device {device} experienced a protocol error indicative of a deep system problem. ({rule})"
+        ),
+    }
+}
+
 /// 12030: the VM failed to start.
 #[must_use]
 pub fn failed_to_start(vm: &str) -> LogEntry {
@@ -109,5 +122,9 @@ mod tests {
         );
         assert_eq!(failed_to_start("VM8").text, format!("'VM8' failed to start. (Virtual machine ID {id})"));
         assert_ne!(virtual_machine_id("VM1"), id);
+        let violation = dm_vsp::Violation::EmptyRange;
+        let entry = protocol_error("VM8", "Microsoft Hyper-V Dynamic Memory", &violation);
+        assert_eq!((entry.id, entry.log), (12540, "Worker-Admin"));
+        assert_eq!(entry.text, violation.event_text("VM8", "Microsoft Hyper-V Dynamic Memory"));
     }
 }

@@ -7,6 +7,8 @@ use component_runtime::{Address, ExitNotice};
 use memory_balancer::OperationId;
 use page_range::{HostFrames, PageCount};
 
+use crate::event_log::LogEntry;
+
 /// To a VM's worker.
 #[derive(Debug)]
 pub enum WorkerMessage {
@@ -130,6 +132,13 @@ pub enum VmmsMessage {
         required: PageCount,
         /// What there was.
         available: PageCount,
+    },
+    /// The worker: this belongs into the event log.
+    Log {
+        /// Which VM.
+        vm: VmId,
+        /// The entry.
+        entry: LogEntry,
     },
     /// The worker: the login screen is shown.
     LoggedIn(VmId),

@@ -440,6 +440,10 @@ impl Vmms {
                     self.ended(ctx, vm, end);
                 }
             }
+            VmmsMessage::Log { vm, entry } => {
+                let name = self.name(vm);
+                self.log(ctx.now().into(), &name, entry);
+            }
             VmmsMessage::Exited { vm, generation, notice } => {
                 if self.vms.get(vm.0 as usize).is_some_and(|vm| vm.generation == generation) {
                     let name = self.name(vm);

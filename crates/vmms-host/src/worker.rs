@@ -16,7 +16,7 @@ use balancing_policy::{GuestReport, VmId};
 use component_runtime::lanes::CauseLanes;
 use component_runtime::trace::{self, Cause};
 use component_runtime::{Address, Component, Context, Doorbell, Mailbox, NextWake, SimTime, WakeCause};
-use dm_vsp::{DmVsp, Input, MapKind, OperationKind, Outcome, Output, PROTOCOL_ERROR_EVENT, ReleaseKind};
+use dm_vsp::{DmVsp, Input, MapKind, OperationKind, Outcome, Output, ReleaseKind};
 use gmo_memory_manager::GmoMemoryManager;
 use memory_balancer::{Input as Told, OperationId};
 use page_range::{GuestPage, GuestRange, HostFrames, PageCount, RangeSet};
@@ -157,6 +157,8 @@ pub(crate) struct Worker {
     packet: Vec<u8>,
     reports: Reports,
     noise: Noise,
+    /// Protocol errors that are in the event log.
+    logged: u64,
     /// The balancer was told that the guest has joined Dynamic Memory.
     joined: bool,
     /// The balancer was told that the guest does not answer.
@@ -210,6 +212,7 @@ impl Worker {
             packet: Vec::new(),
             reports: Reports::default(),
             noise: Noise::default(),
+            logged: 0,
             joined: false,
             unresponsive: false,
             over: None,
@@ -314,15 +317,6 @@ impl Worker {
             self.unresponsive = false;
             self.tell_balancer(ctx, Told::Responsive { vm: self.vm, responsive: true });
         }
-    }
-
-    /// Whether an event that the guest can cause at will may be recorded now.
-    fn may_record(&mut self, ctx: &Context<'_>) -> bool {
-        let Some(left_out) = self.noise.admit(Self::now(ctx)) else { return false };
-        if let Some(left_out) = left_out {
-            tracing::warn!(event = "events_left_out", count = left_out);
-        }
-        true
     }
 
     /// Passes the guest's last report on, if it is time.
@@ -450,12 +444,7 @@ impl Worker {
             Output::Responsive => tracing::info!(event = "guest_responsive"),
             Output::ProtocolError { violation } => {
                 if self.may_record(ctx) {
-                    let text = violation.event_text(&self.name, "Microsoft Hyper-V Dynamic Memory");
-                    tracing::error!(
-                        event = "protocol_error",
-                        id = PROTOCOL_ERROR_EVENT,
-                        text = text.as_str()
-                    );
+                    self.protocol_error(ctx, "Microsoft Hyper-V Dynamic Memory", &violation);
                 }
             }
             Output::CloseChannel => {
@@ -560,11 +549,11 @@ impl Worker {
                     }
                     BusEvent::Unloaded if record => tracing::info!(event = "vmbus_unload"),
                     BusEvent::Violation(violation) if record => {
-                        self.protocol_error("VMBus", &violation.what());
+                        self.protocol_error(ctx, "VMBus", &violation);
                     }
                     BusEvent::Corrupt(relid, corruption) => {
                         if record {
-                            self.protocol_error("VMBus ring", &corruption.to_string());
+                            self.protocol_error(ctx, "VMBus ring", &corruption);
                         }
                         self.channel_closed(ctx, relid);
                         // It has been taken back: offered anew when the guest makes contact anew.
@@ -577,14 +566,6 @@ impl Worker {
                 }
             }
         }
-    }
-
-    fn protocol_error(&self, device: &str, what: &str) {
-        let text = format!(
-            "'{}' device {device} experienced a protocol error indicative of a deep system problem. ({what})",
-            self.name
-        );
-        tracing::error!(event = "protocol_error", id = PROTOCOL_ERROR_EVENT, text = text.as_str());
     }
 
     fn channel_closed(&mut self, ctx: &mut Context<'_>, relid: Relid) {

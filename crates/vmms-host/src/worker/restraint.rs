@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use balancing_policy::GuestReport;
+use component_runtime::Context;
 use component_runtime::trace::Cause;
 use page_range::PageCount;
 
+use super::Worker;
 use crate::constants as c;
+use crate::event_log;
+use crate::message::VmmsMessage;
 
 /// A status report, with what the host adds.
 #[derive(Clone, Debug)]
@@ -50,6 +54,32 @@ impl Reports {
     /// Nothing of what waits is true any more.
     pub(super) fn forget(&mut self) {
         self.waiting = None;
+    }
+}
+
+impl Worker {
+    /// Whether an event that the guest can cause at will may be recorded now.
+    pub(super) fn may_record(&mut self, ctx: &Context<'_>) -> bool {
+        let Some(left_out) = self.noise.admit(Self::now(ctx)) else { return false };
+        if let Some(left_out) = left_out {
+            tracing::warn!(event = "events_left_out", count = left_out);
+        }
+        true
+    }
+
+    /// The guest broke a rule: recorded, and the first times in the host's event log too.
+    pub(super) fn protocol_error(
+        &mut self,
+        ctx: &mut Context<'_>,
+        device: &str,
+        rule: &dyn std::fmt::Display,
+    ) {
+        let entry = event_log::protocol_error(&self.name, device, rule);
+        tracing::error!(event = "protocol_error", id = entry.id, text = entry.text.as_str());
+        if self.logged < c::LOGGED_ERRORS.whole() {
+            self.logged += 1;
+            ctx.send(&self.vmms, VmmsMessage::Log { vm: self.vm, entry });
+        }
     }
 }
 
