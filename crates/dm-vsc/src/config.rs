@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Faults;
 
+use crate::constants as c;
+
 /// A version of the protocol that a driver can propose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DriverVersion {
@@ -52,10 +54,11 @@ pub struct OperationTime {
 impl OperationTime {
     /// No time at all.
     pub const NONE: Self = Self { base: Duration::ZERO, per_mib: Duration::ZERO };
-    /// To give pages away: 50 ms and 2 ms per MiB (invented).
-    pub const BALLOON: Self = Self { base: Duration::from_millis(50), per_mib: Duration::from_millis(2) };
-    /// To take pages, back or new: 50 ms and 1 ms per MiB (invented).
-    pub const ADD: Self = Self { base: Duration::from_millis(50), per_mib: Duration::from_millis(1) };
+    /// To give pages away (`balloon.base`, `balloon.per_mib`).
+    pub const BALLOON: Self =
+        Self { base: c::BALLOON_BASE.duration(), per_mib: c::BALLOON_PER_MIB.duration() };
+    /// To take pages, back or new (`add.base`, `add.per_mib`).
+    pub const ADD: Self = Self { base: c::ADD_BASE.duration(), per_mib: c::ADD_PER_MIB.duration() };
 
     /// How long an operation of this size takes.
     #[must_use]
@@ -133,12 +136,12 @@ pub struct VscConfig {
     pub hot_add: bool,
     /// New memory must begin at, and be, a multiple of `1 << hot_add_alignment` MiB; 0–15.
     pub hot_add_alignment: u32,
-    /// How long the driver waits for a host in the handshake (documented: 5 s, once for all versions and once for the
+    /// How long the driver waits for a host in the handshake (`handshake_timeout`: once for all versions and once for the
     /// capabilities).
     pub handshake_timeout: Duration,
-    /// How long after the handshake nothing is reported (documented: 45 s by default in Linux).
+    /// How long after the handshake nothing is reported (`linux.pressure_report_delay`; 0 for Windows).
     pub pressure_report_delay: Duration,
-    /// How often the status is reported (documented: once a second).
+    /// How often the status is reported (`status_interval`).
     pub status_interval: Duration,
     /// No status is reported if the host says so (2.0). The Linux driver does not listen.
     pub honour_suppression: bool,
@@ -171,9 +174,9 @@ impl VscConfig {
             hot_add: true,
             // 2 MiB (invented).
             hot_add_alignment: 1,
-            handshake_timeout: Duration::from_secs(5),
+            handshake_timeout: c::HANDSHAKE_TIMEOUT.duration(),
             pressure_report_delay: Duration::ZERO,
-            status_interval: Duration::from_secs(1),
+            status_interval: c::STATUS_INTERVAL.duration(),
             honour_suppression: true,
             balloon_time: OperationTime::BALLOON,
             unballoon_time: OperationTime::ADD,
@@ -191,7 +194,7 @@ impl VscConfig {
     pub fn linux() -> Self {
         Self {
             hot_add_alignment: 7,
-            pressure_report_delay: Duration::from_secs(45),
+            pressure_report_delay: c::PRESSURE_REPORT_DELAY.duration(),
             honour_suppression: false,
             floor: Floor::Linux,
             range_style: RangeStyle::LinuxBlocks,

@@ -19,6 +19,7 @@
 
 mod answer;
 mod config;
+mod constants;
 mod faults;
 mod interface;
 mod machine;
@@ -28,6 +29,7 @@ mod requests;
 pub mod test_support;
 
 pub use config::{DriverVersion, Floor, OperationTime, RangeStyle, UnballoonCheck, VscConfig};
+pub use constants::constants;
 pub use faults::{Faults, HotAddFault, StatusClaim};
 pub use interface::{EndReason, Ignored, Input, Output};
 pub use machine::DmVsc;

@@ -6,6 +6,8 @@ use dm_protocol::Version;
 use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
 use serde::{Deserialize, Serialize};
 
+use crate::constants as c;
+
 /// A version of the protocol that this host can speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ProtocolVersion {
@@ -91,38 +93,36 @@ pub enum HotAddForm {
     RangeOnly,
 }
 
-/// How long a guest may take. After that it is [unresponsive](crate::Output::Unresponsive), and what was asked of it stays
+/// How long a guest may take; the defaults are those of [`constants`](crate::constants()). After that it is [unresponsive](crate::Output::Unresponsive), and what was asked of it stays
 /// asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeouts {
-    /// For each step of the handshake (invented; guests themselves wait 5 s for a host).
+    /// For each step of the handshake (`timeout.handshake`).
     pub handshake: Duration,
-    /// For a balloon request, at least (inferred: Windows takes 2–3 s for 2 GiB, and ten times that is not silence yet).
+    /// For a balloon request, at least (`timeout.balloon`).
     pub balloon_base: Duration,
-    /// Pages for which the base time is enough; in proportion for more (inferred).
+    /// Pages for which the base time is enough; in proportion for more (`timeout.balloon_pages`).
     pub balloon_base_pages: PageCount,
-    /// For all messages of an unballoon request together (inferred: guests answer within 40–150 ms).
+    /// For all messages of an unballoon request together (`timeout.unballoon`).
     pub unballoon: Duration,
-    /// For a hot-add request, at least (inferred).
+    /// For a hot-add request, at least (`timeout.hot_add`).
     pub hot_add_base: Duration,
-    /// For each chunk of a hot-add request in addition (documented: a Linux guest waits 5 s for each memory block to go
-    /// online).
+    /// For each chunk of a hot-add request in addition (`timeout.hot_add_chunk`).
     pub hot_add_chunk: Duration,
-    /// The smallest chunk (documented: 128 MiB, the smallest memory block of Linux). A guest whose granule is larger has
-    /// larger chunks.
+    /// The smallest chunk (`timeout.hot_add_chunk_pages`). A guest whose granule is larger has larger chunks.
     pub hot_add_chunk_pages: PageCount,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            handshake: Duration::from_secs(30),
-            balloon_base: Duration::from_secs(30),
-            balloon_base_pages: PageCount::from_mib(2048),
-            unballoon: Duration::from_secs(10),
-            hot_add_base: Duration::from_secs(30),
-            hot_add_chunk: Duration::from_secs(5),
-            hot_add_chunk_pages: PageCount::from_mib(128),
+            handshake: c::HANDSHAKE.duration(),
+            balloon_base: c::BALLOON_BASE.duration(),
+            balloon_base_pages: c::BALLOON_BASE_PAGES.pages(),
+            unballoon: c::UNBALLOON.duration(),
+            hot_add_base: c::HOT_ADD_BASE.duration(),
+            hot_add_chunk: c::HOT_ADD_CHUNK.duration(),
+            hot_add_chunk_pages: c::HOT_ADD_CHUNK_PAGES.pages(),
         }
     }
 }
@@ -146,18 +146,21 @@ fn chunks(pages: PageCount, chunk: PageCount) -> u32 {
 /// How long no hot-add is tried after one that the guest refused for now: (0 pages, result 0).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HotAddBackoff {
-    /// After the first refusal; doubled with every further one (invented).
+    /// After the first refusal; doubled with every further one (`hot_add_backoff.first`).
     pub first: Duration,
-    /// At most this long (documented: Hyper-V retries a refused request about every 5 minutes).
+    /// At most this long (`hot_add_backoff.longest`).
     pub longest: Duration,
-    /// After so many refusals in a row hot-add is over until the VM is reset (invented; a guest that cannot place the
-    /// memory answers like this for ever).
+    /// After so many refusals in a row hot-add is over until the VM is reset (`hot_add_backoff.attempts`).
     pub attempts: u32,
 }
 
 impl Default for HotAddBackoff {
     fn default() -> Self {
-        Self { first: Duration::from_secs(5), longest: Duration::from_secs(300), attempts: 8 }
+        Self {
+            first: c::BACKOFF_FIRST.duration(),
+            longest: c::BACKOFF_LONGEST.duration(),
+            attempts: c::BACKOFF_ATTEMPTS.whole() as u32,
+        }
     }
 }
 
@@ -176,8 +179,7 @@ pub struct VspConfig {
     pub versions: Vec<ProtocolVersion>,
     /// Whether a guest must be able to balloon and hot-add.
     pub capability_policy: CapabilityPolicy,
-    /// How long after the capabilities nothing is asked of the guest (documented: Hyper-V 2016 and QEMU wait 50 s, because
-    /// Windows Server 2019 crashes when it gets requests earlier). Status reports are accepted meanwhile.
+    /// How long after the capabilities nothing is asked of the guest (`quiet_period`). Status reports are accepted meanwhile.
     pub quiet_period: Duration,
     /// Where the guest's memory is.
     pub layout: GuestLayout,
@@ -185,8 +187,7 @@ pub struct VspConfig {
     pub maximum: Option<PageCount>,
     /// Pages in one balloon request, at most [`dm_protocol::MAX_BALLOON_REQUEST_PAGES`].
     pub balloon_request_pages: PageCount,
-    /// Pages in one hot-add request at most, unless the guest's granule is larger (documented: QEMU asks for at most
-    /// 2 GiB).
+    /// Pages in one hot-add request at most, unless the guest's granule is larger (`hot_add_request`).
     pub hot_add_request_pages: PageCount,
     /// The form of hot-add requests.
     pub hot_add_form: HotAddForm,
@@ -206,11 +207,11 @@ impl VspConfig {
         Self {
             versions: vec![ProtocolVersion::V0_3],
             capability_policy: CapabilityPolicy::RequireBoth,
-            quiet_period: Duration::from_secs(50),
+            quiet_period: c::QUIET_PERIOD.duration(),
             layout,
             maximum: None,
             balloon_request_pages: PageCount(dm_protocol::MAX_BALLOON_REQUEST_PAGES.into()),
-            hot_add_request_pages: PageCount::from_mib(2048),
+            hot_add_request_pages: c::HOT_ADD_REQUEST.pages(),
             hot_add_form: HotAddForm::RangeAndRegion,
             timeouts: Timeouts::default(),
             hot_add_backoff: HotAddBackoff::default(),

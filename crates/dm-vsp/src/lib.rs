@@ -49,6 +49,7 @@
 
 mod answers;
 mod config;
+mod constants;
 mod event;
 mod handshake;
 mod interface;
@@ -65,6 +66,7 @@ pub use config::{
     CapabilityPolicy, ConfigError, GuestLayout, HotAddBackoff, HotAddForm, ProtocolVersion, Timeouts,
     VspConfig,
 };
+pub use constants::constants;
 pub use event::{PROTOCOL_ERROR_EVENT, Violation};
 pub use interface::{
     GuestCapabilities, Ignored, Input, MapKind, MapRefused, OperationKind, Outcome, Output, Rejection,

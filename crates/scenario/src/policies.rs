@@ -91,6 +91,19 @@ pub enum PolicyError {
     },
 }
 
+/// The constants of the policies that are no part of the balancer, by the policy's name.
+pub fn constants() -> impl Iterator<Item = (&'static str, &'static [model_constants::Constant])> {
+    [
+        (balancer_esx::Esx::NAME, balancer_esx::constants()),
+        (balancer_mom::Mom::NAME, balancer_mom::constants()),
+        (balancer_predictive_band::PredictiveBand::NAME, balancer_predictive_band::constants()),
+        (balancer_proxmox::Proxmox::NAME, balancer_proxmox::constants()),
+        (balancer_senpai::Senpai::NAME, balancer_senpai::constants()),
+        (balancer_squeezed::Squeezed::NAME, balancer_squeezed::constants()),
+    ]
+    .into_iter()
+}
+
 /// The names of all policies, the default first.
 pub fn names() -> impl Iterator<Item = &'static str> {
     POLICIES.iter().map(|entry| entry.name)

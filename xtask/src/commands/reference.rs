@@ -1,6 +1,7 @@
 //! Reference pages of the book that are generated from code: from its tables, its doc comments and its command line.
 
 mod command_line;
+mod constants;
 mod events;
 mod files;
 mod guests;
@@ -25,6 +26,7 @@ const PAGES: &[Page] = &[
     ("reference/events.md", events::page),
     ("reference/summary.md", files::page),
     ("reference/policies.md", policies::page),
+    ("reference/constants.md", || Ok(constants::page())),
 ];
 
 fn scenario_files() -> String {
@@ -35,7 +37,7 @@ fn scenario_files() -> String {
          Sizes are texts as an administrator types them: `\"512MB\"`, `\"2GB\"`; MB and GB are 2^20 and 2^30 bytes. Times are texts\n\
          such as `\"12m30s\"`. Where a page says *or [least, most] to draw from*, two values in brackets stand for one that is\n\
          drawn between them, anew for each VM and each seed. *Documented*, *inferred* and *invented* say where a default comes\n\
-         from; see [Limits](../limits.md).\n\n{}",
+         from; see [Fidelity](../fidelity.md).\n\n{}",
         scenario::file::reference_markdown()
     )
 }
