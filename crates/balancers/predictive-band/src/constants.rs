@@ -11,9 +11,9 @@ model_constants::constants! {
         "30 and 120 s do about as well";
     LEAST_MARGIN = "margin of a VM that never surprises", 0.05, "of demand", Invented,
         "0.03 moves less and is less fair";
-    COMFORT = "what a VM is given beyond its need when memory suffices", 0.85, "of its buffer", Invented,
-        "between 0.8 and 1.0 little changes";
-    TRIGGER = "part of its comfort below which a VM is given more when memory suffices", 0.75, "of comfort", Invented,
+    COMFORT = "what a VM is given beyond its need when memory suffices", 1.0, "of its buffer", Invented,
+        "what the administrator asked for; at 0.85 less is moved, and steps find less";
+    TRIGGER = "part of its comfort below which a VM is given more when memory suffices", 0.9, "of comfort", Invented,
         "nearer to 1: more and smaller operations";
     EVENNESS = "how far what is given in tight times reaches from the margin to an equal part of comfort", 0.85,
         "of the way", Invented,
@@ -32,6 +32,8 @@ model_constants::constants! {
         "periods of load up to that are learnt";
     SURPLUS = "surplus that is taken, above what is given when memory suffices", 0.03, "of that", Invented,
         "and two least moves";
+    REFUSAL = "time after which a guest that refused is asked again though nothing has changed", 300.0, "s", Documented,
+        "Hyper-V retries a refused balloon about every 5 minutes";
     CHUNK = "least that a VM gives for another, if it has it", 32.0, "MiB", Invented,
         "an operation costs as much as moving 100 MB";
     STOCK = "kept free when margins allow it", 64.0, "MiB", Invented,

@@ -7,10 +7,12 @@
 //!   it takes memory to arrive. Its *margin* is by how much demand surprised lately, fading; a VM that never surprises has
 //!   5 %. Beyond that is *comfort*, which is what an administrator's buffer asks for.
 //! * **Comfort is given from what is free, never at another's expense.** Free memory is useless, so while it suffices
-//!   everyone is given nearly the whole buffer, as by Hyper-V. But what must first be taken from another costs two moves
+//!   everyone is given the whole buffer, as by Hyper-V. But what must first be taken from another costs two moves
 //!   and a wait: that is done for needs and margins (and some of the comfort, for evenness), not for 20 %.
 //! * **Taken where it is missed least.** One number, the level ([`Claims`]), says how much everyone keeps. Who has most beyond
 //!   its comfort gives first, low weights earlier. No more is taken than is lacking.
+//! * **Nobody is asked in vain.** A guest that refused is asked again when it has more to give, not each time the balancer's
+//!   pause is over: another refusal would double the pause, and it would be paused when it could give.
 //! * **Surplus is taken after a hold that learns.** Where what was taken is soon wanted back, the hold doubles.
 //! * **Bursts are met at once**: rounds four times a second, one operation's worth of memory kept free. If the parent
 //!   pages, which makes every operation slower, more is kept free for it, from comfort only.
@@ -24,11 +26,15 @@
 //! # Where it loses
 //!
 //! * Against a host where memory suffices and nothing surprises there is nothing to gain: both policies meet all demand.
-//! * Where loads swing and memory is just short (staggered peaks, a greedy server), it moves almost as much as Hyper-V's
-//!   policy, in more and smaller operations: whoever meets a swing must move it. It stays a little below because it cuts
-//!   no comfort for comfort.
-//! * In tight times VMs have 5 to 20 % beyond their need, not all the same: among the VMs of a churn Jain's index of
-//!   assigned / demand is about 0.003 lower, with staggered peaks 0.0002.
+//! * Where loads swing and memory is just short (staggered peaks, a greedy server), it moves 1 to 3 % less than Hyper-V's
+//!   policy, no more than that, and needs twice as many operations, smaller ones: whoever meets a swing must move it. It
+//!   stays below because it cuts no comfort for comfort. Beside a greedy server the others wait longer after a step (6.8 s
+//!   on the mean where Hyper-V's policy has 4 s).
+//! * When everyone bursts at once, what is lacking is spread over more VMs: a third less is unmet, and VMs are above 100
+//!   for a sixth more of the time.
+//! * Where VMs come and go it starts about one in forty less: it takes less from those that run.
+//! * In tight times VMs have 5 to 20 % beyond their need, not all the same: with staggered peaks Jain's index is 0.0002
+//!   lower.
 //! * It keeps less free than Hyper-V's lead-time stock when memory is short, so the parent pages more then.
 //! * It believes what guests report. A leak is demand to it, and a server that takes what it gets is given more: as with
 //!   Hyper-V, only weights and maximums help.
@@ -43,6 +49,7 @@
 
 mod constants;
 mod forecast;
+mod refusal;
 mod round;
 mod share;
 
@@ -59,6 +66,7 @@ use balancing_policy::{
 use serde::{Deserialize, Serialize};
 
 use constants as c;
+use refusal::Refusal;
 
 /// Parameters of the policy. What each is: the table of [`constants`](constants()).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,6 +133,7 @@ struct State {
     /// It is being given memory, until it has what it is to have.
     growing: bool,
     surplus: Surplus,
+    refusal: Refusal,
     /// Below this it is given more, above this surplus is taken: what its band is made of.
     band: Option<(f64, f64)>,
 }

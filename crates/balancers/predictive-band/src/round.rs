@@ -106,6 +106,9 @@ impl PredictiveBand {
                 self.claims.push(claim);
                 continue;
             }
+            let beyond = has - state.forecast.demand();
+            let chunk = config.chunk.get() as f64;
+            let refuses = state.refusal.follow(vm, host.now, beyond, chunk, c::REFUSAL.duration());
             let rise = state.forecast.rise(lead);
             self.rising += rise;
             let buffer = vm.settings.buffer_fraction() * state.forecast.demand();
@@ -115,7 +118,7 @@ impl PredictiveBand {
                 margin,
                 comfort: margin.max(buffer * config.comfort),
                 share,
-                lowest: vm.lowest.get() as f64,
+                lowest: if refuses { has } else { vm.lowest.get() as f64 },
                 highest: vm.highest.get() as f64,
             });
         }

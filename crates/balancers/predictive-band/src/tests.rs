@@ -50,8 +50,8 @@ fn rule(host: &SimulatedHost, vm: u32) -> &'static str {
 fn comfort_is_given_while_memory_suffices() {
     let mut host = host(8192, &[(level(2000), 5000)]);
     host.run_until(secs(60));
-    // 85 % of a buffer of 20 %, to within a move.
-    assert!((assigned(&host, 1) - 2340.0).abs() <= 6.0, "{}", assigned(&host, 1));
+    // A buffer of 20 %, to within a tenth of it.
+    assert!((2360.0 - 2.0..=2400.0).contains(&assigned(&host, 1)), "{}", assigned(&host, 1));
 }
 
 #[test]
@@ -188,9 +188,9 @@ fn the_band_follows_what_it_decides_by() {
     let mut host = host(8192, &[(level(2000), 5000)]);
     host.run_until(secs(60));
     let counters = host.balancer.counters_of(VmId(1)).unwrap();
-    // Given more below 75 % of 17 %, left alone up to 17 %.
-    assert!((counters.maximum_pressure - 100.0 / 1.1275).abs() < 0.5, "{counters:?}");
-    assert!((counters.minimum_pressure - 100.0 / 1.17).abs() < 0.5, "{counters:?}");
+    // Given more below 90 % of 20 %, left alone up to 20 %.
+    assert!((counters.maximum_pressure - 100.0 / 1.18).abs() < 0.5, "{counters:?}");
+    assert!((counters.minimum_pressure - 100.0 / 1.2).abs() < 0.5, "{counters:?}");
 }
 
 #[test]
