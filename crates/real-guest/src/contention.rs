@@ -22,6 +22,7 @@ use run_journal::{EventsLevel, HumanLog};
 use scenario::figures::{self, Views};
 use scenario::run::plan::{Action, PlannedVm, Step};
 use scenario::run::{Outcome, Plan, Point, RunOptions};
+use vmms_host::VmState;
 
 use crate::factory::{GuestHandle, RealGuest};
 use crate::host::{GuestConfig, RealHostConfig, spec};
@@ -214,6 +215,15 @@ impl Eaters {
 
     /// What follows from a sample; `true`: the scenario is over.
     fn drive(&mut self, point: &Point) -> Result<bool, String> {
+        if let Some(failed) = point.vms.iter().position(|vm| vm.state == VmState::Failed) {
+            let guest = &self.handles[failed];
+            return Err(format!(
+                "VM{} has failed: {}; its console's last lines: {:?}",
+                failed + 1,
+                guest.ended().map_or_else(|| "it did not start".to_owned(), |end| format!("{end:?}")),
+                guest.voice().last_lines(6)
+            ));
+        }
         let Some(begun) = self.begun else {
             if point.vms.iter().all(|vm| vm.demand.is_some()) {
                 self.begun = Some(point.time);
@@ -353,6 +363,26 @@ fn views(rows: &[Row]) -> Vec<Views> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_guest_that_fails_or_never_reports_ends_the_scenario_with_its_last_words() {
+        let config = Contention::default();
+        let handles = vec![GuestHandle::default(), GuestHandle::default()];
+        handles[1].voice().hear(crate::agent::CONSOLE, b"Kernel panic - not syncing\n");
+        handles[1].voice().hear(crate::agent::AGENT, b"up\nmissing hv_balloon\n");
+        let mut eaters = Eaters::new(&config, handles);
+        let mut point = Point::default();
+        point.vms.resize(2, Default::default());
+        point.vms[0].demand = Some(PageCount::from_mib(100));
+        eaters.handles[0].voice().hear(crate::agent::AGENT, b"up\nready\n");
+        assert_eq!(eaters.drive(&point), Ok(false));
+        point.time = UNTIL_ALL_REPORT + Duration::from_secs(1);
+        let silent = eaters.drive(&point).unwrap_err();
+        assert!(silent.contains("VM2 has not reported") && silent.contains("hv_balloon"), "{silent}");
+        point.vms[1].state = VmState::Failed;
+        let failed = eaters.drive(&point).unwrap_err();
+        assert!(failed.contains("VM2 has failed") && failed.contains("Kernel panic"), "{failed}");
+    }
 
     #[test]
     fn the_table_and_its_figure_say_what_is_known() {

@@ -13,6 +13,7 @@ use page_range::PageCount;
 use parking_lot::Mutex;
 use vmms_host::VmState;
 
+use crate::events::EventLog;
 use crate::host::{GuestConfig, RealHost, RealHostConfig};
 use crate::manual::{Manual, Targets};
 use crate::pieces::Pieces;
@@ -36,6 +37,33 @@ pub struct Interactive {
 }
 
 const VM: VmId = VmId(0);
+
+/// A guest that has not reported for this long is worth a word (invented: many times the second between two reports, and longer
+/// than an emulated machine takes to boot).
+const SILENT: Duration = Duration::from_secs(60);
+
+/// Notices when a guest stops reporting.
+#[derive(Debug, Default)]
+struct Silence {
+    looked: usize,
+    reported: Duration,
+    told: bool,
+}
+
+impl Silence {
+    /// Whether the guest has fallen silent: `true` once for each silence.
+    fn begins(&mut self, events: &EventLog) -> bool {
+        let new = events.find(self.looked, |_| true);
+        self.looked += new.len();
+        for event in &new {
+            if event.name() == "status_report" {
+                (self.reported, self.told) = (event.time(), false);
+            }
+        }
+        let silent = new.last().is_some_and(|newest| newest.time().saturating_sub(self.reported) >= SILENT);
+        silent && !std::mem::replace(&mut self.told, true)
+    }
+}
 
 /// What can be typed.
 pub const HELP: &str = "\
@@ -157,6 +185,7 @@ impl Interactive {
     ) -> Result<()> {
         let guest = &host.guests[0];
         let mut told_missing = false;
+        let mut silence = Silence::default();
         loop {
             let command = match typed.recv_timeout(Duration::from_secs(1)) {
                 Ok(command) => command,
@@ -188,6 +217,12 @@ impl Interactive {
                 told_missing = true;
                 screen.line(&format!(
                     "-- the guest's kernel could not load {missing}: without it there is no Dynamic Memory (see --modules)"
+                ));
+            }
+            if silence.begins(&host.events) {
+                screen.line(&format!(
+                    "-- the guest has not reported for {} s: it hangs, or its driver is not loaded. `quit` switches it off",
+                    SILENT.as_secs()
                 ));
             }
             let state = host.host.status.look().vms.first().map_or(VmState::Off, |vm| vm.state);
@@ -272,6 +307,27 @@ fn status_line(host: &RealHost, targets: &Targets) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_guest_that_falls_silent_is_told_of_once() {
+        let log = EventLog::default();
+        let mut events = log.tee(Box::new(std::io::sink()));
+        let mut happens = |seconds: u64, name: &str| {
+            let line = format!("{{\"t\":{},\"event\":\"{name}\"}}\n", seconds * 1_000_000_000);
+            events.write_all(line.as_bytes()).unwrap();
+        };
+        let mut silence = Silence::default();
+        happens(5, "status_report");
+        happens(64, "round");
+        assert!(!silence.begins(&log));
+        happens(65, "round");
+        assert!(silence.begins(&log));
+        happens(66, "round");
+        assert!(!silence.begins(&log) && !silence.begins(&log));
+        happens(70, "status_report");
+        happens(131, "round");
+        assert!(silence.begins(&log), "and once more for the next silence");
+    }
 
     #[test]
     fn what_is_typed_is_understood_or_said_not_to_be() {
