@@ -31,6 +31,16 @@ fn named(page: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Whether a source has a test of this name: a function with only attributes and comments between it and its `#[test]`.
+fn is_test(source: &str, name: &str) -> bool {
+    source.match_indices(&format!("fn {name}(")).any(|(at, _)| {
+        let before = source[..at].trim_end().lines().rev().map(str::trim);
+        before
+            .take_while(|line| line.starts_with("#[") || line.starts_with("//"))
+            .any(|line| line == "#[test]")
+    })
+}
+
 #[test]
 fn every_test_that_the_book_names_exists() {
     let mut crates: BTreeMap<String, String> = BTreeMap::new();
@@ -45,12 +55,28 @@ fn every_test_that_the_book_names_exists() {
                 sources(&root().join(folder), &mut all);
                 all
             });
-            assert!(
-                source.contains(&format!("fn {test}(")),
-                "{page} names {package}::{test}, which does not exist"
-            );
+            assert!(is_test(source, &test), "{page} names {package}::{test}, which is no test");
             looked_up += 1;
         }
     }
-    assert!(looked_up > 100, "{looked_up}");
+    assert!(looked_up > 150, "{looked_up}");
+    assert!(!is_test("#[test]\nfn a() {}\nfn b() {}", "b"));
+}
+
+/// A hostile input without a test is a wish.
+#[test]
+fn every_hostile_input_of_the_threat_model_has_a_test() {
+    let text = std::fs::read_to_string(root().join("docs/src/threat-model.md")).unwrap();
+    let mut rows = 0;
+    for line in text.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        // Headings of the table and of its parts.
+        if cells[0] == "input" || cells[0].starts_with("**") {
+            continue;
+        }
+        assert_eq!(cells.len(), 3, "{line}");
+        assert!(!cells[1].is_empty() && !named(cells[2]).is_empty(), "no response, or no test: {line}");
+        rows += 1;
+    }
+    assert!(rows > 40, "{rows}");
 }
