@@ -102,6 +102,18 @@ measures! {
         "Time in which a VM lacked memory while one of lower weight was at least 5 points of pressure better off and above its minimum.";
 }
 
+impl Measure {
+    /// The least and the most that it can be.
+    pub(crate) fn ends(&self) -> (f64, f64) {
+        match (self.unit, self.key) {
+            ("×", _) => (1.0, f64::INFINITY),
+            (_, "started") => (0.0, 100.0),
+            (_, "fairness") => (0.0, 1.0),
+            _ => (0.0, f64::INFINITY),
+        }
+    }
+}
+
 /// How many there are.
 pub(crate) const COUNT: usize = MEASURES.len();
 

@@ -183,7 +183,11 @@ impl Comparison {
                 })
                 .collect();
             if !marks.is_empty() {
-                let _ = write!(html, "<figure>{}</figure>", dots(measure.title, measure.unit, &marks));
+                let _ = write!(
+                    html,
+                    "<figure>{}</figure>",
+                    dots(measure.title, measure.unit, measure.ends(), &marks)
+                );
             }
         }
         html.push_str("</div>");

@@ -38,20 +38,25 @@ const LABELS: f64 = 118.0;
 const PLOT: f64 = 210.0;
 const VALUES: f64 = 112.0;
 
-/// A dot with its interval for each policy, one below the other.
-pub(super) fn dots(title: &str, unit: &str, marks: &[Mark]) -> String {
+/// From where to where an axis goes for values between these, of a measure that can be no less and no more than its ends.
+fn axis(lowest: f64, highest: f64, (least, most): (f64, f64)) -> (f64, f64) {
+    // Ratios begin at 1, shares may all be near the top: an axis that begins at 0 would hide what differs.
+    let span = highest - lowest;
+    if lowest > 0.6 * highest && span > 1e-4 * highest {
+        let margin = 0.08 * span;
+        return ((lowest - margin).max(least.min(lowest)), (highest + margin).min(most.max(highest)));
+    }
+    let to = if most.is_finite() { most } else { round_up(highest) };
+    (least.min(lowest), if to > least { to } else { least + 1.0 })
+}
+
+/// A dot with its interval for each policy, one below the other. `ends` are the least and the most that there can be.
+pub(super) fn dots(title: &str, unit: &str, ends: (f64, f64), marks: &[Mark]) -> String {
     let top = 24.0;
     let (width, height) = (LABELS + PLOT + VALUES, top + ROW * marks.len() as f64 + 22.0);
-    // Ratios begin at 1, shares may all be near the top: an axis that begins at 0 would hide what differs.
     let lowest = marks.iter().map(|mark| mark.low).fold(f64::INFINITY, f64::min);
     let highest = marks.iter().map(|mark| mark.high).fold(0.0, f64::max);
-    let zoomed = lowest > 0.6 * highest;
-    let (from, to) = if zoomed {
-        let margin = (0.08 * (highest - lowest)).max(highest * 1e-6);
-        (lowest - margin, highest + margin)
-    } else {
-        (0.0, round_up(highest))
-    };
+    let (from, to) = axis(lowest, highest, ends);
     let x = |value: f64| LABELS + PLOT * ((value - from) / (to - from)).clamp(0.0, 1.0);
     let mut svg = String::new();
     let _ = write!(
@@ -245,8 +250,22 @@ mod tests {
     }
 
     #[test]
+    fn axes_show_what_differs_and_nothing_that_cannot_be() {
+        let any = (0.0, f64::INFINITY);
+        assert_eq!(axis(0.0, 73.0, any), (0.0, 80.0));
+        assert_eq!(axis(1.0, 1.9, (1.0, f64::INFINITY)), (1.0, 2.0));
+        assert_eq!(axis(1.0, 1.0, (1.0, f64::INFINITY)), (1.0, 2.0), "all the same");
+        assert_eq!(axis(0.5, 0.9, (0.0, 1.0)), (0.0, 1.0));
+        let (from, to) = axis(0.95, 0.99, (0.0, 1.0));
+        assert!(from > 0.94 && from < 0.95 && to > 0.99 && to < 1.0);
+        assert_eq!(axis(0.97, 1.0, (0.0, 1.0)).1, 1.0);
+        // More than there can be is shown all the same.
+        assert!(axis(0.4, 0.5, (1.0, f64::INFINITY)).0 <= 0.4);
+    }
+
+    #[test]
     fn text_cannot_break_out() {
-        let svg = dots("<script>", "", &[]);
+        let svg = dots("<script>", "", (0.0, 1.0), &[]);
         assert!(!svg.contains("<script>"), "{svg}");
     }
 }
