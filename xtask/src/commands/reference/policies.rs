@@ -74,10 +74,10 @@ fn default(source: &str, constants: &str, config: &str, field: &str) -> String {
     };
     let start = format!("{constant} = ");
     let value = constants.lines().find_map(|line| line.trim().strip_prefix(&start));
-    // NAME = "text", 10.0 "s", Documented,
+    // NAME = "text", 10.0, "s", Documented,
     let parts: Option<(&str, &str, &str)> = value.and_then(|value| {
         let (_, rest) = value.split_once("\", ")?;
-        let (number, rest) = rest.split_once(" \"")?;
+        let (number, rest) = rest.split_once(", \"")?;
         let (unit, label) = rest.split_once("\", ")?;
         Some((number, unit, label.trim_end_matches(',')))
     });
