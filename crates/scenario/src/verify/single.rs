@@ -24,8 +24,6 @@ const MOST: f64 = 0.9;
 const FEW: usize = 5;
 /// A drop is answered within so long, though not every step has a grant of its own.
 const ANSWER: Duration = Duration::from_secs(60);
-/// The load is still rising if so much of it is to come: a whole operation, MB.
-const OPERATION: f64 = 64.0;
 /// What the guest may still give, asked again, when the reclaim is over: half an operation, MB.
 const LITTLE: f64 = 32.0;
 /// An idle phase that is to be looked at lasts at least so long.
@@ -147,17 +145,17 @@ fn available_sawtooth(view: &View<'_>) -> Look {
     let commit = |index: usize| view.of(index).guest_commit.mib();
     let granted = |index: usize| view.of(index).physical.mib() - view.of(index - 1).physical.mib();
     let peak = (view.cycle.rises..=view.cycle.falls).map(commit).fold(0.0, f64::max);
+    let centre = satisfied_pressure(&view.run.vms[view.vm].settings);
     for index in view.cycle.rises + 1..=view.cycle.falls {
         let (step, grant) = (commit(index) - commit(index - 1), granted(index));
         let change = view.available(index) - view.available(index - 1);
         if step >= STEP && grant < MOVE.mib() {
             steps += 1;
             drops += usize::from(change < 0.0);
-            // The load's last steps may end within the band.
-            let answered = (index..=view.cycle.falls)
-                .take_while(|&later| view.seconds(index, later) <= ANSWER.as_secs_f64())
-                .any(|later| view.available(later) > view.available(index));
-            if peak - commit(index) > OPERATION && !answered {
+            // From the band's centre a grant comes when the commit has risen to the band's edge: what is left of the load must
+            // reach further than that.
+            let grant_is_due = commit(index) * (centre + BAND) / centre + MOVE.mib() < peak;
+            if grant_is_due && !rises_after(view, index) {
                 return holds(false, || format!("no rise follows the drop at {:?}", view.time(index)));
             }
         } else if step < STEP && grant >= MOVE.mib() {
@@ -169,6 +167,18 @@ fn available_sawtooth(view: &View<'_>) -> Look {
     holds(most(drops, steps) && most(rises, grants), || {
         format!("{drops} drops after {steps} load steps, {rises} rises after {grants} grants")
     })
+}
+
+/// Whether the drop at this sample is followed by a rise: from the lowest point after it, for more drops may come before the
+/// grant does.
+fn rises_after(view: &View<'_>, drop: usize) -> bool {
+    let mut lowest = f64::INFINITY;
+    (drop..=view.cycle.falls).take_while(|&later| view.seconds(drop, later) <= ANSWER.as_secs_f64()).any(
+        |later| {
+            lowest = lowest.min(view.available(later));
+            view.available(later) - lowest >= STEP
+        },
+    )
 }
 
 fn unload_is_unseen(view: &View<'_>) -> Look {
