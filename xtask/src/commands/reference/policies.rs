@@ -72,14 +72,18 @@ fn default(source: &str, constants: &str, config: &str, field: &str) -> String {
     let Some(constant) = said.strip_prefix("c::").and_then(|rest| rest.split(['.', ' ']).next()) else {
         return said.to_owned();
     };
-    let start = format!("{constant} = ");
-    let value = constants.lines().find_map(|line| line.trim().strip_prefix(&start));
+    // Long entries go on in the next line.
+    let value = constants
+        .split_once(&format!(" {constant} = "))
+        .and_then(|(_, rest)| rest.split_once("\";"))
+        .map(|(value, _)| value.split_whitespace().collect::<Vec<_>>().join(" "));
     // NAME = "text", 10.0, "s", Documented,
-    let parts: Option<(&str, &str, &str)> = value.and_then(|value| {
+    let parts: Option<(&str, &str, &str)> = value.as_deref().and_then(|value| {
         let (_, rest) = value.split_once("\", ")?;
         let (number, rest) = rest.split_once(", \"")?;
-        let (unit, label) = rest.split_once("\", ")?;
-        Some((number, unit, label.trim_end_matches(',')))
+        let (unit, rest) = rest.split_once("\", ")?;
+        let (label, _) = rest.split_once(',')?;
+        Some((number, unit, label))
     });
     parts.map_or_else(
         || said.to_owned(),
