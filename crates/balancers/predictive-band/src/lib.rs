@@ -28,11 +28,11 @@
 //! * Against a host where memory suffices and nothing surprises there is nothing to gain: both policies meet all demand.
 //! * Where loads swing and memory is just short (staggered peaks, a greedy server), it moves 1 to 3 % less than Hyper-V's
 //!   policy, no more than that, and needs twice as many operations, smaller ones: whoever meets a swing must move it. It
-//!   stays below because it cuts no comfort for comfort. Beside a greedy server the others wait longer after a step (6.8 s
-//!   on the mean where Hyper-V's policy has 4 s).
+//!   stays below because it cuts no comfort for comfort. Beside a greedy server the others wait longer after a step (5.3 s
+//!   on the mean where Hyper-V's policy has 3.9 s).
 //! * When everyone bursts at once, what is lacking is spread over more VMs: a third less is unmet, and VMs are above 100
 //!   for a sixth more of the time.
-//! * Where VMs come and go it starts about one in forty less: it takes less from those that run.
+//! * Where VMs come and go it starts about one in fifty less: it takes less from those that run.
 //! * In tight times VMs have 5 to 20 % beyond their need, not all the same: with staggered peaks Jain's index is 0.0002
 //!   lower.
 //! * It keeps less free than Hyper-V's lead-time stock when memory is short, so the parent pages more then.
