@@ -75,7 +75,7 @@ pub fn guest_without(pieces: &Pieces, without: &str) -> Result<Vec<u8>> {
 pub fn level1(pieces: &Pieces, program: &Path, arguments: &[String]) -> Result<Vec<u8>> {
     let mut archive = base(pieces, include_str!("init/level1.sh"))?;
     for module in LEVEL1_MODULES {
-        if let Some(path) = pieces.optional_module(module) {
+        if let Some(path) = pieces.emulated_module(module) {
             add_module(&mut archive, &path)?;
         }
     }

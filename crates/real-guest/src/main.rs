@@ -41,5 +41,5 @@ fn run(arguments: Arguments) -> Result<()> {
     else {
         bail!("--kernel, --modules and --busybox are needed");
     };
-    arguments.task.run(&Pieces { kernel, modules, busybox, qemu: None }, Path::new("."))
+    arguments.task.run(&Pieces { kernel, modules, busybox, qemu: None, emulated: None }, Path::new("."))
 }

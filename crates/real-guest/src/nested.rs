@@ -123,7 +123,7 @@ impl Nested {
             ])
             .args(["-cpu", "EPYC-v3", "-smp", "1", "-m", &format!("{}M", self.memory_mib)])
             .arg("-kernel")
-            .arg(&pieces.kernel)
+            .arg(pieces.emulated_kernel())
             .arg("-initrd")
             .arg(&initrd)
             .args(["-append", "console=ttyS0 quiet loglevel=1 panic=-1 nokaslr mitigations=off"])

@@ -70,6 +70,9 @@ pub struct Pieces {
     pub busybox: PathBuf,
     /// QEMU, if there is one.
     pub qemu: Option<Qemu>,
+    /// Kernel and modules of the emulated machine, if they are not the guest's: what was fetched is known to work there, whatever
+    /// kernel is looked at in the guest.
+    pub emulated: Option<(PathBuf, PathBuf)>,
 }
 
 /// Where each piece is, or why it is not there.
@@ -83,6 +86,7 @@ pub struct Looked {
     pub busybox: Result<PathBuf, PieceError>,
     /// QEMU.
     pub qemu: Result<Qemu, PieceError>,
+    emulated: Option<(PathBuf, PathBuf)>,
 }
 
 impl Looked {
@@ -113,7 +117,11 @@ impl Looked {
             Some(path) => given("qemu", path).map(|program| Qemu { program, unpacked_in: None }),
             None => Qemu::find(&root).ok_or_else(|| missing("qemu-system-x86_64", "qemu")),
         };
-        Self { kernel, modules, busybox, qemu }
+        let emulated = newest_kernel(&root).and_then(|kernel| {
+            let modules = modules_of(&kernel, &root)?;
+            Some((kernel, modules))
+        });
+        Self { kernel, modules, busybox, qemu, emulated }
     }
 
     /// The pieces, if all are there but perhaps QEMU.
@@ -125,7 +133,9 @@ impl Looked {
             Err(PieceError::Missing { .. }) => None,
             other => Some(other?),
         };
-        Ok(Pieces { kernel: self.kernel?, modules: self.modules?, busybox: self.busybox?, qemu })
+        let kernel = self.kernel?;
+        let emulated = self.emulated.filter(|(emulated, _)| *emulated != kernel);
+        Ok(Pieces { kernel, modules: self.modules?, busybox: self.busybox?, qemu, emulated })
     }
 }
 
@@ -223,23 +233,19 @@ impl Pieces {
     /// A module's file if it exists; what is built into the kernel has none.
     #[must_use]
     pub fn optional_module(&self, module: &str) -> Option<PathBuf> {
-        fn search(folder: &Path, names: &[String], depth: u32) -> Option<PathBuf> {
-            let mut folders = Vec::new();
-            for entry in std::fs::read_dir(folder).ok()?.flatten() {
-                let path = entry.path();
-                let name = entry.file_name().to_string_lossy().replace('-', "_");
-                if path.is_dir() {
-                    folders.push(path);
-                } else if names.contains(&name) {
-                    return Some(path);
-                }
-            }
-            folders.sort();
-            (depth > 0).then(|| folders.iter().find_map(|folder| search(folder, names, depth - 1)))?
-        }
-        let name = module.replace('-', "_");
-        let names = ["ko", "ko.xz", "ko.zst"].map(|end| format!("{name}.{end}"));
-        search(&self.modules.join("kernel"), &names, 8)
+        module_in(&self.modules, module)
+    }
+
+    /// The kernel of the emulated machine.
+    #[must_use]
+    pub fn emulated_kernel(&self) -> &Path {
+        self.emulated.as_ref().map_or(&self.kernel, |(kernel, _)| kernel)
+    }
+
+    /// A module of the emulated machine's kernel.
+    #[must_use]
+    pub fn emulated_module(&self, module: &str) -> Option<PathBuf> {
+        module_in(self.emulated.as_ref().map_or(&self.modules, |(_, modules)| modules), module)
     }
 
     /// Versions and checksums, for a run's manifest.
@@ -251,6 +257,7 @@ impl Pieces {
         let mut files = vec![("kernel", self.kernel.clone()), ("busybox", self.busybox.clone())];
         if let (true, Some(qemu)) = (with_qemu, &self.qemu) {
             files.push(("qemu", qemu.program.clone()));
+            files.push(("emulated machine's kernel", self.emulated_kernel().to_owned()));
         }
         for module in ["hv_vmbus", "hv_balloon"] {
             if let Some(path) = self.optional_module(module) {
@@ -265,6 +272,27 @@ impl Pieces {
             })
             .collect()
     }
+}
+
+/// A module's file in a folder of modules, compressed or not.
+fn module_in(modules: &Path, module: &str) -> Option<PathBuf> {
+    fn search(folder: &Path, names: &[String], depth: u32) -> Option<PathBuf> {
+        let mut folders = Vec::new();
+        for entry in std::fs::read_dir(folder).ok()?.flatten() {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().replace('-', "_");
+            if path.is_dir() {
+                folders.push(path);
+            } else if names.contains(&name) {
+                return Some(path);
+            }
+        }
+        folders.sort();
+        (depth > 0).then(|| folders.iter().find_map(|folder| search(folder, names, depth - 1)))?
+    }
+    let name = module.replace('-', "_");
+    let names = ["ko", "ko.xz", "ko.zst"].map(|end| format!("{name}.{end}"));
+    search(&modules.join("kernel"), &names, 8)
 }
 
 impl Qemu {
@@ -332,7 +360,9 @@ mod tests {
         std::fs::create_dir_all(other.join("lib/modules/6.13.1")).unwrap();
         std::fs::write(other.join("boot/vmlinuz-6.13.1"), "").unwrap();
         let named = Given { kernel: Some(other.join("boot/vmlinuz-6.13.1")), ..Given::default() };
-        assert!(Pieces::find(target.path(), &named).unwrap().modules.ends_with("lib/modules/6.13.1"));
+        let pieces = Pieces::find(target.path(), &named).unwrap();
+        assert!(pieces.modules.ends_with("lib/modules/6.13.1"));
+        assert!(pieces.emulated_kernel().ends_with("guest/root/boot/vmlinuz-6.12.9"));
         let named = Given { kernel: Some("/nowhere/vmlinuz".into()), ..Given::default() };
         let error = Pieces::find(target.path(), &named).unwrap_err().to_string();
         assert!(error.starts_with("--kernel: /nowhere/vmlinuz"), "{error}");
