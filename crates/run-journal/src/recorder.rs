@@ -29,7 +29,7 @@ pub enum EventsLevel {
     None,
     /// INFO and above: decisions, operations, lifecycle.
     Decisions,
-    /// DEBUG and above: the traffic of every second too.
+    /// DEBUG and above: the traffic of every second too, and the inputs and outputs of state machines, for replay.
     #[default]
     All,
 }
@@ -125,7 +125,7 @@ impl Recorder {
     /// # Errors
     /// If the journal's first bytes cannot be written.
     pub fn to_writers(events: Option<Sink>, journal: Option<Sink>, level: EventsLevel) -> io::Result<Self> {
-        let machines = journal.is_some() && level != EventsLevel::None;
+        let machines = journal.is_some() && level == EventsLevel::All;
         let mut state = State { events, journal, ..State::default() };
         if let Some(journal) = &mut state.journal {
             codec::write_header(journal)?;

@@ -85,7 +85,7 @@ pub enum ReplayError {
 
 fn known_machines(known: &[Arc<str>], asked: &str) -> String {
     if known.is_empty() {
-        return "no machine's are (were events off?)".to_owned();
+        return "no machine's are: replay needs a run with --events all".to_owned();
     }
     let nearest = known
         .iter()

@@ -51,9 +51,9 @@ pub(crate) struct Args {
     /// Overwrite the run in --out
     #[arg(long, requires = "out")]
     force: bool,
-    /// How much to record of what happens
-    #[arg(long, value_parser = events_level, default_value = "all", value_name = "all|decisions|none")]
-    events: EventsLevel,
+    /// How much to record of what happens; default: all, above 100 VM-hours decisions
+    #[arg(long, value_parser = events_level, value_name = "all|decisions|none")]
+    events: Option<EventsLevel>,
     /// Virtual time between two samples of the counters; default 1s, 60s above 128 VMs
     #[arg(long, value_name = "DUR", value_parser = positive_duration, allow_hyphen_values = true)]
     sample_interval: Option<Duration>,
@@ -181,12 +181,48 @@ fn used_in(name: &str, seed: Option<u64>) -> Result<PageCount, RunError> {
     Ok(PageCount((used.maximum * 256.0).round() as u64))
 }
 
+/// Real guests run in real time, with loads of their own: what else could be chosen is refused, not left unheard.
+fn not_for_real_guests(args: &Args) -> Result<()> {
+    let given = [
+        ("--seed", args.seed.is_some()),
+        ("--schedule-seed", args.schedule_seed.is_some()),
+        ("--driver inline", args.driver == DriverName::Inline),
+        ("--clock", args.clock != ClockName::Virtual),
+        ("--until", args.until.is_some()),
+        ("--events", args.events.is_some()),
+        ("--sample-interval", args.sample_interval.is_some()),
+        ("--trace", args.trace.is_some()),
+        ("--trace-window", args.trace_window.is_some()),
+        ("--host-memory", args.host_memory.is_some()),
+        ("--log", args.log.is_some()),
+        ("--json", args.json),
+        ("--quiet", args.quiet),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(bad_input(format!(
+            "{option} is not for real guests; of the options, {} takes --policy, --out, --force and those of real guests",
+            super::guest::REAL_LINUX
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// VM-hours beyond which the traffic of every second fills disks: an hour of one VM takes about 2 MB.
+const MOST_RECORDED: f64 = 100.0;
+
+/// How much is recorded, if nothing is said.
+fn usual_events(plan: &Plan) -> EventsLevel {
+    let hours = plan.vms.len() as f64 * plan.until.as_secs_f64() / 3600.0;
+    if hours > MOST_RECORDED { EventsLevel::Decisions } else { EventsLevel::All }
+}
+
 /// Runs a scenario.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     if args.name == "list" {
         return Ok(list());
     }
     if args.name == super::guest::REAL_LINUX {
+        not_for_real_guests(&args)?;
         super::guest::real_linux(&args.guests, args.policy.as_deref(), args.out, args.force)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -236,8 +272,14 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         None => directory::create_next(&tools::workspace_root().join("runs"), &file.name)?,
     };
     let folder = shorter(&folder);
+    let events = args.events.unwrap_or_else(|| usual_events(&plan));
+    if args.events.is_none() && events != EventsLevel::All && !args.quiet && !args.json {
+        eprintln!(
+            "a long run of many VMs: decisions are recorded, not the traffic of every second (--events all records it)"
+        );
+    }
     let command = command(&args, &plan);
-    write_manifest(&args, &file, &plan, &folder, &command)?;
+    write_manifest(&args, events, &file, &plan, &folder, &command)?;
 
     let show = !args.quiet && !args.json && std::io::stderr().is_terminal();
     let bar = progress_bar(show, &plan);
@@ -246,7 +288,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         clock,
         schedule_seed: args.schedule_seed,
         directory: Some(folder.clone()),
-        events: args.events,
+        events,
         log,
         progress: Some({
             let bar = bar.clone();
@@ -354,7 +396,7 @@ fn command(args: &Args, plan: &Plan) -> String {
     option("clock", (args.clock == ClockName::Wall).then(|| "wall".to_owned()));
     option("speed", (args.clock == ClockName::Wall).then(|| args.speed.to_string()));
     option("until", args.until.map(component_runtime::format_duration));
-    option("events", (args.events != EventsLevel::All).then(|| args.events.name().to_owned()));
+    option("events", args.events.map(|level| level.name().to_owned()));
     option("sample-interval", args.sample_interval.map(component_runtime::format_duration));
     option("trace", args.trace.as_ref().map(|path| path.display().to_string()));
     option("trace-window", args.trace_window.map(|window| window.to_string()));
@@ -365,7 +407,14 @@ fn command(args: &Args, plan: &Plan) -> String {
     words.join(" ")
 }
 
-fn write_manifest(args: &Args, file: &Scenario, plan: &Plan, folder: &Path, command: &str) -> Result<()> {
+fn write_manifest(
+    args: &Args,
+    events: EventsLevel,
+    file: &Scenario,
+    plan: &Plan,
+    folder: &Path,
+    command: &str,
+) -> Result<()> {
     let built_in = file::BUILT_IN.iter().any(|(name, _)| *name == args.name);
     let manifest = Manifest {
         format: manifest::FORMAT_VERSION,
@@ -382,7 +431,7 @@ fn write_manifest(args: &Args, file: &Scenario, plan: &Plan, folder: &Path, comm
         until: component_runtime::format_duration(plan.until),
         epoch: plan.epoch.to_string(),
         sample_interval: component_runtime::format_duration(plan.sample_interval),
-        events: args.events,
+        events,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: tools::commit(),
         command: command.to_owned(),

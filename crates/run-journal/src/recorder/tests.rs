@@ -126,7 +126,7 @@ fn levels_choose_what_is_recorded() {
         (names, left.recorded.machine_values)
     };
     assert_eq!(events(EventsLevel::All), (vec!["status_report".to_owned(), "grant".to_owned()], 1));
-    assert_eq!(events(EventsLevel::Decisions), (vec!["grant".to_owned()], 1));
+    assert_eq!(events(EventsLevel::Decisions), (vec!["grant".to_owned()], 0));
     assert_eq!(events(EventsLevel::None), (vec![], 0));
 }
 

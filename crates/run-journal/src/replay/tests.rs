@@ -119,7 +119,10 @@ fn an_unknown_machine_is_named_with_the_known_ones() {
     let empty = contents.contents();
     let error =
         replay(Reader::new(&empty[..]).unwrap(), "x", |_, _: Input| Vec::<Output>::new()).unwrap_err();
-    assert_eq!(error.to_string(), "no inputs of \"x\" are recorded; no machine's are (were events off?)");
+    assert_eq!(
+        error.to_string(),
+        "no inputs of \"x\" are recorded; no machine's are: replay needs a run with --events all"
+    );
 }
 
 #[test]
