@@ -9,7 +9,8 @@ use super::result::{Cell, Comparison, Judgement, LoadResult};
 
 impl Comparison {
     /// All of it as text: all loads together first, then each load, then what the rounds cost on this machine. Tables that are
-    /// wider than `width` characters are cut into several with some of the policies each.
+    /// wider than `width` characters are cut into several with some of the policies each. Intervals are shown where there is
+    /// room for all of them.
     #[must_use]
     pub fn table(&self, width: Option<usize>) -> String {
         let mut text = String::new();
@@ -33,6 +34,21 @@ impl Comparison {
             self.seeds.len(),
             if self.seeds.len() == 1 { "" } else { "s" }
         );
+        let (mut rows, same) = self.rows(load, self.seeds.len() > 1);
+        if widths(&rows).iter().sum::<usize>() >= width.unwrap_or(WIDTH) {
+            (rows, _) = self.rows(load, false);
+        }
+        for columns in parts(&widths(&rows), width.unwrap_or(usize::MAX)) {
+            let _ = writeln!(text, "{}", part(&rows, &columns));
+        }
+        if !same.is_empty() {
+            let _ = writeln!(text, "the same for all: {}", same.join(", "));
+        }
+        text.push('\n');
+    }
+
+    /// The rows of a load's table, the header first, and what is the same for all policies.
+    fn rows(&self, load: &LoadResult, intervals: bool) -> (Vec<Vec<String>>, Vec<String>) {
         let mut rows: Vec<Vec<String>> =
             vec![[String::new()].into_iter().chain(self.policies.iter().cloned()).collect()];
         let mut same = Vec::new();
@@ -47,30 +63,10 @@ impl Comparison {
                 continue;
             }
             let unit = if measure.unit.is_empty() { String::new() } else { format!(", {}", measure.unit) };
-            let row = cells.iter().map(|cell| self.cell(measure, cell, cells[0]));
+            let row = cells.iter().map(|cell| written(measure, cell, cells[0], intervals));
             rows.push([format!("{}{unit}", measure.title)].into_iter().chain(row).collect());
         }
-        let widths: Vec<usize> = (0..=self.policies.len())
-            .map(|column| rows.iter().map(|row| row[column].chars().count() + 3).max().unwrap_or(0))
-            .collect();
-        for columns in parts(&widths, width.unwrap_or(usize::MAX)) {
-            let _ = writeln!(text, "{}", part(&rows, &columns));
-        }
-        if !same.is_empty() {
-            let _ = writeln!(text, "the same for all: {}", same.join(", "));
-        }
-        text.push('\n');
-    }
-
-    fn cell(&self, measure: &Measure, cell: &Cell, first: &Cell) -> String {
-        let own = median(measure, cell);
-        let Some(difference) = cell.difference else { return own };
-        let mark = match cell.judgement(measure) {
-            Judgement::Better => " ✓",
-            Judgement::Worse => " ✗",
-            Judgement::Undecided => "  ",
-        };
-        format!("{own} ({}){mark}", relative(measure, difference.median, first))
+        (rows, same)
     }
 
     fn explanation(&self, text: &mut String) {
@@ -84,7 +80,8 @@ impl Comparison {
             let _ = writeln!(
                 text,
                 "Medians over the seeds; in parentheses the median of the differences to {}, seed by seed.\n✓ better, ✗ worse: \
-                 the interval of the difference that covers the true median with {:.1} % excludes 0.",
+                 the interval of the difference excludes 0. Intervals cover the true median with {:.1} %; those not shown \
+                 here are in the files.",
                 self.policies[0],
                 100.0 * self.confidence
             );
@@ -129,6 +126,33 @@ impl Comparison {
             .filter(|&policy| started(policy).is_some_and(|own| own < most - 1.0))
             .collect()
     }
+}
+
+/// How wide a table with intervals may be if nothing else is known.
+const WIDTH: usize = 160;
+
+fn widths(rows: &[Vec<String>]) -> Vec<usize> {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count() + 3).max().unwrap_or(0);
+    (0..columns).map(width).collect()
+}
+
+/// A median, its interval if it is wanted, the difference to the first policy's, and what is to be thought of that.
+fn written(measure: &Measure, cell: &Cell, first: &Cell, intervals: bool) -> String {
+    let mut own = median(measure, cell);
+    if let Some(interval) = cell.median.filter(|_| intervals) {
+        let [low, high] = [interval.low, interval.high].map(|end| number(end, measure.digits));
+        if low != high {
+            let _ = write!(own, " [{low} to {high}]");
+        }
+    }
+    let Some(difference) = cell.difference else { return own };
+    let mark = match cell.judgement(measure) {
+        Judgement::Better => " ✓",
+        Judgement::Worse => " ✗",
+        Judgement::Undecided => "  ",
+    };
+    format!("{own} ({}){mark}", relative(measure, difference.median, first))
 }
 
 /// Columns besides the first, in groups that fit beside it; at least one each.

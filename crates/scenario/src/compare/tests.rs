@@ -81,6 +81,14 @@ fn the_outputs_name_everything() {
     for name in ["hyperv", "mom"] {
         assert!(table.contains(name) && csv.contains(name) && page.contains(name));
     }
+    // Where there is room, medians have their intervals.
+    assert!(
+        table.contains(" to ")
+            && table.lines().any(|line| line.contains("unmet demand") && line.contains(" ["))
+    );
+    assert!(
+        !comparison.table(Some(60)).lines().any(|line| line.contains("unmet demand") && line.contains(" ["))
+    );
     assert_eq!(csv.lines().count(), 1 + 3 * 2 * 3 * MEASURES.len());
     assert!(page.contains("cargo xtask compare &lt;&amp;&gt;"));
     assert!(!page.contains("http") && !page.contains("<script"), "the page needs nothing else");
