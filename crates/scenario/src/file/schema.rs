@@ -416,7 +416,7 @@ action! { ACTION_INJECT_FAULT, "inject_fault", "Makes something go wrong.", [WHI
     "duration", Form::Time, "for ever", "How long (not for crashes, panics and garbage).";
     "component", Form::Word(&["dm-vsc", "guest", "worker"]), "required by component_panic", "Which component of the VM panics.";
 }
-action! { ACTION_MARK, "mark", "Writes a line into the story and a mark into the figures.", [],
+action! { ACTION_MARK, "mark", "Writes a line into the story.", [],
     "text", Form::Text, "required", "What it says.";
 }
 

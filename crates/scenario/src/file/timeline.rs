@@ -65,7 +65,7 @@ pub enum Action<W> {
         /// How long; for ever if `None`.
         duration: Option<Duration>,
     },
-    /// A line in the story and a mark in the figures.
+    /// A line in the story.
     Mark(String),
 }
 

@@ -147,6 +147,6 @@ pub enum Action {
     ReopenChannels(usize),
     /// Make a component of a VM panic: a defect of this program, not of the guest.
     Panic(usize, VmComponent),
-    /// A line in the story and a mark in the figures.
+    /// A line in the story.
     Mark(String),
 }
