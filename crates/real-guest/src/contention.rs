@@ -335,8 +335,8 @@ fn views(rows: &[Row]) -> Vec<Views> {
                 curve(label, &|row| row.guests.get(vm).map_or(f64::NAN, |guest| guest[column]))
             };
             Views {
-                title: format!("VM{}", vm + 1),
-                axis: "MB".to_owned(),
+                title: String::new(),
+                axis: format!("VM{} (MB)", vm + 1),
                 curves: vec![
                     of("assigned\n(balancer)", "assigned_mb"),
                     of("MemTotal\n(guest)", "mem_total_mb"),
@@ -348,8 +348,8 @@ fn views(rows: &[Row]) -> Vec<Views> {
         })
         .collect();
     panels.push(Views {
-        title: "the host's process".to_owned(),
-        axis: "MB".to_owned(),
+        title: String::new(),
+        axis: "host's process (MB)".to_owned(),
         curves: vec![
             curve("resident", &|row| row.vmm_rss_mb),
             curve("guest RAM\nof it", &|row| {
@@ -405,8 +405,8 @@ mod tests {
         assert_eq!((value("vm1_mem_total_mb"), value("vm1_mem_available_mb")), ("400.0", "200.0"));
         assert_eq!((value("vm1_demand_mb"), value("vm2_mem_total_mb")), ("", ""));
         let panels = views(&table.rows.lock());
-        let titles: Vec<&str> = panels.iter().map(|panel| panel.title.as_str()).collect();
-        assert_eq!(titles, ["VM1", "VM2", "the host's process"]);
+        let axes: Vec<&str> = panels.iter().map(|panel| panel.axis.as_str()).collect();
+        assert_eq!(axes, ["VM1 (MB)", "VM2 (MB)", "host's process (MB)"]);
         assert_eq!(panels[0].curves[1].1, [(3.0, 400.0)]);
     }
 }

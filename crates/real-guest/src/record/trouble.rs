@@ -29,7 +29,7 @@ fn without_driver(record: &mut Record, pieces: &Pieces) -> Result<()> {
         "a guest without hv_balloon is named, and runs",
         up && missing.as_deref() == Some("hv_balloon")
             && stage.named(0, Duration::ZERO, "dm_ready").is_none(),
-        format!("missing: {missing:?}"),
+        format!("missing: {}", missing.unwrap_or_default()),
     );
     stage.host.end()?;
     Ok(())
