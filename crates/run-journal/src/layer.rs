@@ -1,5 +1,7 @@
 //! Connecting the recorder and the log to `tracing`.
 
+use std::sync::OnceLock;
+
 use tracing::{
     Dispatch, Event, Level, Metadata, Subscriber, level_filters::LevelFilter, span, subscriber::Interest,
 };
@@ -99,9 +101,50 @@ impl Subscriber for RecordSubscriber {
     fn exit(&self, _span: &span::Id) {}
 }
 
+/// Keeps a second dispatcher registered beside that of a run. While there is but one, `tracing-core` asks the dispatcher of whichever
+/// thread reaches a callsite first, and if that thread has none the callsite is switched off for all: a run would lose events to another,
+/// unrecorded one beside it.
+fn bystander() {
+    static BYSTANDER: OnceLock<Dispatch> = OnceLock::new();
+    BYSTANDER.get_or_init(|| Dispatch::new(Bystander));
+}
+
+/// Is no thread's dispatcher, and would record nothing.
+struct Bystander;
+
+impl Subscriber for Bystander {
+    // What the others say decides.
+    fn register_callsite(&self, _metadata: &'static Metadata<'static>) -> Interest {
+        Interest::always()
+    }
+
+    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::OFF)
+    }
+
+    fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
+
+    fn event(&self, _event: &Event<'_>) {}
+
+    fn enter(&self, _span: &span::Id) {}
+
+    fn exit(&self, _span: &span::Id) {}
+}
+
 /// A dispatcher for a run: records to `recorder`, logs to `log`, each if given. Make it the default of the thread that runs
 /// the run (`tracing::dispatcher::with_default`), so that runs beside each other are kept apart.
 pub fn dispatch(recorder: Option<&Recorder>, log: Option<HumanLog>) -> Dispatch {
+    bystander();
     let recorder = recorder.filter(|recorder| recorder.level().max_level().is_some());
     match (recorder, log) {
         (None, None) => Dispatch::none(),
