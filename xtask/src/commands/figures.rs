@@ -1,32 +1,34 @@
-//! `cargo xtask figures`: the source's figures, from a run's counters.
+//! `cargo xtask figures`: the source's figures, from runs' counters.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use component_runtime::Driver;
 use run_journal::EventsLevel;
-use scenario::figures::{self, FiguresError, Starts};
+use scenario::figures::{self, Drawn, FiguresError, Recorded};
 use scenario::file::LoadOptions;
 use scenario::run::{self, COUNTERS_FILE, Choices, RunOptions, directory};
-use scenario::verify::suite;
 
 use super::{bad_input, tools};
 
 /// Figures 4-1 and 4-3 compare the three runs of this scenario.
 const MAX_VMS: &str = "max-vms";
 const MAX_VMS_RUNS: [&str; 3] = ["max-vms-static", "max-vms-dynamic-7", "max-vms-dynamic"];
+/// The runs that show the other figures.
+const OTHERS: [&str; 5] =
+    ["single-vm-ws2008r2", "single-vm-ws2003r2", "multi-vm", "exhaustion", "exhaustion-reserve-2048"];
 
 /// Of what to draw figures.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The folder of a run (nothing is run again), a scenario to run, or `max-vms` for Figures 4-1 and 4-3, which compare three
-    /// runs
-    what: String,
+    /// The folder of a run, or those of the three runs of max-vms in their order (nothing is run again); a scenario to run; or
+    /// `max-vms` for its three runs. Default: every figure of the source
+    #[arg(value_name = "DIR|SCENARIO")]
+    what: Vec<String>,
     /// Seed of everything that is drawn at random, for scenarios
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Folder for the figures of a scenario; default: the next free runs/NAME-001
+    /// Folder for the figures of scenarios; default: the next free runs/NAME-001
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Overwrite the run in --out
@@ -36,43 +38,117 @@ pub(crate) struct Args {
 
 /// Draws them, and prints their names.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let folder = Path::new(&args.what);
-    let written = if folder.join(COUNTERS_FILE).is_file() {
-        written(figures::write_for_run(folder))?
-    } else if folder.is_dir() {
-        return Err(bad_input(format!(
-            "{} is no folder of a run: it has no {COUNTERS_FILE}",
-            folder.display()
-        )));
-    } else if args.what == MAX_VMS {
-        let out = out(args, "max-vms-figures")?;
-        let seed = args.seed.unwrap_or(1);
-        let starts = |name: &str| -> Result<Starts> {
-            let file = super::scenario::load(name, &LoadOptions::default())?;
-            Ok(Starts::of(&suite::observe_with_references(&file, seed, None)?.points))
-        };
-        let [fixed, same, most] = MAX_VMS_RUNS;
-        let note = format!("scenarios {}, seed {seed}", MAX_VMS_RUNS.join(", "));
-        written(figures::write_starts(&out, &starts(fixed)?, &starts(same)?, &starts(most)?, &note))?
-    } else {
-        let file = super::scenario::load(&args.what, &LoadOptions::default())?;
-        let plan = super::scenario::plan(&file, &Choices { seed: args.seed, ..Choices::default() })?;
-        let out = out(args, &file.name)?;
-        let options = RunOptions {
-            driver: Driver::Inline,
-            events: EventsLevel::None,
-            directory: Some(out.clone()),
-            ..RunOptions::default()
-        };
-        run::run(plan, options)?;
-        written(figures::write_for_run(&out))?
+    let what: Vec<&str> = args.what.iter().map(String::as_str).collect();
+    let written = match what[..] {
+        [] => everything(args)?,
+        [MAX_VMS] => max_vms(args, &out(args, "max-vms-figures")?)?,
+        [folder] if Path::new(folder).join(COUNTERS_FILE).is_file() => {
+            nothing_to_choose(args)?;
+            checked(figures::write_for_run(Path::new(folder)))?
+        }
+        [folder] if Path::new(folder).is_dir() => {
+            return Err(bad_input(format!("{folder} is no folder of a run: it has no {COUNTERS_FILE}")));
+        }
+        [name] => of_scenario(args, name, |file| out(args, &file.name))?,
+        [fixed, same, most] => {
+            let read = |folder: &str| checked(Recorded::read(Path::new(folder)));
+            let (fixed, same, most) = (read(fixed)?, read(same)?, read(most)?);
+            let drawn = figures::draw_starts([&fixed, &same, &most]);
+            checked(figures::write_all(&out(args, "max-vms-figures")?, &drawn))?
+        }
+        _ => {
+            return Err(bad_input(format!(
+                "figures are drawn of one run, or of the three runs {}: {} were given",
+                MAX_VMS_RUNS.join(", "),
+                what.len()
+            )));
+        }
     };
-    let mut out = std::io::stdout().lock();
     for path in written {
-        // A closed pipe is no failure.
-        let _closed = writeln!(out, "{}", path.display());
+        tools::say!("{}", path.display());
     }
     Ok(())
+}
+
+/// What is there needs no seed, and its figures belong to it.
+fn nothing_to_choose(args: &Args) -> Result<()> {
+    match (args.seed, &args.out) {
+        (Some(_), _) => Err(bad_input("--seed is for scenarios that are to be run; this run is over")),
+        (_, Some(_)) => Err(bad_input(
+            "--out is for scenarios that are to be run; the figures of a run are drawn into its folder",
+        )),
+        (None, None) => Ok(()),
+    }
+}
+
+fn everything(args: &Args) -> Result<Vec<PathBuf>> {
+    let all = match &args.out {
+        Some(out) => out.clone(),
+        None => directory::create_next(&tools::workspace_root().join("runs"), "figures")?,
+    };
+    let below = |name: &str| -> Result<PathBuf> {
+        let folder = all.join(name);
+        directory::create(&folder, args.force).map_err(bad_input)?;
+        Ok(folder)
+    };
+    let mut written = max_vms(args, &below(MAX_VMS)?)?;
+    for name in OTHERS {
+        written.extend(of_scenario(args, name, |_| below(name))?);
+    }
+    Ok(written)
+}
+
+fn max_vms(args: &Args, out: &Path) -> Result<Vec<PathBuf>> {
+    let mut runs = Vec::new();
+    for name in MAX_VMS_RUNS {
+        runs.push(record(name, args.seed)?);
+    }
+    let [fixed, same, most] = &runs[..] else { return Ok(Vec::new()) };
+    checked(figures::write_all(out, &figures::draw_starts([fixed, same, most])))
+}
+
+fn of_scenario(
+    args: &Args,
+    name: &str,
+    out: impl FnOnce(&scenario::file::Scenario) -> Result<PathBuf>,
+) -> Result<Vec<PathBuf>> {
+    let file = super::scenario::load(name, &LoadOptions::default())?;
+    let plan = super::scenario::plan(&file, &Choices { seed: args.seed, ..Choices::default() })?;
+    let out = out(&file)?;
+    let options = RunOptions {
+        driver: Driver::Inline,
+        events: EventsLevel::None,
+        directory: Some(out.clone()),
+        ..RunOptions::default()
+    };
+    run::run(plan, options)?;
+    checked(figures::write_for_run(&out))
+}
+
+/// Runs a scenario and leaves nothing behind.
+fn record(name: &str, seed: Option<u64>) -> Result<Recorded> {
+    let file = super::scenario::load(name, &LoadOptions::default())?;
+    let plan = super::scenario::plan(&file, &Choices { seed, ..Choices::default() })?;
+    let options = RunOptions {
+        driver: Driver::Inline,
+        events: EventsLevel::None,
+        keep_points: true,
+        ..RunOptions::default()
+    };
+    let outcome = run::run(plan.clone(), options)?;
+    Ok(Recorded::of(&plan, outcome.points.all()))
+}
+
+/// A figure for the book: of the run of this scenario with seed 1, or of the three runs of max-vms.
+pub(super) fn for_the_book(name: &str, figure: &str) -> Result<String> {
+    let drawn: Vec<Drawn> = if name == MAX_VMS {
+        let [fixed, same, most] = MAX_VMS_RUNS.map(|name| record(name, Some(1)));
+        figures::draw_starts([&fixed?, &same?, &most?])
+    } else {
+        figures::draw(&record(name, Some(1))?)
+    };
+    let found = drawn.into_iter().find(|(name, _)| *name == figure);
+    found.map(|(_, text)| text).with_context(|| format!("{name} does not show {figure}"))
 }
 
 fn out(args: &Args, name: &str) -> Result<PathBuf> {
@@ -85,9 +161,10 @@ fn out(args: &Args, name: &str) -> Result<PathBuf> {
     })
 }
 
-fn written(figures: Result<Vec<PathBuf>, FiguresError>) -> Result<Vec<PathBuf>> {
-    match figures {
+fn checked<T>(result: Result<T, FiguresError>) -> Result<T> {
+    match result {
         Err(error @ (FiguresError::Counters { .. } | FiguresError::Missing { .. })) => Err(bad_input(error)),
-        other => other.context("the figures could not be written"),
+        Err(error @ FiguresError::File { .. }) => Err(error.into()),
+        Ok(result) => Ok(result),
     }
 }

@@ -7,11 +7,13 @@ mod files;
 mod guests;
 mod policies;
 mod source;
+mod verification;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::figures::for_the_book;
 use super::tools::workspace_root;
 
 /// A generated page: its path below `docs/src`, and its text.
@@ -27,6 +29,16 @@ const PAGES: &[Page] = &[
     ("reference/summary.md", files::page),
     ("reference/policies.md", policies::page),
     ("reference/constants.md", || Ok(constants::page())),
+    ("reference/verification.md", verification::page),
+    ("figures/max-vms-4-1.svg", || for_the_book("max-vms", "figure-4-1.svg")),
+    ("figures/max-vms-4-3.svg", || for_the_book("max-vms", "figure-4-3.svg")),
+    ("figures/single-vm-ws2008r2-4-4.svg", || for_the_book("single-vm-ws2008r2", "figure-4-4.svg")),
+    ("figures/single-vm-ws2003r2-4-4.svg", || for_the_book("single-vm-ws2003r2", "figure-4-4.svg")),
+    ("figures/multi-vm-4-5.svg", || for_the_book("multi-vm", "figure-4-5.svg")),
+    ("figures/exhaustion-4-6.svg", || for_the_book("exhaustion", "figure-4-6.svg")),
+    ("figures/exhaustion-reserve-2048-4-6.svg", || for_the_book("exhaustion-reserve-2048", "figure-4-6.svg")),
+    ("figures/exhaustion-4-7.svg", || for_the_book("exhaustion", "figure-4-7.svg")),
+    ("figures/exhaustion-reserve-2048-4-7.svg", || for_the_book("exhaustion-reserve-2048", "figure-4-7.svg")),
 ];
 
 fn scenario_files() -> String {

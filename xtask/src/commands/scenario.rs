@@ -315,6 +315,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         .with_context(|| format!("the run failed; what was recorded until then is in {}", folder.display()));
     bar.finish_and_clear();
     let outcome = outcome?;
+    draw_figures(&folder);
     let interrupted = !outcome.summary.end.complete;
     let mut out = std::io::stdout().lock();
     // A closed pipe is no failure of the run.
@@ -330,6 +331,20 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         );
     }
     Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+}
+
+/// Counters beyond which nobody waits for pictures of them: `cargo xtask figures DIR` draws them all the same.
+const MOST_DRAWN: u64 = 64 << 20;
+
+/// A run without its figures is a run all the same.
+fn draw_figures(folder: &Path) {
+    let size = std::fs::metadata(folder.join(run::COUNTERS_FILE)).map_or(0, |counters| counters.len());
+    if size > MOST_DRAWN {
+        return;
+    }
+    if let Err(error) = scenario::figures::write_for_run(folder) {
+        eprintln!("warning: the figures could not be drawn: {error}");
+    }
 }
 
 /// A path as somebody in the working folder would write it.

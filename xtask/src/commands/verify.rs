@@ -89,7 +89,7 @@ fn drawn(count: u16) -> Vec<u64> {
     seeds
 }
 
-fn load(names: &[&str]) -> Result<Vec<Scenario>> {
+pub(super) fn load(names: &[&str]) -> Result<Vec<Scenario>> {
     let options = LoadOptions {
         policies: scenario::policies::names().map(str::to_owned).collect(),
         ..LoadOptions::default()

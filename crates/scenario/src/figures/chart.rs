@@ -21,18 +21,8 @@ pub(crate) struct Given {
     /// From this value to that one; equal for a line.
     pub(crate) low: f64,
     pub(crate) high: f64,
+    /// Stands beside the curves' names.
     pub(crate) label: String,
-    /// Where the label stands.
-    pub(crate) place: LabelPlace,
-}
-
-/// Where a given value's label stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LabelPlace {
-    /// Above it, beginning where it begins.
-    Above,
-    /// Beside the curves' names.
-    Margin,
 }
 
 /// A point that the source gave.
@@ -148,12 +138,13 @@ impl Figure {
                 picture.rectangle((from, top + 4.0), (to - from, bottom - top - 4.0), PALE, None);
             }
         }
+        for phase in self.phases.iter().filter(|phase| self.x(phase.from) > LEFT + 3.0) {
+            let from = self.x(phase.from);
+            picture.line((from, top + 4.0), (from, bottom), Stroke::dashed(GREY, 0.7, "2 2"));
+        }
         let mut last = f64::NEG_INFINITY;
-        for (index, phase) in self.phases.iter().enumerate() {
+        for phase in &self.phases {
             let (from, to) = (self.x(phase.from.max(self.from)), self.x(phase.to.min(self.to)));
-            if index > 0 {
-                picture.line((from, top + 4.0), (from, bottom), Stroke::dashed(GREY, 0.7, "2 2"));
-            }
             // Short phases: the numbers move apart.
             let x = (0.5 * (from + to)).max(last + 17.0);
             picture.circled((x, top + 13.0), phase.number);
@@ -234,9 +225,6 @@ impl Figure {
             picture.line((from, high), (to, high), edge);
         }
         picture.line((from, low), (to, low), edge);
-        if given.place == LabelPlace::Above {
-            picture.styled((from + 3.0, high - 5.0), Anchor::Start, HALO, &given.label);
-        }
     }
 
     /// The curve's pieces between gaps, without the points that a straight line does not need.
@@ -280,7 +268,7 @@ impl Figure {
             let end = y(curve.points.iter().rev().find(inside)?.1);
             Some(Label { at: end, end, words: &curve.label, stroke: curve.stroke })
         });
-        let given = panel.given.iter().filter(|given| given.place == LabelPlace::Margin).map(|given| {
+        let given = panel.given.iter().map(|given| {
             let end = 0.5 * (y(given.low) + y(given.high));
             Label { at: end, end, words: &given.label, stroke: GIVEN }
         });
@@ -298,11 +286,12 @@ impl Figure {
         }
         let right = WIDTH - RIGHT;
         for label in labels {
-            // A sample of the line leads from the curve's end to its name.
-            let lead = vec![(right + 1.0, label.end), (right + 8.0, label.at), (right + 26.0, label.at)];
-            picture.path(&[lead], label.stroke);
+            // A thin line leads from the curve's end to a sample of the curve and its name. It cannot be taken for the curve.
+            let lead = vec![(right + 2.0, label.end), (right + 9.0, label.at)];
+            picture.path(&[lead], Stroke::solid(GREY, 0.5));
+            picture.path(&[vec![(right + 9.0, label.at), (right + 27.0, label.at)]], label.stroke);
             for (line, words) in label.words.split('\n').enumerate() {
-                picture.text((right + 30.0, label.at + 4.0 + APART * line as f64), Anchor::Start, words);
+                picture.text((right + 31.0, label.at + 4.0 + APART * line as f64), Anchor::Start, words);
             }
         }
     }

@@ -13,51 +13,54 @@ mod svg;
 
 use std::path::{Path, PathBuf};
 
-use run_journal::manifest::Manifest;
-
 pub use compared::Views;
 pub use recorded::{FiguresError, Recorded};
-pub use starts::{Starts, figure_4_1, figure_4_3};
+use starts::Starts;
 
-/// Draws the figures that a run shows, into its folder: 4-4 for a VM that is loaded and unloaded, 4-5 to 4-7 for a VM that takes
-/// memory from others, and an overview for every run.
+/// A figure: the name of its file, and its text.
+pub type Drawn = (&'static str, String);
+
+/// Draws the figures that a run shows: 4-4 for a VM that is loaded and unloaded, 4-5 to 4-7 for a VM that takes memory from
+/// others, and an overview for every run.
+#[must_use]
+pub fn draw(run: &Recorded) -> Vec<Drawn> {
+    let note = run.note();
+    let figures = [
+        ("figure-4-4.svg", over_time::figure_4_4(run, &note)),
+        ("figure-4-5.svg", over_time::figure_4_5(run, &note)),
+        ("figure-4-6.svg", over_time::figure_4_6(run, &note)),
+        ("figure-4-7.svg", over_time::figure_4_7(run, &note)),
+        ("figure-overview.svg", over_time::overview(run, &note)),
+    ];
+    figures.into_iter().filter_map(|(name, figure)| Some((name, figure?))).collect()
+}
+
+/// Draws the figures that a run shows into its folder.
 ///
 /// # Errors
 /// A folder without counters, or one that cannot be written.
 pub fn write_for_run(directory: &Path) -> Result<Vec<PathBuf>, FiguresError> {
-    let run = Recorded::read(directory)?;
-    let note = note(directory, &run);
-    let figures = [
-        ("figure-4-4.svg", over_time::figure_4_4(&run, &note)),
-        ("figure-4-5.svg", over_time::figure_4_5(&run, &note)),
-        ("figure-4-6.svg", over_time::figure_4_6(&run, &note)),
-        ("figure-4-7.svg", over_time::figure_4_7(&run, &note)),
-        ("figure-overview.svg", over_time::overview(&run, &note)),
-    ];
-    let mut written = Vec::new();
-    for (name, figure) in figures {
-        if let Some(figure) = figure {
-            written.push(write(directory, name, &figure)?);
-        }
-    }
-    Ok(written)
+    write_all(directory, &draw(&Recorded::read(directory)?))
 }
 
-/// Draws Figures 4-1 and 4-3 from the three runs of the source's first scenario, into `directory`.
+/// Draws Figures 4-1 and 4-3 from the three runs of the source's first scenario: static memory, the same VMs with Dynamic
+/// Memory, as many VMs as there can be.
+#[must_use]
+pub fn draw_starts([fixed, same, most]: [&Recorded; 3]) -> Vec<Drawn> {
+    let (a, b, c) = (Starts::of(&fixed.points), Starts::of(&same.points), Starts::of(&most.points));
+    let note = |other: &Recorded| format!("{} and {}", fixed.title(), other.title());
+    vec![
+        ("figure-4-1.svg", starts::figure_4_1(&a, &b, &note(same))),
+        ("figure-4-3.svg", starts::figure_4_3(&a, &c, &note(most))),
+    ]
+}
+
+/// Writes figures into a folder.
 ///
 /// # Errors
 /// A folder that cannot be written.
-pub fn write_starts(
-    directory: &Path,
-    fixed: &Starts,
-    dynamic_same: &Starts,
-    dynamic_most: &Starts,
-    note: &str,
-) -> Result<Vec<PathBuf>, FiguresError> {
-    Ok(vec![
-        write(directory, "figure-4-1.svg", &figure_4_1(fixed, dynamic_same, note))?,
-        write(directory, "figure-4-3.svg", &figure_4_3(fixed, dynamic_most, note))?,
-    ])
+pub fn write_all(directory: &Path, figures: &[Drawn]) -> Result<Vec<PathBuf>, FiguresError> {
+    figures.iter().map(|(name, figure)| write(directory, name, figure)).collect()
 }
 
 /// Draws several views of the same things, one panel for each thing, into `directory` as `name`; nothing without a point.
@@ -79,18 +82,5 @@ fn write(directory: &Path, name: &str, figure: &str) -> Result<PathBuf, FiguresE
     match std::fs::write(&path, figure) {
         Ok(()) => Ok(path),
         Err(error) => Err(FiguresError::File { path, error }),
-    }
-}
-
-/// Which run it is, under the title.
-fn note(directory: &Path, run: &Recorded) -> String {
-    let reserve = run.points.last().map_or(0.0, |point| point.host.reserve.mib());
-    let reserve = format!("host {:.0} GB, reserve {reserve:.0} MB", run.host_mb / 1024.0);
-    match Manifest::read(directory) {
-        Ok(manifest) => format!(
-            "scenario {}, seed {}, policy {}; {reserve}",
-            manifest.scenario.name, manifest.seeds.seed, manifest.policy
-        ),
-        Err(_) => reserve,
     }
 }

@@ -2,13 +2,13 @@
 
 use page_range::PageCount;
 
-use super::chart::{Curve, Figure, Given, LabelPlace, Panel, Phase};
+use super::chart::{Curve, Figure, Given, Panel, Phase};
 use super::recorded::Recorded;
 use super::svg::{BLACK, BLUE, GREY, ORANGE, Stroke};
 use crate::run::phases::Phases;
 use crate::run::points::VmPoint;
 use crate::run::{Point, phases};
-use crate::verify::Cycle;
+use crate::verify::{Cycle, mean};
 
 /// What Table 4-1 of \[A\] says of a run with this reserve.
 struct Table41 {
@@ -78,10 +78,10 @@ pub(super) fn figure_4_4(run: &Recorded, note: &str) -> Option<String> {
         [cycle.idle, cycle.rises, cycle.falls, cycle.unloaded, cycle.reclaims, cycle.reclaimed, cycle.end];
     let phases =
         begins.windows(2).zip(1..).map(|(ends, number)| Phase { from: at(ends[0]), to: at(ends[1]), number });
-    let mut memory = panel(
+    let memory = panel(
         "",
         "memory (MB)",
-        300.0,
+        230.0,
         vec![
             curve(
                 run,
@@ -98,17 +98,27 @@ pub(super) fn figure_4_4(run: &Recorded, note: &str) -> Option<String> {
             ),
         ],
     );
-    // The source measured the idle guest of 512 MB, after it had booted.
+    // Drops where load eats memory and rises where a grant arrives are small against the whole.
+    const LOW: f64 = 800.0;
     let available = |index: usize| run.points[index].vms[0].guest_available.map_or(f64::NAN, PageCount::mib);
-    let idle = (cycle.idle..cycle.rises).find(|&index| available(index) < available(cycle.rises) + 10.0);
+    let low = curve(run, "", Stroke::solid(ORANGE, 1.1), |point| {
+        let available = of_vm(0, |vm| vm.guest_available)(point);
+        if available > LOW { f64::NAN } else { available }
+    });
+    let mut low = panel("the lower end of Available MBytes", "in the guest (MB)", 130.0, vec![low]);
+    low.top = Some(LOW);
+    // The source measured the idle guest of 512 MB, after it had booted.
     if (run.points[cycle.idle].vms[0].physical.mib() - 512.0).abs() < 0.5 {
-        memory.given.push(Given {
-            from: at(idle.unwrap_or(cycle.idle)),
+        let booted =
+            (cycle.idle..cycle.rises).find(|&index| available(index) < available(cycle.rises) + 10.0);
+        let booted = booted.unwrap_or(cycle.idle);
+        let idle: Vec<f64> = (booted..=cycle.rises).map(available).collect();
+        low.given.push(Given {
+            from: at(booted),
             to: at(cycle.rises),
             low: 98.0,
             high: 98.0,
-            label: "source: 98 MB".to_owned(),
-            place: LabelPlace::Above,
+            label: format!("idle, source: 98 MB\nthis run: {:.0} MB", mean(&idle).unwrap_or(f64::NAN)),
         });
     }
     let figure = Figure {
@@ -118,7 +128,7 @@ pub(super) fn figure_4_4(run: &Recorded, note: &str) -> Option<String> {
         from: 0.0,
         to: at(cycle.end),
         phases: phases.collect(),
-        panels: vec![memory],
+        panels: vec![memory, low],
     };
     Some(figure.draw())
 }
@@ -174,7 +184,6 @@ pub(super) fn figure_4_5(run: &Recorded, note: &str) -> Option<String> {
         low: 0.0,
         high: 10.0,
         label: "source: at times\na single digit".to_owned(),
-        place: LabelPlace::Margin,
     });
     let numbered = |from: f64, to: f64, number| Phase { from: from / 60.0, to: to / 60.0, number };
     let figure = Figure {
@@ -229,6 +238,14 @@ fn exhaustion(run: &Recorded, title: &str, note: &str, panels: Vec<Panel>) -> Op
     Some(figure.draw())
 }
 
+/// The mean of something over the samples of ③.
+fn mean_of(run: &Recorded, phases: &Phases, of: impl Fn(&Point) -> f64) -> f64 {
+    let contention = phases.contention_s..=phases.falls_s;
+    let samples: Vec<f64> =
+        run.points.iter().filter(|point| contention.contains(&point.time.as_secs_f64())).map(of).collect();
+    mean(&samples).unwrap_or(f64::NAN)
+}
+
 /// Figure 4-6: the parent's free memory and the balancer's.
 pub(super) fn figure_4_6(run: &Recorded, note: &str) -> Option<String> {
     let (phases, _) = contention(run)?;
@@ -254,16 +271,21 @@ pub(super) fn figure_4_6(run: &Recorded, note: &str) -> Option<String> {
                 to,
                 low,
                 high,
-                label: format!("source: {low}–{high} MB"),
-                place: LabelPlace::Margin,
+                label: format!(
+                    "source: {low}–{high} MB\nthis run: mean {:.0} MB",
+                    mean_of(run, &phases, |point| point.host.parent_free_mib)
+                ),
             },
             Given {
                 from,
                 to,
                 low: source.available,
                 high: source.available,
-                label: format!("source: mean {} MB", source.available),
-                place: LabelPlace::Margin,
+                label: format!(
+                    "source: mean {} MB\nthis run: mean {:.0} MB",
+                    source.available,
+                    mean_of(run, &phases, |point| point.host.available.mib())
+                ),
             },
         ];
     }
@@ -281,11 +303,16 @@ pub(super) fn figure_4_7(run: &Recorded, note: &str) -> Option<String> {
     let (from, to) = (phases.contention_s / 60.0, phases.falls_s / 60.0);
     let each =
         curve(run, "each second", Stroke::solid(GREY, 0.8), |point| point.host.parent_reads_per_second);
+    let before_end: Vec<(f64, f64)> =
+        each.points.iter().copied().filter(|(minutes, _)| *minutes <= to).collect();
     let averages = Curve {
         label: format!("mean of {WINDOW} s"),
         stroke: Stroke::solid(BLUE, 2.2),
-        points: steps(&each.points, from),
+        points: steps(&before_end, from),
     };
+    let highest =
+        averages.points.iter().filter(|(minutes, _)| *minutes > from + 1e-9).map(|(_, reads)| *reads);
+    let highest = highest.fold(0.0, f64::max);
     let mut reads = panel("", "page file reads (1/s)", 240.0, vec![each, averages]);
     if let Some(source) = table_4_1(run) {
         reads.given.push(Given {
@@ -293,8 +320,10 @@ pub(super) fn figure_4_7(run: &Recorded, note: &str) -> Option<String> {
             to,
             low: source.reads,
             high: source.reads,
-            label: format!("source: at most\n{} reads/s", source.reads),
-            place: LabelPlace::Margin,
+            label: format!(
+                "source: at most {}/s\nthis run: {highest:.1}/s\n(means of {WINDOW} s)",
+                source.reads
+            ),
         });
     }
     exhaustion(run, "Figure 4-7  The parent reads from its page file", note, vec![reads])

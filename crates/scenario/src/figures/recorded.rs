@@ -12,7 +12,7 @@ use perf_counters::{
 use run_journal::manifest::Manifest;
 
 use crate::run::points::{HostPoint, VmPoint};
-use crate::run::{COUNTERS_FILE, Point};
+use crate::run::{COUNTERS_FILE, Plan, Point, SUMMARY_FILE};
 
 /// Why a run cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,19 @@ pub struct Recorded {
     pub maximum: Vec<Option<f64>>,
     /// All memory of the host, MB.
     pub host_mb: f64,
+    /// Which run it is.
+    pub of: Option<Identity>,
+}
+
+/// Which run it is, as its `summary.json` says.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct Identity {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Name of the policy.
+    pub policy: String,
+    /// Its seed.
+    pub seed: u64,
 }
 
 type Column = Vec<Option<f64>>;
@@ -165,6 +178,40 @@ impl Recorded {
                 point.host.assigned += has;
             }
         }
-        Ok(Self { vms, points, maximum, host_mb })
+        let summary = std::fs::read(directory.join(SUMMARY_FILE)).ok();
+        let of = summary.and_then(|text| serde_json::from_slice(&text).ok());
+        Ok(Self { vms, points, maximum, host_mb, of })
+    }
+
+    /// A run as it came out.
+    #[must_use]
+    pub fn of(plan: &Plan, points: &[Point]) -> Self {
+        let ran = |vm: usize| points.iter().any(|point| point.vms[vm].running);
+        let maximum = plan.vms.iter().enumerate();
+        Self {
+            vms: plan.vms.iter().map(|vm| vm.name.to_string()).collect(),
+            points: points.to_vec(),
+            maximum: maximum.map(|(vm, planned)| ran(vm).then(|| planned.settings.maximum.mib())).collect(),
+            host_mb: plan.host.memory.mib(),
+            of: Some(Identity { scenario: plan.name.clone(), policy: plan.policy.clone(), seed: plan.seed }),
+        }
+    }
+
+    /// Its name, or that of its host.
+    pub(super) fn title(&self) -> String {
+        match &self.of {
+            Some(of) => format!("{} (seed {})", of.scenario, of.seed),
+            None => format!("a host of {:.0} GB", self.host_mb / 1024.0),
+        }
+    }
+
+    /// Which run it is, under the title of a figure.
+    pub(super) fn note(&self) -> String {
+        let reserve = self.points.last().map_or(0.0, |point| point.host.reserve.mib());
+        let host = format!("host {:.0} GB, reserve {reserve:.0} MB", self.host_mb / 1024.0);
+        match &self.of {
+            Some(of) => format!("scenario {}, seed {}, policy {}; {host}", of.scenario, of.seed, of.policy),
+            None => host,
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::verify::host_used;
 
 /// What of a run the two figures show.
 #[derive(Clone, Debug)]
-pub struct Starts {
+pub(super) struct Starts {
     /// Memory of the host in use and number of VMs with memory, at every sample; GB.
     curve: Vec<(f64, f64)>,
     /// At the sample of the highest use: what VMs have, and what the host needs besides; GB.
@@ -17,8 +17,7 @@ pub struct Starts {
 
 impl Starts {
     /// Of a run's samples.
-    #[must_use]
-    pub fn of(points: &[Point]) -> Self {
+    pub(super) fn of(points: &[Point]) -> Self {
         let running = |point: &Point| point.vms.iter().filter(|vm| !vm.physical.is_zero()).count() as f64;
         let used = |point: &Point| host_used(point).mib() / 1024.0;
         let mut curve: Vec<(f64, f64)> = Vec::new();
@@ -47,8 +46,7 @@ impl Starts {
 }
 
 /// Figure 4-1: the same VMs with static memory and with Dynamic Memory.
-#[must_use]
-pub fn figure_4_1(fixed: &Starts, dynamic: &Starts, note: &str) -> String {
+pub(super) fn figure_4_1(fixed: &Starts, dynamic: &Starts, note: &str) -> String {
     const WIDTH: f64 = 640.0;
     const LEFT: f64 = 62.0;
     const TOP: f64 = 56.0;
@@ -105,8 +103,7 @@ pub fn figure_4_1(fixed: &Starts, dynamic: &Starts, note: &str) -> String {
 }
 
 /// Figure 4-3: VMs over the memory that they and the host have in use.
-#[must_use]
-pub fn figure_4_3(fixed: &Starts, dynamic: &Starts, note: &str) -> String {
+pub(super) fn figure_4_3(fixed: &Starts, dynamic: &Starts, note: &str) -> String {
     let curve = |run: &Starts, name: &str, stroke| Curve {
         label: format!("{name}:\n{:.0} VMs", run.vms()),
         stroke,

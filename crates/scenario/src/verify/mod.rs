@@ -22,4 +22,5 @@ pub use judge::{Verdict, judge};
 pub use measure::{Measured, measure};
 pub use observation::{Observation, Reference, host_used};
 pub use report::{Report, Row};
+pub(crate) use statistics::mean;
 pub use suite::{ORACLE, Options, SOURCE, verify};

@@ -4,6 +4,7 @@ use page_range::PageCount;
 use serde::Serialize;
 use vmms_host::parent_os::ParentOsConfig;
 
+use super::judge::number;
 use super::report::Report;
 use crate::run::Plan;
 
@@ -18,7 +19,24 @@ pub struct Mutation {
     pub(crate) apply: fn(&mut Plan),
     /// What must fail then: scenario and check.
     pub must_fail: &'static [(&'static str, &'static str)],
+    /// What must be alike then in two scenarios.
+    pub must_agree: Option<&'static Alike>,
 }
+
+/// A check whose number the mechanism makes differ between two scenarios: without it the numbers are alike.
+#[derive(Debug)]
+pub struct Alike {
+    /// The scenarios.
+    pub scenarios: [&'static str; 2],
+    /// The check.
+    pub check: &'static str,
+    /// How far the first may be from the second, as a share of it.
+    pub tolerance: f64,
+}
+
+/// Only the paging parent OS makes the two columns of Table 4-1 differ in Available Memory.
+static TABLE_4_1: Alike =
+    Alike { scenarios: ["exhaustion", "exhaustion-reserve-2048"], check: "available_mean", tolerance: 0.15 };
 
 /// All of them.
 pub static MUTATIONS: &[Mutation] = &[
@@ -27,6 +45,7 @@ pub static MUTATIONS: &[Mutation] = &[
         what: "memory below the band is reclaimed at once",
         apply: |plan| parameter(plan, "hold", toml::Value::Float(0.0)),
         must_fail: &[("single-vm-ws2008r2", "hold"), ("single-vm-ws2003r2", "hold")],
+        must_agree: None,
     },
     Mutation {
         name: "weight",
@@ -36,6 +55,7 @@ pub static MUTATIONS: &[Mutation] = &[
             ("oracle-high-priority-strict", "assigned_difference"),
             ("oracle-high-priority-contended", "holds_more"),
         ],
+        must_agree: None,
     },
     Mutation {
         name: "reserve",
@@ -48,6 +68,7 @@ pub static MUTATIONS: &[Mutation] = &[
             ("exhaustion-reserve-2048", "parent_free"),
             ("exhaustion-reserve-2048", "page_reads_peak"),
         ],
+        must_agree: None,
     },
     Mutation {
         name: "trimming",
@@ -60,18 +81,21 @@ pub static MUTATIONS: &[Mutation] = &[
             ("exhaustion-reserve-2048", "parent_free"),
             ("exhaustion-reserve-2048", "page_reads_peak"),
         ],
+        must_agree: None,
     },
     Mutation {
         name: "stall",
         what: "a paging parent OS does not slow the host's own work (c = 0)",
         apply: |plan| plan.host.parent_os.slowdown_per_read = 0.0,
         must_fail: &[("exhaustion", "available_mean")],
+        must_agree: Some(&TABLE_4_1),
     },
     Mutation {
         name: "stock",
         what: "no lead-time stock is kept",
         apply: |plan| parameter(plan, "stock_factor", toml::Value::Float(0.0)),
         must_fail: &[("exhaustion", "available_mean"), ("exhaustion-reserve-2048", "available_mean")],
+        must_agree: None,
     },
 ];
 
@@ -80,10 +104,12 @@ fn parameter(plan: &mut Plan, name: &str, value: toml::Value) {
 }
 
 impl Mutation {
-    /// The scenarios in which something must fail, each once.
+    /// The scenarios in which something must fail or agree, each once.
     #[must_use]
     pub fn scenarios(&self) -> Vec<&'static str> {
         let mut names: Vec<&'static str> = self.must_fail.iter().map(|(scenario, _)| *scenario).collect();
+        names.extend(self.must_agree.iter().flat_map(|alike| alike.scenarios));
+        names.sort_unstable();
         names.dedup();
         names
     }
@@ -98,10 +124,42 @@ pub struct Shown {
     pub what: &'static str,
     /// What must fail: scenario and check, and whether it did.
     pub must_fail: Vec<(&'static str, &'static str, bool)>,
+    /// What must be alike, and whether it is.
+    pub must_agree: Option<Agreement>,
     /// What held with every seed all the same, of the same scenarios.
     pub held: Vec<(String, String)>,
     /// All rows.
     pub report: Report,
+}
+
+/// Whether two numbers are alike.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Agreement {
+    /// The scenarios.
+    pub scenarios: [&'static str; 2],
+    /// The check.
+    pub check: &'static str,
+    /// Its medians.
+    pub medians: [Option<f64>; 2],
+    /// How far the first may be from the second, as a share of it.
+    pub tolerance: f64,
+    /// Whether it is no further.
+    pub agrees: bool,
+}
+
+impl Agreement {
+    fn of(alike: &Alike, report: &Report) -> Self {
+        let median = |scenario: &str| {
+            let row = report.rows.iter().find(|row| row.scenario == scenario && row.check == alike.check)?;
+            Some(row.measured?.median)
+        };
+        let medians = alike.scenarios.map(median);
+        let agrees = match medians {
+            [Some(first), Some(second)] => (first - second).abs() <= alike.tolerance * second.abs(),
+            _ => false,
+        };
+        Self { scenarios: alike.scenarios, check: alike.check, medians, tolerance: alike.tolerance, agrees }
+    }
 }
 
 impl Shown {
@@ -115,13 +173,15 @@ impl Shown {
             .collect();
         let held = report.rows.iter().filter(|row| row.passed && row.check != "invariants");
         let held = held.map(|row| (row.scenario.clone(), row.check.clone())).collect();
-        Self { mechanism: mutation.name, what: mutation.what, must_fail, held, report }
+        let must_agree = mutation.must_agree.map(|alike| Agreement::of(alike, &report));
+        Self { mechanism: mutation.name, what: mutation.what, must_fail, must_agree, held, report }
     }
 
-    /// Whether everything failed that must.
+    /// Whether everything failed that must, and is alike that must be.
     #[must_use]
     pub fn complete(&self) -> bool {
         self.must_fail.iter().all(|(_, _, failed)| *failed)
+            && self.must_agree.as_ref().is_none_or(|agreement| agreement.agrees)
     }
 
     /// In words.
@@ -136,6 +196,14 @@ impl Shown {
                 text.push_str(&format!(": {}; expected {}", row.seen(), row.expected));
             }
             text.push('\n');
+        }
+        if let Some(Agreement { scenarios: [a, b], check, medians, tolerance, agrees }) = &self.must_agree {
+            let result = if *agrees { "alike, as it must" } else { "DIFFERS, and must not" };
+            let [first, second] = medians.map(|median| median.map_or_else(|| "–".to_owned(), number));
+            let percent = 100.0 * tolerance;
+            text.push_str(&format!(
+                "  {result:<19} {check}: {first} in {a}, {second} in {b}; at most {percent:.0} % apart\n"
+            ));
         }
         text.push_str(&format!("  {} other checks of these scenarios hold\n", self.held.len()));
         text
