@@ -25,10 +25,13 @@ const YIELDS: u32 = 12;
 /// Pauses before each look, some 100 ns. A look takes the cache line of the indices from the side that is writing it, so
 /// looking all the time makes both slow.
 const PAUSES: u32 = 6;
-/// A reader that finds packets at each first look, and few of them, is in a stream that is committed in small pieces, and
-/// lets more gather: up to so many pauses (some 1.5 µs), until it finds so many packets.
+/// A reader that finds packets at each first look, and few of them, may be in a stream that is committed in small pieces. It lets
+/// more gather: up to so many pauses (some 1.5 µs), until it finds so many packets.
 const MOST_PAUSES: u32 = 64;
 const WORTH_A_LOOK: u32 = 32;
+/// If waiting twice as long brought no more packets it is no stream, but somebody who waits for an answer to each packet. It is not
+/// tried again for so many looks.
+const LOOKS_BETWEEN_TRIALS: u32 = 64;
 
 /// Wakes a thread: what an event flag and its interrupt do.
 #[derive(Default)]
@@ -75,6 +78,10 @@ pub(crate) struct RingReceiver {
     gather: u32,
     /// Packets since the last look, if it found them at once.
     at_once: Option<u32>,
+    /// The pauses were doubled at the last look: what was found before that.
+    doubled: Option<u32>,
+    /// Looks until doubling is tried again.
+    rest: u32,
 }
 
 /// A ring in pages of this process.
@@ -87,7 +94,18 @@ pub(crate) fn ring(per_commit: usize) -> (RingSender, RingReceiver) {
         RingSender { ring, offsets, bells: Arc::clone(&bells), reader: None, per_commit, uncommitted: 0 };
     let (ring, offsets) = IncomingRing::open(pages()).expect("a fresh ring");
     let buffer = PacketBuffer::with_capacity(MESSAGE_BYTES);
-    (sender, RingReceiver { ring, offsets, buffer, bells, writer: None, gather: PAUSES, at_once: None })
+    let receiver = RingReceiver {
+        ring,
+        offsets,
+        buffer,
+        bells,
+        writer: None,
+        gather: PAUSES,
+        at_once: None,
+        doubled: None,
+        rest: 0,
+    };
+    (sender, receiver)
 }
 
 impl RingSender {
@@ -163,14 +181,28 @@ impl RingReceiver {
         }
     }
 
+    /// How long to let packets gather before the first look.
+    fn choose_pauses(&mut self) {
+        let doubled = self.doubled.take();
+        self.rest = self.rest.saturating_sub(1);
+        match self.at_once {
+            None => self.gather = PAUSES,
+            Some(packets) if doubled.is_some_and(|before| packets <= before) => {
+                self.gather = PAUSES;
+                self.rest = LOOKS_BETWEEN_TRIALS;
+            }
+            Some(packets) if packets < WORTH_A_LOOK && self.gather < MOST_PAUSES && self.rest == 0 => {
+                self.doubled = Some(packets);
+                self.gather = (self.gather * 2).min(MOST_PAUSES);
+            }
+            Some(_) => {}
+        }
+    }
+
     /// There is nothing: the drain goes on if more comes in a moment, else it is committed.
     #[cold]
     fn wait(&mut self) {
-        self.gather = match self.at_once {
-            Some(packets) if packets < WORTH_A_LOOK => (self.gather * 2).min(MOST_PAUSES),
-            Some(_) => self.gather,
-            None => PAUSES,
-        };
+        self.choose_pauses();
         (0..self.gather).for_each(|_| spin_loop());
         self.at_once = self.has_packet().then_some(0);
         if self.at_once.is_some() {
