@@ -86,7 +86,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("pages_mapped", "Frames are in the VM's map."),
     ("pages_unmapped", "Frames left the VM's map, on their way home."),
     ("policy_failed", "The policy panicked or took too long. The last targets hold."),
-    ("protocol_error", "A guest broke the protocol (Hyper-V's event 12540). The first ones of each start are in the event log, too."),
+    (
+        "protocol_error",
+        "A guest broke the protocol (Hyper-V's event 12540). The first ones of each start are in the event log, too.",
+    ),
     ("register_failed", "The balancer refuses to know a VM."),
     ("remove_memory", "The balancer asks a VM for memory."),
     (
