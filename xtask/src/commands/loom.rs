@@ -11,12 +11,15 @@ pub(crate) struct Args {
     /// Also random schedules of what is too large for that: the runtime, and a host with its VMs (shuttle).
     #[arg(long)]
     shuttle: bool,
+    /// Seed of the random schedules; drawn anew if not given
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 impl Args {
     /// All models of both kinds.
-    pub(crate) fn everything() -> Self {
-        Self { filter: None, shuttle: true }
+    pub(crate) fn everything(seed: Option<u64>) -> Self {
+        Self { filter: None, shuttle: true, seed }
     }
 }
 
@@ -33,7 +36,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if args.shuttle {
         for package in SHUTTLE {
-            step(&format!("shuttle: {package}"), model(package, "shuttle", args.filter.as_deref()))?;
+            let models = model(package, "shuttle", args.filter.as_deref());
+            let seed = args.seed.map(|seed| seed.to_string());
+            let models = models.envs(seed.as_deref().map(|seed| ("SHUTTLE_RANDOM_SEED", seed)));
+            step(&format!("shuttle: {package}"), models)?;
         }
     }
     Ok(())

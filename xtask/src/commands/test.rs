@@ -13,10 +13,17 @@ pub(crate) struct Args {
     /// Leave out the minute of fuzzing.
     #[arg(long)]
     no_fuzz: bool,
+    /// Draw new seeds for property tests, fuzzing and random schedules. Without it they are the same each time, so that what fails is due
+    /// to what was changed.
+    #[arg(long)]
+    fresh: bool,
     /// Run nothing but the real guests: the unmodified Linux driver against this host (about three minutes).
     #[arg(long)]
     real_guest: bool,
 }
+
+/// Of property tests, fuzzing and random schedules, unless new ones are drawn.
+const SEED: u64 = 20_110_222;
 
 /// Runs every check; stops at the first that fails.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -38,7 +45,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ]),
     )?;
     no_std()?;
-    step("tests", Tool::cargo(["test", "--workspace", "--all-features", "--locked"]))?;
+    let seed = (!args.fresh).then_some(SEED);
+    let text = seed.map(|seed| seed.to_string());
+    let tests = Tool::cargo(["test", "--workspace", "--all-features", "--locked"]);
+    step("tests", tests.envs(text.as_deref().map(|seed| ("PROPTEST_RNG_SEED", seed))))?;
     eprintln!("── what the sources say, with three seeds");
     super::verify::quick()?;
     step(
@@ -46,10 +56,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Tool::cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"),
     )?;
     if !args.no_fuzz {
-        super::fuzz::for_a_minute()?;
+        super::fuzz::for_a_minute(text.as_deref())?;
     }
     if !args.no_loom {
-        super::loom::run(&super::loom::Args::everything())?;
+        super::loom::run(&super::loom::Args::everything(seed))?;
     }
     super::docs::check()?;
     super::guest::say_what_was_left_out();

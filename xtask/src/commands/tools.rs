@@ -47,6 +47,11 @@ impl Tool {
         self
     }
 
+    /// Sets variables of the program's environment, if there are any.
+    pub(crate) fn envs<'a>(self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        variables.into_iter().fold(self, |tool, (name, value)| tool.env(name, value))
+    }
+
     /// Runs it and waits for what it prints to standard output; an exit code other than 0 is an error.
     pub(crate) fn output(self) -> Result<Vec<u8>> {
         let shown = self.shown();

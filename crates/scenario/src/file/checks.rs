@@ -63,6 +63,7 @@ checks! {
     "start_time", Some("s"), "From the first request to start `vm` until it has its startup RAM.";
     "reclaim_time", Some("s"), "From `from` until Physical Memory of `vm` first falls.";
     "within_bounds", None, "No VM with Dynamic Memory ever has less than its minimum or more than its maximum.";
+    "bounds_reached", None, "Some VM with Dynamic Memory has all of its maximum at a time, and some VM no more than its minimum.";
 }
 
 /// One check of a scenario.

@@ -48,6 +48,7 @@ pub fn measure(check: &Check, run: &Observation) -> Result<Measured, Missing> {
         "start_refused" => start_refused(run, vm(check, run)?),
         "start_time" => start_time(run, vm(check, run)?),
         "within_bounds" => Ok(within_bounds(run)),
+        "bounds_reached" => Ok(bounds_reached(run)),
         "assigned_difference" => {
             let (vm, than) = (vm(check, run)?, than(check, run)?);
             let point = &run.points[until(check, run)?];
@@ -176,6 +177,24 @@ fn start_time(run: &Observation, vm: usize) -> Look {
     let asked = run.asked[vm].ok_or("it was never asked to start")?;
     let started = run.summary.vms[vm].started_s.ok_or("it never got its memory")?;
     Ok(Measured::Number(started - asked.as_secs_f64()))
+}
+
+fn bounds_reached(run: &Observation) -> Measured {
+    let (mut least, mut most) = (false, false);
+    for point in &run.points {
+        for (vm, seen) in run.vms.iter().zip(&point.vms) {
+            if vm.settings.dynamic && seen.running && !seen.physical.is_zero() {
+                // A minimum at or above the startup RAM is no bound that a VM comes down to.
+                least |= vm.settings.minimum < vm.settings.startup && seen.physical <= vm.settings.minimum;
+                most |= seen.physical >= vm.settings.maximum;
+            }
+        }
+    }
+    match (least, most) {
+        (true, true) => Measured::Holds,
+        (false, _) => Measured::Fails("no VM ever came down to its minimum".to_owned()),
+        (true, false) => Measured::Fails("no VM ever had its maximum".to_owned()),
+    }
 }
 
 fn within_bounds(run: &Observation) -> Measured {
