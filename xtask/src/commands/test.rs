@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change lands, in the order in which it is quickest to fail.
 
-use super::tools::{Tool, step};
+use super::tools::{Tool, step, workspace_root};
 use anyhow::Result;
 use std::path::Path;
 
@@ -62,6 +62,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         super::loom::run(&super::loom::Args::everything(seed))?;
     }
     super::docs::check()?;
+    if std::env::var_os("DYNAMIC_MEMORY_TRACE").is_none() && !workspace_root().join("../shared/data").is_dir()
+    {
+        eprintln!("left out: a run of a recorded trace; DYNAMIC_MEMORY_TRACE=FILE.csv names one");
+    }
     super::guest::say_what_was_left_out();
     Ok(())
 }
