@@ -13,7 +13,7 @@ use super::bad_input;
 /// What to verify, and with which seeds.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Scenarios of the project or scenario files, with [[check]] entries; default: the source's four scenarios
+    /// Scenarios of the project or scenario files that have checks; default: the source's four scenarios
     names: Vec<String>,
     /// How many seeds, drawn afresh and printed
     #[arg(long, value_name = "N", default_value = "20", conflicts_with = "seed")]
