@@ -1,10 +1,11 @@
 //! Putting the parent partition together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use balancing_policy::{Policy, VmId};
 use component_runtime::{Address, Runtime};
-use memory_balancer::{Balancer, Stopwatch};
+use memory_balancer::{Balancer, Input, Stopwatch};
 use page_range::HostMemory;
 
 use crate::balancer::{BalancerComponent, SharedBalancer};
@@ -39,7 +40,7 @@ impl Host {
         let (to_balancer, balancer_inbox) = balancer_seat.mailbox::<BalancerMessage>();
 
         let (memory, frames) = HostMemory::new(config.memory, balancer_seat.doorbell().into_fn());
-        let mut engine = Balancer::new(config.balancer.clone(), frames, policy, std::time::Duration::ZERO);
+        let mut engine = Balancer::new(config.balancer.clone(), frames, policy, Duration::ZERO);
         if let Some(limit) = config.policy_limit {
             engine = engine.with_stopwatch(Stopwatch::new(Box::new(monotonic()), limit));
         }
@@ -62,11 +63,43 @@ impl Host {
         vmms_seat.start(Box::new(service));
         Self { vmms, balancer: engine, status, memory }
     }
+
+    /// Looks whether all memory is there when the run is over: everything has been dropped, so pool, reserve, overhead and what came
+    /// home from VMs that still ran are all there is. `now` is the run's end.
+    ///
+    /// # Errors
+    /// The ledger in words, if frames are missing.
+    pub fn all_home(&self, now: Duration) -> Result<(), String> {
+        let mut engine = self.balancer.look();
+        let mut out = Vec::new();
+        loop {
+            // Grants and admissions that the engine decided on meanwhile: nobody is there to take them.
+            out.clear();
+            engine.handle(now, Input::FramesHome(self.memory.collect()), &mut out);
+            let running: Vec<_> = engine.vms().iter().map(|view| view.id).collect();
+            if running.is_empty() {
+                break;
+            }
+            for vm in running {
+                // What it had may be enough for one that waited to start, which is then the next to be stopped.
+                engine.handle(now, Input::VmStopped { vm }, &mut out);
+            }
+        }
+        out.clear();
+        engine.handle(now, Input::FramesHome(self.memory.collect()), &mut out);
+        let ledger = engine.ledger();
+        let in_hand = ledger.available + ledger.reserve + ledger.set_aside + ledger.overhead;
+        if in_hand == ledger.total && ledger.balances() {
+            Ok(())
+        } else {
+            Err(format!("host memory is missing at the end of the run: {ledger:?}"))
+        }
+    }
 }
 
 /// Real time, for one purpose: to notice a policy that has gone astray. It decides nothing else.
 #[expect(clippy::disallowed_methods, reason = "measures the policy itself, not the run")]
-fn monotonic() -> impl Fn() -> std::time::Duration + Send {
+fn monotonic() -> impl Fn() -> Duration + Send {
     let start = std::time::Instant::now();
     move || start.elapsed()
 }

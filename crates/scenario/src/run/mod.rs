@@ -24,7 +24,6 @@ use component_runtime::{
 };
 use dm_vsc::VscConfig;
 use guest_partition::{Console, MachineConfig, default_bus_versions, driver_config};
-use memory_balancer::Input;
 use page_range::PageCount;
 use parking_lot::Mutex;
 use perf_counters::{Layout, LayoutError, Sample, pdh};
@@ -274,7 +273,7 @@ pub fn run_with_policy(
         })
         .collect();
     if trouble.is_none() {
-        trouble = all_home(&host, end.time.into()).err();
+        trouble = host.all_home(end.time.into()).err();
     }
     if let EndReason::Runaway { .. } | EndReason::Failed(_) = end.reason {
         trouble.get_or_insert_with(|| end.reason.to_string());
@@ -349,34 +348,5 @@ fn vm_config(plan: &Plan, vm: &plan::PlannedVm, console: &Console) -> VmConfig {
             console: console.clone(),
             drivers: Arc::new(Vec::new),
         }),
-    }
-}
-
-/// At the end of a run everything has been dropped, so everything is home: the balancer's pool, reserve and overhead, and what
-/// came home from VMs that still ran, are all there is.
-fn all_home(host: &Host, now: Duration) -> Result<(), String> {
-    let mut engine = host.balancer.look();
-    let mut out = Vec::new();
-    loop {
-        // Grants and admissions that the engine decided on meanwhile: nobody is there to take them.
-        out.clear();
-        engine.handle(now, Input::FramesHome(host.memory.collect()), &mut out);
-        let running: Vec<_> = engine.vms().iter().map(|view| view.id).collect();
-        if running.is_empty() {
-            break;
-        }
-        for vm in running {
-            // What it had may be enough for one that waited to start, which is then the next to be stopped.
-            engine.handle(now, Input::VmStopped { vm }, &mut out);
-        }
-    }
-    out.clear();
-    engine.handle(now, Input::FramesHome(host.memory.collect()), &mut out);
-    let ledger = engine.ledger();
-    let in_hand = ledger.available + ledger.reserve + ledger.set_aside + ledger.overhead;
-    if in_hand == ledger.total && ledger.balances() {
-        Ok(())
-    } else {
-        Err(format!("host memory is missing at the end of the run: {ledger:?}"))
     }
 }
