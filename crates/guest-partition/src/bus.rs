@@ -68,18 +68,23 @@ enum Stage {
 }
 
 /// A channel in use by a driver.
+///
+/// In this order in memory: what a message to the host takes is at the end, beside the outgoing ring's place.
+#[repr(C)]
 struct Channel {
-    offer: Offer,
-    stage: Stage,
+    pages: Vec<GuestPage>,
+    gpadl: GpadlId,
     /// To be closed as soon as the host has answered: until then its pages are the host's to use.
     unwanted: bool,
-    gpadl: GpadlId,
-    pages: Vec<GuestPage>,
-    rings: ChannelRings,
     buffer: PacketBuffer,
+    rings: ChannelRings,
+    next_transaction: u64,
     waiting: VecDeque<Vec<u8>>,
     poll_at: Option<Duration>,
-    next_transaction: u64,
+    relid: Relid,
+    /// Where its signals go.
+    connection_id: u32,
+    stage: Stage,
 }
 
 impl Channel {
@@ -87,10 +92,21 @@ impl Channel {
         self.stage == Stage::Open
     }
 
-    fn queue(&mut self, payload: Vec<u8>) {
+    /// Writes the packet, to be seen by the host at the next flush; or queues it where there is no room.
+    fn send(&mut self, lanes: &CauseLanes, payload: Vec<u8>) {
+        if self.waiting.is_empty() && self.write(lanes, &payload).is_ok() {
+            return;
+        }
         if self.waiting.len() < MOST_WAITING_PACKETS {
             self.waiting.push_back(payload);
         }
+    }
+
+    fn write(&mut self, lanes: &CauseLanes, payload: &[u8]) -> Result<(), WriteError> {
+        let offset = self.rings.write(&OutgoingPacket::in_band(self.next_transaction, payload))?;
+        lanes.note(Lane::Upstream, self.relid.get(), offset);
+        self.next_transaction += 1;
+        Ok(())
     }
 }
 
@@ -106,22 +122,24 @@ struct Slot {
     channel: Option<Channel>,
 }
 
+/// In this order in memory: what every wake takes comes first.
+#[repr(C)]
 pub(crate) struct GuestBus {
-    client: Client,
-    side: Arc<dyn GuestSide>,
-    guest: Arc<Mutex<Guest>>,
-    lanes: CauseLanes,
     slots: Vec<Slot>,
+    wanted: Vec<DriverOutput>,
+    news: Vec<BusNews>,
+    retry_at: Option<Duration>,
+    lanes: CauseLanes,
+    side: Arc<dyn GuestSide>,
+    client: Client,
+    outputs: Vec<Output>,
+    packet: Vec<u8>,
+    guest: Arc<Mutex<Guest>>,
     /// Pages of rings that the host may still use, until it says that it does not, or has forgotten us.
     leaving: Vec<Leaving>,
-    /// Offers whose rings found no pages, and when to try again.
+    /// Offers whose rings found no pages; they are tried again at `retry_at`.
     starved: Vec<Offer>,
-    retry_at: Option<Duration>,
     told_starved: bool,
-    outputs: Vec<Output>,
-    wanted: Vec<DriverOutput>,
-    packet: Vec<u8>,
-    news: Vec<BusNews>,
 }
 
 impl GuestBus {
@@ -133,19 +151,19 @@ impl GuestBus {
         drivers: Vec<Box<dyn Driver>>,
     ) -> Self {
         Self {
-            client: Client::new(config),
-            side,
-            guest,
-            lanes,
             slots: drivers.into_iter().map(|driver| Slot { driver, channel: None }).collect(),
+            wanted: Vec::new(),
+            news: Vec::new(),
+            retry_at: None,
+            lanes,
+            side,
+            client: Client::new(config),
+            outputs: Vec::new(),
+            packet: Vec::new(),
+            guest,
             leaving: Vec::new(),
             starved: Vec::new(),
-            retry_at: None,
             told_starved: false,
-            outputs: Vec::new(),
-            wanted: Vec::new(),
-            packet: Vec::new(),
-            news: Vec::new(),
         }
     }
 
@@ -171,10 +189,10 @@ impl GuestBus {
         self.starved.clear();
         for index in 0..self.slots.len() {
             let Some(channel) = self.slots[index].channel.take() else { continue };
-            self.lanes.forget(channel.offer.relid.get());
+            self.lanes.forget(channel.relid.get());
             let was_open = channel.is_open();
             self.leaving.push(Leaving {
-                relid: channel.offer.relid,
+                relid: channel.relid,
                 gpadl: channel.gpadl,
                 pages: channel.pages,
             });
@@ -199,7 +217,7 @@ impl GuestBus {
     pub(crate) fn send_raw(&mut self, now: Duration, bytes: &[u8]) {
         for index in 0..self.slots.len() {
             if let Some(channel) = self.slots[index].channel.as_mut().filter(|channel| channel.is_open()) {
-                channel.queue(bytes.to_vec());
+                channel.send(&self.lanes, bytes.to_vec());
                 self.flush(index, now);
             }
         }
@@ -245,7 +263,9 @@ impl GuestBus {
         // Which channels were signalled does not matter: an empty ring costs one load.
         let _signalled = self.side.take_events(0, VMBUS_SINT);
         for index in 0..self.slots.len() {
-            self.flush(index, now);
+            if self.slots[index].channel.as_ref().is_some_and(|channel| !channel.waiting.is_empty()) {
+                self.flush(index, now);
+            }
             self.read(index, now, spend);
         }
         self.timers(now, spend);
@@ -305,7 +325,7 @@ impl GuestBus {
                     if let Some(channel) = &mut self.slots[index].channel
                         && channel.is_open()
                     {
-                        channel.queue(payload);
+                        channel.send(&self.lanes, payload);
                         sent = true;
                     }
                 }
@@ -326,19 +346,17 @@ impl GuestBus {
     /// Writes what waits, as far as there is room.
     fn flush(&mut self, index: usize, now: Duration) {
         let Some(channel) = &mut self.slots[index].channel else { return };
-        if !channel.is_open() || channel.waiting.is_empty() {
+        if !channel.is_open() {
             return;
         }
         channel.poll_at = None;
         let mut outcome = Ok(());
-        while let Some(payload) = channel.waiting.front() {
-            match channel.rings.write(&OutgoingPacket::in_band(channel.next_transaction, payload)) {
-                Ok(offset) => {
-                    self.lanes.note(Lane::Upstream, channel.offer.relid.get(), offset);
-                    channel.next_transaction += 1;
-                    channel.waiting.pop_front();
-                }
+        while let Some(payload) = channel.waiting.pop_front() {
+            match channel.write(&self.lanes, &payload) {
+                // Larger than the ring can ever take: no host would see it.
+                Ok(()) | Err(WriteError::TooLarge { .. }) => {}
                 Err(WriteError::Full { needed }) => {
+                    channel.waiting.push_front(payload);
                     if !channel.rings.peer_honours_pending_send_size() {
                         channel.poll_at = Some(now + POLL_FOR_ROOM);
                         break;
@@ -346,7 +364,7 @@ impl GuestBus {
                     match channel.rings.wait_for_space(needed) {
                         Ok(done) => {
                             if done.signal.is_needed() {
-                                let _status = self.side.signal_event(channel.offer.connection_id, 0);
+                                let _status = self.side.signal_event(channel.connection_id, 0);
                             }
                             if done.wait == Wait::Armed {
                                 break;
@@ -359,19 +377,16 @@ impl GuestBus {
                     }
                 }
                 Err(WriteError::Corrupt(corruption)) => {
+                    channel.waiting.push_front(payload);
                     outcome = Err(corruption);
                     break;
-                }
-                Err(_) => {
-                    // Larger than the ring can ever take: no host would see it.
-                    channel.waiting.pop_front();
                 }
             }
         }
         match outcome.and_then(|()| channel.rings.commit_write()) {
             Ok(wanted) => {
                 if wanted.is_needed() {
-                    let _status = self.side.signal_event(channel.offer.connection_id, 0);
+                    let _status = self.side.signal_event(channel.connection_id, 0);
                 }
             }
             Err(corruption) => self.corrupt(index, now, corruption),
@@ -392,7 +407,7 @@ impl GuestBus {
                 Ok(packet) => {
                     self.packet.clear();
                     self.packet.extend_from_slice(packet.payload);
-                    self.lanes.follow(Lane::Downstream, channel.offer.relid.get(), packet.offset);
+                    self.lanes.follow(Lane::Downstream, channel.relid.get(), packet.offset);
                     let packet = std::mem::take(&mut self.packet);
                     self.drive(index, now, |driver, out| driver.packet(now, &packet, out));
                     self.packet = packet;
@@ -400,7 +415,7 @@ impl GuestBus {
                 Err(ReadError::Empty) => match channel.rings.wait_for_packet() {
                     Ok(done) => {
                         if done.signal.is_needed() {
-                            let _status = self.side.signal_event(channel.offer.connection_id, 0);
+                            let _status = self.side.signal_event(channel.connection_id, 0);
                         }
                         if done.wait == Wait::Armed {
                             return;
@@ -423,7 +438,7 @@ impl GuestBus {
         let Some(channel) = &mut self.slots[index].channel else { return };
         if channel.is_open() {
             // Refused only where there is no such channel any more.
-            let _gone = self.client.close(channel.offer.relid, &mut self.outputs);
+            let _gone = self.client.close(channel.relid, &mut self.outputs);
             self.take_back(index, now);
             self.drive(index, now, |driver, out| driver.closed(now, out));
         } else {
@@ -435,9 +450,9 @@ impl GuestBus {
     /// Asks the host for the pages of a channel that is not open (any more).
     fn take_back(&mut self, index: usize, now: Duration) {
         let Some(channel) = self.slots[index].channel.take() else { return };
-        let Channel { offer, gpadl, pages, .. } = channel;
-        self.lanes.forget(offer.relid.get());
-        self.leaving.push(Leaving { relid: offer.relid, gpadl, pages });
+        let Channel { relid, gpadl, pages, .. } = channel;
+        self.lanes.forget(relid.get());
+        self.leaving.push(Leaving { relid, gpadl, pages });
         if self.client.teardown_gpadl(gpadl, &mut self.outputs).is_err() && !self.client.has_gpadl(gpadl) {
             // The host never had them, or has let go of them.
             self.free_left(now, |leaving| leaving.gpadl == gpadl);
@@ -451,7 +466,7 @@ impl GuestBus {
     fn slot_of(&self, relid: Relid) -> Option<usize> {
         self.slots
             .iter()
-            .position(|slot| slot.channel.as_ref().is_some_and(|channel| channel.offer.relid == relid))
+            .position(|slot| slot.channel.as_ref().is_some_and(|channel| channel.relid == relid))
     }
 
     fn carry_out(&mut self, now: Duration) {
@@ -475,7 +490,7 @@ impl GuestBus {
                     }
                     Output::Offer(offer) => self.offered(now, offer),
                     Output::GpadlCreated { relid, gpadl, status } => {
-                        let of = |channel: &Channel| channel.gpadl == gpadl && channel.offer.relid == relid;
+                        let of = |channel: &Channel| channel.gpadl == gpadl && channel.relid == relid;
                         let found = self.slots.iter().position(|slot| slot.channel.as_ref().is_some_and(of));
                         if let Some(index) = found {
                             self.gpadl_created(index, now, status.is_success());
@@ -550,16 +565,17 @@ impl GuestBus {
         match made {
             Ok((rings, gpadl)) => {
                 self.slots[index].channel = Some(Channel {
-                    offer,
-                    stage: Stage::Sharing,
-                    unwanted: false,
-                    gpadl,
                     pages,
-                    rings,
+                    gpadl,
+                    unwanted: false,
                     buffer: PacketBuffer::new(),
+                    rings,
+                    next_transaction: 0,
                     waiting: VecDeque::new(),
                     poll_at: None,
-                    next_transaction: 0,
+                    relid: offer.relid,
+                    connection_id: offer.connection_id,
+                    stage: Stage::Sharing,
                 });
                 Ok(())
             }
@@ -572,7 +588,7 @@ impl GuestBus {
 
     fn gpadl_created(&mut self, index: usize, now: Duration, ok: bool) {
         let Some(channel) = &mut self.slots[index].channel else { return };
-        let (relid, gpadl) = (channel.offer.relid, channel.gpadl);
+        let (relid, gpadl) = (channel.relid, channel.gpadl);
         if channel.unwanted {
             return self.take_back(index, now);
         }
@@ -587,7 +603,7 @@ impl GuestBus {
 
     fn opened(&mut self, index: usize, now: Duration, ok: bool) {
         let Some(channel) = &mut self.slots[index].channel else { return };
-        let relid = channel.offer.relid;
+        let relid = channel.relid;
         if ok {
             channel.stage = Stage::Open;
             if channel.unwanted {

@@ -60,12 +60,49 @@ pub enum SendError {
     TooLarge,
 }
 
+/// In this order in memory: what a message from the guest takes comes first, up to the incoming ring's place.
+#[repr(C)]
 struct Channel {
-    rings: ChannelRings,
-    buffer: PacketBuffer,
     waiting: VecDeque<Vec<u8>>,
+    buffer: PacketBuffer,
+    rings: ChannelRings,
     target_vp: u32,
     next_transaction: u64,
+}
+
+/// The open channels by relid, next to each other: a VM has one or two, and looks at them whenever it is rung for.
+#[derive(Default)]
+struct Channels(Vec<(Relid, Channel)>);
+
+impl Channels {
+    fn find(&self, relid: Relid) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&relid, |&(known, _)| known)
+    }
+
+    fn get(&self, relid: Relid) -> Option<&Channel> {
+        self.find(relid).ok().map(|at| &self.0[at].1)
+    }
+
+    fn get_mut(&mut self, relid: Relid) -> Option<&mut Channel> {
+        self.find(relid).ok().map(|at| &mut self.0[at].1)
+    }
+
+    /// In the place of the one with this relid, if there is one.
+    fn insert(&mut self, relid: Relid, channel: Channel) {
+        match self.find(relid) {
+            Ok(at) => self.0[at].1 = channel,
+            Err(at) => self.0.insert(at, (relid, channel)),
+        }
+    }
+
+    /// Whether there was one.
+    fn remove(&mut self, relid: Relid) -> bool {
+        self.find(relid).map(|at| self.0.remove(at)).is_ok()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (Relid, &Channel)> {
+        self.0.iter().map(|(relid, channel)| (*relid, channel))
+    }
 }
 
 struct Gpadl {
@@ -74,19 +111,22 @@ struct Gpadl {
 }
 
 /// The host's end of one VM's bus.
+///
+/// In this order in memory: what every wake takes comes first.
+#[repr(C)]
 pub struct HostBus {
-    server: Server,
-    queue: MessageQueue,
-    partition: Arc<dyn HostPartition>,
-    doorbell: Doorbell,
+    channels: Channels,
     /// Set when the guest has posted or freed its slot: a signal alone, which is all that comes in the steady state, is no
     /// reason to look for messages.
     mail: Arc<AtomicBool>,
+    lanes: CauseLanes,
+    partition: Arc<dyn HostPartition>,
+    server: Server,
+    queue: MessageQueue,
+    doorbell: Doorbell,
     mail_doorbell: Doorbell,
     gpadls: BTreeMap<GpadlId, Gpadl>,
-    channels: BTreeMap<Relid, Channel>,
     actions: Vec<Action>,
-    lanes: CauseLanes,
 }
 
 impl HostBus {
@@ -115,16 +155,16 @@ impl HostBus {
         let heard = partition.on_slot_free(0, VMBUS_SINT, Arc::clone(&mail_doorbell));
         debug_assert!(heard.is_ok(), "every partition has VP 0: {heard:?}");
         Self {
+            channels: Channels::default(),
+            mail,
+            lanes,
+            partition,
             server,
             queue: MessageQueue::default(),
-            partition,
             doorbell,
-            mail,
             mail_doorbell,
             gpadls: BTreeMap::new(),
-            channels: BTreeMap::new(),
             actions: Vec::new(),
-            lanes,
         }
     }
 
@@ -162,7 +202,7 @@ impl HostBus {
 
     /// Whether the channel is open.
     pub fn is_open(&self, relid: Relid) -> bool {
-        self.channels.contains_key(&relid)
+        self.channels.get(relid).is_some()
     }
 
     /// Messages that wait for the guest to empty its slot.
@@ -197,29 +237,26 @@ impl HostBus {
             }
         }
         let waiting: Vec<Relid> =
-            self.channels.iter().filter(|(_, c)| !c.waiting.is_empty()).map(|(&relid, _)| relid).collect();
+            self.channels.iter().filter(|(_, c)| !c.waiting.is_empty()).map(|(relid, _)| relid).collect();
         for relid in waiting {
-            self.flush(relid, memory, events);
+            self.flush(relid, None, memory, events);
         }
     }
 
-    /// The next packet of a channel; its payload is valid until the next call. When none is left the ring has been asked to
-    /// signal. What led to the packet becomes the current cause.
+    /// The payload of a channel's next packet. When none is left the ring has been asked to signal. What led to the packet
+    /// becomes the current cause.
     pub fn read(
         &mut self,
         relid: Relid,
         memory: &mut GmoMemoryManager,
         events: &mut Vec<BusEvent>,
-        into: &mut Vec<u8>,
-    ) -> bool {
-        let Some(channel) = self.channels.get_mut(&relid) else { return false };
+    ) -> Option<Vec<u8>> {
+        let channel = self.channels.get_mut(relid)?;
         loop {
             match channel.rings.read(&mut channel.buffer) {
                 Ok(packet) => {
-                    into.clear();
-                    into.extend_from_slice(packet.payload);
                     self.lanes.follow(Lane::Upstream, relid.get(), packet.offset);
-                    return true;
+                    return Some(packet.payload.to_vec());
                 }
                 Err(ReadError::Empty) => match channel.rings.wait_for_packet() {
                     Ok(done) => {
@@ -227,17 +264,17 @@ impl HostBus {
                             signal(&*self.partition, channel.target_vp, relid);
                         }
                         if done.wait == Wait::Armed {
-                            return false;
+                            return None;
                         }
                     }
                     Err(corruption) => {
                         self.corrupt(relid, corruption, memory, events);
-                        return false;
+                        return None;
                     }
                 },
                 Err(ReadError::Corrupt(corruption)) => {
                     self.corrupt(relid, corruption, memory, events);
-                    return false;
+                    return None;
                 }
             }
         }
@@ -245,7 +282,7 @@ impl HostBus {
 
     /// Gives the space of the packets read so far back to the guest: for a reader that stops before the ring is empty.
     pub fn pause_reading(&mut self, relid: Relid, memory: &mut GmoMemoryManager, events: &mut Vec<BusEvent>) {
-        let Some(channel) = self.channels.get_mut(&relid) else { return };
+        let Some(channel) = self.channels.get_mut(relid) else { return };
         match channel.rings.commit_read() {
             Ok(wanted) if wanted.is_needed() => signal(&*self.partition, channel.target_vp, relid),
             Ok(_) => {}
@@ -264,7 +301,7 @@ impl HostBus {
         memory: &mut GmoMemoryManager,
         events: &mut Vec<BusEvent>,
     ) -> Result<(), SendError> {
-        let channel = self.channels.get_mut(&relid).ok_or(SendError::NotOpen)?;
+        let channel = self.channels.get_mut(relid).ok_or(SendError::NotOpen)?;
         if channel.waiting.len() >= WAITING_PACKETS {
             return Err(SendError::Stuck);
         }
@@ -272,20 +309,28 @@ impl HostBus {
         if !fits(&channel.rings, payload) {
             return Err(SendError::TooLarge);
         }
-        channel.waiting.push_back(payload.to_vec());
-        self.flush(relid, memory, events);
+        self.flush(relid, Some(payload), memory, events);
         Ok(())
     }
 
-    fn flush(&mut self, relid: Relid, memory: &mut GmoMemoryManager, events: &mut Vec<BusEvent>) {
-        let Some(channel) = self.channels.get_mut(&relid) else { return };
+    /// Writes what waits, and after it `last`, as far as there is room. What of it found none waits.
+    fn flush(
+        &mut self,
+        relid: Relid,
+        mut last: Option<&[u8]>,
+        memory: &mut GmoMemoryManager,
+        events: &mut Vec<BusEvent>,
+    ) {
+        let Some(channel) = self.channels.get_mut(relid) else { return };
         let mut outcome = Ok(());
-        'packets: while let Some(payload) = channel.waiting.front() {
+        'packets: while let Some(payload) = channel.waiting.front().map(Vec::as_slice).or(last) {
             match channel.rings.write(&OutgoingPacket::in_band(channel.next_transaction, payload)) {
                 Ok(offset) => {
                     self.lanes.note(Lane::Downstream, relid.get(), offset);
                     channel.next_transaction += 1;
-                    channel.waiting.pop_front();
+                    if channel.waiting.pop_front().is_none() {
+                        last = None;
+                    }
                 }
                 Err(WriteError::Full { needed }) => match channel.rings.wait_for_space(needed) {
                     Ok(done) => {
@@ -307,10 +352,13 @@ impl HostBus {
                 }
                 // Larger than the ring can ever take, which `send` refuses.
                 Err(_) => {
-                    channel.waiting.pop_front();
+                    if channel.waiting.pop_front().is_none() {
+                        last = None;
+                    }
                 }
             }
         }
+        channel.waiting.extend(last.map(<[u8]>::to_vec));
         match outcome.and_then(|()| channel.rings.commit_write()) {
             Ok(wanted) if wanted.is_needed() => signal(&*self.partition, channel.target_vp, relid),
             Ok(_) => {}
@@ -371,14 +419,14 @@ impl HostBus {
                     }
                 }
                 Action::Close { relid } => {
-                    if self.channels.remove(&relid).is_some() {
+                    if self.channels.remove(relid) {
                         self.partition.close_event_port(self.server.event_connection_id(relid));
                         self.lanes.forget(relid.get());
                         events.push(BusEvent::Closed(relid));
                     }
                 }
                 Action::Retarget { relid, target_vp } => {
-                    if let Some(channel) = self.channels.get_mut(&relid) {
+                    if let Some(channel) = self.channels.get_mut(relid) {
                         channel.target_vp = target_vp;
                     }
                 }
@@ -460,7 +508,7 @@ impl Drop for HostBus {
         for &connection_id in self.server.connection_ids() {
             self.partition.close_message_port(connection_id);
         }
-        for &relid in self.channels.keys() {
+        for (relid, _) in self.channels.iter() {
             self.partition.close_event_port(self.server.event_connection_id(relid));
         }
     }

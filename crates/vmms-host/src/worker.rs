@@ -116,55 +116,57 @@ enum Work {
     Unmap { ticket: u64, ranges: RangeSet<GuestPage> },
 }
 
+/// In this order in memory: first what every report of the guest takes, then what operations take, then what starts and
+/// ends take.
+#[repr(C)]
 pub(crate) struct Worker {
+    reports: Reports,
+    outputs: Vec<Output>,
+    bus_events: Vec<BusEvent>,
+    devices: Vec<DeviceSlot>,
+    work: VecDeque<Due>,
+    balancer: Address<BalancerMessage>,
+    /// Set when the VM is over.
+    over: Option<WorkerEnd>,
     vm: VmId,
-    generation: u64,
-    name: Arc<str>,
-    machine: String,
+    dm_channel: Option<Relid>,
+    /// The balancer was told that the guest has joined Dynamic Memory.
+    joined: bool,
+    /// The balancer was told that the guest does not answer.
+    unresponsive: bool,
+    bus: Option<HostBus>,
     vsp: Option<DmVsp>,
-    boot: RangeSet<GuestPage>,
-    startup: Option<HostFrames>,
-    memory: GmoMemoryManager,
+    operation: Option<Operation>,
+    inbox: Mailbox<WorkerMessage>,
+    operation_time: HostOperationTime,
     /// Frames of the grant under way that are not mapped.
     granted: HostFrames,
     /// Frames that the guest has given back and the balancer does not have.
     taken: HostFrames,
     /// What of the operation under way the balancer has got already.
     returned_early: PageCount,
+    memory: GmoMemoryManager,
     /// Addresses at which the partition has memory.
     present: RangeSet<GuestPage>,
-    operation: Option<Operation>,
-    work: VecDeque<Due>,
-    server: ServerConfig,
-    bus: Option<HostBus>,
-    dm_channel: Option<Relid>,
-    devices: Vec<DeviceSlot>,
     partition: Option<Arc<dyn HostPartition>>,
+    noise: Noise,
+    power: (Address<PowerEvent>, Mailbox<PowerEvent>),
+    generation: u64,
+    name: Arc<str>,
+    machine: String,
+    boot: RangeSet<GuestPage>,
+    startup: Option<HostFrames>,
+    server: ServerConfig,
     running: Option<Box<dyn RunningPartition>>,
     factory: Box<dyn PartitionFactory>,
     lanes: CauseLanes,
     doorbell: Doorbell,
-    operation_time: HostOperationTime,
     #[cfg(feature = "test-support")]
     sabotage: crate::Sabotage,
-    inbox: Mailbox<WorkerMessage>,
-    power: (Address<PowerEvent>, Mailbox<PowerEvent>),
-    balancer: Address<BalancerMessage>,
     vmms: Address<VmmsMessage>,
     watch: Box<Watch>,
-    outputs: Vec<Output>,
-    bus_events: Vec<BusEvent>,
-    packet: Vec<u8>,
-    reports: Reports,
-    noise: Noise,
     /// Protocol errors that are in the event log.
     logged: u64,
-    /// The balancer was told that the guest has joined Dynamic Memory.
-    joined: bool,
-    /// The balancer was told that the guest does not answer.
-    unresponsive: bool,
-    /// Set when the VM is over.
-    over: Option<WorkerEnd>,
 }
 
 impl Worker {
@@ -209,7 +211,6 @@ impl Worker {
             watch: spec.watch,
             outputs: Vec::new(),
             bus_events: Vec::new(),
-            packet: Vec::new(),
             reports: Reports::default(),
             noise: Noise::default(),
             logged: 0,
@@ -291,8 +292,9 @@ impl Worker {
 
     /// Feeds the VSP, and carries out what it says until nothing is left.
     fn vsp(&mut self, ctx: &mut Context<'_>, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
+        let mut next = Some(input);
+        let mut answers = VecDeque::new();
+        while let Some(input) = next {
             let Some(vsp) = &mut self.vsp else { return };
             let now = Self::now(ctx);
             if let Some(recorder) = ctx.recorder() {
@@ -306,11 +308,10 @@ impl Worker {
                 }
             }
             for output in outputs.drain(..) {
-                if let Some(answer) = self.carry_out(ctx, output) {
-                    inputs.push_back(answer);
-                }
+                answers.extend(self.carry_out(ctx, output));
             }
             self.outputs = outputs;
+            next = answers.pop_front();
         }
         // A session that ends, or a reset, says nothing of it: nobody is waited for any more.
         if self.unresponsive && !self.vsp.as_ref().is_some_and(DmVsp::is_unresponsive) {
@@ -597,16 +598,13 @@ impl Worker {
     }
 
     fn read_channels(&mut self, ctx: &mut Context<'_>) {
-        let mut packet = std::mem::take(&mut self.packet);
         while let (Some(relid), Some(bus)) = (self.dm_channel, &mut self.bus) {
             if !ctx.spend() {
                 bus.pause_reading(relid, &mut self.memory, &mut self.bus_events);
                 break;
             }
-            if !bus.read(relid, &mut self.memory, &mut self.bus_events, &mut packet) {
-                break;
-            }
-            self.vsp(ctx, Input::Packet(packet.clone()));
+            let Some(packet) = bus.read(relid, &mut self.memory, &mut self.bus_events) else { break };
+            self.vsp(ctx, Input::Packet(packet));
         }
         let mut failed = None;
         if let Some(bus) = &mut self.bus {
@@ -617,9 +615,7 @@ impl Worker {
                         bus.pause_reading(relid, &mut self.memory, &mut self.bus_events);
                         break;
                     }
-                    if !bus.read(relid, &mut self.memory, &mut self.bus_events, &mut packet) {
-                        break;
-                    }
+                    let Some(packet) = bus.read(relid, &mut self.memory, &mut self.bus_events) else { break };
                     for answer in slot.device.packet(&packet) {
                         let sent = bus.send(relid, &answer, &mut self.memory, &mut self.bus_events);
                         failed = sent.err().or(failed);
@@ -632,7 +628,6 @@ impl Worker {
         {
             tracing::warn!(event = "send_failed", why = %error);
         }
-        self.packet = packet;
         self.settle_bus(ctx);
     }
 

@@ -197,9 +197,7 @@ impl Pair {
     }
 
     fn read(&mut self, relid: Relid) -> Option<Vec<u8>> {
-        let mut packet = Vec::new();
-        let read = self.host.read(relid, &mut self.map, &mut self.events, &mut packet);
-        read.then_some(packet)
+        self.host.read(relid, &mut self.map, &mut self.events)
     }
 }
 
