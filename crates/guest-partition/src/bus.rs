@@ -191,11 +191,7 @@ impl GuestBus {
             let Some(channel) = self.slots[index].channel.take() else { continue };
             self.lanes.forget(channel.relid.get());
             let was_open = channel.is_open();
-            self.leaving.push(Leaving {
-                relid: channel.relid,
-                gpadl: channel.gpadl,
-                pages: channel.pages,
-            });
+            self.leaving.push(Leaving { relid: channel.relid, gpadl: channel.gpadl, pages: channel.pages });
             if was_open {
                 self.drive(index, now, |driver, out| driver.closed(now, out));
             }
@@ -464,9 +460,7 @@ impl GuestBus {
     }
 
     fn slot_of(&self, relid: Relid) -> Option<usize> {
-        self.slots
-            .iter()
-            .position(|slot| slot.channel.as_ref().is_some_and(|channel| channel.relid == relid))
+        self.slots.iter().position(|slot| slot.channel.as_ref().is_some_and(|channel| channel.relid == relid))
     }
 
     fn carry_out(&mut self, now: Duration) {

@@ -1,5 +1,6 @@
 //! The management service (`vmms.exe`): starts and ends VMs, asks the balancer for their memory, follows the parent OS.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,14 +140,14 @@ struct Vm {
     /// All components of the VM as it runs now.
     components: Arc<Mutex<Vec<ComponentId>>>,
     generation: u64,
-    /// When it is switched off, if the guest has not shut down by then.
-    off_at: Option<Duration>,
 }
 
 /// The component.
 pub(crate) struct Vmms {
     config: HostConfig,
     vms: Vec<Vm>,
+    /// Guests that were asked to shut down, and when they are switched off if they have not by then.
+    shutting_down: BTreeMap<VmId, Duration>,
     inbox: Mailbox<VmmsMessage>,
     own: Address<VmmsMessage>,
     balancer: Address<BalancerMessage>,
@@ -178,12 +179,22 @@ impl Vmms {
                 worker: None,
                 components: Arc::default(),
                 generation: 0,
-                off_at: None,
             })
             .collect();
         status.look().vms = vec![Default::default(); vms.len()];
         let (own, inbox) = mail;
-        Self { config, vms, inbox, own, balancer, engine, status, parent, next_tick: Duration::ZERO }
+        Self {
+            config,
+            vms,
+            shutting_down: BTreeMap::new(),
+            inbox,
+            own,
+            balancer,
+            engine,
+            status,
+            parent,
+            next_tick: Duration::ZERO,
+        }
     }
 
     fn vm(&mut self, vm: VmId) -> Option<&mut Vm> {
@@ -286,9 +297,7 @@ impl Vmms {
         let deadline = Duration::from(ctx.now()) + self.config.shutdown_timeout;
         if self.state(vm) == VmState::Running {
             self.set_state(vm, VmState::Stopping);
-            if let Some(vm) = self.vm(vm) {
-                vm.off_at = Some(deadline);
-            }
+            self.shutting_down.insert(vm, deadline);
         }
         self.order(ctx, vm, WorkerMessage::ShutDown);
     }
@@ -304,10 +313,10 @@ impl Vmms {
         let spec = {
             let (own, balancer) = (self.own.clone(), self.balancer.clone());
             let config = self.config.clone();
+            self.shutting_down.remove(&id);
             let Some(vm) = self.vm(id) else { return };
             vm.generation += 1;
             vm.components = Arc::default();
-            vm.off_at = None;
             let (generation, components) = (vm.generation, Arc::clone(&vm.components));
             let to_vmms = own.clone();
             let watch = move |seat: &mut Seat| {
@@ -374,9 +383,9 @@ impl Vmms {
     fn ended(&mut self, ctx: &mut Context<'_>, id: VmId, end: WorkerEnd) {
         let now: Duration = ctx.now().into();
         let name = self.name(id);
+        self.shutting_down.remove(&id);
         let Some(vm) = self.vm(id) else { return };
         vm.worker = None;
-        vm.off_at = None;
         // What comes of it from now on is not news.
         vm.generation += 1;
         for component in std::mem::take(&mut *vm.components.lock()) {
@@ -484,17 +493,9 @@ impl Vmms {
             let state = ParentState { page_reads: parent.reads_per_second(), slowdown: parent.slowdown() };
             self.tell_balancer(ctx, Input::ParentState(state));
         }
-        let overdue: Vec<VmId> = (0u32..)
-            .zip(&self.vms)
-            .filter(|(_, vm)| vm.off_at.is_some_and(|at| at <= now))
-            .map(|(index, _)| VmId(index))
-            .collect();
-        for vm in overdue {
+        for (vm, _) in self.shutting_down.extract_if(.., |_, deadline| *deadline <= now).collect::<Vec<_>>() {
             let name = self.name(vm);
             tracing::warn!(event = "shutdown_overdue", vm = &*name);
-            if let Some(vm) = self.vm(vm) {
-                vm.off_at = None;
-            }
             self.order(ctx, vm, WorkerMessage::TurnOff);
         }
     }
