@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use model_sync::Mutex;
 
@@ -28,14 +27,7 @@ type Notes = BTreeMap<(Lane, u32), VecDeque<(u32, Cause)>>;
 
 /// The notes of one VM's channels. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct CauseLanes(Arc<Shared>);
-
-#[derive(Debug, Default)]
-struct Shared {
-    /// Whether anything was ever noted: without recorded events nothing is, and then nobody need look.
-    any: AtomicBool,
-    notes: Mutex<Notes>,
-}
+pub struct CauseLanes(Arc<Mutex<Notes>>);
 
 impl CauseLanes {
     /// Notes what led to the packet at `offset` of a channel's ring: the cause of what is being done now. Nothing is noted when
@@ -45,8 +37,7 @@ impl CauseLanes {
         if cause.is_none() {
             return;
         }
-        self.0.any.store(true, Ordering::Relaxed);
-        let mut notes = self.0.notes.lock();
+        let mut notes = self.0.lock();
         let notes = notes.entry((lane, channel)).or_default();
         if notes.len() >= NOTES {
             notes.pop_front();
@@ -56,10 +47,10 @@ impl CauseLanes {
 
     /// Makes what was noted for the packet at `offset` the current cause. Notes of packets before it are dropped.
     pub fn follow(&self, lane: Lane, channel: u32, offset: u32) {
-        if !self.0.any.load(Ordering::Relaxed) {
+        if !crate::trace::may_have_causes() {
             return;
         }
-        let mut notes = self.0.notes.lock();
+        let mut notes = self.0.lock();
         let Some(notes) = notes.get_mut(&(lane, channel)) else { return };
         while let Some((at, cause)) = notes.pop_front() {
             if at == offset {
@@ -71,7 +62,7 @@ impl CauseLanes {
 
     /// Forgets a channel's notes: its rings are gone.
     pub fn forget(&self, channel: u32) {
-        let mut notes = self.0.notes.lock();
+        let mut notes = self.0.lock();
         notes.remove(&(Lane::Upstream, channel));
         notes.remove(&(Lane::Downstream, channel));
     }
@@ -106,6 +97,6 @@ mod tests {
     fn notes_that_nobody_fetches_do_not_pile_up() {
         let lanes = CauseLanes::default();
         trace::with_cause(Cause(1), || (0..10_000).for_each(|offset| lanes.note(Lane::Upstream, 1, offset)));
-        assert_eq!(lanes.0.notes.lock().values().map(VecDeque::len).sum::<usize>(), NOTES);
+        assert_eq!(lanes.0.lock().values().map(VecDeque::len).sum::<usize>(), NOTES);
     }
 }

@@ -42,7 +42,7 @@ pub enum EndReason {
     /// Virtual time does not get on, because of this component. Either it was woken `RunConfig::runaway_wakes` times in a row,
     /// each wake at most `RunConfig::requeue_delay` after the one before (it asks again and again); or all components
     /// together were woken that often (and more than 1000 times for each that lives) within one millisecond, and this one most
-    /// often.
+    /// often in the second half of that.
     Runaway {
         /// The component, as `name/VM`.
         component: String,

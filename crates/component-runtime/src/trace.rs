@@ -203,6 +203,11 @@ pub fn next_seq() -> Cause {
     })
 }
 
+/// Whether anything can have a cause here: not in a run that has never taken an event number.
+pub(crate) fn may_have_causes() -> bool {
+    LOCAL.with(|local| local.run.borrow().as_ref().is_none_or(|run| run.next_seq.load(Ordering::Relaxed) > 1))
+}
+
 /// Attaches this thread to a run while it lives, and puts back what was there before.
 pub(crate) struct Attached {
     before: Option<Arc<RunTrace>>,

@@ -219,20 +219,22 @@ impl BusComponent {
 impl Component for BusComponent {
     fn wake(&mut self, _now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
         let now: Duration = ctx.now().into();
-        while let Some(command) = ctx.recv(&mut self.inbox) {
-            match command {
-                BusCommand::Connect => self.bus.connect(now),
-                BusCommand::Leave(event) => {
-                    self.leaving = Some(event);
-                    self.bus.unload(now);
+        if cause.message || cause.again {
+            while let Some(command) = ctx.recv(&mut self.inbox) {
+                match command {
+                    BusCommand::Connect => self.bus.connect(now),
+                    BusCommand::Leave(event) => {
+                        self.leaving = Some(event);
+                        self.bus.unload(now);
+                    }
+                    BusCommand::SendGarbage(bytes) => {
+                        tracing::warn!(event = "garbage_sent", bytes = bytes.len());
+                        self.bus.send_raw(now, &bytes);
+                    }
+                    BusCommand::CloseChannels => self.bus.close_all(now),
+                    BusCommand::ReopenChannels => self.bus.reopen_all(now),
+                    BusCommand::Panic => panic!("the guest's bus driver was told to panic"),
                 }
-                BusCommand::SendGarbage(bytes) => {
-                    tracing::warn!(event = "garbage_sent", bytes = bytes.len());
-                    self.bus.send_raw(now, &bytes);
-                }
-                BusCommand::CloseChannels => self.bus.close_all(now),
-                BusCommand::ReopenChannels => self.bus.reopen_all(now),
-                BusCommand::Panic => panic!("the guest's bus driver was told to panic"),
             }
         }
         if cause.doorbell || cause.message || cause.again {

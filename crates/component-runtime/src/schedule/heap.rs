@@ -9,6 +9,12 @@ pub(super) struct Key {
     pub(super) rank: u64,
 }
 
+impl Default for Key {
+    fn default() -> Self {
+        Key::NEVER
+    }
+}
+
 impl Key {
     pub(super) const NEVER: Key = Key { time: u64::MAX, rank: u64::MAX };
 
@@ -17,20 +23,58 @@ impl Key {
     }
 }
 
-/// Four children per node: half the levels of a binary heap, and a node's children share a cache line or two.
+impl Key {
+    /// Whether it is earlier, found without a branch: in a heap nobody could predict it.
+    const fn is_before(self, other: Key) -> bool {
+        self.packed() < other.packed()
+    }
+
+    const fn packed(self) -> u128 {
+        (self.time as u128) << 64 | self.rank as u128
+    }
+}
+
+/// Four children per node: half the levels of a binary heap.
 const ARITY: usize = 4;
+/// Where the root is: so that all children of a node are in one line, those of the node at `place` in line `place - 2`.
+const ROOT: usize = ARITY - 1;
 const ABSENT: u32 = u32::MAX;
 
-#[derive(Debug, Default)]
+/// Keys that share a cache line; those beyond the end of the heap are never.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Line([Key; ARITY]);
+
+impl Line {
+    const EMPTY: Line = Line([Key::NEVER; ARITY]);
+
+    fn earliest(&self) -> (usize, Key) {
+        let Line(keys) = self;
+        let (a, b) = (usize::from(keys[1].is_before(keys[0])), 2 + usize::from(keys[3].is_before(keys[2])));
+        let least = if keys[b].is_before(keys[a]) { b } else { a };
+        (least, keys[least])
+    }
+}
+
+/// Its nodes' keys are apart from their slots, so that the way down reads one cache line of keys on each level.
+#[derive(Debug)]
 pub(super) struct Heap {
-    nodes: Vec<(Key, u32)>,
-    /// Where each component is in `nodes`.
+    keys: Vec<Line>,
+    /// Whose key is at each place. The places before the root are nobody's.
+    slots: Vec<u32>,
+    /// At which place each component is.
     places: Vec<u32>,
+}
+
+impl Default for Heap {
+    fn default() -> Self {
+        Heap { keys: vec![Line::EMPTY], slots: vec![ABSENT; ROOT], places: Vec::new() }
+    }
 }
 
 impl Heap {
     pub(super) fn earliest(&self) -> Option<(Key, u32)> {
-        self.nodes.first().copied()
+        self.slots.get(ROOT).map(|slot| (self.key(ROOT), *slot))
     }
 
     /// Puts `slot` at `key`, wherever it was before; takes it out if that is never.
@@ -44,16 +88,14 @@ impl Heap {
         }
         let place = self.places[index];
         if place == ABSENT {
-            self.nodes.push((key, slot));
-            self.rise(self.nodes.len() - 1);
-        } else {
-            let place = place as usize;
-            let before = core::mem::replace(&mut self.nodes[place].0, key);
-            if key < before {
-                self.rise(place);
-            } else {
-                self.sink(place);
+            let place = self.slots.len();
+            self.slots.push(slot);
+            if place / ARITY >= self.keys.len() {
+                self.keys.push(Line::EMPTY);
             }
+            self.rise(place, key, slot);
+        } else if self.key(place as usize) != key {
+            self.replace(place as usize, key, slot);
         }
     }
 
@@ -63,46 +105,59 @@ impl Heap {
         };
         let place = place as usize;
         self.places[slot as usize] = ABSENT;
-        self.nodes.swap_remove(place);
-        if place < self.nodes.len() {
+        let Some(last) = self.slots.pop() else { return };
+        let end = self.slots.len();
+        let key = core::mem::take(&mut self.keys[end / ARITY].0[end % ARITY]);
+        if place < end {
             // What came from the end may belong above or below.
-            self.rise(place);
-            self.sink(self.places[self.nodes[place].1 as usize] as usize);
+            self.replace(place, key, last);
         }
     }
 
+    fn key(&self, place: usize) -> Key {
+        self.keys[place / ARITY].0[place % ARITY]
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "a heap holds at most one node per u32 slot")]
-    fn rise(&mut self, mut place: usize) {
-        let node = self.nodes[place];
-        while place > 0 {
-            let parent = (place - 1) / ARITY;
-            if self.nodes[parent].0 <= node.0 {
+    fn put(&mut self, place: usize, key: Key, slot: u32) {
+        self.keys[place / ARITY].0[place % ARITY] = key;
+        self.slots[place] = slot;
+        self.places[slot as usize] = place as u32;
+    }
+
+    fn replace(&mut self, place: usize, key: Key, slot: u32) {
+        let before = self.key(place);
+        if key.is_before(before) {
+            self.rise(place, key, slot);
+        } else {
+            self.sink(place, key, slot);
+        }
+    }
+
+    fn rise(&mut self, mut place: usize, key: Key, slot: u32) {
+        while place > ROOT {
+            let parent = place / ARITY + 2;
+            let above = self.key(parent);
+            if above.is_before(key) {
                 break;
             }
-            self.nodes[place] = self.nodes[parent];
-            self.places[self.nodes[place].1 as usize] = place as u32;
+            self.put(place, above, self.slots[parent]);
             place = parent;
         }
-        self.nodes[place] = node;
-        self.places[node.1 as usize] = place as u32;
+        self.put(place, key, slot);
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "a heap holds at most one node per u32 slot")]
-    fn sink(&mut self, mut place: usize) {
-        let node = self.nodes[place];
-        loop {
-            let first = place * ARITY + 1;
-            let children = first..(first + ARITY).min(self.nodes.len());
-            let Some(least) = children.min_by_key(|child| self.nodes[*child].0) else { break };
-            if node.0 <= self.nodes[least].0 {
+    fn sink(&mut self, mut place: usize, key: Key, slot: u32) {
+        while let Some(children) = self.keys.get(place - 2) {
+            let (least, below) = children.earliest();
+            if !below.is_before(key) {
                 break;
             }
-            self.nodes[place] = self.nodes[least];
-            self.places[self.nodes[place].1 as usize] = place as u32;
-            place = least;
+            let child = (place - 2) * ARITY + least;
+            self.put(place, below, self.slots[child]);
+            place = child;
         }
-        self.nodes[place] = node;
-        self.places[node.1 as usize] = place as u32;
+        self.put(place, key, slot);
     }
 }
 

@@ -2,6 +2,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::entry::{Entry, Rest, State};
 use super::heap::{Heap, Key};
 use crate::random::{GOLDEN, finalise};
 use crate::runtime::{ComponentPanic, EndReason};
@@ -45,58 +46,6 @@ pub(crate) struct Finished {
     pub(crate) panic: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// It has a place and addresses, but has not been started.
-    Seated,
-    Alive,
-    /// It is to be dropped, or is being dropped.
-    Dying,
-}
-
-struct Entry {
-    id: ComponentId,
-    label: Arc<Label>,
-    state: State,
-    /// How many were started before it.
-    serial: u64,
-    fresh: Option<Box<dyn Component>>,
-    start: Key,
-    timer: Key,
-    again: Key,
-    bell: Key,
-    /// When messages that are on their way arrive, in order; those of one instant once.
-    arrivals: VecDeque<Key>,
-    start_cause: Cause,
-    bell_cause: Cause,
-    /// What the last wake began with: what `Again` goes on with.
-    wake_cause: Cause,
-    last_wake: u64,
-    /// Wakes in a row with no gap between them.
-    streak: u32,
-    window: u64,
-    window_wakes: u32,
-    exits: Vec<ExitHook>,
-}
-
-impl Entry {
-    fn key(&self) -> Key {
-        if !self.start.is_never() {
-            return self.start;
-        }
-        let mut key = self.timer.min(self.again).min(self.bell);
-        if let Some(arrival) = self.arrivals.front() {
-            key = key.min(*arrival);
-        }
-        key
-    }
-}
-
-struct Slot {
-    generation: u32,
-    entry: Option<Entry>,
-}
-
 enum Phase {
     Running,
     /// Dropping what lives, last started first.
@@ -118,10 +67,16 @@ pub(crate) struct Scheduler {
     requeue_delay: u64,
     until: u64,
     runaway_wakes: u32,
-    slots: Vec<Slot>,
+    entries: Vec<Entry>,
+    /// What belongs to each entry.
+    rests: Vec<Rest>,
     free: Vec<u32>,
     alive: usize,
-    heap: Heap,
+    /// When each component's timer comes. Apart from the rest: a timer is mostly far away and set once for many wakes, so this
+    /// large heap is left alone while messages and doorbells go to and fro in the small one.
+    timers: Heap,
+    /// When each component has something else to do: nearly always within a latency.
+    soon: Heap,
     /// Who is to be dropped at the next scheduling point.
     doomed: VecDeque<Doomed>,
     phase: Phase,
@@ -144,10 +99,12 @@ impl Scheduler {
             requeue_delay: nanos(config.requeue_delay),
             until: config.until.0,
             runaway_wakes: config.runaway_wakes,
-            slots: Vec::new(),
+            entries: Vec::new(),
+            rests: Vec::new(),
             free: Vec::new(),
             alive: 0,
-            heap: Heap::default(),
+            timers: Heap::default(),
+            soon: Heap::default(),
             doomed: VecDeque::new(),
             phase: Phase::Running,
             end: None,
@@ -186,52 +143,40 @@ impl Scheduler {
         key
     }
 
-    fn entry(&mut self, id: ComponentId) -> Option<&mut Entry> {
-        let slot = self.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation())?;
-        slot.entry.as_mut()
+    fn entry(&mut self, id: ComponentId) -> Option<(&mut Entry, &mut Rest)> {
+        let entry = self.entries.get_mut(id.index())?;
+        let its = entry.generation == id.generation() && entry.state != State::Vacant;
+        its.then_some((entry, &mut self.rests[id.index()]))
     }
 
-    fn receiver(&mut self, id: ComponentId) -> Option<&mut Entry> {
-        self.entry(id).filter(|entry| entry.state != State::Dying)
+    fn receiver(&mut self, id: ComponentId) -> Option<(&mut Entry, &mut Rest)> {
+        self.entry(id).filter(|(entry, _)| entry.state != State::Dying)
     }
 
-    /// Puts the component at its earliest key, unless it has not been started or is the one that is awake.
+    /// Puts the component at the earliest key beside its timer, unless it has not been started.
     fn requeue(&mut self, id: ComponentId) {
-        let Some(entry) = self.slots[id.index()].entry.as_ref() else { return };
+        let entry = &self.entries[id.index()];
         if entry.state == State::Alive {
-            self.heap.set(id.slot(), entry.key());
+            self.soon.set(id.slot(), entry.soonest(&self.rests[id.index()]));
         }
+    }
+
+    fn unqueue(&mut self, slot: u32) {
+        self.timers.remove(slot);
+        self.soon.remove(slot);
     }
 
     /// A place for a component.
     pub(crate) fn seat(&mut self, label: Arc<Label>) -> ComponentId {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, entry: None });
-            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            self.entries.push(Entry::default());
+            self.rests.push(Rest::default());
+            u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
         });
-        let place = &mut self.slots[slot as usize];
-        let id = ComponentId::new(slot, place.generation);
-        place.entry = Some(Entry {
-            id,
-            label,
-            state: State::Seated,
-            serial: 0,
-            fresh: None,
-            start: Key::NEVER,
-            timer: Key::NEVER,
-            again: Key::NEVER,
-            bell: Key::NEVER,
-            arrivals: VecDeque::new(),
-            start_cause: Cause::NONE,
-            bell_cause: Cause::NONE,
-            wake_cause: Cause::NONE,
-            last_wake: 0,
-            streak: 0,
-            window: 0,
-            window_wakes: 0,
-            exits: Vec::new(),
-        });
-        id
+        let entry = &mut self.entries[slot as usize];
+        entry.state = State::Seated;
+        self.rests[slot as usize].label = Some(label);
+        ComponentId::new(slot, entry.generation)
     }
 
     /// The component of a seat; its first wake is one latency from now, or at once when the run has not begun.
@@ -246,15 +191,17 @@ impl Scheduler {
         let start = if self.wakes == 0 { self.key_in(0) } else { self.key_after_latency() };
         let serial = self.next_serial;
         let over = !matches!(self.phase, Phase::Running);
-        let Some(entry) = self.receiver(id).filter(|_| !over) else {
+        let Some((entry, rest)) = self.receiver(id).filter(|_| !over) else {
             return Err((component, exits));
         };
         entry.state = State::Alive;
-        entry.serial = serial;
-        entry.fresh = Some(component);
-        entry.exits = exits;
-        entry.start = start;
-        entry.start_cause = cause;
+        entry.more = true;
+        entry.caused |= !cause.is_none();
+        rest.serial = serial;
+        rest.fresh = Some(component);
+        rest.exits = exits;
+        rest.start = start;
+        rest.start_cause = cause;
         self.next_serial += 1;
         self.alive += 1;
         self.requeue(id);
@@ -263,21 +210,22 @@ impl Scheduler {
 
     /// Gives up a seat that was never started.
     pub(crate) fn abandon(&mut self, id: ComponentId) {
-        if self.entry(id).is_some_and(|entry| entry.state == State::Seated) {
+        if self.entry(id).is_some_and(|(entry, _)| entry.state == State::Seated) {
             self.vacate(id);
         }
     }
 
-    fn vacate(&mut self, id: ComponentId) -> Option<Entry> {
-        let slot = self.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation())?;
-        let entry = slot.entry.take()?;
-        self.heap.remove(id.slot());
-        slot.generation = slot.generation.wrapping_add(1);
+    fn vacate(&mut self, id: ComponentId) -> Option<Rest> {
+        let (entry, rest) = self.entry(id)?;
+        let rest = core::mem::take(rest);
+        let generation = entry.generation.wrapping_add(1);
+        let entry = core::mem::replace(entry, Entry { generation, ..Entry::default() });
+        self.unqueue(id.slot());
         self.free.push(id.slot());
         if entry.state != State::Seated {
             self.alive -= 1;
         }
-        Some(entry)
+        Some(rest)
     }
 
     /// A message to `id` leaves now; says when it arrives, at the earliest when the one before it in its mailbox does
@@ -286,29 +234,23 @@ impl Scheduler {
         self.receiver(id)?;
         let mut key = self.key_after_latency();
         key.time = key.time.max(after.0);
-        let entry = self.receiver(id)?;
-        let mut at = entry.arrivals.len();
-        // Nearly always the last.
-        while at > 0 && entry.arrivals[at - 1].time > key.time {
-            at -= 1;
-        }
-        let same = at > 0 && entry.arrivals[at - 1].time == key.time;
-        if !same {
-            entry.arrivals.insert(at, key);
-            if at == 0 {
-                self.requeue(id);
-            }
+        let (entry, rest) = self.receiver(id)?;
+        if entry.arrive(rest, key) {
+            self.requeue(id);
         }
         Some(SimTime(key.time))
     }
 
     /// Rings a doorbell of `id`. Rings that are on their way are one.
     pub(crate) fn ring(&mut self, id: ComponentId, cause: Cause) {
-        let Some(entry) = self.receiver(id) else { return };
-        entry.bell_cause = cause;
+        let Some((entry, rest)) = self.receiver(id) else { return };
+        if entry.caused || !cause.is_none() {
+            entry.caused = true;
+            rest.bell_cause = cause;
+        }
         if entry.bell.is_never() {
             let bell = self.key_after_latency();
-            if let Some(entry) = self.receiver(id) {
+            if let Some((entry, _)) = self.receiver(id) {
                 entry.bell = bell;
             }
             self.requeue(id);
@@ -322,10 +264,10 @@ impl Scheduler {
 
     fn doom(&mut self, id: ComponentId, cause: Cause, why: ExitReason) -> bool {
         match self.entry(id) {
-            Some(entry) if entry.state == State::Alive => entry.state = State::Dying,
+            Some((entry, _)) if entry.state == State::Alive => entry.state = State::Dying,
             _ => return false,
         }
-        self.heap.remove(id.slot());
+        self.unqueue(id.slot());
         self.doomed.push_back(Doomed { id, cause, why });
         true
     }
@@ -348,7 +290,7 @@ impl Scheduler {
 
     /// The component has been dropped: its place is free, and whoever wants to know is given back.
     pub(crate) fn dropped(&mut self, id: ComponentId) -> (Vec<ExitHook>, Option<Arc<Label>>) {
-        self.vacate(id).map_or((Vec::new(), None), |entry| (entry.exits, Some(entry.label)))
+        self.vacate(id).map_or((Vec::new(), None), |rest| (rest.exits, rest.label))
     }
 
     pub(crate) fn record_panic(&mut self, label: &Label, message: String) {
@@ -372,17 +314,26 @@ impl Scheduler {
             NextWake::Again => (Key::NEVER, true),
             NextWake::At(time) if time.0 <= now => (self.key_in(self.requeue_delay), more),
             NextWake::At(time) => {
-                let kept = self.entry(id).map(|entry| entry.timer).filter(|timer| timer.time == time.0);
+                let kept = self.entry(id).map(|(entry, _)| entry.timer).filter(|timer| timer.time == time.0);
                 (kept.unwrap_or_else(|| Key { time: time.0, rank: self.rank() }), more)
             }
         };
-        let again = if again { self.key_in(self.requeue_delay) } else { Key::NEVER };
-        if let Some(entry) = self.entry(id) {
-            entry.timer = timer;
-            entry.again = again;
-            // Killed while it was awake: it stays out of the heap.
-            self.requeue(id);
+        let again = again.then(|| self.key_in(self.requeue_delay));
+        // Killed while it was awake, it stays out of the heaps.
+        let Some((entry, rest)) = self.entry(id).filter(|(entry, _)| entry.state == State::Alive) else {
+            return;
+        };
+        if let Some(again) = again {
+            rest.again = again;
+            entry.more = true;
         }
+        // A timer that was due is not in the entry any more.
+        let kept = entry.timer == timer && !timer.is_never();
+        entry.timer = timer;
+        if !kept {
+            self.timers.set(id.slot(), timer);
+        }
+        self.requeue(id);
     }
 
     fn decide(&mut self) -> Decision {
@@ -390,18 +341,18 @@ impl Scheduler {
             if let Phase::Ending(left) = &mut self.phase {
                 let Some(id) = left.pop() else { return Decision::End };
                 let now = self.now();
-                let Some(entry) = self.entry(id) else { continue };
+                let Some((entry, rest)) = self.entry(id) else { continue };
                 entry.state = State::Dying;
-                let fresh = entry.fresh.take();
-                self.heap.remove(id.slot());
+                let fresh = rest.fresh.take();
+                self.unqueue(id.slot());
                 return Decision::Drop { id, now, cause: Cause::NONE, why: Exit::RunEnds, fresh };
             }
             if let Some(Doomed { id, cause, why }) = self.doomed.pop_front() {
                 let now = self.now();
-                let fresh = self.entry(id).and_then(|entry| entry.fresh.take());
+                let fresh = self.entry(id).and_then(|(_, rest)| rest.fresh.take());
                 return Decision::Drop { id, now, cause, why: Exit::Gone(why), fresh };
             }
-            let earliest = self.heap.earliest();
+            let earliest = [self.timers.earliest(), self.soon.earliest()].into_iter().flatten().min();
             let reason = match earliest {
                 _ if self.end.is_some() => None,
                 None => Some(EndReason::Idle),
@@ -417,12 +368,10 @@ impl Scheduler {
             if let Some(reason) = reason {
                 self.end(reason);
             }
-            let mut left: Vec<(u64, ComponentId)> = self
-                .slots
-                .iter()
-                .filter_map(|slot| slot.entry.as_ref())
-                .filter(|entry| entry.state == State::Alive)
-                .map(|entry| (entry.serial, entry.id))
+            let mut left: Vec<(u64, ComponentId)> = (0u32..)
+                .zip(self.entries.iter().zip(&self.rests))
+                .filter(|(_, (entry, _))| entry.state == State::Alive)
+                .map(|(slot, (entry, rest))| (rest.serial, ComponentId::new(slot, entry.generation)))
                 .collect();
             left.sort_unstable();
             self.phase = Phase::Ending(left.into_iter().map(|(_, id)| id).collect());
@@ -440,25 +389,32 @@ impl Scheduler {
         }
         let now = key.time;
         let (window, requeue_delay, runaway_wakes) = (self.window, self.requeue_delay, self.runaway_wakes);
-        let stalled =
-            self.window_wakes > u64::from(runaway_wakes).max(STALL_WAKES_PER_COMPONENT * self.alive as u64);
-        let Some(entry) = self.slots[slot as usize].entry.as_mut() else {
-            self.heap.remove(slot);
+        let allowed = u64::from(runaway_wakes).max(STALL_WAKES_PER_COMPONENT * self.alive as u64);
+        let index = slot as usize;
+        let entry = self.entries.get_mut(index).filter(|entry| entry.state == State::Alive);
+        let Some((entry, rest)) = entry.zip(self.rests.get_mut(index)) else {
+            self.unqueue(slot);
             return Err(EndReason::Failed("the scheduler has lost a component".to_owned()));
         };
-        entry.streak =
-            if now - entry.last_wake <= requeue_delay { entry.streak.saturating_add(1) } else { 0 };
+        let close = now - entry.last_wake <= requeue_delay;
         entry.last_wake = now;
-        if entry.window != window {
-            entry.window = window;
-            entry.window_wakes = 0;
+        if close || entry.streaking {
+            entry.streaking = close;
+            rest.streak = if close { rest.streak.saturating_add(1) } else { 0 };
+            if rest.streak >= runaway_wakes {
+                return Err(EndReason::Runaway { component: rest.name() });
+            }
         }
-        entry.window_wakes += 1;
-        if entry.streak >= runaway_wakes {
-            return Err(EndReason::Runaway { component: entry.label.to_string() });
-        }
-        if stalled {
-            return Err(EndReason::Runaway { component: self.busiest() });
+        // Nobody need know who it is before it looks like a stall.
+        if self.window_wakes > allowed / 2 {
+            if rest.window != window {
+                rest.window = window;
+                rest.window_wakes = 0;
+            }
+            rest.window_wakes += 1;
+            if self.window_wakes > allowed {
+                return Err(EndReason::Runaway { component: self.busiest() });
+            }
         }
 
         let due = |key: &mut Key| {
@@ -469,40 +425,45 @@ impl Scheduler {
             due
         };
         let mut wake = WakeCause {
-            started: due(&mut entry.start),
-            message: false,
+            started: false,
+            message: entry.take_arrived(rest, now),
             doorbell: due(&mut entry.bell),
             timer: due(&mut entry.timer),
+            again: false,
+        };
+        let mut fresh = None;
+        if entry.more {
+            wake.started = due(&mut rest.start);
             // Whatever wakes it earlier, it goes on with what it has left.
-            again: !core::mem::replace(&mut entry.again, Key::NEVER).is_never(),
-        };
-        while entry.arrivals.front().is_some_and(|arrival| arrival.time <= now) {
-            entry.arrivals.pop_front();
-            wake.message = true;
+            wake.again = !core::mem::take(&mut rest.again).is_never();
+            fresh = rest.fresh.take();
+            entry.more = !rest.arrivals.is_empty();
         }
-        let cause = if wake.doorbell {
-            entry.bell_cause
-        } else if wake.started {
-            entry.start_cause
-        } else if wake.again {
-            entry.wake_cause
-        } else {
-            Cause::NONE
-        };
-        entry.wake_cause = cause;
-        // It keeps its old key, the earliest of all, while it is awake: nothing new can be earlier, and afterwards it only sinks.
-        Ok(Decision::Wake { id: entry.id, now: SimTime(now), wake, cause, fresh: entry.fresh.take() })
+        let mut cause = Cause::NONE;
+        if entry.caused {
+            if wake.doorbell {
+                cause = rest.bell_cause;
+            } else if wake.started {
+                cause = rest.start_cause;
+            } else if wake.again {
+                cause = rest.wake_cause;
+            }
+            rest.wake_cause = cause;
+        }
+        let id = ComponentId::new(slot, entry.generation);
+        // It keeps its old keys while it is awake, the earliest of all among them: nothing new can be earlier.
+        Ok(Decision::Wake { id, now: SimTime(now), wake, cause, fresh })
     }
 
-    /// Who was woken most often in this window.
+    /// Who was woken most often in this window, since it looked like a stall.
     fn busiest(&self) -> String {
         let window = self.window;
-        self.slots
+        self.entries
             .iter()
-            .filter_map(|slot| slot.entry.as_ref())
-            .filter(|entry| entry.window == window)
-            .max_by_key(|entry| entry.window_wakes)
-            .map_or_else(String::new, |entry| entry.label.to_string())
+            .zip(&self.rests)
+            .filter(|(entry, rest)| entry.state != State::Vacant && rest.window == window)
+            .max_by_key(|(_, rest)| rest.window_wakes)
+            .map_or_else(String::new, |(_, rest)| rest.name())
     }
 
     /// What the run came to.
@@ -513,14 +474,18 @@ impl Scheduler {
     /// Everything that a run that never began holds, so that it can be dropped outside of the lock.
     pub(crate) fn clear(&mut self) -> Vec<Unborn> {
         self.phase = Phase::Ending(Vec::new());
-        self.heap = Heap::default();
-        self.slots
+        self.timers = Heap::default();
+        self.soon = Heap::default();
+        self.entries
             .iter_mut()
-            .filter_map(|slot| {
-                slot.generation = slot.generation.wrapping_add(1);
-                slot.entry.take()
+            .zip(&mut self.rests)
+            .filter(|(entry, _)| entry.state != State::Vacant)
+            .map(|(entry, rest)| {
+                let generation = entry.generation.wrapping_add(1);
+                *entry = Entry { generation, ..Entry::default() };
+                let rest = core::mem::take(rest);
+                (rest.fresh, rest.exits)
             })
-            .map(|entry| (entry.fresh, entry.exits))
             .collect()
     }
 }
