@@ -18,6 +18,7 @@ mod consistency;
 mod lists;
 mod paging;
 mod process;
+mod processes;
 mod report;
 
 use core::time::Duration;
@@ -34,7 +35,7 @@ pub use process::{ProcessId, ProcessReport};
 pub use report::{Counters, StatusReport};
 
 use lists::PageLists;
-use process::Process;
+use processes::Processes;
 
 /// The page file: one disk.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +69,7 @@ impl PageFile {
 pub struct MemoryManager {
     profile: GuestProfile,
     lists: PageLists,
-    processes: Vec<Process>,
+    processes: Processes,
     page_file: PageFile,
     /// Pages of files read into the cache since boot.
     cache_faults: u64,
@@ -92,7 +93,7 @@ impl MemoryManager {
         Self {
             profile,
             lists: PageLists::new(present),
-            processes: Vec::new(),
+            processes: Processes::default(),
             page_file: PageFile { size: page_file, ..PageFile::default() },
             cache_faults: 0,
             cache_fills: false,
@@ -119,14 +120,13 @@ impl MemoryManager {
     /// `Memory\Available MBytes` in pages: free, zeroed and standby.
     #[must_use]
     pub fn available(&self) -> PageCount {
-        self.lists.unused() + self.lists.file_standby.pages() + self.private_standby()
+        self.lists.unused() + self.lists.file_standby.pages() + self.processes.totals().standby
     }
 
     /// Everything charged against the commit limit: processes, kernel, and what drivers (the balloon among them) hold.
     #[must_use]
     pub fn committed(&self) -> PageCount {
-        let processes: PageCount = self.processes.iter().map(|process| process.commit).sum();
-        processes + self.lists.ballooned.pages() + self.lists.locked.pages()
+        self.processes.totals().commit + self.lists.ballooned.pages() + self.lists.locked.pages()
     }
 
     /// What [`MemoryManager::committed`] may reach: visible total plus page file.
@@ -171,14 +171,6 @@ impl MemoryManager {
     pub fn low_memory_threshold(&self) -> PageCount {
         let share = (self.visible().get() as f64 * LOW_MEMORY_SHARE.value) as u64;
         PageCount(share).min(LOW_MEMORY_MAX.pages())
-    }
-
-    fn private_standby(&self) -> PageCount {
-        self.processes.iter().map(|process| process.standby.pages()).sum()
-    }
-
-    fn modified(&self) -> PageCount {
-        self.processes.iter().map(|process| process.modified.pages()).sum()
     }
 }
 

@@ -2,25 +2,23 @@
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::ops::Bound;
-use std::collections::{BTreeMap, btree_map};
 
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{PageCount, PageNumber, PageRange};
 
+mod runs;
 #[cfg(test)]
 mod tests;
 
 /// A set of pages as sorted, disjoint runs with gaps between them.
 ///
 /// Costs depend on the number of runs, never on the number of pages: a look-up, an insertion or a removal takes
-/// O(log runs), plus the runs that it swallows. Serialised as the list of its runs; a list that is not sorted, disjoint
-/// and merged is refused, so that equal sets have equal forms.
+/// O(log runs), plus the runs that it swallows, and up to a few hundred runs that are moved in memory. Serialised as the
+/// list of its runs; a list that is not sorted, disjoint and merged is refused, so that equal sets have equal forms.
 pub struct RangeSet<P> {
-    /// First page number of a run → the number after its last.
-    runs: BTreeMap<u64, u64>,
+    runs: runs::Runs,
     pages: u64,
     numbering: PhantomData<P>,
 }
@@ -45,7 +43,7 @@ impl<P: PageNumber> RangeSet<P> {
     /// The empty set.
     #[must_use]
     pub const fn new() -> Self {
-        Self { runs: BTreeMap::new(), pages: 0, numbering: PhantomData }
+        Self { runs: runs::Runs::new(), pages: 0, numbering: PhantomData }
     }
 
     /// How many pages.
@@ -57,7 +55,7 @@ impl<P: PageNumber> RangeSet<P> {
     /// Whether there is no page.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        self.pages == 0
     }
 
     /// How many runs.
@@ -69,7 +67,7 @@ impl<P: PageNumber> RangeSet<P> {
     /// The runs, lowest first. Between two of them there is at least one page that is not in the set.
     #[must_use]
     pub fn runs(&self) -> Runs<'_, P> {
-        Runs { inner: self.runs.iter(), numbering: PhantomData }
+        Runs { inner: self.runs.iter(), left: self.runs.len(), numbering: PhantomData }
     }
 
     /// The same as [`RangeSet::runs`].
@@ -81,20 +79,19 @@ impl<P: PageNumber> RangeSet<P> {
     /// The lowest run.
     #[must_use]
     pub fn first_run(&self) -> Option<PageRange<P>> {
-        self.runs.first_key_value().map(|(&start, &end)| run(start, end))
+        self.runs.first().map(run)
     }
 
     /// The highest run.
     #[must_use]
     pub fn last_run(&self) -> Option<PageRange<P>> {
-        self.runs.last_key_value().map(|(&start, &end)| run(start, end))
+        self.runs.last().map(run)
     }
 
     /// The run that the page is in.
     #[must_use]
     pub fn run_of(&self, page: P) -> Option<PageRange<P>> {
-        let (&start, &end) = self.runs.range(..=page.number()).next_back()?;
-        (page.number() < end).then(|| run(start, end))
+        self.runs.of(page.number()).map(run)
     }
 
     /// Whether the page is in the set.
@@ -142,7 +139,7 @@ impl<P: PageNumber> RangeSet<P> {
 
     /// What of the range is in the set, lowest first.
     pub fn within(&self, range: PageRange<P>) -> impl Iterator<Item = PageRange<P>> {
-        self.numbers_within(range).map(|(start, end)| run(start, end))
+        self.numbers_within(range).map(run)
     }
 
     /// What of the range is not in the set, lowest first.
@@ -165,36 +162,15 @@ impl<P: PageNumber> RangeSet<P> {
 
     fn numbers_within(&self, range: PageRange<P>) -> impl Iterator<Item = (u64, u64)> {
         let (start, end) = (range.start().number(), range.end());
-        let before = self.runs.range(..start).next_back().filter(|&(_, &run_end)| run_end > start);
-        before
-            .into_iter()
-            .chain(self.runs.range(start..end))
-            .map(move |(&run_start, &run_end)| (run_start.max(start), run_end.min(end)))
+        self.runs
+            .iter_beyond(start)
+            .take_while(move |run| run.0 < end)
+            .map(move |run| (run.0.max(start), run.1.min(end)))
     }
 
     /// Put every page of the range into the set. Returns how many were not in it before.
     pub fn insert(&mut self, range: PageRange<P>) -> PageCount {
-        let (mut start, mut end) = (range.start().number(), range.end());
-        let mut added = range.pages().get();
-        if let Some((&before, &before_end)) = self.runs.range(..=start).next_back()
-            && before_end >= start
-        {
-            added -= before_end.min(end) - start;
-            if before_end >= end {
-                return PageCount::ZERO;
-            }
-            start = before;
-        }
-        let after = (Bound::Excluded(start), Bound::Included(end));
-        while let Some((&next, &next_end)) = self.runs.range(after).next() {
-            self.runs.remove(&next);
-            added -= next_end.min(range.end()) - next;
-            if next_end > end {
-                end = next_end;
-                break;
-            }
-        }
-        self.runs.insert(start, end);
+        let added = self.runs.insert((range.start().number(), range.end()));
         self.pages += added;
         PageCount(added)
     }
@@ -227,24 +203,7 @@ impl<P: PageNumber> RangeSet<P> {
 
     /// Take every page of the range out of the set. Returns how many were in it.
     pub fn remove(&mut self, range: PageRange<P>) -> PageCount {
-        let (start, end) = (range.start().number(), range.end());
-        let mut removed = 0;
-        if let Some((&before, &before_end)) = self.runs.range(..start).next_back()
-            && before_end > start
-        {
-            self.runs.insert(before, start);
-            removed += before_end.min(end) - start;
-            if before_end > end {
-                self.runs.insert(end, before_end);
-            }
-        }
-        while let Some((&next, &next_end)) = self.runs.range(start..end).next() {
-            self.runs.remove(&next);
-            removed += next_end.min(end) - next;
-            if next_end > end {
-                self.runs.insert(end, next_end);
-            }
-        }
+        let removed = self.runs.remove((range.start().number(), range.end()));
         self.pages -= removed;
         PageCount(removed)
     }
@@ -269,18 +228,14 @@ impl<P: PageNumber> RangeSet<P> {
     /// Split off the `pages` lowest pages, or all if there are no more.
     #[must_use]
     pub fn take_lowest(&mut self, pages: PageCount) -> Self {
+        if pages >= self.pages() {
+            return core::mem::take(self);
+        }
         let mut taken = Self::new();
-        let mut want = pages.get();
-        while want > 0
-            && let Some((start, end)) = self.runs.pop_first()
+        while let want @ 1.. = pages.get() - taken.pages
+            && let Some(run) = self.runs.take_first(want)
         {
-            let cut = end.min(start.saturating_add(want));
-            if cut < end {
-                self.runs.insert(cut, end);
-            }
-            taken.runs.insert(start, cut);
-            taken.pages += cut - start;
-            want -= cut - start;
+            taken.pages += taken.runs.insert(run);
         }
         self.pages -= taken.pages;
         taken
@@ -289,18 +244,14 @@ impl<P: PageNumber> RangeSet<P> {
     /// Split off the `pages` highest pages, or all if there are no more.
     #[must_use]
     pub fn take_highest(&mut self, pages: PageCount) -> Self {
+        if pages >= self.pages() {
+            return core::mem::take(self);
+        }
         let mut taken = Self::new();
-        let mut want = pages.get();
-        while want > 0
-            && let Some((start, end)) = self.runs.pop_last()
+        while let want @ 1.. = pages.get() - taken.pages
+            && let Some(run) = self.runs.take_last(want)
         {
-            let cut = start.max(end.saturating_sub(want));
-            if cut > start {
-                self.runs.insert(start, cut);
-            }
-            taken.runs.insert(cut, end);
-            taken.pages += end - cut;
-            want -= end - cut;
+            taken.pages += taken.runs.insert(run);
         }
         self.pages -= taken.pages;
         taken
@@ -334,13 +285,13 @@ impl<P: PageNumber> RangeSet<P> {
 }
 
 /// A run that is known to be one: `start < end`.
-fn run<P: PageNumber>(start: u64, end: u64) -> PageRange<P> {
+fn run<P: PageNumber>((start, end): runs::Run) -> PageRange<P> {
     PageRange::of_run(start, end)
 }
 
 impl<P> Default for RangeSet<P> {
     fn default() -> Self {
-        Self { runs: BTreeMap::new(), pages: 0, numbering: PhantomData }
+        Self { runs: runs::Runs::new(), pages: 0, numbering: PhantomData }
     }
 }
 
@@ -366,7 +317,7 @@ impl<P: PageNumber> fmt::Debug for RangeSet<P> {
 
 impl<P: PageNumber> From<PageRange<P>> for RangeSet<P> {
     fn from(range: PageRange<P>) -> Self {
-        let runs = BTreeMap::from([(range.start().number(), range.end())]);
+        let runs = runs::Runs::One((range.start().number(), range.end()));
         Self { runs, pages: range.pages().get(), numbering: PhantomData }
     }
 }
@@ -390,23 +341,28 @@ impl<P: PageNumber> FromIterator<PageRange<P>> for RangeSet<P> {
 /// The runs of a set, lowest first.
 #[derive(Clone, Debug)]
 pub struct Runs<'a, P> {
-    inner: btree_map::Iter<'a, u64, u64>,
+    inner: runs::Iter<'a>,
+    left: usize,
     numbering: PhantomData<P>,
 }
 
 impl<P: PageNumber> Iterator for Runs<'_, P> {
     type Item = PageRange<P>;
     fn next(&mut self) -> Option<Self::Item> {
-        self.inner.next().map(|(&start, &end)| run(start, end))
+        let next = self.inner.next()?;
+        self.left -= 1;
+        Some(run(next))
     }
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.inner.size_hint()
+        (self.left, Some(self.left))
     }
 }
 
 impl<P: PageNumber> DoubleEndedIterator for Runs<'_, P> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.inner.next_back().map(|(&start, &end)| run(start, end))
+        let next = self.inner.next_back()?;
+        self.left -= 1;
+        Some(run(next))
     }
 }
 
@@ -423,14 +379,14 @@ impl<'a, P: PageNumber> IntoIterator for &'a RangeSet<P> {
 /// The runs of a set that is no longer needed, lowest first.
 #[derive(Debug)]
 pub struct IntoRuns<P> {
-    inner: btree_map::IntoIter<u64, u64>,
+    inner: runs::IntoIter,
     numbering: PhantomData<P>,
 }
 
 impl<P: PageNumber> Iterator for IntoRuns<P> {
     type Item = PageRange<P>;
     fn next(&mut self) -> Option<Self::Item> {
-        self.inner.next().map(|(start, end)| run(start, end))
+        self.inner.next().map(run)
     }
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.inner.size_hint()

@@ -87,7 +87,7 @@ impl MemoryManager {
 
         let mut trimmed = PageCount::ZERO;
         // Applications that wait for pages come before the driver.
-        let someone_waits = self.processes.iter().any(super::process::Process::waits);
+        let someone_waits = self.processes.totals().waiting > 0;
         if self.profile.family().kernel == Kernel::Windows && !someone_waits {
             let pages = self.trim_for_driver(want - large.pages() - small.pages());
             trimmed = pages.pages();
@@ -168,14 +168,16 @@ impl MemoryManager {
     /// Write up to `want` cold pages to the page file and take them.
     fn trim_for_driver(&mut self, want: PageCount) -> Pages {
         let mut taken = Pages::new();
-        let most = want.min(self.page_file.room().saturating_sub(self.modified()));
-        for process in &mut self.processes {
-            let pages = process.cold().min(most - taken.pages());
+        let most = want.min(self.page_file.room().saturating_sub(self.processes.totals().modified));
+        for at in 0..self.processes.len() {
+            let pages = self.processes[at].cold().min(most - taken.pages());
             if pages.is_zero() {
                 continue;
             }
-            taken.insert_all(process.resident.take_highest(pages));
-            process.paged_out += pages;
+            taken.insert_all(self.processes.change(at, |process| {
+                process.paged_out += pages;
+                process.resident.take_highest(pages)
+            }));
             self.page_file.write(pages);
         }
         taken

@@ -29,7 +29,7 @@ impl MemoryManager {
     pub fn end_process(&mut self, id: ProcessId) -> PageCount {
         let Some(at) = self.index(id) else { return PageCount::ZERO };
         let commit = self.processes[at].commit;
-        self.processes[at].nonpaged = PageCount::ZERO;
+        self.processes.change(at, |process| process.nonpaged = PageCount::ZERO);
         self.release(id, commit);
         self.processes.remove(at);
         commit
@@ -46,9 +46,10 @@ impl MemoryManager {
             self.commit_failures += 1;
             return Err(CommitFailed { requested: pages, left });
         };
-        let process = &mut self.processes[at];
-        process.commit += pages;
-        process.to_touch += pages;
+        self.processes.change(at, |process| {
+            process.commit += pages;
+            process.to_touch += pages;
+        });
         self.settle(at);
         Ok(())
     }
@@ -61,7 +62,7 @@ impl MemoryManager {
         }
         self.allocate(id, pages)?;
         if let Some(at) = self.index(id) {
-            self.processes[at].nonpaged += pages;
+            self.processes.change(at, |process| process.nonpaged += pages);
         }
         Ok(())
     }
@@ -69,28 +70,8 @@ impl MemoryManager {
     /// Release up to `pages` of a process's commit, evenly from what is resident and what is not. Returns how many.
     pub fn release(&mut self, id: ProcessId, pages: PageCount) -> PageCount {
         let Some(at) = self.index(id) else { return PageCount::ZERO };
-        let process = &mut self.processes[at];
-        let released = pages.min(process.commit - process.nonpaged);
-        let untouched = released.min(process.untouched());
-        let mut rest = (released - untouched).get();
-        let mut freed = Pages::new();
-
-        // Shares of what the process holds; what rounding leaves comes out of whatever still has pages.
-        let pageable = process.held().saturating_sub(process.nonpaged).get().max(1);
-        let share = |part: PageCount, of: u64| PageCount(mul_div(of, part.get(), pageable));
-        let of = rest;
-        let away =
-            [process.paged_out, process.standby.pages(), process.modified.pages()].map(|n| share(n, of));
-        take_away(process, &mut self.page_file, away, &mut rest, &mut freed);
-        let resident = PageCount(rest).min(process.pageable());
-        freed.insert_all(process.resident.take_highest(resident));
-        rest -= resident.get();
-        let all = [process.paged_out, process.standby.pages(), process.modified.pages()];
-        take_away(process, &mut self.page_file, all, &mut rest, &mut freed);
-
-        process.commit -= released;
-        process.to_touch = process.to_touch.min(process.untouched());
-        process.active = process.active.min(process.commit);
+        let file = &mut self.page_file;
+        let (released, freed) = self.processes.change(at, |process| release_from(process, file, pages));
         self.lists.free.insert_all(freed);
         released
     }
@@ -99,8 +80,7 @@ impl MemoryManager {
     /// the model advances.
     pub fn set_active(&mut self, id: ProcessId, pages: PageCount) {
         let Some(at) = self.index(id) else { return };
-        let process = &mut self.processes[at];
-        process.active = pages.min(process.commit);
+        self.processes.change(at, |process| process.active = pages.min(process.commit));
         self.settle(at);
     }
 
@@ -114,6 +94,31 @@ impl MemoryManager {
         // In the order of their identifiers, which only grow.
         self.processes.binary_search_by_key(&id, |process| process.id).ok()
     }
+}
+
+/// Release up to `pages` of a process's commit. Returns how many, and the pages of memory among them.
+fn release_from(process: &mut Process, file: &mut PageFile, pages: PageCount) -> (PageCount, Pages) {
+    let released = pages.min(process.commit - process.nonpaged);
+    let untouched = released.min(process.untouched());
+    let mut rest = (released - untouched).get();
+    let mut freed = Pages::new();
+
+    // Shares of what the process holds; what rounding leaves comes out of whatever still has pages.
+    let pageable = process.held().saturating_sub(process.nonpaged).get().max(1);
+    let share = |part: PageCount, of: u64| PageCount(mul_div(of, part.get(), pageable));
+    let of = rest;
+    let away = [process.paged_out, process.standby.pages(), process.modified.pages()].map(|n| share(n, of));
+    take_away(process, file, away, &mut rest, &mut freed);
+    let resident = PageCount(rest).min(process.pageable());
+    freed.insert_all(process.resident.take_highest(resident));
+    rest -= resident.get();
+    let all = [process.paged_out, process.standby.pages(), process.modified.pages()];
+    take_away(process, file, all, &mut rest, &mut freed);
+
+    process.commit -= released;
+    process.to_touch = process.to_touch.min(process.untouched());
+    process.active = process.active.min(process.commit);
+    (released, freed)
 }
 
 /// Drop pages that are not resident, up to the three numbers and up to `rest` in all.

@@ -30,6 +30,14 @@ pub enum Inconsistency {
         /// Its commit.
         commit: PageCount,
     },
+    /// The sums over all processes that are kept are not what the processes come to.
+    #[error("the processes come to {counted}, {kept} was kept")]
+    Totals {
+        /// What was kept.
+        kept: String,
+        /// What they come to.
+        counted: String,
+    },
     /// Commit is above its limit.
     #[error("{committed} are committed, {limit} is the limit")]
     Commit {
@@ -72,13 +80,17 @@ impl MemoryManager {
                 distinct: all.pages(),
             });
         }
-        for process in &self.processes {
+        for process in self.processes.iter() {
             let (held, active, commit) = (process.held(), process.active, process.commit);
             let touched = held.saturating_add(process.to_touch);
             let nonpaged = process.nonpaged.min(process.resident.pages());
             if touched > commit || active > commit || nonpaged != process.nonpaged {
                 return Err(Inconsistency::Process { process: process.id.0, held: touched, active, commit });
             }
+        }
+        let (kept, counted) = (*self.processes.totals(), self.processes.counted());
+        if kept != counted {
+            return Err(Inconsistency::Totals { kept: format!("{kept:?}"), counted: format!("{counted:?}") });
         }
         let (committed, limit) = (self.committed(), self.commit_limit());
         if committed > limit {

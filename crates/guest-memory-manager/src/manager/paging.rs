@@ -83,13 +83,10 @@ impl MemoryManager {
 
     /// Whether anything of trimming, writing and reading is going on.
     fn pages_now(&self) -> bool {
-        let room = self.page_file.room();
-        self.processes.iter().any(|p| p.waits() || (!p.modified.is_empty() && !room.is_zero()))
-            || (self.available() < self.low_memory_threshold() && self.may_trim_cold(room))
-    }
-
-    fn may_trim_cold(&self, room: PageCount) -> bool {
-        room > self.modified() && self.processes.iter().any(|p| !p.cold().is_zero())
+        let (totals, room) = (self.processes.totals(), self.page_file.room());
+        let can_write = !totals.modified.is_zero() && !room.is_zero();
+        let can_trim = !totals.cold.is_zero() && room > totals.modified;
+        totals.waiting > 0 || can_write || (can_trim && self.available() < self.low_memory_threshold())
     }
 
     /// One step of paging.
@@ -102,14 +99,18 @@ impl MemoryManager {
     /// The modified page writer: what is trimmed becomes standby by being written.
     fn write_modified(&mut self, most: PageCount) {
         let mut budget = most.min(self.page_file.room());
-        for process in &mut self.processes {
+        for at in 0..self.processes.len() {
             if budget.is_zero() {
                 break;
             }
-            let written = process.modified.take_lowest(budget);
-            budget -= written.pages();
-            self.page_file.write(written.pages());
-            process.standby.insert_all(written);
+            let written = self.processes.change(at, |process| {
+                let written = process.modified.take_lowest(budget);
+                let pages = written.pages();
+                process.standby.insert_all(written);
+                pages
+            });
+            budget -= written;
+            self.page_file.write(written);
         }
     }
 
@@ -131,13 +132,13 @@ impl MemoryManager {
         let mut short = PageCount::ZERO;
         for (at, got) in waiting {
             short += got.short + self.fault_in_rest(at);
-            let process = &mut self.processes[at];
+            let process = &self.processes[at];
             let reading = (got.reads * readers).mib() / PAGE_READ_RATE.value;
             let waited = if process.waits() { time } else { Duration::from_secs_f64(reading).min(time) };
-            process.stall += waited;
             if process.application {
                 self.stall += waited;
             }
+            self.processes.change(at, |process| process.stall += waited);
         }
         short
     }
@@ -155,17 +156,18 @@ impl MemoryManager {
         let want = self.processes[at].to_touch;
         let fresh = self.take(want, Prefer::Zeroed);
         let mut short = want - fresh.pages();
-        let process = &mut self.processes[at];
-        process.to_touch -= fresh.pages();
-        process.resident.insert_all(fresh);
-
-        let want = process.wants_reads().min(most_reads);
+        let want = self.processes.change(at, |process| {
+            process.to_touch -= fresh.pages();
+            process.resident.insert_all(fresh);
+            process.wants_reads().min(most_reads)
+        });
         let read = self.take(want, Prefer::Free);
         let mut reads = read.pages();
         self.page_file.read(reads);
-        let process = &mut self.processes[at];
-        process.paged_out -= reads;
-        process.resident.insert_all(read);
+        self.processes.change(at, |process| {
+            process.paged_out -= reads;
+            process.resident.insert_all(read);
+        });
         if reads < want && self.page_file.room().is_zero() {
             reads += self.exchange(at, want - reads);
         }
@@ -176,19 +178,23 @@ impl MemoryManager {
     /// Soft faults: a process's own pages that are still in memory; and what is active beyond what it ever touched.
     /// Returns how many pages were short.
     fn fault_in_rest(&mut self, at: usize) -> PageCount {
-        let process = &mut self.processes[at];
-        let back = process.standby.take_lowest(process.absent());
-        self.page_file.used -= back.pages();
-        process.resident.insert_all(back);
-        let back = process.modified.take_lowest(process.absent());
-        process.resident.insert_all(back);
+        let written = self.processes.change(at, |process| {
+            let back = process.standby.take_lowest(process.absent());
+            let written = back.pages();
+            process.resident.insert_all(back);
+            let back = process.modified.take_lowest(process.absent());
+            process.resident.insert_all(back);
+            written
+        });
+        self.page_file.used -= written;
+        let process = &self.processes[at];
         if !process.paged_out.is_zero() {
             return PageCount::ZERO;
         }
         let want = process.absent().min(process.untouched() - process.to_touch);
         let fresh = self.take(want, Prefer::Zeroed);
         let short = want - fresh.pages();
-        self.processes[at].resident.insert_all(fresh);
+        self.processes.change(at, |process| process.resident.insert_all(fresh));
         short
     }
 
@@ -197,23 +203,24 @@ impl MemoryManager {
     fn exchange(&mut self, at: usize, want: PageCount) -> PageCount {
         let mut taken = Pages::new();
         for victims in [Process::cold, Process::pageable] {
-            for (other, process) in self.processes.iter_mut().enumerate() {
-                if other == at {
-                    continue;
-                }
-                let mut out = process.modified.take_lowest(want - taken.pages());
-                let resident = victims(process).min(want - taken.pages() - out.pages());
-                out.insert_all(process.resident.take_lowest(resident));
-                process.paged_out += out.pages();
-                taken.insert_all(out);
+            for other in (0..self.processes.len()).filter(|&other| other != at) {
+                let missing = want - taken.pages();
+                taken.insert_all(self.processes.change(other, |process| {
+                    let mut out = process.modified.take_lowest(missing);
+                    let resident = victims(process).min(missing - out.pages());
+                    out.insert_all(process.resident.take_lowest(resident));
+                    process.paged_out += out.pages();
+                    out
+                }));
             }
         }
         let pages = taken.pages();
         self.page_file.read(pages);
         self.page_file.write(pages);
-        let process = &mut self.processes[at];
-        process.paged_out -= pages;
-        process.resident.insert_all(taken);
+        self.processes.change(at, |process| {
+            process.paged_out -= pages;
+            process.resident.insert_all(taken);
+        });
         pages
     }
 
@@ -223,14 +230,16 @@ impl MemoryManager {
             return Pages::new();
         }
         let mut taken = self.lists.take(want, prefer);
-        for process in &mut self.processes {
+        for at in 0..self.processes.len() {
             let missing = want - taken.pages();
-            if missing.is_zero() {
+            if missing.is_zero() || self.processes.totals().standby.is_zero() {
                 break;
             }
-            let repurposed = process.standby.take_lowest(missing);
-            process.paged_out += repurposed.pages();
-            taken.insert_all(repurposed);
+            taken.insert_all(self.processes.change(at, |process| {
+                let repurposed = process.standby.take_lowest(missing);
+                process.paged_out += repurposed.pages();
+                repurposed
+            }));
         }
         taken
     }
@@ -244,7 +253,7 @@ impl MemoryManager {
         } else {
             PageCount::ZERO
         };
-        let modified = self.modified();
+        let modified = self.processes.totals().modified;
         let room = self.page_file.room().saturating_sub(modified);
         let goal = (short + low).saturating_sub(modified).min(room);
         let cold = self.trim_proportionally(goal, Process::cold);
@@ -260,13 +269,16 @@ impl MemoryManager {
             return PageCount::ZERO;
         }
         let mut left = goal;
-        for process in &mut self.processes {
-            let has = from(process);
+        for at in 0..self.processes.len() {
+            let has = from(&self.processes[at]);
             // Rounded up, so that the last pages are found too.
             let share = mul_div(goal.get(), has.get(), all.get()) + 1;
-            let trimmed = process.resident.take_lowest(PageCount(share).min(has).min(left));
-            left -= trimmed.pages();
-            process.modified.insert_all(trimmed);
+            left -= self.processes.change(at, |process| {
+                let trimmed = process.resident.take_lowest(PageCount(share).min(has).min(left));
+                let pages = trimmed.pages();
+                process.modified.insert_all(trimmed);
+                pages
+            });
         }
         goal - left
     }
