@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use dm_protocol::{
-    Capabilities, CapabilitiesReport, CapabilitiesResponse, InfoMessage, MAX_GUEST_PAYLOAD, Message,
-    MessageType, Packet, VersionRequest, VersionResponse,
+    Capabilities, CapabilitiesReport, CapabilitiesResponse, InfoMessage, Message, MessageType, Packet,
+    VersionRequest, VersionResponse,
 };
 use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
 use serde::{Deserialize, Serialize};
@@ -301,13 +301,13 @@ impl DmVsc {
     }
 
     pub(crate) fn send(&mut self, message: Message<'_>, out: &mut Vec<Output>) {
-        let mut buffer = [0; MAX_GUEST_PAYLOAD];
-        let trans_id = self.next_trans_id;
-        self.next_trans_id = trans_id.wrapping_add(1);
-        let encoded = Packet { trans_id, message }.encode(&mut buffer);
-        debug_assert!(encoded.is_ok(), "{message:?}");
-        if let Ok(bytes) = encoded {
-            out.push(Output::Send(bytes.to_vec()));
+        let packet = Packet { trans_id: self.next_trans_id, message };
+        self.next_trans_id = self.next_trans_id.wrapping_add(1);
+        let mut bytes = vec![0; packet.size()];
+        let encoded = packet.encode(&mut bytes).is_ok();
+        debug_assert!(encoded, "{message:?}");
+        if encoded {
+            out.push(Output::Send(bytes));
         }
     }
 }
