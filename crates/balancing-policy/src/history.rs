@@ -33,23 +33,31 @@ pub struct GuestReport {
 
 /// The last [`HISTORY_LENGTH`] reports of a guest since it started.
 ///
-/// The newest is at hand; the older ones are elsewhere in memory, where a round that does not ask for them never goes.
+/// When the newest came and what it demands is at hand. The reports themselves are elsewhere in memory, where a round that
+/// asks for no more than that never goes, and where a report is written once.
 #[derive(Clone, Debug)]
 pub struct StatusHistory {
-    latest: Option<GuestReport>,
-    older: Box<[GuestReport; HISTORY_LENGTH - 1]>,
-    /// Where the next one goes among the older ones.
-    next: usize,
-    /// How many older ones there are.
-    length: usize,
+    /// A ring: the oldest makes room.
+    reports: Box<[GuestReport; HISTORY_LENGTH]>,
+    /// When the newest came.
+    at: Duration,
+    /// What the newest demands.
+    demand: PageCount,
+    /// Where the newest is in the ring.
+    newest: u8,
+    /// How many there are.
+    length: u8,
 }
+
+const _: () = assert!(HISTORY_LENGTH <= u8::MAX as usize);
 
 impl Default for StatusHistory {
     fn default() -> Self {
         Self {
-            latest: None,
-            older: Box::new([GuestReport::default(); HISTORY_LENGTH - 1]),
-            next: 0,
+            reports: Box::new([GuestReport::default(); HISTORY_LENGTH]),
+            at: Duration::ZERO,
+            demand: PageCount::ZERO,
+            newest: 0,
             length: 0,
         }
     }
@@ -58,43 +66,52 @@ impl Default for StatusHistory {
 impl StatusHistory {
     /// Add a report; the oldest makes room.
     pub fn push(&mut self, report: GuestReport) {
-        if let Some(before) = self.latest.replace(report) {
-            let room = self.older.len();
-            self.older[self.next] = before;
-            self.next = (self.next + 1) % room;
-            self.length = (self.length + 1).min(room);
-        }
+        let newest = (usize::from(self.newest) + 1) % HISTORY_LENGTH;
+        self.reports[newest] = report;
+        (self.at, self.demand) = (report.at, report.demand);
+        self.newest = newest as u8;
+        self.length = (self.length + 1).min(HISTORY_LENGTH as u8);
     }
 
     /// Forget all: the guest starts anew.
     pub fn clear(&mut self) {
-        self.latest = None;
         self.length = 0;
     }
 
     /// The newest report.
     #[must_use]
     pub fn latest(&self) -> Option<&GuestReport> {
-        self.latest.as_ref()
+        (!self.is_empty()).then(|| &self.reports[usize::from(self.newest)])
+    }
+
+    /// When the newest report came: `latest()` without looking at it.
+    #[must_use]
+    pub fn latest_at(&self) -> Option<Duration> {
+        (!self.is_empty()).then_some(self.at)
+    }
+
+    /// What the newest report demands: `latest()` without looking at it.
+    #[must_use]
+    pub fn latest_demand(&self) -> Option<PageCount> {
+        (!self.is_empty()).then_some(self.demand)
     }
 
     /// The reports, newest first.
     pub fn iter(&self) -> impl Iterator<Item = &GuestReport> {
-        let room = self.older.len();
-        let older = (1..=self.length).map(move |back| &self.older[(self.next + room - back) % room]);
-        self.latest.iter().chain(older)
+        let newest = usize::from(self.newest) + HISTORY_LENGTH;
+        (0..self.len()).map(move |back| &self.reports[(newest - back) % HISTORY_LENGTH])
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.length + usize::from(self.latest.is_some())
+        self.length.into()
     }
 
     /// Whether the guest has not reported since it started.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.latest.is_none()
+        self.length == 0
     }
 }
 
@@ -110,11 +127,12 @@ mod tests {
         for n in 1..=count {
             history.push(GuestReport { demand: PageCount(n), ..GuestReport::default() });
             assert_eq!(history.latest().map(|report| report.demand), Some(PageCount(n)));
+            assert_eq!(history.latest_demand(), Some(PageCount(n)));
         }
         let kept: Vec<u64> = history.iter().map(|report| report.demand.get()).collect();
         let expected: Vec<u64> = (6..=count).rev().collect();
         assert_eq!(kept, expected);
         history.clear();
-        assert!(history.is_empty() && history.iter().next().is_none());
+        assert!(history.is_empty() && history.iter().next().is_none() && history.latest_at().is_none());
     }
 }

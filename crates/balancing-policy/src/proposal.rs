@@ -44,8 +44,15 @@ impl Proposal {
 
     /// Prepare for a round. Called by the engine (and by tests of a policy).
     pub fn begin(&mut self, targets: impl Iterator<Item = Target>) {
-        self.targets.clear();
-        self.targets.extend(targets);
+        let mut last = self.take_targets();
+        last.clear();
+        last.extend(targets);
+        self.begin_with(last);
+    }
+
+    /// The same with targets that are there already: no target is copied.
+    pub fn begin_with(&mut self, targets: Vec<Target>) {
+        self.targets = targets;
         self.for_starts = None;
         self.call_again_at = None;
         self.summary = Reason::new(Self::NOTHING_TO_SAY);
@@ -72,6 +79,12 @@ impl Proposal {
     #[must_use]
     pub fn targets(&self) -> &[Target] {
         &self.targets
+    }
+
+    /// Takes all targets away, as they stand. Called by the engine when the round is over.
+    #[must_use]
+    pub fn take_targets(&mut self) -> Vec<Target> {
+        core::mem::take(&mut self.targets)
     }
 
     /// All targets, to change.

@@ -106,36 +106,43 @@ pub struct PendingOperation {
 }
 
 /// One VM in this round.
+///
+/// What stands together here lies together in memory, in three cache lines: a report changes the last one only. A host has
+/// many VMs, and each is gone through once a second.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct VmView {
     /// Which VM.
     pub id: VmId,
-    /// Its name.
-    pub name: Arc<str>,
-    /// What the administrator set.
-    pub settings: MemorySettings,
     /// How far it has got.
     pub phase: Phase,
+    /// Whether it answers. One that does not is set aside: it keeps what it has, and nothing is asked of it.
+    pub responsive: bool,
     /// When it started (got its startup RAM), as time since the run started.
     pub started_at: Duration,
-    /// What it has: mapped, and charged to it.
-    pub assigned: PageCount,
+    /// What the administrator set.
+    pub settings: MemorySettings,
+    /// Its name.
+    pub name: Arc<str>,
     /// The least it can be brought to now: the minimum, or what it has while nothing can be taken from it (it is not
     /// responsive, has not joined Dynamic Memory, or lately gave less than asked).
     pub lowest: PageCount,
     /// The most it can be brought to now: the maximum, or less while nothing can be given to it.
     pub highest: PageCount,
+    /// What it is busy with.
+    pub pending: Option<PendingOperation>,
+    /// What it has: mapped, and charged to it.
+    pub assigned: PageCount,
     /// Hot-add comes in multiples of this.
     pub granule: PageCount,
     /// What is ballooned and can be returned exactly, before anything is hot-added.
     pub returnable: PageCount,
-    /// Whether it answers. One that does not is set aside: it keeps what it has, and nothing is asked of it.
-    pub responsive: bool,
-    /// What it is busy with.
-    pub pending: Option<PendingOperation>,
     /// What its guest reported since it started; empty for a guest without Dynamic Memory.
     pub history: StatusHistory,
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<VmView>() == 3 * 64 && core::mem::offset_of!(VmView, assigned) == 2 * 64);
 
 impl VmView {
     /// The newest report.
@@ -147,7 +154,7 @@ impl VmView {
     /// What the guest needs, as far as it says.
     #[must_use]
     pub fn demand(&self) -> Option<PageCount> {
-        self.report().map(|report| report.demand)
+        self.history.latest_demand()
     }
 
     /// What it will have when the pending operation has done all that was asked.

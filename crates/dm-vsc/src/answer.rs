@@ -30,7 +30,7 @@ impl DmVsc {
                 out.push(Output::Unballooned { pages, left_alone });
             }
             Job::HotAdd { range, region, .. } => self.hot_add(range, region, memory, out),
-            Job::UnballoonMore { .. } => self.job = Some(job),
+            Job::UnballoonMore { .. } => self.job = Some(Box::new(job)),
         }
     }
 
@@ -39,10 +39,10 @@ impl DmVsc {
     fn allocate(&mut self, now: Duration, requested: PageCount, memory: &mut dyn MemoryManager) {
         let status = memory.status();
         let mut want = requested;
-        if self.config.floor != Floor::MemoryManager {
-            want = want.min(status.available.saturating_sub(self.config.floor.pages(status.total)));
+        if self.reporting.floor != Floor::MemoryManager {
+            want = want.min(status.available.saturating_sub(self.reporting.floor.pages(status.total)));
         }
-        if let Some(percent) = self.config.faults.balloon_percent {
+        if let Some(percent) = self.faults().balloon_percent {
             want = want.min(share(requested, percent));
         }
         let BalloonAllocation { ranges, delay } = match want.is_zero() {
@@ -51,7 +51,7 @@ impl DmVsc {
         };
         let complete = pages_of(&ranges) >= want;
         let due = now.saturating_add(delay);
-        self.job = Some(Job::BalloonAnswer { requested, ranges, complete, due });
+        self.job = Some(Box::new(Job::BalloonAnswer { requested, ranges, complete, due }));
     }
 
     fn answer_balloon(
@@ -66,7 +66,7 @@ impl DmVsc {
         }
         let given = pages_of(ranges);
         self.counted = self.counted.saturating_add(given);
-        let foreign = &self.config.faults.foreign_ranges;
+        let foreign = &self.faults().foreign_ranges;
         let mut parts: Vec<Vec<WireRange>> = match self.config.range_style {
             RangeStyle::Merged => vec![ranges.iter().copied().flat_map(to_wire).collect()],
             RangeStyle::LinuxBlocks => linux_blocks(ranges),
@@ -109,7 +109,7 @@ impl DmVsc {
         if self.config.hibernation || !self.config.hot_add {
             offer = Err(HotAddRefusal::ForGood);
         }
-        match self.config.faults.hot_add {
+        match self.faults().hot_add {
             Some(HotAddFault::RefuseForNow) => offer = Err(HotAddRefusal::ForNow),
             Some(HotAddFault::RefuseForGood) => offer = Err(HotAddRefusal::ForGood),
             Some(HotAddFault::Percent(percent)) => {
@@ -133,7 +133,7 @@ impl DmVsc {
 
     /// Every message takes a transaction number of its own.
     fn answer(&mut self, messages: &[Message<'_>], out: &mut Vec<Output>) {
-        let times = if self.config.faults.answer_twice { 2 } else { 1 };
+        let times = if self.faults().answer_twice { 2 } else { 1 };
         for _ in 0..times {
             for &message in messages {
                 self.send(message, out);
@@ -144,18 +144,18 @@ impl DmVsc {
     /// Commit includes what is ballooned, and what is hot-added and not yet online, new memory that is just being taken
     /// among it (documented: Linux; so that a host which knows of them can tell them from what the guest needs).
     pub(crate) fn report_status(&mut self, memory: &mut dyn MemoryManager, out: &mut Vec<Output>) {
-        if self.config.faults.no_status {
+        if self.faults().no_status {
             return;
         }
         let status = memory.status();
         let mut committed = status.committed.saturating_add(self.counted).saturating_add(status.not_online);
-        if let Some(Job::HotAdd { range, .. }) = &self.job {
+        if let Some(Job::HotAdd { range, .. }) = self.job.as_deref() {
             committed = committed.saturating_add(range.pages());
         }
-        if self.config.floor == Floor::Linux {
-            committed = committed.saturating_add(self.config.floor.pages(status.total));
+        if self.reporting.floor == Floor::Linux {
+            committed = committed.saturating_add(self.reporting.floor.pages(status.total));
         }
-        let claim = self.config.faults.claim;
+        let claim = self.faults().claim;
         let report = StatusReport {
             available: claim.map_or(status.available.get(), |claim| claim.available),
             committed: claim.map_or(committed.get(), |claim| claim.committed),

@@ -27,6 +27,20 @@ pub struct Faults {
     pub foreign_ranges: Vec<GuestRange>,
 }
 
+impl Faults {
+    /// Nothing is wrong.
+    pub const NONE: Self = Self {
+        never_answer: false,
+        answer_later: Duration::ZERO,
+        balloon_percent: None,
+        answer_twice: false,
+        hot_add: None,
+        claim: None,
+        no_status: false,
+        foreign_ranges: Vec::new(),
+    };
+}
+
 /// What happens to new memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HotAddFault {

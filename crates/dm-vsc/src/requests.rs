@@ -18,7 +18,7 @@ impl DmVsc {
         }
         let requested = PageCount(request.num_pages.into());
         let due = self.due(now, self.config.balloon_time, requested);
-        self.job = Some(Job::Balloon { requested, due });
+        self.job = Some(Box::new(Job::Balloon { requested, due }));
     }
 
     /// Any number of requests, of which only the last is answered.
@@ -30,23 +30,25 @@ impl DmVsc {
         out: &mut Vec<Output>,
     ) {
         let message_type = MessageType::UNBALLOON_REQUEST;
-        let mut back = match self.job.take_if(|job| matches!(job, Job::UnballoonMore { .. })) {
-            Some(Job::UnballoonMore { back }) => back,
-            _ => match self.reason_to_drop() {
-                Some(why) => return ignore(Some(message_type), why, out),
-                None => Back::default(),
-            },
-        };
+        let mut back =
+            match self.job.take_if(|job| matches!(**job, Job::UnballoonMore { .. })).map(|job| *job) {
+                Some(Job::UnballoonMore { back }) => back,
+                _ => match self.reason_to_drop() {
+                    Some(why) => return ignore(Some(message_type), why, out),
+                    None => Back::default(),
+                },
+            };
         for wire in request.ranges {
             let Some(range) = to_range(*wire) else { continue };
             self.name_for_return(range, &mut back, memory);
         }
-        self.job = Some(if request.more_pages {
+        let job = if request.more_pages {
             Job::UnballoonMore { back }
         } else {
             let pages = back.later.pages().saturating_add(back.done);
             Job::Unballoon { due: self.due(now, self.config.unballoon_time, pages), back }
-        });
+        };
+        self.job = Some(Box::new(job));
     }
 
     /// What is kept here is limited by what the driver holds, whatever the host names.
@@ -77,13 +79,13 @@ impl DmVsc {
         };
         let region = request.region.and_then(to_range);
         let due = self.due(now, self.config.hot_add_time, range.pages());
-        self.job = Some(Job::HotAdd { range, region, due });
+        self.job = Some(Box::new(Job::HotAdd { range, region, due }));
     }
 
     fn reason_to_drop(&self) -> Option<Ignored> {
         if self.job.is_some() {
             Some(Ignored::Busy)
-        } else if self.config.faults.never_answer {
+        } else if self.faults().never_answer {
             Some(Ignored::Fault)
         } else if self.config.hibernation {
             Some(Ignored::Hibernation)
@@ -93,7 +95,7 @@ impl DmVsc {
     }
 
     fn due(&self, now: Duration, time: OperationTime, pages: PageCount) -> Duration {
-        now.saturating_add(time.of(pages)).saturating_add(self.config.faults.answer_later)
+        now.saturating_add(time.of(pages)).saturating_add(self.faults().answer_later)
     }
 }
 

@@ -17,15 +17,16 @@ use crate::{
 /// The host's end of Dynamic Memory for one VM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DmVsp {
-    pub(crate) config: VspConfig,
     pub(crate) state: State,
+    /// Elsewhere in memory: status reports, which come all the time, need none of it.
+    pub(crate) config: Box<VspConfig>,
 }
 
 /// All that changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) phase: Phase,
-    pub(crate) operation: Option<Operation>,
+    pub(crate) operation: Option<Box<Operation>>,
     pub(crate) pages: GuestPages,
     pub(crate) hot_add: HotAddState,
     /// Maps asked for whose session ended before the answer: they are undone when it comes.
@@ -88,7 +89,7 @@ impl DmVsp {
             unresponsive: false,
             statistics: Statistics::default(),
         };
-        Ok(Self { config, state })
+        Ok(Self { state, config: Box::new(config) })
     }
 
     /// Something happened at `now`; what is to be done about it is added to `out`, in order.

@@ -146,7 +146,7 @@ impl DmVsp {
             out.push(Output::Rejected { kind, requested, why });
             return false;
         }
-        self.state.operation = Some(Operation {
+        self.state.operation = Some(Box::new(Operation {
             kind,
             requested,
             ballooned: PageCount::ZERO,
@@ -154,7 +154,7 @@ impl DmVsp {
             hot_added: PageCount::ZERO,
             unconfirmed: PageCount::ZERO,
             step: Step::Ending { outcome: Outcome::Complete },
-        });
+        }));
         true
     }
 
@@ -194,7 +194,8 @@ impl DmVsp {
 
     pub(crate) fn finish_if_settled(&mut self, out: &mut Vec<Output>) {
         let settled = self.state.undo.is_empty() && self.state.pages.releasing.is_empty();
-        let ending = |operation: &mut Operation| settled && matches!(operation.step, Step::Ending { .. });
+        let ending =
+            |operation: &mut Box<Operation>| settled && matches!(operation.step, Step::Ending { .. });
         let Some(operation) = self.state.operation.take_if(ending) else { return };
         let Step::Ending { outcome } = operation.step else { return };
         self.state.statistics.short_operations += u64::from(operation.done() < operation.requested);

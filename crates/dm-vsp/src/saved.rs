@@ -109,6 +109,6 @@ impl DmVsp {
             return Err(RestoreError::Operation);
         }
         state.times().for_each(|time| *time = time.saturating_add(now));
-        Ok(Self { config, state })
+        Ok(Self { state, config: Box::new(config) })
     }
 }

@@ -1,8 +1,7 @@
 //! Messages to the guest.
 
 use dm_protocol::{
-    BalloonRequest, HotAddRequest, MAX_HOST_PAYLOAD, MAX_UNBALLOON_REQUEST_RANGES, Message, Packet,
-    UnballoonRequest, WireRange,
+    BalloonRequest, HotAddRequest, MAX_UNBALLOON_REQUEST_RANGES, Message, Packet, UnballoonRequest, WireRange,
 };
 use page_range::{GuestPage, GuestRange, PageCount, PageNumber, RangeSet};
 
@@ -16,12 +15,13 @@ pub(crate) const RANGES_PER_UNBALLOON: usize = MAX_UNBALLOON_REQUEST_RANGES - 2;
 
 impl DmVsp {
     pub(crate) fn send(&mut self, trans_id: u32, message: Message<'_>, out: &mut Vec<Output>) {
-        let mut buffer = [0; MAX_HOST_PAYLOAD];
-        let encoded = Packet { trans_id, message }.encode(&mut buffer);
-        debug_assert!(encoded.is_ok(), "{message:?}");
-        if let Ok(bytes) = encoded {
+        let packet = Packet { trans_id, message };
+        let mut bytes = vec![0; packet.size()];
+        let encoded = packet.encode(&mut bytes).is_ok();
+        debug_assert!(encoded, "{message:?}");
+        if encoded {
             self.state.statistics.messages_sent += 1;
-            out.push(Output::Send(bytes.to_vec()));
+            out.push(Output::Send(bytes));
         }
     }
 

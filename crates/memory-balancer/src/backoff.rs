@@ -22,6 +22,11 @@ impl Backoff {
         *self = Self::default();
     }
 
+    /// Whether there has been no refusal since the last success: then there is no pause, whatever the time.
+    pub(crate) fn is_none(&self) -> bool {
+        self.until.is_none()
+    }
+
     pub(crate) fn pauses(&self, now: Duration) -> bool {
         self.until.is_some_and(|until| now < until)
     }
@@ -41,8 +46,9 @@ mod tests {
             now += Duration::from_secs(pause);
             assert!(backoff.pauses(now - Duration::from_nanos(1)) && !backoff.pauses(now));
         }
+        assert!(!backoff.is_none());
         backoff.accepted();
-        assert!(!backoff.pauses(now));
+        assert!(!backoff.pauses(now) && backoff.is_none());
         backoff.refused(now, first, longest);
         assert!(!backoff.pauses(now + first));
     }

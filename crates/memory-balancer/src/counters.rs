@@ -162,7 +162,7 @@ impl Balancer {
             counters.guest_visible = live.visible;
             counters.in_transit = live.account.granted();
             counters.demand = view.demand();
-            counters.target = live.target.pages;
+            counters.target = live.target;
             counters.current_pressure = view.pressure();
             counters.average_pressure = live.average_pressure.value();
             counters.minimum_pressure = live.band.minimum;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use balancing_policy::{
     GuestReport, MemorySettings, PageCount, ParentState, PendingKind, Phase, Policy, Proposal, Reservation,
-    SettingsError, VmId, VmView, pressure,
+    SettingsError, Target, VmId, VmView, pressure,
 };
 use page_range::HostFrames;
 
@@ -44,9 +44,12 @@ pub struct Balancer {
     pub(crate) config: BalancerConfig,
     pub(crate) books: Books,
     pub(crate) registered: BTreeMap<VmId, Registered>,
-    /// Running VMs in ascending order of id, and beside each what the policy sees of it.
+    /// Running VMs in ascending order: their ids close together, where they are looked up; what the engine keeps of each; what
+    /// the policy sees of it; its target, and why.
+    pub(crate) ids: Vec<VmId>,
     pub(crate) live: Vec<Live>,
     pub(crate) views: Vec<VmView>,
+    pub(crate) targets: Vec<Target>,
     pub(crate) waiting: Vec<Waiting>,
     pub(crate) parent: ParentState,
     pub(crate) rates: Rates,
@@ -78,8 +81,10 @@ impl Balancer {
         Self {
             books: Books::new(frames, config.reserve),
             registered: BTreeMap::new(),
+            ids: Vec::new(),
             live: Vec::new(),
             views: Vec::new(),
+            targets: Vec::new(),
             waiting: Vec::new(),
             parent: ParentState::default(),
             rates: Rates::new(config.rate_window),
@@ -192,8 +197,8 @@ impl Balancer {
 
     /// What a running VM is to have, and why.
     #[must_use]
-    pub fn target(&self, vm: VmId) -> Option<&balancing_policy::Target> {
-        self.index(vm).map(|index| &self.live[index].target)
+    pub fn target(&self, vm: VmId) -> Option<&Target> {
+        self.index(vm).map(|index| &self.targets[index])
     }
 
     /// When to come back with [`Input::Timer`] at the latest.
@@ -289,7 +294,7 @@ impl Balancer {
     }
 
     pub(crate) fn index(&self, vm: VmId) -> Option<usize> {
-        self.views.binary_search_by_key(&vm, |view| view.id).ok()
+        self.ids.binary_search(&vm).ok()
     }
 
     fn running(&self, vm: VmId) -> Result<usize, Fault> {
@@ -319,7 +324,9 @@ impl Balancer {
     pub(crate) fn stop(&mut self, vm: VmId) -> Result<PageCount, Fault> {
         let index = self.running(vm)?;
         let live = self.live.remove(index);
+        self.ids.remove(index);
         self.views.remove(index);
+        self.targets.remove(index);
         let had = live.held() + live.account.overhead();
         self.books.close(live.account);
         self.plan();
@@ -337,13 +344,17 @@ impl Balancer {
         let view = &mut self.views[index];
         let live = &mut self.live[index];
         view.history.push(GuestReport { at: now, ..report });
-        view.returnable = returnable;
-        live.silent = false;
         let pressure = pressure(report.demand, live.account.assigned());
         if pressure.is_finite() {
-            live.average_pressure.add(now, pressure);
+            live.average_pressure.add(self.config.average_pressure_window, now, pressure);
         }
-        self.refresh(index, now);
+        // Mostly it is one report of many, and what the VM can be brought to is the same as before.
+        let was_silent = core::mem::take(&mut live.silent);
+        if core::mem::replace(&mut view.returnable, returnable) != returnable || was_silent {
+            live.refresh(view, now);
+        } else {
+            live.refresh_pauses(view, now);
+        }
         Ok(())
     }
 

@@ -42,8 +42,9 @@ impl Ledger {
     }
 }
 
-/// What one running VM has, and costs.
+/// What one running VM has, and costs. In this order: the overhead is looked at only when the VM has ended.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Account {
     assigned: PageCount,
     granted: PageCount,
@@ -51,6 +52,9 @@ pub(crate) struct Account {
 }
 
 impl Account {
+    /// What of it is looked at all the time: so many bytes from its start.
+    pub(crate) const HOT: usize = core::mem::offset_of!(Self, overhead);
+
     pub(crate) fn assigned(&self) -> PageCount {
         self.assigned
     }

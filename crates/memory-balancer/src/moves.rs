@@ -66,7 +66,7 @@ impl Balancer {
     pub(crate) fn plan(&mut self) {
         self.growers.clear();
         for (index, live) in self.live.iter().enumerate() {
-            if live.target.pages > live.held() {
+            if live.target > live.held() {
                 self.growers.push(index);
             }
         }
@@ -74,7 +74,7 @@ impl Balancer {
         let shortfall = |index: usize| {
             let held = live[index].held().get().max(1);
             // Per mille of what it has: integers, so that the order is the same everywhere.
-            live[index].target.pages.get().saturating_sub(held).saturating_mul(1000) / held
+            live[index].target.get().saturating_sub(held).saturating_mul(1000) / held
         };
         self.growers.sort_unstable_by_key(|&index| {
             let weight = if by_priority { views[index].settings.weight } else { 0 };
@@ -91,7 +91,7 @@ impl Balancer {
                 return true;
             }
             self.grow(index, now, out);
-            self.live[index].target.pages > self.live[index].held()
+            self.live[index].target > self.live[index].held()
         });
         self.growers = growers;
     }
@@ -103,7 +103,7 @@ impl Balancer {
         }
         let held = live.held();
         let growth = Growth {
-            want: live.target.pages.min(view.highest).saturating_sub(held),
+            want: live.target.min(view.highest).saturating_sub(held),
             room: view.settings.maximum.saturating_sub(held),
             returnable: view.returnable,
             granule: live.joined.is_some_and(|joined| joined.hot_add).then_some(view.granule),
@@ -123,7 +123,7 @@ impl Balancer {
     /// Take what a VM has above its target, if it is not busy.
     pub(crate) fn shrink(&mut self, index: usize, now: Duration, out: &mut Vec<Output>) {
         let (live, view) = (&self.live[index], &self.views[index]);
-        let excess = live.account.assigned().saturating_sub(live.target.pages.max(view.lowest));
+        let excess = live.account.assigned().saturating_sub(live.target.max(view.lowest));
         if excess.is_zero() || live.operation.is_some() {
             return;
         }

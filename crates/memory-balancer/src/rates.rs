@@ -3,32 +3,26 @@
 use core::time::Duration;
 
 /// An exponentially weighted average over time: a sample counts by the time since the sample before it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ewma {
-    window: f64,
     value: Option<f64>,
     at: Duration,
 }
 
 impl Ewma {
-    pub(crate) fn new(window: Duration) -> Self {
-        Self { window: window.as_secs_f64(), value: None, at: Duration::ZERO }
-    }
-
     /// The average so far; nothing before the first sample.
     pub(crate) fn value(&self) -> Option<f64> {
         self.value
     }
 
     /// A sample that stands for the time since the one before. The first one is the average.
-    pub(crate) fn add(&mut self, now: Duration, sample: f64) {
+    pub(crate) fn add(&mut self, window: Duration, now: Duration, sample: f64) {
+        let window = window.as_secs_f64();
         let elapsed = now.saturating_sub(self.at).as_secs_f64();
         self.at = now;
         self.value = Some(match self.value {
             None => sample,
-            Some(value) if self.window > 0.0 => {
-                value + (1.0 - libm::exp(-elapsed / self.window)) * (sample - value)
-            }
+            Some(value) if window > 0.0 => value + (1.0 - libm::exp(-elapsed / window)) * (sample - value),
             Some(_) => sample,
         });
     }
@@ -37,6 +31,7 @@ impl Ewma {
 /// How fast memory is granted, and how long it takes: what the lead-time stock is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Rates {
+    window: Duration,
     granted: u64,
     grant_rate: Ewma,
     last_round: Option<Duration>,
@@ -47,10 +42,17 @@ pub(crate) struct Rates {
 
 impl Rates {
     pub(crate) fn new(window: Duration) -> Self {
-        let ewma = Ewma::new(window);
         // Nothing was granted before the first round: the average begins at 0, not at the first burst.
-        let grant_rate = Ewma { value: Some(0.0), ..ewma };
-        Self { granted: 0, grant_rate, last_round: None, round: Duration::ZERO, add: ewma, remove: ewma }
+        let grant_rate = Ewma { value: Some(0.0), ..Ewma::default() };
+        Self {
+            window,
+            granted: 0,
+            grant_rate,
+            last_round: None,
+            round: Duration::ZERO,
+            add: Ewma::default(),
+            remove: Ewma::default(),
+        }
     }
 
     pub(crate) fn granted(&mut self, pages: u64) {
@@ -58,11 +60,11 @@ impl Rates {
     }
 
     pub(crate) fn add_took(&mut self, now: Duration, time: Duration) {
-        self.add.add(now, time.as_secs_f64());
+        self.add.add(self.window, now, time.as_secs_f64());
     }
 
     pub(crate) fn remove_took(&mut self, now: Duration, time: Duration) {
-        self.remove.add(now, time.as_secs_f64());
+        self.remove.add(self.window, now, time.as_secs_f64());
     }
 
     pub(crate) fn round(&mut self, now: Duration) {
@@ -75,7 +77,7 @@ impl Rates {
             return;
         }
         self.round = elapsed;
-        self.grant_rate.add(now, self.granted as f64 / elapsed.as_secs_f64());
+        self.grant_rate.add(self.window, now, self.granted as f64 / elapsed.as_secs_f64());
         self.granted = 0;
     }
 
@@ -97,17 +99,18 @@ mod tests {
 
     #[test]
     fn a_step_is_followed_in_the_window() {
-        let mut ewma = Ewma::new(Duration::from_secs(20));
-        ewma.add(Duration::ZERO, 0.0);
+        let window = Duration::from_secs(20);
+        let mut ewma = Ewma::default();
+        ewma.add(window, Duration::ZERO, 0.0);
         for second in 1..=20 {
-            ewma.add(Duration::from_secs(second), 100.0);
+            ewma.add(window, Duration::from_secs(second), 100.0);
         }
         let value = ewma.value().unwrap();
         assert!((value - 63.21).abs() < 0.01, "{value}");
         // However finely the time is cut.
-        let mut coarse = Ewma::new(Duration::from_secs(20));
-        coarse.add(Duration::ZERO, 0.0);
-        coarse.add(Duration::from_secs(20), 100.0);
+        let mut coarse = Ewma::default();
+        coarse.add(window, Duration::ZERO, 0.0);
+        coarse.add(window, Duration::from_secs(20), 100.0);
         assert!((coarse.value().unwrap() - value).abs() < 1e-9);
     }
 

@@ -3,11 +3,11 @@
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use balancing_policy::{HostView, PageCount, Reservation, Target, VmId};
+use balancing_policy::{HostView, PageCount, Reservation, VmId};
 
 use crate::constants::ROUND_SHORTEST;
 use crate::engine::Balancer;
-use crate::vm::Recorded;
+use crate::vm::{Live, Recorded};
 use crate::{Correction, Decision, Output};
 
 /// Between two rounds at the longest, whatever a policy says.
@@ -18,7 +18,7 @@ impl Balancer {
         self.rounds += 1;
         self.rates.round(now);
         self.refresh_all(now);
-        self.proposal.begin(self.live.iter().map(|live| live.target));
+        self.proposal.begin_with(core::mem::take(&mut self.targets));
         self.reservations.clear();
         self.reservations.extend(self.waiting.iter().map(|waiting| Reservation {
             vm: waiting.vm,
@@ -28,11 +28,16 @@ impl Balancer {
             own: waiting.own,
             since: waiting.since,
         }));
-        match self.ask_policy(now) {
+        let answer = self.ask_policy(now);
+        self.targets = self.proposal.take_targets();
+        match answer {
             Ok(()) => self.adopt(out),
             Err(message) => {
                 out.push(Output::PolicyFailed { policy: self.policy_name.clone(), message });
                 self.proposal.begin(core::iter::empty());
+                // Whatever the policy has written over them.
+                self.targets.clear();
+                self.targets.extend(self.live.iter().map(Live::held_target));
             }
         }
         self.schedule(now);
@@ -48,12 +53,14 @@ impl Balancer {
     fn refresh_all(&mut self, now: Duration) {
         for (live, view) in self.live.iter_mut().zip(&mut self.views) {
             if live.joined.is_some()
-                && let Some(report) = view.history.latest()
-                && now.saturating_sub(report.at) >= self.config.report_timeout
+                && let Some(at) = view.history.latest_at()
+                && now.saturating_sub(at) >= self.config.report_timeout
             {
                 live.silent = true;
+                live.refresh(view, now);
+            } else {
+                live.refresh_pauses(view, now);
             }
-            live.refresh(view, now);
         }
     }
 
@@ -92,6 +99,10 @@ impl Balancer {
             format!("panicked: {text}")
         })?;
         self.interval = interval;
+        let (targets, vms) = (self.proposal.targets().len(), self.live.len());
+        if targets != vms {
+            return Err(format!("gave {targets} targets for {vms} VMs"));
+        }
         if let (Some(stopwatch), Some(began)) = (stopwatch, began) {
             let took = (stopwatch.clock)().saturating_sub(began);
             if took > stopwatch.limit {
@@ -106,9 +117,9 @@ impl Balancer {
         let capacity = self.books.capacity();
         let mut sum: u128 = 0;
         let mut growth: u128 = 0;
-        for ((live, view), proposed) in self.live.iter_mut().zip(&self.views).zip(self.proposal.targets()) {
+        for ((live, view), proposed) in self.live.iter_mut().zip(&self.views).zip(&self.targets) {
             let pages = view.reachable(proposed.pages);
-            live.target = Target { pages, reason: proposed.reason };
+            live.target = pages;
             sum += u128::from(pages.get());
             growth += u128::from(pages.saturating_sub(view.expected()).get());
         }
@@ -120,22 +131,24 @@ impl Balancer {
             self.last_summary = summary.rule();
             out.push(Output::Round { number: round, summary });
         }
-        for ((live, view), proposed) in self.live.iter_mut().zip(&self.views).zip(self.proposal.targets()) {
-            let mut correction = if proposed.pages < view.lowest {
+        for ((live, view), target) in self.live.iter_mut().zip(&self.views).zip(&mut self.targets) {
+            let proposed = target.pages;
+            let mut correction = if proposed < view.lowest {
                 Some(Correction::BelowLowest)
-            } else if proposed.pages > view.highest {
+            } else if proposed > view.highest {
                 Some(Correction::AboveHighest)
             } else {
                 None
             };
             if over > 0 {
-                let cut = cut.of(live.target.pages.saturating_sub(view.expected()));
+                let cut = cut.of(live.target.saturating_sub(view.expected()));
                 if !cut.is_zero() {
-                    live.target.pages -= cut;
+                    live.target -= cut;
                     correction = Some(Correction::OverCapacity);
                 }
             }
-            let record = Recorded { target: live.target.pages, rule: live.target.reason.rule(), correction };
+            target.pages = live.target;
+            let record = Recorded { target: target.pages, rule: target.reason.rule(), correction };
             if self.config.record_all_decisions
                 || record.differs(live.recorded.as_ref(), self.config.minimum_move)
             {
@@ -144,9 +157,9 @@ impl Balancer {
                     vm: view.id,
                     round,
                     assigned: view.assigned,
-                    target: live.target.pages,
-                    proposed: proposed.pages,
-                    reason: live.target.reason,
+                    target: target.pages,
+                    proposed,
+                    reason: target.reason,
                     correction,
                 }));
             }
@@ -154,7 +167,7 @@ impl Balancer {
         if self.waiting.is_empty() {
             self.for_starts = PageCount::ZERO;
         } else {
-            let kept: PageCount = self.live.iter().map(|live| live.target.pages).sum();
+            let kept: PageCount = self.live.iter().map(|live| live.target).sum();
             let left = capacity.saturating_sub(kept);
             self.for_starts = self.proposal.for_starts().map_or(left, |pages| pages.min(left));
             self.trim_starts();

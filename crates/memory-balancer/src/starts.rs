@@ -194,9 +194,11 @@ impl Balancer {
             return;
         };
         registered.at_start = registered.tally;
-        let live = Live::new(account, registered, &self.config, waiting.startup);
+        let live = Live::new(account, registered, waiting.startup);
         let view = live.view(vm, registered, now, Self::default_granule());
-        let index = self.views.partition_point(|other| other.id < vm);
+        let index = self.ids.partition_point(|&other| other < vm);
+        self.ids.insert(index, vm);
+        self.targets.insert(index, live.held_target());
         self.live.insert(index, live);
         self.views.insert(index, view);
         self.plan();

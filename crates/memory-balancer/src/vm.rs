@@ -11,7 +11,7 @@ use balancing_policy::{
 use crate::backoff::Backoff;
 use crate::ledger::Account;
 use crate::rates::Ewma;
-use crate::{BalancerConfig, Correction, OperationId};
+use crate::{Correction, OperationId};
 
 /// A configured VM, running or not. Its counters outlive its runs.
 #[derive(Debug)]
@@ -67,47 +67,57 @@ pub(crate) struct Recorded {
     pub(crate) correction: Option<Correction>,
 }
 
-/// A VM that runs, or has its startup RAM on its way. Beside it, at the same index, is its [`VmView`].
+/// A VM that runs, or has its startup RAM on its way. Beside it, at the same index, are its id, its [`VmView`] and its
+/// target with the reason.
+///
+/// In the order of use: a report and a round that moves nothing look at the first cache line, a round that records at one
+/// more, and only an operation at the rest.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Live {
-    pub(crate) account: Account,
-    pub(crate) operation: Option<Operation>,
-    pub(crate) target: Target,
-    pub(crate) recorded: Option<Recorded>,
+    /// What it is to have.
+    pub(crate) target: PageCount,
     pub(crate) joined: Option<Joined>,
     /// It said that it does not answer.
     pub(crate) told_unresponsive: bool,
     /// It used to report and does not any more.
     pub(crate) silent: bool,
-    pub(crate) shrink_refusals: Backoff,
-    pub(crate) growth_refusals: Backoff,
+    /// What it can be brought to changes with time alone: it has refused lately.
+    pauses: bool,
+    pub(crate) average_pressure: Ewma,
+    pub(crate) account: Account,
     /// The most it has had in this run: what its guest sees as installed.
     pub(crate) visible: PageCount,
-    pub(crate) average_pressure: Ewma,
+    pub(crate) recorded: Option<Recorded>,
     pub(crate) band: PressureBand,
+    pub(crate) shrink_refusals: Backoff,
+    pub(crate) growth_refusals: Backoff,
+    pub(crate) operation: Option<Operation>,
 }
 
 impl Live {
-    pub(crate) fn new(
-        account: Account,
-        registered: &Registered,
-        config: &BalancerConfig,
-        startup: PageCount,
-    ) -> Self {
+    pub(crate) fn new(account: Account, registered: &Registered, startup: PageCount) -> Self {
         Self {
-            target: Target { pages: startup, reason: Reason::new("started") },
-            account,
-            operation: None,
-            recorded: None,
+            target: startup,
             joined: None,
             told_unresponsive: false,
             silent: false,
+            pauses: false,
+            average_pressure: Ewma::default(),
+            account,
+            visible: PageCount::ZERO,
+            recorded: None,
+            band: PressureBand::around(satisfied_pressure(&registered.settings), 0.0),
             shrink_refusals: Backoff::default(),
             growth_refusals: Backoff::default(),
-            visible: PageCount::ZERO,
-            average_pressure: Ewma::new(config.average_pressure_window),
-            band: PressureBand::around(satisfied_pressure(&registered.settings), 0.0),
+            operation: None,
         }
+    }
+
+    /// Its target, if the reason for it is lost or there is none yet. The rule is still known: another would have been put out.
+    pub(crate) fn held_target(&self) -> Target {
+        let rule = self.recorded.as_ref().map_or("started", |recorded| recorded.rule);
+        Target { pages: self.target, reason: Reason::new(rule) }
     }
 
     pub(crate) fn view(
@@ -140,13 +150,12 @@ impl Live {
         self.account.assigned() + self.account.granted()
     }
 
-    /// Bring the policy's view up to what the engine knows.
+    /// Bring the policy's view up to what the engine knows: whenever anything of that has changed.
     pub(crate) fn refresh(&mut self, view: &mut VmView, now: Duration) {
-        let settings = &view.settings;
-        let held = self.held();
         view.assigned = self.account.assigned();
         self.visible = self.visible.max(view.assigned);
-        view.responsive = !self.told_unresponsive && !self.silent;
+        self.pauses = !(self.shrink_refusals.is_none() && self.growth_refusals.is_none());
+        view.responsive = self.is_responsive();
         if let Some(operation) = &self.operation {
             view.pending = Some(PendingOperation {
                 kind: operation.kind,
@@ -156,26 +165,53 @@ impl Live {
         } else if view.phase == Phase::Running {
             view.pending = None;
         }
-        (view.lowest, view.highest) = match self.joined {
-            Some(joined) if settings.dynamic && view.responsive && view.phase == Phase::Running => {
-                let takes = joined.balloon && !self.shrink_refusals.pauses(now);
-                let highest = if self.growth_refusals.pauses(now) {
-                    held
-                } else if joined.hot_add {
-                    settings.maximum
-                } else {
-                    view.assigned.saturating_add(view.returnable).max(held)
-                };
-                if takes {
-                    let highest = highest.min(settings.maximum);
-                    (settings.minimum.min(highest), highest)
-                } else {
-                    // What it has is reachable in any case, even outside of bounds that were changed meanwhile.
-                    let highest = highest.min(settings.maximum).max(held);
-                    (settings.minimum.max(held).min(highest), highest)
-                }
-            }
-            _ => (held, held),
+        (view.lowest, view.highest) = self.reach(view, now);
+    }
+
+    /// The same when nothing but the time has changed.
+    pub(crate) fn refresh_pauses(&mut self, view: &mut VmView, now: Duration) {
+        if self.pauses {
+            self.refresh(view, now);
+        }
+        debug_assert_eq!((view.assigned, view.responsive), (self.account.assigned(), self.is_responsive()));
+        debug_assert_eq!((view.lowest, view.highest), self.reach(view, now));
+    }
+
+    fn is_responsive(&self) -> bool {
+        !self.told_unresponsive && !self.silent
+    }
+
+    /// The least and the most that it can be brought to now.
+    fn reach(&self, view: &VmView, now: Duration) -> (PageCount, PageCount) {
+        let settings = &view.settings;
+        let held = self.held();
+        let Some(joined) =
+            self.joined.filter(|_| settings.dynamic && self.is_responsive() && view.phase == Phase::Running)
+        else {
+            return (held, held);
         };
+        let takes = joined.balloon && !self.shrink_refusals.pauses(now);
+        let highest = if self.growth_refusals.pauses(now) {
+            held
+        } else if joined.hot_add {
+            settings.maximum
+        } else {
+            view.assigned.saturating_add(view.returnable).max(held)
+        };
+        if takes {
+            let highest = highest.min(settings.maximum);
+            (settings.minimum.min(highest), highest)
+        } else {
+            // What it has is reachable in any case, even outside of bounds that were changed meanwhile.
+            let highest = highest.min(settings.maximum).max(held);
+            (settings.minimum.max(held).min(highest), highest)
+        }
     }
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    use core::mem::offset_of;
+    assert!(offset_of!(Live, account) + Account::HOT <= 64);
+    assert!(offset_of!(Live, recorded) == 2 * 64 && offset_of!(Live, shrink_refusals) <= 3 * 64);
+};

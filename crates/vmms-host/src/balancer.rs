@@ -3,7 +3,6 @@
 //! It owns nothing itself: the pool is the engine's. It forwards what the engine decides to workers and vmms, and records
 //! why.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +54,33 @@ struct Known {
     start: Cause,
 }
 
+/// What is known of the VMs, in the order of their ids. Every report is looked up, so the ids lie close together in memory.
+#[derive(Default)]
+struct Directory {
+    ids: Vec<VmId>,
+    known: Vec<Known>,
+}
+
+impl Directory {
+    fn insert(&mut self, vm: VmId, known: Known) {
+        match self.ids.binary_search(&vm) {
+            Ok(index) => self.known[index] = known,
+            Err(index) => {
+                self.ids.insert(index, vm);
+                self.known.insert(index, known);
+            }
+        }
+    }
+
+    fn get(&self, vm: VmId) -> Option<&Known> {
+        self.ids.binary_search(&vm).ok().map(|index| &self.known[index])
+    }
+
+    fn get_mut(&mut self, vm: VmId) -> Option<&mut Known> {
+        self.ids.binary_search(&vm).ok().map(|index| &mut self.known[index])
+    }
+}
+
 /// Memory that VMs have given back and nobody has been given since, as far as the host has no other: whoever is given some of
 /// it is given it because it came back, too.
 #[derive(Default)]
@@ -70,7 +96,7 @@ pub(crate) struct BalancerComponent {
     pub(crate) memory: Arc<HostMemory>,
     pub(crate) inbox: Mailbox<BalancerMessage>,
     pub(crate) vmms: Address<VmmsMessage>,
-    known: BTreeMap<VmId, Known>,
+    known: Directory,
     slowdown: f64,
     came_back: CameBack,
     outputs: Vec<Output>,
@@ -88,7 +114,7 @@ impl BalancerComponent {
             memory,
             inbox,
             vmms,
-            known: BTreeMap::new(),
+            known: Directory::default(),
             slowdown: 1.0,
             came_back: CameBack::default(),
             outputs: Vec::new(),
@@ -99,12 +125,12 @@ impl BalancerComponent {
         let now: Duration = ctx.now().into();
         match &input {
             Input::Status { vm, .. } => {
-                if let Some(known) = self.known.get_mut(vm) {
+                if let Some(known) = self.known.get_mut(*vm) {
                     known.cause = trace::cause();
                 }
             }
             Input::StartRequest { vm } | Input::VmRestarts { vm } => {
-                if let Some(known) = self.known.get_mut(vm) {
+                if let Some(known) = self.known.get_mut(*vm) {
                     known.start = trace::cause();
                 }
             }
@@ -151,7 +177,7 @@ impl BalancerComponent {
                 self.known.insert(vm, Known { name, ..Known::default() });
             }
             BalancerMessage::Worker { vm, worker } => {
-                if let Some(known) = self.known.get_mut(&vm) {
+                if let Some(known) = self.known.get_mut(vm) {
                     known.worker = worker;
                 }
             }
@@ -170,7 +196,7 @@ impl BalancerComponent {
         match output {
             Output::Admitted { vm, frames, waited } => {
                 let name = self.name(vm);
-                let asked = self.known.get(&vm).map_or(Cause::NONE, |known| known.start);
+                let asked = self.known.get(vm).map_or(Cause::NONE, |known| known.start);
                 // What came while it waited.
                 let also = Some(trace::cause()).filter(|&cause| !waited.is_zero() && cause != asked);
                 trace::with_cause(asked, || {
@@ -228,13 +254,13 @@ impl BalancerComponent {
     }
 
     fn name(&self, vm: VmId) -> Arc<str> {
-        self.known.get(&vm).map_or_else(|| Arc::from("?"), |known| Arc::clone(&known.name))
+        self.known.get(vm).map_or_else(|| Arc::from("?"), |known| Arc::clone(&known.name))
     }
 
     /// Sends an order to a VM's worker, because of what was last decided about the VM. A worker that is gone drops it; what it
     /// owned comes home.
     fn order(&mut self, ctx: &mut Context<'_>, vm: VmId, order: impl FnOnce(&str) -> WorkerMessage) {
-        let Some(known) = self.known.get(&vm) else { return };
+        let Some(known) = self.known.get(vm) else { return };
         trace::with_cause(known.cause, || {
             let message = order(&known.name);
             if let Some(worker) = &known.worker {
@@ -244,7 +270,7 @@ impl BalancerComponent {
     }
 
     fn record(&mut self, decision: &Decision) {
-        let Some(known) = self.known.get_mut(&decision.vm) else { return };
+        let Some(known) = self.known.get_mut(decision.vm) else { return };
         known.cause = trace::with_cause(known.cause, || {
             tracing::info!(
                 event = "decision",
@@ -319,5 +345,26 @@ impl Component for BalancerComponent {
         }
         let next = self.shared.look().next_timeout();
         next.map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_is_a_map() {
+        let (mut directory, mut model) = (Directory::default(), BTreeMap::new());
+        for (cause, id) in [5, 1, 9, 5, 3, 0, 9].into_iter().enumerate() {
+            let cause = Cause(cause as u64 + 1);
+            directory.insert(VmId(id), Known { cause, ..Known::default() });
+            model.insert(id, cause);
+        }
+        for id in 0..12 {
+            assert_eq!(directory.get(VmId(id)).map(|known| known.cause), model.get(&id).copied());
+            assert_eq!(directory.get_mut(VmId(id)).is_some(), model.contains_key(&id));
+        }
     }
 }
