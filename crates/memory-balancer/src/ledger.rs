@@ -42,13 +42,13 @@ impl Ledger {
     }
 }
 
-/// What one running VM has, and costs. In this order: the overhead is looked at only when the VM has ended.
+/// What one running VM has, and costs. The overhead is elsewhere in memory: looked at only when the VM has ended.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Account {
     assigned: PageCount,
     granted: PageCount,
-    overhead: HostFrames,
+    overhead: Box<HostFrames>,
 }
 
 impl Account {
@@ -269,7 +269,7 @@ impl Books {
         self.set_aside -= needed;
         self.granted += startup;
         self.overhead += overhead;
-        let account = Account { assigned: PageCount::ZERO, granted: startup, overhead: kept };
+        let account = Account { assigned: PageCount::ZERO, granted: startup, overhead: Box::new(kept) };
         let rest = aside.pages();
         self.give_back(aside, rest);
         Some((account, frames))
@@ -282,7 +282,7 @@ impl Books {
         self.granted -= granted;
         self.coming_home += assigned + granted;
         self.overhead -= overhead.pages();
-        self.pool_in(overhead);
+        self.pool_in(*overhead);
         self.settle_early();
     }
 
