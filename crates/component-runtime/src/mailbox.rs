@@ -1,9 +1,9 @@
 //! Messages between components: a queue, and a doorbell that tells of its arrivals.
 use core::fmt;
-use std::collections::VecDeque;
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-use model_sync::Mutex;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::run::Route;
 use crate::sync::Signals;
@@ -16,37 +16,40 @@ struct Envelope<M> {
     message: M,
 }
 
-/// One small allocation, so that a look into an empty mailbox costs a cache line at most.
-struct Shared<M> {
+struct Target {
     route: Route,
     component: ComponentId,
-    /// What has been sent and not read, in order; `None` when the mailbox has been dropped.
-    waiting: Mutex<Option<VecDeque<Envelope<M>>>>,
+    /// When the last message arrives: the next one not before it. Only touched under the scheduler's lock.
+    last_arrival: AtomicU64,
 }
 
 /// Where to send messages to a component. Made by `Seat::mailbox`; a clone is the same mailbox.
 ///
 /// Components send with `ctx.send(&address, message)`.
-pub struct Address<M>(Arc<Shared<M>>);
+pub struct Address<M> {
+    queue: Sender<Envelope<M>>,
+    target: Arc<Target>,
+}
 
 /// The receiving end of a mailbox, owned by its component and read with `ctx.recv(&mut mailbox)`. Dropping it drops the
 /// messages in it.
 pub struct Mailbox<M> {
-    shared: Arc<Shared<M>>,
-    /// Whether the first message was looked at and left. It is then dropped after the others: an order that runs rely on.
-    seen: bool,
+    queue: Receiver<Envelope<M>>,
+    /// The next message, taken out of the queue to see whether it has arrived.
+    next: Option<Envelope<M>>,
 }
 
 pub(crate) fn mailbox<M>(route: Route, component: ComponentId) -> (Address<M>, Mailbox<M>) {
-    let shared = Arc::new(Shared { route, component, waiting: Mutex::new(Some(VecDeque::new())) });
-    (Address(shared.clone()), Mailbox { shared, seen: false })
+    let (sender, receiver) = unbounded();
+    let target = Arc::new(Target { route, component, last_arrival: AtomicU64::new(0) });
+    (Address { queue: sender, target }, Mailbox { queue: receiver, next: None })
 }
 
 impl<M> Address<M> {
     /// The component behind it.
     #[must_use]
     pub fn component(&self) -> ComponentId {
-        self.0.component
+        self.target.component
     }
 
     /// Sends from a thread that belongs to no component, for example one that runs a virtual processor. Only in a run with
@@ -55,7 +58,7 @@ impl<M> Address<M> {
     /// # Errors
     /// Gives the message back if the component is gone, or the run has virtual time.
     pub fn post_external(&self, message: M) -> Result<(), M> {
-        match &self.0.route {
+        match &self.target.route {
             Route::Virtual(_) => Err(message),
             Route::Wall(_) => self.try_send(message),
         }
@@ -69,82 +72,63 @@ impl<M> Address<M> {
     /// Sends, or gives the message back: what it owns may ring when it is dropped, which must not happen under the lock.
     fn try_send(&self, message: M) -> Result<(), M> {
         let cause = trace::cause();
-        let shared = &*self.0;
-        match &shared.route {
+        let put = |arrival, message| {
+            self.queue.send(Envelope { arrival, cause, message }).map_err(|refused| refused.0.message)
+        };
+        match &self.target.route {
             Route::Virtual(scheduler) => {
                 let mut scheduler = scheduler.lock();
-                let mut waiting = shared.waiting.lock();
-                // One that has been read had arrived, so nothing can arrive before it.
-                let last =
-                    waiting.as_ref().and_then(VecDeque::back).map_or(SimTime::ZERO, |last| last.arrival);
-                match (scheduler.post(shared.component, last), &mut *waiting) {
-                    (Some(arrival), Some(waiting)) => waiting.push_back(Envelope { arrival, cause, message }),
-                    _ => return Err(message),
+                let after = SimTime(self.target.last_arrival.load(Ordering::Relaxed));
+                match scheduler.post(self.target.component, after) {
+                    None => Err(message),
+                    Some(arrival) => {
+                        self.target.last_arrival.store(arrival.0, Ordering::Relaxed);
+                        put(arrival, message)
+                    }
                 }
             }
             Route::Wall(port) => {
-                match &mut *shared.waiting.lock() {
-                    Some(waiting) => waiting.push_back(Envelope { arrival: SimTime::ZERO, cause, message }),
-                    None => return Err(message),
-                }
+                put(SimTime::ZERO, message)?;
                 port.raise(Signals::MESSAGE);
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 
 impl<M> Clone for Address<M> {
     fn clone(&self) -> Self {
-        Address(self.0.clone())
+        Address { queue: self.queue.clone(), target: self.target.clone() }
     }
 }
 
 impl<M> fmt::Debug for Address<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Address").field(&self.0.component).finish()
+        f.debug_tuple("Address").field(&self.target.component).finish()
     }
 }
 
 impl<M> Mailbox<M> {
     /// Whether a message has arrived.
     pub(crate) fn has_arrived(&mut self, now: SimTime) -> bool {
-        let waiting = self.shared.waiting.lock();
-        let first = waiting.as_ref().and_then(VecDeque::front);
-        self.seen = first.is_some();
-        first.is_some_and(|first| first.arrival <= now)
+        if self.next.is_none() {
+            self.next = self.queue.try_recv().ok();
+        }
+        self.next.as_ref().is_some_and(|next| next.arrival <= now)
     }
 
     pub(crate) fn take(&mut self, now: SimTime) -> Option<(M, Cause)> {
-        let mut waiting = self.shared.waiting.lock();
-        let waiting = waiting.as_mut()?;
-        let Some(Envelope { message, cause, .. }) = waiting.pop_front_if(|first| first.arrival <= now) else {
-            self.seen = !waiting.is_empty();
+        if !self.has_arrived(now) {
             return None;
-        };
-        self.seen = false;
-        if waiting.is_empty() {
-            // The next message goes where the first one was: into lines that are still in the cache.
-            waiting.clear();
         }
-        Some((message, cause))
-    }
-}
-
-impl<M> Drop for Mailbox<M> {
-    fn drop(&mut self) {
-        let mut unread = self.shared.waiting.lock().take().unwrap_or_default();
-        if self.seen {
-            unread.rotate_left(1);
-        }
-        // What the messages own may ring when it is dropped: not under the lock.
-        drop(unread);
+        self.next.take().map(|envelope| (envelope.message, envelope.cause))
     }
 }
 
 impl<M> fmt::Debug for Mailbox<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = self.shared.waiting.lock().as_ref().map_or(0, VecDeque::len);
-        f.debug_struct("Mailbox").field("waiting", &waiting).finish()
+        f.debug_struct("Mailbox")
+            .field("waiting", &(self.queue.len() + usize::from(self.next.is_some())))
+            .finish()
     }
 }
