@@ -22,12 +22,14 @@ pub struct DmVsp {
     pub(crate) config: Box<VspConfig>,
 }
 
-/// All that changes.
+/// All that changes. In this order: the last of the pages and the first of the statistics are what a status report needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(C)]
 pub(crate) struct State {
+    pub(crate) pages: GuestPages,
     pub(crate) phase: Phase,
     pub(crate) operation: Option<Box<Operation>>,
-    pub(crate) pages: GuestPages,
+    pub(crate) statistics: Statistics,
     pub(crate) hot_add: HotAddState,
     /// Maps asked for whose session ended before the answer: they are undone when it comes.
     pub(crate) undo: BTreeMap<u64, Undo>,
@@ -36,7 +38,6 @@ pub(crate) struct State {
     pub(crate) trans_id: u32,
     /// [`Output::Unresponsive`] was the last word about it.
     pub(crate) unresponsive: bool,
-    pub(crate) statistics: Statistics,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,20 +16,23 @@ const SCANNED_RUNS: usize = 1 << 16;
 ///
 /// At any time the pages that are mapped are `ram` without `ballooned` and `stranded`: the same set that the caller's
 /// memory map has, once every map and release asked for has been answered.
+///
+/// In this order: every status report needs what was given away, and mostly nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(C)]
 pub struct GuestPages {
     /// Boot RAM and hot-added memory, the latter from the moment it is mapped.
     pub(crate) ram: RangeSet<GuestPage>,
+    /// Boot RAM.
+    boot: PageCount,
+    /// Hot-added memory is placed from here on.
+    next_hot_add: GuestPage,
     /// Given away, unmapped, and to be given back first when the VM grows.
     pub(crate) ballooned: RangeSet<GuestPage>,
     /// Given away before the channel was closed without a reset: neither given back nor asked for again.
     pub(crate) stranded: RangeSet<GuestPage>,
     /// Releases asked for and not answered, by ticket.
     pub(crate) releasing: BTreeMap<u64, Releasing>,
-    /// Boot RAM.
-    boot: PageCount,
-    /// Hot-added memory is placed from here on.
-    next_hot_add: GuestPage,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

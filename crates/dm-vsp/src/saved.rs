@@ -9,7 +9,7 @@ use crate::operation::{HotAddState, Step};
 use crate::{ConfigError, Outcome, VspConfig};
 
 /// The format that is written and read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Everything that a VSP has learnt, without its configuration. Points in time are kept as what is left until then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

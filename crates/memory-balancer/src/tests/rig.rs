@@ -23,6 +23,8 @@ pub(super) struct Script {
     pub(super) targets: BTreeMap<VmId, PageCount>,
     pub(super) for_starts: Option<PageCount>,
     pub(super) panics: bool,
+    /// Takes away the targets that it was given.
+    pub(super) takes_targets: bool,
     pub(super) call_again_at: Option<Duration>,
 }
 
@@ -52,6 +54,10 @@ impl Policy for Scripted {
     fn round(&mut self, _host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
         let (panics, again, for_starts) = {
             let script = self.script();
+            if script.takes_targets {
+                proposal.begin(core::iter::empty());
+                return;
+            }
             for (index, vm) in vms.iter().enumerate() {
                 if let Some(&target) = script.targets.get(&vm.id) {
                     proposal.set(index, target, Reason::new("scripted"));

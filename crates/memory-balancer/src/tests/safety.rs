@@ -149,6 +149,20 @@ fn a_policy_that_panics_loses_its_round_and_the_last_targets_hold() {
 }
 
 #[test]
+fn a_policy_that_gives_no_targets_loses_its_round() {
+    let mut rig = rig(2);
+    rig.policy.set(1, mib(700));
+    rig.wait();
+    rig.policy.script().takes_targets = true;
+    rig.wait();
+    assert!(rig.said.iter().any(|output| matches!(output, Output::PolicyFailed { message, .. }
+        if message == "gave 0 targets for 2 VMs")));
+    let target = rig.balancer.target(VmId(1)).unwrap();
+    assert_eq!((target.pages, target.reason.rule()), (mib(700), "scripted"));
+    assert_eq!(rig.balancer.target(VmId(2)).unwrap().pages, mib(512));
+}
+
+#[test]
 fn a_policy_that_takes_too_long_loses_its_round() {
     let mut rig = rig(1);
     let slow = core::cell::Cell::new(0);
