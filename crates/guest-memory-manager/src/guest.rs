@@ -235,13 +235,29 @@ impl Guest {
         if self.phase == BootPhase::Failed {
             return None;
         }
+        [self.memory.next_timeout(), self.next_step()].into_iter().flatten().min()
+    }
+
+    /// Whether [`Guest::next_timeout`] is earlier than when the memory manager's was `before`, nothing else than the memory
+    /// manager having changed since.
+    #[must_use]
+    pub fn is_due_earlier(&self, before: Option<Duration>) -> bool {
+        let earlier = |time: Duration, than: Option<Duration>| than.is_none_or(|than| time < than);
+        // In this order: most often the memory manager has nothing to do, and then nothing else is looked at.
+        self.memory.next_timeout().is_some_and(|due| {
+            earlier(due, before) && self.phase != BootPhase::Failed && earlier(due, self.next_step())
+        })
+    }
+
+    /// When something other than the memory manager has something to do.
+    fn next_step(&self) -> Option<Duration> {
         let noise = (self.noise.next != Duration::MAX).then_some(self.noise.next);
         let applications = self.applications.iter().filter_map(|running| match running.next {
             NextStep::At(time) => Some(time),
             NextStep::Finished => None,
         });
         let applications = applications.min().filter(|_| self.phase == BootPhase::Login);
-        [self.memory.next_timeout(), self.next_boot_step, noise, applications].into_iter().flatten().min()
+        [self.next_boot_step, noise, applications].into_iter().flatten().min()
     }
 
     /// Start a workload in a process of its own: now, or at the login screen if the guest still boots.

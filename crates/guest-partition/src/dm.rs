@@ -94,14 +94,13 @@ impl DmDriver {
         let mut outputs = std::mem::take(&mut self.outputs);
         {
             let mut guest = self.guest.lock();
-            let before = guest.next_timeout();
+            let before = guest.memory().next_timeout();
             let mut bridge = Bridge { now, guest: &mut guest };
             if let Some(faults) = self.faults.lock().take() {
                 self.machine.handle(now, Input::SetFaults(faults), &mut bridge, &mut outputs);
             }
             self.machine.handle(now, input, &mut bridge, &mut outputs);
-            let never = Duration::MAX;
-            if guest.next_timeout().unwrap_or(never) < before.unwrap_or(never) {
+            if guest.is_due_earlier(before) {
                 self.kernel.ring();
             }
         }

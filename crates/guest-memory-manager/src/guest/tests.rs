@@ -210,3 +210,26 @@ fn balloon_floor_and_hot_add_of_a_running_guest() {
     assert_eq!(guest.counters().driver_locked, PageCount::ZERO);
     run_until(&mut guest, SECOND * 80);
 }
+
+#[test]
+fn due_earlier_is_what_a_comparison_of_timeouts_says() {
+    let never = Duration::MAX;
+    let (mut earlier, mut not) = (0, 0);
+    let mut guest = switched_on("ws2008-r2-sp1", 512, 1024, 1);
+    for step in 1..2000_u32 {
+        let now = Duration::from_millis(100) * step;
+        run_until(&mut guest, now);
+        let (before, memory) = (guest.next_timeout(), guest.memory().next_timeout());
+        // In turn what makes it page, and what ends that.
+        let change = mib(u64::from(step % 7) * 40);
+        if step % 64 < 32 {
+            let _ = guest.memory.allocate(guest.kernel, change);
+        } else {
+            guest.memory.release(guest.kernel, change);
+        }
+        let expected = guest.next_timeout().unwrap_or(never) < before.unwrap_or(never);
+        assert_eq!(guest.is_due_earlier(memory), expected);
+        *(if expected { &mut earlier } else { &mut not }) += 1;
+    }
+    assert!(earlier > 10 && not > 10, "{earlier} {not}");
+}
