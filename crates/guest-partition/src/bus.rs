@@ -3,6 +3,7 @@
 //! What `hv_vmbus` is in Linux and `vmbus.sys` in Windows. It knows drivers by the class of their device and nothing else
 //! of them.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +68,13 @@ enum Stage {
     Open,
 }
 
+thread_local! {
+    /// Where packets are checked, and then copied from; and what drivers want done. One for all that a thread runs, so that
+    /// they stay in the processor's cache; they are taken while they are in use.
+    static PACKET: Cell<PacketBuffer> = Cell::default();
+    static WANTED: Cell<Vec<DriverOutput>> = Cell::default();
+}
+
 /// A channel in use by a driver.
 ///
 /// In this order in memory: what a message to the host takes is at the end, beside the outgoing ring's place.
@@ -76,7 +84,6 @@ struct Channel {
     gpadl: GpadlId,
     /// To be closed as soon as the host has answered: until then its pages are the host's to use.
     unwanted: bool,
-    buffer: PacketBuffer,
     rings: ChannelRings,
     next_transaction: u64,
     waiting: VecDeque<Vec<u8>>,
@@ -117,23 +124,25 @@ struct Leaving {
     pages: Vec<GuestPage>,
 }
 
+/// In this order in memory: the driver beside the end of its channel.
+#[repr(C)]
 struct Slot {
-    driver: Box<dyn Driver>,
     channel: Option<Channel>,
+    driver: Box<dyn Driver>,
 }
 
-/// In this order in memory: what every wake takes comes first.
-#[repr(C)]
+/// In this order in memory: what every wake takes comes first, in a cache line.
+#[repr(C, align(64))]
 pub(crate) struct GuestBus {
     slots: Vec<Slot>,
-    wanted: Vec<DriverOutput>,
     news: Vec<BusNews>,
     retry_at: Option<Duration>,
+    /// When the client is due: as it said when what it wanted was last carried out.
+    client_due: Option<Duration>,
     lanes: CauseLanes,
     side: Arc<dyn GuestSide>,
     client: Client,
     outputs: Vec<Output>,
-    packet: Vec<u8>,
     guest: Arc<Mutex<Guest>>,
     /// Pages of rings that the host may still use, until it says that it does not, or has forgotten us.
     leaving: Vec<Leaving>,
@@ -152,14 +161,13 @@ impl GuestBus {
     ) -> Self {
         Self {
             slots: drivers.into_iter().map(|driver| Slot { driver, channel: None }).collect(),
-            wanted: Vec::new(),
             news: Vec::new(),
             retry_at: None,
+            client_due: None,
             lanes,
             side,
             client: Client::new(config),
             outputs: Vec::new(),
-            packet: Vec::new(),
             guest,
             leaving: Vec::new(),
             starved: Vec::new(),
@@ -273,7 +281,8 @@ impl GuestBus {
             let poll = slot.channel.as_ref().and_then(|channel| channel.poll_at);
             [slot.driver.next_timeout(), poll].into_iter().flatten().min()
         });
-        drivers.chain(self.client.next_timeout()).chain(self.retry_at).min()
+        debug_assert_eq!(self.client_due, self.client.next_timeout());
+        drivers.chain(self.client_due).chain(self.retry_at).min()
     }
 
     /// Handles what is due, and nothing that the host would have rung for.
@@ -294,7 +303,7 @@ impl GuestBus {
                 self.read(index, now, spend);
             }
         }
-        if self.client.next_timeout().is_some_and(|due| due <= now) {
+        if self.client_due.is_some_and(|due| due <= now) {
             self.client.timer(now, &mut self.outputs);
             self.carry_out(now);
         }
@@ -312,7 +321,7 @@ impl GuestBus {
         now: Duration,
         call: impl FnOnce(&mut dyn Driver, &mut Vec<DriverOutput>),
     ) {
-        let mut wanted = std::mem::take(&mut self.wanted);
+        let mut wanted = WANTED.take();
         call(&mut *self.slots[index].driver, &mut wanted);
         let mut sent = false;
         for output in wanted.drain(..) {
@@ -333,7 +342,7 @@ impl GuestBus {
                 }
             }
         }
-        self.wanted = wanted;
+        WANTED.set(wanted);
         if sent {
             self.flush(index, now);
         }
@@ -399,14 +408,13 @@ impl GuestBus {
             if channel.waiting.len() >= WAITING_PACKETS || !spend() {
                 return;
             }
-            match channel.rings.read(&mut channel.buffer) {
-                Ok(packet) => {
-                    self.packet.clear();
-                    self.packet.extend_from_slice(packet.payload);
-                    self.lanes.follow(Lane::Downstream, channel.relid.get(), packet.offset);
-                    let packet = std::mem::take(&mut self.packet);
-                    self.drive(index, now, |driver, out| driver.packet(now, &packet, out));
-                    self.packet = packet;
+            let mut buffer = PACKET.take();
+            let read = channel.rings.read(&mut buffer).map(|packet| (packet.offset, packet.payload.to_vec()));
+            PACKET.set(buffer);
+            match read {
+                Ok((offset, payload)) => {
+                    self.lanes.follow(Lane::Downstream, channel.relid.get(), offset);
+                    self.drive(index, now, |driver, out| driver.packet(now, &payload, out));
                 }
                 Err(ReadError::Empty) => match channel.rings.wait_for_packet() {
                     Ok(done) => {
@@ -508,6 +516,7 @@ impl GuestBus {
                 }
             }
         }
+        self.client_due = self.client.next_timeout();
     }
 
     fn offered(&mut self, now: Duration, offer: Offer) {
@@ -562,7 +571,6 @@ impl GuestBus {
                     pages,
                     gpadl,
                     unwanted: false,
-                    buffer: PacketBuffer::new(),
                     rings,
                     next_transaction: 0,
                     waiting: VecDeque::new(),

@@ -8,6 +8,7 @@ mod memory;
 mod reset;
 mod restraint;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,12 +117,17 @@ enum Work {
     Unmap { ticket: u64, ranges: RangeSet<GuestPage> },
 }
 
+thread_local! {
+    /// What a VSP decided: one for all workers that a thread runs, so that it stays in the processor's cache; it is taken while
+    /// it is in use.
+    static OUTPUTS: Cell<Vec<Output>> = Cell::default();
+}
+
 /// In this order in memory: first what every report of the guest takes, then what operations take, then what starts and
 /// ends take.
-#[repr(C)]
+#[repr(C, align(64))]
 pub(crate) struct Worker {
     reports: Reports,
-    outputs: Vec<Output>,
     bus_events: Vec<BusEvent>,
     devices: Vec<DeviceSlot>,
     work: VecDeque<Due>,
@@ -209,7 +215,6 @@ impl Worker {
             balancer: spec.balancer,
             vmms: spec.vmms,
             watch: spec.watch,
-            outputs: Vec::new(),
             bus_events: Vec::new(),
             reports: Reports::default(),
             noise: Noise::default(),
@@ -300,7 +305,7 @@ impl Worker {
             if let Some(recorder) = ctx.recorder() {
                 recorder.input(&self.machine, ctx.now(), &RecordedVspInput::Input(input.clone()));
             }
-            let mut outputs = std::mem::take(&mut self.outputs);
+            let mut outputs = OUTPUTS.take();
             vsp.handle(now, input, &mut outputs);
             if let Some(recorder) = ctx.recorder() {
                 for output in &outputs {
@@ -310,7 +315,7 @@ impl Worker {
             for output in outputs.drain(..) {
                 answers.extend(self.carry_out(ctx, output));
             }
-            self.outputs = outputs;
+            OUTPUTS.set(outputs);
             next = answers.pop_front();
         }
         // A session that ends, or a reset, says nothing of it: nobody is waited for any more.
