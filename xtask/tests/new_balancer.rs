@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 /// As long as a name may be.
 const NAME: &str = "scaffold-test-of-24-char";
 
-/// What the workspace is, without what is built or left behind by runs.
+/// What the workspace is, without what runs leave behind.
 const PARTS: [&str; 10] = [
     ".cargo",
     "Cargo.toml",
@@ -36,7 +36,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         let mut kept = Vec::new();
         for entry in fs::read_dir(from)? {
             let name = entry?.file_name();
-            if name == "target" || name == "runs" {
+            if name == "target" {
                 continue;
             }
             copy(&from.join(&name), &to.join(&name))?;
