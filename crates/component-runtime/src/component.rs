@@ -18,6 +18,13 @@ use crate::{Context, SimTime};
 pub trait Component: Send {
     /// Handles inputs (at most the budget) and says how to go on.
     fn wake(&mut self, now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake;
+
+    /// Asks the processor for memory that the next wake is going to look at (see the crate `prefetch`); nothing else may be
+    /// done here.
+    ///
+    /// Called, by the inline driver, when the component is soon to be woken, and maybe in vain. Its own value was asked for
+    /// before, so its fields may be read; what they point to is to be asked for and not looked at, since that would be waited for.
+    fn prefetch(&self) {}
 }
 
 /// A component that is one function, for tests and small tools.

@@ -5,5 +5,7 @@ mod heap;
 mod scheduler;
 #[cfg(test)]
 mod tests;
+mod upcoming;
 
 pub(crate) use scheduler::{Decision, Exit, Finished, Scheduler};
+pub(crate) use upcoming::Upcoming;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::entry::{Entry, Rest, State};
 use super::heap::{Heap, Key};
+use super::upcoming::{Followers, Upcoming};
 use crate::random::{GOLDEN, finalise};
 use crate::runtime::{ComponentPanic, EndReason};
 use crate::seat::{ExitHook, Unborn};
@@ -86,6 +87,7 @@ pub(crate) struct Scheduler {
     window_began: u64,
     window_wakes: u64,
     panics: Vec<ComponentPanic>,
+    followers: Followers,
 }
 
 impl Scheduler {
@@ -113,6 +115,7 @@ impl Scheduler {
             window_began: 0,
             window_wakes: 0,
             panics: Vec::new(),
+            followers: Followers::default(),
         }
     }
 
@@ -249,6 +252,7 @@ impl Scheduler {
             rest.bell_cause = cause;
         }
         if entry.bell.is_never() {
+            self.followers.rings(id.slot());
             let bell = self.key_after_latency();
             if let Some((entry, _)) = self.receiver(id) {
                 entry.bell = bell;
@@ -286,6 +290,16 @@ impl Scheduler {
             self.end(EndReason::Interrupted);
         }
         self.decide()
+    }
+
+    /// Who is likely to be woken after the component that is woken now. What the scheduler itself will look at then it asks
+    /// the processor for.
+    pub(crate) fn upcoming(&mut self, id: ComponentId, wake: WakeCause) -> Upcoming {
+        let upcoming = self.followers.wakes(id.slot(), wake.timer, &self.timers);
+        for slot in upcoming.timers.into_iter().flatten() {
+            prefetch::line(&self.entries[slot as usize]);
+        }
+        upcoming
     }
 
     /// The component has been dropped: its place is free, and whoever wants to know is given back.
