@@ -219,7 +219,13 @@ impl Guest {
     /// Let the guest run until `now`: boot, services, applications, paging. What happened is appended to `events`.
     /// Returns when to call again at the latest; `None` if nothing will happen by itself.
     pub fn tick(&mut self, now: Duration, events: &mut Vec<GuestEvent>) -> Option<Duration> {
+        prefetch::value(&*self.applications);
+        self.memory.prefetch();
         while let Some(time) = self.next_timeout().filter(|&time| time <= now) {
+            for running in &self.applications {
+                prefetch::value(&*running.workload);
+            }
+            self.memory.prefetch_working_sets();
             self.memory.advance(time);
             self.step_boot(time, events);
             self.step_noise(time);

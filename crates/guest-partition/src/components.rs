@@ -158,6 +158,10 @@ impl GuestComponent {
 }
 
 impl Component for GuestComponent {
+    fn prefetch(&self) {
+        prefetch::value(&*self.guest);
+    }
+
     fn wake(&mut self, _now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
         let now: Duration = ctx.now().into();
         if cause.message || cause.again {
@@ -217,6 +221,10 @@ impl BusComponent {
 }
 
 impl Component for BusComponent {
+    fn prefetch(&self) {
+        self.bus.prefetch();
+    }
+
     fn wake(&mut self, _now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
         let now: Duration = ctx.now().into();
         if cause.message || cause.again {

@@ -14,6 +14,7 @@ use crate::constants::DEFAULT_GRANULE;
 use crate::ledger::{Books, Ledger};
 use crate::rates::Rates;
 use crate::starts::Waiting;
+use crate::turns::Turns;
 use crate::vm::{Joined, Live, Operation, Registered, Tally};
 use crate::{BalancerConfig, Done, Fault, Input, OperationId, Output, Stopwatch};
 
@@ -68,6 +69,7 @@ pub struct Balancer {
     /// Indices of VMs below their targets, in the order in which they are served.
     pub(crate) growers: Vec<usize>,
     next_operation: u64,
+    turns: Turns,
     /// Switched off by the test that shows what setting aside is for.
     #[cfg(test)]
     pub(crate) protects_starts: bool,
@@ -101,6 +103,7 @@ impl Balancer {
             for_starts: PageCount::ZERO,
             growers: Vec::new(),
             next_operation: 1,
+            turns: Turns::default(),
             #[cfg(test)]
             protects_starts: true,
             config,
@@ -341,6 +344,7 @@ impl Balancer {
         returnable: PageCount,
     ) -> Result<(), Fault> {
         let index = self.running(vm)?;
+        self.prefetch_next_reports(index);
         let view = &mut self.views[index];
         let live = &mut self.live[index];
         view.history.push(GuestReport { at: now, ..report });
@@ -356,6 +360,18 @@ impl Balancer {
             live.refresh_pauses(view, now);
         }
         Ok(())
+    }
+
+    /// Asks the processor for what the next reports change: a second later than these VMs' last, it is in no cache.
+    fn prefetch_next_reports(&mut self, index: usize) {
+        let [next, next_but_one] = self.turns.reported(index);
+        if let Some(view) = next.and_then(|index| self.views.get(index)) {
+            view.history.prefetch();
+        }
+        if let Some(index) = next_but_one.filter(|&index| index < self.views.len()) {
+            prefetch::value(&self.views[index]);
+            prefetch::line(&self.live[index]);
+        }
     }
 
     pub(crate) fn begin_operation(

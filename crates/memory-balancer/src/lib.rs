@@ -35,6 +35,7 @@ mod moves;
 mod rates;
 mod round;
 mod starts;
+mod turns;
 mod vm;
 
 pub use balancing_policy::{MemorySettings, PageCount, VmId};

@@ -216,6 +216,12 @@ impl HostBus {
         self.queue.len()
     }
 
+    /// Asks the processor for what the next [`poll`](Self::poll) looks at.
+    pub(crate) fn prefetch(&self) {
+        prefetch::value(&*self.channels.0);
+        prefetch::line(&*self.mail);
+    }
+
     /// Handles what the guest has posted, while `spend` allows, and moves waiting messages and packets on.
     pub fn poll(
         &mut self,

@@ -659,6 +659,12 @@ impl Worker {
 }
 
 impl Component for Worker {
+    fn prefetch(&self) {
+        if let Some(bus) = &self.bus {
+            bus.prefetch();
+        }
+    }
+
     fn wake(&mut self, now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
         if cause.started {
             self.start(ctx);
