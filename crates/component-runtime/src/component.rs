@@ -19,12 +19,16 @@ pub trait Component: Send {
     /// Handles inputs (at most the budget) and says how to go on.
     fn wake(&mut self, now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake;
 
-    /// Asks the processor for memory that the next wake is going to look at (see the crate `prefetch`); nothing else may be
-    /// done here.
+    /// Asks the processor for those parts of the component itself that the next wake is going to look at (see the crate
+    /// `prefetch`). Nothing else may be done here, and nothing be looked at: it would be waited for. Default: its beginning.
     ///
-    /// Called, by the inline driver, when the component is soon to be woken, and maybe in vain. Its own value was asked for
-    /// before, so its fields may be read; what they point to is to be asked for and not looked at, since that would be waited for.
-    fn prefetch(&self) {}
+    /// Called by the inline driver, when the component is soon to be woken, and maybe in vain.
+    fn prefetch_self(&self) {
+        prefetch::value(self);
+    }
+
+    /// The same for memory that the component points to. Its own parts have been asked for before, so they may be looked at here.
+    fn prefetch_beyond(&self) {}
 }
 
 /// A component that is one function, for tests and small tools.

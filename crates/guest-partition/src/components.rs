@@ -158,7 +158,7 @@ impl GuestComponent {
 }
 
 impl Component for GuestComponent {
-    fn prefetch(&self) {
+    fn prefetch_beyond(&self) {
         prefetch::value(&*self.guest);
     }
 
@@ -221,7 +221,12 @@ impl BusComponent {
 }
 
 impl Component for BusComponent {
-    fn prefetch(&self) {
+    fn prefetch_self(&self) {
+        // What every wake takes comes first.
+        prefetch::line(&self.bus);
+    }
+
+    fn prefetch_beyond(&self) {
         self.bus.prefetch();
     }
 

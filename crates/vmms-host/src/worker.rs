@@ -659,7 +659,16 @@ impl Worker {
 }
 
 impl Component for Worker {
-    fn prefetch(&self) {
+    fn prefetch_self(&self) {
+        // What a report takes, in the order of the fields.
+        prefetch::value(&self.reports);
+        prefetch::line(&self.devices);
+        prefetch::line(&self.balancer);
+        prefetch::line(&self.bus);
+        prefetch::value(&self.vsp);
+    }
+
+    fn prefetch_beyond(&self) {
         if let Some(bus) = &self.bus {
             bus.prefetch();
         }

@@ -13,7 +13,7 @@ const WORTHWHILE: usize = 512;
 /// the component itself is there to be read. Whom the present one is likely to ring for is asked for while it works.
 #[derive(Debug, Default)]
 pub(super) struct LookAhead {
-    /// The last one whose [`prefetch`](Component::prefetch) was called before its turn.
+    /// The last one whose [`prefetch_beyond`](Component::prefetch_beyond) was called before its turn.
     prepared: Option<usize>,
 }
 
@@ -34,19 +34,19 @@ impl LookAhead {
         let [next, next_but_one] = upcoming.timers;
         for slot in [upcoming.rung, next_but_one].into_iter().flatten() {
             if let Some(component) = component(slot as usize) {
-                prefetch::value(component);
+                component.prefetch_self();
             }
         }
         // One that was rung for comes at once: late is better than never, since all that it asks for comes together.
         if self.prepared != Some(index)
             && let Some(component) = component(index)
         {
-            component.prefetch();
+            component.prefetch_beyond();
         }
         if let Some(next) = next.map(|slot| slot as usize)
             && let Some(component) = component(next)
         {
-            component.prefetch();
+            component.prefetch_beyond();
             self.prepared = Some(next);
         }
     }

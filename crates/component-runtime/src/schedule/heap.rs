@@ -77,18 +77,6 @@ impl Heap {
         self.slots.get(ROOT).map(|slot| (self.key(ROOT), *slot))
     }
 
-    /// Two that come after the earliest: the next, and one that comes soon after it, if not at once: further down in the heap
-    /// there can be one in between.
-    pub(super) fn after_earliest(&self) -> [Option<u32>; 2] {
-        const LINE: usize = ROOT - 2;
-        let Some(mut children) = self.keys.get(LINE).copied() else { return [None; 2] };
-        [(); 2].map(|()| {
-            let (least, key) = children.earliest();
-            children.0[least] = Key::NEVER;
-            (!key.is_never()).then(|| self.slots[LINE * ARITY + least])
-        })
-    }
-
     /// Puts `slot` at `key`, wherever it was before; takes it out if that is never.
     pub(super) fn set(&mut self, slot: u32, key: Key) {
         if key.is_never() {
@@ -197,13 +185,6 @@ mod tests {
                 }
                 let earliest = model.iter().map(|(slot, key)| (*key, *slot)).min();
                 prop_assert_eq!(heap.earliest(), earliest);
-                let later = earliest.and_then(|earliest| model.iter().map(|(slot, key)| (*key, *slot)).filter(|at| *at != earliest).min());
-                let [next, soon] = heap.after_earliest();
-                prop_assert_eq!(next, later.map(|(_, slot)| slot));
-                if let Some(soon) = soon {
-                    let others = [next, earliest.map(|(_, slot)| slot)];
-                    prop_assert!(model.contains_key(&soon) && !others.contains(&Some(soon)));
-                }
             }
             while let Some((_, slot)) = heap.earliest() {
                 prop_assert_eq!(heap.earliest(), model.iter().map(|(slot, key)| (*key, *slot)).min());

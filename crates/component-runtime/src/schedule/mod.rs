@@ -1,5 +1,6 @@
 //! The scheduler of the virtual clock: what runs next, and what time it is then. It knows no threads and calls no component;
 //! the drivers do what it decides, so both run in the same order.
+mod calendar;
 mod entry;
 mod heap;
 mod scheduler;

@@ -2,6 +2,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::calendar::Calendar;
 use super::entry::{Entry, Rest, State};
 use super::heap::{Heap, Key};
 use super::upcoming::{Followers, Upcoming};
@@ -73,9 +74,8 @@ pub(crate) struct Scheduler {
     rests: Vec<Rest>,
     free: Vec<u32>,
     alive: usize,
-    /// When each component's timer comes. Apart from the rest: a timer is mostly far away and set once for many wakes, so this
-    /// large heap is left alone while messages and doorbells go to and fro in the small one.
-    timers: Heap,
+    /// When each component's timer comes. Apart from the rest: a timer is mostly far away and set once for many wakes.
+    timers: Calendar,
     /// When each component has something else to do: nearly always within a latency.
     soon: Heap,
     /// Who is to be dropped at the next scheduling point.
@@ -105,7 +105,7 @@ impl Scheduler {
             rests: Vec::new(),
             free: Vec::new(),
             alive: 0,
-            timers: Heap::default(),
+            timers: Calendar::default(),
             soon: Heap::default(),
             doomed: VecDeque::new(),
             phase: Phase::Running,
@@ -345,7 +345,7 @@ impl Scheduler {
         let kept = entry.timer == timer && !timer.is_never();
         entry.timer = timer;
         if !kept {
-            self.timers.set(id.slot(), timer);
+            self.timers.set(id.slot(), timer, now);
         }
         self.requeue(id);
     }
@@ -488,7 +488,7 @@ impl Scheduler {
     /// Everything that a run that never began holds, so that it can be dropped outside of the lock.
     pub(crate) fn clear(&mut self) -> Vec<Unborn> {
         self.phase = Phase::Ending(Vec::new());
-        self.timers = Heap::default();
+        self.timers = Calendar::default();
         self.soon = Heap::default();
         self.entries
             .iter_mut()

@@ -1,6 +1,6 @@
 //! Who is likely to be woken soon: for hints that make a run faster, and nothing else.
 
-use super::heap::Heap;
+use super::calendar::Calendar;
 
 /// Who is likely to be woken after a component, by slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) struct Followers {
 
 impl Followers {
     /// This one is woken; by its timer, the earliest, or by something else.
-    pub(super) fn wakes(&mut self, slot: u32, by_timer: bool, timers: &Heap) -> Upcoming {
+    pub(super) fn wakes(&mut self, slot: u32, by_timer: bool, timers: &Calendar) -> Upcoming {
         self.awake = Some(slot);
         Upcoming {
             rung: self.rung.get(slot as usize).copied().flatten(),
@@ -47,9 +47,9 @@ mod tests {
 
     #[test]
     fn who_has_rung_is_expected_to_ring_again() {
-        let mut timers = Heap::default();
+        let mut timers = Calendar::default();
         for (slot, time) in [(0, 10), (1, 20), (2, 30)] {
-            timers.set(slot, Key { time, rank: u64::from(slot) });
+            timers.set(slot, Key { time, rank: u64::from(slot) }, 0);
         }
         let mut followers = Followers::default();
         followers.rings(9);
