@@ -138,6 +138,20 @@ fn a_silent_guest_keeps_what_it_has_and_is_heard_again() {
     assert_others_go_on(&outcome, 220);
 }
 
+/// What is wrong with a driver is still wrong after a reboot.
+#[test]
+fn a_silent_guest_is_silent_after_a_reboot() {
+    let silent = fault("100s", "guest_silent", "duration = \"6m\"");
+    let reboot = "[[timeline]]\nat = \"150s\"\naction = \"reboot\"\nvm = \"VM2\"\n";
+    let anew = fault("470s", "guest_closes_channel", "duration = \"5s\"");
+    let outcome = run(&scenario("4GB", "10m", &(silent + reboot + &anew)));
+    assert_eq!(outcome.end.panics, []);
+    assert!(at(&outcome, 140).vms[1].demand.is_some(), "it had been heard before");
+    assert!(at(&outcome, 400).vms[1].demand.is_none(), "it has not said a word since its boot");
+    assert!(at(&outcome, 500).vms[1].demand.is_some(), "it is heard when it is mended");
+    assert_others_go_on(&outcome, 200);
+}
+
 /// Answers that come minutes late: nothing is lost, nothing is counted twice, and the others do not wait.
 #[test]
 fn late_answers_are_taken_when_they_come() {

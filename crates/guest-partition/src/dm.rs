@@ -58,6 +58,26 @@ impl MemoryManager for Bridge<'_> {
     }
 }
 
+/// Faults of a guest's driver, set from outside at any time, and kept for the drivers of later boots.
+#[derive(Debug, Default)]
+pub(crate) struct FaultSwitch {
+    faults: Faults,
+    /// How often they were set.
+    times: u64,
+}
+
+impl FaultSwitch {
+    pub(crate) fn set(&mut self, faults: Faults) {
+        self.faults = faults;
+        self.times += 1;
+    }
+
+    /// The faults, if they were set more often than `seen`, which is brought up to date.
+    fn set_since(&mut self, seen: &mut u64) -> Option<Faults> {
+        (core::mem::replace(seen, self.times) != self.times).then(|| self.faults.clone())
+    }
+}
+
 thread_local! {
     /// What the state machine decided: one for all that a thread runs, so that it stays in the processor's cache; it is taken
     /// while it is in use.
@@ -69,8 +89,10 @@ thread_local! {
 pub(crate) struct DmDriver {
     guest: Arc<Mutex<Guest>>,
     /// Set from outside; taken in at the next call.
-    faults: Arc<Mutex<Option<Faults>>>,
+    faults: Arc<Mutex<FaultSwitch>>,
     machine: DmVsc,
+    /// How often they had been set when they were last taken in.
+    faults_set: u64,
     /// Rung when the memory manager has to be looked at earlier than it said.
     kernel: Doorbell,
     /// What led to the request that is being carried out: its answer comes when the guest's own time for it has passed.
@@ -83,13 +105,14 @@ impl DmDriver {
     pub(crate) fn new(
         config: VscConfig,
         guest: Arc<Mutex<Guest>>,
-        faults: Arc<Mutex<Option<Faults>>>,
+        faults: Arc<Mutex<FaultSwitch>>,
         kernel: Doorbell,
     ) -> Self {
         Self {
             guest,
             faults,
             machine: DmVsc::new(config),
+            faults_set: 0,
             kernel,
             request: Cause::NONE,
             added: PageCount::ZERO,
@@ -97,12 +120,13 @@ impl DmDriver {
     }
 
     fn handle(&mut self, now: Duration, input: Input, out: &mut Vec<DriverOutput>) {
+        prefetch::line(&*self.faults);
         let mut outputs = OUTPUTS.take();
         {
             let mut guest = self.guest.lock();
             let before = guest.memory().next_timeout();
             let mut bridge = Bridge { now, guest: &mut guest };
-            if let Some(faults) = self.faults.lock().take() {
+            if let Some(faults) = self.faults.lock().set_since(&mut self.faults_set) {
                 self.machine.handle(now, Input::SetFaults(faults), &mut bridge, &mut outputs);
             }
             self.machine.handle(now, input, &mut bridge, &mut outputs);

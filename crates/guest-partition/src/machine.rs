@@ -20,7 +20,7 @@ use vmbus::control::{VMBUS_SINT, Version};
 
 use crate::bus::GuestBus;
 use crate::components::{BusCommand, BusComponent, GuestCommand, GuestComponent};
-use crate::dm::DmDriver;
+use crate::dm::{DmDriver, FaultSwitch};
 use crate::driver::Driver;
 
 /// What a simulated VM is made of.
@@ -55,7 +55,7 @@ pub struct Console {
 struct ConsoleState {
     guest: Option<Arc<Mutex<Guest>>>,
     commands: Option<(Address<GuestCommand>, Address<BusCommand>)>,
-    faults: Arc<Mutex<Option<Faults>>>,
+    faults: Arc<Mutex<FaultSwitch>>,
     boots: u64,
 }
 
@@ -87,7 +87,7 @@ impl Console {
 
     /// Gives the guest's DM VSC these faults; they last until it is given others, over reboots too.
     pub fn set_faults(&self, faults: Faults) {
-        *self.inner.lock().faults.lock() = Some(faults);
+        self.inner.lock().faults.lock().set(faults);
     }
 
     fn switched_on(&self, guest: Arc<Mutex<Guest>>, commands: (Address<GuestCommand>, Address<BusCommand>)) {

@@ -12,7 +12,7 @@ use page_range::HostFrames;
 
 use crate::constants::DEFAULT_GRANULE;
 use crate::ledger::{Books, Ledger};
-use crate::rates::Rates;
+use crate::rates::{Ewma, Rates};
 use crate::starts::Waiting;
 use crate::turns::Turns;
 use crate::vm::{Joined, Live, Operation, Registered, Tally};
@@ -256,6 +256,9 @@ impl Balancer {
             Input::Left { vm } => {
                 let index = self.running(vm)?;
                 self.live[index].joined = None;
+                // What it said was of before a reboot, or nobody knows whether it is still true.
+                self.live[index].average_pressure = Ewma::default();
+                self.views[index].history.clear();
                 self.views[index].returnable = PageCount::ZERO;
                 self.refresh(index, now);
             }
