@@ -289,6 +289,7 @@ impl GuestBus {
     pub(crate) fn prefetch(&self) {
         prefetch::value(&*self.slots);
         prefetch::value(&*self.guest);
+        prefetch::value(&*self.side);
     }
 
     /// When `run` is to be called at the latest.

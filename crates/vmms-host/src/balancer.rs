@@ -100,6 +100,8 @@ pub(crate) struct BalancerComponent {
     slowdown: f64,
     came_back: CameBack,
     outputs: Vec<Output>,
+    /// When the engine is to be told the time: as it said when it was last told anything.
+    due: Option<Duration>,
 }
 
 impl BalancerComponent {
@@ -118,6 +120,7 @@ impl BalancerComponent {
             slowdown: 1.0,
             came_back: CameBack::default(),
             outputs: Vec::new(),
+            due: None,
         }
     }
 
@@ -147,6 +150,7 @@ impl BalancerComponent {
             let mut engine = self.shared.look();
             let before = engine.ledger().available;
             engine.handle(now, input, &mut outputs);
+            self.due = engine.next_timeout();
             (before + arriving, engine.ledger().available)
         };
         for output in outputs.drain(..) {
@@ -329,7 +333,7 @@ impl std::fmt::Display for Inputs<'_> {
 }
 
 impl Component for BalancerComponent {
-    fn wake(&mut self, now: SimTime, _cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
+    fn wake(&mut self, now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
         // What nobody owned any more came home by itself, whatever rang.
         let home = self.memory.collect();
         if !home.is_empty() {
@@ -338,13 +342,15 @@ impl Component for BalancerComponent {
         while let Some(message) = ctx.recv(&mut self.inbox) {
             self.message(ctx, message);
         }
-        let due = self.shared.look().next_timeout();
-        if due.is_some_and(|due| SimTime::from(due) <= now) {
+        if cause.started {
+            self.due = self.shared.look().next_timeout();
+        }
+        if self.due.is_some_and(|due| SimTime::from(due) <= now) {
             trace::set_cause(Cause::NONE);
             self.tell(ctx, Input::Timer);
         }
-        let next = self.shared.look().next_timeout();
-        next.map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))
+        debug_assert_eq!(self.due, self.shared.look().next_timeout());
+        self.due.map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))
     }
 }
 
