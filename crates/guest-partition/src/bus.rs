@@ -307,6 +307,7 @@ impl GuestBus {
         for slot in &self.slots {
             slot.prefetch();
         }
+        self.side.prefetch();
         if self.retry_at.is_some_and(|due| due <= now) {
             self.retry_at = None;
             for offer in std::mem::take(&mut self.starved) {

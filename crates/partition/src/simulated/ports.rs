@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use model_sync::{Mutex, RwLock};
+use smallvec::SmallVec;
 
 use crate::Doorbell;
 use crate::synic::{ConnectionInUse, HvStatus, Message, POST_BUFFERS};
@@ -13,7 +14,14 @@ use crate::synic::{ConnectionInUse, HvStatus, Message, POST_BUFFERS};
 #[derive(Default)]
 pub(super) struct Ports {
     messages: RwLock<BTreeMap<u32, Arc<Port>>>,
-    events: RwLock<BTreeMap<u32, Doorbell>>,
+    events: RwLock<EventPorts>,
+}
+
+/// In the order of their connection ids. A VM has one or two, and the guest signals all the time: they are at hand.
+type EventPorts = SmallVec<[(u32, Doorbell); 2]>;
+
+fn find(ports: &EventPorts, connection_id: u32) -> Result<usize, usize> {
+    ports.binary_search_by_key(&connection_id, |&(known, _)| known)
 }
 
 struct Port {
@@ -24,18 +32,8 @@ struct Port {
 impl fmt::Debug for Ports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let messages: Vec<u32> = self.messages.read().keys().copied().collect();
-        let events: Vec<u32> = self.events.read().keys().copied().collect();
+        let events: Vec<u32> = self.events.read().iter().map(|&(connection_id, _)| connection_id).collect();
         f.debug_struct("Ports").field("messages", &messages).field("events", &events).finish()
-    }
-}
-
-fn open<T>(ports: &RwLock<BTreeMap<u32, T>>, connection_id: u32, port: T) -> Result<(), ConnectionInUse> {
-    match ports.write().entry(connection_id) {
-        Entry::Vacant(vacant) => {
-            vacant.insert(port);
-            Ok(())
-        }
-        Entry::Occupied(_) => Err(ConnectionInUse { connection_id }),
     }
 }
 
@@ -45,8 +43,13 @@ impl Ports {
         connection_id: u32,
         doorbell: Doorbell,
     ) -> Result<(), ConnectionInUse> {
-        let port = Arc::new(Port { buffers: Mutex::default(), doorbell });
-        open(&self.messages, connection_id, port)
+        match self.messages.write().entry(connection_id) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Arc::new(Port { buffers: Mutex::default(), doorbell }));
+                Ok(())
+            }
+            Entry::Occupied(_) => Err(ConnectionInUse { connection_id }),
+        }
     }
 
     pub(super) fn close_messages(&self, connection_id: u32) {
@@ -54,11 +57,21 @@ impl Ports {
     }
 
     pub(super) fn open_events(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse> {
-        open(&self.events, connection_id, doorbell)
+        let mut events = self.events.write();
+        match find(&events, connection_id) {
+            Ok(_) => Err(ConnectionInUse { connection_id }),
+            Err(place) => {
+                events.insert(place, (connection_id, doorbell));
+                Ok(())
+            }
+        }
     }
 
     pub(super) fn close_events(&self, connection_id: u32) {
-        self.events.write().remove(&connection_id);
+        let mut events = self.events.write();
+        if let Ok(place) = find(&events, connection_id) {
+            events.remove(place);
+        }
     }
 
     fn message_port(&self, connection_id: u32) -> Option<Arc<Port>> {
@@ -83,8 +96,10 @@ impl Ports {
     }
 
     pub(super) fn signal(&self, connection_id: u32, flag: u16) -> HvStatus {
-        let Some(doorbell) = self.events.read().get(&connection_id).cloned() else {
-            return HvStatus::InvalidConnectionId;
+        let doorbell = {
+            let events = self.events.read();
+            let Ok(place) = find(&events, connection_id) else { return HvStatus::InvalidConnectionId };
+            Arc::clone(&events[place].1)
         };
         if flag != 0 {
             return HvStatus::InvalidParameter;
