@@ -100,8 +100,6 @@ pub(crate) struct BalancerComponent {
     slowdown: f64,
     came_back: CameBack,
     outputs: Vec<Output>,
-    /// When the engine is to be told the time: as it said when it was last told anything.
-    due: Option<Duration>,
 }
 
 impl BalancerComponent {
@@ -120,7 +118,6 @@ impl BalancerComponent {
             slowdown: 1.0,
             came_back: CameBack::default(),
             outputs: Vec::new(),
-            due: None,
         }
     }
 
@@ -150,7 +147,6 @@ impl BalancerComponent {
             let mut engine = self.shared.look();
             let before = engine.ledger().available;
             engine.handle(now, input, &mut outputs);
-            self.due = engine.next_timeout();
             (before + arriving, engine.ledger().available)
         };
         for output in outputs.drain(..) {
@@ -333,7 +329,7 @@ impl std::fmt::Display for Inputs<'_> {
 }
 
 impl Component for BalancerComponent {
-    fn wake(&mut self, now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
+    fn wake(&mut self, now: SimTime, _cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
         // What nobody owned any more came home by itself, whatever rang.
         let home = self.memory.collect();
         if !home.is_empty() {
@@ -342,15 +338,13 @@ impl Component for BalancerComponent {
         while let Some(message) = ctx.recv(&mut self.inbox) {
             self.message(ctx, message);
         }
-        if cause.started {
-            self.due = self.shared.look().next_timeout();
-        }
-        if self.due.is_some_and(|due| SimTime::from(due) <= now) {
+        let mut due = self.shared.look().next_timeout();
+        if due.is_some_and(|due| SimTime::from(due) <= now) {
             trace::set_cause(Cause::NONE);
             self.tell(ctx, Input::Timer);
+            due = self.shared.look().next_timeout();
         }
-        debug_assert_eq!(self.due, self.shared.look().next_timeout());
-        self.due.map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))
+        due.map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))
     }
 }
 
