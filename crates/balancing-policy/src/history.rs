@@ -31,7 +31,7 @@ pub struct GuestReport {
     pub stalled: Option<Duration>,
 }
 
-/// The last [`HISTORY_LENGTH`] reports of a guest since it started.
+/// The last [`HISTORY_LENGTH`] reports of a guest since it started, or came back to Dynamic Memory.
 ///
 /// When the newest came and what it demands is at hand. The reports themselves are elsewhere in memory, where a round that
 /// asks for no more than that never goes, and where a report is written once.
@@ -84,7 +84,7 @@ impl StatusHistory {
         (usize::from(self.newest) + 1) % HISTORY_LENGTH
     }
 
-    /// Forget all: the guest starts anew.
+    /// Forget all: the guest has left Dynamic Memory, or starts anew.
     pub fn clear(&mut self) {
         self.length = 0;
     }
@@ -119,7 +119,7 @@ impl StatusHistory {
         self.length.into()
     }
 
-    /// Whether the guest has not reported since it started.
+    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0

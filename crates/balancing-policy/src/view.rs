@@ -137,7 +137,7 @@ pub struct VmView {
     pub granule: PageCount,
     /// What is ballooned and can be returned exactly, before anything is hot-added.
     pub returnable: PageCount,
-    /// What its guest reported since it started; empty for a guest without Dynamic Memory.
+    /// What its guest has reported since it started, or came back to Dynamic Memory; empty for a guest without it.
     pub history: StatusHistory,
 }
 

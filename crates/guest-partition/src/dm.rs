@@ -120,6 +120,7 @@ impl DmDriver {
     }
 
     fn handle(&mut self, now: Duration, input: Input, out: &mut Vec<DriverOutput>) {
+        // Looked at further down, behind a lock.
         prefetch::line(&*self.faults);
         let mut outputs = OUTPUTS.take();
         {

@@ -14,7 +14,7 @@ const DAY_BITS: u32 = 26;
 /// Days that have a page, two seconds of them; what is later is elsewhere. As many as `Calendar::noted` has bits.
 const DAYS: u64 = 32;
 
-/// As many void notes as there are components, and this many more, are thrown out.
+/// So many notes, and two for each component, there may be before the void ones are thrown out.
 const SPARE_NOTES: usize = 1024;
 
 /// A component's timer, as it was when it was set: void if the component has another one now.
