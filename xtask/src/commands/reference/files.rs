@@ -8,19 +8,19 @@ use super::{cell, source};
 
 /// The objects of `summary.json`: the type, and how the page calls it.
 const SUMMARY: [(&str, &str, &str); 8] = [
-    ("crates/scenario/src/run/summary.rs", "Summary", "summary.json"),
-    ("crates/scenario/src/run/summary.rs", "EndSummary", "end"),
-    ("crates/scenario/src/run/summary.rs", "HostSummary", "host"),
-    ("crates/scenario/src/run/summary.rs", "VmSummary", "vm"),
-    ("crates/scenario/src/run/summary.rs", "InGuest", "in_guest"),
-    ("crates/scenario/src/run/summary.rs", "Spread", "spread"),
-    ("crates/scenario/src/run/phases.rs", "Phases", "phases"),
-    ("crates/scenario/src/run/summary.rs", "LoggedEvent", "logged event"),
+    ("crates/study/scenario/src/run/summary.rs", "Summary", "summary.json"),
+    ("crates/study/scenario/src/run/summary.rs", "EndSummary", "end"),
+    ("crates/study/scenario/src/run/summary.rs", "HostSummary", "host"),
+    ("crates/study/scenario/src/run/summary.rs", "VmSummary", "vm"),
+    ("crates/study/scenario/src/run/summary.rs", "InGuest", "in_guest"),
+    ("crates/study/scenario/src/run/summary.rs", "Spread", "spread"),
+    ("crates/study/scenario/src/run/phases.rs", "Phases", "phases"),
+    ("crates/study/scenario/src/run/summary.rs", "LoggedEvent", "logged event"),
 ];
 const MANIFEST: [(&str, &str, &str); 3] = [
-    ("crates/run-journal/src/manifest.rs", "Manifest", "manifest.json"),
-    ("crates/run-journal/src/manifest.rs", "ScenarioIdentity", "scenario"),
-    ("crates/run-journal/src/manifest.rs", "Seeds", "seeds"),
+    ("crates/runtime/run-journal/src/manifest.rs", "Manifest", "manifest.json"),
+    ("crates/runtime/run-journal/src/manifest.rs", "ScenarioIdentity", "scenario"),
+    ("crates/runtime/run-journal/src/manifest.rs", "Seeds", "seeds"),
 ];
 
 /// The page.

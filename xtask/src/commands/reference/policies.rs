@@ -29,7 +29,7 @@ pub(super) fn page() -> Result<String> {
     }
     for entry in POLICIES {
         let (file, config) = if entry.name == memory_balancer::hyperv::PressureBandPolicy::NAME {
-            ("crates/memory-balancer/src/hyperv.rs".to_owned(), "HyperVConfig")
+            ("crates/parent/memory-balancer/src/hyperv.rs".to_owned(), "HyperVConfig")
         } else {
             (format!("crates/balancers/{}/src/lib.rs", entry.name), "Config")
         };

@@ -8,7 +8,7 @@ macro_rules! scenarios {
     ($($name:literal),* $(,)?) => {
         /// Name and text of every scenario that comes with the project.
         pub const BUILT_IN: &[(&str, &str)] =
-            &[$(($name, include_str!(concat!("../../../../scenarios/", $name, ".toml")))),*];
+            &[$(($name, include_str!(concat!("../../../../../scenarios/", $name, ".toml")))),*];
     };
 }
 
@@ -35,7 +35,7 @@ macro_rules! loads {
     ($($name:literal),* $(,)?) => {
         /// Name and text of the loads that balancers are compared by. They check nothing; they are scenarios like any other.
         pub const LOADS: &[(&str, &str)] =
-            &[$(($name, include_str!(concat!("../../../../scenarios/loads/", $name, ".toml")))),*];
+            &[$(($name, include_str!(concat!("../../../../../scenarios/loads/", $name, ".toml")))),*];
     };
 }
 
@@ -45,7 +45,7 @@ loads!["staggered-peaks", "bursts-together", "slow-leak", "greedy-server", "idle
 const LOADS_FOLDER: &str = "scenarios/loads";
 
 /// The small generated trace that comes with the project.
-const GENERATED_TRACE: &str = include_str!("../../../../scenarios/loads/generated-trace.csv");
+const GENERATED_TRACE: &str = include_str!("../../../../../scenarios/loads/generated-trace.csv");
 
 /// The text of a trace that comes with the project, so that a scenario that comes with it can play it from anywhere.
 pub(super) fn trace(path: &Path) -> Option<&'static str> {

@@ -61,7 +61,7 @@ fn a_broken_trace_is_said_once_for_each_line_and_nothing_follows_from_it() {
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("loads.csv");
     let header = "vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct\n";
-    let text = include_str!("../../../../../scenarios/loads/trace.toml");
+    let text = include_str!("../../../../../../scenarios/loads/trace.toml");
     let said = |rows: &str, fill_gaps: bool| {
         std::fs::write(&trace, format!("{header}{rows}")).unwrap();
         let options = LoadOptions { trace: Some(trace.clone()), fill_gaps, ..LoadOptions::default() };

@@ -93,7 +93,7 @@ mod tests {
     fn the_shipped_trace_is_the_generated_one() {
         let mut written = Vec::new();
         generated_trace().write(&mut written).unwrap();
-        let shipped = include_str!("../../../../scenarios/loads/generated-trace.csv");
+        let shipped = include_str!("../../../../../scenarios/loads/generated-trace.csv");
         assert!(shipped == String::from_utf8(written).unwrap(), "run the example generate-trace");
     }
 }

@@ -33,7 +33,7 @@ fn every_scenario_that_comes_with_the_project_is_good() {
 
 #[test]
 fn every_scenario_file_comes_with_the_project() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../scenarios");
     let files: BTreeSet<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

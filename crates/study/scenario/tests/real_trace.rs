@@ -13,7 +13,7 @@ fn trace() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("DYNAMIC_MEMORY_TRACE") {
         return Some(named.into());
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/data");
     let mut files: Vec<PathBuf> =
         folder.read_dir().ok()?.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
     files.sort();
