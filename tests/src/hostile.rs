@@ -12,6 +12,9 @@ use dm_protocol::{
     BalloonResponse, Capabilities, CapabilitiesReport, HotAddResponse, MAX_GUEST_PAYLOAD,
     Message as DmMessage, Packet, StatusReport, Version as DmVersion, VersionRequest, WireRange,
 };
+use machine_contract::{
+    HostPartition, PartitionError, PartitionFactory, PartitionRequest, RunningPartition, VmFactory,
+};
 use model_sync::Mutex;
 use page_range::{GuestRange, PageCount, RangeSet};
 use partition::{
@@ -24,11 +27,9 @@ use vmbus::control::message::{
 };
 use vmbus::control::{GpadlId, Guid, Relid, VMBUS_SINT, Version};
 use vmbus::ring::{ChannelRings, OutgoingPacket, PacketBuffer, Role, TrailerCheck};
-use vmms_host::bus::HostPartition;
-use vmms_host::partition_factory::{PartitionError, PartitionFactory, PartitionRequest, RunningPartition};
-use vmms_host::{VmFactory, VmState, VmmsCommand};
+use vmms_host::{VmState, VmmsCommand};
 
-use crate::world::{self, Ordinary, World};
+use crate::world::{self, World};
 
 /// How far a bad guest got: so that a test can tell whether its inputs get anywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,7 +89,7 @@ pub fn fuzz_host_bad_guest(bytes: &[u8]) -> Reached {
     let schedule_seed = bytes.first().filter(|first| **first > 127).map(|first| u64::from(*first));
     let mut config = world::host_config(1300);
     config.dynamic_memory.versions = vec![dm_vsp::ProtocolVersion::V0_3, dm_vsp::ProtocolVersion::V2_0];
-    let (good1, good2) = (Ordinary::new("linux", 1), Ordinary::new("ws2008-r2-sp1-enterprise", 2));
+    let (good1, good2) = (world::ordinary("linux", 1), world::ordinary("ws2008-r2-sp1-enterprise", 2));
     let consoles = [good1.console.clone(), good2.console.clone()];
     let vms = vec![
         world::vm("good1", world::settings(256, 256, 768), good1),

@@ -17,7 +17,7 @@ use shuttle::scheduler::RandomScheduler;
 use shuttle::{Config, Runner};
 use vmms_host::{Sabotage, VmState, VmmsCommand};
 
-use crate::world::{self, Ordinary, World};
+use crate::world::{self, World};
 
 /// Long enough for a guest to boot, to be heard, and to be asked for memory, and given some, several times.
 const UNTIL: Duration = Duration::from_secs(100);
@@ -48,7 +48,7 @@ fn a_host(sabotage: Sabotage) -> Model {
     };
     let (mut consoles, mut configs) = (Vec::new(), Vec::new());
     for vm in 0..vms {
-        let machine = Ordinary::new("linux", vm);
+        let machine = world::ordinary("linux", vm);
         consoles.push(machine.console.clone());
         configs.push(world::vm(&format!("VM{}", vm + 1), world::settings(256, 128, 1024), machine));
     }

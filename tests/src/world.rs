@@ -11,112 +11,31 @@ use component_runtime::{
 };
 use guest_memory_manager::workload::{SawtoothConfig, WorkloadConfig};
 use guest_memory_manager::{IntegrationServices, find_profile};
-use guest_partition::{
-    Console, GuestCommand, MachineConfig, MoreDrivers, SimulatedMachine, Wiring, default_bus_versions,
-};
+use guest_partition::{Console, GuestCommand, MachineConfig, SimulatedVm, default_bus_versions};
+use machine_contract::VmFactory;
 use memory_balancer::hyperv::PressureBandPolicy;
 use model_sync::Mutex;
 use page_range::PageCount;
-use vmms_host::bus::HostPartition;
-use vmms_host::partition_factory::{PartitionError, PartitionFactory, PartitionRequest, RunningPartition};
 use vmms_host::{
-    ChannelDevice, Host, HostConfig, HostEdition, SharedBalancer, SharedStatus, VmConfig, VmFactory,
-    VmStatus, VmmsCommand, VmmsMessage,
+    Host, HostConfig, HostEdition, SharedBalancer, SharedStatus, VmConfig, VmStatus, VmmsCommand, VmmsMessage,
 };
 
-/// Devices that a VM has besides Dynamic Memory, made at each of its starts.
-pub type MoreDevices = dyn Fn() -> Vec<Box<dyn ChannelDevice>> + Send + Sync;
-
-/// A VM with an ordinary guest, and devices and drivers of one's own.
-#[derive(Clone)]
-pub struct Ordinary {
-    /// What it is made of.
-    pub machine: MachineConfig,
-    /// Where one works in it.
-    pub console: Console,
-    /// Drivers besides the DM VSC.
-    pub drivers: Arc<MoreDrivers>,
-    /// The devices that they drive.
-    pub devices: Arc<MoreDevices>,
-}
-
-impl Ordinary {
-    /// A VM with this guest profile and no devices but Dynamic Memory.
-    ///
-    /// # Panics
-    /// If there is no such profile.
-    #[must_use]
-    pub fn new(profile: &str, seed: u64) -> Self {
-        let Some(profile) = find_profile(profile).ok().copied() else { panic!("no profile {profile}") };
-        let machine = MachineConfig {
-            profile,
-            services: IntegrationServices::Current,
-            page_file: PageCount::from_mib(1024),
-            vcpus: 1,
-            bus_versions: default_bus_versions(),
-            driver: None,
-            seed,
-        };
-        Self {
-            machine,
-            console: Console::default(),
-            drivers: Arc::new(Vec::new),
-            devices: Arc::new(Vec::new),
-        }
-    }
-}
-
-impl VmFactory for Ordinary {
-    fn partition(&mut self) -> Box<dyn PartitionFactory> {
-        Box::new(self.clone())
-    }
-
-    fn devices(&mut self) -> Vec<Box<dyn ChannelDevice>> {
-        (self.devices)()
-    }
-}
-
-impl PartitionFactory for Ordinary {
-    fn start(
-        &mut self,
-        ctx: &mut Context<'_>,
-        request: &PartitionRequest<'_>,
-    ) -> Result<Box<dyn RunningPartition>, PartitionError> {
-        let (machine, drivers) = (self.machine.clone(), Arc::clone(&self.drivers));
-        SimulatedMachine::start(ctx, machine, drivers, self.console.clone(), &wiring(request))
-            .map(|machine| Box::new(Running(machine)) as Box<dyn RunningPartition>)
-            .map_err(|error| PartitionError(error.to_string()))
-    }
-}
-
-struct Running(SimulatedMachine);
-
-impl RunningPartition for Running {
-    fn host(&self) -> Arc<dyn HostPartition> {
-        Arc::new(self.0.host())
-    }
-
-    fn reset(&mut self, ctx: &mut Context<'_>, request: &PartitionRequest<'_>) -> Result<(), PartitionError> {
-        self.0.reset(ctx, &wiring(request)).map_err(|error| PartitionError(error.to_string()))
-    }
-
-    fn shut_down(&mut self, ctx: &mut Context<'_>) {
-        self.0.shut_down(ctx);
-    }
-
-    fn stop(&mut self, ctx: &mut Context<'_>) {
-        self.0.stop(ctx);
-    }
-}
-
-fn wiring<'a>(request: &PartitionRequest<'a>) -> Wiring<'a> {
-    Wiring {
-        vm: request.vm,
-        boot: request.boot,
-        power: request.power,
-        lanes: request.lanes,
-        watch: request.watch,
-    }
+/// A VM with this guest profile and no devices but Dynamic Memory.
+///
+/// # Panics
+/// If there is no such profile.
+#[must_use]
+pub fn ordinary(profile: &str, seed: u64) -> SimulatedVm {
+    let Some(profile) = find_profile(profile).ok().copied() else { panic!("no profile {profile}") };
+    SimulatedVm::new(MachineConfig {
+        profile,
+        services: IntegrationServices::Current,
+        page_file: PageCount::from_mib(1024),
+        vcpus: 1,
+        bus_versions: default_bus_versions(),
+        driver: None,
+        seed,
+    })
 }
 
 /// Memory settings in MiB, with the usual buffer and weight.

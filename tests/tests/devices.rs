@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use balancing_policy::{MemorySettings, VmId};
-use guest_partition::{BusCommand, Driver, DriverOutput};
+use guest_partition::{BusCommand, Driver, DriverOutput, SimulatedVm};
+use machine_contract::{ChannelDevice, DeviceOutput};
 use model_sync::Mutex;
 use page_range::PageCount;
 use vmbus::control::Guid;
 use vmbus::control::server::Offer;
-use vmms_host::{ChannelDevice, VmState, VmmsCommand};
+use vmms_host::{VmState, VmmsCommand};
 use whole_stack_tests::journey::s;
-use whole_stack_tests::world::{self, Ordinary, World};
+use whole_stack_tests::world::{self, World};
 
 const ECHO: Guid = Guid::from_wire(*b"\xec\x00echo device\0\0\0");
 
@@ -25,11 +26,39 @@ impl ChannelDevice for Echo {
     fn offer(&self) -> Offer {
         Offer::new(ECHO, Guid::from_wire([1; 16]))
     }
-    fn packet(&mut self, payload: &[u8]) -> Vec<Vec<u8>> {
-        vec![payload.to_vec()]
+    fn packet(&mut self, _now: Duration, payload: &[u8], out: &mut Vec<DeviceOutput>) {
+        out.push(DeviceOutput::Send(payload.to_vec()));
     }
     fn closed(&mut self) {
         *self.closed.lock() += 1;
+    }
+}
+
+/// The host's half of a device that takes its time: it greets, and answers everything 5 ms later.
+struct Slow {
+    answers: Vec<(Duration, Vec<u8>)>,
+}
+
+impl ChannelDevice for Slow {
+    fn offer(&self) -> Offer {
+        Offer::new(ECHO, Guid::from_wire([1; 16]))
+    }
+    fn opened(&mut self, _now: Duration, out: &mut Vec<DeviceOutput>) {
+        out.push(DeviceOutput::Send(1000_u64.to_le_bytes().to_vec()));
+    }
+    fn packet(&mut self, now: Duration, payload: &[u8], _out: &mut Vec<DeviceOutput>) {
+        self.answers.push((now + Duration::from_millis(5), payload.to_vec()));
+    }
+    fn closed(&mut self) {
+        self.answers.clear();
+    }
+    fn timer(&mut self, now: Duration, out: &mut Vec<DeviceOutput>) {
+        for (_, answer) in self.answers.extract_if(.., |(due, _)| *due <= now) {
+            out.push(DeviceOutput::Send(answer));
+        }
+    }
+    fn next_timeout(&self) -> Option<Duration> {
+        self.answers.iter().map(|(due, _)| *due).min()
     }
 }
 
@@ -82,9 +111,9 @@ struct Watched {
 }
 
 /// A VM with the echo device, and the driver for it.
-fn with_echo(profile: &str, until: u64) -> (Ordinary, Watched) {
+fn with_echo(profile: &str, until: u64) -> (SimulatedVm, Watched) {
     let watched = Watched { seen: Arc::default(), host_closed: Arc::default() };
-    let mut vm = Ordinary::new(profile, 1);
+    let mut vm = world::ordinary(profile, 1);
     let seen = Arc::clone(&watched.seen);
     vm.drivers = Arc::new(move || vec![Box::new(Counter { seen: Arc::clone(&seen), next: 0, until })]);
     let closed = Arc::clone(&watched.host_closed);
@@ -114,6 +143,26 @@ fn a_device_of_another_class_works_beside_dynamic_memory_and_without_it() {
     }
     let added = ended.hands.balancer.vm(VmId(0)).map(|counters| counters.added);
     assert!(added.is_some_and(|added| !added.is_zero()), "Dynamic Memory worked meanwhile");
+}
+
+/// A disk is such a device: it answers when it has done its work.
+#[test]
+fn a_device_can_greet_and_can_answer_later() {
+    let (mut vm, watched) = with_echo("linux", u64::MAX);
+    vm.devices = Arc::new(|| vec![Box::new(Slow { answers: Vec::new() })]);
+    let vms = vec![world::vm("VM", world::settings(256, 256, 512), vm)];
+    let mut world = World::new(world::run_config(s(40), None), world::host_config(2048), vms);
+    world.command_at(s(0), VmmsCommand::Start(VmId(0)));
+    let seen = Arc::clone(&watched.seen);
+    world.at(s(30), move |_, _| seen.lock().echoes.clear());
+    let seen = Arc::clone(&watched.seen);
+    world.at(s(31), move |_, _| {
+        // Two numbers are on their way, the greeting's and the driver's own: each comes back every 5 ms and a little.
+        let echoes = seen.lock().echoes.len();
+        assert!((360..=400).contains(&echoes), "{echoes}");
+    });
+    world.run().assert_well();
+    assert!(watched.seen.lock().echoes.iter().any(|&number| number > 1000), "the greeting was answered too");
 }
 
 #[test]

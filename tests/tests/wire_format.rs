@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use balancing_policy::VmId;
 use component_runtime::Context;
+use guest_partition::SimulatedVm;
+use machine_contract::{
+    HostPartition, PartitionError, PartitionFactory, PartitionRequest, RunningPartition, VmFactory,
+};
 use model_sync::Mutex;
 use page_range::GuestRange;
 use partition::{
@@ -14,11 +18,9 @@ use partition::{
     MessagePort, NoSuchSint, PostError,
 };
 use vmbus::control::message::Message as Channel;
-use vmms_host::bus::HostPartition;
-use vmms_host::partition_factory::{PartitionError, PartitionFactory, PartitionRequest, RunningPartition};
-use vmms_host::{VmFactory, VmmsCommand};
+use vmms_host::VmmsCommand;
 use whole_stack_tests::journey::s;
-use whole_stack_tests::world::{self, Ordinary, World};
+use whole_stack_tests::world::{self, World};
 
 /// What went over the bus, oldest first: from the guest or to it.
 #[derive(Default)]
@@ -29,7 +31,7 @@ struct Tap {
 
 /// A VM whose partition is listened in to.
 #[derive(Clone)]
-struct Tapped(Ordinary, Arc<Mutex<Tap>>);
+struct Tapped(SimulatedVm, Arc<Mutex<Tap>>);
 
 impl VmFactory for Tapped {
     fn partition(&mut self) -> Box<dyn PartitionFactory> {
@@ -130,7 +132,7 @@ impl EventPort for TappedHost {
 /// What a VM of Windows Server 2008 R2 SP1 says from its first contact to its first status report.
 fn example() -> String {
     let tap = Arc::new(Mutex::new(Tap::default()));
-    let vm = Tapped(Ordinary::new("ws2008-r2-sp1-enterprise", 1), Arc::clone(&tap));
+    let vm = Tapped(world::ordinary("ws2008-r2-sp1-enterprise", 1), Arc::clone(&tap));
     let vms = vec![world::vm("VM1", world::settings(512, 512, 1024), vm)];
     let mut world = World::new(world::run_config(s(60), None), world::host_config(2048), vms);
     world.command_at(s(0), VmmsCommand::Start(VmId(0)));

@@ -4,8 +4,8 @@
 //! two components: `guest` (the operating system with its memory manager, and the applications) and `dm-vsc` (the VMBus
 //! driver with the drivers above it). Both share the memory manager under a lock, as a driver and its kernel do.
 //!
-//! **It owns** a [`SimulatedMachine`]: partition, guest, drivers, over any number of boots; and the [`Console`] at which a person,
-//! or a scenario, works in the guest.
+//! **It owns** the machine of a [`SimulatedVm`]: partition, guest, drivers, over any number of boots; and the [`Console`] at which
+//! a person, or a scenario, works in the guest. A worker has it by the [`machine_contract`] alone.
 //!
 //! **It never** talks to the host but through the partition: messages, event flags, rings in guest pages. A real guest could
 //! stand in its place.
@@ -21,5 +21,5 @@ pub use bus::GuestSide;
 pub use components::{BusCommand, GuestCommand};
 pub use driver::{Driver, DriverOutput};
 pub use machine::{
-    Console, MachineConfig, MoreDrivers, SimulatedMachine, Wiring, default_bus_versions, driver_config,
+    Console, MachineConfig, MoreDevices, MoreDrivers, SimulatedVm, default_bus_versions, driver_config,
 };

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use component_runtime::lanes::CauseLanes;
 use component_runtime::random::stream;
-use component_runtime::{Address, ComponentId, Context, Seat};
+use component_runtime::{Address, ComponentId, Context};
 use dm_vsc::{DriverVersion, Faults, VscConfig};
 use guest_memory_manager::{
     Counters, DmVersion, Guest, GuestConfig, GuestProfile, IntegrationServices, Kernel,
 };
-use model_sync::Mutex;
-use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
-use partition::{
-    GuestMemory as _, GuestSynic as _, MemoryError, PowerEvent, SimulatedHost, SimulatedPartition,
+use machine_contract::{
+    ChannelDevice, HostPartition, PartitionError, PartitionFactory, PartitionRequest, RunningPartition,
+    VmFactory,
 };
+use model_sync::Mutex;
+use page_range::{GuestRange, PageCount};
+use partition::{GuestMemory as _, GuestSynic as _, SimulatedPartition};
 use vmbus::control::client::ClientConfig;
 use vmbus::control::{VMBUS_SINT, Version};
 
@@ -44,6 +45,9 @@ pub struct MachineConfig {
 
 /// Makes drivers besides the DM VSC, at every boot.
 pub type MoreDrivers = dyn Fn() -> Vec<Box<dyn Driver>> + Send + Sync;
+
+/// Makes the host's halves of devices besides Dynamic Memory, at every start.
+pub type MoreDevices = dyn Fn() -> Vec<Box<dyn ChannelDevice>> + Send + Sync;
 
 /// What stays the same over the boots of a VM, for whoever sits at its console or monitors it.
 #[derive(Clone, Debug, Default)]
@@ -103,81 +107,93 @@ impl Console {
     }
 }
 
-/// What a machine is connected to at each boot.
-pub struct Wiring<'a> {
-    /// The VM's name.
-    pub vm: &'a Arc<str>,
-    /// The pages that it boots with.
-    pub boot: &'a RangeSet<GuestPage>,
-    /// Where its power events go.
-    pub power: &'a Address<PowerEvent>,
-    /// Notes of what led to a packet.
-    pub lanes: &'a CauseLanes,
-    /// Called for every seat that is made.
-    pub watch: &'a (dyn Fn(&mut Seat) + Send + Sync),
+/// A simulated VM: what it is made of, and where one works in it. It makes the machine at each start.
+#[derive(Clone)]
+pub struct SimulatedVm {
+    /// What it is made of.
+    pub config: MachineConfig,
+    /// Where one works in it, over all of its starts.
+    pub console: Console,
+    /// Drivers besides the DM VSC.
+    pub drivers: Arc<MoreDrivers>,
+    /// The host's halves of devices besides Dynamic Memory.
+    pub devices: Arc<MoreDevices>,
+}
+
+impl SimulatedVm {
+    /// A VM with no devices but Dynamic Memory.
+    #[must_use]
+    pub fn new(config: MachineConfig) -> Self {
+        Self { config, console: Console::default(), drivers: Arc::new(Vec::new), devices: Arc::new(Vec::new) }
+    }
+}
+
+impl VmFactory for SimulatedVm {
+    fn partition(&mut self) -> Box<dyn PartitionFactory> {
+        Box::new(self.clone())
+    }
+
+    fn devices(&mut self) -> Vec<Box<dyn ChannelDevice>> {
+        (self.devices)()
+    }
+}
+
+impl PartitionFactory for SimulatedVm {
+    fn start(
+        &mut self,
+        ctx: &mut Context<'_>,
+        request: &PartitionRequest<'_>,
+    ) -> Result<Box<dyn RunningPartition>, PartitionError> {
+        let mut machine = SimulatedMachine {
+            config: self.config.clone(),
+            drivers: Arc::clone(&self.drivers),
+            console: self.console.clone(),
+            partition: SimulatedPartition::new(self.config.vcpus.max(1)),
+            components: Vec::new(),
+        };
+        machine.boot(ctx, request)?;
+        Ok(Box::new(machine))
+    }
 }
 
 /// A simulated VM that is switched on.
-pub struct SimulatedMachine {
+struct SimulatedMachine {
     config: MachineConfig,
-    more: Arc<MoreDrivers>,
+    drivers: Arc<MoreDrivers>,
     console: Console,
     partition: SimulatedPartition,
     components: Vec<ComponentId>,
 }
 
-impl SimulatedMachine {
-    /// Makes the partition with its boot RAM, and switches the guest on.
-    ///
-    /// # Errors
-    /// The boot RAM could not be added.
-    pub fn start(
-        ctx: &mut Context<'_>,
-        config: MachineConfig,
-        more: Arc<MoreDrivers>,
-        console: Console,
-        wiring: &Wiring<'_>,
-    ) -> Result<Self, MemoryError> {
-        let partition = SimulatedPartition::new(config.vcpus.max(1));
-        let mut machine = Self { config, more, console, partition, components: Vec::new() };
-        machine.boot(ctx, wiring)?;
-        Ok(machine)
+impl RunningPartition for SimulatedMachine {
+    fn host(&self) -> Arc<dyn HostPartition> {
+        Arc::new(self.partition.host())
     }
 
-    /// What the hypervisor offers the host of it.
-    #[must_use]
-    pub fn host(&self) -> SimulatedHost {
-        self.partition.host()
-    }
-
-    /// Resets the machine: the guest boots anew, with its boot RAM.
-    ///
-    /// # Errors
-    /// The boot RAM could not be added.
-    pub fn reset(&mut self, ctx: &mut Context<'_>, wiring: &Wiring<'_>) -> Result<(), MemoryError> {
+    fn reset(&mut self, ctx: &mut Context<'_>, request: &PartitionRequest<'_>) -> Result<(), PartitionError> {
         self.stop(ctx);
         self.partition.host().reset();
-        self.boot(ctx, wiring)
+        self.boot(ctx, request)
     }
 
-    /// Asks the guest to shut down.
-    pub fn shut_down(&mut self, ctx: &mut Context<'_>) {
+    fn shut_down(&mut self, ctx: &mut Context<'_>) {
         self.console.command(ctx, GuestCommand::ShutDown);
     }
 
-    /// Switches it off.
-    pub fn stop(&mut self, ctx: &mut Context<'_>) {
+    fn stop(&mut self, ctx: &mut Context<'_>) {
         self.console.switched_off();
         for component in self.components.drain(..) {
             ctx.kill(component);
         }
     }
+}
 
-    fn boot(&mut self, ctx: &mut Context<'_>, wiring: &Wiring<'_>) -> Result<(), MemoryError> {
+impl SimulatedMachine {
+    fn boot(&mut self, ctx: &mut Context<'_>, request: &PartitionRequest<'_>) -> Result<(), PartitionError> {
         let now: Duration = ctx.now().into();
-        let ram: Vec<GuestRange> = wiring.boot.runs().collect();
+        let ram: Vec<GuestRange> = request.boot.runs().collect();
         for &range in &ram {
-            self.partition.host().add(range)?;
+            self.partition.host().add(range).map_err(|error| PartitionError(error.to_string()))?;
         }
         let boots = {
             let mut state = self.console.inner.lock();
@@ -190,20 +206,20 @@ impl SimulatedMachine {
             ram,
             page_file: self.config.page_file,
         };
-        let rng = stream(self.config.seed, &format!("guest/{}/boot {boots}", wiring.vm));
+        let rng = stream(self.config.seed, &format!("guest/{}/boot {boots}", request.vm));
         let guest = Arc::new(Mutex::new(Guest::new(&config, now, rng)));
 
-        let mut os_seat = ctx.seat("guest", Some(wiring.vm));
-        let mut bus_seat = ctx.seat("dm-vsc", Some(wiring.vm));
-        (wiring.watch)(&mut os_seat);
-        (wiring.watch)(&mut bus_seat);
+        let mut os_seat = ctx.seat("guest", Some(request.vm));
+        let mut bus_seat = ctx.seat("dm-vsc", Some(request.vm));
+        (request.watch)(&mut os_seat);
+        (request.watch)(&mut bus_seat);
         let (commands, console_inbox) = os_seat.mailbox();
         let (to_bus, bus_inbox) = bus_seat.mailbox::<BusCommand>();
 
         let side = Arc::new(self.partition.guest());
         let interrupt = side.on_interrupt(0, VMBUS_SINT, bus_seat.doorbell().into_fn());
         debug_assert!(interrupt.is_ok(), "there is a VP 0: {interrupt:?}");
-        let mut drivers = (self.more)();
+        let mut drivers = (self.drivers)();
         if guest.lock().dynamic_memory().is_ok() {
             let faults = Arc::clone(&self.console.inner.lock().faults);
             let config = self.config.driver.clone().unwrap_or_else(|| driver_config(&self.config.profile));
@@ -211,20 +227,20 @@ impl SimulatedMachine {
             drivers.push(Box::new(driver));
         }
         let client = ClientConfig { versions: self.config.bus_versions.clone(), ..ClientConfig::default() };
-        let bus = GuestBus::new(client, side, Arc::clone(&guest), wiring.lanes.clone(), drivers);
+        let bus = GuestBus::new(client, side, Arc::clone(&guest), request.lanes.clone(), drivers);
 
         self.console.switched_on(Arc::clone(&guest), (commands, to_bus.clone()));
         let os = GuestComponent {
             guest,
             inbox: console_inbox,
             bus: to_bus,
-            power: wiring.power.clone(),
+            power: request.power.clone(),
             applications: Vec::new(),
             events: Vec::new(),
             connected: false,
             halted: false,
         };
-        let bus = BusComponent { bus, inbox: bus_inbox, power: wiring.power.clone(), leaving: None };
+        let bus = BusComponent { bus, inbox: bus_inbox, power: request.power.clone(), leaving: None };
         self.components.push(os_seat.start(Box::new(os)));
         self.components.push(bus_seat.start(Box::new(bus)));
         Ok(())

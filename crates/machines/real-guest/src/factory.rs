@@ -1,4 +1,4 @@
-//! Real partitions for the management service: a [`vmms_host::VmFactory`] whose guests run on KVM.
+//! Real partitions for the management service: a [`VmFactory`] whose guests run on KVM.
 
 use std::sync::Arc;
 
@@ -7,13 +7,12 @@ use kvm_partition::{
     Backing, ExitCounts, KernelImage, KvmPartition, Machine, MachineConfig, MachineControl, MachineEvent,
     MachineObserver,
 };
+use machine_contract::{
+    HostPartition, PartitionError, PartitionFactory, PartitionRequest, PowerEvent, RunningPartition,
+    VmFactory,
+};
 use parking_lot::Mutex;
 use partition::GuestMemory as _;
-use vmms_host::VmFactory;
-use vmms_host::bus::HostPartition;
-use vmms_host::partition_factory::{
-    PartitionError, PartitionFactory, PartitionRequest, PowerEvent, RunningPartition,
-};
 
 use crate::agent::{AGENT, Said, Voice};
 

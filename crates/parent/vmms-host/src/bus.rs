@@ -11,19 +11,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use component_runtime::lanes::{CauseLanes, Lane};
 use gmo_memory_manager::{GmoMemoryManager, Pin};
+use machine_contract::HostPartition;
 use page_range::GuestPage;
-use partition::{Doorbell, EventPort, GuestMemory, MappedPages, MessagePort};
+use partition::{Doorbell, MappedPages};
 use vmbus::control::queue::MessageQueue;
 use vmbus::control::server::{Action, Offer, OfferError, RequestId, Rings, Server, ServerConfig, Violation};
 use vmbus::control::{GpadlId, Relid, Status, VMBUS_SINT, Version};
 use vmbus::ring::{
     ChannelRings, Corruption, OutgoingPacket, PacketBuffer, ReadError, Role, TrailerCheck, Wait, WriteError,
 };
-
-/// What a hypervisor gives the host of one VM.
-pub trait HostPartition: GuestMemory + MessagePort + EventPort {}
-
-impl<T: GuestMemory + MessagePort + EventPort> HostPartition for T {}
 
 /// Packets for the guest that wait for room in the ring, at most.
 const WAITING_PACKETS: usize = crate::constants::WAITING_PACKETS.whole() as usize;

@@ -13,8 +13,7 @@
 //! # What it never does
 //!
 //! It decides nothing about amounts of memory (the balancer and its policy do), knows nothing of what is inside a guest, and
-//! does not care what kind of partition it has: a simulated one and a real one come from a
-//! [`partition_factory::PartitionFactory`].
+//! does not care what kind of machine it has: a simulated one and a real one come from a [`machine_contract::VmFactory`].
 #![forbid(unsafe_code)]
 
 mod balancer;
@@ -26,19 +25,17 @@ mod host;
 mod limits;
 mod message;
 pub mod parent_os;
-pub mod partition_factory;
 mod status;
 mod vmms;
 mod worker;
 
 pub use balancer::SharedBalancer;
 pub use constants::constants;
-pub use devices::ChannelDevice;
 pub use host::Host;
 pub use limits::HostEdition;
 pub use message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
 pub use status::{HostStatus, ParentStatus, SharedStatus, VmState, VmStatus};
 #[cfg(feature = "test-support")]
 pub use vmms::Sabotage;
-pub use vmms::{DynamicMemoryConfig, HostConfig, VmConfig, VmFactory};
+pub use vmms::{DynamicMemoryConfig, HostConfig, VmConfig};
 pub use worker::{HostOperationTime, RecordedVspInput};

@@ -9,18 +9,17 @@ use component_runtime::{
     Address, Component, ComponentId, Context, ExitReason, Mailbox, NextWake, Seat, SimTime, WakeCause,
 };
 use dm_vsp::{GuestLayout, ProtocolVersion, Timeouts, VspConfig};
+use machine_contract::VmFactory;
 use memory_balancer::{BalancerConfig, Input};
 use model_sync::Mutex;
 use page_range::{HostFrames, PageCount};
 use vmbus::control::server::ServerConfig;
 
 use crate::balancer::SharedBalancer;
-use crate::devices::ChannelDevice;
 use crate::event_log::{self, LogEntry};
 use crate::limits::HostEdition;
 use crate::message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
 use crate::parent_os::{ParentOs, ParentOsConfig};
-use crate::partition_factory::PartitionFactory;
 use crate::status::{ParentStatus, SharedStatus, VmState};
 use crate::worker::{HostOperationTime, Worker, WorkerSpec};
 
@@ -108,17 +107,6 @@ impl HostConfig {
     #[must_use]
     pub fn reserve(&self, memory_reserve: Option<PageCount>) -> PageCount {
         memory_reserve.unwrap_or_else(|| BalancerConfig::default_reserve(self.memory))
-    }
-}
-
-/// Makes what a VM needs at each of its starts.
-pub trait VmFactory: Send {
-    /// Its partition and guest.
-    fn partition(&mut self) -> Box<dyn PartitionFactory>;
-
-    /// Devices besides Dynamic Memory.
-    fn devices(&mut self) -> Vec<Box<dyn ChannelDevice>> {
-        Vec::new()
     }
 }
 

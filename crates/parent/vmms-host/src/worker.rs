@@ -19,16 +19,18 @@ use component_runtime::trace::{self, Cause};
 use component_runtime::{Address, Component, Context, Doorbell, Mailbox, NextWake, SimTime, WakeCause};
 use dm_vsp::{DmVsp, Input, MapKind, OperationKind, Outcome, Output, ReleaseKind};
 use gmo_memory_manager::GmoMemoryManager;
+use machine_contract::{
+    ChannelDevice, HostPartition, PartitionFactory, PartitionRequest, PowerEvent, RunningPartition, Watch,
+};
 use memory_balancer::{Input as Told, OperationId};
 use page_range::{GuestPage, GuestRange, HostFrames, PageCount, RangeSet};
 use vmbus::control::server::{Offer, ServerConfig};
 use vmbus::control::{Guid, Relid};
 
-use crate::bus::{BusEvent, HostBus, HostPartition};
+use crate::bus::{BusEvent, HostBus, SendError};
 use crate::constants as c;
-use crate::devices::{ChannelDevice, DeviceSlot};
+use crate::devices::{Around, Devices};
 use crate::message::{BalancerMessage, VmmsMessage, WorkerEnd, WorkerMessage};
-use crate::partition_factory::{PartitionFactory, PartitionRequest, PowerEvent, RunningPartition, Watch};
 use memory::merge;
 use restraint::{Noise, Report, Reports};
 
@@ -129,7 +131,7 @@ thread_local! {
 pub(crate) struct Worker {
     reports: Reports,
     bus_events: Vec<BusEvent>,
-    devices: Vec<DeviceSlot>,
+    devices: Devices,
     work: VecDeque<Due>,
     balancer: Address<BalancerMessage>,
     /// Set when the VM is over.
@@ -201,7 +203,7 @@ impl Worker {
             server: spec.bus,
             bus: None,
             dm_channel: None,
-            devices: spec.devices.into_iter().map(DeviceSlot::new).collect(),
+            devices: Devices::new(spec.devices),
             partition: None,
             running: None,
             factory: spec.factory,
@@ -270,11 +272,8 @@ impl Worker {
             let offer = Offer::new(Guid::DYNAMIC_MEMORY, Guid::DYNAMIC_MEMORY_INSTANCE);
             self.dm_channel = bus.offer(offer, &mut self.memory, &mut self.bus_events).ok();
         }
-        for slot in &mut self.devices {
-            if slot.relid.is_none() {
-                slot.relid = bus.offer(slot.device.offer(), &mut self.memory, &mut self.bus_events).ok();
-            }
-        }
+        let (memory, events) = (&mut self.memory, &mut self.bus_events);
+        self.devices.offer(&mut Around { now: Self::now(ctx), bus, memory, events });
         self.settle_bus(ctx);
     }
 
@@ -545,6 +544,8 @@ impl Worker {
                         }
                         if self.dm_channel == Some(relid) {
                             self.vsp(ctx, Input::ChannelOpened);
+                        } else {
+                            self.with_devices(ctx, |devices, around, _| devices.opened(around, relid));
                         }
                     }
                     BusEvent::Closed(relid) => {
@@ -579,18 +580,12 @@ impl Worker {
             self.vsp(ctx, Input::ChannelClosed);
             self.left(ctx);
         }
-        for slot in &mut self.devices {
-            if slot.relid == Some(relid) {
-                slot.device.closed();
-            }
-        }
+        self.devices.closed(relid);
     }
 
     fn forget_channel(&mut self, relid: Relid) {
         self.dm_channel.take_if(|dm| *dm == relid);
-        for slot in &mut self.devices {
-            slot.relid.take_if(|device| *device == relid);
-        }
+        self.devices.forget(relid);
     }
 
     /// The guest is no part of Dynamic Memory any more. Told once for each time that it joined, so that a guest which opens
@@ -611,36 +606,32 @@ impl Worker {
             let Some(packet) = bus.read(relid, &mut self.memory, &mut self.bus_events) else { break };
             self.vsp(ctx, Input::Packet(packet));
         }
-        let mut failed = None;
-        if let Some(bus) = &mut self.bus {
-            for slot in &mut self.devices {
-                let Some(relid) = slot.relid else { continue };
-                loop {
-                    if !ctx.spend() {
-                        bus.pause_reading(relid, &mut self.memory, &mut self.bus_events);
-                        break;
-                    }
-                    let Some(packet) = bus.read(relid, &mut self.memory, &mut self.bus_events) else { break };
-                    for answer in slot.device.packet(&packet) {
-                        let sent = bus.send(relid, &answer, &mut self.memory, &mut self.bus_events);
-                        failed = sent.err().or(failed);
-                    }
-                }
-            }
-        }
-        if let Some(error) = failed
+        self.with_devices(ctx, |devices, around, ctx| devices.run(around, || ctx.spend()));
+        self.settle_bus(ctx);
+    }
+
+    /// Has devices driven. What they could not send, since their guest reads nothing, is lost and recorded.
+    fn with_devices(
+        &mut self,
+        ctx: &mut Context<'_>,
+        drive: impl FnOnce(&mut Devices, &mut Around<'_>, &mut Context<'_>) -> Result<(), SendError>,
+    ) {
+        let Some(bus) = &mut self.bus else { return };
+        let (memory, events) = (&mut self.memory, &mut self.bus_events);
+        let mut around = Around { now: Self::now(ctx), bus, memory, events };
+        if let Err(error) = drive(&mut self.devices, &mut around, ctx)
             && self.may_record(ctx)
         {
             tracing::warn!(event = "send_failed", why = %error);
         }
-        self.settle_bus(ctx);
     }
 
     fn next_wake(&self) -> NextWake {
         let vsp = self.vsp.as_ref().and_then(DmVsp::next_timeout);
         let work = self.work.front().map(|due| due.at);
         let report = self.reports.next_timeout();
-        [vsp, work, report]
+        let device = self.bus.as_ref().and_then(|bus| self.devices.next_timeout(bus));
+        [vsp, work, report, device]
             .into_iter()
             .flatten()
             .min()

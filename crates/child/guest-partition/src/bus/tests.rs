@@ -3,12 +3,13 @@
 use component_runtime::random::stream;
 use gmo_memory_manager::GmoMemoryManager;
 use guest_memory_manager::{GuestConfig, IntegrationServices, find_profile};
+use machine_contract::HostPartition;
 use page_range::{GuestRange, HostFrames, HostMemory, RangeSet};
 use partition::{GuestMemory as _, SimulatedPartition};
 use proptest::prelude::*;
 use vmbus::control::Guid;
 use vmbus::control::server::{Offer as HostOffer, ServerConfig};
-use vmms_host::bus::{BusEvent, HostBus, HostPartition};
+use vmms_host::bus::{BusEvent, HostBus};
 
 use super::*;
 

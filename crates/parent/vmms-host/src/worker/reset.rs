@@ -2,12 +2,12 @@
 
 use component_runtime::Context;
 use dm_vsp::{Input, OperationKind};
+use machine_contract::PartitionRequest;
 use page_range::{GuestRange, PageCount};
 
 use super::memory::merge;
 use super::{Work, Worker};
 use crate::message::WorkerEnd;
-use crate::partition_factory::PartitionRequest;
 
 impl Worker {
     /// The guest restarts: its memory is what it boots with. What it had beyond that goes back.

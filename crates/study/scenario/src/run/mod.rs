@@ -2,7 +2,6 @@
 
 pub mod build;
 pub mod directory;
-mod machine;
 mod operator;
 pub mod phases;
 pub mod plan;
@@ -23,19 +22,19 @@ use component_runtime::{
     ClockMode, ConfigError, Driver, EndReason, RunConfig, RunEnd, Runtime, SimTime, StopHandle,
 };
 use dm_vsc::VscConfig;
-use guest_partition::{Console, MachineConfig, default_bus_versions, driver_config};
+use guest_partition::{Console, MachineConfig, SimulatedVm, default_bus_versions, driver_config};
+use machine_contract::VmFactory;
 use page_range::PageCount;
 use parking_lot::Mutex;
 use perf_counters::{Layout, LayoutError, Sample, pdh};
 use run_journal::{EventsLevel, HumanLog, Recorded, Recorder};
-use vmms_host::{Host, VmConfig, VmFactory};
+use vmms_host::{Host, VmConfig};
 
 pub use build::Choices;
 pub use plan::Plan;
 pub use points::{Point, Points};
 pub use summary::Summary;
 
-use machine::SimulatedVm;
 use operator::Operator;
 use sampler::{Collected, Sampler};
 use summary::{EndSummary, Ending, Final};
@@ -343,10 +342,6 @@ fn vm_config(plan: &Plan, vm: &plan::PlannedVm, console: &Console) -> VmConfig {
     VmConfig {
         name: Arc::clone(&vm.name),
         settings: vm.settings,
-        factory: Box::new(SimulatedVm {
-            config: machine,
-            console: console.clone(),
-            drivers: Arc::new(Vec::new),
-        }),
+        factory: Box::new(SimulatedVm { console: console.clone(), ..SimulatedVm::new(machine) }),
     }
 }

@@ -1,19 +1,34 @@
-//! How the worker gets a partition and a guest, whatever kind they are.
+//! Machines: how a worker gets a partition with a guest, whatever kind it is.
 
-use std::fmt;
 use std::sync::Arc;
 
 use component_runtime::lanes::CauseLanes;
 use component_runtime::{Address, Context, Seat};
 use page_range::{GuestPage, RangeSet};
-pub use partition::PowerEvent;
+use partition::{EventPort, GuestMemory, MessagePort, PowerEvent};
 
-use crate::bus::HostPartition;
+use crate::ChannelDevice;
+
+/// What a hypervisor gives the host of one VM.
+pub trait HostPartition: GuestMemory + MessagePort + EventPort {}
+
+impl<T: GuestMemory + MessagePort + EventPort> HostPartition for T {}
 
 /// Registers who is told when a component of the VM ends. To be called for every seat of the VM.
 pub type Watch = dyn Fn(&mut Seat) + Send + Sync;
 
-/// What a factory needs to start a VM.
+/// Makes what a VM needs at each of its starts.
+pub trait VmFactory: Send {
+    /// Its partition and guest.
+    fn partition(&mut self) -> Box<dyn PartitionFactory>;
+
+    /// Devices besides Dynamic Memory.
+    fn devices(&mut self) -> Vec<Box<dyn ChannelDevice>> {
+        Vec::new()
+    }
+}
+
+/// What a machine is connected to, at each boot of its guest.
 pub struct PartitionRequest<'a> {
     /// The VM's name.
     pub vm: &'a Arc<str>,
@@ -21,7 +36,7 @@ pub struct PartitionRequest<'a> {
     pub boot: &'a RangeSet<GuestPage>,
     /// Where the guest's power events go.
     pub power: &'a Address<PowerEvent>,
-    /// Notes of what led to a packet, shared with the host's end.
+    /// Notes of what led to a packet, shared with the host's end. A machine whose guest is real leaves them alone.
     pub lanes: &'a CauseLanes,
     /// To be called for every component that is made.
     pub watch: &'a Watch,
@@ -40,9 +55,9 @@ pub trait PartitionFactory: Send {
     ) -> Result<Box<dyn RunningPartition>, PartitionError>;
 }
 
-/// A partition with its guest.
+/// A partition with its guest, switched on.
 pub trait RunningPartition: Send {
-    /// What the hypervisor offers the host of it.
+    /// What the hypervisor offers the host of it. Valid over resets.
     fn host(&self) -> Arc<dyn HostPartition>;
 
     /// Resets the machine: memory is what it boots with and reads as zeros; the guest boots anew.
@@ -58,14 +73,7 @@ pub trait RunningPartition: Send {
     fn stop(&mut self, ctx: &mut Context<'_>);
 }
 
-/// Why there is no partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why there is no partition, in words for whoever started the VM.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct PartitionError(pub String);
-
-impl fmt::Display for PartitionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for PartitionError {}

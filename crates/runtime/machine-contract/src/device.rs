@@ -1,0 +1,41 @@
+//! Devices of a VM besides Dynamic Memory: users of the bus like any other.
+
+use std::time::Duration;
+
+use vmbus::control::server::Offer;
+
+/// What a device wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceOutput {
+    /// Send this to the guest's driver as one packet. It waits if the ring has no room; a guest that reads nothing loses it
+    /// when too many wait.
+    Send(Vec<u8>),
+}
+
+/// The host's half of a device with one channel: a state machine that the worker drives, without I/O, threads or a clock of its
+/// own.
+///
+/// A device that answers later (since a disk takes its time, say) names the time in [`next_timeout`](Self::next_timeout) and
+/// answers from [`timer`](Self::timer). The worker makes a device at each start of its VM; a reset of the guest closes the
+/// channel, and the same device sees it opened again.
+pub trait ChannelDevice: Send {
+    /// How it is offered. Asked again whenever the channel is offered anew.
+    fn offer(&self) -> Offer;
+
+    /// The guest's driver opened the channel.
+    fn opened(&mut self, _now: Duration, _out: &mut Vec<DeviceOutput>) {}
+
+    /// A packet from the guest's driver: whatever bytes a guest likes.
+    fn packet(&mut self, now: Duration, payload: &[u8], out: &mut Vec<DeviceOutput>);
+
+    /// The channel was closed, by whomever. Nothing can be sent until it is opened again.
+    fn closed(&mut self) {}
+
+    /// The time that [`next_timeout`](Self::next_timeout) named has come.
+    fn timer(&mut self, _now: Duration, _out: &mut Vec<DeviceOutput>) {}
+
+    /// When it wants to be called at the latest; `None`: not before the next packet.
+    fn next_timeout(&self) -> Option<Duration> {
+        None
+    }
+}
