@@ -103,7 +103,7 @@ fn a_policy_of_one_s_own_runs_inside_and_outside_of_the_workspace() {
     assert!(lines < 110, "{lines} lines are not minimal");
 
     // Formatted, without warnings, and a good citizen.
-    let registry = root.join("crates/study/scenario/src/policies.rs");
+    let registry = root.join("crates/balancers/policy-catalogue/src/lib.rs");
     let formatted =
         Command::new("rustfmt").args(["--edition", "2024", "--check"]).args([&library, &registry]).output();
     if let Ok(formatted) = formatted {

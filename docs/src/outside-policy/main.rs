@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use balancing_policy::{HostView, PageCount, Policy, Proposal, Reason, VmView};
-use scenario::compare::{self, Contestant, MeasureId, Settings, loads};
+use policy_comparison::{Contestant, MeasureId, Settings, loads};
 use scenario::run::{self, Choices, RunOptions, build};
 
 /// Everyone gets what the guest needs and half as much again, as long as there is any.
@@ -50,8 +50,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let contestants = vec![Contestant::named("hyperv")?, Contestant::own(HalfAgain::default)];
     let loads = ["multi-vm", "bursts-together"].map(loads::find).into_iter().collect::<Result<_, _>>()?;
     let settings = Settings { seeds: vec![1, 2, 3], ..Settings::new(contestants, loads) };
-    let comparison = compare::compare(&settings, &mut |_| ())?;
-    println!("{}", comparison.table(compare::terminal_width()));
+    let comparison = policy_comparison::compare(&settings, &mut |_| ())?;
+    println!("{}", comparison.table(policy_comparison::terminal_width()));
     std::fs::write("compare.html", comparison.page("cargo run --release"))?;
     assert!(comparison.loads[0].cell(1, MeasureId::Moved).is_some());
     Ok(())

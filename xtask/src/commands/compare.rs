@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use guest_memory_manager::trace::TraceWindow;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use page_range::PageCount;
-use scenario::compare::{self, Advance, CompareError, Comparison, Contestant, Settings, loads};
+use policy_comparison::{Advance, CompareError, Comparison, Contestant, Settings, loads};
 use scenario::run::Choices;
 
 use super::{bad_input, scenario as scenario_command, tools};
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let folder = folder(args)?;
     quiet_panics();
     let bar = progress_bar(!args.json && std::io::stderr().is_terminal());
-    let comparison = compare::compare(&settings, &mut |advance| show(&bar, advance));
+    let comparison = policy_comparison::compare(&settings, &mut |advance| show(&bar, advance));
     bar.finish_and_clear();
     let comparison = match comparison {
         Ok(comparison) => comparison,
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     } else {
         format!(
             "{}\nFiles: {}   Figures: {}\nRepeat: {command}\n",
-            comparison.table(compare::terminal_width()),
+            comparison.table(policy_comparison::terminal_width()),
             folder.display(),
             folder.join("compare.html").display()
         )
@@ -117,7 +117,7 @@ fn list() -> ExitCode {
             break;
         }
     }
-    let _closed = writeln!(out, "\nPolicies: {}", scenario::policies::names().collect::<Vec<_>>().join(", "));
+    let _closed = writeln!(out, "\nPolicies: {}", policy_catalogue::names().collect::<Vec<_>>().join(", "));
     ExitCode::SUCCESS
 }
 
@@ -144,7 +144,7 @@ fn settings(args: &Args) -> Result<Settings> {
     } else if found.is_empty() {
         found = loads::built_in().map(loads::find).collect::<Result<_, _>>().map_err(bad_input)?;
     }
-    let usual = if args.trace.is_some() && args.scenarios.is_empty() { 1 } else { compare::SEEDS };
+    let usual = if args.trace.is_some() && args.scenarios.is_empty() { 1 } else { policy_comparison::SEEDS };
     let seeds = args.seeds.unwrap_or(usual);
     let settings = Settings::new(contestants, found);
     Ok(Settings {
@@ -197,7 +197,8 @@ fn quiet_panics() {
     let hook = std::panic::take_hook();
     let shown = std::sync::atomic::AtomicBool::new(false);
     std::panic::set_hook(Box::new(move |info| {
-        if compare::in_a_policy_s_round() && shown.swap(true, std::sync::atomic::Ordering::Relaxed) {
+        if policy_comparison::in_a_policy_s_round() && shown.swap(true, std::sync::atomic::Ordering::Relaxed)
+        {
             return;
         }
         hook(info);
@@ -230,11 +231,11 @@ fn command(args: &Args) -> String {
     option("policies", (!args.policies.is_empty()).then(|| args.policies.join(",")));
     option("scenarios", (!args.scenarios.is_empty()).then(|| args.scenarios.join(",")));
     option("trace", args.trace.as_ref().map(|path| path.display().to_string()));
-    option("host-memory", args.host_memory.map(scenario::file::format_size));
+    option("host-memory", args.host_memory.map(quantities::format_size));
     option("trace-window", args.trace_window.map(|window| window.to_string()));
     option("seeds", args.seeds.map(|seeds| seeds.to_string()));
     option("first-seed", (args.first_seed != 1).then(|| args.first_seed.to_string()));
-    option("until", args.until.map(component_runtime::format_duration));
+    option("until", args.until.map(quantities::format_duration));
     if args.fill_gaps {
         words.push("--fill-gaps".to_owned());
     }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use run_analysis::explain::{ExplainError, explain};
 use run_journal::manifest::Manifest;
 use run_journal::{EVENTS_FILE, events};
-use scenario::explain::{ExplainError, explain};
 
 use super::bad_input;
 
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    component_runtime::parse_duration(text).map_err(|error| error.to_string())
+    quantities::parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// Explains.
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let reader = events::Reader::open(&path).map_err(|error| {
         bad_input(format!("{}: {error}. Were the run's events recorded (--events all)?", path.display()))
     })?;
-    let until = component_runtime::parse_duration(&manifest.until).ok();
+    let until = quantities::parse_duration(&manifest.until).ok();
     let explanation =
         explain(reader, &manifest.policy, &args.vm, args.at, until).map_err(|error| match error {
             ExplainError::Events(error) => bad_input(format!("{}: {error}", path.display())),

@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
                 shortest.scenario,
                 shortest.seed,
                 shortest.schedule_seed,
-                component_runtime::format_duration(shortest.until)
+                quantities::format_duration(shortest.until)
             );
             if let Some(policy) = &args.policy {
                 same += &format!(" --policy {policy}");

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use component_runtime::Driver;
+use run_analysis::figures::{self, Drawn, FiguresError, Recorded};
 use run_journal::EventsLevel;
-use scenario::figures::{self, Drawn, FiguresError, Recorded};
 use scenario::file::LoadOptions;
 use scenario::run::{self, COUNTERS_FILE, Choices, RunOptions, directory};
 

@@ -10,9 +10,9 @@ use real_guest::fetch::{self, Wanted};
 use real_guest::nested::{self, Nested};
 use real_guest::pieces::{Given, Pieces, newest_kernel};
 use real_guest::task::{ContentionTask, GuestTask, RECORD_FILE, Task};
+use run_analysis::figures;
 use run_journal::EventsLevel;
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
-use scenario::figures;
 use scenario::run::directory;
 
 use super::{bad_input, tools};
@@ -229,7 +229,7 @@ pub(crate) fn contend(place: &Where, task: ContentionTask, out: Option<PathBuf>,
         driver: "threads".to_owned(),
         clock: "wall".to_owned(),
         speed: Some(1.0),
-        until: component_runtime::format_duration(config.length()),
+        until: quantities::format_duration(config.length()),
         epoch: "2011-02-22T09:00:00Z".to_owned(),
         sample_interval: "1s".to_owned(),
         events: EventsLevel::All,

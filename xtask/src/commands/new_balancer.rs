@@ -20,9 +20,9 @@ pub(crate) struct Args {
 }
 
 /// Where policies are registered.
-const REGISTRY: &str = "crates/study/scenario/src/policies.rs";
+const REGISTRY: &str = "crates/balancers/policy-catalogue/src/lib.rs";
 /// Where they are dependencies.
-const MANIFEST: &str = "crates/study/scenario/Cargo.toml";
+const MANIFEST: &str = "crates/balancers/policy-catalogue/Cargo.toml";
 /// New entries of the registry go above this line.
 const MARKER: &str = "    // New ones go above this line.\n";
 /// As long as a name may be: it heads columns of tables.
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let name = args.name.as_str();
     check_name(name).map_err(bad_input)?;
     let folder = root.join("crates/balancers").join(name);
-    if folder.exists() || scenario::policies::names().any(|known| known == name) {
+    if folder.exists() || policy_catalogue::names().any(|known| known == name) {
         return Err(bad_input(format!(
             "there is a policy {name:?} already{}; choose another name",
             if folder.exists() { format!(", in {}", folder.display()) } else { String::new() }
@@ -128,7 +128,7 @@ fn registered(registry: &str, name: &str) -> Result<String> {
 
 /// The manifest with the dependency in it, where it belongs in the order.
 fn depended_on(manifest: &str, name: &str) -> Result<String> {
-    let line = format!("balancer-{name} = {{ path = \"../../balancers/{name}\" }}\n");
+    let line = format!("balancer-{name} = {{ path = \"../{name}\" }}\n");
     let lines: Vec<&str> = manifest.split_inclusive('\n').collect();
     let is_balancer = |line: &&str| line.starts_with("balancer-");
     let after = lines
@@ -180,7 +180,7 @@ mod tests {
         assert!(entry < registry.find(MARKER).unwrap());
         let manifest = depended_on(&of_workspace(MANIFEST), "my-idea").unwrap();
         let balancers: Vec<&str> = manifest.lines().filter(|line| line.starts_with("balancer-")).collect();
-        assert!(balancers.contains(&"balancer-my-idea = { path = \"../../balancers/my-idea\" }"));
+        assert!(balancers.contains(&"balancer-my-idea = { path = \"../my-idea\" }"));
         assert!(balancers.is_sorted(), "{balancers:?}");
         assert!(depended_on("[dependencies]\n", "my-idea").is_err());
         assert!(registered("", "my-idea").is_err());

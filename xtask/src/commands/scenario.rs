@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use component_runtime::{ClockMode, Driver, parse_duration};
+use component_runtime::{ClockMode, Driver};
 use guest_memory_manager::trace::TraceWindow;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use page_range::PageCount;
+use quantities::parse_duration;
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
 use run_journal::{EventsLevel, HumanLog};
 use scenario::file::{self, LoadOptions, Scenario};
@@ -67,7 +68,7 @@ pub(crate) struct Args {
     #[arg(long)]
     fill_gaps: bool,
     /// Memory of the host, in place of the file's, such as 150GB
-    #[arg(long, value_name = "SIZE", value_parser = scenario::compare::loads::host_memory)]
+    #[arg(long, value_name = "SIZE", value_parser = policy_comparison::loads::host_memory)]
     host_memory: Option<PageCount>,
     /// Log to standard error: a level (error, warn, info, debug), or a list of levels and component=level such as
     /// `warn,dm-vsp=debug,dm-vsc/VM8=debug`
@@ -247,7 +248,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         )));
     }
     let load_options = LoadOptions {
-        policies: scenario::policies::names().map(str::to_owned).collect(),
+        policies: policy_catalogue::names().map(str::to_owned).collect(),
         trace: args.trace.clone(),
         trace_window: args.trace_window,
         fill_gaps: args.fill_gaps,
@@ -342,7 +343,7 @@ fn draw_figures(folder: &Path) {
     if size > MOST_DRAWN {
         return;
     }
-    if let Err(error) = scenario::figures::write_for_run(folder) {
+    if let Err(error) = run_analysis::figures::write_for_run(folder) {
         eprintln!("warning: the figures could not be drawn: {error}");
     }
 }
@@ -362,7 +363,7 @@ fn open_log(filter: &str, plan: &Plan) -> Result<HumanLog> {
         let component = component.split("::").next().unwrap_or(component).replace('_', "-");
         let known = run::COMPONENTS.into_iter().chain(TRACING_CRATES);
         if !known.clone().any(|known| known == component) {
-            let near = file::nearest(&component, known)
+            let near = quantities::nearest(&component, known)
                 .map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
             return Err(bad_input(format!(
                 "--log: no component is called {name:?}; there are {}{near}",
@@ -380,7 +381,7 @@ fn open_log(filter: &str, plan: &Plan) -> Result<HumanLog> {
 
 /// Virtual time to the second.
 fn clock_text(time: Duration) -> String {
-    component_runtime::format_duration(Duration::from_secs(time.as_secs()))
+    quantities::format_duration(Duration::from_secs(time.as_secs()))
 }
 
 fn progress_bar(show: bool, plan: &Plan) -> ProgressBar {
@@ -410,12 +411,12 @@ fn command(args: &Args, plan: &Plan) -> String {
     option("driver", (args.driver == DriverName::Inline).then(|| "inline".to_owned()));
     option("clock", (args.clock == ClockName::Wall).then(|| "wall".to_owned()));
     option("speed", (args.clock == ClockName::Wall).then(|| args.speed.to_string()));
-    option("until", args.until.map(component_runtime::format_duration));
+    option("until", args.until.map(quantities::format_duration));
     option("events", args.events.map(|level| level.name().to_owned()));
-    option("sample-interval", args.sample_interval.map(component_runtime::format_duration));
+    option("sample-interval", args.sample_interval.map(quantities::format_duration));
     option("trace", args.trace.as_ref().map(|path| path.display().to_string()));
     option("trace-window", args.trace_window.map(|window| window.to_string()));
-    option("host-memory", args.host_memory.map(file::format_size));
+    option("host-memory", args.host_memory.map(quantities::format_size));
     if args.fill_gaps {
         words.push("--fill-gaps".to_owned());
     }
@@ -443,9 +444,9 @@ fn write_manifest(
         driver: if args.driver == DriverName::Threads { "threads" } else { "inline" }.to_owned(),
         clock: if args.clock == ClockName::Virtual { "virtual" } else { "wall" }.to_owned(),
         speed: (args.clock == ClockName::Wall).then_some(args.speed),
-        until: component_runtime::format_duration(plan.until),
+        until: quantities::format_duration(plan.until),
         epoch: plan.epoch.to_string(),
-        sample_interval: component_runtime::format_duration(plan.sample_interval),
+        sample_interval: quantities::format_duration(plan.sample_interval),
         events,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: tools::commit(),

@@ -4,9 +4,9 @@ use std::io::{IsTerminal as _, Write as _};
 use std::num::NonZero;
 
 use anyhow::{Result, bail};
+use run_analysis::verify::mutate::{self, MUTATIONS, Mutation};
+use run_analysis::verify::{self, Options, Report};
 use scenario::file::{LoadOptions, Scenario};
-use scenario::verify::mutate::{self, MUTATIONS, Mutation};
-use scenario::verify::{self, Options, Report};
 
 use super::bad_input;
 
@@ -91,7 +91,7 @@ fn drawn(count: u16) -> Vec<u64> {
 
 pub(super) fn load(names: &[&str]) -> Result<Vec<Scenario>> {
     let options = LoadOptions {
-        policies: scenario::policies::names().map(str::to_owned).collect(),
+        policies: policy_catalogue::names().map(str::to_owned).collect(),
         ..LoadOptions::default()
     };
     names.iter().map(|name| super::scenario::load(name, &options)).collect()

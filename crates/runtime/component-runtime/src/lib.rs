@@ -96,4 +96,4 @@ pub use doorbell::Doorbell;
 pub use mailbox::{Address, Mailbox};
 pub use runtime::{ComponentPanic, EndReason, RunEnd, Runtime, StopHandle};
 pub use seat::Seat;
-pub use time::{ParseDurationError, SimTime, format_duration, parse_duration};
+pub use time::SimTime;

@@ -37,8 +37,7 @@ enum Problem {
 }
 
 fn nearest(word: &str) -> String {
-    let near = |level: &&str| strsim::damerau_levenshtein(level, &word.to_ascii_lowercase()) <= 2;
-    let found = LEVELS.iter().map(|(name, _)| *name).find(near);
+    let found = quantities::nearest(word, LEVELS.iter().map(|(name, _)| *name));
     found.map_or_else(String::new, |name| format!(", did you mean {name:?}?"))
 }
 

@@ -87,13 +87,9 @@ fn known_machines(known: &[Arc<str>], asked: &str) -> String {
     if known.is_empty() {
         return "no machine's are: replay needs a run with --events all".to_owned();
     }
-    let nearest = known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(&name.to_lowercase(), &asked.to_lowercase()), name))
-        .min()
-        .filter(|(distance, name)| distance * 3 <= name.len());
+    let nearest = quantities::nearest(asked, known.iter().map(|name| &**name));
     let names: Vec<_> = known.iter().map(|name| &**name).collect();
-    let hint = nearest.map(|(_, name)| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+    let hint = nearest.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
     format!("recorded are {}{hint}", names.join(", "))
 }
 

@@ -58,7 +58,7 @@ fn sections() -> Vec<(String, Vec<Constant>)> {
     .map(|(heading, table)| (heading.to_owned(), table.to_vec()))
     .to_vec();
     sections.push(("Runtime".to_owned(), runtime()));
-    for (policy, table) in scenario::policies::constants() {
+    for (policy, table) in policy_catalogue::constants() {
         sections.push((format!("Policy `{policy}`"), table.to_vec()));
     }
     sections

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use scenario::policies::{POLICIES, make};
+use policy_catalogue::{POLICIES, make};
 
 use super::{cell, source};
 

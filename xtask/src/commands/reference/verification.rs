@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use scenario::verify::{self, Options, Report};
+use run_analysis::verify::{self, Options, Report};
 
 use super::cell;
 

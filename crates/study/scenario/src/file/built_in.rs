@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{BadScenario, Diagnostic, LoadOptions, Scenario, diagnostic::nearest};
+use super::{BadScenario, Diagnostic, LoadOptions, Scenario};
 
 macro_rules! scenarios {
     ($($name:literal),* $(,)?) => {
@@ -69,7 +69,7 @@ pub fn find(name_or_path: &str, options: &LoadOptions) -> Result<Scenario, BadSc
         return super::parse(format!("{LOADS_FOLDER}/{name}.toml"), *text, options);
     }
     let names = BUILT_IN.iter().chain(LOADS).map(|(name, _)| *name);
-    let near = nearest(name_or_path, names.clone());
+    let near = quantities::nearest(name_or_path, names.clone());
     let diagnostic = Diagnostic::of_file(name_or_path, format!("there is no scenario {name_or_path:?}"))
         .value(name_or_path)
         .allowed(format!("{}; or a file that ends in .toml", names.collect::<Vec<_>>().join(", ")));

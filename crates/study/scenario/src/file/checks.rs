@@ -3,7 +3,7 @@
 use page_range::PageCount;
 
 use super::{
-    diagnostic::{Span, nearest},
+    diagnostic::Span,
     reader::{Located, Table, number},
 };
 
@@ -141,7 +141,7 @@ pub(super) fn read(table: &Table<'_, '_>) -> Option<Check> {
     let name = table.required("name", name)?;
     let Some(check) = CHECKS.iter().find(|check| check.name == name.value) else {
         let names = CHECKS.iter().map(|check| check.name);
-        let near = nearest(&name.value, names.clone());
+        let near = quantities::nearest(&name.value, names.clone());
         let diagnostic = table
             .bad_value("name", &name.span, format!("there is no check {:?}", name.value))
             .allowed(names.collect::<Vec<_>>().join(", "));

@@ -154,39 +154,11 @@ impl Diagnostic {
     /// Names the nearest of the words that are possible, if one is near.
     #[must_use]
     pub fn nearest<'a>(self, word: &str, possible: impl IntoIterator<Item = &'a str>) -> Self {
-        match nearest(word, possible) {
+        match quantities::nearest(word, possible) {
             Some(near) => self.help(format!("did you mean `{near}`?")),
             None => self,
         }
     }
-}
-
-/// The word most like `word`, if it is like it at all.
-pub fn nearest<'a>(word: &str, possible: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Separators and case are what people get wrong most easily, so they weigh nothing.
-    let plain = |text: &str| {
-        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>()
-    };
-    let wanted = plain(word);
-    possible
-        .into_iter()
-        .map(|candidate| {
-            let candidate_plain = plain(candidate);
-            let mut distance = strsim::damerau_levenshtein(&wanted, &candidate_plain);
-            // `maximum` for `maximum_bytes` is near, though many letters are missing.
-            let (short, long) = if wanted.len() < candidate_plain.len() {
-                (&wanted, &candidate_plain)
-            } else {
-                (&candidate_plain, &wanted)
-            };
-            if short.len() >= 4 && long.contains(short.as_str()) {
-                distance = distance.min(2);
-            }
-            (distance, candidate)
-        })
-        .filter(|(distance, candidate)| *distance <= 2.max(candidate.chars().count() / 3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }
 
 impl fmt::Display for Diagnostic {
@@ -293,17 +265,6 @@ mod tests {
              = allowed: `value`\n  \
              = help: did you mean `value`?"
         );
-    }
-
-    #[test]
-    fn the_nearest_word_is_near_or_none() {
-        let keys = ["startup_bytes", "minimum_bytes", "maximum_bytes", "buffer", "priority", "at"];
-        assert_eq!(nearest("maximun_bytes", keys), Some("maximum_bytes"));
-        assert_eq!(nearest("MaximumBytes", keys), Some("maximum_bytes"));
-        assert_eq!(nearest("maximum", keys), Some("maximum_bytes"));
-        assert_eq!(nearest("bufer", keys), Some("buffer"));
-        assert_eq!(nearest("colour", keys), None);
-        assert_eq!(nearest("", keys), Some("at"));
     }
 
     proptest! {

@@ -216,7 +216,7 @@ pub(super) fn read(root: &Table<'_, '_>) -> Option<Host> {
             table.reader.add(
                 table
                     .bad_value("memory_reserve", &reserve.span, "`memory_reserve` leaves nothing for VMs")
-                    .label(format!("the host has {}", super::quantity::format_size(memory.value)))
+                    .label(format!("the host has {}", quantities::format_size(memory.value)))
                     .allowed("less than the host's `memory`"),
             );
         }
@@ -236,7 +236,7 @@ pub(super) fn read(root: &Table<'_, '_>) -> Option<Host> {
 }
 
 fn check_memory(table: &Table<'_, '_>, memory: &Located<PageCount>, edition: Edition) {
-    let size = super::quantity::format_size;
+    let size = quantities::format_size;
     if memory.value.is_zero() {
         table
             .reader

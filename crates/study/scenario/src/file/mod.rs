@@ -7,9 +7,9 @@
 mod built_in;
 mod checks;
 mod diagnostic;
+mod draw;
 mod host;
 mod plan;
-mod quantity;
 mod reader;
 mod schema;
 mod settings;
@@ -29,11 +29,10 @@ use toml::de::{DeTable, DeValue};
 
 pub use built_in::{BUILT_IN, LOADS, find};
 pub use checks::{CHECKS, Check, CheckDoc, Expectation};
-pub use diagnostic::{BadScenario, Diagnostic, Place, SourceText, Span, nearest};
+pub use diagnostic::{BadScenario, Diagnostic, Place, SourceText, Span};
+pub use draw::Draw;
 pub use host::{Balancer, DynamicMemoryVersion, Edition, EditionLimits, Host, Operations, ParentOs};
 pub use plan::Planned;
-pub(crate) use quantity::parse_size;
-pub use quantity::{Draw, format_size};
 pub use reader::Located;
 pub use schema::{Form, KeyDoc, TableDoc, reference, reference_markdown};
 pub use timeline::{Action, Fault, HostUse, Step, VmComponent};

@@ -5,8 +5,8 @@ use core::{
     time::Duration,
 };
 
-use component_runtime::parse_duration;
 use page_range::PageCount;
+use quantities::{BadSize, SIZE_FORM, parse_duration, parse_size};
 use toml::{
     Spanned,
     de::{DeArray, DeTable, DeValue},
@@ -14,7 +14,7 @@ use toml::{
 
 use super::{
     diagnostic::{Diagnostic, SourceText, Span},
-    quantity::{BadSize, Draw, SIZE_FORM, parse_size},
+    draw::Draw,
     schema::{Form, TableDoc},
 };
 

@@ -6,7 +6,6 @@ use page_range::PageCount;
 
 use super::{
     host::Edition,
-    quantity::format_size,
     reader::{Located, Table},
     vms::{Named, Surroundings, Vm},
     workload::{self, Workload},
@@ -170,8 +169,16 @@ impl<'r, 't> Settings<'r, 't> {
                 };
                 table.reader.add(
                     table
-                        .bad_value(key, &size.span, format!("a VM cannot have {}", format_size(size.value)))
-                        .allowed(format!("up to {} with edition {:?}", format_size(limit), edition.name()))
+                        .bad_value(
+                            key,
+                            &size.span,
+                            format!("a VM cannot have {}", quantities::format_size(size.value)),
+                        )
+                        .allowed(format!(
+                            "up to {} with edition {:?}",
+                            quantities::format_size(limit),
+                            edition.name()
+                        ))
                         .help(help),
                 );
             }
@@ -217,11 +224,11 @@ impl<'r, 't> Settings<'r, 't> {
             .bad_value(key, &size.span, format!("`{key}` is below `{other}`"))
             .label(format!(
                 "{}, but `{other}` is {} (line {})",
-                format_size(size.value),
-                format_size(least.value),
+                quantities::format_size(size.value),
+                quantities::format_size(least.value),
                 reader.line(&least.span)
             ))
-            .allowed(format!("at least {}", format_size(least.value)))
+            .allowed(format!("at least {}", quantities::format_size(least.value)))
     }
 
     /// Static memory has one size; whatever else is said would silently mean nothing.
@@ -252,7 +259,7 @@ fn whole_mb(table: &Table<'_, '_>, key: &'static str, size: &Located<PageCount>)
         table.reader.add(
             table
                 .bad_value(key, &size.span, format!("`{key}` must be a whole number of MB"))
-                .label(format!("this is {}", format_size(size.value)))
+                .label(format!("this is {}", quantities::format_size(size.value)))
                 .allowed("whole MB, such as \"512MB\""),
         );
     }

@@ -7,8 +7,8 @@ use page_range::PageCount;
 
 use super::{
     diagnostic::Span,
+    draw::Draw,
     host::{Host, positive_time},
-    quantity::{Draw, format_size},
     reader::{Located, Table, quoted},
     schema::ACTIONS,
     settings::read_workload,
@@ -252,7 +252,7 @@ fn read_registry(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Act
         table.reader.add(
             table
                 .bad_value("value", &value.span, "MemoryReserve leaves nothing for VMs")
-                .label(format!("the host has {}", format_size(host.memory)))
+                .label(format!("the host has {}", quantities::format_size(host.memory)))
                 .allowed("MB, less than the host's `memory`"),
         );
         return None;
@@ -375,8 +375,8 @@ pub(super) fn check(root: &Table<'_, '_>, steps: &[Step], around: &Surroundings<
                     .key("at")
                     .label(format!(
                         "at {}, but the run ends at {}",
-                        component_runtime::format_duration(step.at.low()),
-                        component_runtime::format_duration(until)
+                        quantities::format_duration(step.at.low()),
+                        quantities::format_duration(until)
                     ))
                     .help("make `until` later, or `at` earlier"),
             );
@@ -427,10 +427,7 @@ pub(super) fn check(root: &Table<'_, '_>, steps: &[Step], around: &Surroundings<
         if reported.insert(index) {
             reader.add(
                 reader
-                    .complain(
-                        &step.vm_span,
-                        format!("{message} at {}", component_runtime::format_duration(at)),
-                    )
+                    .complain(&step.vm_span, format!("{message} at {}", quantities::format_duration(at)))
                     .key("vm")
                     .value(name)
                     .label(format!("action \"{}\"", step.action.name()))

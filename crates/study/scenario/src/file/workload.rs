@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{
     diagnostic::Span,
-    quantity::Draw,
+    draw::Draw,
     reader::{Located, Table, number},
     schema::{self, Form, TableDoc},
 };

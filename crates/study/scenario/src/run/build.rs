@@ -50,7 +50,7 @@ pub fn plan(
         |error: guest_memory_manager::workload::BadWorkload| RunError::Workload(error.to_string());
     let (policy, policy_parameters) = policy(scenario, choices);
     // A typo in a parameter is told before anything runs.
-    crate::policies::make(&policy, &policy_parameters)?;
+    policy_catalogue::make(&policy, &policy_parameters)?;
 
     let mut timeline = Vec::new();
     for planned in scenario.plan(seed, until).map_err(bad_workload)? {
@@ -123,7 +123,7 @@ const AFTER_START: Duration = Duration::from_secs(1);
 
 fn policy(scenario: &Scenario, choices: &Choices) -> (String, toml::Table) {
     let of_file = scenario.policy.name.as_ref().map(|name| name.value.clone());
-    let default = crate::policies::POLICIES[0].name.to_owned();
+    let default = policy_catalogue::POLICIES[0].name.to_owned();
     let in_file = of_file.unwrap_or(default);
     match &choices.policy {
         // The file's parameters are those of the file's policy.

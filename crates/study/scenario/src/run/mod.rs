@@ -1,12 +1,14 @@
 //! Runs a scenario: puts host and VMs into a runtime, watches the counters, and says what came of it.
 
 pub mod build;
+mod cycle;
 pub mod directory;
 mod operator;
 pub mod phases;
 pub mod plan;
 pub mod points;
 mod sampler;
+pub mod statistics;
 pub mod story;
 pub mod summary;
 
@@ -31,6 +33,7 @@ use run_journal::{EventsLevel, HumanLog, Recorded, Recorder};
 use vmms_host::{Host, VmConfig};
 
 pub use build::Choices;
+pub use cycle::Cycle;
 pub use plan::Plan;
 pub use points::{Point, Points};
 pub use summary::Summary;
@@ -53,7 +56,7 @@ pub const COMPONENTS: [&str; 8] =
 pub enum RunError {
     /// The policy.
     #[error(transparent)]
-    Policy(#[from] crate::policies::PolicyError),
+    Policy(#[from] policy_catalogue::PolicyError),
     /// A workload that cannot be made as configured.
     #[error("a workload of the scenario cannot be made: {0}")]
     Workload(String),
@@ -136,7 +139,7 @@ const KEEP: u64 = 200_000;
 /// # Errors
 /// [`RunError`]; what was recorded until then stays.
 pub fn run(plan: Plan, options: RunOptions) -> Result<Outcome, RunError> {
-    let policy = crate::policies::make(&plan.policy, &plan.policy_parameters)?;
+    let policy = policy_catalogue::make(&plan.policy, &plan.policy_parameters)?;
     run_with_policy(plan, options, policy)
 }
 

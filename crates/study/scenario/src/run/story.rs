@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use component_runtime::format_duration;
+use quantities::format_duration;
 
 use super::plan::{Action, Plan};
 use super::points::Points;

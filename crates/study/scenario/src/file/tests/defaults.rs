@@ -1,16 +1,13 @@
 //! The reference says what the code does: every default that it states is compared with the one in effect.
 
-use component_runtime::parse_duration;
 use dm_vsc::OperationTime;
 use memory_balancer::BalancerConfig;
 use page_range::PageCount;
+use quantities::{parse_duration, parse_size};
 use vmms_host::{HostOperationTime, parent_os::ParentOsConfig};
 
 use super::*;
-use crate::file::{
-    quantity::parse_size,
-    workload::{KINDS, Workload},
-};
+use crate::file::workload::{KINDS, Workload};
 
 /// The default of a key as the reference states it, without its label.
 fn stated(table: &TableDoc, key: &str) -> &'static str {

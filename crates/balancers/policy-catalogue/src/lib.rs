@@ -1,0 +1,242 @@
+//! The balancing policies by name: what `--policy` and a scenario file's `[policy]` choose from.
+
+use std::time::Duration;
+
+use balancing_policy::Policy;
+use serde::Serialize;
+use serde::de::{DeserializeOwned, Error as _};
+
+/// A policy that can be chosen.
+#[derive(Clone, Copy)]
+pub struct PolicyEntry {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// Makes it with these parameters.
+    make: fn(&toml::Table) -> Result<Box<dyn Policy>, toml::de::Error>,
+}
+
+/// Every policy there is, the default first. `cargo xtask new-balancer` adds its line before the last one.
+pub const POLICIES: &[PolicyEntry] = &[
+    PolicyEntry {
+        name: memory_balancer::hyperv::PressureBandPolicy::NAME,
+        summary: "Hyper-V's pressure band: demand and buffer, weights in shortage (the default)",
+        make: |parameters| made(parameters, memory_balancer::hyperv::PressureBandPolicy::new),
+    },
+    PolicyEntry {
+        name: balancer_esx::Esx::NAME,
+        summary: "VMware ESX: shares, an idle memory tax, revocation from whoever pays least",
+        make: |parameters| made(parameters, balancer_esx::Esx::new),
+    },
+    PolicyEntry {
+        name: balancer_mom::Mom::NAME,
+        summary: "oVirt MOM: shrinks everyone by 5 % below 20 % of free host memory, else grows everyone",
+        make: |parameters| made(parameters, balancer_mom::Mom::new),
+    },
+    PolicyEntry {
+        name: balancer_predictive_band::PredictiveBand::NAME,
+        summary: "our own: the band, with a forecast in place of a flat buffer",
+        make: |parameters| made(parameters, balancer_predictive_band::PredictiveBand::new),
+    },
+    PolicyEntry {
+        name: balancer_proxmox::Proxmox::NAME,
+        summary: "Proxmox VE: aims at 80 % of host memory in use, by shares",
+        make: |parameters| made(parameters, balancer_proxmox::Proxmox::new),
+    },
+    PolicyEntry {
+        name: balancer_senpai::Senpai::NAME,
+        summary: "senpai: shrinks everyone until it just does not stall",
+        make: |parameters| made(parameters, balancer_senpai::Senpai::new),
+    },
+    PolicyEntry {
+        name: balancer_squeezed::Squeezed::NAME,
+        summary: "XenServer squeezed: everyone the same share of minimum to maximum, whatever the demand",
+        make: |parameters| made(parameters, balancer_squeezed::Squeezed::new),
+    },
+    PolicyEntry {
+        name: STATIC,
+        summary: "static memory: everyone keeps the startup RAM",
+        make: |parameters| {
+            nothing(parameters)?;
+            Ok(Box::new(balancer_static::Static))
+        },
+    },
+    // New ones go above this line.
+];
+
+/// Name of the policy that is no balancing: in a [comparison](crate::compare) its VMs have static memory.
+pub const STATIC: &str = balancer_static::Static::NAME;
+
+/// Why there is no policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// No policy has this name.
+    #[error("there is no policy {name:?}; there are {known}{nearest}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: String,
+        /// The nearest of them, as a question.
+        nearest: String,
+    },
+    /// It does not take these parameters.
+    #[error("policy {name:?} does not take these parameters: {why}")]
+    Parameters {
+        /// The policy.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// The constants of the policies that are no part of the balancer, by the policy's name.
+pub fn constants() -> impl Iterator<Item = (&'static str, &'static [model_constants::Constant])> {
+    [
+        (balancer_esx::Esx::NAME, balancer_esx::constants()),
+        (balancer_mom::Mom::NAME, balancer_mom::constants()),
+        (balancer_predictive_band::PredictiveBand::NAME, balancer_predictive_band::constants()),
+        (balancer_proxmox::Proxmox::NAME, balancer_proxmox::constants()),
+        (balancer_senpai::Senpai::NAME, balancer_senpai::constants()),
+        (balancer_squeezed::Squeezed::NAME, balancer_squeezed::constants()),
+    ]
+    .into_iter()
+}
+
+/// The names of all policies, the default first.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    POLICIES.iter().map(|entry| entry.name)
+}
+
+/// Makes a policy.
+///
+/// # Errors
+/// No policy of this name, or parameters that it does not have.
+pub fn make(name: &str, parameters: &toml::Table) -> Result<Box<dyn Policy>, PolicyError> {
+    let Some(entry) = POLICIES.iter().find(|entry| entry.name == name) else {
+        let nearest = quantities::nearest(name, names());
+        return Err(PolicyError::Unknown {
+            name: name.to_owned(),
+            known: names().collect::<Vec<_>>().join(", "),
+            nearest: nearest.map_or_else(String::new, |near| format!("; did you mean {near:?}?")),
+        });
+    };
+    (entry.make)(parameters)
+        .map_err(|error| PolicyError::Parameters { name: name.to_owned(), why: error.message().to_owned() })
+}
+
+/// A policy with a configuration of these parameters.
+fn made<C, P>(parameters: &toml::Table, new: impl FnOnce(C) -> P) -> Result<Box<dyn Policy>, toml::de::Error>
+where
+    C: DeserializeOwned + Serialize + Default,
+    P: Policy + 'static,
+{
+    Ok(Box::new(new(read(parameters)?)))
+}
+
+/// A policy's configuration of the parameters that somebody wrote. Its own defaults tell what each of them is: a time is a text
+/// such as "300s" or a number of seconds, a size a text such as "64MB", and what is a whole number is given as one.
+fn read<T: DeserializeOwned + Serialize + Default>(parameters: &toml::Table) -> Result<T, toml::de::Error> {
+    let defaults = toml::Table::try_from(T::default()).unwrap_or_default();
+    let typed =
+        parameters.iter().map(|(name, value)| Ok((name.clone(), typed(name, value, defaults.get(name))?)));
+    typed.collect::<Result<toml::Table, toml::de::Error>>()?.try_into()
+}
+
+fn typed(
+    name: &str,
+    value: &toml::Value,
+    default: Option<&toml::Value>,
+) -> Result<toml::Value, toml::de::Error> {
+    use toml::Value;
+    let wrong = |what: &str| toml::de::Error::custom(format!("`{name} = {value}` is not {what}"));
+    let time = |value: &Value| match value {
+        Value::String(text) => quantities::parse_duration(text).ok(),
+        Value::Float(seconds) => Duration::try_from_secs_f64(*seconds).ok(),
+        Value::Integer(seconds) => u64::try_from(*seconds).ok().map(Duration::from_secs),
+        _ => None,
+    };
+    match (value, default) {
+        (value, Some(Value::Table(parts))) if parts.contains_key("secs") => {
+            let time = time(value).ok_or_else(|| wrong("a time such as \"300s\""))?;
+            let parts = [("secs", time.as_secs() as i64), ("nanos", i64::from(time.subsec_nanos()))];
+            let parts = parts.map(|(part, number)| (part.to_owned(), Value::Integer(number)));
+            Ok(Value::Table(parts.into_iter().collect()))
+        }
+        // A number in the configuration; a text that is a time means its seconds.
+        (Value::String(_), Some(Value::Float(_))) => time(value)
+            .map(|time| Value::Float(time.as_secs_f64()))
+            .ok_or_else(|| wrong("a number, or a time such as \"300s\"")),
+        (Value::String(text), Some(Value::Integer(_))) => {
+            let size = quantities::parse_size(text)
+                .map_err(|_| wrong("a whole number, or a size such as \"64MB\""))?;
+            Ok(Value::Integer(size.get() as i64))
+        }
+        (Value::Float(number), Some(Value::Integer(_))) if number.fract() == 0.0 && number.abs() < 1e15 => {
+            Ok(Value::Integer(*number as i64))
+        }
+        _ => Ok(value.clone()),
+    }
+}
+
+/// For a policy without parameters.
+fn nothing(parameters: &toml::Table) -> Result<(), toml::de::Error> {
+    #[derive(Default, serde::Deserialize, serde::Serialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    read::<Nothing>(parameters).map(|Nothing {}| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_policy_is_made_by_its_name() {
+        for entry in POLICIES {
+            let policy = make(entry.name, &toml::Table::new()).unwrap();
+            assert_eq!(policy.name(), entry.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_policy_is_told_the_nearest() {
+        let error = make("hyperw", &toml::Table::new()).err().unwrap().to_string();
+        assert!(error.contains("did you mean \"hyperv\"?"), "{error}");
+    }
+
+    #[test]
+    fn parameters_are_written_as_times_sizes_and_numbers() {
+        let write = |text: &str| toml::from_str::<toml::Table>(text).unwrap();
+        for text in ["hold = \"200s\"\nhalf_width = 3.0\nweights = false", "hold = 200.0"] {
+            make("hyperv", &write(text)).unwrap();
+        }
+        make("proxmox", &write("step_limit = \"50MB\"\ninterval = \"5s\"\nsmallest_goal = 256.0")).unwrap();
+        for (policy, text, complaint) in [
+            ("hyperv", "hold = \"soon\"", "`hold = \"soon\"` is not a"),
+            ("proxmox", "interval = \"soon\"", "`interval = \"soon\"` is not a time"),
+            ("proxmox", "interval = -1.0", "`interval = -1.0` is not a time"),
+            ("proxmox", "step_limit = \"much\"", "`step_limit = \"much\"` is not a whole number, or a size"),
+        ] {
+            let error = make(policy, &write(text)).err().unwrap().to_string();
+            assert!(error.contains(complaint), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_has_its_effect() {
+        let hold: memory_balancer::hyperv::HyperVConfig =
+            read(&toml::from_str("hold = \"1m\"").unwrap()).unwrap();
+        assert_eq!(hold.hold, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_refused() {
+        let parameters: toml::Table = toml::from_str("half_with = 3.0").unwrap();
+        for name in names() {
+            let error = make(name, &parameters).err().unwrap().to_string();
+            assert!(error.contains("half_with"), "{error}");
+        }
+    }
+}

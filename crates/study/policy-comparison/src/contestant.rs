@@ -1,0 +1,74 @@
+//! Who is compared.
+
+use std::fmt;
+use std::sync::Arc;
+
+use balancing_policy::Policy;
+
+use policy_catalogue::PolicyError;
+
+type Make = dyn Fn() -> Box<dyn Policy> + Send + Sync;
+
+/// A policy that takes part in a comparison: one of the project by its name, or one of your own.
+#[derive(Clone)]
+pub struct Contestant {
+    name: String,
+    make: Arc<Make>,
+    static_memory: bool,
+}
+
+impl Contestant {
+    /// A policy of the project, with its default parameters.
+    ///
+    /// The policy `static` gets VMs with static memory, startup = maximum: the baseline as it is in the source.
+    ///
+    /// # Errors
+    /// There is no policy of this name.
+    pub fn named(name: &str) -> Result<Self, PolicyError> {
+        let none = toml::Table::new();
+        policy_catalogue::make(name, &none)?;
+        let known = name.to_owned();
+        let make = move || match policy_catalogue::make(&known, &none) {
+            Ok(policy) => policy,
+            // It was made above with the same parameters.
+            Err(error) => unreachable!("{error}"),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            make: Arc::new(make),
+            static_memory: name == policy_catalogue::STATIC,
+        })
+    }
+
+    /// A policy that this crate has never heard of. `make` is called once for every run, on any thread.
+    pub fn own<P: Policy + 'static>(make: impl Fn() -> P + Send + Sync + 'static) -> Self {
+        let name = make().name().to_owned();
+        Self { name, make: Arc::new(move || Box::new(make())), static_memory: false }
+    }
+
+    /// All policies of the project, the default first.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        policy_catalogue::names().filter_map(|name| Self::named(name).ok()).collect()
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn make(&self) -> Box<dyn Policy> {
+        (self.make)()
+    }
+
+    pub(crate) fn has_static_memory(&self) -> bool {
+        self.static_memory
+    }
+}
+
+impl fmt::Debug for Contestant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Contestant").field(&self.name).finish()
+    }
+}

@@ -1,0 +1,206 @@
+use std::time::Duration;
+
+use balancing_policy::{HostView, Policy, Proposal, Reason, VmView};
+
+use super::*;
+
+/// A load of four minutes and three VMs.
+fn load(name: &str) -> Scenario {
+    let text = r#"
+        title = "Three VMs"
+        until = "4m"
+        sample_interval = "1s"
+        [host]
+        memory = "4GB"
+        [[vm]]
+        name = "VM{n}"
+        numbers = "1..3"
+        guest = "ws2008-r2-sp1-enterprise"
+        startup_bytes = "512MB"
+        maximum_bytes = "1536MB"
+        workload = { kind = "step", from = "100MB", to = ["600MB", "900MB"], after = ["10s", "20s"] }
+        [[timeline]]
+        at = ["0s", "3s"]
+        action = "start"
+        vm = "all"
+        every = "1s"
+    "#;
+    scenario::file::parse(format!("{name}.toml"), text, &scenario::file::LoadOptions::default()).unwrap()
+}
+
+fn named(names: &[&str]) -> Vec<Contestant> {
+    names.iter().map(|name| Contestant::named(name).unwrap()).collect()
+}
+
+fn settings(contestants: Vec<Contestant>) -> Settings {
+    Settings {
+        seeds: vec![1, 2, 3],
+        threads: 2,
+        ..Settings::new(contestants, vec![load("three"), load("again")])
+    }
+}
+
+#[test]
+fn the_same_numbers_whatever_the_number_of_threads() {
+    let contestants = || named(&["hyperv", "static", "mom"]);
+    let one = compare(&Settings { threads: 1, ..settings(contestants()) }, &mut |_| ()).unwrap();
+    let three = compare(&Settings { threads: 3, ..settings(contestants()) }, &mut |_| ()).unwrap();
+    assert_eq!(one.json().unwrap(), three.json().unwrap());
+    assert_eq!(one.csv(), three.csv());
+    assert_eq!(one.page("repeat"), three.page("repeat"));
+    // Two loads of the same text give the same numbers, and other seeds others.
+    assert_eq!(one.loads[0].results, one.loads[1].results);
+    let moved = one.loads[0].cell(0, MeasureId::Moved).unwrap();
+    assert_ne!(moved.values[0], moved.values[1]);
+}
+
+#[test]
+fn static_memory_moves_nothing_and_a_policy_that_gives_none_is_worse_off() {
+    let comparison = compare(&settings(named(&["hyperv", "static"])), &mut |_| ()).unwrap();
+    let load = &comparison.loads[0];
+    let median = |policy, id| load.cell(policy, id).unwrap().median.unwrap().median;
+    assert_eq!(median(1, MeasureId::Moved), 0.0);
+    assert_eq!(median(1, MeasureId::Operations), 0.0);
+    assert!(median(0, MeasureId::Moved) > 0.0 && median(0, MeasureId::Unmet) > 0.0);
+    // Three times 1.5 GB and the parent's reserve is more than there is.
+    assert!((median(1, MeasureId::Started) - 200.0 / 3.0).abs() < 1e-6);
+    assert_eq!(median(1, MeasureId::Unmet), 0.0);
+    assert!(load.cell(0, MeasureId::Moved).unwrap().difference.is_none());
+    assert!(load.cell(1, MeasureId::Moved).unwrap().difference.unwrap().median < 0.0);
+    // The mean of two equal loads.
+    for id in [MeasureId::Unmet, MeasureId::Started, MeasureId::WorstSlowdown] {
+        assert_eq!(comparison.overall.cell(1, id), load.cell(1, id));
+    }
+}
+
+#[test]
+fn the_outputs_name_everything() {
+    let comparison = compare(&settings(named(&["hyperv", "mom"])), &mut |_| ()).unwrap();
+    let (table, csv, page) =
+        (comparison.table(None), comparison.csv(), comparison.page("cargo xtask compare <&>"));
+    for name in ["hyperv", "mom"] {
+        assert!(table.contains(name) && csv.contains(name) && page.contains(name));
+    }
+    // Where there is room, medians have their intervals.
+    assert!(
+        table.contains(" to ")
+            && table.lines().any(|line| line.contains("unmet demand") && line.contains(" ["))
+    );
+    assert!(
+        !comparison.table(Some(60)).lines().any(|line| line.contains("unmet demand") && line.contains(" ["))
+    );
+    assert_eq!(csv.lines().count(), 1 + 3 * 2 * 3 * MEASURES.len());
+    assert!(page.contains("cargo xtask compare &lt;&amp;&gt;"));
+    assert!(!page.contains("http") && !page.contains("<script"), "the page needs nothing else");
+    let json: serde_json::Value = serde_json::from_str(&comparison.json().unwrap()).unwrap();
+    assert_eq!(json["loads"][0]["results"][1]["unmet_demand"]["values"].as_array().unwrap().len(), 3);
+    assert!(json.get("costs").is_none(), "what depends on the machine is not in it");
+}
+
+#[test]
+fn progress_ends_with_everything_done() {
+    let mut last = Advance::default();
+    compare(&settings(named(&["hyperv"])), &mut |advance| {
+        assert!(advance.done >= last.done && advance.runs >= last.runs);
+        last = advance;
+    })
+    .unwrap();
+    // Two loads, three seeds, one policy and the well-provisioned run.
+    assert_eq!((last.runs, last.all_runs, last.all), (12, 12, 12 * 3 * 240));
+    assert_eq!(last.done, last.all);
+}
+
+/// Panics in every other round.
+struct Panics(u32);
+
+impl Policy for Panics {
+    fn name(&self) -> &str {
+        "panics"
+    }
+
+    fn uses_priority(&self) -> bool {
+        false
+    }
+
+    fn round(&mut self, _host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
+        self.0 += 1;
+        if self.0.is_multiple_of(2) {
+            assert!(in_a_policy_s_round());
+            // A panic without its message on standard error.
+            std::panic::resume_unwind(Box::new("every other round"));
+        }
+        for (index, vm) in vms.iter().enumerate() {
+            let target = vm.reachable(vm.demand().unwrap_or(vm.expected()) * 2);
+            proposal.set(index, target, Reason::new("twice"));
+        }
+    }
+}
+
+#[test]
+fn a_policy_of_one_s_own_takes_part_and_its_panics_are_counted() {
+    let mut contestants = named(&["hyperv"]);
+    contestants.push(Contestant::own(|| Panics(0)));
+    let comparison = compare(&settings(contestants), &mut |_| ()).unwrap();
+    assert_eq!(comparison.policies, ["hyperv", "panics"]);
+    // Six runs of 240 s; a parent OS that pages makes rounds longer.
+    assert_eq!(comparison.lost_rounds[0], 0);
+    assert!((300..=720).contains(&comparison.lost_rounds[1]), "{:?}", comparison.lost_rounds);
+    let moved = comparison.loads[0].cell(1, MeasureId::Moved).unwrap().median.unwrap();
+    assert!(moved.median > 0.0, "the rounds that it did not lose count");
+    assert!(comparison.table(None).contains("panics panicked in"));
+}
+
+#[test]
+fn what_makes_no_comparison_is_refused() {
+    let said = |settings: Settings| compare(&settings, &mut |_| ()).unwrap_err().to_string();
+    assert_eq!(said(settings(Vec::new())), "a comparison needs at least one policy");
+    assert_eq!(said(settings(named(&["hyperv", "hyperv"]))), "\"hyperv\" is named twice");
+    let all = settings(named(&["hyperv"]));
+    assert_eq!(said(Settings { seeds: Vec::new(), ..all.clone() }), "a comparison needs at least one seed");
+    let error = Contestant::named("hyperw").unwrap_err().to_string();
+    assert!(error.contains("did you mean \"hyperv\"?"), "{error}");
+    let loads = vec![loads::find("max-vms-dynamic").unwrap()];
+    let said = said(Settings { loads, ..all });
+    assert!(said.contains("max-vms-dynamic") && said.contains("max-vms-static"), "{said}");
+}
+
+#[test]
+fn an_end_given_ends_every_run() {
+    let mut settings = settings(named(&["hyperv"]));
+    settings.choices.until = Some(Duration::from_secs(30));
+    let mut all = 0;
+    let comparison = compare(&settings, &mut |advance| all = advance.all).unwrap();
+    assert_eq!(all, 12 * 3 * 30);
+    assert!((comparison.loads[0].until_s - 30.0).abs() < f64::EPSILON);
+}
+
+/// Does not come back from its round before it is told to.
+struct Endless(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl Policy for Endless {
+    fn name(&self) -> &str {
+        "endless"
+    }
+
+    fn uses_priority(&self) -> bool {
+        false
+    }
+
+    fn round(&mut self, _host: &HostView<'_>, _vms: &[VmView], _proposal: &mut Proposal) {
+        while !self.0.load(std::sync::atomic::Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_does_not_come_back_is_named() {
+    let enough = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let its = std::sync::Arc::clone(&enough);
+    let mut contestants = named(&["hyperv"]);
+    contestants.push(Contestant::own(move || Endless(std::sync::Arc::clone(&its))));
+    let settings = Settings { patience: Duration::from_millis(300), ..settings(contestants) };
+    let error = compare(&settings, &mut |_| ()).unwrap_err().to_string();
+    enough.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(error.contains("policy \"endless\" has been in one round for more than 0.300s"), "{error}");
+}

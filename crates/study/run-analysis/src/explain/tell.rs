@@ -1,0 +1,225 @@
+//! An explanation as text.
+
+use std::fmt;
+use std::time::Duration;
+
+use page_range::PageCount;
+use run_journal::Record;
+
+use super::{Decided, Explanation, Life, VmThen, words};
+
+/// Other VMs that are told of.
+const OTHERS: usize = 12;
+
+fn time(at: Duration) -> String {
+    // To the millisecond: what is finer says nothing to a reader.
+    let at = Duration::from_millis(at.as_millis() as u64);
+    quantities::format_duration(at)
+}
+
+fn mb(pages: PageCount) -> String {
+    let mib = pages.mib();
+    if mib.fract() == 0.0 { format!("{mib} MB") } else { format!("{mib:.1} MB") }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.what_it_had(f)?;
+        let running = matches!(self.then.life, Life::Running { .. });
+        writeln!(f, "\nThe host")?;
+        match &self.host {
+            Some(host) => {
+                let meaning = words::state(&self.policy, &host.rule).map_or_else(
+                    || format!("policy {} calls it `{}`", self.policy, host.rule),
+                    str::to_owned,
+                );
+                writeln!(f, "  Since {}: {meaning} (`{}`).", time(host.at), host.rule)?;
+                writeln!(f, "  When that began: {}.", words::inputs(&host.inputs))?;
+            }
+            None => writeln!(f, "  There had been no round.")?,
+        }
+        if self.policy_failures > 0 {
+            writeln!(
+                f,
+                "  The policy had failed in {} rounds by then; in each the targets before it stayed.",
+                self.policy_failures
+            )?;
+        }
+        if running {
+            self.decision(f)?;
+        }
+        self.candidates(f)?;
+        if running {
+            self.effects(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Explanation {
+    fn what_it_had(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (vm, at) = (&self.vm, time(self.at));
+        match &self.then.life {
+            Life::NeverStarted => writeln!(f, "{vm} had no memory at {at}: it had not been started."),
+            Life::Off { since } => {
+                writeln!(f, "{vm} had no memory at {at}: it has been off since {}.", time(*since))
+            }
+            Life::Waiting { since, refused } => {
+                writeln!(
+                    f,
+                    "{vm} had no memory at {at}: it has been waiting to start since {}.",
+                    time(*since)
+                )?;
+                if let Some(refused) = refused {
+                    writeln!(f, "  There was not enough for it: {refused} (pages).")?;
+                }
+                Ok(())
+            }
+            Life::Running { since } => {
+                writeln!(f, "{vm} had {} at {at}. It runs since {}.", mb(self.then.has), time(*since))?;
+                let Some(report) = self.then.report else {
+                    return writeln!(f, "  Its guest had not reported.");
+                };
+                let pressure = balancing_policy::pressure(report.demand, self.then.has);
+                writeln!(
+                    f,
+                    "  Its guest's last report, {}: it needs {}, {} are available in it; pressure {pressure:.1} %.",
+                    time(report.at),
+                    mb(report.demand),
+                    mb(report.available)
+                )
+            }
+        }
+    }
+
+    fn decision(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nThe decision")?;
+        let Some(decision) = &self.then.decision else {
+            return writeln!(f, "  There had been none: it has what it started with.");
+        };
+        let Decided { rule, target, proposed, .. } = decision;
+        let meaning = words::rule(&self.policy, rule)
+            .map_or_else(|| format!("Policy {} names its rule `{rule}`.", self.policy), str::to_owned);
+        writeln!(f, "  {}, round {}, by {}: `{rule}`.", time(decision.at), decision.round, self.policy)?;
+        writeln!(f, "  {meaning}")?;
+        if !decision.inputs.is_empty() {
+            writeln!(f, "  {}", words::inputs(&decision.inputs))?;
+        }
+        writeln!(f, "  It had {} then, and was to have {}.", mb(decision.assigned), mb(*target))?;
+        if let Some(correction) = &decision.correction {
+            let why = match correction.as_str() {
+                "below_lowest" => "less than it can be brought to",
+                "above_highest" => "more than it can be brought to",
+                "over_capacity" => "with all others more than the host has",
+                other => other,
+            };
+            writeln!(f, "  The policy had proposed {}, {why}; the balancer corrected it.", mb(*proposed))?;
+        }
+        match &self.next {
+            Some(next) => writeln!(
+                f,
+                "  It stood until {}, round {}: then `{}`, {}.",
+                time(next.at),
+                next.round,
+                next.rule,
+                mb(next.target)
+            ),
+            None => writeln!(f, "  It stood until the end of the run."),
+        }
+    }
+
+    fn candidates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut others: Vec<(&String, &VmThen)> =
+            self.others.iter().filter(|(_, then)| matches!(then.life, Life::Running { .. })).collect();
+        others.sort_by(|(_, a), (_, b)| {
+            let key = |then: &VmThen| then.pressure().unwrap_or(-1.0);
+            key(b).total_cmp(&key(a))
+        });
+        writeln!(f, "\nWho else had a claim, or something to give")?;
+        if others.is_empty() {
+            writeln!(f, "  Nobody: no other VM was running.")?;
+        }
+        for (name, then) in others.iter().take(OTHERS) {
+            let need = then.report.map_or_else(
+                || "had not reported".to_owned(),
+                |report| {
+                    format!(
+                        "needed {:>9}, pressure {:>5.1} %",
+                        mb(report.demand),
+                        then.pressure().unwrap_or(0.0)
+                    )
+                },
+            );
+            let rule = then.decision.as_ref().map_or_else(String::new, |decision| {
+                format!("; `{}`, to have {}", decision.rule, mb(decision.target))
+            });
+            writeln!(f, "  {name:<8} had {:>9}, {need}{rule}", mb(then.has))?;
+        }
+        if others.len() > OTHERS {
+            writeln!(f, "  … and {} more, under less pressure.", others.len() - OTHERS)?;
+        }
+        let waiting = self.others.iter().filter(|(_, then)| matches!(then.life, Life::Waiting { .. }));
+        for (name, _) in waiting {
+            writeln!(f, "  {name:<8} was waiting to start.")?;
+        }
+        Ok(())
+    }
+
+    fn effects(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(decision) = &self.then.decision else { return Ok(()) };
+        writeln!(f, "\nWhat came of it")?;
+        if self.effects.is_empty() {
+            let enough = decision.target == decision.assigned;
+            let why = if enough {
+                "Nothing was moved: it had its target."
+            } else {
+                "Nothing was moved: what was missing was too little to move, or there was nothing to move yet."
+            };
+            writeln!(f, "  {why}")?;
+        }
+        for effect in &self.effects {
+            writeln!(f, "  {:>12}  {}", time(Duration::from(effect.t)), effect_in_words(effect))?;
+        }
+        if self.more_effects > 0 {
+            writeln!(f, "  … and {} more events.", self.more_effects)?;
+        }
+        writeln!(
+            f,
+            "\nEvent {} is the decision: `cargo xtask events DIR --follow {0}` shows all around it.",
+            decision.seq
+        )
+    }
+}
+
+fn effect_in_words(effect: &Record) -> String {
+    let pages = |name: &str| mb(PageCount(super::number(effect, name)));
+    match &*effect.event {
+        "add_memory" => {
+            format!(
+                "The balancer grants it {} to return and {} to add.",
+                pages("unballoon"),
+                pages("hot_add")
+            )
+        }
+        "remove_memory" => format!("The balancer asks it for {}.", pages("pages")),
+        "ballooned" => {
+            format!("The guest gives away {} of {} asked for.", pages("given"), pages("requested"))
+        }
+        "unballooned" => "The guest takes back what it had given away.".to_owned(),
+        "hot_added" => "The guest takes what is added.".to_owned(),
+        "pages_mapped" => format!("{} are mapped into it.", pages("pages")),
+        "pages_unmapped" => format!("{} are taken out of it.", pages("pages")),
+        "operation_finished" => format!(
+            "Done: {} of {} ({}).",
+            pages("done"),
+            pages("requested"),
+            super::text(effect, "outcome").to_lowercase()
+        ),
+        "guest_unresponsive" => "The guest does not answer.".to_owned(),
+        _ => {
+            let said: Vec<String> =
+                effect.fields.iter().map(|(name, value)| format!("{name} {value}")).collect();
+            format!("{} {}", effect.event.replace('_', " "), said.join(", "))
+        }
+    }
+}

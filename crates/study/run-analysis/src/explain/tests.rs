@@ -1,0 +1,169 @@
+use balancing_policy::{HostView, Policy, Proposal, Reason, VmView};
+use component_runtime::Driver;
+use run_journal::{EVENTS_FILE, EventsLevel, events};
+
+use super::*;
+use scenario::file::{self, LoadOptions};
+use scenario::run::{self, Choices, RunOptions};
+
+/// Two VMs on a host that is too small for both: A grows first, then B at A's cost.
+const SCENARIO: &str = r#"
+    until = "10m"
+    [host]
+    memory = "4GB"
+    [[vm]]
+    name = "VM{n}"
+    numbers = "1..2"
+    guest = "ws2008-r2-sp1-enterprise"
+    startup_bytes = "512MB"
+    maximum_bytes = "3GB"
+    [[timeline]]
+    at = "0s"
+    action = "start"
+    vm = "VM1"
+    [[timeline]]
+    at = "2m"
+    action = "set_workload"
+    vm = "VM1"
+    workload = { kind = "step", to = "1400MB" }
+    [[timeline]]
+    at = "4m"
+    action = "start"
+    vm = "VM2"
+    [[timeline]]
+    at = "6m"
+    action = "set_workload"
+    vm = "VM2"
+    workload = { kind = "ramp", to = "1400MB", duration = "1m" }
+"#;
+
+fn plan() -> run::Plan {
+    let scenario = file::parse("two.toml", SCENARIO, &LoadOptions::default()).unwrap();
+    run::build::plan_alone(&scenario, &Choices::default()).unwrap()
+}
+
+fn events_of(run: impl FnOnce(RunOptions)) -> Vec<Record> {
+    let folder = tempfile::tempdir().unwrap();
+    run(RunOptions {
+        driver: Driver::Inline,
+        directory: Some(folder.path().to_owned()),
+        events: EventsLevel::All,
+        ..RunOptions::default()
+    });
+    events::Reader::open(&folder.path().join(EVENTS_FILE)).unwrap().map(Result::unwrap).collect()
+}
+
+fn events() -> Vec<Record> {
+    events_of(|options| {
+        run::run(plan(), options).unwrap();
+    })
+}
+
+type NoError = std::convert::Infallible;
+
+fn explained(records: &[Record], vm: &str, seconds: u64) -> Result<Explanation, ExplainError<NoError>> {
+    let records = records.iter().cloned().map(Ok::<_, NoError>);
+    explain(records, "hyperv", vm, Duration::from_secs(seconds), Some(Duration::from_secs(600)))
+}
+
+#[test]
+fn every_moment_of_a_run_has_its_explanation() {
+    let records = events();
+    let at = |vm: &str, seconds| explained(&records, vm, seconds).unwrap();
+
+    let before = at("VM2", 100);
+    assert_eq!(before.then.life, Life::NeverStarted);
+    assert!(before.to_string().contains("VM2 had no memory at 1m40s: it had not been started."), "{before}");
+
+    // The step comes with the guest's next report; a decision follows, and memory.
+    let step = at("vm1", 124);
+    assert_eq!(step.vm, "VM1");
+    let decision = step.then.decision.clone().unwrap();
+    assert_eq!(decision.rule, "short");
+    assert!(decision.target > decision.assigned);
+    assert!(step.effects.iter().any(|effect| &*effect.event == "add_memory"));
+    assert!(step.effects.iter().any(|effect| &*effect.event == "pages_mapped"));
+    let text = step.to_string();
+    for part in [
+        "The host",
+        "The decision",
+        "`short`",
+        "left the band at the top",
+        "The balancer grants it",
+        "Who else",
+    ] {
+        assert!(text.contains(part), "{part} in:\n{text}");
+    }
+
+    // VM2's demand is met at VM1's cost.
+    let contention = at("VM1", 430);
+    let text = contention.to_string();
+    assert!(contention.others.contains_key("VM2"));
+    assert_eq!(contention.host.as_ref().map(|host| host.rule.as_str()), Some("shortage"), "{text}");
+    assert_eq!(
+        contention.then.decision.as_ref().map(|decided| decided.rule.as_str()),
+        Some("shortage"),
+        "{text}"
+    );
+    assert!(text.contains("all give way together") && text.contains("VM2"), "{text}");
+    // What it had is what the counters say: the sum of all that was mapped and unmapped.
+    let has = contention.then.has;
+    assert!(has < PageCount::from_mib(2100) && has > PageCount::from_mib(1000), "{}", mb(has));
+}
+
+fn mb(pages: PageCount) -> String {
+    pages.to_string()
+}
+
+#[test]
+fn what_cannot_be_explained_is_refused() {
+    let records = events();
+    let said = |vm: &str, seconds| explained(&records, vm, seconds).unwrap_err().to_string();
+    assert_eq!(said("VM3", 10), "no event is about a VM \"VM3\"; there are VM1, VM2; did you mean \"VM1\"?");
+    assert_eq!(said("VM1", 700), "the run has ended by then: its last event is at 10m");
+    let without: Vec<Record> = records.into_iter().filter(|record| &*record.event != "decision").collect();
+    assert!(explained(&without, "VM1", 10).unwrap_err().to_string().contains("--events all"));
+}
+
+/// Gives everyone twice the demand, and panics in every round after the third minute.
+struct Fails;
+
+impl Policy for Fails {
+    fn name(&self) -> &str {
+        "fails"
+    }
+
+    fn uses_priority(&self) -> bool {
+        false
+    }
+
+    fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
+        if host.now >= Duration::from_secs(180) {
+            // A panic without its message on standard error.
+            std::panic::resume_unwind(Box::new("after three minutes"));
+        }
+        for (index, vm) in vms.iter().enumerate() {
+            let target = vm.reachable(vm.demand().unwrap_or(vm.expected()) * 2);
+            proposal.set(index, target, Reason::new("twice").with("demand_mib", 1.0));
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_fails_loses_its_rounds_and_the_run_goes_on() {
+    let records = events_of(|options| {
+        run::run_with_policy(plan(), options, Box::new(Fails)).unwrap();
+    });
+    let failed: Vec<&Record> = records.iter().filter(|record| &*record.event == "policy_failed").collect();
+    let first = failed.first().unwrap();
+    assert_eq!(text(first, "policy"), "fails");
+    assert!(text(first, "why").contains("after three minutes"));
+    assert!(failed.len() > 20, "{}", failed.len());
+    // The last targets hold, and say so.
+    let explanation = explained(&records, "VM1", 400).unwrap();
+    assert!(explanation.policy_failures > 20);
+    let decision = explanation.then.decision.clone().unwrap();
+    assert_eq!(decision.rule, "twice");
+    assert!(decision.at < Duration::from_secs(181));
+    assert!(explanation.to_string().contains("The policy had failed in"), "{explanation}");
+}

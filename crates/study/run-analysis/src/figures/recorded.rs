@@ -1,0 +1,217 @@
+//! A run read back from its `counters.csv`.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use page_range::PageCount;
+use perf_counters::pdh::{CounterLog, ReadError};
+use perf_counters::{BalancerCounters, schema::BALANCER_INSTANCE};
+use perf_counters::{
+    CounterDefinition, Epoch, GuestCounters, ModelCounters, ModelVmCounters, ParentCounters, VmCounters,
+};
+use run_journal::manifest::Manifest;
+
+use scenario::run::points::{HostPoint, VmPoint};
+use scenario::run::{COUNTERS_FILE, Plan, Point, SUMMARY_FILE};
+
+/// Why a run cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FiguresError {
+    /// A file.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The counters.
+    #[error("{}: {error}", path.display())]
+    Counters {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: ReadError,
+    },
+    /// Counters that no run of this project leaves behind.
+    #[error("{}: there is no counter {counter:?} in it: it is not of a run of this project", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The counter.
+        counter: String,
+    },
+}
+
+/// What the counters of a run say.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Names of the VMs.
+    pub vms: Vec<String>,
+    /// All samples. Only what counters hold is in them.
+    pub points: Vec<Point>,
+    /// Maximum RAM of each VM that ran, MB.
+    pub maximum: Vec<Option<f64>>,
+    /// All memory of the host, MB.
+    pub host_mb: f64,
+    /// Which run it is.
+    pub of: Option<Identity>,
+}
+
+/// Which run it is, as its `summary.json` says.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct Identity {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Name of the policy.
+    pub policy: String,
+    /// Its seed.
+    pub seed: u64,
+}
+
+type Column = Vec<Option<f64>>;
+
+struct Reader<'a> {
+    path: &'a Path,
+    log: CounterLog,
+    host: String,
+}
+
+impl Reader<'_> {
+    fn column(
+        &self,
+        machine: &str,
+        counter: &CounterDefinition,
+        instance: Option<&str>,
+    ) -> Result<Column, FiguresError> {
+        let found = self.log.paths().iter().position(|path| {
+            path.machine.eq_ignore_ascii_case(machine)
+                && path.object == counter.object
+                && path.counter == counter.name
+                && path.instance.as_deref() == instance
+        });
+        let index = found.ok_or_else(|| FiguresError::Missing {
+            path: self.path.to_owned(),
+            counter: format!("{}\\{}", counter.object, counter.name),
+        })?;
+        Ok(self.log.values(index).collect())
+    }
+
+    fn host(&self, counter: &CounterDefinition, instance: Option<&str>) -> Result<Column, FiguresError> {
+        self.column(&self.host, counter, instance)
+    }
+}
+
+fn named(set: &'static [CounterDefinition], name: &str) -> CounterDefinition {
+    // Both are constants of one table; a test reads every one of them.
+    set.iter().find(|counter| counter.name == name).copied().unwrap_or(set[0])
+}
+
+fn pages(mb: Option<f64>) -> PageCount {
+    PageCount((mb.unwrap_or(0.0) * 256.0).round() as u64)
+}
+
+impl Recorded {
+    /// Reads the counters in a run's folder.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is not of a run.
+    pub fn read(directory: &Path) -> Result<Self, FiguresError> {
+        let path = directory.join(COUNTERS_FILE);
+        let file = File::open(&path).map_err(|error| FiguresError::File { path: path.clone(), error })?;
+        let log =
+            CounterLog::read(file).map_err(|error| FiguresError::Counters { path: path.clone(), error })?;
+        let epoch = Manifest::read(directory).ok().and_then(|manifest| manifest.epoch.parse::<Epoch>().ok());
+        let times = log.times_since(epoch.unwrap_or(Epoch::DEFAULT));
+        let physical = named(&VmCounters::DEFINITIONS, "Physical Memory");
+        let vms: Vec<String> = log.instances(physical.object).into_iter().map(str::to_owned).collect();
+        let host = log.paths().first().map_or_else(String::new, |path| path.machine.clone());
+        let reader = Reader { path: &path, log, host };
+
+        let balancer =
+            |name| reader.host(&named(&BalancerCounters::DEFINITIONS, name), Some(BALANCER_INSTANCE));
+        let model = |name| reader.host(&named(&ModelCounters::DEFINITIONS, name), None);
+        let parent = |name| reader.host(&named(&ParentCounters::DEFINITIONS, name), None);
+        let (available, in_transit) = (balancer("Available Memory")?, model("Memory In Transit")?);
+        let (overhead, reserve) = (model("Overhead Memory")?, model("Reserve Memory")?);
+        let (free, reads) = (parent("Available MBytes")?, parent("Page Reads/sec")?);
+        let host_mb = model("Host Memory")?.into_iter().flatten().next().unwrap_or_default();
+        let mut points: Vec<Point> = times
+            .into_iter()
+            .enumerate()
+            .map(|(row, time)| Point {
+                time,
+                host: HostPoint {
+                    available: pages(available[row]),
+                    in_transit: pages(in_transit[row]),
+                    overhead: pages(overhead[row]),
+                    reserve: pages(reserve[row]),
+                    parent_free_mib: free[row].unwrap_or_default(),
+                    parent_reads_per_second: reads[row].unwrap_or_default(),
+                    ..HostPoint::default()
+                },
+                vms: Vec::with_capacity(vms.len()),
+            })
+            .collect();
+        let mut maximum = Vec::new();
+        for vm in &vms {
+            let of = |name| reader.host(&named(&VmCounters::DEFINITIONS, name), Some(vm));
+            let of_model = |name| reader.host(&named(&ModelVmCounters::DEFINITIONS, name), Some(vm));
+            let in_guest = |name| reader.column(vm, &named(&GuestCounters::DEFINITIONS, name), None);
+            let (physical, visible) = (of("Physical Memory")?, of("Guest Visible Physical Memory")?);
+            let (available, committed) = (in_guest("Available MBytes")?, in_guest("Committed Bytes")?);
+            let demand = of_model("Demand")?;
+            maximum.push(of_model("Maximum Memory")?.into_iter().flatten().reduce(f64::max));
+            for (row, point) in points.iter_mut().enumerate() {
+                let (has, sees) = (pages(physical[row]), pages(visible[row]));
+                // What the balloon driver holds counts as committed in the guest.
+                let commit = PageCount((committed[row].unwrap_or(0.0) / 4096.0) as u64);
+                point.vms.push(VmPoint {
+                    running: !has.is_zero(),
+                    physical: has,
+                    visible: sees,
+                    demand: demand[row].map(|demand| pages(Some(demand))),
+                    guest_available: available[row].map(|mb| pages(Some(mb))),
+                    guest_commit: commit.saturating_sub(sees.saturating_sub(has)),
+                    ..VmPoint::default()
+                });
+                point.host.assigned += has;
+            }
+        }
+        let summary = std::fs::read(directory.join(SUMMARY_FILE)).ok();
+        let of = summary.and_then(|text| serde_json::from_slice(&text).ok());
+        Ok(Self { vms, points, maximum, host_mb, of })
+    }
+
+    /// A run as it came out.
+    #[must_use]
+    pub fn of(plan: &Plan, points: &[Point]) -> Self {
+        let ran = |vm: usize| points.iter().any(|point| point.vms[vm].running);
+        let maximum = plan.vms.iter().enumerate();
+        Self {
+            vms: plan.vms.iter().map(|vm| vm.name.to_string()).collect(),
+            points: points.to_vec(),
+            maximum: maximum.map(|(vm, planned)| ran(vm).then(|| planned.settings.maximum.mib())).collect(),
+            host_mb: plan.host.memory.mib(),
+            of: Some(Identity { scenario: plan.name.clone(), policy: plan.policy.clone(), seed: plan.seed }),
+        }
+    }
+
+    /// Its name, or that of its host.
+    pub(super) fn title(&self) -> String {
+        match &self.of {
+            Some(of) => format!("{} (seed {})", of.scenario, of.seed),
+            None => format!("a host of {:.0} GB", self.host_mb / 1024.0),
+        }
+    }
+
+    /// Which run it is, under the title of a figure.
+    pub(super) fn note(&self) -> String {
+        let reserve = self.points.last().map_or(0.0, |point| point.host.reserve.mib());
+        let host = format!("host {:.0} GB, reserve {reserve:.0} MB", self.host_mb / 1024.0);
+        match &self.of {
+            Some(of) => format!("scenario {}, seed {}, policy {}; {host}", of.scenario, of.seed, of.policy),
+            None => host,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What a run shows: whether it shows what the sources say ([`verify`]), drawn ([`figures`]), and why the balancer decided as it
+//! did ([`explain`]).
+//!
+//! In the source documents this is chapter 4 of the verification guideline \[A\]: what was observed.
+//!
+//! Everything here reads a run: its counters, its summary, its events. Nothing here changes one.
+#![forbid(unsafe_code)]
+
+pub mod explain;
+pub mod figures;
+pub mod verify;

@@ -1,0 +1,220 @@
+//! What came of a verification: rows for people and for programs.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use serde::Serialize;
+
+use super::judge::{Verdict, expected, number};
+use scenario::file::{Check, Scenario};
+
+/// All rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The seeds.
+    pub seeds: Vec<u64>,
+    /// The mechanism that was switched off.
+    pub mutation: Option<&'static str>,
+    /// One for each check of each scenario.
+    pub rows: Vec<Row>,
+}
+
+/// One check, over all seeds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// The scenario.
+    pub scenario: String,
+    /// The check's name.
+    pub check: String,
+    /// The VM that it is about.
+    pub vm: Option<String>,
+    /// What is measured, or must hold.
+    pub meaning: String,
+    /// Where the source says so, and what.
+    pub source: Option<String>,
+    /// What is expected, with its tolerance.
+    pub expected: String,
+    /// Unit of the numbers.
+    pub unit: Option<&'static str>,
+    /// The numbers that were measured: smallest, median, largest over the seeds.
+    pub measured: Option<Range>,
+    /// The smallest share of samples that were as expected, where there are many.
+    pub share: Option<f64>,
+    /// Whether it passed with every seed.
+    pub passed: bool,
+    /// With how many seeds it passed.
+    pub seeds_passed: usize,
+    /// The seeds with which it failed, and why.
+    pub failed: Vec<Failure>,
+}
+
+/// Numbers over all seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Range {
+    /// Smallest.
+    pub least: f64,
+    /// Median.
+    pub median: f64,
+    /// Largest.
+    pub most: f64,
+}
+
+/// A seed with which a check failed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// What was seen.
+    pub why: String,
+}
+
+impl Row {
+    pub(crate) fn new(scenario: &Scenario, check: &Check, verdicts: &[(u64, Verdict)]) -> Self {
+        Self {
+            check: check.check.name.to_owned(),
+            vm: check.vm.as_ref().map(|vm| vm.value.clone()),
+            meaning: check.check.meaning.to_owned(),
+            source: check.source.clone(),
+            expected: expected(check),
+            unit: check.check.unit,
+            ..Self::of(scenario, verdicts)
+        }
+    }
+
+    pub(crate) fn invariants(scenario: &Scenario, verdicts: &[(u64, Verdict)]) -> Self {
+        Self {
+            check: "invariants".to_owned(),
+            meaning: "At every sample all host memory is accounted for, at the end all of it is home, and no component panicked."
+                .to_owned(),
+            expected: "holds".to_owned(),
+            ..Self::of(scenario, verdicts)
+        }
+    }
+
+    fn of(scenario: &Scenario, verdicts: &[(u64, Verdict)]) -> Self {
+        let mut values: Vec<f64> = verdicts.iter().filter_map(|(_, verdict)| verdict.value).collect();
+        values.sort_by(f64::total_cmp);
+        let measured = match (values.first(), values.last(), scenario::run::statistics::median(&values)) {
+            (Some(&least), Some(&most), Some(median)) => Some(Range { least, median, most }),
+            _ => None,
+        };
+        let failed: Vec<Failure> = verdicts
+            .iter()
+            .filter(|(_, verdict)| !verdict.passed)
+            .map(|(seed, verdict)| Failure { seed: *seed, why: verdict.why.clone().unwrap_or_default() })
+            .collect();
+        Self {
+            scenario: scenario.name.clone(),
+            check: String::new(),
+            vm: None,
+            meaning: String::new(),
+            source: None,
+            expected: String::new(),
+            unit: None,
+            measured,
+            share: verdicts.iter().filter_map(|(_, verdict)| verdict.share).reduce(f64::min),
+            passed: failed.is_empty() && !verdicts.is_empty(),
+            seeds_passed: verdicts.len() - failed.len(),
+            failed,
+        }
+    }
+
+    /// What was measured, in words.
+    #[must_use]
+    pub fn seen(&self) -> String {
+        let unit = self.unit.unwrap_or("");
+        let mut text = match self.measured {
+            Some(range) if number(range.least) == number(range.most) => {
+                format!("{} {unit}", number(range.median))
+            }
+            Some(range) => {
+                format!("{} ({} to {}) {unit}", number(range.median), number(range.least), number(range.most))
+            }
+            None if self.passed => "holds".to_owned(),
+            None => self.failed.first().map_or_else(String::new, |failure| failure.why.clone()),
+        };
+        if let Some(share) = self.share {
+            text.push_str(&format!("; at least {:.0} % of samples", 100.0 * share));
+        }
+        text.trim_end().to_owned()
+    }
+}
+
+impl Report {
+    /// Whether every check passed with every seed.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.rows.iter().all(|row| row.passed)
+    }
+
+    /// The rows that failed.
+    pub fn failures(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| !row.passed)
+    }
+
+    /// Whether a check of a scenario failed with any seed.
+    #[must_use]
+    pub fn has_failed(&self, scenario: &str, check: &str) -> bool {
+        self.failures().any(|row| row.scenario == scenario && row.check == check)
+    }
+
+    /// As a table for a terminal of this width; `None`: as wide as it needs.
+    #[must_use]
+    pub fn table(&self, width: Option<u16>) -> String {
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        if let Some(width) = width {
+            table.set_width(width);
+        }
+        table.set_header([
+            "scenario",
+            "check",
+            "source",
+            "says",
+            "measured: median (range)",
+            "result",
+            "seeds",
+        ]);
+        let mut last = "";
+        for row in &self.rows {
+            let scenario = if row.scenario == last { "" } else { &row.scenario };
+            last = &row.scenario;
+            let seeds = self.seeds.len();
+            let (result, passed) = if row.passed {
+                ("pass", format!("{} of {seeds}", row.seeds_passed))
+            } else {
+                let failed: Vec<String> = row.failed.iter().map(|failure| failure.seed.to_string()).collect();
+                ("FAIL", format!("{} of {seeds}; not {}", row.seeds_passed, failed.join(", ")))
+            };
+            let check = match &row.vm {
+                Some(vm) => format!("{} {vm}", row.check),
+                None => row.check.clone(),
+            };
+            table.add_row([
+                scenario,
+                &check,
+                row.source.as_deref().unwrap_or(""),
+                &row.expected,
+                &row.seen(),
+                result,
+                &passed,
+            ]);
+        }
+        if let Some(column) = table.column_mut(5) {
+            column.set_cell_alignment(CellAlignment::Center);
+        }
+        table.to_string()
+    }
+
+    /// One line that sums it up.
+    #[must_use]
+    pub fn conclusion(&self) -> String {
+        let all = self.rows.len();
+        let failed = self.failures().count();
+        let seeds = self.seeds.len();
+        let plural = if seeds == 1 { "seed" } else { "seeds" };
+        match failed {
+            0 => format!("{all} checks, each with {seeds} {plural}: all pass"),
+            _ => format!("{all} checks, each with {seeds} {plural}: {failed} fail"),
+        }
+    }
+}

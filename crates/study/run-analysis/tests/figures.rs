@@ -1,0 +1,108 @@
+//! The source's figures, drawn from what runs leave in their folders.
+
+use std::path::Path;
+
+use component_runtime::Driver;
+use run_analysis::figures::{self, Recorded};
+use run_analysis::verify::suite;
+use run_journal::EventsLevel;
+use scenario::file::{self, LoadOptions};
+use scenario::run::{self, Choices, RunOptions};
+
+/// Runs a scenario into a folder.
+fn recorded(name: &str, folder: &Path) -> Recorded {
+    let scenario = file::find(name, &LoadOptions::default()).unwrap();
+    let used = &mut |other: &str| {
+        let other = file::find(other, &LoadOptions::default()).unwrap();
+        let observed = suite::observe_with_references(&other, 1, None)?;
+        Ok(observed.as_reference().host_used)
+    };
+    let plan = run::build::plan(&scenario, &Choices { seed: Some(1), ..Choices::default() }, used).unwrap();
+    let options = RunOptions {
+        driver: Driver::Inline,
+        events: EventsLevel::None,
+        directory: Some(folder.to_owned()),
+        ..RunOptions::default()
+    };
+    run::run(plan, options).unwrap();
+    Recorded::read(folder).unwrap()
+}
+
+/// The numbers in circles.
+fn phases(figure: &str) -> Vec<&str> {
+    let numbers = figure.lines().filter(|line| line.contains("font-size=\"10.5\""));
+    numbers.filter_map(|line| line.split('>').nth(1)?.split('<').next()).collect()
+}
+
+/// A figure's file, how many phases it has, and what it says.
+type Expected = (&'static str, usize, &'static [&'static str]);
+
+#[test]
+fn a_run_s_folder_gets_the_figures_that_it_shows() {
+    let cases: [(&str, &[Expected]); 3] = [
+        ("single-vm-ws2008r2", &[("figure-4-4.svg", 6, &["source: 98 MB", "Guest Visible", "memory (MB)"])]),
+        (
+            "exhaustion",
+            &[
+                ("figure-4-5.svg", 4, &["VM1–VM7", "VM8", "at times", "a single digit"]),
+                ("figure-4-6.svg", 3, &["source: 400–500 MB", "source: mean 108 MB", "this run: mean"]),
+                ("figure-4-7.svg", 3, &["source: at most 64.1/s", "page file reads (1/s)"]),
+            ],
+        ),
+        (
+            "exhaustion-reserve-2048",
+            &[
+                ("figure-4-5.svg", 4, &["reserve 2048 MB"]),
+                ("figure-4-6.svg", 3, &["source: 750–850 MB", "source: mean 35 MB"]),
+                ("figure-4-7.svg", 3, &["source: at most 3.4/s"]),
+            ],
+        ),
+    ];
+    for (name, expected) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        recorded(name, folder.path());
+        let written = figures::write_for_run(folder.path()).unwrap();
+        let names: Vec<String> =
+            written.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+        let mut wanted: Vec<&str> = expected.iter().map(|(figure, ..)| *figure).collect();
+        wanted.push("figure-overview.svg");
+        assert_eq!(names, wanted, "{name}");
+        for (figure, count, words) in expected {
+            let text = std::fs::read_to_string(folder.path().join(figure)).unwrap();
+            let numbers: Vec<String> = (1..=*count).map(|number| number.to_string()).collect();
+            assert_eq!(phases(&text), numbers, "{name} {figure}");
+            for word in *words {
+                assert!(text.contains(word), "{name} {figure} does not say {word:?}");
+            }
+            // Who ran what is told in every figure.
+            assert!(text.contains(&format!("scenario {name}, seed 1, policy hyperv")), "{name} {figure}");
+            assert!(!text.contains("NaN"), "{name} {figure}");
+        }
+    }
+}
+
+#[test]
+fn three_runs_are_compared_without_being_run_again() {
+    let runs = ["max-vms-static", "max-vms-dynamic-7", "max-vms-dynamic"]
+        .map(|name| (tempfile::tempdir().unwrap(), name))
+        .map(|(folder, name)| recorded(name, folder.path()));
+    let drawn = figures::draw_starts(runs.each_ref());
+    let [(bars, first), (stairs, second)] = &drawn[..] else { panic!("two figures") };
+    assert_eq!((*bars, *stairs), ("figure-4-1.svg", "figure-4-3.svg"));
+    for words in ["source: 30.31 GB", "source: 4.26 GB", "30.26 GB", "4.26 GB", "7 VMs"] {
+        assert!(first.contains(words), "{words}");
+    }
+    for words in ["source: 88 VMs, more than 30 GB", "source: 7 VMs, 30.31 GB", "88 VMs"] {
+        assert!(second.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn a_folder_without_counters_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = figures::write_for_run(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("counters.csv"), "{error}");
+    std::fs::write(folder.path().join("counters.csv"), "nothing\n").unwrap();
+    let error = figures::write_for_run(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("counters.csv"), "{error}");
+}
