@@ -5,8 +5,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use balancing_policy::{
-    GuestReport, MemorySettings, PageCount, PendingKind, PendingOperation, Phase, Policy, Reservation,
-    StatusHistory, VmId, VmView,
+    GuestStatus, MemorySettings, PageBalance, PageCount, PageCounter, PendingKind, PendingOperation, Phase,
+    Policy, Reservation, StatusHistory, VmId, VmView,
 };
 use memory_balancer::BalancerConfig;
 use proptest::prelude::*;
@@ -328,17 +328,20 @@ impl VmState {
             (vm.lowest, vm.highest) = (held, held);
         }
         if let Some(demand) = self.demand {
-            vm.history.push(GuestReport {
-                at: Duration::from_secs(1),
+            let status = |writes: u64, stalled: u64| GuestStatus {
                 demand: PageCount(demand),
                 commit: PageCount(demand),
                 available: PageCount(self.available),
                 free: PageCount(self.available),
                 page_file: PageCount(self.page_file_writes),
-                page_file_writes: PageCount(self.page_file_writes),
-                io_difference: PageCount(self.page_file_writes),
-                stalled: self.stalled_milliseconds.map(Duration::from_millis),
-            });
+                page_file_writes: PageCounter::at(writes),
+                io_balance: PageBalance::of(writes, 0),
+                stalled: self.stalled_milliseconds.map(|_| Duration::from_millis(stalled)),
+            };
+            // What was written and how long something stood still, between the two.
+            vm.history.push(Duration::ZERO, status(0, 0));
+            let stalled = self.stalled_milliseconds.unwrap_or(0);
+            vm.history.push(Duration::from_secs(1), status(self.page_file_writes, stalled));
         }
         vm
     }

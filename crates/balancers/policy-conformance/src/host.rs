@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use balancing_policy::{GuestReport, MemorySettings, PageCount, ParentState, Policy, VmId};
+use balancing_policy::{GuestStatus, MemorySettings, PageCount, PageCounter, ParentState, Policy, VmId};
 use memory_balancer::{Balancer, BalancerConfig, Done, Input, Ledger, OperationId, Output, RegisterError};
 use page_range::{HostFrames, HostMemory};
 
@@ -43,6 +43,8 @@ struct Vm {
     guest: Guest,
     mapped: HostFrames,
     ballooned: PageCount,
+    /// Pages written to the guest's page file since it booted.
+    page_file_writes: u64,
     /// Which start of the VM this is: events of an earlier one do not concern it.
     run: u64,
     running: bool,
@@ -99,7 +101,10 @@ impl SimulatedHost {
         self.balancer.register(vm, Arc::from(format!("VM{}", vm.0)), settings)?;
         let mapped = self.memory.collect();
         debug_assert!(mapped.is_empty(), "only stopped VMs drop frames, and those are collected at once");
-        self.vms.insert(vm, Vm { guest, mapped, ballooned: PageCount::ZERO, run: 0, running: false });
+        self.vms.insert(
+            vm,
+            Vm { guest, mapped, ballooned: PageCount::ZERO, page_file_writes: 0, run: 0, running: false },
+        );
         Ok(())
     }
 
@@ -207,6 +212,7 @@ impl SimulatedHost {
                 let Some(of) = self.vms.get_mut(&vm).filter(|of| of.run == run) else { return };
                 of.mapped = frames;
                 of.ballooned = PageCount::ZERO;
+                of.page_file_writes = 0;
                 of.running = true;
                 self.send(Input::VmStarted { vm });
                 self.at(self.now + BOOT, Event::Report { vm, run });
@@ -258,19 +264,22 @@ impl SimulatedHost {
         let (granule, returnable) = (of.guest.granule, of.ballooned);
         let demand = of.guest.load.at(self.now);
         let assigned = of.mapped.pages();
+        // What is missing is paged out, 16 MB of it a second at most.
+        of.page_file_writes += demand.saturating_sub(assigned).min(PageCount::from_mib(16)).get();
+        let page_file_writes = PageCounter::at(of.page_file_writes);
         if self.balancer.vms().iter().any(|view| view.id == vm && view.history.is_empty()) {
             self.send(Input::Joined { vm, granule, balloon: true, hot_add: true });
         }
-        let report = GuestReport {
+        let status = GuestStatus {
             demand,
             commit: demand.saturating_add(returnable),
             available: assigned.saturating_sub(demand),
             free: assigned.saturating_sub(demand),
             page_file: assigned,
-            page_file_writes: demand.saturating_sub(assigned).min(PageCount::from_mib(16)),
-            ..GuestReport::default()
+            page_file_writes,
+            ..GuestStatus::default()
         };
-        self.send(Input::Status { vm, report, returnable });
+        self.send(Input::Status { vm, status, returnable });
         self.at(self.now + REPORTS, Event::Report { vm, run });
     }
 

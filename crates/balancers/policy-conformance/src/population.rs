@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use balancing_policy::{
-    GuestReport, HostView, MemorySettings, PageCount, ParentState, Phase, Policy, Proposal, Reason,
+    GuestStatus, HostView, MemorySettings, PageCount, ParentState, Phase, Policy, Proposal, Reason,
     StatusHistory, Target, VmId, VmView,
 };
 
@@ -90,7 +90,7 @@ impl Population {
         for (vm, base) in self.vms.iter_mut().zip(&self.base) {
             let one_percent = base.get() / 100 + 1;
             let demand = PageCount(base.get() + next(&mut self.random) % one_percent);
-            vm.history.push(GuestReport { at: self.now, demand, commit: demand, ..GuestReport::default() });
+            vm.history.push(self.now, GuestStatus { demand, commit: demand, ..GuestStatus::default() });
         }
     }
 

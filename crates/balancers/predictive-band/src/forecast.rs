@@ -100,7 +100,7 @@ impl Forecast {
 mod tests {
     use std::sync::Arc;
 
-    use balancing_policy::{MemorySettings, PageCount, Phase, StatusHistory, VmId};
+    use balancing_policy::{GuestStatus, MemorySettings, PageCount, Phase, StatusHistory, VmId};
 
     use super::*;
 
@@ -130,7 +130,7 @@ mod tests {
         let (mut vm, mut forecast) = (vm(), Forecast::default());
         for (second, demand) in (1..).zip(demands) {
             let at = Duration::from_secs(second);
-            vm.history.push(GuestReport { at, demand: PageCount(demand), ..GuestReport::default() });
+            vm.history.push(at, GuestStatus { demand: PageCount(demand), ..GuestStatus::default() });
             forecast.update(&vm, &FORECASTING);
             forecast.update(&vm, &FORECASTING);
         }

@@ -168,9 +168,9 @@ pub struct StatusReport {
     pub page_file_size: u64,
     /// Zeroed and free pages.
     pub zero_free: u64,
-    /// Pages written to page files.
+    /// Pages written to page files since the guest booted, the low 32 bits.
     pub page_file_writes: u32,
-    /// File cache page faults less page reads.
+    /// File-cache page faults less page reads since the guest booted, the low 32 bits.
     pub io_diff: u32,
 }
 

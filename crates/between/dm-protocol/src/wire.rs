@@ -88,9 +88,9 @@ layout! {
         page_file_size: U64,
         /// Zeroed and free pages.
         zero_free: U64,
-        /// Pages written to page files.
+        /// Pages written to page files since the guest booted, the low 32 bits.
         page_file_writes: U32,
-        /// File cache page faults less page reads.
+        /// File-cache page faults less page reads since the guest booted, the low 32 bits.
         io_diff: U32,
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! # What it owns
 //!
-//! * [`GuestPage`] and [`HostPage`], two numberings that cannot be mixed up, and [`PageCount`].
+//! * [`GuestPage`] and [`HostPage`], two numberings that cannot be mixed up, and [`PageCount`]; [`PageCounter`] and [`PageBalance`] for
+//!   what a guest counts since it booted, of which only differences are page counts.
 //! * [`PageRange`], which is never empty and never overflows, and [`RangeSet`], which stores runs and not pages: a guest
 //!   may name 2^40 pages in eight bytes, so nothing here takes time or memory in proportion to a claimed size.
 //! * [`HostFrames`], host memory as something that is *owned*. It is minted once, by [`HostMemory::new`], and from then
@@ -21,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod count;
+mod counter;
 mod frames;
 mod host_memory;
 mod page;
@@ -28,6 +30,7 @@ mod range;
 mod set;
 
 pub use count::{LARGE_PAGE_PAGES, PAGE_SIZE, PAGES_PER_MIB, PageCount};
+pub use counter::{PageBalance, PageCounter};
 pub use frames::{ForeignFrames, FrameHome, HostFrames, NotOwned, ReturnedFrames};
 pub use host_memory::HostMemory;
 pub use page::{GuestPage, HostPage, PageNumber};

@@ -8,7 +8,9 @@ use dm_protocol::{
 use page_range::{GuestRange, LARGE_PAGE_PAGES, PageCount, PageNumber};
 
 use crate::machine::{Back, DmVsc, Job};
-use crate::{BalloonAllocation, Floor, HotAddFault, HotAddRefusal, MemoryManager, Output, RangeStyle};
+use crate::{
+    BalloonAllocation, Floor, HotAddFault, HotAddRefusal, MemoryManager, Output, RangeStyle, StatusFields,
+};
 
 impl DmVsc {
     pub(crate) fn carry_out(
@@ -156,13 +158,20 @@ impl DmVsc {
             committed = committed.saturating_add(self.reporting.floor.pages(status.total));
         }
         let claim = self.faults().claim;
-        let report = StatusReport {
+        let told = StatusReport {
             available: claim.map_or(status.available.get(), |claim| claim.available),
             committed: claim.map_or(committed.get(), |claim| claim.committed),
-            page_file_size: status.page_file_size.get(),
-            zero_free: status.zero_free.get(),
-            page_file_writes: status.page_file_writes as u32,
-            io_diff: status.io_diff as u32,
+            ..StatusReport::default()
+        };
+        let report = match self.config.status_fields {
+            StatusFields::AvailableAndCommitted => told,
+            StatusFields::All => StatusReport {
+                page_file_size: status.page_file_size.get(),
+                zero_free: status.zero_free.get(),
+                page_file_writes: status.page_file_writes.low_bits(),
+                io_diff: status.io_balance.low_bits(),
+                ..told
+            },
         };
         self.send(Message::StatusReport(report), out);
     }

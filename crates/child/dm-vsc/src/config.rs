@@ -114,6 +114,17 @@ pub enum RangeStyle {
     LinuxBlocks,
 }
 
+/// Which fields of a status report a driver fills. The others are 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StatusFields {
+    /// All of them (inferred: the fields are those of Windows' own memory manager, and the protocol was made for it).
+    #[default]
+    All,
+    /// Available and committed pages (documented: `post_status` of Linux' `hv_balloon` clears the message and sets these
+    /// two).
+    AvailableAndCommitted,
+}
+
 /// What a driver does with pages that the host returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnballoonCheck {
@@ -151,6 +162,8 @@ pub struct VscConfig {
     pub unballoon_time: OperationTime,
     /// Time to take new memory.
     pub hot_add_time: OperationTime,
+    /// Which fields of a status report the driver fills.
+    pub status_fields: StatusFields,
     /// What is left to the guest.
     pub floor: Floor,
     /// How given pages are cut into ranges.
@@ -181,6 +194,7 @@ impl VscConfig {
             balloon_time: OperationTime::BALLOON,
             unballoon_time: OperationTime::ADD,
             hot_add_time: OperationTime::ADD,
+            status_fields: StatusFields::All,
             floor: Floor::MemoryManager,
             range_style: RangeStyle::Merged,
             unballoon_check: UnballoonCheck::OwnPagesOnly,
@@ -196,6 +210,7 @@ impl VscConfig {
             hot_add_alignment: 7,
             pressure_report_delay: c::PRESSURE_REPORT_DELAY.duration(),
             honour_suppression: false,
+            status_fields: StatusFields::AvailableAndCommitted,
             floor: Floor::Linux,
             range_style: RangeStyle::LinuxBlocks,
             unballoon_check: UnballoonCheck::Trust,

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use page_range::{GuestRange, PageCount};
+use page_range::{GuestRange, PageBalance, PageCount, PageCounter};
 use serde::{Deserialize, Serialize};
 
 /// The guest's memory manager, as its DM driver sees it.
@@ -41,10 +41,10 @@ pub struct StatusSnapshot {
     pub page_file_size: PageCount,
     /// Zeroed and free memory.
     pub zero_free: PageCount,
-    /// Pages written to page files since boot; the report has room for the low 32 bits.
-    pub page_file_writes: u64,
-    /// File cache page faults less page reads; the report has room for the low 32 bits.
-    pub io_diff: i64,
+    /// Pages written to page files since boot.
+    pub page_file_writes: PageCounter,
+    /// File-cache page faults less page reads, since boot.
+    pub io_balance: PageBalance,
 }
 
 /// Pages that are no longer used.

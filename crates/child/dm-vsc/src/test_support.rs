@@ -7,7 +7,7 @@ use dm_protocol::{
     BalloonRequest, CapabilitiesResponse, HotAddRequest, MAX_HOST_PAYLOAD, Message, Packet, UnballoonRequest,
     VersionResponse, WireRange,
 };
-use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
+use page_range::{GuestPage, GuestRange, PageBalance, PageCount, PageCounter, RangeSet};
 
 use crate::{
     BalloonAllocation, DmVsc, DriverVersion, HotAddRefusal, Input, MemoryManager, Output, StatusSnapshot,
@@ -57,6 +57,9 @@ impl MemoryManager for PlainMemory {
             available: self.available(),
             committed: self.in_use,
             zero_free: self.available(),
+            page_file_size: PageCount(77),
+            page_file_writes: PageCounter::at(99),
+            io_balance: PageBalance::of(11, 22),
             ..StatusSnapshot::default()
         }
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::constants::{BOOT_STEP, NOISE_CORRELATION, NOISE_CUT, NOISE_INTERVAL};
 use crate::manager::{
     BalloonAllocation, CommitFailed, Counters, HotAddRefused, Inconsistency, MemoryManager, NoLockablePages,
-    ProcessId, ProcessReport, StatusReport,
+    ProcessId, ProcessReport,
 };
 use crate::profile::{GuestProfile, IntegrationServices, NoDynamicMemory};
 use crate::sampling;
@@ -200,12 +200,6 @@ impl Guest {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.memory.counters()
-    }
-
-    /// The figures of a DM status report.
-    #[must_use]
-    pub fn status(&self) -> StatusReport {
-        self.memory.status()
     }
 
     /// Check every invariant of the model.

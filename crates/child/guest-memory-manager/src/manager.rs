@@ -32,7 +32,7 @@ pub use balloon::{BalloonAllocation, HotAddRefused, NoLockablePages};
 pub use commit::CommitFailed;
 pub use consistency::Inconsistency;
 pub use process::{ProcessId, ProcessReport};
-pub use report::{Counters, StatusReport};
+pub use report::Counters;
 
 use lists::PageLists;
 use processes::Processes;

@@ -11,7 +11,7 @@ use dm_vsc::{
 };
 use guest_memory_manager::Guest;
 use model_sync::Mutex;
-use page_range::{GuestRange, PageCount};
+use page_range::{GuestRange, PageBalance, PageCount, PageCounter};
 use vmbus::control::Guid;
 
 use crate::driver::{Driver, DriverOutput};
@@ -24,17 +24,16 @@ struct Bridge<'a> {
 
 impl MemoryManager for Bridge<'_> {
     fn status(&self) -> StatusSnapshot {
-        let memory = self.guest.memory();
-        let status = self.guest.status();
+        let counters = self.guest.counters();
         StatusSnapshot {
-            total: memory.visible().saturating_sub(memory.ballooned()),
-            available: status.available,
-            committed: memory.committed().saturating_sub(memory.ballooned()),
+            total: counters.visible.saturating_sub(counters.driver_locked),
+            available: counters.available,
+            committed: counters.committed.saturating_sub(counters.driver_locked),
             not_online: PageCount::ZERO,
-            page_file_size: status.page_file_size,
-            zero_free: status.zero_free,
-            page_file_writes: status.page_file_writes,
-            io_diff: status.io_diff,
+            page_file_size: counters.page_file_size,
+            zero_free: counters.zeroed + counters.free,
+            page_file_writes: PageCounter::at(counters.page_writes),
+            io_balance: PageBalance::of(counters.cache_faults, counters.page_reads),
         }
     }
 

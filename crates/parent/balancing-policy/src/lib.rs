@@ -57,8 +57,8 @@ mod reason;
 mod settings;
 mod view;
 
-pub use history::{GuestReport, HISTORY_LENGTH, StatusHistory};
-pub use page_range::PageCount;
+pub use history::{GuestReport, GuestStatus, HISTORY_LENGTH, StatusHistory};
+pub use page_range::{PageBalance, PageCount, PageCounter};
 pub use per_vm::PerVm;
 pub use policy::Policy;
 pub use pressure::{PressureBand, pressure, satisfied_pressure};

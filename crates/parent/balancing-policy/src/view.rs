@@ -106,11 +106,7 @@ pub struct PendingOperation {
 }
 
 /// One VM in this round.
-///
-/// What stands together here lies together in memory, in three cache lines: a report changes the last one only. A host has
-/// many VMs, and each is gone through once a second.
 #[derive(Clone, Debug)]
-#[repr(C, align(64))]
 pub struct VmView {
     /// Which VM.
     pub id: VmId,
@@ -140,9 +136,6 @@ pub struct VmView {
     /// What its guest has reported since it started, or came back to Dynamic Memory; empty for a guest without it.
     pub history: StatusHistory,
 }
-
-#[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<VmView>() == 3 * 64 && core::mem::offset_of!(VmView, assigned) == 2 * 64);
 
 impl VmView {
     /// The newest report.

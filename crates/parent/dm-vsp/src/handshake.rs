@@ -5,7 +5,7 @@ use core::time::Duration;
 use dm_protocol::{
     CapabilitiesReport, CapabilitiesResponse, Message, VersionRequest, VersionResponse, WireRange,
 };
-use page_range::PageCount;
+use page_range::{PageBalance, PageCount, PageCounter};
 
 use crate::machine::{DmVsp, Phase, Service};
 use crate::{CapabilityPolicy, GuestCapabilities, Output, ProtocolVersion, StatusReport};
@@ -82,8 +82,8 @@ impl DmVsp {
             committed: limited(report.committed),
             page_file_size: limited(report.page_file_size),
             zero_free: limited(report.zero_free),
-            page_file_writes: limited(report.page_file_writes.into()),
-            io_diff: limited(report.io_diff.into()),
+            page_file_writes: PageCounter::from_low_bits(report.page_file_writes),
+            io_balance: PageBalance::from_low_bits(report.io_diff),
         };
         self.state.statistics.status_reports += 1;
         self.state.statistics.absurd_status_reports += u64::from(absurd);

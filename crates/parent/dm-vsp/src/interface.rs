@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use dm_protocol::Capabilities;
-use page_range::{GuestPage, PageCount, RangeSet};
+use page_range::{GuestPage, PageBalance, PageCount, PageCounter, RangeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{ProtocolVersion, Violation};
@@ -142,10 +142,10 @@ pub struct StatusReport {
     pub page_file_size: PageCount,
     /// Zeroed and free memory.
     pub zero_free: PageCount,
-    /// Pages written to page files.
-    pub page_file_writes: PageCount,
-    /// File cache page faults less page reads.
-    pub io_diff: PageCount,
+    /// Pages written to page files since the guest booted.
+    pub page_file_writes: PageCounter,
+    /// File-cache page faults less page reads since the guest booted.
+    pub io_balance: PageBalance,
 }
 
 /// What a VSP waits for.

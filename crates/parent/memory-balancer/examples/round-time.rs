@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use balancing_policy::{GuestReport, MemorySettings, PageCount, VmId};
+use balancing_policy::{GuestStatus, MemorySettings, PageCount, VmId};
 use memory_balancer::hyperv::PressureBandPolicy;
 use memory_balancer::{Balancer, BalancerConfig, Input};
 use page_range::HostMemory;
@@ -41,11 +41,11 @@ fn main() {
             let began = Instant::now();
             for id in 1..=count {
                 let demand = PageCount::from_mib(418 + (u64::from(id) + second) % 9);
-                let report = GuestReport { demand, commit: demand, ..GuestReport::default() };
+                let status = GuestStatus { demand, commit: demand, ..GuestStatus::default() };
                 let returnable = PageCount::ZERO;
                 // Just before the round: what is due is handled with any input.
                 let before = now - Duration::from_millis(1);
-                balancer.handle(before, Input::Status { vm: VmId(id), report, returnable }, &mut out);
+                balancer.handle(before, Input::Status { vm: VmId(id), status, returnable }, &mut out);
             }
             let reported = began.elapsed();
             balancer.handle(now, Input::Timer, &mut out);

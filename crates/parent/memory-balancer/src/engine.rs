@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use balancing_policy::{
-    GuestReport, MemorySettings, PageCount, ParentState, PendingKind, Phase, Policy, Proposal, Reservation,
+    GuestStatus, MemorySettings, PageCount, ParentState, PendingKind, Phase, Policy, Proposal, Reservation,
     SettingsError, Target, VmId, VmView, pressure,
 };
 use page_range::HostFrames;
@@ -262,7 +262,7 @@ impl Balancer {
                 self.views[index].returnable = PageCount::ZERO;
                 self.refresh(index, now);
             }
-            Input::Status { vm, report, returnable } => self.reported(now, vm, report, returnable)?,
+            Input::Status { vm, status, returnable } => self.reported(now, vm, status, returnable)?,
             Input::OperationFinished { vm, operation, done, returnable } => {
                 let finished = self.finished(now, vm, operation, done, returnable, out);
                 self.serve(now, out);
@@ -343,15 +343,15 @@ impl Balancer {
         &mut self,
         now: Duration,
         vm: VmId,
-        report: GuestReport,
+        status: GuestStatus,
         returnable: PageCount,
     ) -> Result<(), Fault> {
         let index = self.running(vm)?;
         self.prefetch_next_reports(index);
         let view = &mut self.views[index];
         let live = &mut self.live[index];
-        view.history.push(GuestReport { at: now, ..report });
-        let pressure = pressure(report.demand, live.account.assigned());
+        view.history.push(now, status);
+        let pressure = pressure(status.demand, live.account.assigned());
         if pressure.is_finite() {
             live.average_pressure.add(self.config.average_pressure_window, now, pressure);
         }

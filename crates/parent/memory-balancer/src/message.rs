@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use balancing_policy::{GuestReport, PageCount, ParentState, Reason, VmId};
+use balancing_policy::{GuestStatus, PageCount, ParentState, Reason, VmId};
 use page_range::HostFrames;
 use serde::{Serialize, Serializer};
 
@@ -62,8 +62,8 @@ pub enum Input {
     Status {
         /// Which VM.
         vm: VmId,
-        /// What the guest says. The balancer sets its time.
-        report: GuestReport,
+        /// What the guest says.
+        status: GuestStatus,
         /// What is ballooned and can be returned, by the host's own books.
         returnable: PageCount,
     },

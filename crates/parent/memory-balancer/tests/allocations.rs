@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use balancing_policy::{GuestReport, MemorySettings, PageCount, VmId};
+use balancing_policy::{GuestStatus, MemorySettings, PageCount, VmId};
 use memory_balancer::hyperv::PressureBandPolicy;
 use memory_balancer::{Balancer, BalancerConfig, Input, Output};
 use page_range::HostMemory;
@@ -63,8 +63,8 @@ fn the_engine_allocates_nothing_while_nothing_moves() {
         let at = Duration::from_secs(now);
         for id in 1..=64_u32 {
             let demand = PageCount::from_mib(420 + u64::from(id) % 7 + now % 3);
-            let report = GuestReport { demand, commit: demand, ..GuestReport::default() };
-            balancer.handle(at, Input::Status { vm: VmId(id), report, returnable: PageCount::ZERO }, out);
+            let status = GuestStatus { demand, commit: demand, ..GuestStatus::default() };
+            balancer.handle(at, Input::Status { vm: VmId(id), status, returnable: PageCount::ZERO }, out);
         }
         balancer.handle(at, Input::Timer, out);
     };

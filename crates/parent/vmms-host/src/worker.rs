@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use balancing_policy::{GuestReport, VmId};
+use balancing_policy::{GuestStatus, VmId};
 use component_runtime::lanes::CauseLanes;
 use component_runtime::trace::{self, Cause};
 use component_runtime::{Address, Component, Context, Doorbell, Mailbox, NextWake, SimTime, WakeCause};
@@ -138,8 +138,8 @@ pub(crate) struct Worker {
     over: Option<WorkerEnd>,
     vm: VmId,
     dm_channel: Option<Relid>,
-    /// The balancer was told that the guest has joined Dynamic Memory.
-    joined: bool,
+    /// The balancer was told something of this guest: that it has joined Dynamic Memory, or what it reports.
+    known_to_balancer: bool,
     /// The balancer was told that the guest does not answer.
     unresponsive: bool,
     bus: Option<HostBus>,
@@ -221,7 +221,7 @@ impl Worker {
             reports: Reports::default(),
             noise: Noise::default(),
             logged: 0,
-            joined: false,
+            known_to_balancer: false,
             unresponsive: false,
             over: None,
         })
@@ -326,9 +326,10 @@ impl Worker {
 
     /// Passes the guest's last report on, if it is time.
     fn pass_report_on(&mut self, ctx: &mut Context<'_>) {
-        if let Some(Report { report, returnable, cause }) = self.reports.due(Self::now(ctx)) {
+        if let Some(Report { status, returnable, cause }) = self.reports.due(Self::now(ctx)) {
+            self.known_to_balancer = true;
             trace::with_cause(cause, || {
-                self.tell_balancer(ctx, Told::Status { vm: self.vm, report, returnable });
+                self.tell_balancer(ctx, Told::Status { vm: self.vm, status, returnable });
             });
         }
     }
@@ -393,7 +394,7 @@ impl Worker {
                 tracing::info!(event = "dm_ready");
                 let (balloon, hot_add) = (capabilities.balloon, capabilities.hot_add);
                 let granule = capabilities.granule;
-                self.joined = true;
+                self.known_to_balancer = true;
                 self.tell_balancer(ctx, Told::Joined { vm: self.vm, granule, balloon, hot_add });
             }
             Output::Status { reported, demand, absurd } => {
@@ -404,21 +405,24 @@ impl Worker {
                     event = "status_report",
                     committed = reported.committed.get(),
                     available = reported.available.get(),
+                    page_file_size = reported.page_file_size.get(),
+                    zero_free = reported.zero_free.get(),
+                    page_file_writes = reported.page_file_writes.low_bits(),
+                    io_diff = reported.io_balance.low_bits(),
                     demand = demand.get()
                 );
-                let report = GuestReport {
-                    at: Self::now(ctx),
+                let status = GuestStatus {
                     demand,
                     commit: reported.committed,
                     available: reported.available,
                     free: reported.zero_free,
                     page_file: reported.page_file_size,
                     page_file_writes: reported.page_file_writes,
-                    io_difference: reported.io_diff,
+                    io_balance: reported.io_balance,
                     stalled: None,
                 };
                 let returnable = self.returnable();
-                self.reports.came(Report { report, returnable, cause: trace::cause() });
+                self.reports.came(Report { status, returnable, cause: trace::cause() });
                 self.pass_report_on(ctx);
             }
             Output::Rejected { kind, requested, why } => {
@@ -588,11 +592,11 @@ impl Worker {
         self.devices.forget(relid);
     }
 
-    /// The guest is no part of Dynamic Memory any more. Told once for each time that it joined, so that a guest which opens
-    /// and closes without end is not heard by the balancer.
+    /// The guest is no part of Dynamic Memory any more, and what it counts since boot may begin anew. The balancer is told once
+    /// for each time that it heard of the guest, so that a guest which opens and closes without end is not heard.
     fn left(&mut self, ctx: &mut Context<'_>) {
         self.reports.forget();
-        if std::mem::take(&mut self.joined) {
+        if std::mem::take(&mut self.known_to_balancer) {
             self.tell_balancer(ctx, Told::Left { vm: self.vm });
         }
     }

@@ -44,7 +44,7 @@ fn a_guest_boots_to_its_login_screen() {
     assert!(guest.integration_services_run());
     let events = run_until(&mut guest, profile.boot_to_login());
     assert_eq!(events, [GuestEvent::Login]);
-    assert_eq!(guest.status().committed, profile.idle_commit());
+    assert_eq!(guest.counters().committed, profile.idle_commit());
 }
 
 /// A check, not an input: the footprint of the profile gives what Figure 4-4 of \[A\] shows.
@@ -69,7 +69,7 @@ fn windows_server_2003_r2_has_at_most_106_in_use_at_128() {
         let mut guest = switched_on("ws2003-r2-sp2", 128, 256, seed);
         for second in 1..600 {
             run_until(&mut guest, SECOND * second);
-            let committed = guest.status().committed.mib();
+            let committed = guest.counters().committed.mib();
             assert!(committed <= 106.0, "seed {seed}: {committed}");
         }
         assert_eq!(guest.counters().page_writes, 0);
@@ -83,7 +83,7 @@ fn idle_commit_fluctuates_and_its_deviation_is_the_constants() {
     let mut seen = Vec::new();
     for step in 0..4000 {
         run_until(&mut guest, SECOND * (60 + 5 * step));
-        seen.push(guest.status().committed.mib());
+        seen.push(guest.counters().committed.mib());
     }
     let mean = seen.iter().sum::<f64>() / seen.len() as f64;
     let deviation = (seen.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / seen.len() as f64).sqrt();

@@ -1,4 +1,4 @@
-//! What the memory manager tells: the DM status report and the guest's own counters.
+//! What the memory manager tells: the guest's own counters, from which the DM driver's status report is made too.
 
 use core::time::Duration;
 
@@ -6,25 +6,6 @@ use page_range::PageCount;
 use serde::Serialize;
 
 use super::MemoryManager;
-
-/// What the memory manager tells the DM driver for its status report. What the driver itself gave away is not in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct StatusReport {
-    /// Memory that the guest manages: the visible total without what is ballooned.
-    pub total: PageCount,
-    /// Available: free, zeroed, standby.
-    pub available: PageCount,
-    /// Commit of kernel, processes and other drivers: without the balloon, which the DM driver adds.
-    pub committed: PageCount,
-    /// Size of all page files.
-    pub page_file_size: PageCount,
-    /// On the zeroed and free lists.
-    pub zero_free: PageCount,
-    /// Pages written to the page file since boot.
-    pub page_file_writes: u64,
-    /// Pages of files read into the cache less pages read from the page file, since boot.
-    pub io_diff: i64,
-}
 
 /// The guest's own counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -68,21 +49,6 @@ pub struct Counters {
 }
 
 impl MemoryManager {
-    /// The figures for a DM status report.
-    #[must_use]
-    pub fn status(&self) -> StatusReport {
-        let signed = |pages: u64| i64::try_from(pages).unwrap_or(i64::MAX);
-        StatusReport {
-            total: self.visible() - self.ballooned(),
-            available: self.available(),
-            committed: self.committed() - self.ballooned(),
-            page_file_size: self.page_file.size,
-            zero_free: self.lists.unused(),
-            page_file_writes: self.page_file.writes,
-            io_diff: signed(self.cache_faults) - signed(self.page_file.reads),
-        }
-    }
-
     /// The guest's own counters.
     #[must_use]
     pub fn counters(&self) -> Counters {

@@ -277,7 +277,7 @@ fn a_channel_that_is_being_opened_is_closed_when_the_host_has_answered() {
 fn a_driver_without_pages_for_its_rings_gets_them_when_there_are_some() {
     let mut pair = Pair::new();
     pair.offer(ECHO, 1);
-    let available = pair.memory.lock().status().available;
+    let available = pair.memory.lock().counters().available;
     let all = pair.memory.lock().allocate_locked(pair.now, available).unwrap();
     pair.guest.connect(pair.now);
     for _ in 0..50 {

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use balancing_policy::{
-    GuestReport, HostView, MemorySettings, PageCount, ParentState, PendingKind, PendingOperation, Phase,
+    GuestStatus, HostView, MemorySettings, PageCount, ParentState, PendingKind, PendingOperation, Phase,
     Policy, Proposal, Reason, Reservation, StatusHistory, Target, VmId, VmView,
 };
 use proptest::prelude::*;
@@ -19,7 +19,10 @@ const fn mib(mib: u64) -> PageCount {
 fn vm(id: u32, demand: u64, assigned: u64) -> VmView {
     let settings = MemorySettings::dynamic(mib(512), mib(4000)).with_minimum(mib(100));
     let mut history = StatusHistory::default();
-    history.push(GuestReport { demand: mib(demand), commit: mib(demand), ..GuestReport::default() });
+    history.push(
+        Duration::ZERO,
+        GuestStatus { demand: mib(demand), commit: mib(demand), ..GuestStatus::default() },
+    );
     VmView {
         id: VmId(id),
         name: Arc::from(format!("VM{id}")),
@@ -413,7 +416,10 @@ fn any_vm() -> impl Strategy<Value = VmView> {
             (vm.settings.minimum, vm.settings.maximum) = (vm.lowest, vm.highest);
             vm.history = StatusHistory::default();
             if reports {
-                vm.history.push(GuestReport { demand: PageCount(demand), ..GuestReport::default() });
+                vm.history.push(
+                    Duration::ZERO,
+                    GuestStatus { demand: PageCount(demand), ..GuestStatus::default() },
+                );
             }
             if !answers {
                 vm.responsive = false;

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use balancing_policy::{GuestReport, HostView, MemorySettings, Policy, Proposal, Reason, VmView};
+use balancing_policy::{GuestStatus, HostView, MemorySettings, Policy, Proposal, Reason, VmView};
 use page_range::{HostFrames, HostMemory};
 
 use crate::{Balancer, BalancerConfig, Done, Fault, Input, OperationId, Output, PageCount, VmId};
@@ -234,8 +234,8 @@ impl Rig {
 
     pub(super) fn report(&mut self, vm: u32, demand: PageCount) {
         let returnable = self.ballooned.get(&VmId(vm)).copied().unwrap_or_default();
-        let report = GuestReport { demand, commit: demand, ..GuestReport::default() };
-        self.send(Input::Status { vm: VmId(vm), report, returnable });
+        let status = GuestStatus { demand, commit: demand, ..GuestStatus::default() };
+        self.send(Input::Status { vm: VmId(vm), status, returnable });
     }
 
     /// The operation ends as it should.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balancing_policy::GuestReport;
+use balancing_policy::GuestStatus;
 use component_runtime::Context;
 use component_runtime::trace::Cause;
 use page_range::PageCount;
@@ -15,7 +15,7 @@ use crate::message::VmmsMessage;
 /// A status report, with what the host adds.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
-    pub(super) report: GuestReport,
+    pub(super) status: GuestStatus,
     /// What the VM could be given back.
     pub(super) returnable: PageCount,
     /// What led to it: a report that waits is passed on because of itself, not of what ended the wait.
@@ -115,18 +115,9 @@ mod tests {
     use super::*;
 
     fn report(pages: u64) -> Report {
-        let report = GuestReport {
-            at: Duration::ZERO,
-            demand: PageCount(pages),
-            commit: PageCount(pages),
-            available: PageCount::ZERO,
-            free: PageCount::ZERO,
-            page_file: PageCount::ZERO,
-            page_file_writes: PageCount::ZERO,
-            io_difference: PageCount::ZERO,
-            stalled: None,
-        };
-        Report { report, returnable: PageCount::ZERO, cause: Cause(pages) }
+        let demand = PageCount(pages);
+        let status = GuestStatus { demand, commit: demand, ..GuestStatus::default() };
+        Report { status, returnable: PageCount::ZERO, cause: Cause(pages) }
     }
 
     #[test]
@@ -135,14 +126,14 @@ mod tests {
         for second in 0..3 {
             reports.came(report(second));
             let passed = reports.due(Duration::from_secs(second));
-            assert_eq!(passed.map(|passed| passed.report.demand), Some(PageCount(second)));
+            assert_eq!(passed.map(|passed| passed.status.demand), Some(PageCount(second)));
             assert_eq!(reports.next_timeout(), None);
         }
         let mut passed = Vec::new();
         for ms in 0..1000 {
             let now = Duration::from_secs(10) + Duration::from_millis(ms);
             reports.came(report(ms));
-            passed.extend(reports.due(now).map(|passed| (passed.report.demand.get(), passed.cause.0)));
+            passed.extend(reports.due(now).map(|passed| (passed.status.demand.get(), passed.cause.0)));
         }
         assert_eq!(passed, [0, 100, 200, 300, 400, 500, 600, 700, 800, 900].map(|ms| (ms, ms)));
         assert_eq!(reports.next_timeout(), Some(Duration::from_secs(11)));
