@@ -1,11 +1,19 @@
-//! What a component is to the runtime.
+//! The contract between components and the runtime: what a component is to the runtime ([`Component`]), and what the runtime is to
+//! a component ([`Context`] while it is awake, [`Seat`] before it exists). Each of the three is defined by the others, so they share
+//! a file; what carries the contract out is behind [`RunServices`].
 use core::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use crate::trace::Label;
-use crate::{Context, SimTime};
+use crate::config::{MachineRecorder, RunConfig};
+use crate::doorbell::Doorbell;
+use crate::end::EndReason;
+use crate::exit::{ExitHook, ExitNotice};
+use crate::id::ComponentId;
+use crate::mailbox::{self, Address, Mailbox};
+use crate::route::Route;
+use crate::time::SimTime;
+use crate::trace::{self, Label};
+use crate::wake::{NextWake, WakeCause};
 
 /// A state machine with mailboxes and doorbells.
 ///
@@ -20,14 +28,15 @@ pub trait Component: Send {
     fn wake(&mut self, now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake;
 
     /// Asks the processor for those parts of the component itself that the next wake is going to look at (see the crate
-    /// `prefetch`). Nothing else may be done here, and nothing be looked at: it would be waited for. Default: its beginning.
+    /// `prefetch`). An implementation does nothing else, and reads nothing: the read would be waited for. Default: the beginning
+    /// of the component.
     ///
     /// Called by the inline driver, when the component is soon to be woken, and maybe in vain.
     fn prefetch_self(&self) {
         prefetch::value(self);
     }
 
-    /// The same for memory that the component points to. Its own parts have been asked for before, so they may be looked at here.
+    /// The same for memory that the component points to. Its own parts have been asked for before, so they may be read here.
     fn prefetch_beyond(&self) {}
 }
 
@@ -54,107 +63,189 @@ impl<F: FnMut(SimTime, WakeCause, &mut Context<'_>) -> NextWake + Send> Componen
     }
 }
 
-/// Why a component is woken: everything that came since its last wake, together.
-///
-/// Causes are edges: each arrival is announced once. A component that leaves messages unread is woken again by the next
-/// arrival, or by the budget rule of [`Context::recv`], but not because they are still there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct WakeCause {
-    /// Its first wake.
-    pub started: bool,
-    /// A message has arrived in one of its mailboxes.
-    pub message: bool,
-    /// One of its doorbells has rung.
-    pub doorbell: bool,
-    /// The time of its last [`NextWake::At`] has come.
-    pub timer: bool,
-    /// It had asked for it ([`NextWake::Again`]), or its budget had ended with messages left. Also when something else wakes it
-    /// before the delay is over.
-    pub again: bool,
+/// What a run does for its components: [`Context`] and [`Seat`] ask, the run answers.
+pub(crate) trait RunServices: Send + Sync {
+    /// How the run is driven.
+    fn config(&self) -> &RunConfig;
+    /// A slot and a way to reach it for a new component.
+    fn seat(&self, label: Arc<Label>) -> Seat;
+    /// Puts a component into its seat.
+    fn start(&self, id: ComponentId, component: Box<dyn Component>, exits: Vec<ExitHook>);
+    /// Gives up a seat that was never started.
+    fn abandon(&self, id: ComponentId);
+    /// Has a component dropped at the next scheduling point. `false`: it is gone already, or has not been started.
+    fn kill(&self, id: ComponentId) -> bool;
+    /// Ends the run at the next scheduling point; the first reason counts.
+    fn end(&self, reason: EndReason);
 }
 
-/// How a component goes on after a wake. Messages and doorbells wake it in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NextWake {
-    /// No timer (an earlier one is cancelled).
-    Idle,
-    /// At this time at the latest (replaces an earlier timer). A time that is not after now counts as
-    /// [`Again`](NextWake::Again), with [`WakeCause::timer`].
-    At(SimTime),
-    /// There is more to do than the budget allows: once more, `RunConfig::requeue_delay` later.
-    Again,
-    /// It is done: drop it.
-    Stopped,
+/// What a component can do while it is awake.
+pub struct Context<'a> {
+    run: &'a dyn RunServices,
+    id: ComponentId,
+    now: SimTime,
+    left: u32,
+    more: bool,
 }
 
-/// Names a component of a run. Not used again for another component of the same run.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ComponentId(u64);
-
-impl ComponentId {
-    pub(crate) const fn new(index: u32, generation: u32) -> Self {
-        ComponentId((generation as u64) << 32 | index as u64)
+impl<'a> Context<'a> {
+    pub(crate) fn new(run: &'a dyn RunServices, budget: u32, id: ComponentId, now: SimTime) -> Self {
+        Context { run, id, now, left: budget, more: false }
     }
-    /// Its place in the tables of the runtime, which a later component may take over.
-    pub(crate) const fn index(self) -> usize {
-        (self.0 & 0xffff_ffff) as usize
-    }
-    pub(crate) const fn slot(self) -> u32 {
-        (self.0 & 0xffff_ffff) as u32
-    }
-    pub(crate) const fn generation(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-}
 
-impl fmt::Debug for ComponentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ComponentId({self})")
+    /// When this wake began.
+    #[must_use]
+    pub fn now(&self) -> SimTime {
+        self.now
     }
-}
-impl fmt::Display for ComponentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}.{}", self.slot(), self.generation())
+
+    /// Which component is awake.
+    #[must_use]
+    pub fn id(&self) -> ComponentId {
+        self.id
     }
-}
 
-/// That a component is gone: told to whoever asked for it with `Seat::on_exit`, after the component has been dropped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExitNotice {
-    /// Which one.
-    pub component: ComponentId,
-    /// Its name.
-    pub name: Arc<str>,
-    /// The VM that it served.
-    pub vm: Option<Arc<str>>,
-    /// Why.
-    pub reason: ExitReason,
-}
-
-impl ExitNotice {
-    pub(crate) fn new(component: ComponentId, label: &Label, reason: ExitReason) -> Self {
-        ExitNotice { component, name: label.name.clone(), vm: label.vm.clone(), reason }
+    /// How many more inputs this wake may handle. [`recv`](Context::recv) counts its messages itself; for inputs from
+    /// elsewhere (packets of a ring) call [`spend`](Context::spend).
+    #[must_use]
+    pub fn budget(&self) -> u32 {
+        self.left
     }
-}
 
-/// Why a component is gone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ExitReason {
-    /// It returned [`NextWake::Stopped`].
-    Stopped,
-    /// Another component killed it ([`Context::kill`]).
-    Killed,
-    /// It panicked; what it said.
-    Panicked(String),
-}
-
-impl fmt::Display for ExitReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ExitReason::Stopped => f.pad("stopped"),
-            ExitReason::Killed => f.pad("killed"),
-            ExitReason::Panicked(message) => write!(f, "panicked: {message}"),
+    /// Takes one input off the budget. `false`: the budget had ended; leave the input where it is and return. The runtime
+    /// then wakes the component again, whatever it returns (other than `Stopped`).
+    #[must_use]
+    pub fn spend(&mut self) -> bool {
+        if self.left == 0 {
+            self.more = true;
+            return false;
         }
+        self.left -= 1;
+        true
+    }
+
+    /// The next message that has arrived, whose cause becomes the current one. `None`: there is none, or the budget has ended;
+    /// in that case the runtime wakes the component again, whatever it returns (other than `Stopped`).
+    pub fn recv<M>(&mut self, mailbox: &mut Mailbox<M>) -> Option<M> {
+        if self.left == 0 {
+            self.more |= mailbox.has_arrived(self.now);
+            return None;
+        }
+        let (message, cause) = mailbox.take(self.now)?;
+        self.left -= 1;
+        trace::set_cause(cause);
+        Some(message)
+    }
+
+    /// Sends a message, with the current cause. Messages of one mailbox arrive in the order in which they were sent, one
+    /// latency later. `false`: the component behind the address is gone, and the message has been dropped.
+    pub fn send<M>(&mut self, address: &Address<M>, message: M) -> bool {
+        address.send(message)
+    }
+
+    /// Makes a place for a new component.
+    #[must_use]
+    pub fn seat(&mut self, name: &str, vm: Option<&str>) -> Seat {
+        self.run.seat(Label::of(name, vm))
+    }
+
+    /// Has a component dropped at the next scheduling point, whatever is on its way to it; a component may kill itself.
+    /// `false`: it is gone already, or has not been started.
+    pub fn kill(&mut self, component: ComponentId) -> bool {
+        self.run.kill(component)
+    }
+
+    /// Ends the run after this wake. The first reason given counts.
+    pub fn stop_run(&mut self, reason: impl Into<String>) {
+        self.run.end(EndReason::Stopped(reason.into()));
+    }
+
+    /// What records inputs and outputs of state machines, if something does.
+    #[must_use]
+    pub fn recorder(&self) -> Option<&'a dyn MachineRecorder> {
+        self.run.config().recorder.as_deref()
+    }
+
+    /// Whether the budget ended while there were inputs left.
+    pub(crate) fn ended_early(&self) -> bool {
+        self.more
+    }
+}
+
+/// A place for a component, made before the component: so that others can know its addresses, and it can know theirs.
+///
+/// Make its mailboxes and doorbells, hand out the addresses, then [`start`](Seat::start) the component in it. What is sent there
+/// before waits for the component's first wake. A seat that is dropped is given up.
+pub struct Seat {
+    run: Arc<dyn RunServices>,
+    id: ComponentId,
+    route: Route,
+    label: Arc<Label>,
+    exits: Vec<ExitHook>,
+    started: bool,
+}
+
+impl Seat {
+    pub(crate) fn new(run: Arc<dyn RunServices>, id: ComponentId, route: Route, label: Arc<Label>) -> Self {
+        Seat { run, id, route, label, exits: Vec::new(), started: false }
+    }
+
+    /// The identity that the component will have.
+    #[must_use]
+    pub fn id(&self) -> ComponentId {
+        self.id
+    }
+
+    /// Its name and VM.
+    #[must_use]
+    pub fn label(&self) -> &Label {
+        &self.label
+    }
+
+    /// Makes a mailbox for messages of one type. The mailbox goes into the component, the address to whoever may send.
+    #[must_use]
+    pub fn mailbox<M: Send + 'static>(&self) -> (Address<M>, Mailbox<M>) {
+        mailbox::mailbox(self.route.clone(), self.id)
+    }
+
+    /// A doorbell of the component.
+    #[must_use]
+    pub fn doorbell(&self) -> Doorbell {
+        Doorbell::new(self.route.clone(), self.id)
+    }
+
+    /// When the component is gone (stopped, killed or panicked, not when the run ends) and has been dropped, sends what
+    /// `message` makes of the notice to `address`. May be called for several recipients.
+    pub fn on_exit<M: Send + 'static>(
+        &mut self,
+        address: &Address<M>,
+        message: impl FnOnce(ExitNotice) -> M + Send + 'static,
+    ) {
+        let address = address.clone();
+        self.exits.push(Box::new(move |notice| {
+            address.send(message(notice));
+        }));
+    }
+
+    /// Starts the component: its first wake has [`WakeCause::started`], at the beginning of the run or one latency from now. If
+    /// the run is already ending, the component is dropped instead.
+    pub fn start(mut self, component: Box<dyn Component>) -> ComponentId {
+        self.started = true;
+        self.run.start(self.id, component, core::mem::take(&mut self.exits));
+        self.id
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if !self.started {
+            self.run.abandon(self.id);
+        }
+    }
+}
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seat").field("id", &self.id).field("label", &self.label).finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::SimTime;
+use crate::time::SimTime;
 
 /// On which threads components run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 use core::fmt;
 use std::sync::Arc;
 
-use crate::ComponentId;
-use crate::run::Route;
+use crate::id::ComponentId;
+use crate::route::Route;
 
 /// Wakes a component without a message: there is something to look at in what it shares with others, for example a ring.
 ///

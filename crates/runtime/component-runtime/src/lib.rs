@@ -71,29 +71,37 @@
 
 mod component;
 mod config;
-mod context;
 mod doorbell;
 mod drivers;
+mod end;
+mod exit;
+mod id;
 pub mod lanes;
 mod mailbox;
+mod pulse;
 pub mod random;
+mod route;
 mod run;
 mod runtime;
 mod schedule;
-mod seat;
 #[cfg(all(test, shuttle))]
 mod shuttle_models;
 mod sync;
 mod time;
 pub mod trace;
+mod virtual_time;
+mod wake;
 mod wall;
+#[cfg(not(any(loom, shuttle)))]
 mod watchdog;
 
-pub use component::{Component, ComponentId, ExitNotice, ExitReason, NextWake, WakeCause, from_fn};
+pub use component::{Component, Context, Seat, from_fn};
 pub use config::{ClockMode, ConfigError, Driver, MachineRecorder, RunConfig};
-pub use context::Context;
 pub use doorbell::Doorbell;
+pub use end::{ComponentPanic, EndReason, RunEnd};
+pub use exit::{ExitNotice, ExitReason};
+pub use id::ComponentId;
 pub use mailbox::{Address, Mailbox};
-pub use runtime::{ComponentPanic, EndReason, RunEnd, Runtime, StopHandle};
-pub use seat::Seat;
+pub use runtime::{Runtime, StopHandle};
 pub use time::SimTime;
+pub use wake::{NextWake, WakeCause};

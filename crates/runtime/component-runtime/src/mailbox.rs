@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use crate::run::Route;
+use crate::id::ComponentId;
+use crate::route::Route;
 use crate::sync::Signals;
+use crate::time::SimTime;
 use crate::trace::{self, Cause};
-use crate::{ComponentId, SimTime};
 
 struct Envelope<M> {
     arrival: SimTime,

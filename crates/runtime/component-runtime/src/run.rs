@@ -1,91 +1,100 @@
-//! What all parts of a run share.
-use core::any::Any;
+//! What all parts of a run share: waking a component, dropping it, and asking the engine that knows what runs next.
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
-use model_sync::Mutex;
 use model_sync::atomic::{AtomicBool, Ordering};
 use tracing::Dispatch;
 use tracing::dispatcher;
 
-use crate::runtime::EndReason;
-use crate::schedule::{Exit, Finished, Scheduler};
-use crate::seat::ExitHook;
-use crate::sync::{Port, Signals};
+use crate::component::{Component, Context, RunServices, Seat};
+use crate::config::RunConfig;
+use crate::end::EndReason;
+use crate::exit::{Exit, ExitHook, ExitNotice, ExitReason, panic_message};
+use crate::id::ComponentId;
+use crate::pulse::Pulse;
+use crate::route::Route;
+use crate::schedule::Finished;
+use crate::time::SimTime;
 use crate::trace::{self, Cause, Label, RunTrace};
-use crate::wall::{Started, Wall};
-use crate::watchdog::Pulse;
-use crate::{
-    ClockMode, Component, ComponentId, Context, ExitNotice, ExitReason, NextWake, RunConfig, SimTime,
-    WakeCause, drivers,
-};
+use crate::wake::{NextWake, WakeCause};
 
 /// How the watchdog is heard.
 pub(crate) type Alarm = Box<dyn Fn(&str) + Send + Sync>;
+
+/// What time is, and who decides what runs next: virtual time with its scheduler, or the wall clock.
+pub(crate) trait Engine: Send + Sync {
+    /// A slot for a component, and how the component is reached.
+    fn seat(&self, label: Arc<Label>) -> (ComponentId, Route);
+    /// Starts the component of a seat. A component that cannot be started any more is dropped, outside of any lock.
+    fn start(
+        &self,
+        run: &Arc<Run>,
+        id: ComponentId,
+        component: Box<dyn Component>,
+        exits: Vec<ExitHook>,
+        cause: Cause,
+    );
+    /// Gives up a seat that was never started.
+    fn abandon(&self, id: ComponentId);
+    /// Has a component dropped at the next scheduling point. `false`: it is gone, or not started.
+    fn kill(&self, id: ComponentId, cause: Cause) -> bool;
+    /// Ends the run at the next scheduling point; the first reason counts.
+    fn end(&self, reason: EndReason);
+    /// The run is to end, and [`Run::is_interrupted`] says so: whoever waits must look.
+    fn interrupt(&self);
+    /// A component has been dropped: its slot is free. Gives back who wanted to know, and its label. `panics`: what the component
+    /// said when it panicked.
+    fn dropped(
+        &self,
+        id: ComponentId,
+        now: SimTime,
+        panics: Vec<String>,
+    ) -> (Vec<ExitHook>, Option<Arc<Label>>);
+    /// Which wakes are going on.
+    #[cfg(not(any(loom, shuttle)))]
+    fn pulses(&self) -> Vec<Arc<Pulse>>;
+    /// Drops everything that a run that never began holds, outside of any lock.
+    fn clear(&self);
+}
 
 /// What all parts of a run share.
 pub(crate) struct Run {
     pub(crate) config: RunConfig,
     pub(crate) trace: Arc<RunTrace>,
-    pub(crate) engine: Engine,
     #[cfg_attr(
         any(loom, shuttle),
         expect(dead_code, reason = "a model knows no time, so it has no watchdog")
     )]
     pub(crate) alarm: Alarm,
+    engine: Box<dyn Engine>,
     interrupted: AtomicBool,
-    /// Of a run with virtual time; with the wall clock each component has its own.
-    pulse: Pulse,
     dispatch: OnceLock<Dispatch>,
-}
-
-/// What time is, and who decides what runs next.
-pub(crate) enum Engine {
-    /// Code of components never runs under this lock.
-    Virtual(Arc<Mutex<Scheduler>>),
-    Wall(Box<Wall>),
-}
-
-/// How to reach a component.
-#[derive(Clone)]
-pub(crate) enum Route {
-    Virtual(Arc<Mutex<Scheduler>>),
-    Wall(Arc<Port>),
-}
-
-impl Route {
-    pub(crate) fn ring(&self, id: ComponentId) {
-        let cause = trace::cause();
-        match self {
-            Route::Virtual(scheduler) => scheduler.lock().ring(id, cause),
-            Route::Wall(port) => port.ring(cause),
-        }
-    }
+    /// The run itself, for the seats that it gives out.
+    this: Weak<Run>,
 }
 
 impl Run {
-    pub(crate) fn new(config: RunConfig, alarm: Alarm) -> Arc<Self> {
-        let engine = match config.clock {
-            ClockMode::Virtual => Engine::Virtual(Arc::new(Mutex::new(Scheduler::new(&config)))),
-            ClockMode::Wall { speed } => Engine::Wall(Box::new(Wall::new(speed))),
-        };
-        Arc::new(Run {
+    pub(crate) fn new(config: RunConfig, engine: Box<dyn Engine>, alarm: Alarm) -> Arc<Self> {
+        Arc::new_cyclic(|this| Run {
             config,
             trace: RunTrace::new(),
-            engine,
             alarm,
+            engine,
             interrupted: AtomicBool::new(false),
-            pulse: Pulse::default(),
             dispatch: OnceLock::new(),
+            this: this.clone(),
         })
+    }
+
+    /// The run, shared. Whoever borrows a run has it from an owner, so there is one.
+    fn shared(&self) -> Arc<Run> {
+        self.this.upgrade().expect("a run that is borrowed has an owner")
     }
 
     pub(crate) fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Release);
-        if let Engine::Wall(wall) = &self.engine {
-            wall.main.raise(Signals::HALT);
-        }
+        self.engine.interrupt();
     }
 
     pub(crate) fn is_interrupted(&self) -> bool {
@@ -97,80 +106,19 @@ impl Run {
         self.dispatch.get_or_init(|| dispatcher::get_default(Clone::clone)).clone()
     }
 
-    pub(crate) fn seat(&self, label: Arc<Label>) -> (ComponentId, Route) {
-        let (id, route) = match &self.engine {
-            Engine::Virtual(scheduler) => {
-                (scheduler.lock().seat(label.clone()), Route::Virtual(scheduler.clone()))
-            }
-            Engine::Wall(wall) => {
-                let (id, port) = wall.people.lock().seat(label.clone());
-                (id, Route::Wall(port))
-            }
-        };
-        self.trace.name(id, label);
-        (id, route)
-    }
-
-    pub(crate) fn start(
-        self: &Arc<Self>,
-        id: ComponentId,
-        component: Box<dyn Component>,
-        exits: Vec<ExitHook>,
-    ) {
-        let cause = trace::cause();
-        // What cannot be started any more is dropped outside of the lock.
-        match &self.engine {
-            Engine::Virtual(scheduler) => {
-                let refused = scheduler.lock().start(id, component, exits, cause);
-                drop(refused);
-            }
-            Engine::Wall(wall) => {
-                let started = wall.people.lock().start(id, component, exits, cause);
-                match started {
-                    Started::Kept => {}
-                    Started::Now(birth) => drivers::wall::start(self, wall, birth),
-                    Started::Refused(component, exits) => drop((component, exits)),
-                }
-            }
-        }
-    }
-
-    pub(crate) fn abandon(&self, id: ComponentId) {
-        match &self.engine {
-            Engine::Virtual(scheduler) => scheduler.lock().abandon(id),
-            Engine::Wall(wall) => wall.people.lock().abandon(id),
-        }
-    }
-
-    pub(crate) fn kill(&self, id: ComponentId) -> bool {
-        let cause = trace::cause();
-        match &self.engine {
-            Engine::Virtual(scheduler) => scheduler.lock().kill(id, cause),
-            Engine::Wall(wall) => {
-                let port = wall.people.lock().port_of_living(id);
-                port.map(|port| port.kill(cause)).is_some()
-            }
-        }
-    }
-
-    pub(crate) fn end(&self, reason: EndReason) {
-        match &self.engine {
-            Engine::Virtual(scheduler) => scheduler.lock().end(reason),
-            Engine::Wall(wall) => wall.end(reason),
-        }
-    }
-
-    /// Wakes a component on this thread.
+    /// Wakes a component on this thread, where the watchdog sees it by `pulse`.
     pub(crate) fn wake(
-        self: &Arc<Self>,
+        &self,
+        pulse: &Pulse,
         id: ComponentId,
         component: &mut dyn Component,
         now: SimTime,
         wake: WakeCause,
         cause: Cause,
     ) -> Finished {
+        pulse.begin(id);
         trace::enter(id, now, cause);
-        let mut ctx = Context::new(self, id, now);
+        let mut ctx = Context::new(self, self.config.budget, id, now);
         let result = catch_unwind(AssertUnwindSafe(|| component.wake(now, wake, &mut ctx)));
         let more = ctx.ended_early();
         let (next, panic) = match result {
@@ -183,26 +131,12 @@ impl Run {
         };
         let cause = trace::cause();
         trace::leave();
+        pulse.end();
         Finished { id, next, more, cause, panic }
     }
 
-    /// The same, seen by the watchdog of a run with virtual time.
-    pub(crate) fn wake_watched(
-        self: &Arc<Self>,
-        id: ComponentId,
-        component: &mut dyn Component,
-        now: SimTime,
-        wake: WakeCause,
-        cause: Cause,
-    ) -> Finished {
-        self.pulse.begin(id);
-        let finished = self.wake(id, component, now, wake, cause);
-        self.pulse.end();
-        finished
-    }
-
     /// Drops a component on this thread and tells whoever wanted to know.
-    pub(crate) fn bury(
+    pub(crate) fn retire(
         &self,
         id: ComponentId,
         component: Option<Box<dyn Component>>,
@@ -211,43 +145,23 @@ impl Run {
         why: Exit,
     ) {
         trace::enter(id, now, cause);
-        let failed = catch_unwind(AssertUnwindSafe(|| drop(component))).err().map(panic_message);
-        if let Some(message) = &failed {
+        let mut panics = Vec::new();
+        let dropping = catch_unwind(AssertUnwindSafe(|| drop(component))).map_err(panic_message);
+        if let Err(message) = &dropping {
             tracing::error!(event = "component_panicked", message = %message, dropping = true);
         }
         if let Exit::Gone(reason) = &why {
             match reason {
-                ExitReason::Panicked(_) => tracing::error!(event = "component_exited", reason = "panicked"),
+                ExitReason::Panicked(message) => {
+                    tracing::error!(event = "component_exited", reason = "panicked");
+                    panics.push(message.clone());
+                }
                 ExitReason::Killed => tracing::info!(event = "component_exited", reason = "killed"),
                 ExitReason::Stopped => tracing::info!(event = "component_exited", reason = "stopped"),
             }
         }
-        let panicked = match &why {
-            Exit::Gone(ExitReason::Panicked(message)) => Some(message.clone()),
-            _ => None,
-        };
-        let (exits, label) = match &self.engine {
-            Engine::Virtual(scheduler) => {
-                let mut scheduler = scheduler.lock();
-                let (exits, label) = scheduler.dropped(id);
-                for (label, message) in
-                    label.iter().flat_map(|label| panicked.iter().chain(&failed).map(move |m| (label, m)))
-                {
-                    scheduler.record_panic(label, message.clone());
-                }
-                (exits, label)
-            }
-            Engine::Wall(wall) => {
-                let mut people = wall.people.lock();
-                let (exits, label) = people.dropped(id);
-                for (label, message) in
-                    label.iter().flat_map(|label| panicked.iter().chain(&failed).map(move |m| (label, m)))
-                {
-                    people.record_panic(label, message.clone(), now);
-                }
-                (exits, label)
-            }
-        };
+        panics.extend(dropping.err());
+        let (exits, label) = self.engine.dropped(id, now, panics);
         if let (Exit::Gone(reason), Some(label)) = (why, label) {
             let notice = ExitNotice::new(id, &label, reason);
             for exit in exits {
@@ -260,34 +174,42 @@ impl Run {
         trace::leave();
     }
 
-    /// Looks at what is awake.
+    /// Which wakes are going on.
     #[cfg(not(any(loom, shuttle)))]
-    pub(crate) fn pulses<T, C: FromIterator<T>>(&self, look: impl Fn(&Pulse) -> Option<T>) -> C {
-        match &self.engine {
-            Engine::Virtual(_) => look(&self.pulse).into_iter().collect(),
-            Engine::Wall(wall) => {
-                let pulses = wall.people.lock().pulses();
-                pulses.iter().filter_map(|pulse| look(pulse)).collect()
-            }
-        }
+    pub(crate) fn pulses(&self) -> Vec<Arc<Pulse>> {
+        self.engine.pulses()
     }
 
     /// Drops everything that refers to this run from within it, so that it can be freed.
     pub(crate) fn clear(&self) {
-        let left = match &self.engine {
-            Engine::Virtual(scheduler) => scheduler.lock().clear(),
-            Engine::Wall(wall) => wall.people.lock().clear(),
-        };
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(left)));
+        let _panicked = catch_unwind(AssertUnwindSafe(|| self.engine.clear()));
     }
 }
 
-/// What a panic said.
-pub(crate) fn panic_message(payload: Box<dyn Any + Send>) -> String {
-    match payload.downcast::<String>() {
-        Ok(message) => *message,
-        Err(payload) => payload
-            .downcast_ref::<&str>()
-            .map_or_else(|| "a panic without a message".to_owned(), |message| (*message).to_owned()),
+impl RunServices for Run {
+    fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    fn seat(&self, label: Arc<Label>) -> Seat {
+        let (id, route) = self.engine.seat(label.clone());
+        self.trace.name(id, label.clone());
+        Seat::new(self.shared(), id, route, label)
+    }
+
+    fn start(&self, id: ComponentId, component: Box<dyn Component>, exits: Vec<ExitHook>) {
+        self.engine.start(&self.shared(), id, component, exits, trace::cause());
+    }
+
+    fn abandon(&self, id: ComponentId) {
+        self.engine.abandon(id);
+    }
+
+    fn kill(&self, id: ComponentId) -> bool {
+        self.engine.kill(id, trace::cause())
+    }
+
+    fn end(&self, reason: EndReason) {
+        self.engine.end(reason);
     }
 }

@@ -2,92 +2,29 @@
 use core::fmt;
 use std::sync::Arc;
 
-use crate::config::ConfigError;
+use crate::component::{RunServices as _, Seat};
+use crate::config::{ClockMode, ConfigError, Driver, RunConfig};
+use crate::drivers;
+use crate::end::{EndReason, RunEnd};
+use crate::mailbox::Address;
 use crate::run::{Alarm, Engine, Run};
+use crate::time::SimTime;
 use crate::trace::{self, Label};
+use crate::virtual_time::VirtualTime;
+use crate::wall::Wall;
 #[cfg(not(any(loom, shuttle)))]
 use crate::watchdog::Watchdog;
-use crate::{Address, Driver, RunConfig, Seat, SimTime, drivers};
 
 /// A run that is being built: seat components, start them, then [`run`](Runtime::run).
 pub struct Runtime {
     run: Arc<Run>,
+    time: Time,
 }
 
-/// How a run went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunEnd {
-    /// Why it is over.
-    pub reason: EndReason,
-    /// The time at its end.
-    pub time: SimTime,
-    /// How many times components were woken.
-    pub wakes: u64,
-    /// Which components panicked, in order.
-    pub panics: Vec<ComponentPanic>,
-}
-
-/// Why a run is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EndReason {
-    /// Nothing is left to do: no timer, no message and no doorbell is pending. With the wall clock, where other threads may
-    /// still ring: no component is left.
-    Idle,
-    /// `RunConfig::until` has been reached.
-    Until,
-    /// A component ended it with `ctx.stop_run`; its reason.
-    Stopped(String),
-    /// A [`StopHandle`] ended it.
-    Interrupted,
-    /// Virtual time does not get on, because of this component. Either it was woken `RunConfig::runaway_wakes` times in a row,
-    /// each wake at most `RunConfig::requeue_delay` after the one before (it asks again and again); or all components
-    /// together were woken that often (and more than 1000 times for each that lives) within one millisecond, and this one most
-    /// often in the second half of that.
-    Runaway {
-        /// The component, as `name/VM`.
-        component: String,
-    },
-    /// The driver could not go on: what happened.
-    Failed(String),
-}
-
-impl fmt::Display for EndReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            EndReason::Idle => f.pad("nothing is left to do"),
-            EndReason::Until => f.pad("the time is up"),
-            EndReason::Stopped(reason) => f.pad(reason),
-            EndReason::Interrupted => f.pad("interrupted"),
-            EndReason::Runaway { component } => {
-                write!(f, "component {component} is woken again and again while time stands still")
-            }
-            EndReason::Failed(what) => f.pad(what),
-        }
-    }
-}
-
-/// A component that panicked. The others went on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ComponentPanic {
-    /// Its name.
-    pub component: String,
-    /// Its VM.
-    pub vm: Option<String>,
-    /// What it said.
-    pub message: String,
-    /// When it was woken for the last time.
-    pub time: SimTime,
-}
-
-impl ComponentPanic {
-    pub(crate) fn new(label: &Label, message: String, time: SimTime) -> Self {
-        ComponentPanic {
-            component: label.name.to_string(),
-            vm: label.vm.as_deref().map(str::to_owned),
-            message,
-            time,
-        }
-    }
+/// What time is in a run.
+enum Time {
+    Virtual(Arc<VirtualTime>),
+    Wall(Arc<Wall>),
 }
 
 /// Ends a run from outside, for example on Ctrl-C: at the next scheduling point, with every component dropped.
@@ -121,13 +58,23 @@ impl Runtime {
     /// With another way for the watchdog to be heard.
     pub(crate) fn with_alarm(config: RunConfig, alarm: Alarm) -> Result<Self, ConfigError> {
         config.check()?;
-        Ok(Runtime { run: Run::new(config, alarm) })
+        let (engine, time): (Box<dyn Engine>, Time) = match config.clock {
+            ClockMode::Virtual => {
+                let time = VirtualTime::new(&config);
+                (Box::new(time.clone()), Time::Virtual(time))
+            }
+            ClockMode::Wall { speed } => {
+                let wall = Wall::new(speed);
+                (Box::new(wall.clone()), Time::Wall(wall))
+            }
+        };
+        Ok(Runtime { run: Run::new(config, engine, alarm), time })
     }
 
     /// Makes a place for a component.
     #[must_use]
     pub fn seat(&mut self, name: &str, vm: Option<&str>) -> Seat {
-        Seat::new(&self.run, name, vm)
+        self.run.seat(Label::of(name, vm))
     }
 
     /// Sends a message before the run begins; it arrives one latency after the beginning. `false`: nobody is there.
@@ -157,14 +104,14 @@ impl Runtime {
         drop(run.dispatch());
         #[cfg(not(any(loom, shuttle)))]
         let _watchdog = Watchdog::of(run);
-        match &run.engine {
-            Engine::Wall(wall) => drivers::wall::drive(run, wall),
-            Engine::Virtual(scheduler) => {
+        match &self.time {
+            Time::Wall(wall) => drivers::wall::drive(run, wall),
+            Time::Virtual(time) => {
                 match run.config.driver {
-                    Driver::Inline => drivers::inline::drive(run, scheduler),
-                    Driver::Threads => drivers::threads::drive(run, scheduler),
+                    Driver::Inline => drivers::inline::drive(run, time),
+                    Driver::Threads => drivers::threads::drive(run, time),
                 }
-                let (reason, time, wakes, panics) = scheduler.lock().outcome();
+                let (reason, time, wakes, panics) = time.scheduler.lock().outcome();
                 RunEnd { reason: reason.unwrap_or(EndReason::Idle), time, wakes, panics }
             }
         }

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use model_sync::RwLock;
 use serde::{Deserialize, Serialize};
 
-use crate::{ComponentId, SimTime};
+use crate::id::ComponentId;
+use crate::time::SimTime;
 
 /// The sequence number of the event that led to something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,6 +39,12 @@ pub struct Label {
     pub name: Arc<str>,
     /// The VM that it serves, if it serves one.
     pub vm: Option<Arc<str>>,
+}
+
+impl Label {
+    pub(crate) fn of(name: &str, vm: Option<&str>) -> Arc<Self> {
+        Arc::new(Label { name: name.into(), vm: vm.map(Into::into) })
+    }
 }
 
 impl fmt::Display for Label {
@@ -87,14 +94,14 @@ impl RunTrace {
         Arc::new(RunTrace { next_seq: AtomicU64::new(1), labels: RwLock::new(Vec::new()) })
     }
 
-    /// Names what sits at `id`'s place; one that sat there before is gone.
+    /// Names the component in `id`'s slot; a component that had the slot before is gone.
     pub(crate) fn name(&self, id: ComponentId, label: Arc<Label>) {
         let mut labels = self.labels.write();
         let index = id.index();
         if index < labels.len() {
             labels[index] = label;
         } else {
-            debug_assert_eq!(index, labels.len(), "places are handed out in order");
+            debug_assert_eq!(index, labels.len(), "slots are handed out in order");
             labels.push(label);
         }
     }

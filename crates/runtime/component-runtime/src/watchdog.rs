@@ -1,113 +1,74 @@
 //! Names a component that blocks: one that has been inside one wake for too long by the wall clock.
 //!
-//! It only looks on: a wake costs it two stores, and what it finds goes to standard error and nowhere else.
-use core::sync::atomic::{AtomicU64, Ordering};
+//! The watchdog only looks on: it costs a wake two stores, and what it finds goes to standard error and nowhere else.
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
-use crate::ComponentId;
+use crate::run::Run;
 
-/// Which wake is going on: a count of wakes, and the place of the component that is awake.
-#[derive(Debug, Default)]
-pub(crate) struct Pulse(AtomicU64);
+/// The thread that looks on, while this value lives.
+pub(crate) struct Watchdog {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
 
-impl Pulse {
-    /// A wake begins. By one thread at a time.
-    pub(crate) fn begin(&self, id: ComponentId) {
-        let count = (self.0.load(Ordering::Relaxed) >> 32).wrapping_add(1);
-        self.0.store(count << 32 | u64::from(id.slot().wrapping_add(1)), Ordering::Relaxed);
-    }
-
-    /// It has ended.
-    pub(crate) fn end(&self) {
-        let count = self.0.load(Ordering::Relaxed) >> 32;
-        self.0.store(count << 32, Ordering::Relaxed);
-    }
-
-    /// The wake that is going on: its number, and the place of the component.
-    #[cfg(not(any(loom, shuttle)))]
-    fn awake(&self) -> Option<(u64, usize)> {
-        let pulse = self.0.load(Ordering::Relaxed);
-        let place = usize::try_from(pulse & 0xffff_ffff).ok()?.checked_sub(1)?;
-        Some((pulse >> 32, place))
+impl Watchdog {
+    /// Looks on at a run. Without a watchdog in its configuration, or without a thread to spare, nothing happens.
+    pub(crate) fn of(run: &Arc<Run>) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let thread = run.config.watchdog.and_then(|limit| {
+            let (run, over) = (run.clone(), over.clone());
+            thread::Builder::new().name("watchdog".to_owned()).spawn(move || watch(&run, limit, &over)).ok()
+        });
+        Watchdog { over, thread }
     }
 }
 
-#[cfg(not(any(loom, shuttle)))]
-pub(crate) use watching::Watchdog;
-
-#[cfg(not(any(loom, shuttle)))]
-mod watching {
-    use core::time::Duration;
-    use std::collections::BTreeMap;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::thread::{self, JoinHandle};
-    use std::time::Instant;
-
-    use crate::run::Run;
-
-    /// The thread that looks on, while this value lives.
-    pub(crate) struct Watchdog {
-        over: Arc<AtomicBool>,
-        thread: Option<JoinHandle<()>>,
-    }
-
-    impl Watchdog {
-        /// Looks on at a run. Without a watchdog in its configuration, or without a thread to spare, nothing happens.
-        pub(crate) fn of(run: &Arc<Run>) -> Self {
-            let over = Arc::new(AtomicBool::new(false));
-            let thread = run.config.watchdog.and_then(|limit| {
-                let (run, over) = (run.clone(), over.clone());
-                thread::Builder::new()
-                    .name("watchdog".to_owned())
-                    .spawn(move || watch(&run, limit, &over))
-                    .ok()
-            });
-            Watchdog { over, thread }
-        }
-    }
-
-    impl Drop for Watchdog {
-        fn drop(&mut self) {
-            self.over.store(true, Ordering::Release);
-            if let Some(thread) = self.thread.take() {
-                thread.thread().unpark();
-                let _ = thread.join();
-            }
-        }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the watchdog is about time of the wall")]
-    fn watch(run: &Run, limit: Duration, over: &AtomicBool) {
-        struct Seen {
-            wake: u64,
-            since: Instant,
-            told: bool,
-        }
-        let look_every = (limit / 4).clamp(Duration::from_millis(1), Duration::from_secs(1));
-        let mut seen: BTreeMap<usize, Seen> = BTreeMap::new();
-        while !over.load(Ordering::Acquire) {
-            let awake: BTreeMap<usize, u64> =
-                run.pulses(|pulse| pulse.awake().map(|(wake, place)| (place, wake)));
-            seen.retain(|place, seen| awake.get(place) == Some(&seen.wake));
-            let now = Instant::now();
-            for (place, wake) in awake {
-                let seen = seen.entry(place).or_insert(Seen { wake, since: now, told: false });
-                let inside = now.duration_since(seen.since);
-                if !seen.told && inside >= limit {
-                    seen.told = true;
-                    let name = run.trace.label(place).map_or_else(String::new, |label| label.to_string());
-                    (run.alarm)(&format!(
-                        "watchdog: component {name} has been inside one wake for {:.1} s: it blocks outside of the runtime",
-                        inside.as_secs_f64()
-                    ));
-                }
-            }
-            thread::park_timeout(look_every);
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
         }
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[expect(clippy::disallowed_methods, reason = "the watchdog is about time of the wall")]
+fn watch(run: &Run, limit: Duration, over: &AtomicBool) {
+    struct Seen {
+        wake: u64,
+        since: Instant,
+        told: bool,
+    }
+    let look_every = (limit / 4).clamp(Duration::from_millis(1), Duration::from_secs(1));
+    let mut seen: BTreeMap<usize, Seen> = BTreeMap::new();
+    while !over.load(Ordering::Acquire) {
+        let awake: BTreeMap<usize, u64> =
+            run.pulses().iter().filter_map(|pulse| pulse.awake()).map(|(wake, slot)| (slot, wake)).collect();
+        seen.retain(|slot, seen| awake.get(slot) == Some(&seen.wake));
+        let now = Instant::now();
+        for (slot, wake) in awake {
+            let seen = seen.entry(slot).or_insert(Seen { wake, since: now, told: false });
+            let inside = now.duration_since(seen.since);
+            if !seen.told && inside >= limit {
+                seen.told = true;
+                let name = run.trace.label(slot).map_or_else(String::new, |label| label.to_string());
+                (run.alarm)(&format!(
+                    "watchdog: component {name} has been inside one wake for {:.1} s: it blocks outside of the runtime",
+                    inside.as_secs_f64()
+                ));
+            }
+        }
+        thread::park_timeout(look_every);
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::sync::mpsc;
     use std::time::Duration;

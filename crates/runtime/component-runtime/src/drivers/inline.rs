@@ -1,22 +1,20 @@
 //! Everything on one thread.
-use std::sync::Arc;
-
-use model_sync::Mutex;
-
 use super::look_ahead::LookAhead;
+use crate::component::Component;
 use crate::run::Run;
-use crate::schedule::{Decision, Finished, Scheduler};
-use crate::{Component, NextWake};
+use crate::schedule::{Decision, Finished};
+use crate::virtual_time::VirtualTime;
+use crate::wake::NextWake;
 
 /// Runs until the scheduler says that it is over.
-pub(crate) fn drive(run: &Arc<Run>, scheduler: &Mutex<Scheduler>) {
+pub(crate) fn drive(run: &Run, time: &VirtualTime) {
     let mut components: Vec<Option<Box<dyn Component>>> = Vec::new();
     let mut look_ahead = LookAhead::default();
     let mut woken = None;
     loop {
         let interrupted = run.is_interrupted();
         let (decision, upcoming) = {
-            let mut scheduler = scheduler.lock();
+            let mut scheduler = time.scheduler.lock();
             let decision = scheduler.step(woken.take(), interrupted);
             let upcoming = match decision {
                 Decision::Wake { id, wake, .. } if LookAhead::is_worthwhile(&components) => {
@@ -27,25 +25,26 @@ pub(crate) fn drive(run: &Arc<Run>, scheduler: &Mutex<Scheduler>) {
             (decision, upcoming)
         };
         match decision {
-            Decision::Wake { id, now, wake, cause, fresh } => {
+            Decision::Wake { id, now, wake, cause } => {
                 let index = id.index();
-                if fresh.is_some() {
+                if wake.started {
                     if index >= components.len() {
                         components.resize_with(index + 1, || None);
                     }
-                    components[index] = fresh;
+                    components[index] = time.take_waiting(id);
                 }
                 if let Some(upcoming) = upcoming {
                     look_ahead.wakes(index, upcoming, &components);
                 }
                 woken = Some(match components.get_mut(index).and_then(Option::as_mut) {
-                    Some(component) => run.wake_watched(id, component.as_mut(), now, wake, cause),
+                    Some(component) => run.wake(&time.pulse, id, component.as_mut(), now, wake, cause),
                     None => Finished { id, next: NextWake::Stopped, more: false, cause, panic: None },
                 });
             }
-            Decision::Drop { id, now, cause, why, fresh } => {
-                let component = fresh.or_else(|| components.get_mut(id.index()).and_then(Option::take));
-                run.bury(id, component, now, cause, why);
+            Decision::Drop { id, now, cause, why } => {
+                let component = components.get_mut(id.index()).and_then(Option::take);
+                let component = component.or_else(|| time.take_waiting(id));
+                run.retire(id, component, now, cause, why);
             }
             Decision::End => return,
         }

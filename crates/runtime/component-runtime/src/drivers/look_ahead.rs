@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::Component;
+use crate::component::Component;
 use crate::schedule::Upcoming;
 
 /// What fewer components look at stays in the cache by itself, and asking for it would only take time. There are three or four

@@ -9,19 +9,23 @@ use model_sync::thread::{self, JoinHandle};
 use tracing::dispatcher;
 
 use super::affinity;
+use crate::component::Component;
+use crate::end::EndReason;
+use crate::id::ComponentId;
 use crate::run::Run;
-use crate::runtime::EndReason;
-use crate::schedule::{Decision, Finished, Scheduler};
+use crate::schedule::{Decision, Finished};
 use crate::sync::Baton;
-use crate::{Component, ComponentId, SimTime, trace};
+use crate::time::SimTime;
+use crate::trace;
+use crate::virtual_time::VirtualTime;
 
 struct Threads {
     run: Arc<Run>,
-    scheduler: Arc<Mutex<Scheduler>>,
+    time: Arc<VirtualTime>,
     cpu: Option<usize>,
     /// Where the thread that called `run` waits for the end.
     main: Baton,
-    /// Where the thread of each component waits, by the place of the component.
+    /// Where the thread of each component waits, by the slot of the component.
     batons: Mutex<Vec<Option<Arc<Baton>>>>,
     /// What whoever is given the baton has to do. Nothing, for the thread that called `run`: take over.
     task: Mutex<Option<Decision>>,
@@ -36,10 +40,10 @@ struct Handles {
 }
 
 /// Runs until the scheduler says that it is over, and all threads have ended.
-pub(crate) fn drive(run: &Arc<Run>, scheduler: &Arc<Mutex<Scheduler>>) {
+pub(crate) fn drive(run: &Arc<Run>, time: &Arc<VirtualTime>) {
     let threads = Arc::new(Threads {
         run: run.clone(),
-        scheduler: scheduler.clone(),
+        time: time.clone(),
         cpu: run.config.pin_threads.then(affinity::this_cpu).flatten(),
         main: Baton::of_this_thread(),
         batons: Mutex::new(Vec::new()),
@@ -66,19 +70,15 @@ fn advance(threads: &Arc<Threads>, me: Option<ComponentId>, woken: Option<Finish
     let mut woken = woken;
     loop {
         let interrupted = run.is_interrupted();
-        let decision = threads.scheduler.lock().step(woken.take(), interrupted);
+        let decision = threads.time.scheduler.lock().step(woken.take(), interrupted);
         match decision {
-            Decision::Wake { id, .. } | Decision::Drop { id, fresh: None, .. } if Some(id) == me => {
+            Decision::Wake { id, .. } | Decision::Drop { id, .. } if Some(id) == me => {
                 return Some(decision);
             }
-            Decision::Drop { id, fresh: Some(component), now, cause, why } => {
-                run.bury(id, Some(component), now, cause, why);
-            }
-            Decision::Wake { id, now, wake, cause, fresh: Some(component) } => {
-                let first = Decision::Wake { id, now, wake, cause, fresh: None };
-                match start(threads, id, component, first) {
-                    Ok(()) => return None,
-                    Err(error) => fail(threads, id, &error),
+            Decision::Wake { id, wake, .. } if wake.started => {
+                let component = threads.time.take_waiting(id);
+                if start(threads, id, component, decision) {
+                    return None;
                 }
             }
             Decision::Wake { id, .. } | Decision::Drop { id, .. } => {
@@ -88,8 +88,14 @@ fn advance(threads: &Arc<Threads>, me: Option<ComponentId>, woken: Option<Finish
                     baton.give();
                     return None;
                 }
-                // Not reached: a component that is not fresh has a thread. It must not hang the run if it ever is.
-                fail(threads, id, "its thread is gone");
+                match decision {
+                    // The component has never been awake, so it has no thread.
+                    Decision::Drop { now, cause, why, .. } => {
+                        run.retire(id, threads.time.take_waiting(id), now, cause, why);
+                    }
+                    // Not reached: a component that has been awake has a thread. The run must not hang if it ever is.
+                    _ => fail(threads, id, cannot_go_on("its thread is gone")),
+                }
             }
             Decision::End => {
                 *threads.task.lock() = Some(Decision::End);
@@ -100,24 +106,31 @@ fn advance(threads: &Arc<Threads>, me: Option<ComponentId>, woken: Option<Finish
     }
 }
 
+/// The reason for the end of a run in which a component cannot go on, from its name.
+fn cannot_go_on(what: &str) -> impl FnOnce(String) -> EndReason {
+    move |component| EndReason::Failed(format!("component {component} cannot go on: {what}"))
+}
+
 /// The run cannot go on because of `id`, whose component is gone.
-fn fail(threads: &Threads, id: ComponentId, what: &str) {
+fn fail(threads: &Threads, id: ComponentId, reason: impl FnOnce(String) -> EndReason) {
     let gone = {
-        let mut scheduler = threads.scheduler.lock();
-        let gone = scheduler.dropped(id);
+        let mut scheduler = threads.time.scheduler.lock();
+        let now = scheduler.now();
+        let gone = scheduler.dropped(id, now, Vec::new());
         let name = gone.1.as_ref().map_or_else(|| id.to_string(), ToString::to_string);
-        scheduler.end(EndReason::Failed(format!("component {name} cannot go on: {what}")));
+        scheduler.end(reason(name));
         gone
     };
     drop(gone);
 }
 
+/// Starts the thread of a component; its first wake is the thread's first task. `false`: it cannot be started, and the run ends.
 fn start(
     threads: &Arc<Threads>,
     id: ComponentId,
-    component: Box<dyn Component>,
+    component: Option<Box<dyn Component>>,
     first: Decision,
-) -> Result<(), String> {
+) -> bool {
     // Join what has ended, so that a long run with many lives does not collect dead threads.
     let ended = core::mem::take(&mut threads.handles.lock().finished);
     for handle in ended {
@@ -133,20 +146,25 @@ fn start(
     };
     // Held over the start, so that a thread that ends at once finds its handle.
     let mut handles = threads.handles.lock();
-    let handle = thread::Builder::new().name(name.replace('\0', "?")).spawn(body).map_err(|error| {
-        format!("no thread can be started for it ({error}); the inline driver needs none")
-    })?;
+    let handle = match thread::Builder::new().name(name.replace('\0', "?")).spawn(body) {
+        Ok(handle) => handle,
+        Err(error) => {
+            drop(handles);
+            fail(threads, id, |component| EndReason::OutOfThreads { component, error: error.to_string() });
+            return false;
+        }
+    };
     let index = id.index();
     if handles.running.len() <= index {
         handles.running.resize_with(index + 1, || None);
     }
     let before = handles.running[index].replace(handle);
     handles.finished.extend(before);
-    Ok(())
+    true
 }
 
 /// The life of a component's thread.
-fn live(threads: &Arc<Threads>, id: ComponentId, component: Box<dyn Component>, first: Decision) {
+fn live(threads: &Arc<Threads>, id: ComponentId, component: Option<Box<dyn Component>>, first: Decision) {
     if let Some(cpu) = threads.cpu {
         affinity::stay_on(cpu);
     }
@@ -162,17 +180,18 @@ fn live(threads: &Arc<Threads>, id: ComponentId, component: Box<dyn Component>, 
     }
     // Dropped after the component, if it comes to that.
     let rescue = Rescue { threads, id };
-    let mut component = Some(component);
+    let mut component = component;
     let mut task = Some(first);
     loop {
         let woken = match task.take() {
             Some(Decision::Wake { now, wake, cause, .. }) => {
-                component.as_deref_mut().map(|component| run.wake_watched(id, component, now, wake, cause))
+                let pulse = &threads.time.pulse;
+                component.as_deref_mut().map(|component| run.wake(pulse, id, component, now, wake, cause))
             }
             Some(Decision::Drop { now, cause, why, .. }) => {
-                // Before the place becomes free for another.
+                // Before the slot becomes free for another.
                 threads.batons.lock()[id.index()] = None;
-                run.bury(id, component.take(), now, cause, why);
+                run.retire(id, component.take(), now, cause, why);
                 None
             }
             Some(Decision::End) | None => None,
@@ -200,7 +219,7 @@ struct Rescue<'a> {
 impl Drop for Rescue<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            fail(self.threads, self.id, "its thread panicked outside of it");
+            fail(self.threads, self.id, cannot_go_on("its thread panicked outside of it"));
             self.threads.main.give();
         }
     }

@@ -1,29 +1,35 @@
 //! A thread for each component, all at once (wall clock).
-use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use model_sync::thread;
 use tracing::dispatcher;
 
+use crate::component::Component;
+use crate::end::{EndReason, RunEnd};
+use crate::exit::{Exit, ExitHook, ExitReason};
+use crate::id::ComponentId;
+#[cfg(not(any(loom, shuttle)))]
+use crate::pulse::Pulse;
+use crate::route::Route;
 use crate::run::{Engine, Run};
-use crate::runtime::{EndReason, RunEnd};
-use crate::schedule::Exit;
 use crate::sync::Signals;
-use crate::wall::{Birth, Wall};
-use crate::{ComponentId, ExitReason, NextWake, SimTime, WakeCause, trace};
+use crate::time::SimTime;
+use crate::trace::{self, Cause, Label};
+use crate::wake::{NextWake, WakeCause};
+use crate::wall::{Launch, Started, Wall};
 
-/// Runs until the time is up, somebody ends it, or no component is left.
-pub(crate) fn drive(run: &Arc<Run>, wall: &Wall) -> RunEnd {
+/// Runs until the time is up, the run is ended, or no component is left.
+pub(crate) fn drive(run: &Arc<Run>, wall: &Arc<Wall>) -> RunEnd {
     wall.main.settle();
     wall.clock.enter(&wall.main);
     wall.clock.begin();
-    let births = wall.people.lock().begin();
-    for birth in births {
-        start(run, wall, birth);
+    let launches = wall.registry.lock().begin();
+    for launch in launches {
+        start(run, wall, launch);
     }
     let (reason, time) = loop {
         let now = wall.now();
-        let reason = wall.people.lock().reason_to_end();
+        let reason = wall.registry.lock().reason_to_end();
         if run.is_interrupted() {
             break (EndReason::Interrupted, now);
         }
@@ -35,8 +41,8 @@ pub(crate) fn drive(run: &Arc<Run>, wall: &Wall) -> RunEnd {
         }
         wall.clock.sleep(&wall.main, run.config.until);
     };
-    // First nobody is woken any more, then one after another is dropped.
-    let living = wall.people.lock().close();
+    // First no component is woken any more, then one after another is dropped.
+    let living = wall.registry.lock().close();
     for (port, _) in &living {
         port.raise(Signals::HALT);
     }
@@ -46,36 +52,95 @@ pub(crate) fn drive(run: &Arc<Run>, wall: &Wall) -> RunEnd {
             let _ = thread.join();
         }
     }
-    // One that was being started while the doors closed is not among them: it finds out by itself.
-    while wall.people.lock().anybody() {
+    // A component that was being started meanwhile is not among them: its port tells it that the run has ended.
+    while wall.registry.lock().has_living() {
         wall.main.wait(None);
     }
-    let mut people = wall.people.lock();
-    let (panics, ended) = (people.panics(), people.ended_threads());
-    drop(people);
+    let mut registry = wall.registry.lock();
+    let (panics, ended) = (registry.panics(), registry.ended_threads());
+    drop(registry);
     for thread in ended {
         let _ = thread.join();
     }
     wall.clock.end();
-    RunEnd { reason, time, wakes: wall.wakes.load(Ordering::Relaxed), panics }
+    RunEnd { reason, time, wakes: wall.wakes(), panics }
+}
+
+impl Engine for Arc<Wall> {
+    fn seat(&self, label: Arc<Label>) -> (ComponentId, Route) {
+        let (id, port) = self.registry.lock().seat(label);
+        (id, Route::Wall(port))
+    }
+
+    fn start(
+        &self,
+        run: &Arc<Run>,
+        id: ComponentId,
+        component: Box<dyn Component>,
+        exits: Vec<ExitHook>,
+        cause: Cause,
+    ) {
+        let started = self.registry.lock().start(id, component, exits, cause);
+        match started {
+            Started::Kept => {}
+            Started::Now(launch) => start(run, self, launch),
+            Started::Refused(component, exits) => drop((component, exits)),
+        }
+    }
+
+    fn abandon(&self, id: ComponentId) {
+        self.registry.lock().abandon(id);
+    }
+
+    fn kill(&self, id: ComponentId, cause: Cause) -> bool {
+        let port = self.registry.lock().port_of_living(id);
+        port.map(|port| port.kill(cause)).is_some()
+    }
+
+    fn end(&self, reason: EndReason) {
+        Wall::end(self, reason);
+    }
+
+    fn interrupt(&self) {
+        self.main.raise(Signals::HALT);
+    }
+
+    fn dropped(
+        &self,
+        id: ComponentId,
+        now: SimTime,
+        panics: Vec<String>,
+    ) -> (Vec<ExitHook>, Option<Arc<Label>>) {
+        self.registry.lock().dropped(id, now, panics)
+    }
+
+    #[cfg(not(any(loom, shuttle)))]
+    fn pulses(&self) -> Vec<Arc<Pulse>> {
+        self.registry.lock().pulses()
+    }
+
+    fn clear(&self) {
+        let left = self.registry.lock().clear();
+        drop(left);
+    }
 }
 
 /// Starts the thread of a component.
-pub(crate) fn start(run: &Arc<Run>, wall: &Wall, birth: Birth) {
+fn start(run: &Arc<Run>, wall: &Arc<Wall>, launch: Launch) {
     let dispatch = run.dispatch();
-    let (id, name) = (birth.id, birth.label.to_string());
-    let port = birth.port.clone();
+    let (id, name) = (launch.id, launch.label.to_string());
+    let port = launch.port.clone();
     wall.clock.enter(&port);
     let body = {
-        let run = run.clone();
-        move || dispatcher::with_default(&dispatch, || live(&run, birth))
+        let (run, wall) = (run.clone(), wall.clone());
+        move || dispatcher::with_default(&dispatch, || live(&run, &wall, launch))
     };
     let (ended, started) = {
         // Held over the start, so that a thread that ends at once finds its handle.
-        let mut people = wall.people.lock();
+        let mut registry = wall.registry.lock();
         let started = thread::Builder::new().name(name.replace('\0', "?")).spawn(body);
-        let started = started.map(|thread| people.keep_thread(id, thread));
-        (people.ended_threads(), started)
+        let started = started.map(|thread| registry.keep_thread(id, thread));
+        (registry.ended_threads(), started)
     };
     // Join what has ended, so that a long run with many lives does not collect dead threads.
     for thread in ended {
@@ -83,16 +148,15 @@ pub(crate) fn start(run: &Arc<Run>, wall: &Wall, birth: Birth) {
     }
     if let Err(error) = started {
         wall.clock.leave(&port);
-        let gone = wall.people.lock().dropped(id);
+        let gone = wall.registry.lock().dropped(id, wall.now(), Vec::new());
         drop(gone);
-        wall.end(EndReason::Failed(format!("no thread can be started for component {name}: {error}")));
+        wall.end(EndReason::OutOfThreads { component: name, error: error.to_string() });
     }
 }
 
 /// The life of a component's thread.
-fn live(run: &Arc<Run>, birth: Birth) {
-    let Engine::Wall(wall) = &run.engine else { return };
-    let Birth { id, port, pulse, cause: start_cause, component, .. } = birth;
+fn live(run: &Arc<Run>, wall: &Wall, launch: Launch) {
+    let Launch { id, port, pulse, cause: start_cause, component, .. } = launch;
     let _attached = trace::attach(run.trace.clone(), wall.now());
     port.settle();
     // Dropped after the component, if it comes to that.
@@ -115,7 +179,7 @@ fn live(run: &Arc<Run>, birth: Birth) {
             while !signals.has(Signals::DROP) {
                 signals = port.wait(None);
             }
-            break (Exit::RunEnds, trace::Cause::NONE);
+            break (Exit::RunEnds, Cause::NONE);
         }
         let now = wall.now();
         let wake = WakeCause {
@@ -133,13 +197,11 @@ fn live(run: &Arc<Run>, birth: Birth) {
         } else if wake.started || wake.again {
             before
         } else {
-            trace::Cause::NONE
+            Cause::NONE
         };
         before = cause;
         wall.count_wake();
-        pulse.begin(id);
-        let finished = run.wake(id, component.as_mut(), now, wake, cause);
-        pulse.end();
+        let finished = run.wake(&pulse, id, component.as_mut(), now, wake, cause);
         if let Some(message) = finished.panic {
             break (Exit::Gone(ExitReason::Panicked(message)), finished.cause);
         }
@@ -152,7 +214,7 @@ fn live(run: &Arc<Run>, birth: Birth) {
             NextWake::Stopped => break (Exit::Gone(ExitReason::Stopped), finished.cause),
         }
     };
-    run.bury(id, Some(component), wall.now(), cause, why);
+    run.retire(id, Some(component), wall.now(), cause, why);
     wall.main.raise(Signals::MESSAGE);
     wall.clock.leave(&port);
     drop(rescue);
@@ -167,7 +229,7 @@ struct Rescue<'a> {
 impl Drop for Rescue<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            let gone = self.wall.people.lock().dropped(self.id);
+            let gone = self.wall.registry.lock().dropped(self.id, self.wall.now(), Vec::new());
             let name = gone.1.as_ref().map_or_else(|| self.id.to_string(), ToString::to_string);
             self.wall.end(EndReason::Failed(format!(
                 "component {name} cannot go on: its thread panicked outside of it"

@@ -3,19 +3,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::heap::Key;
-use crate::Component;
-use crate::seat::ExitHook;
+use crate::exit::ExitHook;
 use crate::trace::{Cause, Label};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
-    /// Nobody has the place.
+    /// No component has the slot.
     #[default]
     Vacant,
-    /// It has a place and addresses, but has not been started.
+    /// The component has a slot and addresses, but has not been started.
     Seated,
     Alive,
-    /// It is to be dropped, or is being dropped.
+    /// The component is to be dropped, or is being dropped.
     Dying,
 }
 
@@ -65,7 +64,6 @@ pub(super) struct Rest {
     pub(super) label: Option<Arc<Label>>,
     /// How many were started before it.
     pub(super) serial: u64,
-    pub(super) fresh: Option<Box<dyn Component>>,
     pub(super) start: Key,
     pub(super) again: Key,
     /// When messages arrive after the first, in order; those of one instant once.

@@ -6,12 +6,14 @@ use super::calendar::Calendar;
 use super::entry::{Entry, Rest, State};
 use super::heap::{Heap, Key};
 use super::upcoming::{Followers, Upcoming};
+use crate::config::RunConfig;
+use crate::end::{ComponentPanic, EndReason};
+use crate::exit::{Exit, ExitHook, ExitReason};
+use crate::id::ComponentId;
 use crate::random::{GOLDEN, finalise};
-use crate::runtime::{ComponentPanic, EndReason};
-use crate::seat::{ExitHook, Unborn};
-use crate::time::nanos;
+use crate::time::{SimTime, nanos};
 use crate::trace::{Cause, Label};
-use crate::{Component, ComponentId, ExitReason, NextWake, RunConfig, SimTime, WakeCause};
+use crate::wake::{NextWake, WakeCause};
 
 /// Within this much virtual time, `runaway_wakes` wakes are too many (see [`EndReason::Runaway`]).
 const STALL_WINDOW_NANOS: u64 = 1_000_000;
@@ -20,20 +22,12 @@ const STALL_WAKES_PER_COMPONENT: u64 = 1_000;
 
 /// What the driver has to do now.
 pub(crate) enum Decision {
-    /// Wake a component. `fresh`: it has not been awake before; this is it.
-    Wake { id: ComponentId, now: SimTime, wake: WakeCause, cause: Cause, fresh: Option<Box<dyn Component>> },
+    /// Wake a component; for the first time if [`WakeCause::started`] is set.
+    Wake { id: ComponentId, now: SimTime, wake: WakeCause, cause: Cause },
     /// Drop a component; then say so with `Scheduler::dropped`.
-    Drop { id: ComponentId, now: SimTime, cause: Cause, why: Exit, fresh: Option<Box<dyn Component>> },
+    Drop { id: ComponentId, now: SimTime, cause: Cause, why: Exit },
     /// The run is over and no component is left.
     End,
-}
-
-/// Why a component has to be dropped.
-#[derive(Clone, Debug)]
-pub(crate) enum Exit {
-    Gone(ExitReason),
-    /// The run ends; nobody is told.
-    RunEnds,
 }
 
 /// How a wake went.
@@ -42,9 +36,9 @@ pub(crate) struct Finished {
     pub(crate) next: NextWake,
     /// The budget ended with messages left.
     pub(crate) more: bool,
-    /// What the last thing that it did was because of.
+    /// The cause of the last thing that the component did.
     pub(crate) cause: Cause,
-    /// What it said, if it panicked; `next` does not count then.
+    /// What the component said, if it panicked; `next` does not count then.
     pub(crate) panic: Option<String>,
 }
 
@@ -169,7 +163,7 @@ impl Scheduler {
         self.soon.remove(slot);
     }
 
-    /// A place for a component.
+    /// A slot for a component.
     pub(crate) fn seat(&mut self, label: Arc<Label>) -> ComponentId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.entries.push(Entry::default());
@@ -182,26 +176,26 @@ impl Scheduler {
         ComponentId::new(slot, entry.generation)
     }
 
-    /// The component of a seat; its first wake is one latency from now, or at once when the run has not begun.
-    /// Gives back what cannot be started because the run is over.
+    /// Starts the component of a seat; its first wake is one latency from now, or at once when the run has not begun.
+    ///
+    /// # Errors
+    /// Gives the hooks back if the component cannot be started because the run is over.
     pub(crate) fn start(
         &mut self,
         id: ComponentId,
-        component: Box<dyn Component>,
         exits: Vec<ExitHook>,
         cause: Cause,
-    ) -> Result<(), (Box<dyn Component>, Vec<ExitHook>)> {
+    ) -> Result<(), Vec<ExitHook>> {
         let start = if self.wakes == 0 { self.key_in(0) } else { self.key_after_latency() };
         let serial = self.next_serial;
         let over = !matches!(self.phase, Phase::Running);
         let Some((entry, rest)) = self.receiver(id).filter(|_| !over) else {
-            return Err((component, exits));
+            return Err(exits);
         };
         entry.state = State::Alive;
         entry.more = true;
         entry.caused |= !cause.is_none();
         rest.serial = serial;
-        rest.fresh = Some(component);
         rest.exits = exits;
         rest.start = start;
         rest.start_cause = cause;
@@ -302,14 +296,20 @@ impl Scheduler {
         upcoming
     }
 
-    /// The component has been dropped: its place is free, and whoever wants to know is given back.
-    pub(crate) fn dropped(&mut self, id: ComponentId) -> (Vec<ExitHook>, Option<Arc<Label>>) {
-        self.vacate(id).map_or((Vec::new(), None), |rest| (rest.exits, rest.label))
-    }
-
-    pub(crate) fn record_panic(&mut self, label: &Label, message: String) {
-        let time = self.now();
-        self.panics.push(ComponentPanic::new(label, message, time));
+    /// The component has been dropped: its slot is free. Gives back who wanted to know, and its label; notes what it said when it
+    /// panicked.
+    pub(crate) fn dropped(
+        &mut self,
+        id: ComponentId,
+        now: SimTime,
+        panics: Vec<String>,
+    ) -> (Vec<ExitHook>, Option<Arc<Label>>) {
+        let (exits, label) = self.vacate(id).map_or((Vec::new(), None), |rest| (rest.exits, rest.label));
+        if let Some(label) = &label {
+            let panics = panics.into_iter().map(|message| ComponentPanic::new(label, message, now));
+            self.panics.extend(panics);
+        }
+        (exits, label)
     }
 
     fn finish(&mut self, finished: Finished) {
@@ -355,16 +355,13 @@ impl Scheduler {
             if let Phase::Ending(left) = &mut self.phase {
                 let Some(id) = left.pop() else { return Decision::End };
                 let now = self.now();
-                let Some((entry, rest)) = self.entry(id) else { continue };
+                let Some((entry, _)) = self.entry(id) else { continue };
                 entry.state = State::Dying;
-                let fresh = rest.fresh.take();
                 self.unqueue(id.slot());
-                return Decision::Drop { id, now, cause: Cause::NONE, why: Exit::RunEnds, fresh };
+                return Decision::Drop { id, now, cause: Cause::NONE, why: Exit::RunEnds };
             }
             if let Some(Doomed { id, cause, why }) = self.doomed.pop_front() {
-                let now = self.now();
-                let fresh = self.entry(id).and_then(|(_, rest)| rest.fresh.take());
-                return Decision::Drop { id, now, cause, why: Exit::Gone(why), fresh };
+                return Decision::Drop { id, now: self.now(), cause, why: Exit::Gone(why) };
             }
             let earliest = [self.timers.earliest(), self.soon.earliest()].into_iter().flatten().min();
             let reason = match earliest {
@@ -419,7 +416,7 @@ impl Scheduler {
                 return Err(EndReason::Runaway { component: rest.name() });
             }
         }
-        // Nobody need know who it is before it looks like a stall.
+        // Wakes are only counted for each component once it looks like a stall.
         if self.window_wakes > allowed / 2 {
             if rest.window != window {
                 rest.window = window;
@@ -445,12 +442,10 @@ impl Scheduler {
             timer: due(&mut entry.timer),
             again: false,
         };
-        let mut fresh = None;
         if entry.more {
             wake.started = due(&mut rest.start);
             // Whatever wakes it earlier, it goes on with what it has left.
             wake.again = !core::mem::take(&mut rest.again).is_never();
-            fresh = rest.fresh.take();
             entry.more = !rest.arrivals.is_empty();
         }
         let mut cause = Cause::NONE;
@@ -466,7 +461,7 @@ impl Scheduler {
         }
         let id = ComponentId::new(slot, entry.generation);
         // It keeps its old keys while it is awake, the earliest of all among them: nothing new can be earlier.
-        Ok(Decision::Wake { id, now: SimTime(now), wake, cause, fresh })
+        Ok(Decision::Wake { id, now: SimTime(now), wake, cause })
     }
 
     /// Who was woken most often in this window, since it looked like a stall.
@@ -486,7 +481,7 @@ impl Scheduler {
     }
 
     /// Everything that a run that never began holds, so that it can be dropped outside of the lock.
-    pub(crate) fn clear(&mut self) -> Vec<Unborn> {
+    pub(crate) fn clear(&mut self) -> Vec<ExitHook> {
         self.phase = Phase::Ending(Vec::new());
         self.timers = Calendar::default();
         self.soon = Heap::default();
@@ -494,11 +489,10 @@ impl Scheduler {
             .iter_mut()
             .zip(&mut self.rests)
             .filter(|(entry, _)| entry.state != State::Vacant)
-            .map(|(entry, rest)| {
+            .flat_map(|(entry, rest)| {
                 let generation = entry.generation.wrapping_add(1);
                 *entry = Entry { generation, ..Entry::default() };
-                let rest = core::mem::take(rest);
-                (rest.fresh, rest.exits)
+                core::mem::take(rest).exits
             })
             .collect()
     }

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Decision, Exit, Finished, Scheduler};
+use super::{Decision, Finished, Scheduler};
+use crate::config::RunConfig;
+use crate::exit::Exit;
+use crate::id::ComponentId;
+use crate::time::SimTime;
 use crate::trace::{Cause, Label};
-use crate::{ComponentId, NextWake, RunConfig, SimTime, WakeCause, from_fn};
+use crate::wake::{NextWake, WakeCause};
 
 const COMPONENTS: usize = 5;
 
@@ -72,7 +76,7 @@ impl List {
     fn forget(&mut self, who: ComponentId, what: Kind) {
         self.pending.retain(|(w, k, _)| !(*w == who && *k == what));
     }
-    fn bury(&mut self, who: ComponentId) {
+    fn retire(&mut self, who: ComponentId) {
         self.pending.retain(|(w, _, _)| *w != who);
         self.alive.retain(|w| *w != who);
     }
@@ -105,7 +109,7 @@ proptest! {
         for id in &ids {
             list.alive.push(*id);
             list.add(*id, Kind::Start, 0);
-            prop_assert!(scheduler.start(*id, from_fn(|_, _, _| NextWake::Idle), Vec::new(), Cause::NONE).is_ok());
+            prop_assert!(scheduler.start(*id, Vec::new(), Cause::NONE).is_ok());
         }
         let mut last_arrival = [[SimTime::ZERO; 2]; COMPONENTS];
         let mut woken = None;
@@ -119,8 +123,8 @@ proptest! {
                     }
                     Decision::Drop { id, .. } => {
                         prop_assert_eq!(id, killed.remove(0));
-                        list.bury(id);
-                        scheduler.dropped(id);
+                        list.retire(id);
+                        scheduler.dropped(id, SimTime::ZERO, Vec::new());
                     }
                     Decision::Wake { id, now, wake, .. } => {
                         prop_assert_eq!(&killed, &[]);

@@ -3,8 +3,8 @@ use core::time::Duration;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use crate::SimTime;
 use crate::sync::{Port, Signals};
+use crate::time::SimTime;
 
 /// Elapsed time times a speed; zero before the run has begun.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use model_sync::Mutex;
 use model_sync::thread::{self, JoinHandle};
 
-use crate::SimTime;
 use crate::sync::{Port, Signals};
+use crate::time::SimTime;
 
 /// Time in a model.
 #[derive(Debug, Default)]

@@ -8,5 +8,5 @@ mod scheduler;
 mod tests;
 mod upcoming;
 
-pub(crate) use scheduler::{Decision, Exit, Finished, Scheduler};
+pub(crate) use scheduler::{Decision, Finished, Scheduler};
 pub(crate) use upcoming::Upcoming;

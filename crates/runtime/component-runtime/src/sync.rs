@@ -13,6 +13,6 @@ mod loom_port;
 /// Asserts that loom finds what is wrong with a model, and that it is what it says.
 #[cfg(all(test, loom))]
 fn finds(what: &str, model: impl Fn() + Send + Sync + std::panic::UnwindSafe + 'static) {
-    let found = std::panic::catch_unwind(|| loom::model(model)).map_err(crate::run::panic_message);
+    let found = std::panic::catch_unwind(|| loom::model(model)).map_err(crate::exit::panic_message);
     assert!(found.as_ref().is_err_and(|found| found.contains(what)), "{found:?}");
 }

@@ -1,0 +1,28 @@
+//! How a component is reached: through the scheduler of virtual time, or at the port of its thread.
+use std::sync::Arc;
+
+use model_sync::Mutex;
+
+use crate::id::ComponentId;
+use crate::schedule::Scheduler;
+use crate::sync::Port;
+use crate::trace;
+
+/// How to reach a component.
+#[derive(Clone)]
+pub(crate) enum Route {
+    /// In virtual time. Code of components never runs under this lock.
+    Virtual(Arc<Mutex<Scheduler>>),
+    /// With the wall clock.
+    Wall(Arc<Port>),
+}
+
+impl Route {
+    pub(crate) fn ring(&self, id: ComponentId) {
+        let cause = trace::cause();
+        match self {
+            Route::Virtual(scheduler) => scheduler.lock().ring(id, cause),
+            Route::Wall(port) => port.ring(cause),
+        }
+    }
+}
