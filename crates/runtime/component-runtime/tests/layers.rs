@@ -27,11 +27,6 @@ fn is_above_all(name: &str) -> bool {
     ["shuttle_models", "tests", "loom_"].iter().any(|test| name.contains(test))
 }
 
-/// Whether a module is a test or a model, which may use any other.
-fn is_above_all(name: &str) -> bool {
-    ["shuttle_models", "tests", "loom_"].iter().any(|test| name.contains(test))
-}
-
 /// The first segment of each path after `crate::` or `super::`, and the modules that the file declares.
 fn imported(code: &str, name: &str) -> BTreeSet<String> {
     let parent = name.rsplit_once("::").map_or("", |(parent, _)| parent);

@@ -77,6 +77,11 @@ pub enum RunError {
     /// Another scenario that this one refers to.
     #[error("the scenario {0:?}, to which this one refers, could not be run: {1}")]
     Reference(String, String),
+    /// The system gives no more threads.
+    #[error(
+        "{0}; the run needs a thread for each component, up to five for each VM: raise the limit (`ulimit -u`, or the container's), or run everything on one thread with `--driver inline`"
+    )]
+    OutOfThreads(String),
     /// A defect: something that never happens has happened.
     #[error("an invariant was violated, which is a defect of this program: {0}")]
     Invariant(String),
@@ -280,7 +285,8 @@ pub fn run_with_policy(
     if let EndReason::Runaway { .. } | EndReason::Failed(_) = end.reason {
         trouble.get_or_insert_with(|| end.reason.to_string());
     }
-    let complete = trouble.is_none() && !matches!(end.reason, EndReason::Interrupted);
+    let cut_short = matches!(end.reason, EndReason::Interrupted | EndReason::OutOfThreads { .. });
+    let complete = trouble.is_none() && !cut_short;
     let status = host.status.look().clone();
     let ending = Ending {
         plan: &plan,
@@ -315,6 +321,9 @@ pub fn run_with_policy(
     }
     match trouble {
         Some(what) => Err(RunError::Invariant(what)),
+        None if matches!(end.reason, EndReason::OutOfThreads { .. }) => {
+            Err(RunError::OutOfThreads(end.reason.to_string()))
+        }
         None => Ok(Outcome { summary, points, end, recorded }),
     }
 }
