@@ -44,14 +44,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         [MAX_VMS] => max_vms(args, &out(args, "max-vms-figures")?)?,
         [folder] if Path::new(folder).join(COUNTERS_FILE).is_file() => {
             nothing_to_choose(args)?;
-            checked(figures::write_for_run(Path::new(folder)))?
+            let folder = Path::new(folder);
+            checked(figures::write_all(folder, &figures::draw(&recorded(folder)?)))?
         }
         [folder] if Path::new(folder).is_dir() => {
             return Err(bad_input(format!("{folder} is no folder of a run: it has no {COUNTERS_FILE}")));
         }
         [name] => of_scenario(args, name, |file| out(args, &file.name))?,
         [fixed, same, most] => {
-            let read = |folder: &str| checked(Recorded::read(Path::new(folder)));
+            let read = |folder: &str| recorded(Path::new(folder));
             let (fixed, same, most) = (read(fixed)?, read(same)?, read(most)?);
             let drawn = figures::draw_starts([&fixed, &same, &most]);
             checked(figures::write_all(&out(args, "max-vms-figures")?, &drawn))?
@@ -68,6 +69,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         tools::say!("{}", path.display());
     }
     Ok(())
+}
+
+/// Reads the counters of a run, and tells what about them should be known.
+fn recorded(folder: &Path) -> Result<Recorded> {
+    let run = checked(Recorded::read(folder))?;
+    for remark in &run.remarks {
+        eprintln!("note: {}: {remark}", folder.join(COUNTERS_FILE).display());
+    }
+    Ok(run)
 }
 
 /// What is there needs no seed, and its figures belong to it.
@@ -163,8 +173,8 @@ fn out(args: &Args, name: &str) -> Result<PathBuf> {
 
 fn checked<T>(result: Result<T, FiguresError>) -> Result<T> {
     match result {
-        Err(error @ (FiguresError::Counters { .. } | FiguresError::Missing { .. })) => Err(bad_input(error)),
         Err(error @ FiguresError::File { .. }) => Err(error.into()),
+        Err(error) => Err(bad_input(error)),
         Ok(result) => Ok(result),
     }
 }

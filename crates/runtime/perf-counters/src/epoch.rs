@@ -24,12 +24,6 @@ impl Epoch {
         let instant = self.0.checked_add(elapsed).unwrap_or(Timestamp::MAX);
         Offset::UTC.to_datetime(instant)
     }
-
-    /// Time from the epoch to a civil date and time (UTC); negative times come as `None`.
-    pub(crate) fn elapsed_at(self, civil: DateTime) -> Option<Duration> {
-        let instant = Offset::UTC.to_timestamp(civil).ok()?;
-        Duration::try_from(instant.duration_since(self.0)).ok()
-    }
 }
 
 impl Default for Epoch {

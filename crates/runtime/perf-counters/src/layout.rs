@@ -103,7 +103,7 @@ pub(crate) fn path(machine: &str, object: &str, instance: Option<&str>, counter:
 }
 
 /// An instance name as Windows writes it in a path: what has a meaning there is replaced.
-fn instance_name(name: &str) -> String {
+pub(crate) fn instance_name(name: &str) -> String {
     name.chars()
         .map(|c| match c {
             '(' => '[',

@@ -6,7 +6,7 @@
 //!
 //! The crate owns one [schema] of all counters (name, unit, kind, meaning), the typed
 //! [`Sample`] that a run fills at every sampling instant, and three things made from them: the
-//! [PDH-CSV 4.0](pdh) file that Performance Monitor and `relog` understand (writer and reader), the
+//! [PDH-CSV 4.0](pdh) file that Performance Monitor and `relog` understand (writer, and a reader of such files from anywhere), the
 //! [Prometheus text](prometheus) with `windows_exporter`'s names, and the [check](balance) that the
 //! counters add up.
 //!

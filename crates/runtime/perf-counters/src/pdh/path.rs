@@ -2,6 +2,8 @@
 
 use core::{fmt, str::FromStr};
 
+use crate::{CounterDefinition, layout::instance_name};
+
 /// `\\machine\object(instance)\counter`, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CounterPath {
@@ -13,6 +15,26 @@ pub struct CounterPath {
     pub instance: Option<String>,
     /// The counter.
     pub counter: String,
+}
+
+impl CounterPath {
+    /// Whether this is the path of a counter of a set, compared as Windows does: without regard to case, and
+    /// with names of machines and instances as they are [written in a path](crate::Layout).
+    pub fn is(&self, machine: &str, counter: &CounterDefinition, instance: Option<&str>) -> bool {
+        same(&self.object, counter.object)
+            && same(&self.counter, counter.name)
+            && same(&instance_name(&self.machine), &instance_name(machine))
+            && match (&self.instance, instance) {
+                (None, None) => true,
+                (Some(found), Some(wanted)) => same(found, &instance_name(wanted)),
+                _ => false,
+            }
+    }
+}
+
+/// Equal but for the case of letters.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || (!a.is_ascii() && a.to_lowercase() == b.to_lowercase())
 }
 
 /// Not a counter path.
@@ -71,6 +93,18 @@ mod tests {
         let path: CounterPath = r"\\HOST\Hyper-V Dynamic Memory VM(VM1)\Physical Memory".parse().unwrap();
         assert_eq!(path.instance.as_deref(), Some("VM1"));
         assert_eq!(path.object, "Hyper-V Dynamic Memory VM");
+    }
+
+    #[test]
+    fn case_does_not_matter_and_names_are_compared_as_written() {
+        let [.., physical, _removed] = crate::VmCounters::DEFINITIONS;
+        let path: CounterPath =
+            r"\\host\hyper-v dynamic memory vm(büro [old] _2)\physical memory".parse().unwrap();
+        assert!(path.is("HOST", &physical, Some("Büro (old) #2")));
+        assert!(!path.is("HOST", &physical, Some("Büro")) && !path.is("HOST", &physical, None));
+        let [available, ..] = crate::GuestCounters::DEFINITIONS;
+        let path: CounterPath = r"\\Büro (old) #2\Memory\Available MBytes".parse().unwrap();
+        assert!(path.is("BÜRO [OLD] _2", &available, None));
     }
 
     #[test]

@@ -1,20 +1,59 @@
-//! Reading PDH-CSV.
+//! Reading PDH-CSV and PDH-TSV.
 
-use core::time::Duration;
-use std::io::{self, BufRead, BufReader, Read};
+use core::{fmt, time::Duration};
+use std::io::Read;
 
-use jiff::civil::{Date, DateTime, Time};
+use input_file::{CodePage, LineError, TextLines};
+use jiff::{
+    SignedDuration,
+    civil::{Date, DateTime, Time},
+};
 
-use super::CounterPath;
-use crate::Epoch;
+use super::{CounterPath, path::same};
 
 /// A counter file in memory, column by column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CounterLog {
     paths: Vec<CounterPath>,
+    /// UTC; each after the one before.
     times: Vec<DateTime>,
     /// One per path; NaN where a value is missing.
     columns: Vec<Vec<f64>>,
+    remarks: Vec<Remark>,
+}
+
+/// Something about a file that was read, which whoever gave it should be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// Letters may be wrong.
+    CodePage(CodePage),
+    /// The local clock was set back by an hour at the end of daylight saving: this row and those after it are taken as one hour
+    /// later than they say.
+    RepeatedHour {
+        /// Line, from 1.
+        line: u64,
+    },
+    /// What `typeperf` says after its last row.
+    ClosingWords {
+        /// Line, from 1.
+        line: u64,
+    },
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CodePage(page) => page.fmt(f),
+            Self::RepeatedHour { line } => write!(
+                f,
+                "line {line}: the clock was set back by an hour (end of daylight saving): from here on rows are taken as one hour \
+                 later than they say"
+            ),
+            Self::ClosingWords { line } => {
+                write!(f, "line {line}: this is no row; what follows the last row is left out")
+            }
+        }
+    }
 }
 
 /// Why a counter file cannot be read.
@@ -22,10 +61,16 @@ pub struct CounterLog {
 pub enum ReadError {
     /// The file itself.
     #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The first line is not the one of a PDH-CSV file.
-    #[error("line 1: not a PDH-CSV 4.0 file: it must begin with \"(PDH-CSV 4.0) (time zone)(minutes)\"")]
-    NotPdhCsv,
+    Line(#[from] LineError),
+    /// The first line is not the one of a PDH file.
+    #[error(
+        "line {line}: not a PDH-CSV 4.0 file: it must begin with \"(PDH-CSV 4.0) (time zone)(minutes)\", or PDH-TSV in place of \
+         PDH-CSV (relog FILE -f csv -o OUT.csv makes one of any log)"
+    )]
+    NotPdh {
+        /// Line, from 1.
+        line: u64,
+    },
     /// A column's name is not a counter path.
     #[error(
         "line 1, column {column}: {text:?} is not a counter path such as \\\\HOST\\Memory\\Available MBytes"
@@ -40,7 +85,7 @@ pub enum ReadError {
     #[error("line {line}, column {column}: a field's quotes do not match (is the file cut off?)")]
     Quotes {
         /// Line, from 1.
-        line: usize,
+        line: u64,
         /// Column, from 1.
         column: usize,
     },
@@ -48,7 +93,7 @@ pub enum ReadError {
     #[error("line {line}: {found} fields where the first line has {expected} (is the file cut off?)")]
     Fields {
         /// Line, from 1.
-        line: usize,
+        line: u64,
         /// Fields of the first line.
         expected: usize,
         /// Fields of this line.
@@ -58,15 +103,28 @@ pub enum ReadError {
     #[error("line {line}: {text:?} is not a date and time such as 09/22/2026 21:42:32.824")]
     Time {
         /// Line, from 1.
-        line: usize,
+        line: u64,
         /// What stands there.
         text: String,
+    },
+    /// A row that is not later than the row before.
+    #[error(
+        "line {line}: {time} is not after the row before ({before}): the clock was set back, or files were put together (relog -a) in \
+         the wrong order; cut the file here (relog -b, -e) and read the parts by themselves"
+    )]
+    NotAfter {
+        /// Line, from 1.
+        line: u64,
+        /// What stands there.
+        time: DateTime,
+        /// What stands in the row before.
+        before: DateTime,
     },
     /// A value that is no number.
     #[error("line {line}, column {column}: {text:?} is not a number")]
     Value {
         /// Line, from 1.
-        line: usize,
+        line: u64,
         /// Column, from 1.
         column: usize,
         /// What stands there.
@@ -75,19 +133,26 @@ pub enum ReadError {
 }
 
 impl CounterLog {
-    /// Reads a whole file. Values may also be empty, lines may also end in LF, and any time zone is accepted
-    /// (its minutes are added, so that times are UTC), so that files of a real host can be read too.
+    /// Reads a whole file. Values may also be empty, lines may also end in LF, fields may be separated by tabs, and text may be in
+    /// any [encoding that is told apart](TextLines), so that files of a real host can be read too.
+    ///
+    /// Any time zone is accepted: its minutes are added, so that times are UTC. PDH writes the minutes once for the whole file,
+    /// so the end of daylight saving shows as an hour that comes twice. A row that is less than an hour behind the row
+    /// before, and would follow that row as rows did until then if it were one hour later, is taken so, with all after it,
+    /// and [told](Remark::RepeatedHour). Any other row that is not after the row before is an error.
     ///
     /// # Errors
     /// See [`ReadError`]; each names its line.
     pub fn read(input: impl Read) -> Result<Self, ReadError> {
-        let mut lines = Lines { input: BufReader::new(input), text: String::new(), number: 0 };
-        if !lines.next()? {
-            return Err(ReadError::NotPdhCsv);
-        }
-        let mut fields = Fields::new(&lines);
-        let first = fields.next().ok_or(ReadError::NotPdhCsv)??;
-        let to_utc = minutes_to_utc(&first).ok_or(ReadError::NotPdhCsv)?;
+        let mut lines = TextLines::new(input);
+        // typeperf writes an empty line before the first.
+        while lines.next_line()?.is_some_and(|line| line.trim().is_empty()) {}
+        let line = lines.number().max(1);
+        let not_pdh = || ReadError::NotPdh { line };
+        let separator = separator(lines.line()).ok_or_else(not_pdh)?;
+        let mut fields = Fields::new(lines.line(), line, separator);
+        let first = fields.next().ok_or_else(not_pdh)??;
+        let minutes = minutes_to_utc(&first).ok_or_else(not_pdh)?;
         let mut paths = Vec::new();
         for (index, text) in fields.enumerate() {
             let text = text?;
@@ -96,26 +161,41 @@ impl CounterLog {
                     .map_err(|_bad| ReadError::Path { column: index + 2, text: text.into_owned() })?,
             );
         }
-        let mut log = Self { columns: vec![Vec::new(); paths.len()], paths, times: Vec::new() };
-        while lines.next()? {
-            if !lines.text.is_empty() {
-                log.row(&lines, to_utc)?;
+        let columns = vec![Vec::new(); paths.len()];
+        let mut log = Self { columns, paths, times: Vec::new(), remarks: Vec::new() };
+        let mut clock = Clock { minutes_to_utc: minutes, ..Clock::default() };
+        // A line that is no row, and may be what typeperf says at the end.
+        let mut closing: Option<(u64, String)> = None;
+        while lines.next_line()?.is_some() {
+            let (text, line) = (lines.line(), lines.number());
+            let is_row = text.starts_with(|first: char| first == '"' || first.is_ascii_digit());
+            if is_row && let Some((line, text)) = closing.take() {
+                return Err(ReadError::Time { line, text });
+            } else if is_row {
+                log.row(Fields::new(text, line, separator), &mut clock)?;
+            } else if closing.is_none() && !text.trim().is_empty() {
+                closing = Some((line, text.to_owned()));
             }
         }
+        log.remarks.extend(lines.code_page().map(Remark::CodePage));
+        log.remarks.extend(closing.map(|(line, _)| Remark::ClosingWords { line }));
         Ok(log)
     }
 
-    fn row(&mut self, lines: &Lines<impl BufRead>, to_utc: i64) -> Result<(), ReadError> {
-        let line = lines.number;
+    fn row(&mut self, fields: Fields<'_>, clock: &mut Clock) -> Result<(), ReadError> {
+        let line = fields.line;
         let expected = self.paths.len() + 1;
         let mut found = 0;
-        for text in Fields::new(lines) {
+        for text in fields {
             let text = text?;
             found += 1;
             if found == 1 {
-                let time = parse_time(&text)
-                    .and_then(|time| time.checked_add(jiff::Span::new().minutes(to_utc)).ok());
-                self.times.push(time.ok_or_else(|| ReadError::Time { line, text: text.into_owned() })?);
+                let Some(time) = parse_time(&text) else {
+                    return Err(ReadError::Time { line, text: text.into_owned() });
+                };
+                let (time, set_back) = clock.utc(time, line)?;
+                self.times.push(time);
+                self.remarks.extend(set_back.then_some(Remark::RepeatedHour { line }));
                 continue;
             }
             let Some(column) = self.columns.get_mut(found - 2) else { continue };
@@ -147,14 +227,35 @@ impl CounterLog {
         self.times.is_empty()
     }
 
-    /// Virtual time of each row for a run that began at `epoch`; a row before it has time zero.
-    pub fn times_since(&self, epoch: Epoch) -> Vec<Duration> {
-        self.times.iter().map(|&time| epoch.elapsed_at(time).unwrap_or_default()).collect()
+    /// Time of each row since the first row, which has time zero: no zone and no date can put rows out of reach. Each is after
+    /// the one before.
+    pub fn times(&self) -> Vec<Duration> {
+        let since = |time: &DateTime| self.times.first().map(|first| time.duration_since(*first));
+        // Rows are in order of time, so no difference is negative.
+        self.times.iter().filter_map(|time| Duration::try_from(since(time)?).ok()).collect()
+    }
+
+    /// What whoever gave the file should be told.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
+    }
+
+    /// A counter whose name is not English, if there is one: Windows writes the names of its own language.
+    ///
+    /// Told by a letter beyond ASCII in the name of an object or counter, or by an object that is `Memory` in another language.
+    pub fn localised(&self) -> Option<&CounterPath> {
+        // German (later and earlier), Spanish and Italian, Dutch, Swedish.
+        const MEMORY: [&str; 5] = ["Arbeitsspeicher", "Speicher", "Memoria", "Geheugen", "Minne"];
+        self.paths.iter().find(|path| {
+            !path.object.is_ascii()
+                || !path.counter.is_ascii()
+                || MEMORY.iter().any(|memory| same(&path.object, memory))
+        })
     }
 
     /// A column by its path, compared as Windows does: without regard to case. `None` for a value = missing in that row.
     pub fn column(&self, path: &str) -> Option<Vec<Option<f64>>> {
-        let index = self.paths.iter().position(|p| p.to_string().eq_ignore_ascii_case(path))?;
+        let index = self.paths.iter().position(|p| same(&p.to_string(), path))?;
         Some(self.values(index).collect())
     }
 
@@ -167,9 +268,9 @@ impl CounterLog {
     /// The instances of a counter set in the file's order: the VMs, for `Hyper-V Dynamic Memory VM`.
     pub fn instances(&self, object: &str) -> Vec<&str> {
         let mut found: Vec<&str> = Vec::new();
-        for path in self.paths.iter().filter(|path| path.object.eq_ignore_ascii_case(object)) {
+        for path in self.paths.iter().filter(|path| same(&path.object, object)) {
             if let Some(instance) = path.instance.as_deref()
-                && !found.contains(&instance)
+                && !found.iter().any(|known| same(known, instance))
             {
                 found.push(instance);
             }
@@ -178,43 +279,58 @@ impl CounterLog {
     }
 }
 
-/// The lines of a file, numbered, without their ends.
-struct Lines<R> {
-    input: R,
-    text: String,
-    number: usize,
+/// Makes UTC of the times of a file.
+#[derive(Debug, Default)]
+struct Clock {
+    minutes_to_utc: i64,
+    hours_set_back: i64,
+    /// The row before: as written, and in UTC.
+    before: Option<(DateTime, DateTime)>,
+    /// Time between the two rows before.
+    step: Option<SignedDuration>,
 }
 
-impl<R: BufRead> Lines<R> {
-    fn next(&mut self) -> Result<bool, ReadError> {
-        self.text.clear();
-        if self.input.read_line(&mut self.text)? == 0 {
-            return Ok(false);
-        }
-        self.number += 1;
-        if self.number == 1 && self.text.starts_with('\u{feff}') {
-            self.text.drain(..'\u{feff}'.len_utf8());
-        }
-        if self.text.ends_with('\n') {
-            self.text.pop();
-            if self.text.ends_with('\r') {
-                self.text.pop();
+impl Clock {
+    /// The time of a row in UTC, and whether the clock was set back just before it.
+    fn utc(&mut self, written: DateTime, line: u64) -> Result<(DateTime, bool), ReadError> {
+        let out_of_range = || ReadError::Time { line, text: written.to_string() };
+        // A span has one sign for all of its units, so there is one unit.
+        let minutes = |hours: i64| SignedDuration::from_mins(self.minutes_to_utc + 60 * hours);
+        let utc = |hours| written.checked_add(minutes(hours)).map_err(|_range| out_of_range());
+        let mut time = utc(self.hours_set_back)?;
+        let mut set_back = false;
+        if let Some((before_written, before)) = self.before {
+            let not_after = ReadError::NotAfter { line, time: written, before: before_written };
+            if time <= before {
+                // A zone without minutes is UTC or London, and London sets its clock back too.
+                let later = utc(self.hours_set_back + 1)?;
+                let step = later.duration_since(before);
+                let Some(usual) = self.step.filter(|usual| step.is_positive() && step <= *usual * 2) else {
+                    return Err(not_after);
+                };
+                self.step = Some(usual);
+                self.hours_set_back += 1;
+                (time, set_back) = (later, true);
+            } else {
+                self.step = Some(time.duration_since(before));
             }
         }
-        Ok(true)
+        self.before = Some((written, time));
+        Ok((time, set_back))
     }
 }
 
 /// The fields of one line, without their quotes. PDH never breaks a line inside a field.
 struct Fields<'a> {
     rest: Option<&'a str>,
-    line: usize,
+    line: u64,
     column: usize,
+    separator: char,
 }
 
 impl<'a> Fields<'a> {
-    fn new(lines: &'a Lines<impl BufRead>) -> Self {
-        Self { rest: Some(&lines.text), line: lines.number, column: 0 }
+    fn new(text: &'a str, line: u64, separator: char) -> Self {
+        Self { rest: Some(text), line, column: 0, separator }
     }
 }
 
@@ -226,7 +342,7 @@ impl<'a> Iterator for Fields<'a> {
         self.column += 1;
         let Some(quoted) = rest.strip_prefix('"') else {
             let (field, rest) =
-                rest.split_once(',').map_or((rest, None), |(field, rest)| (field, Some(rest)));
+                rest.split_once(self.separator).map_or((rest, None), |(field, rest)| (field, Some(rest)));
             self.rest = rest;
             return Some(Ok(field.into()));
         };
@@ -240,7 +356,7 @@ impl<'a> Iterator for Fields<'a> {
                 from = end + 2;
                 continue;
             }
-            self.rest = match after.strip_prefix(',') {
+            self.rest = match after.strip_prefix(self.separator) {
                 Some(rest) => Some(rest),
                 None if after.is_empty() => None,
                 None => return Some(Err(ReadError::Quotes { line: self.line, column: self.column })),
@@ -251,12 +367,28 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// What begins a file, without regard to case, and what separates its fields.
+const FORMATS: [(&str, char); 2] = [("(PDH-CSV 4.0)", ','), ("(PDH-TSV 4.0)", '\t')];
+
+/// The format of a header, and the rest of it.
+fn format(header: &str) -> Option<(char, &str)> {
+    FORMATS.iter().find_map(|(mark, separator)| {
+        let (found, rest) = header.split_at_checked(mark.len())?;
+        found.eq_ignore_ascii_case(mark).then_some((*separator, rest))
+    })
+}
+
+/// What separates the fields of a file with this first line.
+fn separator(line: &str) -> Option<char> {
+    format(line.trim_start_matches('"')).map(|(separator, _)| separator)
+}
+
 /// The number in the last parentheses of `(PDH-CSV 4.0) (zone)(minutes)`.
 fn minutes_to_utc(header: &str) -> Option<i64> {
-    let rest = header.strip_prefix("(PDH-CSV 4.0)")?;
-    let minutes = rest.strip_suffix(')')?.rsplit_once('(')?.1;
+    let (_, rest) = format(header)?;
+    let minutes = rest.trim_end().strip_suffix(')')?.rsplit_once('(')?.1;
     // No time zone is more than a day away from UTC.
-    minutes.parse().ok().filter(|minutes: &i64| minutes.abs() <= 24 * 60)
+    minutes.trim().parse().ok().filter(|minutes: &i64| minutes.abs() <= 24 * 60)
 }
 
 /// `MM/DD/YYYY HH:MM:SS.mmm`; the fraction may be missing.

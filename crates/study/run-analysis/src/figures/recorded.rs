@@ -1,15 +1,13 @@
 //! A run read back from its `counters.csv`.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use page_range::PageCount;
-use perf_counters::pdh::{CounterLog, ReadError};
+use perf_counters::pdh::{CounterLog, ReadError, Remark};
 use perf_counters::{BalancerCounters, schema::BALANCER_INSTANCE};
 use perf_counters::{
-    CounterDefinition, Epoch, GuestCounters, ModelCounters, ModelVmCounters, ParentCounters, VmCounters,
+    CounterDefinition, GuestCounters, ModelCounters, ModelVmCounters, ParentCounters, VmCounters,
 };
-use run_journal::manifest::Manifest;
 
 use scenario::run::points::{HostPoint, VmPoint};
 use scenario::run::{COUNTERS_FILE, Plan, Point, SUMMARY_FILE};
@@ -32,6 +30,23 @@ pub enum FiguresError {
         path: PathBuf,
         /// What is wrong.
         error: ReadError,
+    },
+    /// Counters whose names are not English.
+    #[error(
+        "{}: the names of its counters are not English, for example {counter:?}: Windows writes them in the language of whoever \
+         records; record under English as the display language", path.display()
+    )]
+    Localised {
+        /// The file.
+        path: PathBuf,
+        /// A counter of it.
+        counter: String,
+    },
+    /// No samples.
+    #[error("{}: there is no row in it, so there is nothing to draw", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
     },
     /// Counters that no run of this project leaves behind.
     #[error("{}: there is no counter {counter:?} in it: it is not of a run of this project", path.display())]
@@ -56,6 +71,8 @@ pub struct Recorded {
     pub host_mb: f64,
     /// Which run it is.
     pub of: Option<Identity>,
+    /// What whoever gave the counters should be told.
+    pub remarks: Vec<Remark>,
 }
 
 /// Which run it is, as its `summary.json` says.
@@ -67,9 +84,24 @@ pub struct Identity {
     pub policy: String,
     /// Its seed.
     pub seed: u64,
+    /// Names of its VMs, in its order.
+    #[serde(default)]
+    pub vms: Vec<VmIdentity>,
+}
+
+/// A VM of a run.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct VmIdentity {
+    /// Its name.
+    pub name: String,
 }
 
 type Column = Vec<Option<f64>>;
+
+/// Bytes that are read of a counter file: about those of a thousand VMs for a day, once a second. Invented.
+const MOST_COUNTERS: u64 = 1 << 34;
+/// Bytes that are read of a summary: about a kilobyte for each VM. Invented.
+const MOST_SUMMARY: u64 = 1 << 30;
 
 struct Reader<'a> {
     path: &'a Path,
@@ -84,15 +116,15 @@ impl Reader<'_> {
         counter: &CounterDefinition,
         instance: Option<&str>,
     ) -> Result<Column, FiguresError> {
-        let found = self.log.paths().iter().position(|path| {
-            path.machine.eq_ignore_ascii_case(machine)
-                && path.object == counter.object
-                && path.counter == counter.name
-                && path.instance.as_deref() == instance
-        });
-        let index = found.ok_or_else(|| FiguresError::Missing {
-            path: self.path.to_owned(),
-            counter: format!("{}\\{}", counter.object, counter.name),
+        let found = self.log.paths().iter().position(|path| path.is(machine, counter, instance));
+        let index = found.ok_or_else(|| match self.log.localised() {
+            Some(localised) => {
+                FiguresError::Localised { path: self.path.to_owned(), counter: localised.to_string() }
+            }
+            None => FiguresError::Missing {
+                path: self.path.to_owned(),
+                counter: format!("{}\\{}", counter.object, counter.name),
+            },
         })?;
         Ok(self.log.values(index).collect())
     }
@@ -112,20 +144,41 @@ fn pages(mb: Option<f64>) -> PageCount {
 }
 
 impl Recorded {
-    /// Reads the counters in a run's folder.
+    /// Reads the counters in a run's folder. Times are counted from the first row, which is the run's beginning. VMs come in
+    /// the order of the run, and by their names there, if its summary is beside the counters: tools that rewrite counters
+    /// change both.
     ///
     /// # Errors
     /// A file that cannot be read, or is not of a run.
     pub fn read(directory: &Path) -> Result<Self, FiguresError> {
         let path = directory.join(COUNTERS_FILE);
-        let file = File::open(&path).map_err(|error| FiguresError::File { path: path.clone(), error })?;
+        let file = input_file::open(&path, MOST_COUNTERS)
+            .map_err(|error| FiguresError::File { path: path.clone(), error })?;
         let log =
             CounterLog::read(file).map_err(|error| FiguresError::Counters { path: path.clone(), error })?;
-        let epoch = Manifest::read(directory).ok().and_then(|manifest| manifest.epoch.parse::<Epoch>().ok());
-        let times = log.times_since(epoch.unwrap_or(Epoch::DEFAULT));
+        if log.is_empty() {
+            return Err(FiguresError::Empty { path });
+        }
+        let times = log.times();
+        let summary = input_file::read(&directory.join(SUMMARY_FILE), MOST_SUMMARY).ok();
+        let of: Option<Identity> = summary.and_then(|text| serde_json::from_slice(&text).ok());
         let physical = named(&VmCounters::DEFINITIONS, "Physical Memory");
-        let vms: Vec<String> = log.instances(physical.object).into_iter().map(str::to_owned).collect();
-        let host = log.paths().first().map_or_else(String::new, |path| path.machine.clone());
+        let available = named(&BalancerCounters::DEFINITIONS, "Available Memory");
+        // The host is the machine that has a balancer; columns may come in any order.
+        let host =
+            log.paths().iter().find(|path| path.is(&path.machine, &available, Some(BALANCER_INSTANCE)));
+        let host = host.or(log.paths().first()).map_or_else(String::new, |path| path.machine.clone());
+        let instances = log.instances(physical.object);
+        let column_of = |name: &str| {
+            log.paths().iter().position(|path| path.is(&host, &physical, Some(name))).map(|_| name.to_owned())
+        };
+        let in_run: Option<Vec<String>> =
+            of.as_ref().and_then(|of| of.vms.iter().map(|vm| column_of(&vm.name)).collect());
+        let vms = match in_run {
+            Some(vms) if vms.len() == instances.len() => vms,
+            _ => instances.into_iter().map(str::to_owned).collect(),
+        };
+        let remarks = log.remarks().to_vec();
         let reader = Reader { path: &path, log, host };
 
         let balancer =
@@ -178,9 +231,7 @@ impl Recorded {
                 point.host.assigned += has;
             }
         }
-        let summary = std::fs::read(directory.join(SUMMARY_FILE)).ok();
-        let of = summary.and_then(|text| serde_json::from_slice(&text).ok());
-        Ok(Self { vms, points, maximum, host_mb, of })
+        Ok(Self { vms, points, maximum, host_mb, of, remarks })
     }
 
     /// A run as it came out.
@@ -193,7 +244,13 @@ impl Recorded {
             points: points.to_vec(),
             maximum: maximum.map(|(vm, planned)| ran(vm).then(|| planned.settings.maximum.mib())).collect(),
             host_mb: plan.host.memory.mib(),
-            of: Some(Identity { scenario: plan.name.clone(), policy: plan.policy.clone(), seed: plan.seed }),
+            of: Some(Identity {
+                scenario: plan.name.clone(),
+                policy: plan.policy.clone(),
+                seed: plan.seed,
+                vms: plan.vms.iter().map(|vm| VmIdentity { name: vm.name.to_string() }).collect(),
+            }),
+            remarks: Vec::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Layout, Memory, Percent, Rate, Sample, VmSample, pdh::Writer};
+use crate::{Epoch, Layout, Memory, Percent, Rate, Sample, VmSample, pdh::Writer};
 
 fn error(text: &str) -> String {
     CounterLog::read(text.as_bytes()).unwrap_err().to_string()
@@ -15,9 +15,96 @@ fn a_file_of_a_real_host_is_read() {
     assert_eq!(log.len(), 3);
     assert_eq!(log.column(r"\\srv\memory\available mbytes").unwrap(), [None, Some(1024.5), None]);
     assert_eq!(log.column(r"\\srv\memory\page reads/sec"), None);
-    // 21:42:32.824 in Western Europe's summer is 19:42:32.824 UTC.
-    let epoch = "2026-09-22T19:42:32.824Z".parse().unwrap();
-    assert_eq!(log.times_since(epoch), [0, 1_000, 1_176].map(Duration::from_millis));
+    assert_eq!(log.times(), [0, 1_000, 1_176].map(Duration::from_millis));
+    assert!(log.remarks().is_empty());
+}
+
+/// A file of one counter in a zone, with rows at these times of day, which are its values too.
+fn clock(zone: &str, times: &[&str]) -> Result<CounterLog, ReadError> {
+    let rows: String =
+        times.iter().map(|time| format!("\"10/26/2025 {time}\",\"{}\"\r\n", time.replace(':', ""))).collect();
+    CounterLog::read(
+        format!("\"(PDH-CSV 4.0) {zone}\",\"\\\\H\\Memory\\Available MBytes\"\r\n{rows}").as_bytes(),
+    )
+}
+
+#[test]
+fn times_are_counted_from_the_first_row_in_any_zone() {
+    for zone in ["(UTC)(0)", "(Korean Standard Time)(-540)", "(Hawaiian Standard Time)(600)"] {
+        let log = clock(zone, &["09:00:00", "09:00:01"]).unwrap();
+        assert_eq!(log.times(), [0, 1].map(Duration::from_secs));
+    }
+}
+
+#[test]
+fn the_hour_that_comes_twice_is_taken_twice() {
+    let log =
+        clock("(W. Europe)(-120)", &["02:00:00", "02:30:00", "02:00:00", "02:30:00", "03:00:00"]).unwrap();
+    assert_eq!(log.times(), [0, 30, 60, 90, 120].map(|minutes| Duration::from_secs(minutes * 60)));
+    assert_eq!(log.remarks(), [Remark::RepeatedHour { line: 4 }]);
+    assert!(log.remarks()[0].to_string().starts_with("line 4: the clock was set back by an hour"));
+}
+
+#[test]
+fn a_row_that_is_not_after_the_one_before_is_an_error() {
+    let said = |times: &[&str]| clock("(UTC)(0)", times).unwrap_err().to_string();
+    assert!(
+        said(&["02:00:00", "02:00:01", "02:00:01"]).starts_with(
+            "line 4: 2025-10-26T02:00:01 is not after the row before (2025-10-26T02:00:01): the clock was set back, or files \
+             were put together (relog -a)"
+        ),
+    );
+    // An hour later would be no more than a second after the row before it only here:
+    assert!(clock("(UTC)(0)", &["02:59:58", "02:59:59", "02:00:00"]).is_ok());
+    // A gap, two hours, and a file's second row, whose usual distance nobody knows.
+    for times in [["02:00:00", "02:00:01", "01:30:00"], ["02:00:00", "02:00:01", "00:00:02"]] {
+        assert!(said(&times).starts_with("line 4:"));
+    }
+    assert!(said(&["02:00:00", "01:30:00"]).starts_with("line 3:"));
+}
+
+#[test]
+fn every_encoding_and_separator_gives_the_same_figures() {
+    let text = "\"(PDH-CSV 4.0) (UTC)(0)\",\"\\\\HOST\\Hyper-V Dynamic Memory VM(B\u{fc}ro)\\Physical Memory\"\r\n\
+                \"09/22/2026 21:42:32.824\",\"512.000000\"\r\n";
+    let plain = CounterLog::read(text.as_bytes()).unwrap();
+    let marked = format!("\u{feff}{text}");
+    let little: Vec<u8> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = marked.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let tabs = text.replace("CSV", "TSV").replace("\",\"", "\"\t\"");
+    for bytes in [little, big, tabs.into_bytes()] {
+        assert_eq!(CounterLog::read(&bytes[..]).unwrap(), plain);
+    }
+    let latin: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    let log = CounterLog::read(&latin[..]).unwrap();
+    assert_eq!((log.paths(), log.len()), (plain.paths(), 1));
+    assert!(log.remarks()[0].to_string().starts_with("line 1 is not UTF-8"));
+}
+
+#[test]
+fn what_typeperf_says_around_its_rows_is_left_out() {
+    let header = "\"(PDH-CSV 4.0)\",\"\\\\H\\Memory\\Available MBytes\"";
+    let header = header.replace("4.0)", "4.0) (UTC)(0)");
+    let row = "\"09/22/2026 21:42:32.824\",\"5\"";
+    let words = "Exiting, please wait...     \r\nThe command completed successfully.\r\n\r\n";
+    let log = CounterLog::read(format!("\r\n{header}\r\n{row}\r\n{words}").as_bytes()).unwrap();
+    assert_eq!((log.len(), log.remarks()), (1, &[Remark::ClosingWords { line: 4 }][..]));
+    let again = error(&format!("{header}\r\n{words}{row}\r\n"));
+    assert!(again.starts_with("line 2: \"Exiting, please wait..."), "{again}");
+}
+
+#[test]
+fn names_of_other_languages_are_seen() {
+    let localised = |object: &str| {
+        let text = format!("\"(PDH-CSV 4.0) (UTC)(0)\",\"\\\\H\\{object}\"\r\n");
+        CounterLog::read(text.as_bytes()).unwrap().localised().cloned()
+    };
+    assert_eq!(localised(r"Memory\Available MBytes"), None);
+    assert_eq!(localised(r"Hyper-V Dynamic Memory VM(Büro)\Physical Memory"), None);
+    for object in [r"Arbeitsspeicher\Verfuegbare MB", r"メモリ\Available MBytes", r"Memory\Verfügbare MB"]
+    {
+        assert_eq!(localised(object).unwrap().to_string(), format!(r"\\H\{object}"));
+    }
 }
 
 #[test]
@@ -34,7 +121,8 @@ fn what_is_wrong_is_named_with_its_line() {
     let header = "\"(PDH-CSV 4.0) (UTC)(0)\",\"\\\\H\\Memory\\Available MBytes\"\r\n";
     assert_eq!(
         error(""),
-        "line 1: not a PDH-CSV 4.0 file: it must begin with \"(PDH-CSV 4.0) (time zone)(minutes)\""
+        "line 1: not a PDH-CSV 4.0 file: it must begin with \"(PDH-CSV 4.0) (time zone)(minutes)\", or PDH-TSV in place of \
+         PDH-CSV (relog FILE -f csv -o OUT.csv makes one of any log)"
     );
     assert!(error("vm,t,mem\n").starts_with("line 1: not a PDH-CSV"));
     assert!(error("\"(PDH-CSV 4.0) (UTC)(99999999999)\"\n").starts_with("line 1: not a PDH-CSV"));
@@ -99,7 +187,9 @@ proptest! {
             writer.write(&sample).unwrap();
         }
         let log = CounterLog::read(&writer.finish().unwrap()[..]).unwrap();
-        prop_assert_eq!(log.times_since(Epoch::DEFAULT), times);
+        let first = times.first().copied().unwrap_or_default();
+        let expected_times: Vec<_> = times.iter().map(|time| *time - first).collect();
+        prop_assert_eq!(log.times(), expected_times);
         let paths: Vec<_> = log.paths().iter().map(ToString::to_string).collect();
         prop_assert_eq!(paths, layout.paths());
         for (index, column) in expected.into_iter().enumerate() {
