@@ -13,7 +13,7 @@ const SUMMARY: [(&str, &str, &str); 8] = [
     ("crates/study/scenario/src/run/summary.rs", "HostSummary", "host"),
     ("crates/study/scenario/src/run/summary.rs", "VmSummary", "vm"),
     ("crates/study/scenario/src/run/summary.rs", "InGuest", "in_guest"),
-    ("crates/study/scenario/src/run/summary.rs", "Spread", "spread"),
+    ("crates/study/scenario/src/run/sums.rs", "Spread", "spread"),
     ("crates/study/scenario/src/run/phases.rs", "Phases", "phases"),
     ("crates/study/scenario/src/run/summary.rs", "LoggedEvent", "logged event"),
 ];

@@ -6,6 +6,7 @@ use page_range::PageCount;
 use perf_counters::Epoch;
 
 use super::{
+    names::check_name,
     reader::{Located, Table},
     schema,
 };
@@ -266,7 +267,7 @@ fn check_memory(table: &Table<'_, '_>, memory: &Located<PageCount>, edition: Edi
 
 fn read_name(table: &Table<'_, '_>) -> String {
     let Some(name) = table.text("name") else { return "HOST".to_owned() };
-    super::vms::check_name(table, "name", &name);
+    check_name(table, "name", &name);
     name.value
 }
 
@@ -300,7 +301,7 @@ fn read_versions(table: &Table<'_, '_>) -> Vec<DynamicMemoryVersion> {
                         &text.span,
                         format!("the protocol has no version {:?}", text.value),
                     )
-                    .allowed(super::reader::quoted(&names)),
+                    .allowed(schema::quoted(&names)),
             ),
         }
     }
@@ -312,7 +313,7 @@ fn read_versions(table: &Table<'_, '_>) -> Vec<DynamicMemoryVersion> {
                     &texts.span,
                     "a host that speaks no version of the protocol",
                 )
-                .allowed(super::reader::quoted(&names)),
+                .allowed(schema::quoted(&names)),
         );
     }
     versions.sort_unstable();

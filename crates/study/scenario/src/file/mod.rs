@@ -6,14 +6,18 @@
 
 mod built_in;
 mod checks;
+mod contents;
 mod diagnostic;
 mod draw;
 mod host;
+mod names;
 mod plan;
 mod reader;
+mod reference;
 mod schema;
 mod settings;
 mod timeline;
+mod vm;
 mod vms;
 mod workload;
 
@@ -27,86 +31,48 @@ use std::{
 use guest_memory_manager::trace::{Gaps, ReadOptions, Trace, TraceProblem, TraceWindow};
 use toml::de::{DeTable, DeValue};
 
-pub use built_in::{BUILT_IN, LOADS, find};
+pub use built_in::{BUILT_IN, LOADS};
 pub use checks::{CHECKS, Check, CheckDoc, Expectation};
+pub use contents::{LoadOptions, Parameter, Policy, Scenario};
 pub use diagnostic::{BadScenario, Diagnostic, Place, SourceText, Span};
 pub use draw::Draw;
 pub use host::{Balancer, DynamicMemoryVersion, Edition, EditionLimits, Host, Operations, ParentOs};
 pub use plan::Planned;
 pub use reader::Located;
-pub use schema::{Form, KeyDoc, TableDoc, reference, reference_markdown};
+pub use reference::{reference, reference_markdown};
+pub use schema::{Form, KeyDoc, TableDoc};
 pub use timeline::{Action, Fault, HostUse, Step, VmComponent};
-pub use vms::Vm;
+pub use vm::Vm;
 pub use workload::Workload;
 
 use reader::{Reader, Table};
 
-/// What a scenario file says, checked.
-#[derive(Clone, Debug)]
-pub struct Scenario {
-    /// Its name: that of the file without its ending.
-    pub name: String,
-    /// One line for lists.
-    pub title: String,
-    /// What it is for.
-    pub description: String,
-    /// Where it comes from.
-    pub origin: Option<String>,
-    /// When the run ends, in virtual time.
-    pub until: Duration,
-    /// Seed of everything that is drawn.
-    pub seed: u64,
-    /// Virtual time between two samples; by the number of VMs if `None`.
-    pub sample_interval: Option<Duration>,
-    /// The host.
-    pub host: Host,
-    /// The balancing policy.
-    pub policy: Policy,
-    /// The balancer around the policy.
-    pub balancer: Balancer,
-    /// All configured VMs.
-    pub vms: Vec<Vm>,
-    /// What happens when.
-    pub timeline: Vec<Step>,
-    /// What must be seen.
-    pub checks: Vec<Check>,
-    /// Recorded loads, cut to their window.
-    pub trace: Option<Arc<Trace>>,
-    /// The file's text, for complaints about it and for its hash.
-    pub source: SourceText,
-}
-
-/// The balancing policy as the file names it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Policy {
-    /// Its name; `None` for the default.
-    pub name: Option<Located<String>>,
-    /// Its own parameters. What they mean is the policy's matter; their places are for complaints.
-    pub parameters: BTreeMap<String, Located<Parameter>>,
-}
-
-/// Value of a policy's parameter.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Parameter {
-    /// A number.
-    Number(f64),
-    /// A text: a word, or a size or time with its unit.
-    Text(String),
-    /// Yes or no.
-    Flag(bool),
-}
-
-/// What is known beside the file.
-#[derive(Clone, Debug, Default)]
-pub struct LoadOptions {
-    /// Names of the policies that there are; empty: not checked here.
-    pub policies: Vec<String>,
-    /// Recorded loads in place of those that the file names (`--trace`), seen from the working folder.
-    pub trace: Option<PathBuf>,
-    /// The part of them that is played, in place of what the file says (`--trace-window`).
-    pub trace_window: Option<TraceWindow>,
-    /// Whether missing rows of recorded loads are filled in, whatever the file says (`--fill-gaps`).
-    pub fill_gaps: bool,
+/// Loads a scenario by the name of one that comes with the project, or by the path of a file (it ends in `.toml` or has a
+/// folder in it).
+///
+/// # Errors
+/// No scenario of that name, a file that cannot be read, or everything that is wrong with it.
+pub fn find(name_or_path: &str, options: &LoadOptions) -> Result<Scenario, BadScenario> {
+    let path = Path::new(name_or_path);
+    if path.extension().is_some_and(|ending| ending == "toml") || path.components().count() > 1 {
+        return load(path, options);
+    }
+    if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+        return parse(format!("scenarios/{name}.toml"), *text, options);
+    }
+    if let Some((name, text)) = LOADS.iter().find(|(name, _)| *name == name_or_path) {
+        return parse(format!("{}/{name}.toml", built_in::LOADS_FOLDER), *text, options);
+    }
+    let names = BUILT_IN.iter().chain(LOADS).map(|(name, _)| *name);
+    let near = quantities::nearest(name_or_path, names.clone());
+    let diagnostic = Diagnostic::of_file(name_or_path, format!("there is no scenario {name_or_path:?}"))
+        .value(name_or_path)
+        .allowed(format!("{}; or a file that ends in .toml", names.collect::<Vec<_>>().join(", ")));
+    Err(match near {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+        None => diagnostic,
+    }
+    .into())
 }
 
 /// Reads a scenario file.
@@ -141,27 +107,6 @@ pub fn parse(
     }
 }
 
-impl Scenario {
-    /// A complaint about a place in the file, for what only the runner can know.
-    pub fn complain(&self, span: &Span, message: impl Into<String>) -> Diagnostic {
-        self.source.complain(span.clone(), message)
-    }
-
-    /// The checks that belong to a run with this host.
-    pub fn applicable_checks(&self) -> impl Iterator<Item = &Check> {
-        let reserve = self.host.memory_reserve;
-        self.checks
-            .iter()
-            .filter(move |check| check.when_memory_reserve.is_none_or(|wanted| wanted == reserve))
-    }
-
-    /// Time between two samples of the counters: as the file says, else 1 s, or 60 s above 128 VMs.
-    pub fn sample_interval(&self) -> Duration {
-        let usual = if self.vms.len() > 128 { 60 } else { 1 };
-        self.sample_interval.unwrap_or(Duration::from_secs(usual))
-    }
-}
-
 fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
     let source = reader.source;
     let (document, errors) = DeTable::parse_recoverable(source.text());
@@ -182,7 +127,7 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
     let trace = read_trace(&root, options);
     let until = until.and_then(|until| until.of(&root, trace.as_deref()));
     let workloads = read_workloads(&root);
-    let around = vms::Surroundings { host: host.as_ref(), workloads: &workloads, trace: trace.as_deref() };
+    let around = vm::Surroundings { host: host.as_ref(), workloads: &workloads, trace: trace.as_deref() };
     let configured = vms::read(&root, &around);
     let around =
         timeline::Surroundings { configured: &configured, host: host.as_ref(), workloads: &workloads };

@@ -5,7 +5,7 @@ use core::time::Duration;
 use component_runtime::random;
 use guest_memory_manager::workload::{BadWorkload, WorkloadConfig};
 
-use super::{Scenario, timeline::Action};
+use super::{contents::Scenario, timeline::Action};
 
 /// Something that happens at a time.
 #[derive(Clone, Debug, PartialEq)]

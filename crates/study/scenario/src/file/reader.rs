@@ -15,7 +15,7 @@ use toml::{
 use super::{
     diagnostic::{Diagnostic, SourceText, Span},
     draw::Draw,
-    schema::{Form, TableDoc},
+    schema::{Form, TableDoc, quoted},
 };
 
 /// A value and where it stands.
@@ -510,9 +510,4 @@ pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     }
-}
-
-/// `"a", "b"`.
-pub(super) fn quoted(words: &[&str]) -> String {
-    words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")
 }

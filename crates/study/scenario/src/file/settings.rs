@@ -7,7 +7,8 @@ use page_range::PageCount;
 use super::{
     host::Edition,
     reader::{Located, Table},
-    vms::{Named, Surroundings, Vm},
+    schema,
+    vm::{Named, Surroundings, Vm},
     workload::{self, Workload},
 };
 
@@ -343,7 +344,7 @@ pub(super) fn read_workload(table: &Table<'_, '_>, named: &Named) -> Option<Loca
             let allowed = if names.is_empty() {
                 "a table { kind = … }; there are no [workloads]".to_owned()
             } else {
-                format!("{}; or a table {{ kind = … }}", super::reader::quoted(&names))
+                format!("{}; or a table {{ kind = … }}", schema::quoted(&names))
             };
             let written = table.reader.text(&span);
             table.reader.add(

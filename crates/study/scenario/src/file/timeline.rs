@@ -9,10 +9,11 @@ use super::{
     diagnostic::Span,
     draw::Draw,
     host::{Host, positive_time},
-    reader::{Located, Table, quoted},
-    schema::ACTIONS,
+    reader::{Located, Table},
+    schema::{ACTIONS, quoted},
     settings::read_workload,
-    vms::{Configured, Named, Vm},
+    vm::{Named, Vm},
+    vms::Configured,
     workload::Workload,
 };
 

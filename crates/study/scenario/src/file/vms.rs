@@ -2,60 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use balancing_policy::MemorySettings;
-use guest_memory_manager::{GuestProfile, IntegrationServices, trace::Trace};
-use page_range::PageCount;
-
 use super::{
-    diagnostic::Span,
-    host::{Edition, Host},
-    reader::{Located, Table},
+    names::check_name,
+    reader::Table,
     schema,
     settings::Settings,
-    workload::Workload,
+    vm::{Surroundings, Vm},
 };
-
-/// One configured VM.
-#[derive(Clone, Debug)]
-pub struct Vm {
-    /// Its name.
-    pub name: String,
-    /// Its number in its group, or its name in the trace; `{n}` of its name.
-    pub number: String,
-    /// Its guest operating system.
-    pub guest: &'static GuestProfile,
-    /// State of the guest's integration services.
-    pub integration_services: IntegrationServices,
-    /// Number of virtual processors.
-    pub vcpus: u32,
-    /// Memory settings.
-    pub memory: MemorySettings,
-    /// Size of the guest's page file.
-    pub page_file: PageCount,
-    /// What runs in the guest from its login on.
-    pub workload: Option<Workload>,
-    /// Where it is configured.
-    pub span: Span,
-}
 
 /// As many VMs as a group may have, so that a slip of the finger does not take all memory.
 const MOST_IN_GROUP: u64 = 65_536;
-
-/// Workloads that have a name.
-pub(super) type Named = BTreeMap<String, Workload>;
-
-/// What the rest of the file says that VMs are checked against.
-pub(super) struct Surroundings<'a> {
-    pub(super) host: Option<&'a Host>,
-    pub(super) workloads: &'a Named,
-    pub(super) trace: Option<&'a Trace>,
-}
-
-impl Surroundings<'_> {
-    pub(super) fn edition(&self) -> Edition {
-        self.host.map_or(Edition::Enterprise, |host| host.edition)
-    }
-}
 
 /// The VMs of a file, as far as they are good.
 #[derive(Default)]
@@ -141,20 +97,6 @@ fn check_names(root: &Table<'_, '_>, around: &Surroundings<'_>, vms: &[Vm]) {
                     .help(help),
             );
         }
-    }
-}
-
-/// Complains about a name that counter paths, event names or ranges of VMs cannot hold.
-pub(super) fn check_name(table: &Table<'_, '_>, key: &'static str, name: &Located<String>) {
-    let good = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.');
-    let pattern = name.value.replace("{n}", "1");
-    if pattern.trim() != pattern || pattern.is_empty() || !pattern.chars().all(good) || pattern.contains("..")
-    {
-        table.reader.add(
-            table.bad_value(key, &name.span, format!("{:?} cannot be a name", name.value)).allowed(
-                "letters, digits, spaces inside, `-`, `_` and single `.`; `{n}` for the number of a VM",
-            ),
-        );
     }
 }
 

@@ -134,7 +134,7 @@ pub(super) fn read(outer: &Table<'_, '_>, entries: &toml::de::DeTable<'_>, span:
             reader
                 .complain(&(span.start..span.start + 1), "`kind` is missing in a workload")
                 .key("kind")
-                .allowed(super::reader::quoted(&kinds)),
+                .allowed(schema::quoted(&kinds)),
         );
         return None;
     };
@@ -145,7 +145,7 @@ pub(super) fn read(outer: &Table<'_, '_>, entries: &toml::de::DeTable<'_>, span:
             .complain(&span, format!("there is no workload of kind {}", reader.text(&span)))
             .key("kind")
             .value(reader.text(&span))
-            .allowed(super::reader::quoted(&kinds));
+            .allowed(schema::quoted(&kinds));
         reader.add(diagnostic.nearest(written.unwrap_or(""), kinds));
         return None;
     };

@@ -11,7 +11,7 @@ use vmbus::control::Version;
 use vmms_host::parent_os::ParentOsConfig;
 use vmms_host::{HostConfig, HostEdition, HostOperationTime};
 
-use super::RunError;
+use super::error::RunError;
 use super::plan::{Action, GuestOperationTimes, Plan, PlannedVm, Step};
 use crate::file::{self, Fault, Parameter, Scenario};
 
@@ -61,20 +61,18 @@ pub fn plan(
     }
     // What runs from the login on is run as soon as there is a guest; it waits for the login by itself.
     let initial = scenario.initial_workloads(seed).map_err(bad_workload)?;
-    for (vm, workload) in initial.into_iter().enumerate() {
-        let Some(workload) = workload else { continue };
-        let starts: Vec<Duration> = timeline
-            .iter()
-            .filter(|step| matches!(step.action, Action::Start { vm: started, .. } if started == vm))
-            .map(|step| step.at)
-            .collect();
-        for start in starts {
-            let at = start + AFTER_START;
-            timeline.push(Step {
-                at,
-                action: Action::Run { vm, name: Arc::from(WORKLOAD), workload: workload.clone() },
-            });
+    let mut starts: Vec<Vec<Duration>> = vec![Vec::new(); scenario.vms.len()];
+    for step in &timeline {
+        if let Action::Start { vm, .. } = step.action {
+            starts[vm].push(step.at);
         }
+    }
+    for (vm, (workload, starts)) in initial.into_iter().zip(starts).enumerate() {
+        let Some(workload) = workload else { continue };
+        timeline.extend(starts.into_iter().map(|start| Step {
+            at: start + AFTER_START,
+            action: Action::Run { vm, name: Arc::from(WORKLOAD), workload: workload.clone() },
+        }));
     }
     timeline.sort_by_key(|step| step.at);
     let times = guest_times(&scenario.host.operations);

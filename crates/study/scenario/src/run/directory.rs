@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use run_journal::{EVENTS_FILE, JOURNAL_FILE, MANIFEST_FILE};
 
-use super::{COUNTERS_FILE, SUMMARY_FILE};
+/// Name of the counters file in a run directory.
+pub const COUNTERS_FILE: &str = "counters.csv";
+/// Name of the summary in a run directory.
+pub const SUMMARY_FILE: &str = "summary.json";
 
 /// Why a run has no folder.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,5 @@
 //! Looks at all counters at fixed times, as a performance monitor does.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +11,20 @@ use page_range::PageCount;
 use parking_lot::Mutex;
 use perf_counters::{
     BalancerCounters, GuestCounters, Layout, Memory, ModelCounters, ModelVmCounters, ParentCounters, Percent,
-    Rate, Sample, VmCounters, VmSample, balance, pdh,
+    Rate, Sample, VmCounters, VmSample, balance,
 };
-use vmms_host::{SharedBalancer, SharedStatus, VmState};
+use vmms_host::{ParentStatus, SharedBalancer, SharedStatus, VmState};
 
-use super::points::{HostPoint, Point, Points, VmPoint};
+use super::kept::Points;
+use super::options::Observer;
+use super::outputs::CounterLog;
+use super::points::{HostPoint, Point, VmPoint};
 
 /// What the sampler has collected.
 pub(crate) struct Collected {
     pub(crate) points: Points,
     /// Where the counters go, if they are written.
-    pub(crate) log: Option<pdh::Writer<BufWriter<File>>>,
+    pub(crate) log: Option<CounterLog>,
     /// The first thing that went wrong: a sum that did not hold, or a file that could not be written.
     pub(crate) trouble: Option<String>,
 }
@@ -45,7 +46,7 @@ pub(crate) struct Sampler {
     /// Told of the time at every sample.
     pub(crate) progress: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
     /// Shown every sample.
-    pub(crate) observer: Option<super::Observer>,
+    pub(crate) observer: Option<Observer>,
 }
 
 fn memory(pages: PageCount) -> Option<Memory> {
@@ -61,96 +62,110 @@ impl Sampler {
     fn take(&mut self, now: Duration) -> Result<ControlFlow<String>, String> {
         let mut point = Point { time: now, ..Point::default() };
         self.sample.reset(now);
-        let status = self.status.look().clone();
-        {
-            let engine = self.balancer.look();
-            let system = engine.system_counters();
-            self.sample.balancer = BalancerCounters {
-                added_memory: memory(system.added),
-                available_memory: memory(system.available),
-                average_pressure: Percent::from_f64(system.average_pressure),
-                memory_add_operations: Some(system.add_operations),
-                memory_remove_operations: Some(system.remove_operations),
-                removed_memory: memory(system.removed),
-            };
-            self.sample.model = ModelCounters {
-                host_memory: memory(self.host_memory),
-                in_transit: memory(system.in_transit),
-                overhead: memory(system.overhead),
-                reserve: memory(system.reserve),
-            };
-            point.host = HostPoint {
-                available: system.available,
-                assigned: system.assigned,
-                in_transit: system.in_transit,
-                overhead: system.overhead,
-                reserve: system.reserve,
-                average_pressure: system.average_pressure,
-                parent_free_mib: status.parent.free_mib,
-                parent_reads_per_second: status.parent.reads_per_second,
-                parent_reads_total: status.parent.reads_total,
-                slowdown: status.parent.slowdown,
-            };
-            if !engine.books_in_order() {
-                return Err(format!("the balancer's books are not in order: {:?}", engine.ledger()));
-            }
-            for (index, sample) in self.sample.vms.iter_mut().enumerate() {
-                let Some(counters) = u32::try_from(index).ok().and_then(|id| engine.counters_of(VmId(id)))
-                else {
-                    // At the very beginning the balancer has not heard of it.
-                    point.vms.push(VmPoint::default());
-                    continue;
-                };
-                let views = engine.vms();
-                let view = views.binary_search_by_key(&counters.vm, |view| view.id).ok().map(|at| &views[at]);
-                // Its startup RAM is on the way to it until its worker has mapped it: nothing to add up yet, no more than
-                // for a VM that is off.
-                let running = view.filter(|view| view.phase != Phase::Starting);
-                *sample = VmSample {
-                    vm: VmCounters {
-                        added_memory: memory(counters.added_since_start),
-                        average_pressure: counters.average_pressure.and_then(Percent::from_f64),
-                        current_pressure: counters.current_pressure.and_then(Percent::from_f64),
-                        guest_visible_physical_memory: memory(counters.guest_visible),
-                        maximum_pressure: Percent::from_f64(counters.maximum_pressure),
-                        memory_add_operations: Some(counters.add_operations),
-                        memory_remove_operations: Some(counters.remove_operations),
-                        minimum_pressure: Percent::from_f64(counters.minimum_pressure),
-                        physical_memory: memory(counters.physical),
-                        removed_memory: memory(counters.removed_since_start),
-                    },
-                    model: ModelVmCounters {
-                        startup_memory: running.and_then(|view| memory(view.settings.startup)),
-                        maximum_memory: view.and_then(|view| memory(view.settings.maximum)),
-                        demand: counters.demand.and_then(memory),
-                    },
-                    guest: GuestCounters::default(),
-                };
-                point.vms.push(VmPoint {
-                    running: running.is_some(),
-                    physical: counters.physical,
-                    visible: counters.guest_visible,
-                    target: counters.target,
-                    demand: counters.demand,
-                    pressure: counters.current_pressure,
-                    added: counters.added,
-                    removed: counters.removed,
-                    operations: counters.add_operations + counters.remove_operations,
-                    ..VmPoint::default()
-                });
-            }
+        let parent = self.look_at_vmms(&mut point);
+        self.look_at_balancer(&mut point, &parent)?;
+        self.look_into_guests(&mut point)?;
+        balance::check(&self.layout, &self.sample).map_err(|imbalance| imbalance.to_string())?;
+        let seen = self.observer.as_mut().map_or(ControlFlow::Continue(()), |observer| observer(&point));
+        let mut collected = self.collected.lock();
+        if let Some(log) = &mut collected.log {
+            log.write(&self.sample).map_err(|error| format!("cannot write the counters: {error}"))?;
         }
+        collected.points.push(point);
+        Ok(seen)
+    }
+
+    /// The VMs' states, and the parent OS.
+    fn look_at_vmms(&mut self, point: &mut Point) -> ParentStatus {
+        let status = self.status.look();
+        point.vms = self
+            .layout
+            .vms()
+            .iter()
+            .enumerate()
+            .map(|(index, _)| VmPoint {
+                state: status.vms.get(index).map_or(VmState::Off, |vm| vm.state),
+                ..VmPoint::default()
+            })
+            .collect();
         self.sample.parent = ParentCounters {
             available: mib(status.parent.free_mib),
             page_reads: Rate::from_f64(status.parent.reads_per_second),
         };
-        for (index, console) in self.consoles.iter().enumerate() {
-            let (Some(sample), Some(point)) = (self.sample.vms.get_mut(index), point.vms.get_mut(index))
-            else {
-                continue;
+        status.parent
+    }
+
+    /// The balancer's counters: its own, and those of each VM.
+    fn look_at_balancer(&mut self, point: &mut Point, parent: &ParentStatus) -> Result<(), String> {
+        let engine = self.balancer.look();
+        let system = engine.system_counters();
+        self.sample.balancer = BalancerCounters {
+            added_memory: memory(system.added),
+            available_memory: memory(system.available),
+            average_pressure: Percent::from_f64(system.average_pressure),
+            memory_add_operations: Some(system.add_operations),
+            memory_remove_operations: Some(system.remove_operations),
+            removed_memory: memory(system.removed),
+        };
+        self.sample.model = ModelCounters {
+            host_memory: memory(self.host_memory),
+            in_transit: memory(system.in_transit),
+            overhead: memory(system.overhead),
+            reserve: memory(system.reserve),
+        };
+        point.host = HostPoint {
+            available: system.available,
+            assigned: system.assigned,
+            in_transit: system.in_transit,
+            overhead: system.overhead,
+            reserve: system.reserve,
+            average_pressure: system.average_pressure,
+            parent_free_mib: parent.free_mib,
+            parent_reads_per_second: parent.reads_per_second,
+            parent_reads_total: parent.reads_total,
+            slowdown: parent.slowdown,
+        };
+        if !engine.books_in_order() {
+            return Err(format!("the balancer's books are not in order: {:?}", engine.ledger()));
+        }
+        let views = engine.vms();
+        for (id, (sample, point)) in (0..).zip(self.sample.vms.iter_mut().zip(&mut point.vms)) {
+            // At the very beginning the balancer has not heard of the VM.
+            let Some(counters) = engine.counters_of(VmId(id)) else { continue };
+            let view = views.binary_search_by_key(&counters.vm, |view| view.id).ok().map(|at| &views[at]);
+            // The startup RAM is on the way to the VM until the VM's worker has mapped it: nothing to add up yet, no more than
+            // for a VM that is off.
+            let running = view.filter(|view| view.phase != Phase::Starting);
+            *sample = VmSample {
+                vm: counters_of(&counters),
+                model: ModelVmCounters {
+                    startup_memory: running.and_then(|view| memory(view.settings.startup)),
+                    maximum_memory: view.and_then(|view| memory(view.settings.maximum)),
+                    demand: counters.demand.and_then(memory),
+                },
+                guest: GuestCounters::default(),
             };
-            point.state = status.vms.get(index).map_or(VmState::Off, |vm| vm.state);
-            let before = &mut self.paging[index];
+            *point = VmPoint {
+                state: point.state,
+                running: running.is_some(),
+                physical: counters.physical,
+                visible: counters.guest_visible,
+                target: counters.target,
+                demand: counters.demand,
+                pressure: counters.current_pressure,
+                added: counters.added,
+                removed: counters.removed,
+                operations: counters.add_operations + counters.remove_operations,
+                ..VmPoint::default()
+            };
+        }
+        Ok(())
+    }
+
+    /// What a monitor inside each guest sees.
+    fn look_into_guests(&mut self, point: &mut Point) -> Result<(), String> {
+        let vms = self.sample.vms.iter_mut().zip(&mut point.vms).zip(&mut self.paging);
+        for (index, (console, ((sample, point), before))) in self.consoles.iter().zip(vms).enumerate() {
             let Some(guest) = console.counters() else {
                 *before = (0, 0);
                 continue;
@@ -176,14 +191,23 @@ impl Sampler {
                 return Err(format!("{}: {problem}", self.layout.vms()[index]));
             }
         }
-        balance::check(&self.layout, &self.sample).map_err(|imbalance| imbalance.to_string())?;
-        let seen = self.observer.as_mut().map_or(ControlFlow::Continue(()), |observer| observer(&point));
-        let mut collected = self.collected.lock();
-        if let Some(log) = &mut collected.log {
-            log.write(&self.sample).map_err(|error| format!("cannot write the counters: {error}"))?;
-        }
-        collected.points.push(point);
-        Ok(seen)
+        Ok(())
+    }
+}
+
+/// A VM's counters as the source names them.
+fn counters_of(counters: &memory_balancer::VmCounters) -> VmCounters {
+    VmCounters {
+        added_memory: memory(counters.added_since_start),
+        average_pressure: counters.average_pressure.and_then(Percent::from_f64),
+        current_pressure: counters.current_pressure.and_then(Percent::from_f64),
+        guest_visible_physical_memory: memory(counters.guest_visible),
+        maximum_pressure: Percent::from_f64(counters.maximum_pressure),
+        memory_add_operations: Some(counters.add_operations),
+        memory_remove_operations: Some(counters.remove_operations),
+        minimum_pressure: Percent::from_f64(counters.minimum_pressure),
+        physical_memory: memory(counters.physical),
+        removed_memory: memory(counters.removed_since_start),
     }
 }
 

@@ -7,8 +7,8 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use quantities::format_duration;
 
+use super::kept::Points;
 use super::plan::{Action, Plan};
-use super::points::Points;
 use super::summary::{Summary, VmSummary};
 
 /// VMs beyond which the table shows only those that differ most.

@@ -1,0 +1,104 @@
+//! What a scenario file says, and what is known beside it.
+
+use core::time::Duration;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use guest_memory_manager::trace::{Trace, TraceWindow};
+
+use super::{
+    checks::Check,
+    diagnostic::{Diagnostic, SourceText, Span},
+    host::{Balancer, Host},
+    reader::Located,
+    timeline::Step,
+    vm::Vm,
+};
+
+/// What a scenario file says, checked.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name: that of the file without its ending.
+    pub name: String,
+    /// One line for lists.
+    pub title: String,
+    /// What it is for.
+    pub description: String,
+    /// Where it comes from.
+    pub origin: Option<String>,
+    /// When the run ends, in virtual time.
+    pub until: Duration,
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+    /// Virtual time between two samples; by the number of VMs if `None`.
+    pub sample_interval: Option<Duration>,
+    /// The host.
+    pub host: Host,
+    /// The balancing policy.
+    pub policy: Policy,
+    /// The balancer around the policy.
+    pub balancer: Balancer,
+    /// All configured VMs.
+    pub vms: Vec<Vm>,
+    /// What happens when.
+    pub timeline: Vec<Step>,
+    /// What must be seen.
+    pub checks: Vec<Check>,
+    /// Recorded loads, cut to their window.
+    pub trace: Option<Arc<Trace>>,
+    /// The file's text, for complaints about it and for its hash.
+    pub source: SourceText,
+}
+
+/// The balancing policy as the file names it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    /// Its name; `None` for the default.
+    pub name: Option<Located<String>>,
+    /// Its own parameters. What they mean is the policy's matter; their places are for complaints.
+    pub parameters: BTreeMap<String, Located<Parameter>>,
+}
+
+/// Value of a policy's parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Parameter {
+    /// A number.
+    Number(f64),
+    /// A text: a word, or a size or time with its unit.
+    Text(String),
+    /// Yes or no.
+    Flag(bool),
+}
+
+/// What is known beside the file.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Names of the policies that there are; empty: not checked here.
+    pub policies: Vec<String>,
+    /// Recorded loads in place of those that the file names (`--trace`), seen from the working folder.
+    pub trace: Option<PathBuf>,
+    /// The part of them that is played, in place of what the file says (`--trace-window`).
+    pub trace_window: Option<TraceWindow>,
+    /// Whether missing rows of recorded loads are filled in, whatever the file says (`--fill-gaps`).
+    pub fill_gaps: bool,
+}
+
+impl Scenario {
+    /// A complaint about a place in the file, for what only the runner can know.
+    pub fn complain(&self, span: &Span, message: impl Into<String>) -> Diagnostic {
+        self.source.complain(span.clone(), message)
+    }
+
+    /// The checks that belong to a run with this host.
+    pub fn applicable_checks(&self) -> impl Iterator<Item = &Check> {
+        let reserve = self.host.memory_reserve;
+        self.checks
+            .iter()
+            .filter(move |check| check.when_memory_reserve.is_none_or(|wanted| wanted == reserve))
+    }
+
+    /// Time between two samples of the counters: as the file says, else 1 s, or 60 s above 128 VMs.
+    pub fn sample_interval(&self) -> Duration {
+        let usual = if self.vms.len() > 128 { 60 } else { 1 };
+        self.sample_interval.unwrap_or(Duration::from_secs(usual))
+    }
+}

@@ -1,0 +1,64 @@
+//! How a run is driven, and what comes of it.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use component_runtime::{ClockMode, Driver, RunEnd, StopHandle};
+use machine_contract::VmFactory;
+use run_journal::{EventsLevel, HumanLog, Recorded};
+
+use super::kept::Points;
+use super::plan::PlannedVm;
+use super::points::Point;
+use super::summary::Summary;
+
+/// How a run is driven and what it leaves behind.
+#[derive(Default)]
+pub struct RunOptions {
+    /// On which threads components run.
+    pub driver: Driver,
+    /// What time is.
+    pub clock: ClockMode,
+    /// Explores another schedule.
+    pub schedule_seed: Option<u64>,
+    /// The folder for counters, events, journal and summary; it exists. `None`: nothing is written.
+    pub directory: Option<PathBuf>,
+    /// How much is recorded of what happens.
+    pub events: EventsLevel,
+    /// A log for people.
+    pub log: Option<HumanLog>,
+    /// Keep every sample in memory. Otherwise only what the summary needs.
+    pub keep_points: bool,
+    /// Check the books of every guest at every sample: slow.
+    pub check_guests: bool,
+    /// Told of the virtual time at every sample.
+    pub progress: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
+    /// Shown every sample as it is taken, kept or not; it may end the run.
+    pub observer: Option<Observer>,
+    /// Makes the machines of the VMs in place of simulated ones; the plan's guest profiles and workloads then mean nothing.
+    pub machines: Option<Machines>,
+    /// Given the handle that ends the run early, before it begins.
+    pub on_start: Option<Box<dyn FnOnce(StopHandle)>>,
+}
+
+/// Whoever wants to see every sample. `Break` ends the run as it is meant to end, for the reason given: the summary is complete,
+/// unlike that of a run that was interrupted.
+pub type Observer = Box<dyn FnMut(&Point) -> ControlFlow<String> + Send>;
+
+/// Makes the machine of the VM with this place in the plan.
+pub type Machines = Box<dyn FnMut(usize, &PlannedVm) -> Box<dyn VmFactory>>;
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The result.
+    pub summary: Summary,
+    /// The samples, if they were kept.
+    pub points: Points,
+    /// How the runtime ended.
+    pub end: RunEnd,
+    /// What was recorded.
+    pub recorded: Option<Recorded>,
+}
