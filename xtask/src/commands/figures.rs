@@ -129,10 +129,11 @@ fn of_scenario(
         driver: Driver::Inline,
         events: EventsLevel::None,
         directory: Some(out.clone()),
+        keep_points: true,
         ..RunOptions::default()
     };
-    run::run(plan, options)?;
-    checked(figures::write_for_run(&out))
+    let outcome = run::run(plan.clone(), options)?;
+    checked(figures::write_all(&out, &figures::draw(&Recorded::of(&plan, outcome.points.all()))))
 }
 
 /// Runs a scenario and leaves nothing behind.

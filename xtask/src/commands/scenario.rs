@@ -12,10 +12,11 @@ use guest_memory_manager::trace::TraceWindow;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use page_range::PageCount;
 use quantities::parse_duration;
+use run_analysis::figures::{self, Recorded};
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
 use run_journal::{EventsLevel, HumanLog};
 use scenario::file::{self, LoadOptions, Scenario};
-use scenario::run::{self, Choices, Plan, RunError, RunOptions, directory, story};
+use scenario::run::{self, Choices, Plan, Point, RunError, RunOptions, directory, story};
 
 use super::tools::say;
 use super::{bad_input, tools};
@@ -316,7 +317,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         .with_context(|| format!("the run failed; what was recorded until then is in {}", folder.display()));
     bar.finish_and_clear();
     let outcome = outcome?;
-    draw_figures(&folder);
+    draw_figures(&folder, &plan, outcome.points.all());
     let interrupted = !outcome.summary.end.complete;
     let mut out = std::io::stdout().lock();
     // A closed pipe is no failure of the run.
@@ -334,16 +335,27 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
 }
 
-/// Counters beyond which nobody waits for pictures of them: `cargo xtask figures DIR` draws them all the same.
+/// Bytes of counters that are read again to draw a run whose samples were too many to keep in memory. Beyond it, the figures are
+/// drawn only when asked for.
 const MOST_DRAWN: u64 = 64 << 20;
 
-/// A run without its figures is a run all the same.
-fn draw_figures(folder: &Path) {
-    let size = std::fs::metadata(folder.join(run::COUNTERS_FILE)).map_or(0, |counters| counters.len());
-    if size > MOST_DRAWN {
-        return;
-    }
-    if let Err(error) = run_analysis::figures::write_for_run(folder) {
+/// Draws the figures of a run that has ended. A run without its figures is a run all the same.
+fn draw_figures(folder: &Path, plan: &Plan, points: &[Point]) {
+    let drawn = if points.is_empty() {
+        let size = std::fs::metadata(folder.join(run::COUNTERS_FILE)).map_or(0, |counters| counters.len());
+        if size > MOST_DRAWN {
+            eprintln!(
+                "no figures: {} MB of counters; cargo xtask figures {} draws them",
+                size >> 20,
+                folder.display()
+            );
+            return;
+        }
+        figures::write_for_run(folder)
+    } else {
+        figures::write_all(folder, &figures::draw(&Recorded::of(plan, points)))
+    };
+    if let Err(error) = drawn {
         eprintln!("warning: the figures could not be drawn: {error}");
     }
 }

@@ -36,6 +36,8 @@ struct Vm {
     /// Requests to start it that have not come yet, latest first.
     requests: Vec<Duration>,
     waiting_since: Option<Duration>,
+    /// How often it got its memory.
+    served: u32,
     on: Duration,
     stall: Duration,
     direction: Option<bool>,
@@ -77,6 +79,7 @@ impl Collector {
                 settings: vm.settings,
                 requests: Vec::new(),
                 waiting_since: None,
+                served: 0,
                 on: Duration::ZERO,
                 stall: Duration::ZERO,
                 direction: None,
@@ -131,6 +134,7 @@ impl Collector {
             self.requests += vm.requested(point.time);
             if let Some(delay) = vm.started(now, before) {
                 self.started += 1;
+                vm.served += 1;
                 self.delay += delay;
             }
             if now.guest_available.is_some() {
@@ -227,6 +231,11 @@ impl Collector {
         series.need_mb.push(round(need.mib()));
         series.assigned_mb.push(round(host.assigned.mib()));
         series.capacity_mb.push(round((host.assigned + host.available + host.in_transit).mib()));
+    }
+
+    /// How often each VM got its memory: two runs in which this differs did not have the same to do.
+    pub(crate) fn served(&self) -> Vec<u32> {
+        self.vms.iter().map(|vm| vm.served).collect()
     }
 
     /// How far the applications got.

@@ -54,6 +54,8 @@ struct Ran {
 /// What was measured, by load, seed and contestant.
 pub(crate) struct Measured {
     pub(crate) values: Vec<Vec<Vec<Values>>>,
+    /// How often each VM was served, by load, seed and contestant.
+    pub(crate) served: Vec<Vec<Vec<Vec<u32>>>>,
     /// Of the first seed, by load and contestant.
     pub(crate) series: Vec<Vec<Series>>,
     /// By contestant.
@@ -244,14 +246,16 @@ fn measured(settings: &Settings, results: Vec<(Job, Ran)>, timings: Vec<Arc<Timi
     }
     let nothing: Values = [None; super::catalogue::COUNT];
     let mut values = vec![vec![vec![nothing; contestants]; seeds]; loads];
+    let mut served = vec![vec![vec![Vec::new(); contestants]; seeds]; loads];
     let mut series = vec![vec![Series::default(); contestants]; loads];
     for (job, contestant, collector) in ran {
         let progress = provisioned[job.load][job.seed].as_ref();
+        served[job.load][job.seed][contestant] = collector.served();
         let (measured, drawn) = collector.finish(progress.unwrap_or(&Vec::new()));
         values[job.load][job.seed][contestant] = measured;
         if let Some(drawn) = drawn {
             series[job.load][contestant] = drawn;
         }
     }
-    Measured { values, series, timings }
+    Measured { values, served, series, timings }
 }

@@ -42,7 +42,7 @@ pub use catalogue::{Better, MEASURES, Measure, MeasureId, Values};
 pub use collector::Series;
 pub use contestant::Contestant;
 pub use jobs::Advance;
-pub use result::{Cell, Comparison, LoadResult, PolicyCost, SCHEMA};
+pub use result::{CONFIDENCE, Cell, Comparison, Judgement, LoadResult, PolicyCost, SCHEMA};
 pub use statistics::{Interval, confidence};
 pub use table::terminal_width;
 pub use timed::in_a_policy_s_round;

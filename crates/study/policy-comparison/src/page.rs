@@ -100,16 +100,16 @@ impl Comparison {
             if seeds == 1 { "" } else { "s" },
             escape(&self.policies[0]),
         );
-        if seeds > 1 {
+        let _ = write!(html, "Bars are intervals. {}</p>", escape(&self.legend().join(" ")));
+        let other = self.policies.iter().zip(&self.overall.same_vms_as_first).filter(|(_, same)| !**same);
+        let other: Vec<&str> = other.map(|(name, _)| name.as_str()).collect();
+        if !other.is_empty() {
             let _ = write!(
                 html,
-                "Bars are intervals that cover the true median with {:.1} %, whatever the distribution. \
-                 <span class=\"better\">✓ better</span> and <span class=\"worse\">✗ worse</span>: the interval of the difference \
-                 excludes 0.</p>",
-                100.0 * self.confidence
+                "<p>≠: no verdict. {} did not start the same VMs as {} on all loads, so what was measured is about other VMs.</p>",
+                escape(&other.join(", ")),
+                escape(&self.policies[0])
             );
-        } else {
-            html.push_str("One seed shows no intervals; more do (<code>--seeds</code>).</p>");
         }
         for (policy, lost) in self.policies.iter().zip(&self.lost_rounds) {
             if *lost > 0 {
@@ -167,18 +167,16 @@ impl Comparison {
                 .filter_map(|(policy, name)| {
                     let cell = load.cell(policy, id)?;
                     let interval = cell.median?;
-                    let mark = match cell.judgement(measure) {
-                        Judgement::Better => " ✓",
-                        Judgement::Worse => " ✗",
-                        Judgement::Undecided => "",
-                    };
+                    let mark = load.judgement(policy, measure).mark();
                     Some(Mark {
                         label: name.clone(),
                         policy,
                         median: interval.median,
                         low: interval.low,
                         high: interval.high,
-                        value: number(interval.median, measure.digits) + mark,
+                        value: format!("{} {mark}", number(interval.median, measure.digits))
+                            .trim_end()
+                            .to_owned(),
                     })
                 })
                 .collect();
@@ -213,8 +211,8 @@ impl Comparison {
                 escape(measure.meaning),
                 escape(measure.title)
             );
-            for cell in &cells {
-                html.push_str(&table_cell(measure, cell, cells[0]));
+            for (policy, cell) in cells.iter().enumerate() {
+                html.push_str(&table_cell(measure, cell, cells[0], load.judgement(policy, measure)));
             }
             html.push_str("</tr>");
         }
@@ -226,7 +224,7 @@ impl Comparison {
             html,
             "<h2 id=\"{0}\">{1}</h2><p class=\"faint\">{0}: {2} VMs, {3} GB, {4:.1} h of virtual time</p>",
             escape(&load.name),
-            escape(&load.title),
+            escape(&self.heading(load)),
             load.vms,
             (load.host_memory_mb / 1024.0).round(),
             load.until_s / 3600.0
@@ -248,12 +246,13 @@ impl Comparison {
     }
 }
 
-fn table_cell(measure: &Measure, cell: &Cell, first: &Cell) -> String {
-    let (class, mark) = match cell.judgement(measure) {
-        Judgement::Better => ("better", " ✓"),
-        Judgement::Worse => ("worse", " ✗"),
-        Judgement::Undecided => ("", ""),
+fn table_cell(measure: &Measure, cell: &Cell, first: &Cell, judgement: Judgement) -> String {
+    let class = match judgement {
+        Judgement::Better => "better",
+        Judgement::Worse => "worse",
+        Judgement::Undecided | Judgement::OtherVms => "",
     };
+    let mark = if judgement.mark().is_empty() { String::new() } else { format!(" {}", judgement.mark()) };
     let interval = cell.median.map_or_else(String::new, |interval| {
         format!(
             " title=\"{} to {}\"",

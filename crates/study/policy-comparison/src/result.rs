@@ -62,8 +62,14 @@ pub struct LoadResult {
     pub until_s: f64,
     /// By policy, then by the key of the measure.
     pub results: Vec<BTreeMap<&'static str, Cell>>,
+    /// By policy: whether with every seed the same VMs got their memory, as often, as with the first policy. If not, its measures
+    /// are of another amount of work.
+    pub same_vms_as_first: Vec<bool>,
     /// By policy, of the first seed.
     pub series: Vec<Series>,
+    /// The scenario file.
+    #[serde(skip)]
+    pub(crate) file: String,
 }
 
 /// One measure of one policy on one load.
@@ -75,17 +81,40 @@ pub struct Cell {
     pub median: Option<Interval>,
     /// Median of the differences to the first policy, seed by seed; none for the first.
     pub difference: Option<Interval>,
+    /// Seeds that have a difference.
+    #[serde(skip)]
+    pairs: usize,
+}
+
+/// With what probability an interval must cover the true median for a verdict to rest on it. Six seeds and more have such
+/// intervals, see [`confidence`].
+pub const CONFIDENCE: f64 = 0.95;
+
+impl Judgement {
+    /// The sign that stands behind a difference.
+    #[must_use]
+    pub fn mark(self) -> &'static str {
+        match self {
+            Self::Better => "✓",
+            Self::Worse => "✗",
+            Self::OtherVms => "≠",
+            Self::Undecided => "",
+        }
+    }
 }
 
 /// How a difference is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// The interval of the difference excludes 0, on the better side, and the difference can be seen.
+    /// The interval of the difference covers the true median with [`CONFIDENCE`] at least, excludes 0, lies on the better side,
+    /// and the difference can be seen.
     Better,
     /// The same on the worse side.
     Worse,
-    /// It does not, or there is none.
+    /// There is no evidence for either: the interval holds 0, or there are too few seeds for one.
     Undecided,
+    /// The policy did not start the same VMs as the first policy, so the two did not have the same to do.
+    OtherVms,
 }
 
 /// To nine digits: what is beyond is noise of the arithmetic.
@@ -100,24 +129,22 @@ fn rounded(value: f64) -> f64 {
 impl Cell {
     fn new(values: Vec<Option<f64>>, first: Option<&[Option<f64>]>) -> Self {
         let there: Vec<f64> = values.iter().copied().flatten().collect();
-        let difference = first.and_then(|first| {
-            let pairs = values.iter().zip(first);
-            let differences: Vec<f64> =
-                pairs.filter_map(|(own, first)| Some(rounded((*own)? - (*first)?))).collect();
-            Interval::of(&differences)
-        });
-        Self { median: Interval::of(&there), values, difference }
+        let pairs = values.iter().zip(first.unwrap_or_default());
+        let differences: Vec<f64> =
+            pairs.filter_map(|(own, first)| Some(rounded((*own)? - (*first)?))).collect();
+        let difference = Interval::of(&differences);
+        Self { median: Interval::of(&there), values, difference, pairs: differences.len() }
     }
 
-    /// What the difference to the first policy says. One that cannot be seen in the digits that tables show is none.
-    #[must_use]
-    pub fn judgement(&self, measure: &Measure) -> Judgement {
+    /// What the difference to the first policy says, if both served the same VMs. One that cannot be seen in the digits that
+    /// tables show is none.
+    fn judgement(&self, measure: &Measure) -> Judgement {
         let least = 0.5 * libm::pow(10.0, -(measure.digits as f64));
         match self.difference {
             Some(difference)
-                if difference.excludes_zero()
-                    && difference.median.abs() >= least
-                    && self.values.len() > 1 =>
+                if confidence(self.pairs) >= CONFIDENCE
+                    && difference.excludes_zero()
+                    && difference.median.abs() >= least =>
             {
                 if (difference.low > 0.0) == (measure.better == Better::Higher) {
                     Judgement::Better
@@ -137,15 +164,18 @@ impl Comparison {
             .loads
             .iter()
             .zip(&measured.values)
+            .zip(&measured.served)
             .zip(&measured.series)
-            .map(|((load, values), series)| LoadResult {
+            .map(|(((load, values), served), series)| LoadResult {
                 name: load.name.clone(),
                 title: load.title.clone(),
                 host_memory_mb: load.host.memory.mib(),
                 vms: load.vms.len(),
                 until_s: settings.choices.until.unwrap_or(load.until).as_secs_f64(),
                 results: cells(values),
+                same_vms_as_first: same_as_first(served, settings.contestants.len()),
                 series: series.clone(),
+                file: load.source.file().display().to_string(),
             })
             .collect();
         let pooled: Vec<Vec<Values>> = (0..settings.seeds.len())
@@ -160,7 +190,11 @@ impl Comparison {
             vms: loads.iter().map(|load| load.vms).sum(),
             until_s: loads.iter().map(|load| load.until_s).sum(),
             results: cells(&pooled),
+            same_vms_as_first: (0..settings.contestants.len())
+                .map(|policy| loads.iter().all(|load| load.same_vms_as_first[policy]))
+                .collect(),
             series: Vec::new(),
+            file: String::new(),
         };
         let timings = || measured.timings.iter();
         Self {
@@ -177,6 +211,25 @@ impl Comparison {
                 .map(|(policy, timing)| PolicyCost { policy, ns_per_vm_and_round: timing.median_ns() })
                 .collect(),
         }
+    }
+
+    /// What stands above a load's results: its title, and where another load has the same, what tells the two apart.
+    #[must_use]
+    pub fn heading(&self, load: &LoadResult) -> String {
+        let same: Vec<&LoadResult> = self.loads.iter().filter(|other| other.title == load.title).collect();
+        match same.len() {
+            0 | 1 => load.title.clone(),
+            _ if same.iter().filter(|other| other.name == load.name).count() == 1 => {
+                format!("{} ({})", load.title, load.name)
+            }
+            _ => format!("{} ({})", load.title, load.file),
+        }
+    }
+
+    /// Whether there are seeds enough for a verdict.
+    #[must_use]
+    pub fn has_evidence(&self) -> bool {
+        self.confidence >= CONFIDENCE
     }
 
     /// `compare.json`.
@@ -230,6 +283,26 @@ impl LoadResult {
     pub fn cell(&self, policy: usize, id: MeasureId) -> Option<&Cell> {
         self.results.get(policy)?.get(id.measure().key)
     }
+
+    /// What a policy's difference to the first policy says. How many VMs started can be judged in any case; what it was like
+    /// for those that did only if they were the same.
+    #[must_use]
+    pub fn judgement(&self, policy: usize, measure: &Measure) -> Judgement {
+        let Some(cell) = self.results.get(policy).and_then(|results| results.get(measure.key)) else {
+            return Judgement::Undecided;
+        };
+        let same = self.same_vms_as_first.get(policy).is_some_and(|same| *same);
+        if same || measure.key == MeasureId::Started.measure().key || cell.difference.is_none() {
+            cell.judgement(measure)
+        } else {
+            Judgement::OtherVms
+        }
+    }
+}
+
+/// By policy: whether it served the VMs that the first one served, with every seed.
+fn same_as_first(served: &[Vec<Vec<u32>>], policies: usize) -> Vec<bool> {
+    (0..policies).map(|policy| served.iter().all(|seed| seed[policy] == seed[0])).collect()
 }
 
 /// Values by seed and policy become cells by policy.
@@ -278,14 +351,27 @@ mod tests {
         let own = vec![Some(90.0), Some(190.0), Some(1.0), Some(290.0)];
         let cell = Cell::new(own, Some(&first));
         assert_eq!(cell.difference, Some(Interval { median: -10.0, low: -10.0, high: -10.0 }));
-        assert_eq!(cell.judgement(MeasureId::Unmet.measure()), Judgement::Better);
-        assert_eq!(cell.judgement(MeasureId::Started.measure()), Judgement::Worse);
-        // One seed says nothing.
-        let cell = Cell::new(vec![Some(1.0)], Some(&[Some(2.0)]));
-        assert_eq!(cell.judgement(MeasureId::Unmet.measure()), Judgement::Undecided);
-        // Nor does what nobody sees.
-        let cell = Cell::new(vec![Some(1.0004); 3], Some(&[Some(1.0); 3]));
+        // Nothing that nobody sees is a difference.
+        let cell = Cell::new(vec![Some(1.0004); 8], Some(&[Some(1.0); 8]));
         assert_eq!(cell.judgement(MeasureId::Slowdown.measure()), Judgement::Undecided);
+    }
+
+    #[test]
+    fn a_verdict_needs_six_seeds_that_agree() {
+        for seeds in 1..=10 {
+            let cell = Cell::new(vec![Some(1.0); seeds], Some(&vec![Some(2.0); seeds]));
+            let (better, worse) = if seeds < 6 {
+                (Judgement::Undecided, Judgement::Undecided)
+            } else {
+                (Judgement::Better, Judgement::Worse)
+            };
+            assert_eq!(cell.judgement(MeasureId::Unmet.measure()), better, "{seeds} seeds");
+            assert_eq!(cell.judgement(MeasureId::Started.measure()), worse, "{seeds} seeds");
+        }
+        // Of eight seeds only three have something to compare.
+        let some = [[Some(1.0); 3].as_slice(), &[None; 5]].concat();
+        let cell = Cell::new(some, Some(&[Some(2.0); 8]));
+        assert_eq!(cell.judgement(MeasureId::Unmet.measure()), Judgement::Undecided);
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Comparison {
         let _ = writeln!(
             text,
             "{}\n{} VMs, {} GB, {hours:.1} h, {} seed{}",
-            load.title,
+            self.heading(load),
             load.vms,
             (load.host_memory_mb / 1024.0).round(),
             self.seeds.len(),
@@ -63,35 +63,33 @@ impl Comparison {
                 continue;
             }
             let unit = if measure.unit.is_empty() { String::new() } else { format!(", {}", measure.unit) };
-            let row = cells.iter().map(|cell| written(measure, cell, cells[0], intervals));
+            let row = cells.iter().enumerate().map(|(policy, cell)| {
+                written(measure, cell, cells[0], load.judgement(policy, measure), intervals)
+            });
             rows.push([format!("{}{unit}", measure.title)].into_iter().chain(row).collect());
         }
         (rows, same)
     }
 
     fn explanation(&self, text: &mut String) {
-        if self.policies.len() > 1 && self.seeds.len() == 1 {
-            let _ = writeln!(
-                text,
-                "In parentheses the difference to {}. One seed shows no intervals; more do (--seeds).",
-                self.policies[0]
-            );
-        } else if self.policies.len() > 1 {
-            let _ = writeln!(
-                text,
-                "Medians over the seeds; in parentheses the median of the differences to {}, seed by seed.\n✓ better, ✗ worse: \
-                 the interval of the difference excludes 0. Intervals cover the true median with {:.1} %; those not shown \
-                 here are in the files.",
-                self.policies[0],
-                100.0 * self.confidence
-            );
+        for line in self.legend() {
+            let _ = writeln!(text, "{line}");
         }
-        for policy in self.starts_fewer(&self.overall) {
-            let _ = writeln!(
-                text,
-                "{} started fewer VMs than others did, and had fewer to serve: read its other rows with that in mind.",
-                self.policies[policy]
-            );
+        let fewer = self.starts_fewer(&self.overall);
+        for (policy, name) in self.policies.iter().enumerate() {
+            if !self.overall.same_vms_as_first.get(policy).is_none_or(|same| *same) {
+                let _ = writeln!(
+                    text,
+                    "{name} started {} VMs than {}: what its other rows say is about other VMs, so no verdict is given (≠).",
+                    if fewer.contains(&policy) { "fewer" } else { "other" },
+                    self.policies[0]
+                );
+            } else if fewer.contains(&policy) {
+                let _ = writeln!(
+                    text,
+                    "{name} started fewer VMs than others did, and had fewer to serve: read its other rows with that in mind."
+                );
+            }
         }
         for (policy, lost) in self.policies.iter().zip(&self.lost_rounds) {
             if *lost > 0 {
@@ -100,6 +98,34 @@ impl Comparison {
                     "{policy} panicked in {lost} rounds; in each the targets of the round before stayed."
                 );
             }
+        }
+    }
+
+    /// How the numbers are to be read.
+    pub(super) fn legend(&self) -> Vec<String> {
+        let (first, seeds) = (&self.policies[0], self.seeds.len());
+        let confidence = 100.0 * self.confidence;
+        match (self.policies.len(), seeds) {
+            (0 | 1, _) => Vec::new(),
+            (_, 1) => vec![format!(
+                "In parentheses the difference to {first}. One seed shows no intervals and allows no verdict; six or more do (--seeds)."
+            )],
+            _ => vec![
+                format!(
+                    "Medians over the seeds; in parentheses the median of the differences to {first}, seed by seed."
+                ),
+                if self.has_evidence() {
+                    format!(
+                        "✓ better, ✗ worse: the interval of the difference excludes 0. Intervals cover the true median with \
+                         {confidence:.1} %; those not shown here are in the files."
+                    )
+                } else {
+                    format!(
+                        "No verdicts: intervals of {seeds} seeds cover the true median with {confidence:.1} % only. Six or more \
+                         seeds allow verdicts (--seeds)."
+                    )
+                },
+            ],
         }
     }
 
@@ -138,7 +164,7 @@ fn widths(rows: &[Vec<String>]) -> Vec<usize> {
 }
 
 /// A median, its interval if it is wanted, the difference to the first policy's, and what is to be thought of that.
-fn written(measure: &Measure, cell: &Cell, first: &Cell, intervals: bool) -> String {
+fn written(measure: &Measure, cell: &Cell, first: &Cell, judgement: Judgement, intervals: bool) -> String {
     let mut own = median(measure, cell);
     if let Some(interval) = cell.median.filter(|_| intervals) {
         let [low, high] = [interval.low, interval.high].map(|end| number(end, measure.digits));
@@ -147,12 +173,7 @@ fn written(measure: &Measure, cell: &Cell, first: &Cell, intervals: bool) -> Str
         }
     }
     let Some(difference) = cell.difference else { return own };
-    let mark = match cell.judgement(measure) {
-        Judgement::Better => " ✓",
-        Judgement::Worse => " ✗",
-        Judgement::Undecided => "  ",
-    };
-    format!("{own} ({}){mark}", relative(measure, difference.median, first))
+    format!("{own} ({}) {:1}", relative(measure, difference.median, first), judgement.mark())
 }
 
 /// Columns besides the first, in groups that fit beside it; at least one each.

@@ -74,6 +74,60 @@ fn static_memory_moves_nothing_and_a_policy_that_gives_none_is_worse_off() {
 }
 
 #[test]
+fn there_is_no_verdict_between_runs_that_did_not_serve_the_same_vms() {
+    let settings = Settings { seeds: (1..=6).collect(), ..settings(named(&["hyperv", "static", "mom"])) };
+    let comparison = compare(&settings, &mut |_| ()).unwrap();
+    for load in comparison.loads.iter().chain([&comparison.overall]) {
+        assert_eq!(load.same_vms_as_first, [true, false, true]);
+        for measure in MEASURES {
+            let expected = if measure.key == "started" { Judgement::Worse } else { Judgement::OtherVms };
+            let there = load.results[1][measure.key].difference.is_some();
+            assert!(!there || load.judgement(1, measure) == expected, "{}", measure.key);
+        }
+        // Static memory moves less than the pressure band; the two policies that served all VMs are judged.
+        assert!(
+            MEASURES.iter().any(|measure| {
+                matches!(load.judgement(2, measure), Judgement::Better | Judgement::Worse)
+            })
+        );
+    }
+    for text in [comparison.table(None), comparison.page("repeat")] {
+        assert!(text.contains("≠") && text.contains("static"), "{text}");
+    }
+    assert!(comparison.table(None).contains("static started fewer VMs than hyperv"));
+}
+
+#[test]
+fn few_seeds_give_no_verdict() {
+    let comparison = compare(&settings(named(&["hyperv", "mom"])), &mut |_| ()).unwrap();
+    let table = comparison.table(None);
+    assert!(
+        !table.contains('✓') && !table.contains('✗') && table.contains("No verdicts: intervals of 3 seeds"),
+        "{table}"
+    );
+    assert!(!comparison.page("repeat").contains('✓'));
+}
+
+#[test]
+fn loads_of_one_title_are_told_apart() {
+    let comparison = compare(&settings(named(&["hyperv"])), &mut |_| ()).unwrap();
+    let table = comparison.table(None);
+    assert!(table.contains("\nThree VMs (three)\n") && table.contains("\nThree VMs (again)\n"), "{table}");
+    // Of one name too: then by their files.
+    let text = |folder: &str| {
+        let mut load = load("three");
+        load.source = scenario::file::SourceText::new(format!("{folder}/three.toml"), "");
+        load
+    };
+    let settings = Settings { loads: vec![text("a"), text("b")], ..settings(named(&["hyperv"])) };
+    let table = compare(&settings, &mut |_| ()).unwrap().table(None);
+    assert!(
+        table.contains("Three VMs (a/three.toml)") && table.contains("Three VMs (b/three.toml)"),
+        "{table}"
+    );
+}
+
+#[test]
 fn the_outputs_name_everything() {
     let comparison = compare(&settings(named(&["hyperv", "mom"])), &mut |_| ()).unwrap();
     let (table, csv, page) =

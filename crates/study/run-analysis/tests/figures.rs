@@ -11,6 +11,12 @@ use scenario::run::{self, Choices, RunOptions};
 
 /// Runs a scenario into a folder.
 fn recorded(name: &str, folder: &Path) -> Recorded {
+    run_into(name, folder);
+    Recorded::read(folder).unwrap()
+}
+
+/// Runs a scenario into a folder, and gives what is known of it without reading the folder.
+fn run_into(name: &str, folder: &Path) -> Recorded {
     let scenario = file::find(name, &LoadOptions::default()).unwrap();
     let used = &mut |other: &str| {
         let other = file::find(other, &LoadOptions::default()).unwrap();
@@ -22,10 +28,11 @@ fn recorded(name: &str, folder: &Path) -> Recorded {
         driver: Driver::Inline,
         events: EventsLevel::None,
         directory: Some(folder.to_owned()),
+        keep_points: true,
         ..RunOptions::default()
     };
-    run::run(plan, options).unwrap();
-    Recorded::read(folder).unwrap()
+    let outcome = run::run(plan.clone(), options).unwrap();
+    Recorded::of(&plan, outcome.points.all())
 }
 
 /// The numbers in circles.
@@ -60,13 +67,17 @@ fn a_run_s_folder_gets_the_figures_that_it_shows() {
     ];
     for (name, expected) in cases {
         let folder = tempfile::tempdir().unwrap();
-        recorded(name, folder.path());
+        let known = run_into(name, folder.path());
         let written = figures::write_for_run(folder.path()).unwrap();
         let names: Vec<String> =
             written.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
         let mut wanted: Vec<&str> = expected.iter().map(|(figure, ..)| *figure).collect();
         wanted.push("figure-overview.svg");
         assert_eq!(names, wanted, "{name}");
+        // What is drawn of a run that has just ended is what is drawn of its folder, byte for byte.
+        for (path, (figure, drawn)) in written.iter().zip(figures::draw(&known)) {
+            assert!(std::fs::read_to_string(path).unwrap() == drawn, "{name} {figure}");
+        }
         for (figure, count, words) in expected {
             let text = std::fs::read_to_string(folder.path().join(figure)).unwrap();
             let numbers: Vec<String> = (1..=*count).map(|number| number.to_string()).collect();

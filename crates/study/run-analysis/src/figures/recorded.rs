@@ -143,6 +143,48 @@ fn pages(mb: Option<f64>) -> PageCount {
     PageCount((mb.unwrap_or(0.0) * 256.0).round() as u64)
 }
 
+/// The guest's own commit: what its balloon driver holds is committed too, and is what the guest sees and does not have.
+fn own_commit(committed: PageCount, visible: PageCount, physical: PageCount) -> PageCount {
+    committed.saturating_sub(visible.saturating_sub(physical))
+}
+
+/// A number as a counter file holds it, with six decimals.
+fn six_decimals(value: f64) -> f64 {
+    format!("{value:.6}").parse().unwrap_or(value)
+}
+
+/// A sample with no more in it than the counters of a run hold.
+fn as_counted(point: &Point) -> Point {
+    let host = &point.host;
+    let free = (host.parent_free_mib.max(0.0) * 256.0).floor() / 256.0;
+    Point {
+        time: point.time,
+        host: HostPoint {
+            available: host.available,
+            assigned: point.vms.iter().map(|vm| vm.physical).sum(),
+            in_transit: host.in_transit,
+            overhead: host.overhead,
+            reserve: host.reserve,
+            parent_free_mib: six_decimals(free),
+            parent_reads_per_second: six_decimals(host.parent_reads_per_second),
+            ..HostPoint::default()
+        },
+        vms: point
+            .vms
+            .iter()
+            .map(|vm| VmPoint {
+                running: !vm.physical.is_zero(),
+                physical: vm.physical,
+                visible: vm.visible,
+                demand: vm.demand,
+                guest_available: vm.guest_available,
+                guest_commit: own_commit(vm.guest_committed, vm.visible, vm.physical),
+                ..VmPoint::default()
+            })
+            .collect(),
+    }
+}
+
 impl Recorded {
     /// Reads the counters in a run's folder. Times are counted from the first row, which is the run's beginning. VMs come in
     /// the order of the run, and by their names there, if its summary is beside the counters: tools that rewrite counters
@@ -217,7 +259,6 @@ impl Recorded {
             maximum.push(of_model("Maximum Memory")?.into_iter().flatten().reduce(f64::max));
             for (row, point) in points.iter_mut().enumerate() {
                 let (has, sees) = (pages(physical[row]), pages(visible[row]));
-                // What the balloon driver holds counts as committed in the guest.
                 let commit = PageCount((committed[row].unwrap_or(0.0) / 4096.0) as u64);
                 point.vms.push(VmPoint {
                     running: !has.is_zero(),
@@ -225,7 +266,7 @@ impl Recorded {
                     visible: sees,
                     demand: demand[row].map(|demand| pages(Some(demand))),
                     guest_available: available[row].map(|mb| pages(Some(mb))),
-                    guest_commit: commit.saturating_sub(sees.saturating_sub(has)),
+                    guest_commit: own_commit(commit, sees, has),
                     ..VmPoint::default()
                 });
                 point.host.assigned += has;
@@ -234,14 +275,14 @@ impl Recorded {
         Ok(Self { vms, points, maximum, host_mb, of, remarks })
     }
 
-    /// A run as it came out.
+    /// A run as it came out: the same as [`read`](Self::read) of its folder would give, without reading anything.
     #[must_use]
     pub fn of(plan: &Plan, points: &[Point]) -> Self {
         let ran = |vm: usize| points.iter().any(|point| point.vms[vm].running);
         let maximum = plan.vms.iter().enumerate();
         Self {
             vms: plan.vms.iter().map(|vm| vm.name.to_string()).collect(),
-            points: points.to_vec(),
+            points: points.iter().map(as_counted).collect(),
             maximum: maximum.map(|(vm, planned)| ran(vm).then(|| planned.settings.maximum.mib())).collect(),
             host_mb: plan.host.memory.mib(),
             of: Some(Identity {

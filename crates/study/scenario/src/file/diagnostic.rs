@@ -3,6 +3,8 @@
 use core::{fmt, ops::Range};
 use std::{path::PathBuf, sync::Arc};
 
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+
 /// A scenario file's text, with what is needed to find lines in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceText {
@@ -101,6 +103,17 @@ pub struct Place {
     pub width: usize,
 }
 
+impl Place {
+    /// The marked bytes of the excerpt.
+    fn marked(&self) -> Range<usize> {
+        let starts = self.excerpt.char_indices().map(|(at, _)| at).chain([self.excerpt.len()]);
+        let mut from = starts.skip(self.column - 1);
+        let start = from.next().unwrap_or(self.excerpt.len());
+        let end = from.nth(self.width - 1).unwrap_or(self.excerpt.len());
+        start..end.max(start)
+    }
+}
+
 impl Diagnostic {
     /// A complaint about a file that has no text.
     pub fn of_file(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
@@ -162,40 +175,26 @@ impl Diagnostic {
 }
 
 impl fmt::Display for Diagnostic {
+    /// Shown as rustc shows an error. What is no text is shown as a sign for it, and of long lines the part that matters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
-        let Some(place) = &self.place else {
-            write!(f, "\n --> {}", self.file.display())?;
-            return self.notes(f, "");
+        let file = self.file.display().to_string();
+        let title = Level::ERROR.primary_title(self.message.as_str());
+        let mut group = match &self.place {
+            None => title.element(Origin::path(file)),
+            Some(place) => {
+                let label = (!self.label.is_empty()).then_some(self.label.as_str());
+                let marked = AnnotationKind::Primary.span(place.marked()).label(label);
+                let excerpt = Snippet::source(place.excerpt.as_str()).line_start(place.line).path(file);
+                title.element(excerpt.annotation(marked))
+            }
         };
-        let gutter = " ".repeat(place.line.to_string().len());
-        writeln!(f, "\n{gutter}--> {}:{}:{}", self.file.display(), place.line, place.column)?;
-        writeln!(f, "{gutter} |")?;
-        writeln!(f, "{} | {}", place.line, place.excerpt)?;
-        // Tabs stay tabs, so that the mark stands below what it means.
-        let indent: String = place
-            .excerpt
-            .chars()
-            .take(place.column - 1)
-            .map(|c| if c == '\t' { '\t' } else { ' ' })
-            .collect();
-        write!(f, "{gutter} | {indent}{}", "^".repeat(place.width))?;
-        if !self.label.is_empty() {
-            write!(f, " {}", self.label)?;
-        }
-        self.notes(f, &gutter)
-    }
-}
-
-impl Diagnostic {
-    fn notes(&self, f: &mut fmt::Formatter<'_>, gutter: &str) -> fmt::Result {
         if let Some(allowed) = &self.allowed {
-            write!(f, "\n{gutter} = allowed: {allowed}")?;
+            group = group.element(Level::NOTE.with_name("allowed").message(allowed.as_str()));
         }
         if let Some(help) = &self.help {
-            write!(f, "\n{gutter} = help: {help}")?;
+            group = group.element(Level::HELP.message(help.as_str()));
         }
-        Ok(())
+        f.write_str(&Renderer::plain().render(&[group]))
     }
 }
 
@@ -260,11 +259,27 @@ mod tests {
             "error: `vale` is no value\n \
              --> a.toml:2:9\n  \
              |\n\
-             2 | \tnäme = \"vale\" # ü\n  \
-             | \t       ^^^^^^ here\n  \
+             2 |     näme = \"vale\" # ü\n  \
+             |            ^^^^^^ here\n  \
+             |\n  \
              = allowed: `value`\n  \
              = help: did you mean `value`?"
         );
+    }
+
+    #[test]
+    fn what_is_no_text_does_not_reach_the_terminal() {
+        let source = SourceText::new("a.toml", "x = \"\u{1b}[2J\"");
+        let shown =
+            source.complain(4..9, "\u{7} is no value").label("\u{1b}[31m").help("\u{9b}1m").to_string();
+        assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_that_matters_is_shown() {
+        let text = format!("{}wrong{}", "a".repeat(100_000), "z".repeat(100_000));
+        let shown = SourceText::new("a.toml", text).complain(100_000..100_005, "x").to_string();
+        assert!(shown.contains("awrongz") && shown.len() < 1000, "{} bytes", shown.len());
     }
 
     proptest! {

@@ -55,6 +55,8 @@ pub struct VmPoint {
     pub operations: u64,
     /// The guest's `Memory\Available MBytes`, while it is on.
     pub guest_available: Option<PageCount>,
+    /// The guest's `Memory\\Committed Bytes`, in whole pages; what its balloon driver holds is part of it.
+    pub guest_committed: PageCount,
     /// The guest's own commit, without its balloon.
     pub guest_commit: PageCount,
     /// Pages the guest has read from its page file since it booted.

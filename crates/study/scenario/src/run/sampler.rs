@@ -180,6 +180,7 @@ impl Sampler {
             };
             *before = (guest.page_reads, guest.page_writes);
             point.guest_available = Some(guest.available);
+            point.guest_committed = guest.committed;
             point.guest_commit = guest.committed.saturating_sub(guest.driver_locked);
             point.guest_page_reads = guest.page_reads;
             point.guest_page_writes = guest.page_writes;

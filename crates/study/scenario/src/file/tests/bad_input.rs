@@ -27,7 +27,7 @@ fn files_that_cannot_be_read_are_named() {
     let said = |path: &Path| load(path, &options).unwrap_err().to_string();
     let missing = said(Path::new("no/such/file.toml"));
     assert!(missing.starts_with("error: the scenario file cannot be read: "), "{missing}");
-    assert!(missing.contains("\n --> no/such/file.toml"), "{missing}");
+    assert!(missing.contains("\n--> no/such/file.toml"), "{missing}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("latin1.toml");
     std::fs::write(&path, b"title = \"caf\xe9\"").unwrap();

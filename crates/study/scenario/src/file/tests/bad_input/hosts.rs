@@ -18,6 +18,7 @@ error: edition "enterprise" takes no more than 1TB of memory
   |
 2 | host = { memory = "2TB" }
   |                   ^^^^^ this is 2TB
+  |
   = allowed: up to 1TB
   = help: edition "unlimited" has no limits
 
@@ -44,6 +45,7 @@ error: edition "hyper-v-server" takes no more than 32GB of memory
   |
 7 | memory = "64GB"
   |          ^^^^^^ this is 64GB
+  |
   = allowed: up to 32GB
   = help: 1TB with edition "enterprise" or "datacenter"
 
@@ -68,6 +70,7 @@ error: `edition` cannot be "enterprize"
   |
 2 | host = { memory = "32GB", edition = "enterprize" }
   |                                     ^^^^^^^^^^^^
+  |
   = allowed: "enterprise", "datacenter", "standard", "hyper-v-server", "unlimited"
   = help: did you mean `enterprise`?
 
@@ -92,6 +95,7 @@ error: `memory_reserve` leaves nothing for VMs
   |
 2 | host = { memory = "2GB", memory_reserve = "2GB" }
   |                                           ^^^^^ the host has 2GB
+  |
   = allowed: less than the host's `memory`
 
 1 error in bad.toml; nothing was started
@@ -115,6 +119,7 @@ error: `epoch` must be a date and time with its distance to UTC
   |
 2 | host = { memory = "32GB", epoch = 2011-02-22T09:00:00 }
   |                                   ^^^^^^^^^^^^^^^^^^^
+  |
   = allowed: such as 2011-02-22T09:00:00Z
 
 1 error in bad.toml; nothing was started
@@ -138,6 +143,7 @@ error: the protocol has no version "3.0"
   |
 2 | host = { memory = "32GB", dynamic_memory_versions = ["0.3", "3.0"] }
   |                                                             ^^^^^
+  |
   = allowed: "0.3", "1.0", "2.0"
 
 1 error in bad.toml; nothing was started

@@ -19,6 +19,7 @@ error: `maximun_bytes` is not a key of [[vm]]
   |
 7 | maximun_bytes = "4096MB"
   | ^^^^^^^^^^^^^
+  |
   = allowed: name, numbers, guest, integration_services, vcpus, dynamic_memory_enabled, startup_bytes, minimum_bytes, maximum_bytes, buffer, priority, page_file, workload, odd, even
   = help: did you mean `maximum_bytes`?
 
@@ -44,6 +45,7 @@ error: `colour` is not a key of [[vm]]
   |
 7 | colour = "red"
   | ^^^^^^
+  |
   = allowed: name, numbers, guest, integration_services, vcpus, dynamic_memory_enabled, startup_bytes, minimum_bytes, maximum_bytes, buffer, priority, page_file, workload, odd, even
 
 1 error in bad.toml; nothing was started
@@ -68,6 +70,7 @@ error: `weight` is not a key of [[vm]]
   |
 7 | weight = 5000
   | ^^^^^^
+  |
   = allowed: name, numbers, guest, integration_services, vcpus, dynamic_memory_enabled, startup_bytes, minimum_bytes, maximum_bytes, buffer, priority, page_file, workload, odd, even
   = help: write `priority`, from 0 to 100 as in Set-VMMemory: the weight divided by 100
 
@@ -101,6 +104,7 @@ error: `workload` is not a key of action "reboot" of [[timeline]]
    |
 15 | workload = "x"
    | ^^^^^^^^
+   |
    = allowed: at, action, repeat_every, vm, every
 
 1 error in bad.toml; nothing was started
@@ -125,6 +129,7 @@ error: `host` is missing in the scenario
   |
 1 | until = "10m"
   | ^ needs `host`: The host.
+  |
   = allowed: a table: [host]
 
 error: `hosts` is not a key of the scenario
@@ -132,6 +137,7 @@ error: `hosts` is not a key of the scenario
   |
 6 | [hosts]
   |  ^^^^^
+  |
   = allowed: title, description, source, until, seed, sample_interval, host, policy, balancer, trace, workloads, vm, timeline, check
   = help: did you mean `host`?
 
@@ -157,6 +163,7 @@ error: `maximum_bytes` cannot be "4096M"
   |
 7 | maximum_bytes = "4096M"
   |                 ^^^^^^^ `M` is not a unit of memory
+  |
   = allowed: a number and KB, MB, GB or TB, such as "512MB" or "2GB" (1 KB is 1024 bytes)
   = help: did you mean `MB`?
 
@@ -182,6 +189,7 @@ error: `maximum_bytes` cannot be "4096 pages"
   |
 7 | maximum_bytes = "4096 pages"
   |                 ^^^^^^^^^^^^ `pages` is not a unit of memory
+  |
   = allowed: a number and KB, MB, GB or TB, such as "512MB" or "2GB" (1 KB is 1024 bytes)
 
 1 error in bad.toml; nothing was started
@@ -206,6 +214,7 @@ error: `maximum_bytes` must be a size
   |
 7 | maximum_bytes = 4096
   |                 ^^^^ a size needs a unit
+  |
   = allowed: a number and KB, MB, GB or TB, such as "512MB" or "2GB" (1 KB is 1024 bytes)
   = help: write "4096MB" if MB are meant
 
@@ -231,6 +240,7 @@ error: `maximum_bytes` cannot be "4096"
   |
 7 | maximum_bytes = "4096"
   |                 ^^^^^^ a size needs a unit
+  |
   = allowed: a number and KB, MB, GB or TB, such as "512MB" or "2GB" (1 KB is 1024 bytes)
   = help: write "4096MB" if MB are meant
 
@@ -256,6 +266,7 @@ error: `maximum_bytes` must be a whole number of MB
   |
 7 | maximum_bytes = "4096.5MB"
   |                 ^^^^^^^^^^ this is 4194816KB
+  |
   = allowed: whole MB, such as "512MB"
 
 1 error in bad.toml; nothing was started
@@ -279,6 +290,7 @@ error: `until` must be a time
   |
 1 | until = 600
   |         ^^^ this has no unit
+  |
   = allowed: a time with units, such as "90s", "12m30s" or "1h"
   = help: write "600s" if seconds are meant
 
@@ -303,6 +315,7 @@ error: `until` cannot be "10 minutes"
   |
 1 | until = "10 minutes"
   |         ^^^^^^^^^^^^ `minutes` is not a unit of time: use d, h, m, s, ms, us or ns
+  |
   = allowed: a time with units, such as "90s", "12m30s" or "1h"
 
 1 error in bad.toml; nothing was started
@@ -366,6 +379,7 @@ error: `vm` must be a list of tables: [[vm]]
   |
 3 | vm = "VM1"
   |      ^^^^^ this is a text
+  |
   = allowed: a list of tables: [[vm]]
 
 1 error in bad.toml; nothing was started
@@ -396,6 +410,7 @@ error: `until` must be a time
   |
 1 | until = 10
   |         ^^ this has no unit
+  |
   = allowed: a time with units, such as "90s", "12m30s" or "1h"
   = help: write "10s" if seconds are meant
 
@@ -404,6 +419,7 @@ error: `maximum_bytes` is below `startup_bytes`
   |
 7 | maximum_bytes = "256MB"
   |                 ^^^^^^^ 256MB, but `startup_bytes` is 512MB (line 6)
+  |
   = allowed: at least 512MB
 
 error: `bufer` is not a key of [[vm]]
@@ -411,6 +427,7 @@ error: `bufer` is not a key of [[vm]]
   |
 8 | bufer = 20
   | ^^^^^
+  |
   = allowed: name, numbers, guest, integration_services, vcpus, dynamic_memory_enabled, startup_bytes, minimum_bytes, maximum_bytes, buffer, priority, page_file, workload, odd, even
   = help: did you mean `buffer`?
 
@@ -419,6 +436,7 @@ error: Windows Server 2008 R2 SP1 Enterprise x64 does not support 3 virtual proc
   |
 9 | vcpus = 3
   |         ^ the guest is said in line 5
+  |
   = allowed: 1, 2 or 4
 
 error: no VM is named "VM2"
@@ -426,6 +444,7 @@ error: no VM is named "VM2"
    |
 13 | vm = "VM2"
    |      ^^^^^
+   |
    = allowed: VM1; ranges such as "VM1..VM7"; "all"
    = help: did you mean `VM1`?
 

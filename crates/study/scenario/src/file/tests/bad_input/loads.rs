@@ -20,6 +20,7 @@ error: the trace cannot be used: no-such-trace.csv: cannot be read: No such file
   |
 8 | file = "no-such-trace.csv"
   |        ^^^^^^^^^^^^^^^^^^^
+  |
   = help: the path is seen from the scenario file's folder
 
 1 error in bad.toml; nothing was started
@@ -44,6 +45,7 @@ error: a workload of kind "trace" needs recorded loads
   |
 7 | workload = { kind = "trace" }
   |            ^^^^^^^^^^^^^^^^^^
+  |
   = help: add a table [trace] with the `file`
 
 1 error in bad.toml; nothing was started
@@ -69,6 +71,7 @@ error: `file` is missing in [trace]
   |
 7 | [trace]
   | ^^^^^^^ needs `file`: The file, or folder of files, seen from the scenario file's folder: columns vm, t, mem_provisioned_kb, mem_used_kb, cpu_pct; or GWA-T-12 as published.
+  |
   = allowed: text
 
 1 error in bad.toml; nothing was started
@@ -95,6 +98,7 @@ error: the trace cannot be used: x.csv: cannot be read: No such file or director
   |
 8 | file = "x.csv"
   |        ^^^^^^^
+  |
   = help: the path is seen from the scenario file's folder
 
 error: `window` cannot be "24h"
@@ -102,6 +106,7 @@ error: `window` cannot be "24h"
   |
 9 | window = "24h"
   |          ^^^^^ there is no `..` in it
+  |
   = allowed: a beginning and an end, such as "0h..24h"
 
 2 errors in bad.toml; nothing was started
@@ -129,6 +134,7 @@ error: there is no workload "pant"
   |
 7 | workload = "pant"
   |            ^^^^^^
+  |
   = allowed: "paint"; or a table { kind = … }
   = help: did you mean `paint`?
 
@@ -154,6 +160,7 @@ error: there is no workload of kind "ramps"
   |
 7 | workload = { kind = "ramps", to = "1GB", duration = "1m" }
   |                     ^^^^^^^
+  |
   = allowed: "idle", "paint", "step", "ramp", "sawtooth", "leak", "server", "bursts", "trace"
   = help: did you mean `ramp`?
 
@@ -179,6 +186,7 @@ error: `kind` is missing in a workload
   |
 7 | workload = { to = "1GB" }
   |            ^
+  |
   = allowed: "idle", "paint", "step", "ramp", "sawtooth", "leak", "server", "bursts", "trace"
 
 1 error in bad.toml; nothing was started
@@ -206,6 +214,7 @@ error: `from` is not a key of a workload of kind "leak"
    |
 10 | from = "1GB"
    | ^^^^
+   |
    = allowed: kind, base, per_hour, limit, interval
 
 1 error in bad.toml; nothing was started
@@ -232,6 +241,7 @@ error: `duration` is missing in a workload of kind "ramp"
   |
 7 | [workloads.x]
   | ^^^^^^^^^^^^^ needs `duration`: How long it takes.
+  |
   = allowed: time, or [earliest, latest] to draw from
 
 1 error in bad.toml; nothing was started
@@ -286,6 +296,7 @@ error: a workload of kind "paint" must say how far the canvas grows
   |
 7 | [workloads.x]
   | ^^^^^^^^^^^^^
+  |
   = allowed: one of canvas, commit, guest_commit
 
 1 error in bad.toml; nothing was started
@@ -313,6 +324,7 @@ error: the canvas cannot grow to both `canvas` and `commit`
   |
 9 | commit = "30MB"
   |          ^^^^^^
+  |
   = allowed: one of canvas, commit, guest_commit
 
 1 error in bad.toml; nothing was started
@@ -339,6 +351,7 @@ error: the range of `commit` begins above its end
   |
 9 | commit = ["3GB", "2GB"]
   |          ^^^^^^^^^^^^^^
+  |
   = allowed: [least, most]
 
 1 error in bad.toml; nothing was started
@@ -365,6 +378,7 @@ error: `commit` must be one amount or two
   |
 9 | commit = ["1GB", "2GB", "3GB"]
   |          ^^^^^^^^^^^^^^^^^^^^^ these are 3
+  |
   = allowed: an amount, or [least, most] to draw from
 
 1 error in bad.toml; nothing was started

@@ -22,6 +22,7 @@ error: there is no action "strat"
   |
 9 | action = "strat"
   |          ^^^^^^^
+  |
   = allowed: "start", "stop", "reboot", "set_workload", "unload", "set_registry", "inject_fault", "mark"
   = help: did you mean `start`?
 
@@ -50,6 +51,7 @@ error: no VM is named "VM2"
    |
 10 | vm = "VM1..VM2"
    |      ^^^^^^^^^^
+   |
    = allowed: VM1; ranges such as "VM1..VM7"; "all"
    = help: did you mean `VM1`?
 
@@ -82,6 +84,7 @@ error: "VM1" does not run at 1m
    |
 10 | vm = "VM1"
    |      ^^^^^ action "stop"
+   |
    = help: start it before
 
 1 error in bad.toml; nothing was started
@@ -113,6 +116,7 @@ error: "VM1" runs already at 2m
    |
 14 | vm = "VM1"
    |      ^^^^^ action "start"
+   |
    = help: stop it before, or start it once
 
 1 error in bad.toml; nothing was started
@@ -140,6 +144,7 @@ error: this happens after the run has ended
   |
 8 | at = "11m"
   |      ^^^^^ at 11m, but the run ends at 10m
+  |
   = help: make `until` later, or `at` earlier
 
 1 error in bad.toml; nothing was started
@@ -172,6 +177,7 @@ error: `fault` cannot be "guest_crashes"
    |
 15 | fault = "guest_crashes"
    |         ^^^^^^^^^^^^^^^
+   |
    = allowed: "guest_silent", "guest_refuses_hot_add", "guest_sends_garbage", "guest_closes_channel", "guest_crash", "component_panic"
    = help: did you mean `guest_crash`?
 
@@ -205,6 +211,7 @@ error: component_panic needs to know which component
    |
 15 | fault = "component_panic"
    |         ^^^^^^^^^^^^^^^^^
+   |
    = allowed: "dm-vsc", "guest", "worker"
 
 1 error in bad.toml; nothing was started
@@ -238,6 +245,7 @@ error: this fault happens at once and does not last
    |
 16 | duration = "1m"
    |            ^^^^
+   |
    = allowed: `duration` with guest_silent, guest_refuses_hot_add, guest_closes_channel
 
 1 error in bad.toml; nothing was started
@@ -266,6 +274,7 @@ error: `name` cannot be "MemoryReserv"
    |
 10 | name = "MemoryReserv"
    |        ^^^^^^^^^^^^^^
+   |
    = allowed: "MemoryReserve"
    = help: did you mean `MemoryReserve`?
 
@@ -296,6 +305,7 @@ error: two limits for one start
    |
 12 | while_host_used_below_that_of = "multi-vm"
    |                                 ^^^^^^^^^^
+   |
    = allowed: one of while_host_used_below, while_host_used_below_that_of
 
 1 error in bad.toml; nothing was started
@@ -321,6 +331,7 @@ error: there is no policy "hiperv"
   |
 8 | name = "hiperv"
   |        ^^^^^^^^
+  |
   = allowed: hyperv, esx, static
   = help: did you mean `hyperv`?
 
@@ -348,6 +359,7 @@ error: there is no check "parent_fre"
   |
 8 | name = "parent_fre"
   |        ^^^^^^^^^^^^
+  |
   = allowed: vms_started, vms_started_ratio, host_memory_used, no_failed_start, start_refused, idle_at_startup, idle_available, follows_demand, available_trend, available_sawtooth, unload_is_unseen, hold, reclaim, idle_after_reclaim, undisturbed_growth, others_undisturbed, contention, available_single_digits, available_single_digit_share, back_at_maximum, parent_free, available_mean, page_reads_peak, page_reads_quiet, curves_cross, memory_assigned, host_memory_used_ratio, flat_while_idle, page_reads_idle, unsteady, assigned_difference, holds_more, assigned_change, demand_change, start_time, reclaim_time, within_bounds, bounds_reached
   = help: did you mean `parent_free`?
 
@@ -374,6 +386,7 @@ error: check "parent_free" measures a number (MB) and needs to know which is rig
   |
 8 | name = "parent_free"
   |        ^^^^^^^^^^^^^
+  |
   = allowed: one of expect with tolerance, between, at_least, at_most
 
 1 error in bad.toml; nothing was started
@@ -400,6 +413,7 @@ error: check "reclaim" measures no number
   |
 8 | name = "reclaim"
   |        ^^^^^^^^^
+  |
   = allowed: none of expect, between, at_least, at_most
 
 1 error in bad.toml; nothing was started
@@ -426,6 +440,7 @@ error: `expect` needs `tolerance`: measured numbers are never exact
   |
 9 | expect = 300
   |          ^^^
+  |
   = allowed: tolerance = "5%", or a number in the check's unit
 
 1 error in bad.toml; nothing was started
@@ -452,6 +467,7 @@ error: no VM is named "VM9"
   |
 9 | vm = "VM9"
   |      ^^^^^
+  |
   = allowed: VM1; ranges such as "VM1..VM7"; "all"
   = help: did you mean `VM1`?
 

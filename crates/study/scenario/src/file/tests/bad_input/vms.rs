@@ -19,6 +19,7 @@ error: `maximum_bytes` is below `startup_bytes`
   |
 7 | maximum_bytes = "256MB"
   |                 ^^^^^^^ 256MB, but `startup_bytes` is 512MB (line 6)
+  |
   = allowed: at least 512MB
 
 1 error in bad.toml; nothing was started
@@ -43,6 +44,7 @@ error: `startup_bytes` is below `minimum_bytes`
   |
 6 | startup_bytes = "512MB"
   |                 ^^^^^^^ 512MB, but `minimum_bytes` is 1GB (line 7)
+  |
   = allowed: at least 1GB
 
 1 error in bad.toml; nothing was started
@@ -67,6 +69,7 @@ error: `buffer` cannot be 4
   |
 7 | buffer = 4
   |          ^
+  |
   = allowed: a whole number from 5 to 2000
 
 1 error in bad.toml; nothing was started
@@ -91,6 +94,7 @@ error: `buffer` must be a whole number from 5 to 2000
   |
 7 | buffer = "20%"
   |          ^^^^^ this is a text
+  |
   = allowed: a whole number from 5 to 2000
 
 1 error in bad.toml; nothing was started
@@ -115,6 +119,7 @@ error: `priority` cannot be 5000
   |
 7 | priority = 5000
   |            ^^^^
+  |
   = allowed: a whole number from 0 to 100
 
 1 error in bad.toml; nothing was started
@@ -139,6 +144,7 @@ error: a VM cannot have 65GB
   |
 7 | maximum_bytes = "65GB"
   |                 ^^^^^^
+  |
   = allowed: up to 64GB with edition "enterprise"
   = help: edition "unlimited" has no limits
 
@@ -164,6 +170,7 @@ error: a VM cannot have 128GB
   |
 6 | startup_bytes = "128GB"
   |                 ^^^^^^^
+  |
   = allowed: up to 64GB with edition "enterprise"
   = help: edition "unlimited" has no limits
 
@@ -189,6 +196,7 @@ error: a VM cannot have 32GB
   |
 7 | maximum_bytes = "32GB"
   |                 ^^^^^^
+  |
   = allowed: up to 31.5GB with edition "standard"
   = help: 64GB with edition "enterprise" or "datacenter"
 
@@ -215,6 +223,7 @@ error: `maximum_bytes` means nothing without Dynamic Memory
   |
 8 | maximum_bytes = "4GB"
   |                 ^^^^^
+  |
   = allowed: startup_bytes alone, with dynamic_memory_enabled = false
   = help: remove `maximum_bytes`, or set dynamic_memory_enabled = true
 
@@ -249,6 +258,7 @@ error: 193 VMs would run at once
    |
 15 | vm = "VM191..VM200"
    |      ^^^^^^^^^^^^^^ "VM193" would be number 193
+   |
    = allowed: 192 running VMs on a host of edition "enterprise"
    = help: edition "unlimited" has no limits
 
@@ -274,6 +284,7 @@ error: 513 VMs are configured
   |
 4 | name = "VM{n}"
   |        ^^^^^^^ "VM513" is VM number 513
+  |
   = allowed: 512 configured VMs on a host of edition "enterprise"
   = help: edition "unlimited" has no limits
 
@@ -302,6 +313,7 @@ error: two VMs are named "vm1"
   |
 8 | name = "vm1"
   |        ^^^^^ the first "VM1" is configured in line 4
+  |
   = allowed: names that differ, in more than upper and lower case
   = help: give them other `numbers`, or another `name`
 
@@ -332,6 +344,7 @@ error: two VMs are named "VM8"
   |
 9 | name = "VM{n}"
   |        ^^^^^^^ the first "VM8" is configured in line 4
+  |
   = allowed: names that differ, in more than upper and lower case
   = help: give them other `numbers`, or another `name`
 
@@ -357,6 +370,7 @@ error: 8 VMs would all be named "web"
   |
 4 | name = "web"
   |        ^^^^^
+  |
   = allowed: a name with `{n}` for the number
   = help: write "web{n}"
 
@@ -381,6 +395,7 @@ error: a VM has the host's name, "VM1"
   |
 4 | name = "VM1"
   |        ^^^^^
+  |
   = allowed: names that differ, in more than upper and lower case
   = help: give them other `numbers`, or another `name`
 
@@ -405,6 +420,7 @@ error: "a/b" cannot be a name
   |
 4 | name = "a/b"
   |        ^^^^^
+  |
   = allowed: letters, digits, spaces inside, `-`, `_` and single `.`; `{n}` for the number of a VM
 
 1 error in bad.toml; nothing was started
@@ -429,6 +445,7 @@ error: Windows Server 2003 R2 SP2 Enterprise x64 does not support 4 virtual proc
   |
 7 | vcpus = 4
   |         ^ the guest is said in line 5
+  |
   = allowed: 1 or 2
 
 1 error in bad.toml; nothing was started
@@ -453,6 +470,7 @@ error: Windows 2000 Server SP4 x86 does not support 2 virtual processors
   |
 7 | vcpus = 2
   |         ^ the guest is said in line 5
+  |
   = allowed: 1
 
 1 error in bad.toml; nothing was started
@@ -476,6 +494,7 @@ error: there is no guest "ws2008-r3-sp1-enterprise"
   |
 5 | guest = "ws2008-r3-sp1-enterprise"
   |         ^^^^^^^^^^^^^^^^^^^^^^^^^^
+  |
   = allowed: ws2008-r2-sp1, ws2008-r2, ws2008-sp2, ws2008-sp1, ws2003-r2-sp2, ws2003-sp2, windows-7-sp1, windows-7, windows-vista-sp2, windows-vista-sp1, w2000-server-sp4, windows-xp-sp3, windows-xp-sp2, suse-10-sp1, suse-10-sp2, linux; each with edition and architecture, or without
   = help: did you mean `ws2008-r2-sp1-enterprise-x64`?
 
@@ -498,6 +517,7 @@ error: `guest` is missing in [[vm]]
   |
 3 | [[vm]]
   | ^^^^^^ needs `guest`: Guest operating system: a profile's key such as "ws2008-r2-sp1-enterprise-x64", or its full name.
+  |
   = allowed: text
 
 error: `startup_bytes` is missing in [[vm]]
@@ -505,6 +525,7 @@ error: `startup_bytes` is missing in [[vm]]
   |
 3 | [[vm]]
   | ^^^^^^ needs `startup_bytes`: Startup RAM (Set-VMMemory -StartupBytes).
+  |
   = allowed: size, such as "512MB"
 
 2 errors in bad.toml; nothing was started
@@ -527,6 +548,7 @@ error: `host` is missing in the scenario
   |
 1 | until = "10m"
   | ^ needs `host`: The host.
+  |
   = allowed: a table: [host]
 
 1 error in bad.toml; nothing was started
@@ -546,6 +568,7 @@ error: `vm` is missing in the scenario
   |
 1 | until = "10m"
   | ^ needs `vm`: VMs, or groups of VMs.
+  |
   = allowed: tables: [[vm]]
 
 1 error in bad.toml; nothing was started
@@ -570,6 +593,7 @@ error: `numbers` cannot be "1-8"
   |
 5 | numbers = "1-8"
   |           ^^^^^
+  |
   = allowed: "1..8" for 1 to 8, or "trace"
 
 1 error in bad.toml; nothing was started
@@ -594,6 +618,7 @@ error: the last number is below the first
   |
 5 | numbers = "8..1"
   |           ^^^^^^
+  |
   = allowed: "1..8" for 1 to 8, or "trace"
 
 1 error in bad.toml; nothing was started
