@@ -67,9 +67,6 @@ pub struct LoadResult {
     pub same_vms_as_first: Vec<bool>,
     /// By policy, of the first seed.
     pub series: Vec<Series>,
-    /// The scenario file.
-    #[serde(skip)]
-    pub(crate) file: String,
 }
 
 /// One measure of one policy on one load.
@@ -175,7 +172,6 @@ impl Comparison {
                 results: cells(values),
                 same_vms_as_first: same_as_first(served, settings.contestants.len()),
                 series: series.clone(),
-                file: load.source.file().display().to_string(),
             })
             .collect();
         let pooled: Vec<Vec<Values>> = (0..settings.seeds.len())
@@ -194,7 +190,6 @@ impl Comparison {
                 .map(|policy| loads.iter().all(|load| load.same_vms_as_first[policy]))
                 .collect(),
             series: Vec::new(),
-            file: String::new(),
         };
         let timings = || measured.timings.iter();
         Self {
@@ -213,16 +208,14 @@ impl Comparison {
         }
     }
 
-    /// What stands above a load's results: its title, and where another load has the same, what tells the two apart.
+    /// What stands above a load's results: its title, and its name where another load has the same title. No two loads of a
+    /// comparison have one name.
     #[must_use]
     pub fn heading(&self, load: &LoadResult) -> String {
-        let same: Vec<&LoadResult> = self.loads.iter().filter(|other| other.title == load.title).collect();
-        match same.len() {
-            0 | 1 => load.title.clone(),
-            _ if same.iter().filter(|other| other.name == load.name).count() == 1 => {
-                format!("{} ({})", load.title, load.name)
-            }
-            _ => format!("{} ({})", load.title, load.file),
+        if self.loads.iter().filter(|other| other.title == load.title).count() > 1 {
+            format!("{} ({})", load.title, load.name)
+        } else {
+            load.title.clone()
         }
     }
 

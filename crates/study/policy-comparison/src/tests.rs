@@ -113,18 +113,6 @@ fn loads_of_one_title_are_told_apart() {
     let comparison = compare(&settings(named(&["hyperv"])), &mut |_| ()).unwrap();
     let table = comparison.table(None);
     assert!(table.contains("\nThree VMs (three)\n") && table.contains("\nThree VMs (again)\n"), "{table}");
-    // Of one name too: then by their files.
-    let text = |folder: &str| {
-        let mut load = load("three");
-        load.source = scenario::file::SourceText::new(format!("{folder}/three.toml"), "");
-        load
-    };
-    let settings = Settings { loads: vec![text("a"), text("b")], ..settings(named(&["hyperv"])) };
-    let table = compare(&settings, &mut |_| ()).unwrap().table(None);
-    assert!(
-        table.contains("Three VMs (a/three.toml)") && table.contains("Three VMs (b/three.toml)"),
-        "{table}"
-    );
 }
 
 #[test]

@@ -104,13 +104,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// The marked bytes of the excerpt.
-    fn marked(&self) -> Range<usize> {
-        let starts = self.excerpt.char_indices().map(|(at, _)| at).chain([self.excerpt.len()]);
-        let mut from = starts.skip(self.column - 1);
-        let start = from.next().unwrap_or(self.excerpt.len());
-        let end = from.nth(self.width - 1).unwrap_or(self.excerpt.len());
-        start..end.max(start)
+    /// The marked bytes of `excerpt`, which has the same characters, or signs in their place.
+    fn marked(&self, excerpt: &str) -> Range<usize> {
+        let mut starts = excerpt.char_indices().map(|(at, _)| at).skip(self.column - 1);
+        let start = starts.next().unwrap_or(excerpt.len());
+        let end = starts.nth(self.width - 1).unwrap_or(excerpt.len());
+        start..end
     }
 }
 
@@ -174,25 +173,32 @@ impl Diagnostic {
     }
 }
 
+/// The text with a sign in place of each control character: what a file or a user wrote must not steer the terminal.
+fn printable(text: &str) -> String {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    text.chars().map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 impl fmt::Display for Diagnostic {
     /// Shown as rustc shows an error. What is no text is shown as a sign for it, and of long lines the part that matters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display().to_string();
-        let title = Level::ERROR.primary_title(self.message.as_str());
+        let file = printable(&self.file.display().to_string());
+        let title = Level::ERROR.primary_title(printable(&self.message));
         let mut group = match &self.place {
             None => title.element(Origin::path(file)),
             Some(place) => {
-                let label = (!self.label.is_empty()).then_some(self.label.as_str());
-                let marked = AnnotationKind::Primary.span(place.marked()).label(label);
-                let excerpt = Snippet::source(place.excerpt.as_str()).line_start(place.line).path(file);
+                let excerpt = printable(&place.excerpt);
+                let label = (!self.label.is_empty()).then(|| printable(&self.label));
+                let marked = AnnotationKind::Primary.span(place.marked(&excerpt)).label(label);
+                let excerpt = Snippet::source(excerpt).line_start(place.line).path(file);
                 title.element(excerpt.annotation(marked))
             }
         };
         if let Some(allowed) = &self.allowed {
-            group = group.element(Level::NOTE.with_name("allowed").message(allowed.as_str()));
+            group = group.element(Level::NOTE.with_name("allowed").message(printable(allowed)));
         }
         if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help.as_str()));
+            group = group.element(Level::HELP.message(printable(help)));
         }
         f.write_str(&Renderer::plain().render(&[group]))
     }

@@ -92,7 +92,7 @@ fn recorded_loads_that_nothing_plays() {
         let said = parse("s.toml", text, &options).unwrap_err().to_string();
         assert!(said.starts_with(&format!("error: {named}")), "{said}");
         assert!(
-            said.contains("would change nothing: this scenario plays no recorded loads\n --> s.toml\n"),
+            said.contains("would change nothing: this scenario plays no recorded loads\n--> s.toml\n"),
             "{said}"
         );
     }
