@@ -14,6 +14,7 @@ pub enum Sender {
 
 /// The type of a message, as it is in the header. Any value can arrive; those that are known have a constant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MessageType(pub u16);
 
 struct Known {

@@ -32,7 +32,7 @@ impl DmVsc {
                 out.push(Output::Unballooned { pages, left_alone });
             }
             Job::HotAdd { range, region, .. } => self.hot_add(range, region, memory, out),
-            Job::UnballoonMore { .. } => self.job = Some(Box::new(job)),
+            Job::UnballoonMore { .. } => self.job = Some(job),
         }
     }
 
@@ -41,8 +41,8 @@ impl DmVsc {
     fn allocate(&mut self, now: Duration, requested: PageCount, memory: &mut dyn MemoryManager) {
         let status = memory.status();
         let mut want = requested;
-        if self.reporting.floor != Floor::MemoryManager {
-            want = want.min(status.available.saturating_sub(self.reporting.floor.pages(status.total)));
+        if self.config.floor != Floor::MemoryManager {
+            want = want.min(status.available.saturating_sub(self.config.floor.pages(status.total)));
         }
         if let Some(percent) = self.faults().balloon_percent {
             want = want.min(share(requested, percent));
@@ -53,7 +53,7 @@ impl DmVsc {
         };
         let complete = pages_of(&ranges) >= want;
         let due = now.saturating_add(delay);
-        self.job = Some(Box::new(Job::BalloonAnswer { requested, ranges, complete, due }));
+        self.job = Some(Job::BalloonAnswer { requested, ranges, complete, due });
     }
 
     fn answer_balloon(
@@ -89,6 +89,25 @@ impl DmVsc {
             .collect();
         self.answer(&messages, out);
         out.push(Output::Ballooned { requested, given });
+    }
+
+    /// Pages that the host returns while something else is carried out.
+    pub(crate) fn take_back_at_once(
+        &mut self,
+        back: &Back,
+        more_pages: bool,
+        memory: &mut dyn MemoryManager,
+        out: &mut Vec<Output>,
+    ) {
+        let left_alone = back.left_alone;
+        if let Some(Job::Unballoon { back: under_way, .. }) = &mut self.job {
+            under_way.later.remove_all(&back.later);
+        }
+        let pages = self.take_back(back, memory);
+        if !more_pages {
+            self.answer(&[Message::UnballoonResponse], out);
+        }
+        out.push(Output::Unballooned { pages, left_alone });
     }
 
     /// Returns how many pages are back in use.
@@ -151,11 +170,11 @@ impl DmVsc {
         }
         let status = memory.status();
         let mut committed = status.committed.saturating_add(self.counted).saturating_add(status.not_online);
-        if let Some(Job::HotAdd { range, .. }) = self.job.as_deref() {
+        if let Some(Job::HotAdd { range, .. }) = &self.job {
             committed = committed.saturating_add(range.pages());
         }
-        if self.reporting.floor == Floor::Linux {
-            committed = committed.saturating_add(self.reporting.floor.pages(status.total));
+        if self.config.floor == Floor::Linux {
+            committed = committed.saturating_add(self.config.floor.pages(status.total));
         }
         let claim = self.faults().claim;
         let told = StatusReport {
@@ -173,6 +192,12 @@ impl DmVsc {
                 ..told
             },
         };
+        out.push(Output::Reported {
+            available: PageCount(report.available),
+            committed: PageCount(report.committed),
+            own_commit: status.committed,
+            ballooned: self.counted,
+        });
         self.send(Message::StatusReport(report), out);
     }
 }

@@ -125,6 +125,18 @@ pub enum StatusFields {
     AvailableAndCommitted,
 }
 
+/// What a driver does with a request that comes while it carries out another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BusyRequests {
+    /// It is dropped (chosen: what Windows does is not known, and a host has one request outstanding).
+    #[default]
+    Drop,
+    /// It is carried out next; of several of one kind only the last is. Pages that the host returns are taken at once
+    /// (documented: Linux' driver keeps one set of parameters for each kind of request, overwrites them, and runs its work
+    /// again; it takes pages back in the channel's callback).
+    Overwrite,
+}
+
 /// What a driver does with pages that the host returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnballoonCheck {
@@ -150,7 +162,8 @@ pub struct VscConfig {
     /// How long the driver waits for a host in the handshake (`handshake_timeout`: once for all versions and once for the
     /// capabilities).
     pub handshake_timeout: Duration,
-    /// How long after the handshake nothing is reported (`linux.pressure_report_delay`; 0 for Windows).
+    /// How long after the first handshake nothing is reported (`linux.pressure_report_delay`; 0 for Windows). Later ones,
+    /// when the channel was closed and opened again, are not followed by such a pause.
     pub pressure_report_delay: Duration,
     /// How often the status is reported (`status_interval`).
     pub status_interval: Duration,
@@ -170,6 +183,8 @@ pub struct VscConfig {
     pub range_style: RangeStyle,
     /// What is done with pages that the host returns.
     pub unballoon_check: UnballoonCheck,
+    /// What is done with a request that comes while another is carried out.
+    pub busy_requests: BusyRequests,
     /// The guest could hibernate: requests to give and to take back are dropped without an answer, and new memory is refused
     /// for good (documented: Linux with ACPI S4).
     pub hibernation: bool,
@@ -198,6 +213,7 @@ impl VscConfig {
             floor: Floor::MemoryManager,
             range_style: RangeStyle::Merged,
             unballoon_check: UnballoonCheck::OwnPagesOnly,
+            busy_requests: BusyRequests::Drop,
             hibernation: false,
             faults: Faults::default(),
         }
@@ -214,6 +230,7 @@ impl VscConfig {
             floor: Floor::Linux,
             range_style: RangeStyle::LinuxBlocks,
             unballoon_check: UnballoonCheck::Trust,
+            busy_requests: BusyRequests::Overwrite,
             ..Self::windows(DriverVersion::V2_0)
         }
     }

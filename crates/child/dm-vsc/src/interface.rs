@@ -1,5 +1,6 @@
 //! What goes into a driver and what comes out.
 
+use dm_protocol::MessageType;
 use page_range::PageCount;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +53,12 @@ pub enum Ignored {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// Send this as one packet (in-band data, no completion asked for).
-    Send(Vec<u8>),
+    Send {
+        /// What it is.
+        message: MessageType,
+        /// The packet's payload.
+        bytes: Vec<u8>,
+    },
     /// The host accepted a version.
     VersionAccepted(DriverVersion),
     /// The handshake is done.
@@ -64,6 +70,17 @@ pub enum Output {
     Ended(EndReason),
     /// Close the channel.
     CloseChannel,
+    /// The status was reported: the message follows.
+    Reported {
+        /// Available memory, as reported.
+        available: PageCount,
+        /// Commit, as reported: with what the driver adds.
+        committed: PageCount,
+        /// The guest's own commit, without what the driver adds.
+        own_commit: PageCount,
+        /// Of what the driver adds, pages that it has given away.
+        ballooned: PageCount,
+    },
     /// Pages were given away.
     Ballooned {
         /// Pages asked for.

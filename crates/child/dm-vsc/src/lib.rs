@@ -28,7 +28,9 @@ mod requests;
 #[cfg(any(test, feature = "test-support"))]
 pub mod test_support;
 
-pub use config::{DriverVersion, Floor, OperationTime, RangeStyle, StatusFields, UnballoonCheck, VscConfig};
+pub use config::{
+    BusyRequests, DriverVersion, Floor, OperationTime, RangeStyle, StatusFields, UnballoonCheck, VscConfig,
+};
 pub use constants::constants;
 pub use faults::{Faults, HotAddFault, StatusClaim};
 pub use interface::{EndReason, Ignored, Input, Output};

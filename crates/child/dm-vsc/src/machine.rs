@@ -9,39 +9,36 @@ use dm_protocol::{
 use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
 use serde::{Deserialize, Serialize};
 
-use crate::{DriverVersion, EndReason, Faults, Floor, Ignored, Input, MemoryManager, Output, VscConfig};
+use crate::{DriverVersion, EndReason, Faults, Ignored, Input, MemoryManager, Output, VscConfig};
 
 /// Status is not reported more often, so that time goes on between two reports whatever is configured (invented).
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The guest's driver for Dynamic Memory.
 ///
-/// What a status report needs stands first and in few cache lines. The rest is elsewhere: there are many guests, and each
-/// reports once a second.
+/// It carries out one request at a time, and takes for it the time that its guest takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[repr(C)]
 pub struct DmVsc {
     pub(crate) phase: Phase,
     next_status: Option<Duration>,
-    pub(crate) job: Option<Box<Job>>,
-    /// Most guests have none.
-    faults: Option<Box<Faults>>,
-    pub(crate) reporting: Reporting,
+    /// When the first handshake's pause before the first report is over, if there was a handshake.
+    reports_from: Option<Duration>,
+    pub(crate) job: Option<Job>,
+    pub(crate) next: NextJobs,
     /// Pages that status reports count as ballooned: those that the host has been told of.
     pub(crate) counted: PageCount,
     pub(crate) next_trans_id: u32,
-    /// But for what is in `faults` and `reporting`.
-    pub(crate) config: Box<VscConfig>,
+    pub(crate) config: VscConfig,
     /// Pages that the driver got from the memory manager and gave to the host.
     pub(crate) held: RangeSet<GuestPage>,
     maximum: Option<PageCount>,
 }
 
-/// What every status report needs of the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Reporting {
-    interval: Duration,
-    pub(crate) floor: Floor,
+/// Requests that came while another was carried out: of each kind the last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NextJobs {
+    pub(crate) balloon: Option<PageCount>,
+    pub(crate) hot_add: Option<(GuestRange, Option<GuestRange>)>,
 }
 
 /// How far the conversation has come.
@@ -95,22 +92,19 @@ impl Job {
 impl DmVsc {
     /// A driver that has just been loaded.
     #[must_use]
-    pub fn new(mut config: VscConfig) -> Self {
-        let faults = core::mem::take(&mut config.faults);
-        let mut vsc = Self {
+    pub fn new(config: VscConfig) -> Self {
+        Self {
             phase: Phase::Closed,
             next_status: None,
+            reports_from: None,
             job: None,
-            faults: None,
-            reporting: Reporting { interval: config.status_interval, floor: config.floor },
+            next: NextJobs::default(),
             counted: PageCount::ZERO,
             next_trans_id: 1,
-            config: Box::new(config),
+            config,
             held: RangeSet::new(),
             maximum: None,
-        };
-        vsc.set_faults(faults);
-        vsc
+        }
     }
 
     /// Something happened at `now`; what is to be done about it is added to `out`, in order.
@@ -135,7 +129,7 @@ impl DmVsc {
                 self.phase = Phase::Closed;
             }
             Input::Packet(payload) => self.packet(now, &payload, memory, out),
-            Input::SetFaults(faults) => self.set_faults(faults),
+            Input::SetFaults(faults) => self.config.faults = faults,
             Input::Timer => {}
         }
         // What was asked for may take no time.
@@ -149,7 +143,7 @@ impl DmVsc {
             Phase::Version { deadline, .. } | Phase::Capabilities { deadline, .. } => Some(deadline),
             Phase::Closed | Phase::Running { .. } | Phase::Ended => None,
         };
-        let job = self.job.as_ref().and_then(|job| job.due());
+        let job = self.job.as_ref().and_then(Job::due);
         [handshake, job, self.next_status].into_iter().flatten().min()
     }
 
@@ -183,12 +177,7 @@ impl DmVsc {
     /// What is wrong with the guest.
     #[must_use]
     pub fn faults(&self) -> &Faults {
-        static NONE: Faults = Faults::NONE;
-        self.faults.as_deref().unwrap_or(&NONE)
-    }
-
-    fn set_faults(&mut self, faults: Faults) {
-        self.faults = (faults != Faults::NONE).then(|| Box::new(faults));
+        &self.config.faults
     }
 
     fn do_what_is_due(&mut self, now: Duration, memory: &mut dyn MemoryManager, out: &mut Vec<Output>) {
@@ -198,12 +187,13 @@ impl DmVsc {
             self.give_up(EndReason::NoAnswer, out);
         }
         while let Some(job) = self.job.take_if(|job| job.due().is_some_and(|due| due <= now)) {
-            self.carry_out(now, *job, memory, out);
+            self.carry_out(now, job, memory, out);
+            self.start_next(now);
         }
         if let Some(due) = self.next_status.take_if(|due| *due <= now) {
             self.report_status(memory, out);
             // One report for each interval that has passed, but no burst after a pause.
-            let interval = self.reporting.interval.max(SHORTEST_INTERVAL);
+            let interval = self.config.status_interval.max(SHORTEST_INTERVAL);
             let (next, soon) = (due.saturating_add(interval), now.saturating_add(interval));
             self.next_status = Some(if next > now { next } else { soon });
         }
@@ -277,7 +267,7 @@ impl DmVsc {
         let deadline = now.saturating_add(self.config.handshake_timeout);
         self.phase = Phase::Capabilities { version, deadline };
         out.push(Output::VersionAccepted(version));
-        let VscConfig { balloon, hot_add, hot_add_alignment, .. } = *self.config;
+        let VscConfig { balloon, hot_add, hot_add_alignment, .. } = self.config;
         let report = CapabilitiesReport {
             capabilities: Capabilities::new(balloon, hot_add, hot_add_alignment),
             min_page_count: 0,
@@ -299,8 +289,9 @@ impl DmVsc {
         self.phase = Phase::Running { version };
         let suppressed = response.suppress_pressure_reports && version >= DriverVersion::V2_0;
         if !(suppressed && self.config.honour_suppression) {
-            let first = self.config.pressure_report_delay.saturating_add(self.reporting.interval);
-            self.next_status = Some(now.saturating_add(first));
+            let delay = self.config.pressure_report_delay;
+            let from = *self.reports_from.get_or_insert(now.saturating_add(delay));
+            self.next_status = Some(from.max(now).saturating_add(self.config.status_interval));
         }
         out.push(Output::Running { version });
     }
@@ -314,7 +305,8 @@ impl DmVsc {
     /// back into use, and so do those that it has returned. What it has been given stays given.
     fn stop(&mut self, memory: &mut dyn MemoryManager) {
         self.next_status = None;
-        match self.job.take().map(|job| *job) {
+        self.next = NextJobs::default();
+        match self.job.take() {
             Some(Job::BalloonAnswer { ranges, .. }) => {
                 memory.free_balloon(&ranges);
             }
@@ -332,7 +324,7 @@ impl DmVsc {
         let encoded = packet.encode(&mut bytes).is_ok();
         debug_assert!(encoded, "{message:?}");
         if encoded {
-            out.push(Output::Send(bytes));
+            out.push(Output::Send { message: message.message_type(), bytes });
         }
     }
 }

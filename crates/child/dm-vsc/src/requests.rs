@@ -8,7 +8,7 @@ use dm_protocol::{
 use page_range::{GuestPage, GuestRange, PageCount};
 
 use crate::machine::{Back, DmVsc, Job, ignore};
-use crate::{Ignored, MemoryManager, OperationTime, Output, UnballoonCheck};
+use crate::{BusyRequests, Ignored, MemoryManager, OperationTime, Output, UnballoonCheck};
 
 impl DmVsc {
     pub(crate) fn balloon_request(&mut self, now: Duration, request: BalloonRequest, out: &mut Vec<Output>) {
@@ -16,9 +16,22 @@ impl DmVsc {
         if let Some(why) = self.reason_to_drop() {
             return ignore(Some(message_type), why, out);
         }
-        let requested = PageCount(request.num_pages.into());
-        let due = self.due(now, self.config.balloon_time, requested);
-        self.job = Some(Box::new(Job::Balloon { requested, due }));
+        self.next.balloon = Some(PageCount(request.num_pages.into()));
+        self.start_next(now);
+    }
+
+    /// Begins with what is to be done next, if nothing is being done.
+    pub(crate) fn start_next(&mut self, now: Duration) {
+        if self.job.is_some() {
+            return;
+        }
+        if let Some(requested) = self.next.balloon.take() {
+            let due = self.due(now, self.config.balloon_time, requested);
+            self.job = Some(Job::Balloon { requested, due });
+        } else if let Some((range, region)) = self.next.hot_add.take() {
+            let due = self.due(now, self.config.hot_add_time, range.pages());
+            self.job = Some(Job::HotAdd { range, region, due });
+        }
     }
 
     /// Any number of requests, of which only the last is answered.
@@ -30,25 +43,27 @@ impl DmVsc {
         out: &mut Vec<Output>,
     ) {
         let message_type = MessageType::UNBALLOON_REQUEST;
-        let mut back =
-            match self.job.take_if(|job| matches!(**job, Job::UnballoonMore { .. })).map(|job| *job) {
-                Some(Job::UnballoonMore { back }) => back,
-                _ => match self.reason_to_drop() {
-                    Some(why) => return ignore(Some(message_type), why, out),
-                    None => Back::default(),
-                },
-            };
+        let mut back = match self.job.take_if(|job| matches!(job, Job::UnballoonMore { .. })) {
+            Some(Job::UnballoonMore { back }) => back,
+            _ => match self.reason_to_drop() {
+                Some(why) => return ignore(Some(message_type), why, out),
+                None => Back::default(),
+            },
+        };
         for wire in request.ranges {
             let Some(range) = to_range(*wire) else { continue };
             self.name_for_return(range, &mut back, memory);
         }
-        let job = if request.more_pages {
+        if self.job.is_some() {
+            // A driver that takes pages back beside what it is doing.
+            return self.take_back_at_once(&back, request.more_pages, memory, out);
+        }
+        self.job = Some(if request.more_pages {
             Job::UnballoonMore { back }
         } else {
             let pages = back.later.pages().saturating_add(back.done);
             Job::Unballoon { due: self.due(now, self.config.unballoon_time, pages), back }
-        };
-        self.job = Some(Box::new(job));
+        });
     }
 
     /// What is kept here is limited by what the driver holds, whatever the host names.
@@ -77,13 +92,12 @@ impl DmVsc {
             // Nothing was offered; the host is told that nothing was taken.
             return self.send(Message::HotAddResponse(HotAddResponse { page_count: 0, result: 0 }), out);
         };
-        let region = request.region.and_then(to_range);
-        let due = self.due(now, self.config.hot_add_time, range.pages());
-        self.job = Some(Box::new(Job::HotAdd { range, region, due }));
+        self.next.hot_add = Some((range, request.region.and_then(to_range)));
+        self.start_next(now);
     }
 
     fn reason_to_drop(&self) -> Option<Ignored> {
-        if self.job.is_some() {
+        if self.job.is_some() && self.config.busy_requests == BusyRequests::Drop {
             Some(Ignored::Busy)
         } else if self.faults().never_answer {
             Some(Ignored::Fault)

@@ -7,7 +7,7 @@ use dm_protocol::{
     BalloonRequest, CapabilitiesResponse, HotAddRequest, MAX_HOST_PAYLOAD, Message, Packet, UnballoonRequest,
     VersionResponse, WireRange,
 };
-use page_range::{GuestPage, GuestRange, PageBalance, PageCount, PageCounter, RangeSet};
+use page_range::{GuestPage, GuestRange, PageBalance, PageCount, PageCounter, PageNumber, RangeSet};
 
 use crate::{
     BalloonAllocation, DmVsc, DriverVersion, HotAddRefusal, Input, MemoryManager, Output, StatusSnapshot,
@@ -29,6 +29,26 @@ pub struct PlainMemory {
     pub granule: PageCount,
     /// Pages that the driver freed without having got them.
     pub freed_wrongly: PageCount,
+    /// The regions that Linux' driver remembers, if the driver is Linux'.
+    pub linux_regions: Option<LinuxRegions>,
+    /// Memory cannot be added for now.
+    pub add_fails: bool,
+}
+
+/// Linux' list of regions in which memory was hot-added, or was to be (documented: `hv_balloon`'s `ha_region_list`). A request
+/// that names its region makes a record, which stays whether or not memory could be added. What can be added from a page on is
+/// limited by the oldest record that has the page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinuxRegions(Vec<GuestRange>);
+
+impl LinuxRegions {
+    /// A request for `range` in `region`: what of it the driver tries to add.
+    pub fn cut(&mut self, range: GuestRange, region: GuestRange) -> Option<GuestRange> {
+        self.0.push(region);
+        let first = range.start().number();
+        let record = self.0.iter().find(|record| (record.start().number()..record.end()).contains(&first))?;
+        GuestRange::between(first, range.end().min(record.end()))
+    }
 }
 
 impl PlainMemory {
@@ -42,6 +62,8 @@ impl PlainMemory {
             limit: PageCount::MAX,
             granule: PageCount(1),
             freed_wrongly: PageCount::ZERO,
+            linux_regions: None,
+            add_fails: false,
         }
     }
 
@@ -80,11 +102,14 @@ impl MemoryManager for PlainMemory {
         freed
     }
 
-    fn hot_add(
-        &mut self,
-        range: GuestRange,
-        _region: Option<GuestRange>,
-    ) -> Result<PageCount, HotAddRefusal> {
+    fn hot_add(&mut self, range: GuestRange, region: Option<GuestRange>) -> Result<PageCount, HotAddRefusal> {
+        let range = match &mut self.linux_regions {
+            Some(regions) => regions.cut(range, region.unwrap_or(range)).ok_or(HotAddRefusal::ForNow)?,
+            None => range,
+        };
+        if self.add_fails {
+            return Err(HotAddRefusal::ForNow);
+        }
         let aligned = |number: u64| number.is_multiple_of(self.granule.get());
         if !aligned(range.start().0) || !aligned(range.pages().get()) || self.present.intersects(range) {
             return Err(HotAddRefusal::ForNow);
@@ -146,7 +171,7 @@ pub fn fuzz_host(bytes: &[u8]) -> Reached {
         vsc.handle(now, input, &mut memory, &mut out);
         for output in out.drain(..) {
             match output {
-                Output::Send(bytes) => {
+                Output::Send { bytes, .. } => {
                     assert!(Packet::decode(&bytes).is_ok(), "a message that does not decode");
                 }
                 Output::Running { .. } => reached.handshakes += 1,

@@ -1,11 +1,11 @@
 //! The DM VSC as a driver on the guest's bus.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use component_runtime::Doorbell;
 use component_runtime::trace::{self, Cause};
+use dm_protocol::MessageType;
 use dm_vsc::{
     BalloonAllocation, DmVsc, Faults, HotAddRefusal, Input, MemoryManager, Output, StatusSnapshot, VscConfig,
 };
@@ -77,14 +77,7 @@ impl FaultSwitch {
     }
 }
 
-thread_local! {
-    /// What the state machine decided: one for all that a thread runs, so that it stays in the processor's cache; it is taken
-    /// while it is in use.
-    static OUTPUTS: Cell<Vec<Output>> = Cell::default();
-}
-
-/// The driver "Microsoft Hyper-V Dynamic Memory". In this order in memory: what a status report takes comes first.
-#[repr(C, align(64))]
+/// The driver "Microsoft Hyper-V Dynamic Memory".
 pub(crate) struct DmDriver {
     guest: Arc<Mutex<Guest>>,
     /// Set from outside; taken in at the next call.
@@ -119,9 +112,7 @@ impl DmDriver {
     }
 
     fn handle(&mut self, now: Duration, input: Input, out: &mut Vec<DriverOutput>) {
-        // Looked at further down, behind a lock.
-        prefetch::line(&*self.faults);
-        let mut outputs = OUTPUTS.take();
+        let mut outputs = Vec::new();
         {
             let mut guest = self.guest.lock();
             let before = guest.memory().next_timeout();
@@ -134,10 +125,25 @@ impl DmDriver {
                 self.kernel.ring();
             }
         }
+        if let [Output::Reported { .. }, Output::Send { .. }] = outputs[..] {
+            // A report comes with the second, whatever is being carried out meanwhile.
+            trace::set_cause(Cause::NONE);
+        }
         // What was done comes before the message that says so: the one leads to the other.
         for output in &outputs {
             match *output {
-                Output::Send(_) | Output::CloseChannel => {}
+                Output::Send { .. } | Output::CloseChannel => {}
+                // As Linux' driver records it (`hyperv:balloon_status`).
+                Output::Reported { available, committed, own_commit, ballooned } => tracing::debug!(
+                    event = "balloon_status",
+                    available = available.get(),
+                    committed = committed.get(),
+                    vm_memory_committed = own_commit.get(),
+                    pages_ballooned = ballooned.get(),
+                    pages_added = self.added.get(),
+                    // This guest has no memory that was added and is not in use yet.
+                    pages_onlined = self.added.get()
+                ),
                 Output::VersionAccepted(version) => {
                     tracing::debug!(event = "dm_version_accepted", version = %version.on_wire());
                 }
@@ -163,59 +169,19 @@ impl DmDriver {
                 }
             }
         }
-        let alone = outputs.len() == 1;
-        for output in outputs.drain(..) {
+        for output in outputs {
             match output {
-                Output::Send(bytes) => {
-                    if alone && is_status(&bytes) {
-                        // It comes with the second, whatever is being carried out meanwhile.
-                        trace::set_cause(Cause::NONE);
+                Output::Send { message, bytes } => {
+                    if message != MessageType::STATUS_REPORT {
+                        tracing::debug!(event = "dm_send", message = %message, bytes = bytes.len());
                     }
-                    self.trace_sent(&bytes);
                     out.push(DriverOutput::Send(bytes));
                 }
                 Output::CloseChannel => out.push(DriverOutput::Close),
                 _ => {}
             }
         }
-        OUTPUTS.set(outputs);
     }
-
-    /// Records a message to the host; a status report as Linux' driver records it (`hyperv:balloon_status`).
-    fn trace_sent(&self, bytes: &[u8]) {
-        if !tracing::event_enabled!(tracing::Level::DEBUG, event) {
-            return;
-        }
-        match dm_protocol::Packet::decode(bytes) {
-            Ok(dm_protocol::Packet { message: dm_protocol::Message::StatusReport(report), .. }) => {
-                let (committed, ballooned) = {
-                    let guest = self.guest.lock();
-                    let memory = guest.memory();
-                    (memory.committed().saturating_sub(memory.ballooned()), memory.ballooned())
-                };
-                tracing::debug!(
-                    event = "balloon_status",
-                    available = report.available,
-                    committed = report.committed,
-                    vm_memory_committed = committed.get(),
-                    pages_ballooned = ballooned.get(),
-                    pages_added = self.added.get(),
-                    // This guest has no memory that was added and is not in use yet.
-                    pages_onlined = self.added.get()
-                );
-            }
-            _ => {
-                if let [low, high, ..] = *bytes {
-                    let message = dm_protocol::MessageType(u16::from_le_bytes([low, high]));
-                    tracing::debug!(event = "dm_send", message = %message, bytes = bytes.len());
-                }
-            }
-        }
-    }
-}
-
-fn is_status(bytes: &[u8]) -> bool {
-    bytes.starts_with(&dm_protocol::MessageType::STATUS_REPORT.0.to_le_bytes())
 }
 
 impl Driver for DmDriver {

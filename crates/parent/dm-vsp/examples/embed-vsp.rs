@@ -22,7 +22,7 @@ impl Host {
             for output in out.drain(..) {
                 match output {
                     // A real host writes it to the channel's ring.
-                    Output::Send(bytes) => println!("host  > {:?}", Packet::decode(&bytes)?.message),
+                    Output::Send { bytes, .. } => println!("host  > {:?}", Packet::decode(&bytes)?.message),
                     // A real host maps frames, and fails if it has none.
                     Output::Map { ticket, ranges, .. } => {
                         self.mapped.extend(&ranges);

@@ -5,14 +5,13 @@ use core::time::Duration;
 use dm_protocol::{BalloonResponse, HotAddResponse};
 use page_range::{GuestRange, PageCount, PageNumber};
 
-use crate::machine::DmVsp;
-use crate::operation::{HotAddState, Step};
 use crate::pages::Fate;
-use crate::{Outcome, Output, ReleaseKind};
+use crate::state::{DmVsp, HotAddState, Step};
+use crate::{Outcome, Output, ReleaseKind, Violation};
 
 impl DmVsp {
     /// Pages that the guest gives away. There may be any number of answers before the last, and the last may have no pages.
-    /// Pages beyond those asked for are taken too: the guest has stopped using them.
+    /// All of them together have no more pages than were asked for, in whole blocks of 2 MiB.
     pub(crate) fn balloon_response(
         &mut self,
         now: Duration,
@@ -24,17 +23,21 @@ impl DmVsp {
             Err(violation) => return self.fail(violation, out),
         };
         let Some(operation) = &mut self.state.operation else { return };
-        let Step::Balloon { given, answered, deadline, .. } = &mut operation.step else { return };
-        *given = given.saturating_add(ranges.pages());
+        let Step::Balloon { asked, given, answered, deadline } = &mut operation.step else { return };
+        let in_all = given.saturating_add(ranges.pages());
+        if in_all > asked.round_up_to(PageCount::LARGE_PAGE) {
+            let violation = Violation::MoreThanAsked { asked: *asked, given: in_all };
+            return self.fail(violation, out);
+        }
+        *given = in_all;
         if !response.more_pages {
             *answered = true;
             *deadline = None;
             self.next_transaction();
             self.answered(out);
         }
-        if !ranges.is_empty() {
-            self.release(ranges, Fate::Ballooned, ReleaseKind::Ballooned, out);
-        }
+        let mapped = self.state.pages.take_over_forgotten(ranges);
+        self.release_given(mapped, out);
         self.balloon_settled(now, out);
     }
 
@@ -42,7 +45,7 @@ impl DmVsp {
     pub(crate) fn balloon_settled(&mut self, now: Duration, out: &mut Vec<Output>) {
         let Some(operation) = &self.state.operation else { return };
         let Step::Balloon { asked, given, answered: true, .. } = operation.step else { return };
-        if !self.state.pages.releasing.is_empty() {
+        if !self.state.pages.is_settled() {
             return;
         }
         if given < asked {
@@ -88,7 +91,7 @@ impl DmVsp {
             HotAddState::Later { not_before, .. } => Outcome::HotAddLater { not_before },
             HotAddState::Available | HotAddState::Over => Outcome::HotAddOver,
         };
-        self.release(refused.into(), Fate::Gone, ReleaseKind::HotAddRefused, out);
+        self.release(refused.into(), Fate::Refused, ReleaseKind::HotAddRefused, out);
         self.end(outcome, out);
     }
 

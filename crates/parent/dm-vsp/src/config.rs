@@ -34,17 +34,52 @@ impl ProtocolVersion {
     }
 }
 
+/// A release of the host's operating system, by what its Dynamic Memory speaks. A guest proposes its newest version first and
+/// walks down, and newer Linux drivers propose 2.0 alone: on a host of 2008 R2 SP1 such a guest keeps its startup RAM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostRelease {
+    /// Windows Server 2008 R2 SP1: 0.3 (documented: the release that brought that version).
+    #[default]
+    Server2008R2Sp1,
+    /// Windows Server 2012 and 2012 R2: 1.0 (documented), and 0.3 for older guests (inferred: they run there).
+    Server2012,
+    /// Windows Server 2016 and later: 2.0 (documented), and the older ones for older guests (inferred as above).
+    Server2016,
+}
+
+impl HostRelease {
+    /// The versions that it accepts.
+    #[must_use]
+    pub fn versions(self) -> Vec<ProtocolVersion> {
+        let newest = match self {
+            Self::Server2008R2Sp1 => ProtocolVersion::V0_3,
+            Self::Server2012 => ProtocolVersion::V1_0,
+            Self::Server2016 => ProtocolVersion::V2_0,
+        };
+        let all = [ProtocolVersion::V0_3, ProtocolVersion::V1_0, ProtocolVersion::V2_0];
+        all.into_iter().filter(|&version| version <= newest).collect()
+    }
+}
+
 /// Where a guest's memory is, in guest pages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestLayout {
     /// RAM that the guest boots with (its startup RAM).
     pub boot: RangeSet<GuestPage>,
-    /// Where memory may be hot-added.
+    /// Addresses at which memory may be hot-added. They are more than memory that may be added: new memory begins at a
+    /// multiple of the guest's granule, and addresses that a guest refused are not offered again.
     pub hot_add: RangeSet<GuestPage>,
+    /// The most memory that the VM can have, boot RAM included.
+    pub total: PageCount,
 }
 
+/// Addresses for hot-added memory beyond as many as there is memory: room for the largest granule there is, 32 GiB, and as much
+/// again for places that the guest refused (invented).
+const SPARE_ADDRESSES: PageCount = PageCount::from_mib(64 * 1024);
+
 impl GuestLayout {
-    /// `boot` pages of RAM from page 0, and room for hot-add behind them until the VM has `total` pages.
+    /// `boot` pages of RAM from page 0, and room for hot-add behind them until the VM has `total` pages, or those that it
+    /// boots with if that is more.
     ///
     /// # Errors
     /// If there is no boot RAM, or more than the protocol can number.
@@ -67,8 +102,11 @@ impl GuestLayout {
             free.remove(hole);
         }
         let boot_ranges = free.take_lowest(boot);
-        let hot_add = free.take_lowest(total.saturating_sub(boot));
-        Ok(Self { boot: boot_ranges, hot_add })
+        let hot_add = match total.saturating_sub(boot) {
+            PageCount::ZERO => RangeSet::new(),
+            memory => free.take_lowest(memory.saturating_add(SPARE_ADDRESSES)),
+        };
+        Ok(Self { boot: boot_ranges, hot_add, total: total.max(boot) })
     }
 }
 
@@ -86,8 +124,11 @@ pub enum CapabilityPolicy {
 /// The form of MEM_HOT_ADD_REQUEST.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HotAddForm {
-    /// 24 bytes, with a region that is the range itself, as QEMU does.
+    /// What the version spoken has: in 0.3 the range only (documented: the published message of that version ends there),
+    /// later range and region (documented: QEMU; which version brought the region is not published).
     #[default]
+    ByVersion,
+    /// 24 bytes, with a region that is the range itself, as QEMU does.
     RangeAndRegion,
     /// 16 bytes, no region.
     RangeOnly,
@@ -175,7 +216,8 @@ impl HotAddBackoff {
 /// Configuration of a VSP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VspConfig {
-    /// Versions that are accepted. Default: 0.3 alone, as Windows Server 2008 R2 SP1.
+    /// Versions that are accepted; those of a release are [`HostRelease::versions`]. Default: 0.3 alone, as Windows Server
+    /// 2008 R2 SP1.
     pub versions: Vec<ProtocolVersion>,
     /// Whether a guest must be able to balloon and hot-add.
     pub capability_policy: CapabilityPolicy,
@@ -205,14 +247,14 @@ impl VspConfig {
     #[must_use]
     pub fn new(layout: GuestLayout) -> Self {
         Self {
-            versions: vec![ProtocolVersion::V0_3],
+            versions: HostRelease::Server2008R2Sp1.versions(),
             capability_policy: CapabilityPolicy::RequireBoth,
             quiet_period: c::QUIET_PERIOD.duration(),
             layout,
             maximum: None,
             balloon_request_pages: PageCount(dm_protocol::MAX_BALLOON_REQUEST_PAGES.into()),
             hot_add_request_pages: c::HOT_ADD_REQUEST.pages(),
-            hot_add_form: HotAddForm::RangeAndRegion,
+            hot_add_form: HotAddForm::ByVersion,
             timeouts: Timeouts::default(),
             hot_add_backoff: HotAddBackoff::default(),
         }
@@ -222,9 +264,9 @@ impl VspConfig {
         if self.versions.is_empty() {
             return Err(ConfigError::NoVersion);
         }
-        let GuestLayout { boot, hot_add } = &self.layout;
-        if boot.is_empty() {
-            return Err(ConfigError::BootRam { pages: PageCount::ZERO });
+        let GuestLayout { boot, hot_add, total } = &self.layout;
+        if boot.is_empty() || boot.pages() > *total {
+            return Err(ConfigError::BootRam { pages: boot.pages() });
         }
         if let Some(run) =
             [boot, hot_add].into_iter().filter_map(RangeSet::last_run).find(|run| run.end() > MAX_PAGES)
@@ -248,8 +290,10 @@ pub enum ConfigError {
     /// The list of versions is empty.
     #[error("no protocol version to accept: name at least one of 0.3, 1.0 and 2.0")]
     NoVersion,
-    /// Boot RAM is nothing, or more than the protocol can number.
-    #[error("boot RAM of {pages}: between one page and {MAX_PAGES} pages are possible")]
+    /// Boot RAM is nothing, more than the VM can have, or more than the protocol can number.
+    #[error(
+        "boot RAM of {pages}: between one page and all that the VM can have, at most {MAX_PAGES} pages, are possible"
+    )]
     BootRam {
         /// What was given.
         pages: PageCount,
@@ -291,10 +335,13 @@ mod tests {
         let layout =
             GuestLayout::around(PageCount::from_mib(3840), PageCount::from_mib(8192), Some(hole)).unwrap();
         assert_eq!(layout.boot.runs().collect::<Vec<_>>(), [mib(0, 3584), mib(4096, 256)]);
-        assert_eq!(layout.hot_add.runs().collect::<Vec<_>>(), [mib(4352, 4352)]);
+        assert_eq!(layout.hot_add.runs().collect::<Vec<_>>(), [mib(4352, 4352 + 65_536)]);
         let layout =
             GuestLayout::around(PageCount::from_mib(512), PageCount::from_mib(4096), Some(hole)).unwrap();
-        assert_eq!(layout.hot_add.runs().collect::<Vec<_>>(), [mib(512, 3072), mib(4096, 512)]);
+        assert_eq!(layout.hot_add.runs().collect::<Vec<_>>(), [mib(512, 3072), mib(4096, 512 + 65_536)]);
+        assert_eq!(layout.total, PageCount::from_mib(4096), "addresses are no memory");
+        let fixed = GuestLayout::flat(PageCount::from_mib(512), PageCount::from_mib(256)).unwrap();
+        assert_eq!((fixed.hot_add.is_empty(), fixed.total), (true, PageCount::from_mib(512)));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use core::fmt;
 
-use page_range::GuestRange;
+use page_range::{GuestRange, PageCount};
 use serde::{Deserialize, Serialize};
 
-use crate::ReleaseRefused;
+use crate::{ProtocolVersion, ReleaseRefused};
 
 /// Event id of the protocol error in the Worker-Admin log (documented: Hyper-V).
 pub const PROTOCOL_ERROR_EVENT: u32 = 12540;
@@ -35,6 +35,13 @@ pub enum Violation {
         /// The range.
         range: GuestRange,
     },
+    /// The balloon answers to a request have more pages than were asked for, rounded up to whole blocks of 2 MiB.
+    MoreThanAsked {
+        /// Pages asked for.
+        asked: PageCount,
+        /// Pages given, those of the answer that broke the rule among them.
+        given: PageCount,
+    },
     /// The memory map refused to release what the guest gave away.
     ReleaseRefused {
         /// Why.
@@ -54,6 +61,9 @@ impl fmt::Display for Violation {
             Self::NotOwned { range } => {
                 write!(f, "a balloon answer has {range}, which was given away before")
             }
+            Self::MoreThanAsked { asked, given } => {
+                write!(f, "balloon answers have {given} where {asked} were asked for")
+            }
             Self::ReleaseRefused { why } => write!(f, "pages that were given away cannot be released: {why}"),
         }
     }
@@ -69,9 +79,28 @@ impl Violation {
     }
 }
 
+/// In words: a guest's last proposal was refused by a host that accepts these versions. Newer Linux drivers propose 2.0 alone.
+#[must_use]
+pub fn version_refusal(proposed: u32, accepted: &[ProtocolVersion]) -> String {
+    let (major, minor) = (proposed >> 16, proposed & 0xffff);
+    let accepted: Vec<String> = accepted.iter().map(|version| version.on_wire().to_string()).collect();
+    format!(
+        "the guest's driver proposes version {major}.{minor} of Dynamic Memory as its last, and this host speaks {}: the VM \
+         keeps its startup RAM. Let the host speak {major}.{minor} too, or take a guest whose driver speaks an older version",
+        accepted.join(", ")
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_names_both_sides_and_the_mend() {
+        let text = version_refusal(0x20000, &[ProtocolVersion::V0_3]);
+        assert!(text.contains("proposes version 2.0") && text.contains("this host speaks 0.3:"), "{text}");
+        assert!(text.contains("Let the host speak 2.0 too"), "{text}");
+    }
 
     #[test]
     fn the_wording_is_hyper_vs() {

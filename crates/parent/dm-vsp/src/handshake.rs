@@ -7,7 +7,7 @@ use dm_protocol::{
 };
 use page_range::{PageBalance, PageCount, PageCounter};
 
-use crate::machine::{DmVsp, Phase, Service};
+use crate::state::{DmVsp, Phase, Service};
 use crate::{CapabilityPolicy, GuestCapabilities, Output, ProtocolVersion, StatusReport};
 
 /// What a status value can be at most: as many pages as the protocol can number.

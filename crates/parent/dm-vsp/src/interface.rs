@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use dm_protocol::Capabilities;
+use dm_protocol::{Capabilities, MessageType};
 use page_range::{GuestPage, PageBalance, PageCount, PageCounter, RangeSet};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,10 @@ pub enum Input {
     /// The VM was reset (a reboot of the guest, too): its memory is boot RAM again, all of it mapped and nothing else,
     /// and its channel is closed.
     Reset,
+    /// Another operating system runs in the VM, which was not reset (kexec, kdump): the guest unloaded the bus and made contact
+    /// anew, and its channel is closed. It does not know what the one before it gave away. Not for a driver that is unloaded
+    /// and loaded again: that knows.
+    GuestReplaced,
     /// The time that [`crate::DmVsp::next_timeout`] named has come. Harmless at any other time.
     Timer,
 }
@@ -221,7 +225,12 @@ pub enum Ignored {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// Send this as one packet (in-band data, no completion asked for).
-    Send(Vec<u8>),
+    Send {
+        /// What it is.
+        message: MessageType,
+        /// The packet's payload.
+        bytes: Vec<u8>,
+    },
     /// Map host frames to these guest pages, all or none, and say so with [`Input::Mapped`].
     Map {
         /// To be named in the answer.
@@ -287,7 +296,8 @@ pub enum Output {
         kind: OperationKind,
         /// Pages asked for.
         requested: PageCount,
-        /// Pages given (grow) or taken (shrink). A guest may give more than it was asked for. After a hot-add that was
+        /// Pages given (grow) or taken (shrink). A guest may give more than it was asked for, up to the end of a block of
+        /// 2 MiB. After a hot-add that was
         /// not answered before the channel closed, the pages asked for stay mapped and are counted in
         /// `unconfirmed`, not here.
         done: PageCount,

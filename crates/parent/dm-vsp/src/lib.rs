@@ -29,7 +29,7 @@
 //! vsp.handle(Duration::from_millis(1), Input::Packet(request.to_vec()), &mut out);
 //! for output in out.drain(..) {
 //!     match output {
-//!         Output::Send(bytes) => { /* write it to the ring, or queue it */ }
+//!         Output::Send { bytes, .. } => { /* write it to the ring, or queue it */ }
 //!         Output::Map { ticket, ranges, kind } => { /* map, then Input::Mapped */ }
 //!         Output::Release { ticket, ranges, kind } => { /* unmap all or nothing, then Input::Released */ }
 //!         Output::CloseChannel => { /* close or rescind it, then Input::ChannelClosed */ }
@@ -58,22 +58,22 @@ mod operation;
 mod pages;
 mod saved;
 mod send;
+mod state;
 mod statistics;
 #[cfg(feature = "test-support")]
 pub mod test_support;
 
 pub use config::{
-    CapabilityPolicy, ConfigError, GuestLayout, HotAddBackoff, HotAddForm, ProtocolVersion, Timeouts,
-    VspConfig,
+    CapabilityPolicy, ConfigError, GuestLayout, HostRelease, HotAddBackoff, HotAddForm, ProtocolVersion,
+    Timeouts, VspConfig,
 };
 pub use constants::constants;
-pub use event::{PROTOCOL_ERROR_EVENT, Violation};
+pub use event::{PROTOCOL_ERROR_EVENT, Violation, version_refusal};
 pub use interface::{
     GuestCapabilities, Ignored, Input, MapKind, MapRefused, OperationKind, Outcome, Output, Rejection,
     ReleaseKind, ReleaseRefused, StatusReport, Waiting,
 };
-pub use machine::DmVsp;
-pub use operation::HotAddState;
 pub use pages::GuestPages;
 pub use saved::{RestoreError, SavedState};
+pub use state::{DmVsp, HotAddState};
 pub use statistics::Statistics;

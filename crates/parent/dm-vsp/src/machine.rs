@@ -1,76 +1,17 @@
-//! The state of a VSP, its inputs and its deadlines.
+//! A VSP's inputs and deadlines: what comes in is dealt out to the files below.
 
 use std::collections::BTreeMap;
 
 use core::time::Duration;
 
 use dm_protocol::{DecodeError, InfoMessage, Message, MessageType, Packet};
-use page_range::{GuestPage, PageCount, RangeSet};
-use serde::{Deserialize, Serialize};
+use page_range::PageCount;
 
-use crate::operation::{HotAddState, Operation, Step};
+use crate::state::{DmVsp, HotAddState, Phase, Service, State, Step, Undo};
 use crate::{
     ConfigError, GuestCapabilities, GuestPages, Ignored, Input, MapKind, Outcome, Output, ProtocolVersion,
     Statistics, Violation, VspConfig, Waiting,
 };
-
-/// The host's end of Dynamic Memory for one VM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DmVsp {
-    pub(crate) state: State,
-    /// Elsewhere in memory: status reports, which come all the time, need none of it.
-    pub(crate) config: Box<VspConfig>,
-}
-
-/// All that changes. In this order: the last of the pages and the first of the statistics are what a status report needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[repr(C)]
-pub(crate) struct State {
-    pub(crate) pages: GuestPages,
-    pub(crate) phase: Phase,
-    pub(crate) operation: Option<Box<Operation>>,
-    pub(crate) statistics: Statistics,
-    pub(crate) hot_add: HotAddState,
-    /// Maps asked for whose session ended before the answer: they are undone when it comes.
-    pub(crate) undo: BTreeMap<u64, Undo>,
-    pub(crate) next_ticket: u64,
-    /// Number of the host's transactions.
-    pub(crate) trans_id: u32,
-    /// [`Output::Unresponsive`] was the last word about it.
-    pub(crate) unresponsive: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Undo {
-    pub(crate) ranges: RangeSet<GuestPage>,
-    pub(crate) kind: MapKind,
-}
-
-/// How far the conversation has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Phase {
-    /// There is no channel.
-    Closed,
-    /// A version is being negotiated. No deadline: it has passed.
-    Version { deadline: Option<Duration> },
-    /// Capabilities are awaited.
-    Capabilities { version: ProtocolVersion, deadline: Option<Duration> },
-    /// The guest was refused; it is expected to close the channel.
-    Refused,
-    /// Nothing may be asked yet.
-    Quiet { service: Service, until: Duration },
-    /// Operations are possible.
-    Ready { service: Service },
-    /// The guest broke a rule; the channel is being closed.
-    Failed,
-}
-
-/// What guest and host have agreed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Service {
-    pub(crate) version: ProtocolVersion,
-    pub(crate) capabilities: GuestCapabilities,
-}
 
 impl DmVsp {
     /// A VSP for a VM that has its boot RAM and no channel yet.
@@ -90,7 +31,7 @@ impl DmVsp {
             unresponsive: false,
             statistics: Statistics::default(),
         };
-        Ok(Self { state, config: Box::new(config) })
+        Ok(Self { state, config: config })
     }
 
     /// Something happened at `now`; what is to be done about it is added to `out`, in order.
@@ -114,6 +55,7 @@ impl DmVsp {
             Input::Mapped { ticket, result } => self.mapped(now, ticket, result, out),
             Input::Released { ticket, result } => self.released(now, ticket, result, out),
             Input::Reset => self.reset(out),
+            Input::GuestReplaced => self.guest_replaced(out),
             Input::Timer => {}
         }
     }
@@ -176,24 +118,6 @@ impl DmVsp {
     #[must_use]
     pub fn statistics(&self) -> &Statistics {
         &self.state.statistics
-    }
-
-    pub(crate) fn service(&self) -> Option<Service> {
-        match self.state.phase {
-            Phase::Quiet { service, .. } | Phase::Ready { service } => Some(service),
-            _ => None,
-        }
-    }
-
-    /// A transaction with the guest is complete.
-    pub(crate) fn next_transaction(&mut self) {
-        self.state.trans_id = self.state.trans_id.wrapping_add(1);
-    }
-
-    pub(crate) fn new_ticket(&mut self) -> u64 {
-        let ticket = self.state.next_ticket;
-        self.state.next_ticket = ticket.wrapping_add(1);
-        ticket
     }
 
     fn expire(&mut self, now: Duration, out: &mut Vec<Output>) {
@@ -322,6 +246,15 @@ impl DmVsp {
             }
         }
         self.finish_if_settled(out);
+    }
+
+    /// What the operating system before this one gave away is not in this one's reports, and what it refused says nothing of
+    /// what this one will.
+    fn guest_replaced(&mut self, out: &mut Vec<Output>) {
+        self.end_session(Outcome::ChannelClosed, out);
+        self.state.phase = Phase::Closed;
+        self.state.pages.forget_stranded();
+        self.state.hot_add = HotAddState::Available;
     }
 
     /// The VM starts anew with its boot RAM.

@@ -2,125 +2,20 @@
 
 use core::time::Duration;
 
-use dm_protocol::{MessageType, WireRange};
+use dm_protocol::WireRange;
 use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
-use serde::{Deserialize, Serialize};
 
-use crate::machine::{DmVsp, Phase};
 use crate::pages::{Fate, Releasing};
 use crate::send::RANGES_PER_UNBALLOON;
+use crate::state::{DmVsp, HotAddState, Operation, Phase, Step};
 use crate::{
     MapKind, MapRefused, OperationKind, Outcome, Output, Rejection, ReleaseKind, ReleaseRefused, Violation,
-    Waiting,
 };
 
 /// Ranges given back in one transaction at most: 16 full messages, 64 KiB on the wire, so that what a caller must queue
 /// is limited however fragmented the balloon is (invented). More is given back in further transactions of the same
 /// operation.
 const UNBALLOON_RANGES: usize = 16 * RANGES_PER_UNBALLOON;
-
-/// Whether memory can be hot-added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum HotAddState {
-    /// Nothing is known that speaks against it.
-    Available,
-    /// The guest refused it for now.
-    Later {
-        /// Not to be tried before.
-        not_before: Duration,
-        /// How often in a row it refused.
-        refusals: u32,
-    },
-    /// Not until the VM is reset.
-    Over,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Operation {
-    pub(crate) kind: OperationKind,
-    pub(crate) requested: PageCount,
-    pub(crate) ballooned: PageCount,
-    pub(crate) unballooned: PageCount,
-    pub(crate) hot_added: PageCount,
-    pub(crate) unconfirmed: PageCount,
-    pub(crate) step: Step,
-}
-
-/// What an operation waits for. A deadline is `None` once it has passed: then the answer is late.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Step {
-    /// For the caller to map what is to be given back.
-    MapUnballoon { ticket: u64, ranges: RangeSet<GuestPage> },
-    /// For the guest to take it back.
-    Unballoon { ranges: RangeSet<GuestPage>, deadline: Option<Duration> },
-    /// For the caller to map new memory.
-    MapHotAdd { ticket: u64, range: GuestRange },
-    /// For the guest to accept it.
-    HotAdd { range: GuestRange, deadline: Option<Duration> },
-    /// For the guest to give pages; after its last answer, for the caller to release them.
-    Balloon { asked: PageCount, given: PageCount, answered: bool, deadline: Option<Duration> },
-    /// For the caller to answer what was asked of it; the end is decided.
-    Ending { outcome: Outcome },
-}
-
-impl Step {
-    pub(crate) fn deadline(&self) -> Option<Duration> {
-        match self {
-            Self::Unballoon { deadline, .. }
-            | Self::HotAdd { deadline, .. }
-            | Self::Balloon { deadline, .. } => *deadline,
-            Self::MapUnballoon { .. } | Self::MapHotAdd { .. } | Self::Ending { .. } => None,
-        }
-    }
-
-    pub(crate) fn deadline_mut(&mut self) -> Option<&mut Duration> {
-        match self {
-            Self::Unballoon { deadline, .. }
-            | Self::HotAdd { deadline, .. }
-            | Self::Balloon { deadline, .. } => deadline.as_mut(),
-            Self::MapUnballoon { .. } | Self::MapHotAdd { .. } | Self::Ending { .. } => None,
-        }
-    }
-
-    /// What was not done in time, if time has just run out.
-    pub(crate) fn expire(&mut self, now: Duration) -> Option<Waiting> {
-        let (deadline, waiting_for) = match self {
-            Self::Unballoon { deadline, .. } => (deadline, Waiting::Unballoon),
-            Self::HotAdd { deadline, .. } => (deadline, Waiting::HotAdd),
-            Self::Balloon { deadline, .. } => (deadline, Waiting::Balloon),
-            Self::MapUnballoon { .. } | Self::MapHotAdd { .. } | Self::Ending { .. } => return None,
-        };
-        deadline.take_if(|deadline| *deadline <= now).map(|_| waiting_for)
-    }
-
-    /// The answer that it waits for.
-    pub(crate) fn awaits(&self) -> Option<MessageType> {
-        match self {
-            Self::Unballoon { .. } => Some(MessageType::UNBALLOON_RESPONSE),
-            Self::HotAdd { .. } => Some(MessageType::MEM_HOT_ADD_RESPONSE),
-            Self::Balloon { answered: false, .. } => Some(MessageType::BALLOON_RESPONSE),
-            _ => None,
-        }
-    }
-}
-
-impl Operation {
-    pub(crate) fn done(&self) -> PageCount {
-        self.ballooned + self.unballooned + self.hot_added
-    }
-
-    pub(crate) fn finished(self, outcome: Outcome) -> Output {
-        Output::Finished {
-            kind: self.kind,
-            requested: self.requested,
-            done: self.done(),
-            unballooned: self.unballooned,
-            hot_added: self.hot_added,
-            unconfirmed: self.unconfirmed,
-            outcome,
-        }
-    }
-}
 
 impl DmVsp {
     pub(crate) fn grow(&mut self, now: Duration, pages: PageCount, out: &mut Vec<Output>) {
@@ -193,7 +88,7 @@ impl DmVsp {
     }
 
     pub(crate) fn finish_if_settled(&mut self, out: &mut Vec<Output>) {
-        let settled = self.state.undo.is_empty() && self.state.pages.releasing.is_empty();
+        let settled = self.state.undo.is_empty() && self.state.pages.is_settled();
         let ending =
             |operation: &mut Box<Operation>| settled && matches!(operation.step, Step::Ending { .. });
         let Some(operation) = self.state.operation.take_if(ending) else { return };
@@ -277,19 +172,31 @@ impl DmVsp {
         let Some(undo) = self.state.undo.remove(&ticket) else { return false };
         if result.is_ok() {
             let fate = match undo.kind {
-                MapKind::Unballoon => {
-                    self.state.pages.give_back(&undo.ranges);
-                    Fate::Stranded
-                }
+                MapKind::Unballoon => self.state.pages.give_back(&undo.ranges),
                 MapKind::HotAdd => {
                     undo.ranges.runs().for_each(|range| self.state.pages.add(range));
-                    Fate::Gone
+                    Fate::NotOffered
                 }
             };
             self.release(undo.ranges, fate, ReleaseKind::NotSent, out);
         }
         self.finish_if_settled(out);
         true
+    }
+
+    /// Pages that the guest gave away are released in one go with all that it gives meanwhile, so that a guest which answers
+    /// in many small messages makes its host no work for each of them.
+    pub(crate) fn release_given(&mut self, given: RangeSet<GuestPage>, out: &mut Vec<Output>) {
+        if !given.is_empty() {
+            self.state.pages.wait_for_release(given);
+            self.release_waiting(out);
+        }
+    }
+
+    fn release_waiting(&mut self, out: &mut Vec<Output>) {
+        if let Some(Releasing { ranges, fate }) = self.state.pages.next_to_release() {
+            self.release(ranges, fate, ReleaseKind::Ballooned, out);
+        }
     }
 
     pub(crate) fn release(
@@ -319,7 +226,8 @@ impl DmVsp {
             {
                 operation.unconfirmed += pages;
             }
-            return self.fail(Violation::ReleaseRefused { why }, out);
+            self.fail(Violation::ReleaseRefused { why }, out);
+            return self.release_waiting(out);
         }
         self.state.pages.released(releasing);
         if let Some(operation) = &mut self.state.operation
@@ -328,6 +236,7 @@ impl DmVsp {
             operation.ballooned += pages;
             self.state.statistics.ballooned = self.state.statistics.ballooned.saturating_add(pages);
         }
+        self.release_waiting(out);
         self.balloon_settled(now, out);
         self.finish_if_settled(out);
     }

@@ -14,24 +14,29 @@ const SCANNED_RUNS: usize = 1 << 16;
 
 /// Which guest pages are the VM's memory, and which of them it has given away.
 ///
-/// At any time the pages that are mapped are `ram` without `ballooned` and `stranded`: the same set that the caller's
-/// memory map has, once every map and release asked for has been answered.
-///
-/// In this order: every status report needs what was given away, and mostly nothing else.
+/// At any time the pages that are mapped are `ram` without `ballooned`, `stranded` and `forgotten`: the same set that the
+/// caller's memory map has, once every map and release asked for has been answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[repr(C)]
 pub struct GuestPages {
     /// Boot RAM and hot-added memory, the latter from the moment it is mapped.
     pub(crate) ram: RangeSet<GuestPage>,
     /// Boot RAM.
     boot: PageCount,
+    /// The most memory that the VM can have.
+    total: PageCount,
     /// Hot-added memory is placed from here on.
     next_hot_add: GuestPage,
     /// Given away, unmapped, and to be given back first when the VM grows.
     pub(crate) ballooned: RangeSet<GuestPage>,
     /// Given away before the channel was closed without a reset: neither given back nor asked for again.
     pub(crate) stranded: RangeSet<GuestPage>,
-    /// Releases asked for and not answered, by ticket.
+    /// Given away by an operating system that no longer runs in the VM: the one that does takes these pages for its own,
+    /// and its reports do not count them.
+    pub(crate) forgotten: RangeSet<GuestPage>,
+    /// Given away while a release was asked for and not answered: to be released next.
+    pub(crate) waiting: Option<Releasing>,
+    /// Releases asked for and not answered, by ticket: at most one of what the guest gave away, and one of what it was not
+    /// offered or refused.
     pub(crate) releasing: BTreeMap<u64, Releasing>,
 }
 
@@ -46,8 +51,13 @@ pub(crate) struct Releasing {
 pub(crate) enum Fate {
     Ballooned,
     Stranded,
-    /// No longer the VM's memory.
-    Gone,
+    Forgotten,
+    /// New memory that the guest refused: no longer the VM's, and its addresses are never offered again until the VM is
+    /// reset. Linux' driver keeps its record of a region that it could not add, and cuts a later request that begins there
+    /// to the length of the earlier one (documented: `hv_balloon`'s list of regions).
+    Refused,
+    /// New memory that the guest was never offered: no longer the VM's, and its place may be used.
+    NotOffered,
 }
 
 impl GuestPages {
@@ -56,8 +66,11 @@ impl GuestPages {
             ram: layout.boot.clone(),
             ballooned: RangeSet::new(),
             stranded: RangeSet::new(),
+            forgotten: RangeSet::new(),
+            waiting: None,
             releasing: BTreeMap::new(),
             boot: layout.boot.pages(),
+            total: layout.total,
             next_hot_add: GuestPage(0),
         }
     }
@@ -80,6 +93,13 @@ impl GuestPages {
         &self.stranded
     }
 
+    /// What an operating system gave away that no longer runs in the VM. The one that does may name these pages in a balloon
+    /// answer, like any that are its own.
+    #[must_use]
+    pub fn forgotten(&self) -> &RangeSet<GuestPage> {
+        &self.forgotten
+    }
+
     /// Memory added since the last start or reset.
     #[must_use]
     pub fn hot_added(&self) -> PageCount {
@@ -89,10 +109,23 @@ impl GuestPages {
     /// What is mapped, and so charged to the VM.
     #[must_use]
     pub fn mapped(&self) -> PageCount {
-        self.ram.pages().saturating_sub(self.ballooned.pages() + self.stranded.pages())
+        let away = self.ballooned.pages() + self.stranded.pages() + self.forgotten.pages();
+        self.ram.pages().saturating_sub(away)
     }
 
-    /// The pages of a balloon answer, if every one of them is the guest's to give and comes once.
+    /// Which pages are mapped, once every map and release asked for has been answered.
+    #[must_use]
+    pub fn mapped_ranges(&self) -> RangeSet<GuestPage> {
+        self.ram.difference(&self.ballooned).difference(&self.stranded).difference(&self.forgotten)
+    }
+
+    /// Whether no release is to be asked for or to be answered.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.releasing.is_empty() && self.waiting.is_none()
+    }
+
+    /// The pages of a balloon answer, if every one of them is the guest's to give and comes once. Costs time for the ranges of
+    /// the answer, whatever was given before.
     pub(crate) fn check_answer(&self, ranges: &[WireRange]) -> Result<RangeSet<GuestPage>, Violation> {
         let mut given = RangeSet::new();
         for wire in ranges {
@@ -103,7 +136,8 @@ impl GuestPages {
                 return Err(Violation::OutsideMemory { range });
             }
             let away = [&self.ballooned, &self.stranded].into_iter();
-            let mut away = away.chain(self.releasing.values().map(|releasing| &releasing.ranges));
+            let under_way = self.releasing.values().chain(&self.waiting);
+            let mut away = away.chain(under_way.map(|releasing| &releasing.ranges));
             if away.any(|set| set.intersects(range)) {
                 return Err(Violation::NotOwned { range });
             }
@@ -117,18 +151,52 @@ impl GuestPages {
     /// The guest's driver is gone, and with it the knowledge of what it gave away.
     pub(crate) fn strand(&mut self) {
         self.stranded.insert_all(core::mem::take(&mut self.ballooned));
-        for releasing in self.releasing.values_mut() {
-            if releasing.fate == Fate::Ballooned {
-                releasing.fate = Fate::Stranded;
-            }
+        self.change_fates(Fate::Ballooned, Fate::Stranded);
+    }
+
+    /// The guest's operating system is gone, and with it the knowledge of what it gave away.
+    pub(crate) fn forget_stranded(&mut self) {
+        self.forgotten.insert_all(core::mem::take(&mut self.stranded));
+        self.change_fates(Fate::Stranded, Fate::Forgotten);
+    }
+
+    fn change_fates(&mut self, from: Fate, to: Fate) {
+        let under_way = self.releasing.values_mut().chain(&mut self.waiting);
+        under_way.filter(|releasing| releasing.fate == from).for_each(|releasing| releasing.fate = to);
+    }
+
+    /// Pages of a checked balloon answer: what an earlier operating system gave away is not mapped, and is ballooned as it
+    /// is. Returns the rest, which is to be released.
+    pub(crate) fn take_over_forgotten(&mut self, given: RangeSet<GuestPage>) -> RangeSet<GuestPage> {
+        if !self.forgotten.intersects_any(&given) {
+            return given;
         }
+        let mapped = given.difference(&self.forgotten);
+        let taken_over = given.difference(&mapped);
+        self.forgotten.remove_all(&taken_over);
+        self.ballooned.insert_all(taken_over);
+        mapped
+    }
+
+    /// Pages that the guest gave away are to be released when nothing else is.
+    pub(crate) fn wait_for_release(&mut self, given: RangeSet<GuestPage>) {
+        match &mut self.waiting {
+            Some(waiting) => drop(waiting.ranges.insert_all(given)),
+            None => self.waiting = Some(Releasing { ranges: given, fate: Fate::Ballooned }),
+        }
+    }
+
+    /// What waits, if no release is under way.
+    pub(crate) fn next_to_release(&mut self) -> Option<Releasing> {
+        if self.releasing.is_empty() { self.waiting.take() } else { None }
     }
 
     /// Pages that a guest's own report still counts as committed although it has given them away.
     pub(crate) fn known_ballooned(&self) -> PageCount {
-        let releasing = self.releasing.values().filter(|releasing| releasing.fate != Fate::Gone);
-        let releasing: PageCount = releasing.map(|releasing| releasing.ranges.pages()).sum();
-        self.ballooned.pages() + self.stranded.pages() + releasing
+        let under_way = self.releasing.values().chain(&self.waiting);
+        let counted = under_way.filter(|it| matches!(it.fate, Fate::Ballooned | Fate::Stranded));
+        let under_way: PageCount = counted.map(|releasing| releasing.ranges.pages()).sum();
+        self.ballooned.pages() + self.stranded.pages() + under_way
     }
 
     /// At most `pages` ballooned pages in at most `ranges` ranges, to be given back. Whole 2 MiB blocks come first, so
@@ -175,13 +243,14 @@ impl GuestPages {
     }
 
     /// Where at most `pages` pages can be hot-added: the next free place that begins at a multiple of `granule`, and as
-    /// many granules there as fit.
+    /// many granules there as fit, and as the VM may still have. Addresses that were skipped are no memory.
     pub(crate) fn place_hot_add(
         &self,
         window: &RangeSet<GuestPage>,
         pages: PageCount,
         granule: PageCount,
     ) -> Option<GuestRange> {
+        let pages = pages.min(self.total.saturating_sub(self.ram.pages()));
         window.runs().find_map(|run| {
             let from =
                 PageCount(run.start().number().max(self.next_hot_add.number())).round_up_to(granule).get();
@@ -196,10 +265,14 @@ impl GuestPages {
         self.next_hot_add = GuestPage(range.end());
     }
 
-    /// Ballooned or stranded pages have been mapped again.
-    pub(crate) fn give_back(&mut self, ranges: &RangeSet<GuestPage>) {
-        self.ballooned.remove_all(ranges);
-        self.stranded.remove_all(ranges);
+    /// Pages that were given away have been mapped again. Returns what they are if they are unmapped at once, because the
+    /// guest that was to get them is no longer there.
+    pub(crate) fn give_back(&mut self, ranges: &RangeSet<GuestPage>) -> Fate {
+        let fate = if self.forgotten.intersects_any(ranges) { Fate::Forgotten } else { Fate::Stranded };
+        for set in [&mut self.ballooned, &mut self.stranded, &mut self.forgotten] {
+            set.remove_all(ranges);
+        }
+        fate
     }
 
     /// Pages have been unmapped.
@@ -207,9 +280,10 @@ impl GuestPages {
         match fate {
             Fate::Ballooned => drop(self.ballooned.insert_all(ranges)),
             Fate::Stranded => drop(self.stranded.insert_all(ranges)),
-            Fate::Gone => {
+            Fate::Forgotten => drop(self.forgotten.insert_all(ranges)),
+            Fate::Refused => drop(self.ram.remove_all(&ranges)),
+            Fate::NotOffered => {
                 self.ram.remove_all(&ranges);
-                // A place that was refused for now may be tried again.
                 if let Some(run) = ranges.last_run().filter(|run| run.end() == self.next_hot_add.number()) {
                     self.next_hot_add = run.start();
                 }
@@ -224,14 +298,20 @@ impl GuestPages {
             && self.ram.contains_all(&layout.boot)
             && layout.hot_add.contains_all(&added)
             && added.last_run().is_none_or(|run| run.end() <= self.next_hot_add.number())
-            && self.ram.contains_all(&self.ballooned)
-            && self.ram.contains_all(&self.stranded)
-            && !self.ballooned.intersects_any(&self.stranded)
-            && self.releasing.values().all(|releasing| {
-                self.ram.contains_all(&releasing.ranges)
-                    && !self.ballooned.intersects_any(&releasing.ranges)
-                    && !self.stranded.intersects_any(&releasing.ranges)
-            })
+            && self.total == layout.total
+            && self.ram.pages() <= self.total
+            && self.are_disjoint_parts()
+    }
+
+    /// Whether what was given away, in whatever way, is the VM's memory and was given away once.
+    fn are_disjoint_parts(&self) -> bool {
+        let under_way = self.releasing.values().chain(&self.waiting).map(|releasing| &releasing.ranges);
+        let mut seen = RangeSet::new();
+        [&self.ballooned, &self.stranded, &self.forgotten].into_iter().chain(under_way).all(|part| {
+            let fits = self.ram.contains_all(part) && !part.intersects_any(&seen);
+            seen.extend(part);
+            fits
+        })
     }
 }
 

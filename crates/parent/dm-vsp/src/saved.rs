@@ -4,12 +4,11 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::{DmVsp, Phase, State};
-use crate::operation::{HotAddState, Step};
+use crate::state::{DmVsp, HotAddState, Phase, State, Step};
 use crate::{ConfigError, Outcome, VspConfig};
 
 /// The format that is written and read.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Everything that a VSP has learnt, without its configuration. Points in time are kept as what is left until then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +65,7 @@ impl State {
             return false;
         }
         let Some(operation) = &self.operation else {
-            return self.undo.is_empty() && self.pages.releasing.is_empty();
+            return self.undo.is_empty() && self.pages.is_settled();
         };
         let fits = match &operation.step {
             Step::Ending { .. } => return true,
@@ -109,6 +108,6 @@ impl DmVsp {
             return Err(RestoreError::Operation);
         }
         state.times().for_each(|time| *time = time.saturating_add(now));
-        Ok(Self { state, config: Box::new(config) })
+        Ok(Self { state, config: config })
     }
 }

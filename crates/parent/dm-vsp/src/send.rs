@@ -5,8 +5,8 @@ use dm_protocol::{
 };
 use page_range::{GuestPage, GuestRange, PageCount, PageNumber, RangeSet};
 
-use crate::machine::DmVsp;
-use crate::{HotAddForm, Output};
+use crate::state::DmVsp;
+use crate::{HotAddForm, Output, ProtocolVersion};
 
 /// Ranges in one UNBALLOON_REQUEST. Two less than the protocol allows: a packet with 508 of them is larger than the smallest
 /// ring, of one data page, which a guest may choose (documented: a ring's data area has 4096 bytes at least, of which a packet
@@ -21,7 +21,7 @@ impl DmVsp {
         debug_assert!(encoded, "{message:?}");
         if encoded {
             self.state.statistics.messages_sent += 1;
-            out.push(Output::Send(bytes));
+            out.push(Output::Send { message: message.message_type(), bytes });
         }
     }
 
@@ -47,8 +47,15 @@ impl DmVsp {
     pub(crate) fn send_hot_add(&mut self, range: GuestRange, out: &mut Vec<Output>) {
         self.state.statistics.hot_add_requests += 1;
         // Placement limits the count to what fits one range.
+        let with_region = match self.config.hot_add_form {
+            HotAddForm::ByVersion => {
+                self.service().is_some_and(|service| service.version >= ProtocolVersion::V1_0)
+            }
+            HotAddForm::RangeAndRegion => true,
+            HotAddForm::RangeOnly => false,
+        };
         for range in to_wire(range).take(1) {
-            let region = (self.config.hot_add_form == HotAddForm::RangeAndRegion).then_some(range);
+            let region = with_region.then_some(range);
             self.send(self.state.trans_id, Message::HotAddRequest(HotAddRequest { range, region }), out);
         }
     }

@@ -91,6 +91,7 @@ pub fn fuzz_guest(bytes: &[u8]) -> Statistics {
     while let Some(action) = bytes.next() {
         let input = match action % 32 {
             0 => Input::ChannelOpened,
+            1 if action > 192 => Input::GuestReplaced,
             1 if action > 128 => Input::ChannelClosed,
             2 if action > 224 => {
                 answers.clear();
@@ -111,7 +112,7 @@ pub fn fuzz_guest(bytes: &[u8]) -> Statistics {
         vsp.handle(now, input, &mut out);
         for output in out.drain(..) {
             match &output {
-                Output::Send(bytes) => {
+                Output::Send { bytes, .. } => {
                     assert!(Packet::decode(bytes).is_ok(), "a message that does not decode");
                     assert!(bytes.len() <= MAX_HOST_PAYLOAD);
                 }
@@ -121,7 +122,7 @@ pub fn fuzz_guest(bytes: &[u8]) -> Statistics {
         }
         let pages = vsp.pages();
         if answers.is_empty() {
-            let mapped = pages.ram().difference(pages.ballooned()).difference(pages.stranded());
+            let mapped = pages.mapped_ranges();
             assert_eq!(mapped, map.mapped, "the account and the memory map disagree");
             assert_eq!(pages.mapped(), mapped.pages());
         }
@@ -149,12 +150,12 @@ impl Bytes<'_> {
 fn any_config(bytes: &mut Bytes<'_>) -> VspConfig {
     let boot = RangeSet::from_iter(GuestRange::new(GuestPage(0), PageCount::from_mib(64)));
     let hot_add = RangeSet::from_iter(GuestRange::between(boot.pages().get(), 512 * 256));
-    let mut config = VspConfig::new(GuestLayout { boot, hot_add });
+    let mut config = VspConfig::new(GuestLayout { boot, hot_add, total: PageCount::from_mib(400) });
     let setting = bytes.next().unwrap_or_default();
     config.versions = vec![ProtocolVersion::V0_3, ProtocolVersion::V2_0];
     config.quiet_period = Duration::from_millis(u64::from(setting >> 6) * 100);
     config.maximum = (setting & 1 != 0).then_some(PageCount::from_mib(512));
-    config.hot_add_form = if setting & 2 != 0 { HotAddForm::RangeOnly } else { HotAddForm::RangeAndRegion };
+    config.hot_add_form = if setting & 2 != 0 { HotAddForm::RangeOnly } else { HotAddForm::ByVersion };
     config.balloon_request_pages = PageCount(if setting & 4 != 0 { 1000 } else { 585_728 });
     config
 }

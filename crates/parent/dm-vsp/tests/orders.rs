@@ -83,7 +83,9 @@ enum How {
 
 /// Two granules of boot RAM and room for two more.
 fn config() -> VspConfig {
-    let layout = GuestLayout::flat(PageCount(2 * GRANULE), PageCount(4 * GRANULE)).unwrap();
+    let mut layout = GuestLayout::flat(PageCount(2 * GRANULE), PageCount(4 * GRANULE)).unwrap();
+    // Room for one refusal: a place that was refused is never offered again, and there are only so many states then.
+    layout.hot_add = layout.hot_add.clone().take_lowest(PageCount(3 * GRANULE));
     VspConfig { quiet_period: Duration::ZERO, ..VspConfig::new(layout) }
 }
 
@@ -233,7 +235,7 @@ impl World {
                     }
                     self.from_map.extend(self.map.carry_out(&output));
                 }
-                Output::Send(bytes) => self.inbox.extend(request(bytes)),
+                Output::Send { bytes, .. } => self.inbox.extend(request(bytes)),
                 Output::Finished { .. } | Output::Rejected { .. } => self.ended += 1,
                 Output::Unresponsive { waiting_for: Waiting::HotAdd }
                     if self.wrong == Wrong::UnmapsAfterTimeout =>
@@ -298,7 +300,7 @@ impl World {
         // A wrong host's map does not do what the VSP is told: what matters there is whether the guest comes to harm.
         if self.from_map.is_empty() && self.wrong == Wrong::No {
             let pages = self.vsp.pages();
-            let mapped = pages.ram().difference(pages.ballooned()).difference(pages.stranded());
+            let mapped = pages.mapped_ranges();
             must(mapped == self.map.mapped, "account and map disagree")?;
             let away = pages.ballooned().union(pages.stranded());
             must(self.held.contains_all(&away), "the guest uses what the host thinks was given away")?;

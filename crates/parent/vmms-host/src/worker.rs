@@ -17,6 +17,7 @@ use balancing_policy::{GuestStatus, VmId};
 use component_runtime::lanes::CauseLanes;
 use component_runtime::trace::{self, Cause};
 use component_runtime::{Address, Component, Context, Doorbell, Mailbox, NextWake, SimTime, WakeCause};
+use dm_protocol::MessageType;
 use dm_vsp::{DmVsp, Input, MapKind, OperationKind, Outcome, Output, ReleaseKind};
 use gmo_memory_manager::GmoMemoryManager;
 use machine_contract::{
@@ -142,6 +143,8 @@ pub(crate) struct Worker {
     known_to_balancer: bool,
     /// The balancer was told that the guest does not answer.
     unresponsive: bool,
+    /// The guest has unloaded the bus and not made contact since.
+    unloaded: bool,
     bus: Option<HostBus>,
     vsp: Option<DmVsp>,
     operation: Option<Operation>,
@@ -223,6 +226,7 @@ impl Worker {
             logged: 0,
             known_to_balancer: false,
             unresponsive: false,
+            unloaded: false,
             over: None,
         })
     }
@@ -336,7 +340,7 @@ impl Worker {
 
     fn carry_out(&mut self, ctx: &mut Context<'_>, output: Output) -> Option<Input> {
         match output {
-            Output::Send(bytes) => self.send(ctx, &bytes),
+            Output::Send { message, bytes } => self.send(ctx, message, &bytes),
             Output::Map { ticket, ranges, kind } => {
                 let result = self.map(&ranges, kind);
                 tracing::info!(
@@ -369,8 +373,12 @@ impl Worker {
                 }
                 return Some(Input::Released { ticket, result });
             }
-            Output::VersionAnswered { version, accepted, .. } => {
+            Output::VersionAnswered { version, accepted, is_last_attempt } => {
                 if self.may_record(ctx) {
+                    if let (false, true, Some(vsp)) = (accepted, is_last_attempt, &self.vsp) {
+                        let why = dm_vsp::version_refusal(version, &vsp.config().versions);
+                        tracing::warn!(event = "dm_refused", why = why.as_str());
+                    }
                     tracing::info!(
                         event = "dm_version",
                         major = version >> 16,
@@ -438,7 +446,12 @@ impl Worker {
                     unconfirmed = unconfirmed.get(),
                     outcome = ?outcome
                 );
-                self.finished(ctx, kind, done + unconfirmed, outcome == Outcome::HotAddOver);
+                self.finished(
+                    ctx,
+                    kind,
+                    done + unconfirmed,
+                    matches!(outcome, Outcome::HotAddOver | Outcome::NoRoom),
+                );
             }
             Output::Ignored { message_type, why } => {
                 tracing::debug!(event = "dm_message_ignored", message_type = message_type, why = ?why);
@@ -471,12 +484,9 @@ impl Worker {
         None
     }
 
-    fn send(&mut self, ctx: &Context<'_>, bytes: &[u8]) {
+    fn send(&mut self, ctx: &Context<'_>, message: MessageType, bytes: &[u8]) {
         let (Some(relid), Some(bus)) = (self.dm_channel, &mut self.bus) else { return };
-        if let [low, high, ..] = *bytes {
-            let message = dm_protocol::MessageType(u16::from_le_bytes([low, high]));
-            tracing::debug!(event = "dm_send", message = %message, bytes = bytes.len());
-        }
+        tracing::debug!(event = "dm_send", message = %message, bytes = bytes.len());
         if let Err(error) = bus.send(relid, bytes, &mut self.memory, &mut self.bus_events) {
             // The guest's own doing; the operation ends by its timeout or with the channel.
             if self.may_record(ctx) {
@@ -540,6 +550,11 @@ impl Worker {
                         if record {
                             tracing::info!(event = "vmbus_contact", version = %version);
                         }
+                        // The VM was not reset: another kernel runs in it (kexec, kdump), or the guest's drivers were
+                        // loaded anew. Neither knows of what was given away before.
+                        if std::mem::take(&mut self.unloaded) {
+                            self.vsp(ctx, Input::GuestReplaced);
+                        }
                         self.offer_devices(ctx);
                     }
                     BusEvent::Opened(relid) => {
@@ -558,7 +573,12 @@ impl Worker {
                         }
                         self.channel_closed(ctx, relid);
                     }
-                    BusEvent::Unloaded if record => tracing::info!(event = "vmbus_unload"),
+                    BusEvent::Unloaded => {
+                        if record {
+                            tracing::info!(event = "vmbus_unload");
+                        }
+                        self.unloaded = true;
+                    }
                     BusEvent::Violation(violation) if record => {
                         self.protocol_error(ctx, "VMBus", &violation);
                     }
@@ -573,7 +593,7 @@ impl Worker {
                     BusEvent::Refused(why) if record => {
                         tracing::warn!(event = "vmbus_refused", why = why.as_str());
                     }
-                    BusEvent::Unloaded | BusEvent::Violation(_) | BusEvent::Refused(_) => {}
+                    BusEvent::Violation(_) | BusEvent::Refused(_) => {}
                 }
             }
         }

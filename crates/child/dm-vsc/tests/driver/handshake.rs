@@ -5,7 +5,8 @@ use dm_protocol::{CapabilitiesResponse, StatusReport};
 use dm_vsc::{EndReason, Faults, Ignored, StatusClaim};
 
 fn send(name: &str) -> Output {
-    Output::Send(vectors::bytes(name).to_vec())
+    let bytes = vectors::bytes(name).to_vec();
+    Output::Send { message: Packet::decode(&bytes).unwrap().message.message_type(), bytes }
 }
 
 #[test]
@@ -106,6 +107,38 @@ fn linux_is_silent_at_first_and_adds_its_floor() {
     // The memory manager knows of free pages and of a page file; the driver does not tell.
     let (available, committed) = (48 * 256, (16 + 40) * 256);
     assert_eq!(report, StatusReport { available, committed, ..StatusReport::default() });
+}
+
+#[test]
+fn linux_is_silent_once() {
+    let mut guest = running(VscConfig::linux());
+    guest.run_until(seconds(20));
+    let reopened = |guest: &mut Guest| {
+        guest.input(Input::ChannelClosed);
+        guest.input(Input::ChannelOpened);
+        guest.vector("DM2");
+        guest.vector("DM4");
+        guest.vsc.next_timeout()
+    };
+    assert_eq!(reopened(&mut guest), Some(seconds(46)), "what is left of the 45 s");
+    guest.run_until(seconds(100));
+    assert_eq!(reopened(&mut guest), Some(seconds(101)));
+}
+
+#[test]
+fn a_report_is_announced_with_what_it_is_made_of() {
+    let mut guest = running(VscConfig::linux());
+    let (mut out, floor) = (Vec::new(), PageCount::from_mib(40));
+    guest.vsc.handle(seconds(46), Input::Timer, &mut guest.memory, &mut out);
+    let own_commit = PageCount::from_mib(16);
+    let announced = Output::Reported {
+        available: PageCount::from_mib(48),
+        committed: own_commit + floor,
+        own_commit,
+        ballooned: PageCount::ZERO,
+    };
+    assert_eq!(out[0], announced);
+    assert!(matches!(out[1], Output::Send { message: dm_protocol::MessageType::STATUS_REPORT, .. }));
 }
 
 #[test]

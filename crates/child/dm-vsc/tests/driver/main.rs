@@ -46,9 +46,11 @@ fn quick() -> VscConfig {
 }
 
 impl Guest {
+    /// What the driver does, but for the words that announce each status report.
     fn input(&mut self, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
         self.vsc.handle(self.now, input, &mut self.memory, &mut out);
+        out.retain(|output| !matches!(output, Output::Reported { .. }));
         out
     }
 
@@ -77,7 +79,7 @@ impl Guest {
 
 fn sent(output: &Output) -> Option<Packet<'_>> {
     match output {
-        Output::Send(bytes) => Some(Packet::decode(bytes).unwrap()),
+        Output::Send { bytes, .. } => Some(Packet::decode(bytes).unwrap()),
         _ => None,
     }
 }

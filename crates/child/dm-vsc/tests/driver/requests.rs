@@ -286,3 +286,36 @@ fn a_guest_that_must_write_pages_first_answers_later_and_gives_them_up_if_closed
     vsc.handle(seconds(3), Input::Timer, &mut memory, &mut out);
     assert_eq!(given(&out), [(false, vec![(16374, 10)])]);
 }
+
+/// Linux' driver has one set of parameters for each kind of request, and runs its work again when a request came meanwhile.
+#[test]
+fn requests_that_cross_are_overwritten_and_run_by_linux() {
+    let slow = dm_vsc::OperationTime { base: seconds(1), per_mib: Duration::ZERO };
+    let faults = Faults { no_status: true, ..Faults::default() };
+    let (floor, balloon_time, hot_add_time) = (dm_vsc::Floor::MemoryManager, slow, slow);
+    let mut guest = running(VscConfig { faults, floor, balloon_time, hot_add_time, ..VscConfig::linux() });
+    guest.memory.granule = PageCount(1);
+    let ask = |num_pages| Message::BalloonRequest(dm_protocol::BalloonRequest { num_pages });
+    for pages in [10, 20, 30] {
+        assert_eq!(guest.message(ask(pages)), []);
+    }
+    let request = dm_protocol::HotAddRequest { range: wire(1 << 20, 256), region: None };
+    assert_eq!(guest.message(Message::HotAddRequest(request)), []);
+    let out = guest.run_until(seconds(1));
+    assert!(out.iter().any(|(_, output)| matches!(output, Output::Ballooned { given: PageCount(10), .. })));
+    // Pages come back in the middle of the next one, and are taken at once.
+    let held = guest.vsc.ballooned().first_run().unwrap();
+    let ranges = [wire(held.start().0, 1)];
+    let back = dm_protocol::UnballoonRequest { more_pages: false, ranges: &ranges };
+    let out = guest.message(Message::UnballoonRequest(back));
+    assert!(matches!(messages(&out)[..], [Message::UnballoonResponse]));
+    assert_eq!(guest.vsc.ballooned().pages(), PageCount(9));
+    let out = guest.run_until(seconds(10));
+    let given = out.iter().filter_map(|(at, output)| match output {
+        Output::Ballooned { given, .. } => Some((at.as_secs(), given.get())),
+        Output::HotAdded { accepted, .. } => Some((at.as_secs(), accepted.get())),
+        _ => None,
+    });
+    assert_eq!(given.collect::<Vec<_>>(), [(2, 30), (3, 256)], "20 was overwritten");
+    assert!(!guest.vsc.is_busy());
+}

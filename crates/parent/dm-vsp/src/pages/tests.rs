@@ -71,6 +71,7 @@ fn hot_added_memory_is_aligned_and_follows_what_is_there() {
     let layout = GuestLayout {
         boot: range(0, 1000).into(),
         hot_add: [range(1000, 3000), range(8000, 3000)].into_iter().collect(),
+        total: PageCount(7000),
     };
     let mut account = GuestPages::new(&layout);
     let place = |account: &GuestPages, pages, granule| {
@@ -83,10 +84,32 @@ fn hot_added_memory_is_aligned_and_follows_what_is_there() {
     account.add(range(1024, 2816));
     assert_eq!(place(&account, 600, 256), Some(range(8192, 512)));
     account.add(range(8192, 512));
-    account.released(Releasing { ranges: range(8192, 512).into(), fate: Fate::Gone });
+    account.released(Releasing { ranges: range(8192, 512).into(), fate: Fate::NotOffered });
     assert_eq!(place(&account, 600, 256), Some(range(8192, 512)));
-    account.add(range(8192, 2560));
+    account.add(range(8192, 512));
+    account.released(Releasing { ranges: range(8192, 512).into(), fate: Fate::Refused });
+    assert_eq!(
+        place(&account, 600, 256),
+        Some(range(8704, 512)),
+        "a place that was refused is not offered again"
+    );
+    account.add(range(8704, 2048));
     assert_eq!(place(&account, 600, 256), None);
+}
+
+/// 520 MB to start with and 1550 at most: of the 1030 MB between, eight blocks of 128 MB, though the first begins at 640 MB.
+#[test]
+fn addresses_that_are_skipped_are_no_memory() {
+    let layout = GuestLayout::flat(PageCount::from_mib(520), PageCount::from_mib(1550)).unwrap();
+    let mut account = GuestPages::new(&layout);
+    let block = PageCount::from_mib(128);
+    let mut added = Vec::new();
+    while let Some(range) = account.place_hot_add(&layout.hot_add, block, block) {
+        account.add(range);
+        added.push(range.start().0 / 256);
+    }
+    assert_eq!(added, [640, 768, 896, 1024, 1152, 1280, 1408, 1536]);
+    assert_eq!(account.ram().pages(), PageCount::from_mib(520 + 8 * 128));
 }
 
 proptest! {

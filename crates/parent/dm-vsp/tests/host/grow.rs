@@ -84,6 +84,28 @@ fn large_hot_adds_are_cut_and_the_window_ends() {
 }
 
 #[test]
+fn the_published_form_of_0_3_has_no_region() {
+    for (version, bytes) in [("DM1d", 16), ("DM1", 24)] {
+        let mut host = host(config());
+        host.input(Input::ChannelOpened);
+        host.vector(version);
+        host.vector("DM3");
+        let out = host.grow(mib(128));
+        let [Packet { message: Message::HotAddRequest(request), .. }] = sent(&out)[..] else { panic!() };
+        assert_eq!(request.region.is_some(), bytes == 24);
+        let sizes: Vec<usize> = out.iter().filter_map(payload).collect();
+        assert_eq!(sizes, [bytes]);
+    }
+}
+
+fn payload(output: &Output) -> Option<usize> {
+    match output {
+        Output::Send { bytes, .. } => Some(bytes.len()),
+        _ => None,
+    }
+}
+
+#[test]
 fn the_short_form_has_no_region() {
     let mut host = ready_with(VspConfig { hot_add_form: HotAddForm::RangeOnly, ..config() }, 1);
     let out = host.grow(mib(2));
@@ -164,7 +186,8 @@ fn a_refusal_for_now_is_tried_again_later_and_less_and_less_often() {
     let mut waits = Vec::new();
     loop {
         let out = host.grow(mib(8));
-        assert_eq!(hot_add(&out), Some((64 * 256, 2048)), "the same place again");
+        let place = 64 * 256 + 2048 * waits.len() as u64;
+        assert_eq!(hot_add(&out), Some((place, 2048)), "never a place again that was refused");
         let Some((PageCount::ZERO, outcome)) = finished(&host.added(0, 0)) else { panic!() };
         assert_eq!(host.map.mapped.pages(), mib(64));
         let Outcome::HotAddLater { not_before } = outcome else {

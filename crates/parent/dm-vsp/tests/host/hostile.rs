@@ -104,6 +104,41 @@ fn a_flood_of_empty_answers_neither_ends_nor_extends_the_wait() {
     assert_eq!(host.vsp.next_timeout(), Some(seconds(30)));
 }
 
+/// Answers of one page each that say that more follow, while the host has not unmapped the first yet: what the host is asked to
+/// do does not grow with their number, and neither does what one of them costs.
+#[test]
+fn single_pages_pile_up_as_pages_and_not_as_work() {
+    let layout = GuestLayout::flat(mib(1024), mib(1024)).unwrap();
+    let mut host = ready_with(VspConfig { layout, ..config() }, 1);
+    host.held_back = Some(Vec::new());
+    host.shrink(PageCount(50_000));
+    for n in 0..50_000 {
+        host.gives(true, &[(n * 2, 1)]);
+        assert_eq!(host.held_back.as_ref().unwrap().len(), 1, "one release at a time");
+    }
+    let out = host.gives(true, &[(200_000, 1000)]);
+    assert!(matches!(violation(&out), Some(Violation::MoreThanAsked { .. })));
+    // What waits is released in one go, and all of it is accounted for.
+    let first = host.held_back.replace(Vec::new()).unwrap().remove(0);
+    host.input(first);
+    let rest = host.held_back.take().unwrap();
+    assert_eq!(rest.len(), 1);
+    let out = host.input(rest[0].clone());
+    assert_eq!(finished(&out), Some((PageCount(50_000), Outcome::ProtocolError)));
+    assert_eq!(host.vsp.pages().stranded().pages(), PageCount(50_000));
+}
+
+/// A request for 1000 pages, and 2000 blocks of 2 MiB in answer.
+#[test]
+fn no_more_is_given_than_asked() {
+    let layout = GuestLayout::flat(mib(4096), mib(4096)).unwrap();
+    let mut host = ready_with(VspConfig { layout, ..config() }, 1);
+    host.shrink(PageCount(1000));
+    let answers = (0..2000).take_while(|n| violation(&host.gives(true, &[(n * 512, 512)])).is_none());
+    assert_eq!(answers.count(), 2);
+    assert_eq!(host.vsp.pages().mapped(), mib(4092));
+}
+
 #[test]
 fn pages_under_release_cannot_be_given_again() {
     let mut host = ready();

@@ -69,7 +69,7 @@ impl Host {
             }
             if self.held_back.is_none() && inputs.is_empty() {
                 let pages = self.vsp.pages();
-                let mapped = pages.ram().difference(pages.ballooned()).difference(pages.stranded());
+                let mapped = pages.mapped_ranges();
                 assert_eq!(mapped, self.map.mapped);
             }
         }
@@ -142,7 +142,7 @@ fn finished(outputs: &[Output]) -> Option<(PageCount, Outcome)> {
 
 fn sent(outputs: &[Output]) -> Vec<Packet<'_>> {
     let bytes = outputs.iter().filter_map(|output| match output {
-        Output::Send(bytes) => Some(Packet::decode(bytes).unwrap()),
+        Output::Send { bytes, .. } => Some(Packet::decode(bytes).unwrap()),
         _ => None,
     });
     bytes.collect()

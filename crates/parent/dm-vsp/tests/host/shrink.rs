@@ -1,7 +1,7 @@
 //! Taking pages.
 
 use super::*;
-use dm_protocol::BalloonRequest;
+use dm_protocol::{BalloonRequest, MessageType};
 
 fn asks(outputs: &[Output]) -> Vec<u32> {
     let asked = sent(outputs).into_iter().filter_map(|packet| match packet.message {
@@ -14,7 +14,8 @@ fn asks(outputs: &[Output]) -> Vec<u32> {
 #[test]
 fn pages_are_asked_for_released_and_kept_account_of() {
     let mut host = ready();
-    assert_eq!(host.shrink(mib(4)), [Output::Send(vec![6, 0, 16, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0])]);
+    let bytes = vec![6, 0, 16, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0];
+    assert_eq!(host.shrink(mib(4)), [Output::Send { message: MessageType::BALLOON_REQUEST, bytes }]);
     let frames = host.map.frames;
     assert_eq!(host.gives(true, &[(0, 512)]), []);
     assert_eq!(host.map.frames, frames + mib(2), "released as it comes");
@@ -41,12 +42,19 @@ fn a_guest_at_its_minimum_gives_less() {
 }
 
 #[test]
-fn more_than_asked_is_taken_too() {
+fn more_than_asked_is_taken_up_to_a_block() {
     let mut host = ready();
     host.shrink(PageCount(10));
     let out = host.gives(false, &[(0, 30)]);
     assert_eq!(finished(&out), Some((PageCount(30), Outcome::Complete)));
     assert_eq!(host.vsp.pages().ballooned().pages(), PageCount(30));
+    // A block of 2 MiB too much is no rounding any more.
+    host.shrink(PageCount(10));
+    host.gives(true, &[(512, 500)]);
+    let out = host.gives(true, &[(1024, 13)]);
+    let violation = violation(&out).cloned();
+    assert_eq!(violation, Some(Violation::MoreThanAsked { asked: PageCount(10), given: PageCount(513) }));
+    assert_eq!(host.vsp.pages().stranded().pages(), PageCount(530), "what came before the answer was taken");
 }
 
 #[test]
@@ -88,10 +96,12 @@ fn it_is_not_over_before_all_is_released() {
     host.shrink(PageCount(20));
     host.gives(true, &[(0, 10)]);
     assert_eq!(host.gives(false, &[(10, 10)]), []);
-    let answers = host.held_back.clone().unwrap();
-    assert_eq!(finished(&host.input(answers[1].clone())), None);
-    assert_eq!(finished(&host.input(answers[0].clone())), Some((PageCount(20), Outcome::Complete)));
-    assert_eq!(host.input(answers[0].clone()), [], "an answer is good once");
+    let first = host.held_back.take().unwrap().remove(0);
+    host.held_back = Some(Vec::new());
+    assert_eq!(finished(&host.input(first.clone())), None);
+    let second = host.held_back.take().unwrap().remove(0);
+    assert_eq!(finished(&host.input(second)), Some((PageCount(20), Outcome::Complete)));
+    assert_eq!(host.input(first), [], "an answer is good once");
 }
 
 #[test]
@@ -148,6 +158,59 @@ fn a_release_that_is_on_its_way_when_the_channel_closes_is_waited_for() {
     let out = host.input(answer);
     assert_eq!(finished(&out), Some((PageCount(10), Outcome::ChannelClosed)));
     assert_eq!(host.vsp.pages().stranded().pages(), PageCount(10));
+}
+
+/// A kernel started by kexec or kdump knows nothing of what the one before it gave away; a driver that is unbound and bound
+/// again does.
+#[test]
+fn another_operating_system_counts_nothing_of_what_was_given_before() {
+    let demand = |host: &mut Host, committed: u64| {
+        let report = dm_protocol::StatusReport { committed, ..dm_protocol::StatusReport::default() };
+        let out = host.message(Message::StatusReport(report));
+        out.iter().find_map(|output| match output {
+            Output::Status { demand, .. } => Some(demand.get()),
+            _ => None,
+        })
+    };
+    let mut host = ready();
+    host.balloon(&[(0, 100)]);
+    assert_eq!(demand(&mut host, 1000), Some(900));
+    host.input(Input::ChannelClosed);
+    host.handshake(1);
+    assert_eq!(demand(&mut host, 1000), Some(900), "the same driver again");
+    host.input(Input::ChannelClosed);
+    host.input(Input::GuestReplaced);
+    host.handshake(1);
+    assert_eq!(demand(&mut host, 1000), Some(1000), "another kernel");
+    let pages = host.vsp.pages();
+    assert_eq!((pages.mapped(), pages.forgotten().pages()), (mib(64) - PageCount(100), PageCount(100)));
+    // It takes all pages for its own. Those that are not mapped are ballooned without a release, and can be given back.
+    let frames = host.map.frames;
+    host.shrink(PageCount(30));
+    host.gives(true, &[(90, 30)]);
+    assert_eq!(host.map.frames, frames + PageCount(20));
+    assert_eq!(host.vsp.pages().ballooned().pages(), PageCount(30));
+    assert_eq!(demand(&mut host, 1000), Some(970));
+    // No frames came of those ten pages, so ten more are asked for.
+    assert_eq!(asks(&host.gives(false, &[])), [10]);
+    assert_eq!(finished(&host.gives(false, &[])), Some((PageCount(20), Outcome::GuestAtMinimum)));
+}
+
+#[test]
+fn a_release_that_outlasts_its_kernel_is_forgotten_like_the_rest() {
+    let mut host = ready();
+    host.held_back = Some(Vec::new());
+    host.shrink(PageCount(20));
+    host.gives(true, &[(100, 10)]);
+    host.gives(true, &[(110, 5)]);
+    host.input(Input::ChannelClosed);
+    host.input(Input::GuestReplaced);
+    let first = host.held_back.replace(Vec::new()).unwrap().remove(0);
+    assert_eq!(host.input(first), []);
+    let second = host.held_back.take().unwrap().remove(0);
+    assert_eq!(finished(&host.input(second)), Some((PageCount(15), Outcome::ChannelClosed)));
+    let pages = host.vsp.pages();
+    assert_eq!((pages.stranded().pages(), pages.forgotten().pages()), (PageCount::ZERO, PageCount(15)));
 }
 
 #[test]

@@ -80,6 +80,24 @@ fn a_refusal_for_now_ends() {
     assert_eq!(pair.finished().map(|end| (end.1, end.2)), Some((mib(64), Outcome::Complete)));
 }
 
+/// Linux' driver remembers the region that it could not add. A larger request at that address would be cut to its length, and
+/// a part that is refused is the end of hot-add.
+#[test]
+fn a_region_that_linux_could_not_add_does_not_cut_later_ones() {
+    let mut pair = Pair::opened(host_config(), VscConfig::linux());
+    pair.memory.linux_regions = Some(dm_vsc::test_support::LinuxRegions::default());
+    pair.memory.add_fails = true;
+    pair.grow(mib(128));
+    pair.run_for(seconds(1));
+    let Some((_, PageCount::ZERO, Outcome::HotAddLater { not_before })) = pair.finished() else { panic!() };
+    pair.memory.add_fails = false;
+    pair.run_until(not_before);
+    pair.grow(mib(256));
+    pair.run_for(seconds(1));
+    assert_eq!(pair.finished().map(|end| (end.1, end.2)), Some((mib(256), Outcome::Complete)));
+    assert_eq!(pair.vsp.hot_add_state(), HotAddState::Available);
+}
+
 #[test]
 fn an_answer_that_comes_twice_is_dropped_while_nothing_is_asked() {
     let mut pair = with(Faults { answer_twice: true, ..Faults::default() });

@@ -97,7 +97,7 @@ impl Pair {
                 continue;
             }
             match output {
-                Output::Send(bytes) => self.to_guest.push_back((self.now + LATENCY, bytes)),
+                Output::Send { bytes, .. } => self.to_guest.push_back((self.now + LATENCY, bytes)),
                 Output::CloseChannel => {
                     self.events.push((self.now, Output::CloseChannel));
                     self.close();
@@ -113,7 +113,7 @@ impl Pair {
         self.vsc.handle(self.now, input, &mut self.memory, &mut out);
         for output in out {
             match output {
-                dm_vsc::Output::Send(bytes) => self.to_host.push_back((self.now + LATENCY, bytes)),
+                dm_vsc::Output::Send { bytes, .. } => self.to_host.push_back((self.now + LATENCY, bytes)),
                 dm_vsc::Output::CloseChannel => self.close(),
                 _ => {}
             }
@@ -130,7 +130,7 @@ impl Pair {
         assert_eq!(self.memory.freed_wrongly, PageCount::ZERO);
         if self.is_quiet() {
             let pages = self.vsp.pages();
-            let mapped = pages.ram().difference(pages.ballooned()).difference(pages.stranded());
+            let mapped = pages.mapped_ranges();
             assert_eq!(mapped, self.map.mapped);
             let away = pages.ballooned().union(pages.stranded());
             assert!(self.vsc.ballooned().contains_all(&away), "the guest has pages that the host took");
