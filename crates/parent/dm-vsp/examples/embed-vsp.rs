@@ -1,5 +1,5 @@
-//! A DM VSP in a host of one's own: no runtime, no balancer, no VMBus of this project. The guest is a script: what a Linux
-//! driver sends, byte for byte. Run it with `cargo run -p dm-vsp --example embed-vsp`.
+//! A DM VSP in a host of one's own: no runtime, no balancer, no VMBus of this project. The guest is a script: the
+//! messages that Linux' driver sends by its published source. Run it with `cargo run -p dm-vsp --example embed-vsp`.
 #![expect(clippy::print_stdout, reason = "a program for the command line")]
 
 use dm_protocol::{Packet, test_support::vectors};

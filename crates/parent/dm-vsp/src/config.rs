@@ -113,8 +113,8 @@ impl GuestLayout {
 /// Whether a guest that cannot both balloon and hot-add is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CapabilityPolicy {
-    /// It is refused, as real Hyper-V does (documented: the reason why the Linux driver claims both even when it will use
-    /// neither).
+    /// It is refused (documented: the reason that Linux' driver gives for claiming both even when it will use neither; not
+    /// compared with a Hyper-V host here).
     #[default]
     RequireBoth,
     /// It is served with what it can do, as QEMU does.

@@ -56,6 +56,11 @@ const MEANINGS: &[(&str, &str)] = &[
         "dm_send",
         "A Dynamic Memory message is written to the ring: by `dm-vsp` to the guest, by `dm-vsc` to the host (its status reports are `balloon_status`).",
     ),
+    (
+        "dm_refused",
+        "The guest's last proposal of a version was refused, and why: the VM keeps its startup RAM. For a newer Linux driver the \
+         host has to speak 2.0.",
+    ),
     ("dm_version", "The host's answer to the version that the guest asked for."),
     ("dm_version_accepted", "The guest has learnt that its version is accepted."),
     ("event_log", "An entry of Hyper-V's event log, with its id and wording."),
@@ -110,7 +115,8 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "status_report",
-        "A status report has reached the host: what the guest says, and the `demand` that the host makes of it; pages.",
+        "A status report has reached the host: all that the guest says, and the `demand` that the host makes of it; pages. \
+         `page_file_writes` and `io_diff` count since the guest booted (the low 32 bits).",
     ),
     ("unballooned", "The guest took pages back from its balloon; `left_alone` ones it had never given."),
     ("unmap_refused", "A guest gave pages that it may not give: all of them are refused."),

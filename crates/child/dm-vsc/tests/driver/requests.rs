@@ -295,18 +295,18 @@ fn requests_that_cross_are_overwritten_and_run_by_linux() {
     let (floor, balloon_time, hot_add_time) = (dm_vsc::Floor::MemoryManager, slow, slow);
     let mut guest = running(VscConfig { faults, floor, balloon_time, hot_add_time, ..VscConfig::linux() });
     guest.memory.granule = PageCount(1);
-    let ask = |num_pages| Message::BalloonRequest(dm_protocol::BalloonRequest { num_pages });
+    let ask = |num_pages| Message::BalloonRequest(BalloonRequest { num_pages });
     for pages in [10, 20, 30] {
         assert_eq!(guest.message(ask(pages)), []);
     }
-    let request = dm_protocol::HotAddRequest { range: wire(1 << 20, 256), region: None };
+    let request = HotAddRequest { range: wire(1 << 20, 256), region: None };
     assert_eq!(guest.message(Message::HotAddRequest(request)), []);
     let out = guest.run_until(seconds(1));
     assert!(out.iter().any(|(_, output)| matches!(output, Output::Ballooned { given: PageCount(10), .. })));
     // Pages come back in the middle of the next one, and are taken at once.
     let held = guest.vsc.ballooned().first_run().unwrap();
     let ranges = [wire(held.start().0, 1)];
-    let back = dm_protocol::UnballoonRequest { more_pages: false, ranges: &ranges };
+    let back = UnballoonRequest { more_pages: false, ranges: &ranges };
     let out = guest.message(Message::UnballoonRequest(back));
     assert!(matches!(messages(&out)[..], [Message::UnballoonResponse]));
     assert_eq!(guest.vsc.ballooned().pages(), PageCount(9));
