@@ -15,7 +15,7 @@ use machine_contract::HostPartition;
 use page_range::GuestPage;
 use partition::{Doorbell, MappedPages};
 use vmbus::control::queue::MessageQueue;
-use vmbus::control::server::{Action, Offer, OfferError, RequestId, Rings, Server, ServerConfig, Violation};
+use vmbus::control::server::{Offer, OfferError, Output, RequestId, Rings, Server, ServerConfig, Violation};
 use vmbus::control::{GpadlId, Relid, Status, VMBUS_SINT, Version};
 use vmbus::ring::{
     ChannelRings, Corruption, OutgoingPacket, PacketBuffer, ReadError, Role, TrailerCheck, Wait, WriteError,
@@ -128,7 +128,7 @@ pub struct HostBus {
     doorbell: Doorbell,
     mail_doorbell: Doorbell,
     gpadls: BTreeMap<GpadlId, Gpadl>,
-    actions: Vec<Action>,
+    actions: Vec<Output>,
 }
 
 impl HostBus {
@@ -400,22 +400,22 @@ impl HostBus {
     }
 
     fn carry_out(&mut self, memory: &mut GmoMemoryManager, events: &mut Vec<BusEvent>) {
-        let mut pending: VecDeque<Action> = self.actions.drain(..).collect();
+        let mut pending: VecDeque<Output> = self.actions.drain(..).collect();
         while let Some(action) = pending.pop_front() {
             match action {
-                Action::Post(message) => {
+                Output::Post(message) => {
                     if self.queue.push(message).is_err() {
                         events.push(BusEvent::Refused(
                             "the guest takes no messages: its queue is full".to_owned(),
                         ));
                     }
                 }
-                Action::EstablishGpadl { request, gpadl, pages, .. } => {
+                Output::EstablishGpadl { request, gpadl, pages, .. } => {
                     let done = self.establish(gpadl, &pages, memory);
                     self.answer_gpadl(request, done, events);
                 }
-                Action::ReleaseGpadl { gpadl, .. } => self.release(gpadl, memory),
-                Action::Open { request, relid, rings } => {
+                Output::ReleaseGpadl { gpadl, .. } => self.release(gpadl, memory),
+                Output::Open { request, relid, rings } => {
                     let done = self.open(relid, rings);
                     match done {
                         Ok(()) => {
@@ -429,21 +429,21 @@ impl HostBus {
                         }
                     }
                 }
-                Action::Close { relid } => {
+                Output::Close { relid } => {
                     if self.channels.remove(relid) {
                         self.partition.close_event_port(self.server.event_connection_id(relid));
                         self.lanes.forget(relid.get());
                         events.push(BusEvent::Closed(relid));
                     }
                 }
-                Action::Retarget { relid, target_vp } => {
+                Output::Retarget { relid, target_vp } => {
                     if let Some(channel) = self.channels.get_mut(relid) {
                         channel.target_vp = target_vp;
                     }
                 }
-                Action::Released { .. } | Action::Unsupported(_) => {}
-                Action::Reset => self.queue.clear(),
-                Action::Contact { version, target } => {
+                Output::Released { .. } | Output::Unsupported(_) => {}
+                Output::Reset => self.queue.clear(),
+                Output::Contact { version, target } => {
                     let heard =
                         self.partition.on_slot_free(target.vp, target.sint, Arc::clone(&self.mail_doorbell));
                     if let Err(missing) = heard {
@@ -451,8 +451,8 @@ impl HostBus {
                     }
                     events.push(BusEvent::Contact(version));
                 }
-                Action::Unloaded => events.push(BusEvent::Unloaded),
-                Action::Violation(violation) => events.push(BusEvent::Violation(violation)),
+                Output::Unloaded => events.push(BusEvent::Unloaded),
+                Output::Violation(violation) => events.push(BusEvent::Violation(violation)),
             }
             // What an answer led to comes before what was there already was decided; the order of actions is kept.
             pending.extend(self.actions.drain(..));

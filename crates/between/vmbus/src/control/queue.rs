@@ -1,7 +1,7 @@
 //! The host's queue in front of the guest's message slot.
 //!
 //! A guest has one slot for each SINT: the next message may only be written when the guest has taken the last.
-//! An adapter pushes what [`server::Action::Post`](super::server::Action) asks for, offers the front to the slot, and
+//! An adapter pushes what [`server::Output::Post`](super::server::Output) asks for, offers the front to the slot, and
 //! removes it when the slot took it; when the slot is busy it waits for "slot free" and offers again.
 //!
 //! A guest that sends without ever reading must not fill the host's memory: while

@@ -8,7 +8,7 @@ use crate::control::message::{
     Body, CloseChannel, GpadlMessages, GpadlTeardown, InitiateContact, Message, OpenChannel, Payload,
     RelidReleased, UserData,
 };
-use crate::control::server::{Action, Offer, Sabotage, SavedState, Server, ServerConfig};
+use crate::control::server::{Offer, Output, Sabotage, SavedState, Server, ServerConfig};
 use crate::control::test_support::{Monitor, Question};
 use crate::control::{CONTACT_CONNECTION_ID, GpadlId, Guid, Relid, Status, Version};
 
@@ -76,11 +76,11 @@ impl AnyGuest {
         world
     }
 
-    fn run(&mut self, act: impl FnOnce(&mut Server, &mut Vec<Action>)) {
+    fn run(&mut self, act: impl FnOnce(&mut Server, &mut Vec<Output>)) {
         let mut out = Vec::new();
         act(&mut self.server, &mut out);
-        for action in &out {
-            self.monitor.action(action);
+        for output in &out {
+            self.monitor.output(output);
         }
         self.monitor.at_rest();
     }
@@ -92,9 +92,9 @@ impl AnyGuest {
         let mut restored = Server::restore(self.server.config().clone(), saved, &mut asked).unwrap();
         restored.sabotage = self.server.sabotage;
         assert!(restored == self.server, "restored to something else");
-        for action in asked {
-            let (Action::EstablishGpadl { request, .. } | Action::Open { request, .. }) = action else {
-                panic!("restored with {action:?}")
+        for output in asked {
+            let (Output::EstablishGpadl { request, .. } | Output::Open { request, .. }) = output else {
+                panic!("restored with {output:?}")
             };
             assert!(self.monitor.questions().any(|question| question.request() == request));
         }

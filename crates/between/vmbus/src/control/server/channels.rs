@@ -7,7 +7,7 @@ use zerocopy::little_endian::U64;
 #[cfg(test)]
 use super::Sabotage;
 use super::{
-    Action, Channel, ChannelState, ChannelStatus, GpadlState, Offer, RequestId, Rings, Server, Violation,
+    Channel, ChannelState, ChannelStatus, GpadlState, Offer, Output, RequestId, Rings, Server, Violation,
 };
 use crate::control::message::{
     CloseChannel, MessageType, ModifyChannel, ModifyChannelResponse, OfferChannel, OpenChannel,
@@ -32,7 +32,7 @@ const MIN_RING_PAGES: usize = 2;
 impl Server {
     /// Offers a channel: at once if the guest has asked for offers, else when it does. Contacts come and go, the
     /// offer stays, until [`Self::rescind`].
-    pub fn offer(&mut self, offer: Offer, out: &mut Vec<Action>) -> Result<Relid, OfferError> {
+    pub fn offer(&mut self, offer: Offer, out: &mut Vec<Output>) -> Result<Relid, OfferError> {
         let same = |channel: &Channel| {
             channel.state != ChannelState::Rescinded
                 && (channel.offer.class, channel.offer.instance, channel.offer.subchannel_index)
@@ -53,12 +53,12 @@ impl Server {
     /// Takes a channel away: closes it at once and tells the guest, to which nothing more is said of it. Its id, and
     /// its GPADLs, are kept until the guest releases them or makes contact anew. False if there is no such channel, or
     /// it is rescinded already.
-    pub fn rescind(&mut self, relid: Relid, out: &mut Vec<Action>) -> bool {
+    pub fn rescind(&mut self, relid: Relid, out: &mut Vec<Output>) -> bool {
         match self.state.channels.get(&relid).map(|channel| &channel.state) {
             None | Some(ChannelState::Rescinded) => return false,
             Some(ChannelState::Unannounced) => {
                 self.state.channels.remove(&relid);
-                out.push(Action::Released { relid });
+                out.push(Output::Released { relid });
                 return true;
             }
             Some(ChannelState::Closed | ChannelState::Opening { .. } | ChannelState::Open { .. }) => {}
@@ -72,9 +72,9 @@ impl Server {
         true
     }
 
-    /// The owner's answer to [`Action::Open`]: [`Status::SUCCESS`] if the channel is in use now. An answer to a
+    /// The owner's answer to [`Output::Open`]: [`Status::SUCCESS`] if the channel is in use now. An answer to a
     /// question that has been overtaken, or was never asked, is ignored.
-    pub fn open_result(&mut self, answered: RequestId, status: Status, out: &mut Vec<Action>) {
+    pub fn open_result(&mut self, answered: RequestId, status: Status, out: &mut Vec<Output>) {
         #[cfg(test)]
         let answered = {
             let opening = self.channels().filter_map(|channel| match channel.2 {
@@ -124,7 +124,7 @@ impl Server {
         self.config.connection_ids.for_channel(relid)
     }
 
-    pub(super) fn announce(&mut self, relid: Relid, out: &mut Vec<Action>) {
+    pub(super) fn announce(&mut self, relid: Relid, out: &mut Vec<Output>) {
         let Some(channel) = self.state.channels.get_mut(&relid) else { return };
         channel.state = ChannelState::Closed;
         let offer = &channel.offer;
@@ -161,7 +161,7 @@ impl Server {
     pub(super) fn open_channel(
         &mut self,
         open: &OpenChannel,
-        out: &mut Vec<Action>,
+        out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         let (relid, open_id) = (open.relid.get(), open.open_id.get());
         let gpadl = GpadlId(open.ring_gpadl.get());
@@ -182,7 +182,7 @@ impl Server {
             user_data: open.user_data,
         };
         self.set_channel(relid, ChannelState::Opening { request, open_id, rings });
-        out.push(Action::Open { request, relid, rings });
+        out.push(Output::Open { request, relid, rings });
         Ok(())
     }
 
@@ -216,7 +216,7 @@ impl Server {
     pub(super) fn close_channel(
         &mut self,
         close: &CloseChannel,
-        out: &mut Vec<Action>,
+        out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         let kind = MessageType::CLOSE_CHANNEL;
         let (relid, state) = self.known_channel(kind, close.relid.get())?;
@@ -234,7 +234,7 @@ impl Server {
     pub(super) fn relid_released(
         &mut self,
         released: &RelidReleased,
-        out: &mut Vec<Action>,
+        out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         let (relid, state) = self.known_channel(MessageType::RELID_RELEASED, released.relid.get())?;
         if *state != ChannelState::Rescinded {
@@ -242,7 +242,7 @@ impl Server {
         }
         self.release_gpadls_of(relid, out);
         self.state.channels.remove(&relid);
-        out.push(Action::Released { relid });
+        out.push(Output::Released { relid });
         Ok(())
     }
 
@@ -250,7 +250,7 @@ impl Server {
         &mut self,
         version: Version,
         modify: &ModifyChannel,
-        out: &mut Vec<Action>,
+        out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         let kind = MessageType::MODIFY_CHANNEL;
         if !version.has_modify_channel() {
@@ -260,7 +260,7 @@ impl Server {
         let modified = match self.known_channel(kind, modify.relid.get()) {
             Ok((relid, &ChannelState::Open { rings })) => {
                 self.set_channel(relid, ChannelState::Open { rings: Rings { target_vp, ..rings } });
-                out.push(Action::Retarget { relid, target_vp });
+                out.push(Output::Retarget { relid, target_vp });
                 Ok(())
             }
             Ok((_, ChannelState::Rescinded)) => return Ok(()),
@@ -275,18 +275,18 @@ impl Server {
     }
 
     /// Ends the use of a channel's rings, if it was open or about to be, and puts it in this state.
-    fn close_ring(&mut self, relid: Relid, state: ChannelState, out: &mut Vec<Action>) {
+    fn close_ring(&mut self, relid: Relid, state: ChannelState, out: &mut Vec<Output>) {
         let Some(channel) = self.state.channels.get_mut(&relid) else { return };
         match core::mem::replace(&mut channel.state, state) {
             ChannelState::Opening { open_id, .. } => {
-                out.push(Action::Close { relid });
+                out.push(Output::Close { relid });
                 #[cfg(test)]
                 if self.is_sabotaged(Sabotage::ForgetToAnswerClosedOpen) {
                     return;
                 }
                 self.post(&OpenChannelResult::new(relid.get(), open_id, Status::UNSUCCESSFUL), out);
             }
-            ChannelState::Open { .. } => out.push(Action::Close { relid }),
+            ChannelState::Open { .. } => out.push(Output::Close { relid }),
             ChannelState::Unannounced | ChannelState::Closed | ChannelState::Rescinded => {}
         }
     }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{
-    Action, ChannelState, Contact, HostMessage, MessageTarget, Server, Violation, contact_connection,
+    ChannelState, Contact, HostMessage, MessageTarget, Output, Server, Violation, contact_connection,
 };
 use crate::control::message::{Body, InitiateContact, Message, VersionResponse};
 use crate::control::{CONTACT_CONNECTION_ID_V5, VMBUS_SINT};
@@ -16,7 +16,7 @@ impl Server {
         &mut self,
         connection_id: u32,
         contact: &InitiateContact,
-        out: &mut Vec<Action>,
+        out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         // A contact at any moment means that the guest has begun anew (firmware, another kernel), agreed to or not.
         self.reset(out);
@@ -36,24 +36,24 @@ impl Server {
         let accepted = checked.is_ok() && version.is_spoken() && version <= self.config.max_version;
         let response = if accepted {
             self.state.contact = Some(Contact { version, target, offers_requested: false });
-            out.push(Action::Contact { version, target });
+            out.push(Output::Contact { version, target });
             VersionResponse::accepted(version, CONTACT_CONNECTION_ID_V5)
         } else {
             VersionResponse::refused()
         };
-        out.push(Action::Post(HostMessage { target, payload: response.to_payload() }));
+        out.push(Output::Post(HostMessage { target, payload: response.to_payload() }));
         checked
     }
 
-    pub(super) fn unload(&mut self, out: &mut Vec<Action>) {
+    pub(super) fn unload(&mut self, out: &mut Vec<Output>) {
         // Answered without contact as well: the guest waits for it, perhaps while it crashes.
         let target = self.message_target().unwrap_or(MessageTarget { vp: 0, sint: VMBUS_SINT });
         self.reset(out);
-        out.push(Action::Unloaded);
-        out.push(Action::Post(HostMessage { target, payload: Message::UnloadResponse.to_payload() }));
+        out.push(Output::Unloaded);
+        out.push(Output::Post(HostMessage { target, payload: Message::UnloadResponse.to_payload() }));
     }
 
-    pub(super) fn request_offers(&mut self, out: &mut Vec<Action>) -> Result<(), Violation> {
+    pub(super) fn request_offers(&mut self, out: &mut Vec<Output>) -> Result<(), Violation> {
         if let Some(contact) = &mut self.state.contact
             && core::mem::replace(&mut contact.offers_requested, true)
         {

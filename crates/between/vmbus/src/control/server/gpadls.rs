@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 #[cfg(test)]
 use super::Sabotage;
-use super::{Action, ChannelState, Gpadl, GpadlState, RequestId, Server, Violation};
+use super::{ChannelState, Gpadl, GpadlState, Output, RequestId, Server, Violation};
 use crate::control::message::{
     GpadlBody, GpadlCreated, GpadlHeader, GpadlTeardown, GpadlTorndown, MessageType,
 };
@@ -26,9 +26,9 @@ impl Gpadl {
 }
 
 impl Server {
-    /// The owner's answer to [`Action::EstablishGpadl`]: whether it has the pages. An answer to a question that has
+    /// The owner's answer to [`Output::EstablishGpadl`]: whether it has the pages. An answer to a question that has
     /// been overtaken, or was never asked, is ignored.
-    pub fn gpadl_result(&mut self, answered: RequestId, ok: bool, out: &mut Vec<Action>) {
+    pub fn gpadl_result(&mut self, answered: RequestId, ok: bool, out: &mut Vec<Output>) {
         #[cfg(test)]
         let answered = self.believed(answered, self.gpadls().filter_map(|list| list.3).collect());
         let asked = |list: &Gpadl| list.state == GpadlState::Establishing { request: answered };
@@ -56,7 +56,7 @@ impl Server {
     pub(super) fn gpadl_header(
         &mut self,
         header: &GpadlHeader<'_>,
-        out: &mut Vec<Action>,
+        out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         let relid = header.fixed().relid.get();
         let gpadl = GpadlId(header.fixed().gpadl.get());
@@ -104,7 +104,7 @@ impl Server {
     pub(super) fn gpadl_body(
         &mut self,
         body: &GpadlBody<'_>,
-        out: &mut Vec<Action>,
+        out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         let kind = MessageType::GPADL_BODY;
         let gpadl = GpadlId(body.fixed().gpadl.get());
@@ -133,7 +133,7 @@ impl Server {
     }
 
     /// Goes on with a list if all its pages have come.
-    fn finish_gpadl(&mut self, gpadl: GpadlId, out: &mut Vec<Action>) {
+    fn finish_gpadl(&mut self, gpadl: GpadlId, out: &mut Vec<Output>) {
         let Some(list) = self.state.gpadls.get(&gpadl) else { return };
         let relid = list.relid;
         let rescinded = self.is_rescinded(relid);
@@ -142,7 +142,7 @@ impl Server {
                 let request = self.next_request();
                 let Some(list) = self.state.gpadls.get_mut(&gpadl) else { return };
                 list.state = GpadlState::Establishing { request };
-                out.push(Action::EstablishGpadl { request, relid, gpadl, pages: list.pages.clone() });
+                out.push(Output::EstablishGpadl { request, relid, gpadl, pages: list.pages.clone() });
             }
             GpadlState::Assembling { announced } if list.pages.len() < announced => {}
             GpadlState::Refusing { missing } if missing > 0 => {}
@@ -158,7 +158,7 @@ impl Server {
     pub(super) fn gpadl_teardown(
         &mut self,
         teardown: &GpadlTeardown,
-        out: &mut Vec<Action>,
+        out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         let kind = MessageType::GPADL_TEARDOWN;
         let gpadl = GpadlId(teardown.gpadl.get());
@@ -171,7 +171,7 @@ impl Server {
             return Err(Violation::GpadlInUse { gpadl, relid });
         }
         if list.is_with_owner() {
-            out.push(Action::ReleaseGpadl { relid, gpadl });
+            out.push(Output::ReleaseGpadl { relid, gpadl });
         }
         self.state.gpadls.remove(&gpadl);
         if !self.is_rescinded(relid) {
@@ -181,7 +181,7 @@ impl Server {
     }
 
     /// Answers a GPADL_HEADER, unless the channel has been rescinded.
-    fn gpadl_created(&self, relid: Relid, gpadl: GpadlId, ok: bool, out: &mut Vec<Action>) {
+    fn gpadl_created(&self, relid: Relid, gpadl: GpadlId, ok: bool, out: &mut Vec<Output>) {
         if !self.is_rescinded(relid) {
             self.post(&GpadlCreated::new(relid.get(), gpadl, Status::from_ok(ok)), out);
         }
@@ -205,10 +205,10 @@ impl Server {
         })
     }
 
-    pub(super) fn release_gpadls_of(&mut self, relid: Relid, out: &mut Vec<Action>) {
+    pub(super) fn release_gpadls_of(&mut self, relid: Relid, out: &mut Vec<Output>) {
         self.state.gpadls.retain(|&gpadl, list| {
             if list.relid == relid && list.is_with_owner() {
-                out.push(Action::ReleaseGpadl { relid, gpadl });
+                out.push(Output::ReleaseGpadl { relid, gpadl });
             }
             list.relid != relid
         });

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, ChannelState, GpadlState, RequestId, Server, ServerConfig, State};
+use super::{ChannelState, GpadlState, Output, RequestId, Server, ServerConfig, State};
 use crate::control::message::MAX_GPADL_PAGES;
 use crate::control::{GpadlId, Relid, Version};
 
@@ -46,7 +46,7 @@ impl Server {
     pub fn restore(
         config: ServerConfig,
         saved: SavedState,
-        out: &mut Vec<Action>,
+        out: &mut Vec<Output>,
     ) -> Result<Self, RestoreError> {
         if saved.format != SAVED_FORMAT {
             return Err(RestoreError::Format(saved.format));
@@ -114,16 +114,16 @@ impl Server {
         Ok(())
     }
 
-    fn ask_again(&self, out: &mut Vec<Action>) {
+    fn ask_again(&self, out: &mut Vec<Output>) {
         for (gpadl, list) in &self.state.gpadls {
             if let GpadlState::Establishing { request } = list.state {
                 let pages = list.pages.clone();
-                out.push(Action::EstablishGpadl { request, relid: list.relid, gpadl: *gpadl, pages });
+                out.push(Output::EstablishGpadl { request, relid: list.relid, gpadl: *gpadl, pages });
             }
         }
         for (&relid, channel) in &self.state.channels {
             if let ChannelState::Opening { request, rings, .. } = channel.state {
-                out.push(Action::Open { request, relid, rings });
+                out.push(Output::Open { request, relid, rings });
             }
         }
     }

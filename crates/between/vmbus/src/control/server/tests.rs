@@ -52,13 +52,13 @@ impl Host {
         Self { server: Server::new(config), monitor: Monitor::new() }
     }
 
-    fn run<R>(&mut self, act: impl FnOnce(&mut Server, &mut Vec<Action>) -> R) -> (R, Vec<Did>) {
+    fn run<R>(&mut self, act: impl FnOnce(&mut Server, &mut Vec<Output>) -> R) -> (R, Vec<Did>) {
         let mut out = Vec::new();
         let result = act(&mut self.server, &mut out);
-        let did = out.into_iter().map(|action| {
-            self.monitor.action(&action);
-            match action {
-                Action::Post(message) => match Message::decode(&message.payload).unwrap() {
+        let did = out.into_iter().map(|output| {
+            self.monitor.output(&output);
+            match output {
+                Output::Post(message) => match Message::decode(&message.payload).unwrap() {
                     Message::OpenChannelResult(result) => {
                         Did::Said(MessageType::OPEN_CHANNEL_RESULT, Some(Status(result.status.get())))
                     }
@@ -74,17 +74,17 @@ impl Host {
                     ),
                     other => Did::Said(other.kind(), None),
                 },
-                Action::EstablishGpadl { request, .. } => Did::Asked(Question::Gpadl(request)),
-                Action::Open { request, .. } => Did::Asked(Question::Open(request)),
-                Action::ReleaseGpadl { gpadl, .. } => Did::Release(gpadl),
-                Action::Close { relid } => Did::Close(relid),
-                Action::Retarget { target_vp, .. } => Did::Retarget(target_vp),
-                Action::Released { relid } => Did::Released(relid),
-                Action::Reset => Did::Reset,
-                Action::Contact { version, target } => Did::Contact(version, target),
-                Action::Unloaded => Did::Unloaded,
-                Action::Violation(violation) => Did::Blamed(violation),
-                Action::Unsupported(kind) => Did::Unsupported(kind),
+                Output::EstablishGpadl { request, .. } => Did::Asked(Question::Gpadl(request)),
+                Output::Open { request, .. } => Did::Asked(Question::Open(request)),
+                Output::ReleaseGpadl { gpadl, .. } => Did::Release(gpadl),
+                Output::Close { relid } => Did::Close(relid),
+                Output::Retarget { target_vp, .. } => Did::Retarget(target_vp),
+                Output::Released { relid } => Did::Released(relid),
+                Output::Reset => Did::Reset,
+                Output::Contact { version, target } => Did::Contact(version, target),
+                Output::Unloaded => Did::Unloaded,
+                Output::Violation(violation) => Did::Blamed(violation),
+                Output::Unsupported(kind) => Did::Unsupported(kind),
             }
         });
         let did = did.collect();
@@ -556,7 +556,7 @@ fn a_restored_server_asks_again_what_was_not_answered() {
     let config = host.server.config().clone();
     let restored = Server::restore(config.clone(), serde_json::from_str(&json).unwrap(), &mut out).unwrap();
     assert_eq!(restored, host.server);
-    let [Action::EstablishGpadl { request: list_again, .. }, Action::Open { request: open_again, rings, .. }] =
+    let [Output::EstablishGpadl { request: list_again, .. }, Output::Open { request: open_again, rings, .. }] =
         &out[..]
     else {
         panic!("{out:?}")

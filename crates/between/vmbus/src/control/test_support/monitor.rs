@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::control::message::{Message, OpenChannelResult};
-use crate::control::server::{Action, RequestId};
+use crate::control::server::{Output, RequestId};
 use crate::control::{GpadlId, Relid, Status};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -110,53 +110,53 @@ impl Monitor {
         }
     }
 
-    /// To be called for every action, in order.
-    pub fn action(&mut self, action: &Action) {
-        match action {
-            Action::EstablishGpadl { request, relid, gpadl, pages } => {
+    /// To be called for every output, in order.
+    pub fn output(&mut self, output: &Output) {
+        match output {
+            Output::EstablishGpadl { request, relid, gpadl, pages } => {
                 assert!(!pages.is_empty(), "{gpadl:?} without pages");
                 let held = self.held.insert(*gpadl, (*relid, Held::Asked(*request)));
                 assert_eq!(held, None, "{gpadl:?} established twice");
                 assert!(self.questions.insert(Question::Gpadl(*request)), "request {request} used twice");
             }
-            Action::ReleaseGpadl { relid, gpadl } => {
+            Output::ReleaseGpadl { relid, gpadl } => {
                 let held = self.held.remove(gpadl);
                 assert_eq!(held.map(|(relid, _)| relid), Some(*relid), "{gpadl:?} released but not held");
                 let user = self.rings.iter().find(|(_, (used, _))| used == gpadl);
                 assert_eq!(user, None, "{gpadl:?} released while a channel is open on it");
             }
-            Action::Open { request, relid, rings } => {
+            Output::Open { request, relid, rings } => {
                 let held = self.held.get(&rings.gpadl);
                 assert_eq!(held, Some(&(*relid, Held::Granted)), "{relid:?} opened on a list not granted");
                 let ring = self.rings.insert(*relid, (rings.gpadl, Held::Asked(*request)));
                 assert_eq!(ring, None, "{relid:?} opened twice");
                 assert!(self.questions.insert(Question::Open(*request)), "request {request} used twice");
             }
-            Action::Close { relid } => {
+            Output::Close { relid } => {
                 assert!(self.rings.remove(relid).is_some(), "{relid:?} closed but not open");
             }
-            Action::Retarget { relid, .. } => {
+            Output::Retarget { relid, .. } => {
                 let granted = self.rings.get(relid).is_some_and(|ring| ring.1 == Held::Granted);
                 assert!(granted, "{relid:?} retargeted but not open");
             }
-            Action::Released { relid } => {
+            Output::Released { relid } => {
                 let held = self.held.values().any(|(owner, _)| owner == relid);
                 assert!(!held && !self.rings.contains_key(relid), "{relid:?} released but in use");
                 self.with_guest.remove(relid);
                 self.rescinded.remove(relid);
             }
-            Action::Reset => {
+            Output::Reset => {
                 self.unanswered.clear();
                 self.with_guest.clear();
                 self.rescinded.clear();
                 assert!(self.rings.is_empty(), "open after a reset: {:?}", self.rings);
                 assert!(self.held.is_empty(), "held after a reset: {:?}", self.held);
             }
-            Action::Post(message) => match Message::decode(&message.payload) {
+            Output::Post(message) => match Message::decode(&message.payload) {
                 Ok(message) => self.host_message(&message),
                 Err(error) => panic!("the server posted {message:?}: {error}"),
             },
-            Action::Contact { .. } | Action::Unloaded | Action::Violation(_) | Action::Unsupported(_) => {}
+            Output::Contact { .. } | Output::Unloaded | Output::Violation(_) | Output::Unsupported(_) => {}
         }
     }
 

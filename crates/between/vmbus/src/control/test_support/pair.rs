@@ -8,7 +8,7 @@ use super::monitor::{Monitor, Question};
 use crate::control::client::{Client, ClientConfig, Output};
 use crate::control::message::Payload;
 use crate::control::queue::MessageQueue;
-use crate::control::server::{Action, Server, ServerConfig, Violation};
+use crate::control::server::{self, Server, ServerConfig, Violation};
 use crate::control::{CONTACT_CONNECTION_ID, CONTACT_CONNECTION_ID_V5, PostStatus, Status};
 
 /// A client and a server with what lies between them: the host's port with its buffers, the host's queue and the guest's
@@ -99,18 +99,18 @@ impl Pair {
     }
 
     /// Something the host does.
-    pub fn host<R>(&mut self, act: impl FnOnce(&mut Server, &mut Vec<Action>) -> R) -> R {
+    pub fn host<R>(&mut self, act: impl FnOnce(&mut Server, &mut Vec<server::Output>) -> R) -> R {
         let mut out = Vec::new();
         let result = act(&mut self.server, &mut out);
-        for action in out {
-            self.monitor.action(&action);
-            match action {
-                Action::Post(message) => {
+        for output in out {
+            self.monitor.output(&output);
+            match output {
+                server::Output::Post(message) => {
                     let pushed = self.down.push(message);
                     assert!(pushed.is_ok(), "the host's queue is full though its guest had to wait");
                 }
-                Action::Reset => self.down.clear(),
-                Action::Violation(violation) => self.violations.push(violation),
+                server::Output::Reset => self.down.clear(),
+                server::Output::Violation(violation) => self.violations.push(violation),
                 _ => {}
             }
         }

@@ -2,29 +2,29 @@
 //!
 //! # How to drive it
 //! - What the guest posts goes to [`Server::message`], with the connection id it was posted to.
-//! - Every call appends [`Action`]s; the owner carries them out **in order**.
-//! - [`Action::EstablishGpadl`] and [`Action::Open`] are questions with a [`RequestId`]. The owner answers, at once or
+//! - Every call appends [`Output`]s; the owner carries them out **in order**.
+//! - [`Output::EstablishGpadl`] and [`Output::Open`] are questions with a [`RequestId`]. The owner answers, at once or
 //!   later, with [`Server::gpadl_result`] and [`Server::open_result`]. Answers to a question that has been overtaken
 //!   (closed, torn down, contact renewed) are ignored: ids of channels and GPADLs come back, request ids never do.
-//! - [`Action::Close`] and [`Action::ReleaseGpadl`] are orders, effective at once, and also withdraw a question not yet
+//! - [`Output::Close`] and [`Output::ReleaseGpadl`] are orders, effective at once, and also withdraw a question not yet
 //!   answered. Every `Open` is followed by one `Close` unless it was answered with a failure; `EstablishGpadl` and
 //!   `ReleaseGpadl` likewise. Whatever the guest does, no GPADL is released while a channel is open on it.
-//! - [`Action::Reset`] voids everything agreed: messages still queued for the guest are dropped.
+//! - [`Output::Reset`] voids everything agreed: messages still queued for the guest are dropped.
 //!
 //! ```
 //! use vmbus::control::message::{Body, InitiateContact, MessageType};
-//! use vmbus::control::server::{Action, Offer, Server, ServerConfig};
+//! use vmbus::control::server::{Output, Offer, Server, ServerConfig};
 //! use vmbus::control::{Guid, PostStatus, Version};
 //!
 //! let mut server = Server::new(ServerConfig::default());
-//! let mut actions = Vec::new();
-//! let relid = server.offer(Offer::new(Guid::DYNAMIC_MEMORY, Guid::DYNAMIC_MEMORY_INSTANCE), &mut actions)?;
+//! let mut outputs = Vec::new();
+//! let relid = server.offer(Offer::new(Guid::DYNAMIC_MEMORY, Guid::DYNAMIC_MEMORY_INSTANCE), &mut outputs)?;
 //! assert_eq!(relid.get(), 1);
 //! let contact = InitiateContact::with_interrupt_page(Version::WIN10, 0, 0, [0, 0]).to_payload();
-//! assert_eq!(server.message(4, &contact, &mut actions), PostStatus::InvalidConnectionId);
-//! assert_eq!(server.message(1, &contact, &mut actions), PostStatus::Success);
+//! assert_eq!(server.message(4, &contact, &mut outputs), PostStatus::InvalidConnectionId);
+//! assert_eq!(server.message(1, &contact, &mut outputs), PostStatus::Success);
 //! assert_eq!(server.version(), Some(Version::WIN10));
-//! assert!(matches!(actions[..], [Action::Reset, Action::Contact { .. }, Action::Post(_)]));
+//! assert!(matches!(outputs[..], [Output::Reset, Output::Contact { .. }, Output::Post(_)]));
 //! # Ok::<(), vmbus::control::server::OfferError>(())
 //! ```
 
@@ -154,7 +154,7 @@ pub struct Rings {
 
 /// What the owner shall do, in the order given.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Action {
+pub enum Output {
     /// Queue this message for the guest's slot.
     Post(HostMessage),
     /// Get hold of these guest pages; answer with [`Server::gpadl_result`].
@@ -168,7 +168,7 @@ pub enum Action {
         /// Guest page numbers, in order; not checked against the guest's memory.
         pages: Vec<u64>,
     },
-    /// Let go of the list's pages. They are the guest's again when the next action is carried out.
+    /// Let go of the list's pages. They are the guest's again when the next output is carried out.
     ReleaseGpadl {
         /// The channel the list was for.
         relid: Relid,
@@ -184,7 +184,7 @@ pub enum Action {
         /// Where the rings are, and who is to be interrupted.
         rings: Rings,
     },
-    /// Stop using the rings: the next actions may give their pages back.
+    /// Stop using the rings: the next outputs may give their pages back.
     Close {
         /// The channel.
         relid: Relid,
@@ -345,7 +345,7 @@ impl Server {
     }
 
     /// The guest posted these bytes to this connection id. The result is the hypercall's, for who can return it.
-    pub fn message(&mut self, connection_id: u32, bytes: &[u8], out: &mut Vec<Action>) -> PostStatus {
+    pub fn message(&mut self, connection_id: u32, bytes: &[u8], out: &mut Vec<Output>) -> PostStatus {
         if !self.connection_ids().contains(&connection_id) {
             return PostStatus::InvalidConnectionId;
         }
@@ -354,7 +354,7 @@ impl Server {
             Err(error) => Err(Violation::Malformed(error)),
         };
         if let Err(violation) = handled {
-            out.push(Action::Violation(violation));
+            out.push(Output::Violation(violation));
         }
         PostStatus::Success
     }
@@ -363,7 +363,7 @@ impl Server {
         &mut self,
         connection_id: u32,
         message: &Message<'_>,
-        out: &mut Vec<Action>,
+        out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         let kind = message.kind();
         match message {
@@ -391,23 +391,23 @@ impl Server {
             Message::GpadlBody(body) => self.gpadl_body(body, out),
             Message::GpadlTeardown(teardown) => self.gpadl_teardown(teardown, out),
             _ => {
-                out.push(Action::Unsupported(kind));
+                out.push(Output::Unsupported(kind));
                 Ok(())
             }
         }
     }
 
     /// The virtual machine was reset or is switched off: everything is closed and released, nothing is said.
-    pub fn reset(&mut self, out: &mut Vec<Action>) {
+    pub fn reset(&mut self, out: &mut Vec<Output>) {
         // Channels first: no list is released while a channel is open on it.
         for (&relid, channel) in &self.state.channels {
             if matches!(channel.state, ChannelState::Opening { .. } | ChannelState::Open { .. }) {
-                out.push(Action::Close { relid });
+                out.push(Output::Close { relid });
             }
         }
         for (gpadl, list) in core::mem::take(&mut self.state.gpadls) {
             if list.is_with_owner() {
-                out.push(Action::ReleaseGpadl { relid: list.relid, gpadl });
+                out.push(Output::ReleaseGpadl { relid: list.relid, gpadl });
             }
         }
         // Who makes contact anew knows of no rescinded channel, so nobody will release it.
@@ -416,16 +416,16 @@ impl Server {
             channel.state = ChannelState::Unannounced;
         }
         self.state.contact = None;
-        out.push(Action::Reset);
+        out.push(Output::Reset);
     }
 
-    fn post<B: Body>(&self, body: &B, out: &mut Vec<Action>) {
+    fn post<B: Body>(&self, body: &B, out: &mut Vec<Output>) {
         self.post_payload(body.to_payload(), out);
     }
 
-    fn post_payload(&self, payload: Payload, out: &mut Vec<Action>) {
+    fn post_payload(&self, payload: Payload, out: &mut Vec<Output>) {
         if let Some(target) = self.message_target() {
-            out.push(Action::Post(HostMessage { target, payload }));
+            out.push(Output::Post(HostMessage { target, payload }));
         }
     }
 
