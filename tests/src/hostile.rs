@@ -26,7 +26,7 @@ use vmbus::control::message::{
     OpenChannel, RelidReleased, UserData,
 };
 use vmbus::control::{GpadlId, Guid, Relid, VMBUS_SINT, Version};
-use vmbus::ring::{ChannelRings, OutgoingPacket, PacketBuffer, Role, TrailerCheck};
+use vmbus::ring::{ChannelRings, OutgoingPacket, PacketBuffer, Role};
 use vmms_host::{VmState, VmmsCommand};
 
 use crate::world::{self, World};
@@ -355,10 +355,11 @@ impl BadGuest {
         }
         self.next_gpadl += 1;
         let gpadl = GpadlId(self.next_gpadl);
-        self.rings =
-            self.side.pages(&self.ring_pages).ok().and_then(|mapped| {
-                ChannelRings::open(&mapped, split, Role::Guest, TrailerCheck::Ignored).ok()
-            });
+        self.rings = self
+            .side
+            .pages(&self.ring_pages)
+            .ok()
+            .and_then(|mapped| ChannelRings::open(&mapped, split, Role::Guest).ok());
         if let Ok(messages) = GpadlMessages::new(relid, gpadl, &self.ring_pages) {
             for payload in messages {
                 self.post(payload.as_bytes());
@@ -585,10 +586,11 @@ impl BadGuest {
     /// The ring is begun anew under the host's hands.
     fn restart_ring(&mut self, bytes: &mut Bytes) {
         let split = 2 + u32::from(bytes.byte() % 8);
-        self.rings =
-            self.side.pages(&self.ring_pages).ok().and_then(|mapped| {
-                ChannelRings::open(&mapped, split, Role::Guest, TrailerCheck::Ignored).ok()
-            });
+        self.rings = self
+            .side
+            .pages(&self.ring_pages)
+            .ok()
+            .and_then(|mapped| ChannelRings::open(&mapped, split, Role::Guest).ok());
     }
 
     fn any_channel_message(&mut self, bytes: &mut Bytes) {

@@ -109,6 +109,9 @@ impl SimulatedHost {
 }
 
 impl MessagePort for SimulatedHost {
+    fn processors(&self) -> u32 {
+        u32::try_from(self.0.sints.len()).unwrap_or(u32::MAX)
+    }
     fn try_post(&self, vp: u32, sint: u8, message: &[u8]) -> Result<(), PostError> {
         let target = self.0.sint(vp, sint)?;
         target.try_post(Message::new(message)?)

@@ -112,6 +112,9 @@ pub enum HvStatus {
 
 /// Messages, from the host's side.
 pub trait MessagePort: Send + Sync {
+    /// How many virtual processors the guest has: their indices are the numbers below.
+    fn processors(&self) -> u32;
+
     /// Puts a message into the slot of `sint` on processor `vp` and interrupts the guest. There is one slot: `Busy` means
     /// that the message before has not been taken, and that the slot-free doorbell will ring when it has.
     fn try_post(&self, vp: u32, sint: u8, message: &[u8]) -> Result<(), PostError>;

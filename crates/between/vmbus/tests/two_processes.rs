@@ -16,9 +16,7 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 use shared_memory::Region;
-use vmbus::ring::{
-    ChannelRings, OutgoingPacket, PacketBuffer, ReadError, Role, Signal, TrailerCheck, Wait, WriteError,
-};
+use vmbus::ring::{ChannelRings, OutgoingPacket, PacketBuffer, ReadError, Role, Signal, Wait, WriteError};
 
 /// Set for the process that plays the guest.
 const GUEST: &str = "VMBUS_TEST_GUEST";
@@ -40,7 +38,7 @@ struct Side {
 impl Side {
     fn new(region: &std::sync::Arc<Region>, role: Role, bells: [OwnedFd; 2], link: UnixStream) -> Self {
         let pages = region.all_pages();
-        let rings = ChannelRings::open(&pages, DOWNSTREAM, role, TrailerCheck::Required).unwrap();
+        let rings = ChannelRings::open(&pages, DOWNSTREAM, role).unwrap();
         let [own_bell, other_bell] = bells;
         Self { rings, own_bell, other_bell, link, buffer: PacketBuffer::new() }
     }

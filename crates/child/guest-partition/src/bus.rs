@@ -17,7 +17,7 @@ use vmbus::control::client::{Client, ClientConfig, Offer, OpenParams, Output};
 use vmbus::control::message::UserData;
 use vmbus::control::{GpadlId, PostStatus, Relid, VMBUS_SINT, Version};
 use vmbus::ring::{
-    ChannelRings, Corruption, OutgoingPacket, PacketBuffer, ReadError, Role, TrailerCheck, Wait, WriteError,
+    ChannelRings, Corruption, OutgoingPacket, PacketBuffer, PacketType, ReadError, Role, Wait, WriteError,
 };
 
 use crate::driver::{Driver, DriverOutput};
@@ -55,6 +55,8 @@ pub(crate) enum BusNews {
     HostViolation(String),
     /// A driver's channel could not be opened.
     NotOpened(String),
+    /// The host did not take a message; there is still contact.
+    NotPosted(String),
 }
 
 /// How far a channel has come.
@@ -86,12 +88,29 @@ struct Channel {
     unwanted: bool,
     rings: ChannelRings,
     next_transaction: u64,
-    waiting: VecDeque<Vec<u8>>,
+    waiting: VecDeque<Packet>,
     poll_at: Option<Duration>,
     relid: Relid,
     /// Where its signals go.
     connection_id: u32,
     stage: Stage,
+}
+
+/// A packet to be sent.
+struct Packet {
+    /// The transaction of the host's that it completes; none if it begins one.
+    completes: Option<u64>,
+    payload: Vec<u8>,
+}
+
+impl Packet {
+    fn in_band(payload: Vec<u8>) -> Self {
+        Self { completes: None, payload }
+    }
+
+    fn completion(transaction_id: u64) -> Self {
+        Self { completes: Some(transaction_id), payload: Vec::new() }
+    }
 }
 
 impl Channel {
@@ -100,26 +119,29 @@ impl Channel {
     }
 
     /// Writes the packet, to be seen by the host at the next flush; or queues it where there is no room.
-    fn send(&mut self, lanes: &CauseLanes, payload: Vec<u8>) {
-        if self.waiting.is_empty() && self.write(lanes, &payload).is_ok() {
+    fn send(&mut self, lanes: &CauseLanes, packet: Packet) {
+        if self.waiting.is_empty() && self.write(lanes, &packet).is_ok() {
             return;
         }
         if self.waiting.len() < MOST_WAITING_PACKETS {
-            self.waiting.push_back(payload);
+            self.waiting.push_back(packet);
         }
     }
 
-    fn write(&mut self, lanes: &CauseLanes, payload: &[u8]) -> Result<(), WriteError> {
-        let offset = self.rings.write(&OutgoingPacket::in_band(self.next_transaction, payload))?;
+    fn write(&mut self, lanes: &CauseLanes, packet: &Packet) -> Result<(), WriteError> {
+        let outgoing = match packet.completes {
+            Some(transaction_id) => OutgoingPacket::completion(transaction_id, &packet.payload),
+            None => OutgoingPacket::in_band(self.next_transaction, &packet.payload),
+        };
+        let offset = self.rings.write(&outgoing)?;
         lanes.note(Lane::Upstream, self.relid.get(), offset);
-        self.next_transaction += 1;
+        self.next_transaction += u64::from(packet.completes.is_none());
         Ok(())
     }
 }
 
 /// Pages of rings that the host may still use.
 struct Leaving {
-    relid: Relid,
     gpadl: GpadlId,
     pages: Vec<GuestPage>,
 }
@@ -209,7 +231,7 @@ impl GuestBus {
             let Some(channel) = self.slots[index].channel.take() else { continue };
             self.lanes.forget(channel.relid.get());
             let was_open = channel.is_open();
-            self.leaving.push(Leaving { relid: channel.relid, gpadl: channel.gpadl, pages: channel.pages });
+            self.leaving.push(Leaving { gpadl: channel.gpadl, pages: channel.pages });
             if was_open {
                 self.drive(index, now, |driver, out| driver.closed(now, out));
             }
@@ -231,7 +253,7 @@ impl GuestBus {
     pub(crate) fn send_raw(&mut self, now: Duration, bytes: &[u8]) {
         for index in 0..self.slots.len() {
             if let Some(channel) = self.slots[index].channel.as_mut().filter(|channel| channel.is_open()) {
-                channel.send(&self.lanes, bytes.to_vec());
+                channel.send(&self.lanes, Packet::in_band(bytes.to_vec()));
                 self.flush(index, now);
             }
         }
@@ -351,7 +373,7 @@ impl GuestBus {
                     if let Some(channel) = &mut self.slots[index].channel
                         && channel.is_open()
                     {
-                        channel.send(&self.lanes, payload);
+                        channel.send(&self.lanes, Packet::in_band(payload));
                         sent = true;
                     }
                 }
@@ -377,12 +399,12 @@ impl GuestBus {
         }
         channel.poll_at = None;
         let mut outcome = Ok(());
-        while let Some(payload) = channel.waiting.pop_front() {
-            match channel.write(&self.lanes, &payload) {
+        while let Some(packet) = channel.waiting.pop_front() {
+            match channel.write(&self.lanes, &packet) {
                 // Larger than the ring can ever take: no host would see it.
                 Ok(()) | Err(WriteError::TooLarge { .. }) => {}
                 Err(WriteError::Full { needed }) => {
-                    channel.waiting.push_front(payload);
+                    channel.waiting.push_front(packet);
                     if !channel.rings.peer_honours_pending_send_size() {
                         channel.poll_at = Some(now + POLL_FOR_ROOM);
                         break;
@@ -403,7 +425,7 @@ impl GuestBus {
                     }
                 }
                 Err(WriteError::Corrupt(corruption)) => {
-                    channel.waiting.push_front(payload);
+                    channel.waiting.push_front(packet);
                     outcome = Err(corruption);
                     break;
                 }
@@ -430,12 +452,22 @@ impl GuestBus {
                 return;
             }
             let mut buffer = PACKET.take();
-            let read = channel.rings.read(&mut buffer).map(|packet| (packet.offset, packet.payload.to_vec()));
+            let read = channel.rings.read(&mut buffer).map(|packet| {
+                let completed = packet.completion_requested.then_some(packet.transaction_id);
+                (packet.offset, packet.kind, completed, packet.payload.to_vec())
+            });
             PACKET.set(buffer);
             match read {
-                Ok((offset, payload)) => {
+                Ok((offset, kind, completed, payload)) => {
                     self.lanes.follow(Lane::Downstream, channel.relid.get(), offset);
-                    self.drive(index, now, |driver, out| driver.packet(now, &payload, out));
+                    if let Some(transaction_id) = completed {
+                        channel.send(&self.lanes, Packet::completion(transaction_id));
+                        self.flush(index, now);
+                    }
+                    // Drivers here know no other packets, and ask for no completions.
+                    if kind == PacketType::IN_BAND {
+                        self.drive(index, now, |driver, out| driver.packet(now, &payload, out));
+                    }
                 }
                 Err(ReadError::Empty) => match channel.rings.wait_for_packet() {
                     Ok(done) => {
@@ -477,7 +509,7 @@ impl GuestBus {
         let Some(channel) = self.slots[index].channel.take() else { return };
         let Channel { relid, gpadl, pages, .. } = channel;
         self.lanes.forget(relid.get());
-        self.leaving.push(Leaving { relid, gpadl, pages });
+        self.leaving.push(Leaving { gpadl, pages });
         if self.client.teardown_gpadl(gpadl, &mut self.outputs).is_err() && !self.client.has_gpadl(gpadl) {
             // The host never had them, or has let go of them.
             self.free_left(now, |leaving| leaving.gpadl == gpadl);
@@ -533,6 +565,7 @@ impl GuestBus {
                     Output::HostViolation(violation) => {
                         self.news.push(BusNews::HostViolation(violation.to_string()));
                     }
+                    Output::NotPosted(failure) => self.news.push(BusNews::NotPosted(failure.to_string())),
                     Output::AllOffersDelivered | Output::Modified { .. } => {}
                 }
             }
@@ -576,8 +609,7 @@ impl GuestBus {
             .pages(&numbers)
             .map_err(|error| error.to_string())
             .and_then(|mapped| {
-                ChannelRings::open(&mapped, ring, Role::Guest, TrailerCheck::Required)
-                    .map_err(|error| error.to_string())
+                ChannelRings::open(&mapped, ring, Role::Guest).map_err(|error| error.to_string())
             })
             .and_then(|rings| {
                 let gpadl = self
@@ -647,15 +679,14 @@ impl GuestBus {
             && let Some(channel) = self.slots[index].channel.take()
         {
             self.lanes.forget(offer.relid.get());
-            // The host stopped using the rings when it took the channel back.
-            self.free(now, &channel.pages);
-            if channel.is_open() {
+            let was_open = channel.is_open();
+            // The host stopped using the rings when it took the channel back, and holds their pages until it says so.
+            self.leaving.push(Leaving { gpadl: channel.gpadl, pages: channel.pages });
+            if was_open {
                 self.drive(index, now, |driver, out| driver.closed(now, out));
             }
         }
         self.starved.retain(|starved| starved.relid != offer.relid);
-        // It says nothing more of lists of this channel that were being taken back either.
-        self.free_left(now, |leaving| leaving.relid == offer.relid);
         let _unknown = self.client.release(offer.relid, &mut self.outputs);
         // There may be another device of this class that had no driver so far.
         let others: Vec<Offer> = self.client.offers_of(offer.class).copied().collect();

@@ -208,6 +208,7 @@ impl BusComponent {
                 BusNews::HostViolation(what) => {
                     tracing::warn!(event = "host_violation", what = what.as_str());
                 }
+                BusNews::NotPosted(why) => tracing::warn!(event = "vmbus_not_posted", why = why.as_str()),
                 BusNews::NotOpened(why) => tracing::warn!(event = "vmbus_not_opened", why = why.as_str()),
             }
         }

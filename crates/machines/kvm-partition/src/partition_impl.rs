@@ -172,6 +172,10 @@ impl GuestMemory for KvmPartition {
 }
 
 impl MessagePort for KvmPartition {
+    fn processors(&self) -> u32 {
+        self.vps
+    }
+
     fn try_post(&self, vp: u32, sint: u8, message: &[u8]) -> Result<(), PostError> {
         self.synic.post(&self.ram, vp, sint, message)?;
         self.interrupt(vp);

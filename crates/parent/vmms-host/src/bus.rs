@@ -15,10 +15,12 @@ use machine_contract::HostPartition;
 use page_range::GuestPage;
 use partition::{Doorbell, MappedPages};
 use vmbus::control::queue::MessageQueue;
-use vmbus::control::server::{Offer, OfferError, Output, RequestId, Rings, Server, ServerConfig, Violation};
+use vmbus::control::server::{
+    ContactOrigin, Offer, OfferError, Output, RequestId, Rings, Server, ServerConfig, Violation,
+};
 use vmbus::control::{GpadlId, Relid, Status, VMBUS_SINT, Version};
 use vmbus::ring::{
-    ChannelRings, Corruption, OutgoingPacket, PacketBuffer, ReadError, Role, TrailerCheck, Wait, WriteError,
+    ChannelRings, Corruption, OutgoingPacket, PacketBuffer, PacketType, ReadError, Role, Wait, WriteError,
 };
 
 /// Packets for the guest that wait for room in the ring, at most.
@@ -27,8 +29,8 @@ const WAITING_PACKETS: usize = crate::constants::WAITING_PACKETS.whole() as usiz
 /// What happened on the bus that its owner has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusEvent {
-    /// The guest made contact, or renewed it.
-    Contact(Version),
+    /// The guest made contact; with what preceded it.
+    Contact(Version, ContactOrigin),
     /// The guest opened a channel.
     Opened(Relid),
     /// A channel is closed: by the guest, by contact renewed, or since its ring was found corrupt.
@@ -39,8 +41,24 @@ pub enum BusEvent {
     Violation(Violation),
     /// The guest's ring broke a rule: the channel was closed and rescinded.
     Corrupt(Relid, Corruption),
+    /// The guest's driver leaves the trailers of its packets stale. Told once for each time that the channel is opened: it
+    /// changes nothing.
+    StaleTrailers(Relid),
     /// A GPADL named pages that are not the guest's, or a channel could not be opened.
     Refused(String),
+}
+
+/// A packet from the guest's driver. Its bytes are a private copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedPacket {
+    /// Its type.
+    pub kind: PacketType,
+    /// Chosen by the driver; a completion repeats it.
+    pub transaction_id: u64,
+    /// Whether the driver waits for a completion: the device owes it [`HostBus::complete`].
+    pub completion_requested: bool,
+    /// The message, with the padding of up to 7 bytes that the sender added.
+    pub payload: Vec<u8>,
 }
 
 /// What a guest did not leave room for.
@@ -66,10 +84,50 @@ thread_local! {
 /// In this order in memory: what a message from the guest takes comes first, up to the incoming ring's place.
 #[repr(C)]
 struct Channel {
-    waiting: VecDeque<Vec<u8>>,
+    waiting: VecDeque<Waiting>,
+    /// Those of `waiting` that are completions.
+    waiting_completions: usize,
     rings: ChannelRings,
     target_vp: u32,
     next_transaction: u64,
+    /// Whether the guest's trailers have been told of.
+    told_trailers: bool,
+}
+
+impl Channel {
+    /// The first packet that waited, or `last` if none did, is done with.
+    fn drop_first(&mut self, last: &mut Option<Sending<'_>>) {
+        match self.waiting.pop_front() {
+            Some(first) => self.waiting_completions -= usize::from(first.completes.is_some()),
+            None => *last = None,
+        }
+    }
+}
+
+/// A packet that waits for room in the ring.
+struct Waiting {
+    completes: Option<u64>,
+    payload: Vec<u8>,
+}
+
+/// A packet to be sent.
+#[derive(Clone, Copy)]
+struct Sending<'a> {
+    /// The transaction that it completes; none if it begins one.
+    completes: Option<u64>,
+    payload: &'a [u8],
+}
+
+impl Waiting {
+    fn sending(&self) -> Sending<'_> {
+        Sending { completes: self.completes, payload: &self.payload }
+    }
+}
+
+impl Sending<'_> {
+    fn to_waiting(self) -> Waiting {
+        Waiting { completes: self.completes, payload: self.payload.to_vec() }
+    }
 }
 
 /// The open channels by relid, next to each other: a VM has one or two, and looks at them whenever it is rung for.
@@ -139,7 +197,7 @@ impl HostBus {
         doorbell: Doorbell,
         lanes: CauseLanes,
     ) -> Self {
-        let server = Server::new(config);
+        let server = Server::new(ServerConfig { processors: Some(partition.processors()), ..config });
         let mail = Arc::new(AtomicBool::new(false));
         let mail_doorbell: Doorbell = {
             let (mail, doorbell) = (Arc::clone(&mail), Arc::clone(&doorbell));
@@ -251,23 +309,42 @@ impl HostBus {
         }
     }
 
-    /// The payload of a channel's next packet. When none is left the ring has been asked to signal. What led to the packet
-    /// becomes the current cause.
+    /// A channel's next packet. When none is left the ring has been asked to signal. What led to the packet becomes the
+    /// current cause.
+    ///
+    /// Nothing is read while [`WAITING_PACKETS`] completions wait for the guest, which has asked for them and does not read
+    /// them: its next packet may ask for another. The guest signals when it has read, and is heard again.
     pub fn read(
         &mut self,
         relid: Relid,
         memory: &mut GmoMemoryManager,
         events: &mut Vec<BusEvent>,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<ReceivedPacket> {
         let channel = self.channels.get_mut(relid)?;
+        if channel.waiting_completions >= WAITING_PACKETS {
+            self.pause_reading(relid, memory, events);
+            return None;
+        }
         loop {
             let mut buffer = PACKET.take();
-            let read = channel.rings.read(&mut buffer).map(|packet| (packet.offset, packet.payload.to_vec()));
+            let read = channel.rings.read(&mut buffer).map(|packet| {
+                let received = ReceivedPacket {
+                    kind: packet.kind,
+                    transaction_id: packet.transaction_id,
+                    completion_requested: packet.completion_requested,
+                    payload: packet.payload.to_vec(),
+                };
+                (packet.offset, received)
+            });
             PACKET.set(buffer);
             match read {
-                Ok((offset, payload)) => {
+                Ok((offset, packet)) => {
                     self.lanes.follow(Lane::Upstream, relid.get(), offset);
-                    return Some(payload);
+                    let stale = channel.rings.incoming_offsets.stale_trailers() > 0;
+                    if stale && !std::mem::replace(&mut channel.told_trailers, true) {
+                        events.push(BusEvent::StaleTrailers(relid));
+                    }
+                    return Some(packet);
                 }
                 Err(ReadError::Empty) => match channel.rings.wait_for_packet() {
                     Ok(done) => {
@@ -301,7 +378,7 @@ impl HostBus {
         }
     }
 
-    /// Sends a packet, or queues it if the ring has no room now.
+    /// Sends an in-band packet, or queues it if the ring has no room now.
     ///
     /// # Errors
     /// [`SendError`]; nothing was sent.
@@ -312,15 +389,45 @@ impl HostBus {
         memory: &mut GmoMemoryManager,
         events: &mut Vec<BusEvent>,
     ) -> Result<(), SendError> {
+        self.send_or_queue(relid, Sending { completes: None, payload }, memory, events)
+    }
+
+    /// Completes a transaction of the guest's driver: sends the packet that it asked for, or queues it. There is room for the
+    /// completion of everything that [`read`](Self::read) returns.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was sent.
+    pub fn complete(
+        &mut self,
+        relid: Relid,
+        transaction_id: u64,
+        payload: &[u8],
+        memory: &mut GmoMemoryManager,
+        events: &mut Vec<BusEvent>,
+    ) -> Result<(), SendError> {
+        self.send_or_queue(relid, Sending { completes: Some(transaction_id), payload }, memory, events)
+    }
+
+    fn send_or_queue(
+        &mut self,
+        relid: Relid,
+        packet: Sending<'_>,
+        memory: &mut GmoMemoryManager,
+        events: &mut Vec<BusEvent>,
+    ) -> Result<(), SendError> {
         let channel = self.channels.get_mut(relid).ok_or(SendError::NotOpen)?;
-        if channel.waiting.len() >= WAITING_PACKETS {
+        let alike = match packet.completes {
+            Some(_) => channel.waiting_completions,
+            None => channel.waiting.len() - channel.waiting_completions,
+        };
+        if alike >= WAITING_PACKETS {
             return Err(SendError::Stuck);
         }
         // A packet that no ring of this size could take is not kept: it would block what comes after.
-        if !fits(&channel.rings, payload) {
+        if !fits(&channel.rings, packet.payload) {
             return Err(SendError::TooLarge);
         }
-        self.flush(relid, Some(payload), memory, events);
+        self.flush(relid, Some(packet), memory, events);
         Ok(())
     }
 
@@ -328,20 +435,23 @@ impl HostBus {
     fn flush(
         &mut self,
         relid: Relid,
-        mut last: Option<&[u8]>,
+        mut last: Option<Sending<'_>>,
         memory: &mut GmoMemoryManager,
         events: &mut Vec<BusEvent>,
     ) {
         let Some(channel) = self.channels.get_mut(relid) else { return };
         let mut outcome = Ok(());
-        'packets: while let Some(payload) = channel.waiting.front().map(Vec::as_slice).or(last) {
-            match channel.rings.write(&OutgoingPacket::in_band(channel.next_transaction, payload)) {
+        'packets: while let Some(packet) = channel.waiting.front().map(Waiting::sending).or(last) {
+            let outgoing = match packet.completes {
+                Some(transaction_id) => OutgoingPacket::completion(transaction_id, packet.payload),
+                None => OutgoingPacket::in_band(channel.next_transaction, packet.payload),
+            };
+            let begins = packet.completes.is_none();
+            match channel.rings.write(&outgoing) {
                 Ok(offset) => {
                     self.lanes.note(Lane::Downstream, relid.get(), offset);
-                    channel.next_transaction += 1;
-                    if channel.waiting.pop_front().is_none() {
-                        last = None;
-                    }
+                    channel.next_transaction += u64::from(begins);
+                    channel.drop_first(&mut last);
                 }
                 Err(WriteError::Full { needed }) => match channel.rings.wait_for_space(needed) {
                     Ok(done) => {
@@ -362,14 +472,11 @@ impl HostBus {
                     break 'packets;
                 }
                 // Larger than the ring can ever take, which `send` refuses.
-                Err(_) => {
-                    if channel.waiting.pop_front().is_none() {
-                        last = None;
-                    }
-                }
+                Err(_) => channel.drop_first(&mut last),
             }
         }
-        channel.waiting.extend(last.map(<[u8]>::to_vec));
+        channel.waiting_completions += usize::from(last.is_some_and(|last| last.completes.is_some()));
+        channel.waiting.extend(last.map(Sending::to_waiting));
         match outcome.and_then(|()| channel.rings.commit_write()) {
             Ok(wanted) if wanted.is_needed() => signal(&*self.partition, channel.target_vp, relid),
             Ok(_) => {}
@@ -443,13 +550,13 @@ impl HostBus {
                 }
                 Output::Released { .. } | Output::Unsupported(_) => {}
                 Output::Reset => self.queue.clear(),
-                Output::Contact { version, target } => {
+                Output::Contact { version, target, origin } => {
                     let heard =
                         self.partition.on_slot_free(target.vp, target.sint, Arc::clone(&self.mail_doorbell));
                     if let Err(missing) = heard {
                         events.push(BusEvent::Refused(missing.to_string()));
                     }
-                    events.push(BusEvent::Contact(version));
+                    events.push(BusEvent::Contact(version, origin));
                 }
                 Output::Unloaded => events.push(BusEvent::Unloaded),
                 Output::Violation(violation) => events.push(BusEvent::Violation(violation)),
@@ -495,8 +602,7 @@ impl HostBus {
 
     fn open(&mut self, relid: Relid, rings: Rings) -> Result<(), String> {
         let gpadl = self.gpadls.get(&rings.gpadl).ok_or("its GPADL is not established")?;
-        let trailers = TrailerCheck::Required;
-        let open = ChannelRings::open(&gpadl.pages, rings.downstream_offset, Role::Host, trailers)
+        let open = ChannelRings::open(&gpadl.pages, rings.downstream_offset, Role::Host)
             .map_err(|error| error.to_string())?;
         let connection_id = self.server.event_connection_id(relid);
         self.partition
@@ -505,8 +611,10 @@ impl HostBus {
         let channel = Channel {
             rings: open,
             waiting: VecDeque::new(),
+            waiting_completions: 0,
             target_vp: rings.target_vp,
             next_transaction: 0,
+            told_trailers: false,
         };
         self.channels.insert(relid, channel);
         Ok(())

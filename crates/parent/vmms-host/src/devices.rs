@@ -5,6 +5,7 @@ use std::time::Duration;
 use gmo_memory_manager::GmoMemoryManager;
 use machine_contract::{ChannelDevice, DeviceOutput};
 use vmbus::control::Relid;
+use vmbus::ring::PacketType;
 
 use crate::bus::{BusEvent, HostBus, SendError};
 
@@ -71,8 +72,17 @@ impl Devices {
                     break;
                 }
                 let Some(packet) = around.bus.read(relid, around.memory, around.events) else { break };
-                let sent = slot.drive(around, |device, now, out| device.packet(now, &packet, out));
-                result = sent.and(result);
+                if packet.completion_requested {
+                    let id = packet.transaction_id;
+                    let sent = around.bus.complete(relid, id, &[], around.memory, around.events);
+                    result = sent.and(result);
+                }
+                // No device here knows other packets.
+                if packet.kind == PacketType::IN_BAND {
+                    let sent =
+                        slot.drive(around, |device, now, out| device.packet(now, &packet.payload, out));
+                    result = sent.and(result);
+                }
             }
             if slot.device.next_timeout().is_some_and(|due| due <= around.now) {
                 let sent = slot.drive(around, |device, now, out| device.timer(now, out));

@@ -27,8 +27,9 @@ use memory_balancer::{Input as Told, OperationId};
 use page_range::{GuestPage, GuestRange, HostFrames, PageCount, RangeSet};
 use vmbus::control::server::{Offer, ServerConfig};
 use vmbus::control::{Guid, Relid};
+use vmbus::ring::PacketType;
 
-use crate::bus::{BusEvent, HostBus, SendError};
+use crate::bus::{BusEvent, HostBus, ReceivedPacket, SendError};
 use crate::constants as c;
 use crate::devices::{Around, Devices};
 use crate::message::{BalancerMessage, VmmsMessage, WorkerEnd, WorkerMessage};
@@ -546,7 +547,7 @@ impl Worker {
             for event in std::mem::take(&mut self.bus_events) {
                 let record = self.may_record(ctx);
                 match event {
-                    BusEvent::Contact(version) => {
+                    BusEvent::Contact(version, _) => {
                         if record {
                             tracing::info!(event = "vmbus_contact", version = %version);
                         }
@@ -590,10 +591,13 @@ impl Worker {
                         // It has been taken back: offered anew when the guest makes contact anew.
                         self.forget_channel(relid);
                     }
+                    BusEvent::StaleTrailers(relid) if record => {
+                        tracing::info!(event = "vmbus_stale_trailers", child_relid = relid.get());
+                    }
                     BusEvent::Refused(why) if record => {
                         tracing::warn!(event = "vmbus_refused", why = why.as_str());
                     }
-                    BusEvent::Violation(_) | BusEvent::Refused(_) => {}
+                    BusEvent::Violation(_) | BusEvent::StaleTrailers(_) | BusEvent::Refused(_) => {}
                 }
             }
         }
@@ -628,7 +632,12 @@ impl Worker {
                 break;
             }
             let Some(packet) = bus.read(relid, &mut self.memory, &mut self.bus_events) else { break };
-            self.vsp(ctx, Input::Packet(packet));
+            self.complete(ctx, relid, &packet);
+            if packet.kind == PacketType::IN_BAND {
+                self.vsp(ctx, Input::Packet(packet.payload));
+            } else if self.may_record(ctx) {
+                self.protocol_error(ctx, "VMBus", &format_args!("a packet of type {:#x}", packet.kind.0));
+            }
         }
         self.with_devices(ctx, |devices, around, ctx| devices.run(around, || ctx.spend()));
         self.settle_bus(ctx);
@@ -644,6 +653,17 @@ impl Worker {
         let (memory, events) = (&mut self.memory, &mut self.bus_events);
         let mut around = Around { now: Self::now(ctx), bus, memory, events };
         if let Err(error) = drive(&mut self.devices, &mut around, ctx)
+            && self.may_record(ctx)
+        {
+            tracing::warn!(event = "send_failed", why = %error);
+        }
+    }
+
+    /// Sends the driver the completion that it waits for, if it asked for one.
+    fn complete(&mut self, ctx: &mut Context<'_>, relid: Relid, packet: &ReceivedPacket) {
+        let Some(bus) = self.bus.as_mut().filter(|_| packet.completion_requested) else { return };
+        let sent = bus.complete(relid, packet.transaction_id, &[], &mut self.memory, &mut self.bus_events);
+        if let Err(error) = sent
             && self.may_record(ctx)
         {
             tracing::warn!(event = "send_failed", why = %error);

@@ -1,4 +1,7 @@
-//! The guest's side: what `hv_vmbus` does for the drivers above it.
+//! The guest's side: the part that `hv_vmbus` has in Linux, for the drivers above it.
+//!
+//! Its order of versions, its retries and its waits are those of Linux' `drivers/hv`, read in its source; that a channel's id
+//! is given back only when all its answers have come is OpenVMM's client.
 //!
 //! # How to drive it
 //! - What the host put into the message slot goes to [`Client::message`].
@@ -7,9 +10,10 @@
 //!   [`Client::next_timeout`].
 //! - A driver waits for the [`Output::Offer`] of its class, describes its ring with [`Client::establish_gpadl`], opens
 //!   the channel when [`Output::GpadlCreated`] says so, and may use the rings from [`Output::Opened`] on.
-//! - After [`Output::Rescinded`] nothing further is reported of a channel. Its driver stops using the rings and calls
-//!   [`Client::release`]; then the host may use the channel's id for another offer. Channels without a driver are
-//!   released by whoever drives the client.
+//! - After [`Output::Rescinded`] nothing further is reported of a channel but the [`Output::GpadlTorndown`] of each of its
+//!   lists. Its driver stops using the rings and calls [`Client::release`]. When the host has answered everything that it
+//!   was asked of the channel, the channel's id is given back, and the host may use the id for another offer. Channels
+//!   without a driver are released by whoever drives the client.
 //!
 //! The host is not believed: results nobody waits for, impossible ids and repeated offers are reported as
 //! [`Output::HostViolation`] and change nothing.
@@ -46,7 +50,7 @@ pub struct ClientConfig {
     pub interrupt_page: u64,
     /// Addresses of the two monitor pages (unused: no channel asks for a monitor bit).
     pub monitor_pages: [u64; 2],
-    /// What to do when the host's port is full.
+    /// What to do when the host takes no message now.
     pub retry: Retry,
     /// How long to wait for an answer to contact or UNLOAD. None: for ever, as Linux does (documented).
     pub reply_timeout: Option<Duration>,
@@ -66,7 +70,7 @@ impl Default for ClientConfig {
     }
 }
 
-/// How a post that found no buffers is repeated: the wait doubles from `first` to `longest`.
+/// How a post that the host does not take now is repeated: the wait doubles from `first` to `longest`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Retry {
     /// Posts of one message before giving up (documented: 100).
@@ -166,8 +170,35 @@ pub enum Output {
     Rescinded(Offer),
     /// The host has forgotten us.
     Unloaded,
+    /// A message could not be posted, and there is still contact: the request that it carried has failed. Its driver is told
+    /// of a list, an open and a modify as if the host had refused; what a close, a teardown or a release would have given
+    /// back stays the host's.
+    NotPosted(PostFailure),
     /// The host broke a rule. What it sent changed nothing.
     HostViolation(HostViolation),
+}
+
+/// Why a message was not posted.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error, Serialize, Deserialize,
+)]
+pub enum PostFailure {
+    /// The host took no message however often this one was posted.
+    #[error("{kind} could not be posted in {attempts} attempts: the host takes no messages")]
+    HostBusy {
+        /// The message.
+        kind: MessageType,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The hypercall failed for good.
+    #[error("posting {kind} failed with status {status:#x}")]
+    Status {
+        /// The message.
+        kind: MessageType,
+        /// The hypercall's status.
+        status: u16,
+    },
 }
 
 /// Why there is no contact.
@@ -178,22 +209,9 @@ pub enum Failure {
     /// The host refused every version.
     #[error("the host agreed to none of the versions tried")]
     NoVersion,
-    /// The host had no buffers however often the message was posted.
-    #[error("{kind} could not be posted in {attempts} attempts: the host takes no messages")]
-    HostBusy {
-        /// The message.
-        kind: MessageType,
-        /// How often it was tried.
-        attempts: u32,
-    },
-    /// The hypercall failed for good.
-    #[error("posting {kind} failed with status {status:#x}")]
-    Post {
-        /// The message.
-        kind: MessageType,
-        /// The hypercall's status.
-        status: u16,
-    },
+    /// Contact, the request for offers, or UNLOAD could not be posted.
+    #[error(transparent)]
+    NotPosted(#[from] PostFailure),
     /// The configured time has passed.
     #[error("the host did not answer {0}")]
     NoAnswer(MessageType),
@@ -245,7 +263,9 @@ enum Stage {
     Offered,
     /// The driver has been told.
     Rescinded,
-    /// The driver is done; RELID_RELEASED waits to be posted.
+    /// The driver is done; answers of the host are awaited.
+    Leaving,
+    /// All is answered; RELID_RELEASED waits to be posted.
     Releasing,
 }
 
@@ -265,7 +285,7 @@ enum GpadlState {
     TearingDown,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 struct Gpadl {
     relid: Relid,
     state: GpadlState,
@@ -321,6 +341,9 @@ pub struct Client {
     /// Makes contact without awaiting the answer under way, so that tests can show that they would notice.
     #[cfg(test)]
     pub(crate) impatient: bool,
+    /// Gives a channel's id back without awaiting the answers under way.
+    #[cfg(test)]
+    pub(crate) impatient_to_release: bool,
 }
 
 /// What a channel is doing, for who looks from outside.
@@ -357,6 +380,8 @@ impl Client {
             state,
             #[cfg(test)]
             impatient: false,
+            #[cfg(test)]
+            impatient_to_release: false,
         }
     }
 
@@ -395,7 +420,7 @@ impl Client {
     /// What this channel is doing.
     pub fn channel_status(&self, relid: Relid) -> Option<ChannelStatus> {
         self.state.channels.get(&relid).map(|channel| match (channel.stage, channel.ring) {
-            (Stage::Rescinded | Stage::Releasing, _) => ChannelStatus::Rescinded,
+            (Stage::Rescinded | Stage::Leaving | Stage::Releasing, _) => ChannelStatus::Rescinded,
             (Stage::Offered, Ring::Closed) => ChannelStatus::Closed,
             (Stage::Offered, Ring::Opening { .. }) => ChannelStatus::Opening,
             (Stage::Offered, Ring::Open { .. }) => ChannelStatus::Open,
@@ -410,13 +435,12 @@ impl Client {
     /// Whether an answer of the host is awaited: to contact or UNLOAD, for a list, or for an open.
     pub fn is_waiting(&self) -> bool {
         let State { connection, channels, gpadls, .. } = &self.state;
-        let offered =
-            |relid: &Relid| channels.get(relid).is_some_and(|channel| channel.stage == Stage::Offered);
         matches!(connection, Connection::Contacting { .. } | Connection::Unloading)
-            || gpadls.values().any(|list| offered(&list.relid) && list.state != GpadlState::Created)
+            || gpadls.values().any(|list| list.state != GpadlState::Created)
             || channels.values().any(|channel| {
-                let asked = matches!(channel.ring, Ring::Opening { .. }) || channel.modifying > 0;
-                channel.stage == Stage::Offered && asked
+                matches!(channel.ring, Ring::Opening { .. })
+                    || channel.modifying > 0
+                    || channel.stage == Stage::Leaving
             })
     }
 

@@ -86,7 +86,7 @@ fn make_canonical(server: &mut Server, monitor: &mut Monitor) {
         let place = open.iter().position(|&other| other == request);
         RequestId(place.and_then(|place| u64::try_from(place).ok()).unwrap_or(u64::MAX))
     };
-    server.rename_requests(u64::try_from(open.len()).unwrap_or(u64::MAX), rename);
+    server.make_canonical(u64::try_from(open.len()).unwrap_or(u64::MAX), rename);
     monitor.rename_requests(rename);
 }
 

@@ -104,6 +104,9 @@ impl Status {
     /// It did not (an NTSTATUS, STATUS_UNSUCCESSFUL; which value a host sends is inferred, guests only compare with 0).
     pub const UNSUCCESSFUL: Self = Self(0xc000_0001);
 
+    /// Nobody takes the connection (an NTSTATUS, STATUS_CONNECTION_REFUSED; documented by OpenVMM: guests look at it).
+    pub const CONNECTION_REFUSED: Self = Self(0xc000_0236);
+
     /// Whether it is [`Status::SUCCESS`].
     pub const fn is_success(self) -> bool {
         self.0 == 0
@@ -132,6 +135,8 @@ impl fmt::Debug for Status {
 pub enum PostStatus {
     /// Taken (0).
     Success,
+    /// The host has no memory for it (0x0b): try again later.
+    InsufficientMemory,
     /// Nobody registered this connection id (0x12).
     InvalidConnectionId,
     /// The port's buffers are full (0x13): try again later.
@@ -145,6 +150,7 @@ impl PostStatus {
     pub const fn from_hv_status(status: u16) -> Self {
         match status {
             0 => Self::Success,
+            0x0b => Self::InsufficientMemory,
             0x12 => Self::InvalidConnectionId,
             0x13 => Self::InsufficientBuffers,
             other => Self::Other(other),
@@ -155,6 +161,7 @@ impl PostStatus {
     pub const fn to_hv_status(self) -> u16 {
         match self {
             Self::Success => 0,
+            Self::InsufficientMemory => 0x0b,
             Self::InvalidConnectionId => 0x12,
             Self::InsufficientBuffers => 0x13,
             Self::Other(other) => other,

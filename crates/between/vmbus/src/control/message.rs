@@ -23,9 +23,10 @@ pub use gpadl::{
 };
 pub use payload::{MAX_PAYLOAD, Payload, PayloadTooLong, USER_DATA_SIZE, UserData};
 pub use wire::{
-    Body, CloseChannel, GpadlBodyFixed, GpadlCreated, GpadlHeaderFixed, GpadlTeardown, GpadlTorndown,
-    InitiateContact, ModifyChannel, ModifyChannelResponse, OfferChannel, OpenChannel, OpenChannelResult,
-    RelidReleased, RescindChannelOffer, VersionResponse,
+    Body, CloseChannel, ContactTarget, GpadlBodyFixed, GpadlCreated, GpadlHeaderFixed, GpadlTeardown,
+    GpadlTorndown, InitiateContact, ModifyChannel, ModifyChannelResponse, OfferChannel, OpenChannel,
+    OpenChannelResult, RelidReleased, RescindChannelOffer, TlConnectRequest, TlConnectResult,
+    VersionResponse,
 };
 
 /// Bytes before the body: message type and a zero.
@@ -98,7 +99,9 @@ message_types! {
     VERSION_RESPONSE = 15, "VERSION_RESPONSE", false;
     UNLOAD = 16, "UNLOAD", true;
     UNLOAD_RESPONSE = 17, "UNLOAD_RESPONSE", false;
+    TL_CONNECT_REQUEST = 21, "TL_CONNECT_REQUEST", true;
     MODIFY_CHANNEL = 22, "MODIFYCHANNEL", true;
+    TL_CONNECT_RESULT = 23, "TL_CONNECT_RESULT", false;
     MODIFY_CHANNEL_RESPONSE = 24, "MODIFYCHANNEL_RESPONSE", false;
 }
 
@@ -185,6 +188,10 @@ pub enum Message<'a> {
     Unload,
     /// UNLOAD_RESPONSE: host to guest, forgotten.
     UnloadResponse,
+    /// TL_CONNECT_REQUEST.
+    TlConnectRequest(&'a TlConnectRequest),
+    /// TL_CONNECT_RESULT.
+    TlConnectResult(&'a TlConnectResult),
     /// MODIFYCHANNEL.
     ModifyChannel(&'a ModifyChannel),
     /// MODIFYCHANNEL_RESPONSE.
@@ -233,6 +240,8 @@ impl<'a> Message<'a> {
             MessageType::VERSION_RESPONSE => Self::VersionResponse(body(bytes)?),
             MessageType::UNLOAD => Self::Unload,
             MessageType::UNLOAD_RESPONSE => Self::UnloadResponse,
+            MessageType::TL_CONNECT_REQUEST => Self::TlConnectRequest(body(bytes)?),
+            MessageType::TL_CONNECT_RESULT => Self::TlConnectResult(body(bytes)?),
             MessageType::MODIFY_CHANNEL => Self::ModifyChannel(body(bytes)?),
             MessageType::MODIFY_CHANNEL_RESPONSE => Self::ModifyChannelResponse(body(bytes)?),
             kind => Self::Unknown { kind, bytes },
@@ -259,6 +268,8 @@ impl<'a> Message<'a> {
             Self::VersionResponse(_) => MessageType::VERSION_RESPONSE,
             Self::Unload => MessageType::UNLOAD,
             Self::UnloadResponse => MessageType::UNLOAD_RESPONSE,
+            Self::TlConnectRequest(_) => MessageType::TL_CONNECT_REQUEST,
+            Self::TlConnectResult(_) => MessageType::TL_CONNECT_RESULT,
             Self::ModifyChannel(_) => MessageType::MODIFY_CHANNEL,
             Self::ModifyChannelResponse(_) => MessageType::MODIFY_CHANNEL_RESPONSE,
             Self::Unknown { kind, .. } => *kind,
@@ -281,6 +292,8 @@ impl<'a> Message<'a> {
             Self::RelidReleased(body) => body.to_payload(),
             Self::InitiateContact(body) => body.to_payload(),
             Self::VersionResponse(body) => body.to_payload(),
+            Self::TlConnectRequest(body) => body.to_payload(),
+            Self::TlConnectResult(body) => body.to_payload(),
             Self::ModifyChannel(body) => body.to_payload(),
             Self::ModifyChannelResponse(body) => body.to_payload(),
             Self::Unknown { bytes, .. } => Payload::new(bytes).unwrap_or(Payload::EMPTY),

@@ -42,6 +42,8 @@ pub struct QueueFull(pub usize);
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct MessageQueue {
     messages: VecDeque<HostMessage>,
+    /// Messages pushed since the slot took the last one, those forgotten since included; counted up to `congested_at`.
+    untaken: usize,
     congested_at: usize,
 }
 
@@ -61,7 +63,7 @@ impl Default for MessageQueue {
 impl MessageQueue {
     /// An empty queue that is congested from this many messages on.
     pub fn new(congested_at: usize) -> Self {
-        Self { messages: VecDeque::new(), congested_at: congested_at.max(1) }
+        Self { messages: VecDeque::new(), untaken: 0, congested_at: congested_at.max(1) }
     }
 
     /// Appends a message. Full only if inputs were handled in spite of [`Self::is_congested`].
@@ -70,6 +72,7 @@ impl MessageQueue {
             return Err(QueueFull(self.messages.len()));
         }
         self.messages.push_back(message);
+        self.untaken = self.untaken.saturating_add(1).min(self.congested_at);
         Ok(())
     }
 
@@ -79,8 +82,12 @@ impl MessageQueue {
     }
 
     /// Whether the guest has to read before its next message is handled.
+    ///
+    /// What [`clear`](Self::clear) forgot counts until the slot takes a message: else a guest that makes contact again and
+    /// again, each time voiding the answer before, would never have to wait. With nothing queued no slot would ever say that
+    /// it is free, so an empty queue is never congested.
     pub fn is_congested(&self) -> bool {
-        self.messages.len() >= self.congested_at
+        !self.messages.is_empty() && self.untaken >= self.congested_at
     }
 
     /// The message for the slot next.
@@ -90,7 +97,9 @@ impl MessageQueue {
 
     /// Removes the front: the slot has taken it.
     pub fn pop(&mut self) -> Option<HostMessage> {
-        self.messages.pop_front()
+        let taken = self.messages.pop_front();
+        self.untaken = self.messages.len().min(self.congested_at);
+        taken
     }
 
     /// Offers messages to the slot until it is busy or none is left; `slot` says whether it took one.
@@ -98,7 +107,7 @@ impl MessageQueue {
     pub fn drain_into(&mut self, mut slot: impl FnMut(&HostMessage) -> bool) -> usize {
         let mut taken = 0;
         while self.messages.front().is_some_and(&mut slot) {
-            self.messages.pop_front();
+            self.pop();
             taken += 1;
         }
         taken
@@ -162,5 +171,22 @@ mod tests {
         assert_eq!(queue.push(message(3)), Err(QueueFull(queue.bound())));
         queue.clear();
         assert!(queue.is_empty() && !queue.is_congested());
+    }
+
+    #[test]
+    fn answers_that_were_voided_count_until_the_slot_takes_one() {
+        let mut queue = MessageQueue::new(3);
+        for byte in 0..3 {
+            assert!(!queue.is_congested());
+            queue.clear();
+            queue.push(message(byte)).unwrap();
+        }
+        assert!(queue.is_congested() && queue.len() == 1);
+        // A slot that is busy changes nothing; one that takes the message does.
+        assert_eq!(queue.drain_into(|_| false), 0);
+        assert!(queue.is_congested());
+        assert_eq!(queue.drain_into(|_| true), 1);
+        queue.push(message(9)).unwrap();
+        assert!(!queue.is_congested());
     }
 }

@@ -1,4 +1,7 @@
-//! The host's side of one guest: what Hyper-V's VMBus provider does in the parent partition.
+//! The host's side of one guest: the part that Hyper-V's VMBus provider has in the parent partition.
+//!
+//! Its answers were compared with the sources of OpenVMM's server and of QEMU, with what Linux' `drivers/hv` waits for, and
+//! with unmodified Linux guests; not with Hyper-V itself, of which no trace is public.
 //!
 //! # How to drive it
 //! - What the guest posts goes to [`Server::message`], with the connection id it was posted to.
@@ -42,7 +45,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::message::{Body, Message, MessageType, Payload, UserData};
+use super::message::{Body, Message, MessageType, Payload, TlConnectResult, UserData};
 pub use super::queue::{HostMessage, MessageTarget};
 use super::{CONTACT_CONNECTION_ID, CONTACT_CONNECTION_ID_V5, GpadlId, Guid, PostStatus, Relid, Version};
 pub use channels::OfferError;
@@ -58,6 +61,9 @@ pub struct ServerConfig {
     pub connection_ids: ConnectionIds,
     /// What a guest may make the host remember.
     pub limits: Limits,
+    /// Virtual processors of the guest; None if they are not known. A guest that names another one for its messages, or in
+    /// MODIFYCHANNEL, is refused.
+    pub processors: Option<u32>,
 }
 
 impl Default for ServerConfig {
@@ -66,7 +72,15 @@ impl Default for ServerConfig {
             max_version: Version::WIN10,
             connection_ids: ConnectionIds::default(),
             limits: Limits::default(),
+            processors: None,
         }
+    }
+}
+
+impl ServerConfig {
+    /// Whether the guest may have this processor.
+    fn has_processor(&self, vp: u32) -> bool {
+        vp != super::NO_INTERRUPT_VP && self.processors.is_none_or(|processors| vp < processors)
     }
 }
 
@@ -191,9 +205,9 @@ pub enum Output {
     },
     /// Interrupt another VP from now on.
     Retarget {
-        /// The channel, which is open.
+        /// The channel, which is open, with interrupts on.
         relid: Relid,
-        /// The VP; not checked.
+        /// The VP, one of [`ServerConfig::processors`].
         target_vp: u32,
     },
     /// The guest has let go of a rescinded channel: its id is free.
@@ -209,8 +223,10 @@ pub enum Output {
         version: Version,
         /// Where the guest's messages go.
         target: MessageTarget,
+        /// What preceded it.
+        origin: ContactOrigin,
     },
-    /// The guest has taken its leave.
+    /// The guest has taken its leave: what it knew is gone, and the next contact is a new guest's.
     Unloaded,
     /// The guest broke a rule. What it asked for was not done.
     Violation(Violation),
@@ -218,9 +234,23 @@ pub enum Output {
     Unsupported(MessageType),
 }
 
+/// What preceded a contact. It says whether the guest may still know what it agreed with its devices.
+///
+/// A driver that is unbound and bound again makes no contact at all: its channel is closed and opened. UNLOAD is what Linux
+/// sends when a kernel ends (kexec, panic with a crash kernel, hibernation; from 3.0 on) or the module leaves (documented).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum ContactOrigin {
+    /// The first contact since the virtual machine was started or reset.
+    First,
+    /// The guest had sent UNLOAD: this is another kernel, which knows of nothing that the last one was told or gave away.
+    AfterUnload,
+    /// There was contact, and no UNLOAD: firmware has handed over to an operating system, or a kernel ended without a word.
+    Renewed,
+}
+
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 enum ChannelState {
-    /// The guest has not been told.
+    /// The guest does not know the channel: it was not told, or has released the channel.
     Unannounced,
     /// Offered, not open.
     Closed,
@@ -248,6 +278,8 @@ enum GpadlState {
     Ready,
     /// Too large: the rest of its pages is swallowed, then it is refused.
     Refusing { missing: usize },
+    /// For a rescinded channel: the guest was told that the list is created, the owner was told nothing.
+    Acknowledged,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -264,18 +296,33 @@ struct Contact {
     offers_requested: bool,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 struct State {
     contact: Option<Contact>,
+    /// What precedes the next contact.
+    before: ContactOrigin,
     channels: BTreeMap<Relid, Channel>,
     gpadls: BTreeMap<GpadlId, Gpadl>,
     next_request: u64,
 }
 
+impl State {
+    fn new() -> Self {
+        Self {
+            contact: None,
+            before: ContactOrigin::First,
+            channels: BTreeMap::new(),
+            gpadls: BTreeMap::new(),
+            next_request: 0,
+        }
+    }
+}
+
 /// What a channel is doing, for who looks from outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ChannelStatus {
-    /// The guest has not been told of it.
+    /// The guest does not know of it: it has not been told, or has released the channel. The channel is offered when the
+    /// guest makes contact anew.
     Unannounced,
     /// Offered, not open.
     Closed,
@@ -306,6 +353,7 @@ pub(crate) enum Sabotage {
     FreeRelidAtRescind,
     BelieveStaleAnswers,
     ForgetToAnswerClosedOpen,
+    SilentWhenRescinded,
 }
 
 impl Server {
@@ -313,7 +361,7 @@ impl Server {
     pub fn new(config: ServerConfig) -> Self {
         Self {
             config,
-            state: State::default(),
+            state: State::new(),
             #[cfg(test)]
             sabotage: Sabotage::None,
         }
@@ -390,6 +438,11 @@ impl Server {
             Message::GpadlHeader(header) => self.gpadl_header(header, out),
             Message::GpadlBody(body) => self.gpadl_body(body, out),
             Message::GpadlTeardown(teardown) => self.gpadl_teardown(teardown, out),
+            Message::TlConnectRequest(request) if version.answers_tl_connect() => {
+                // There are no Hyper-V sockets here.
+                self.post(&TlConnectResult::refused(request), out);
+                Ok(())
+            }
             _ => {
                 out.push(Output::Unsupported(kind));
                 Ok(())
@@ -399,6 +452,12 @@ impl Server {
 
     /// The virtual machine was reset or is switched off: everything is closed and released, nothing is said.
     pub fn reset(&mut self, out: &mut Vec<Output>) {
+        self.forget_agreed(out);
+        self.state.before = ContactOrigin::First;
+    }
+
+    /// Nothing agreed holds any more.
+    fn forget_agreed(&mut self, out: &mut Vec<Output>) {
         // Channels first: no list is released while a channel is open on it.
         for (&relid, channel) in &self.state.channels {
             if matches!(channel.state, ChannelState::Opening { .. } | ChannelState::Open { .. }) {
@@ -435,9 +494,11 @@ impl Server {
         request
     }
 
-    /// Renames questions; for explorations, which must not tell states apart by how often something was asked.
+    /// Renames questions and forgets what precedes the next contact; for explorations, which must not tell states apart by how
+    /// often something was asked, or by what changes nothing but a name.
     #[cfg(test)]
-    pub(crate) fn rename_requests(&mut self, next: u64, rename: impl Fn(RequestId) -> RequestId) {
+    pub(crate) fn make_canonical(&mut self, next: u64, rename: impl Fn(RequestId) -> RequestId) {
+        self.state.before = ContactOrigin::First;
         self.state.next_request = next;
         for channel in self.state.channels.values_mut() {
             if let ChannelState::Opening { request, .. } = &mut channel.state {

@@ -81,6 +81,27 @@ impl Version {
         self >= Self::WIN10_RS3
     }
 
+    /// Whether a refused TL_CONNECT_REQUEST is answered (4.1 and later; documented by OpenVMM's server).
+    pub fn answers_tl_connect(self) -> bool {
+        self >= Self::WIN10_RS3
+    }
+
+    /// Whether INITIATE_CONTACT names the VP for the host's messages (3.0 and later; before, it is VP 0; documented by
+    /// OpenVMM's server).
+    pub fn names_its_processor(self) -> bool {
+        self >= Self::WIN8_1
+    }
+
+    /// Whether INITIATE_CONTACT names a SINT (5.0 and later).
+    pub fn names_its_sint(self) -> bool {
+        self >= Self::WIN10_V5
+    }
+
+    /// Whether INITIATE_CONTACT names a virtual trust level (5.1 and later; documented by OpenVMM's server).
+    pub fn names_its_vtl(self) -> bool {
+        self >= Self::WIN10_RS4
+    }
+
     /// Whether MODIFYCHANNEL is answered (5.3 and later).
     pub fn answers_modify_channel(self) -> bool {
         self >= Self::WS2022

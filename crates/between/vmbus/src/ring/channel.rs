@@ -6,7 +6,7 @@ use partition::{ControlPage, DataPages, MappedPages, WidthConflict};
 use crate::ring::{
     Committed, ControlWord, Corruption, FEATURE_PENDING_SEND_SIZE, IncomingOffsets, IncomingPacket,
     IncomingRing, OpenError, OutgoingOffsets, OutgoingPacket, OutgoingRing, PacketBuffer, ReadError,
-    RingMemory, Signal, TrailerCheck, WriteError,
+    RingMemory, Signal, WriteError,
 };
 
 /// Why the pages of a GPADL are not the rings of a channel.
@@ -101,12 +101,7 @@ impl ChannelRings<RingPages> {
     ///
     /// A guest opens first, then sends OPENCHANNEL. There may be packets already when the host opens, and it may have
     /// missed the signal for them: read before the first sleep.
-    pub fn open(
-        pages: &MappedPages,
-        downstream: u32,
-        role: Role,
-        trailers: TrailerCheck,
-    ) -> Result<Self, RingLayoutError> {
+    pub fn open(pages: &MappedPages, downstream: u32, role: Role) -> Result<Self, RingLayoutError> {
         let total = pages.len();
         let too_small = RingLayoutError::TooSmall { pages: total, downstream };
         let split = usize::try_from(downstream).map_err(|_| too_small)?;
@@ -125,7 +120,6 @@ impl ChannelRings<RingPages> {
         };
         let (incoming, incoming_offsets) = IncomingRing::open(incoming)?;
         let (outgoing, outgoing_offsets) = OutgoingRing::open(outgoing)?;
-        let incoming = incoming.with_trailers(trailers);
         Ok(Self { incoming, incoming_offsets, outgoing, outgoing_offsets })
     }
 }

@@ -36,10 +36,6 @@ impl<'a, M: RingMemory> Cursor<'a, M> {
     pub(super) fn store(&mut self, value: u64) {
         self.word().store(value, Ordering::Relaxed);
     }
-
-    pub(super) fn load(&mut self) -> u64 {
-        self.word().load(Ordering::Relaxed)
-    }
 }
 
 /// Bytes as 64-bit words in memory order, the last one padded with zeros.
@@ -58,9 +54,18 @@ pub(super) fn write_packet<M: RingMemory>(
     payload: &[u8],
     trailer: u64,
 ) {
-    let (whole, tail) = payload.as_chunks::<8>();
     let words = payload.len().div_ceil(8) + 3;
-    if let Some([first, second, body @ .., last]) = memory.run(at).get(..words) {
+    match memory.run(at).get(..words) {
+        Some(run) => write_run(run, descriptor, payload, trailer),
+        None => write_scattered(memory, at, descriptor, payload, trailer),
+    }
+}
+
+/// As [`write_packet`], to words that follow each other in memory, exactly as many as the packet takes.
+#[inline]
+pub(super) fn write_run(run: &[AtomicU64], descriptor: [u64; 2], payload: &[u8], trailer: u64) {
+    let (whole, tail) = payload.as_chunks::<8>();
+    if let [first, second, body @ .., last] = run {
         first.store(descriptor[0], Ordering::Relaxed);
         second.store(descriptor[1], Ordering::Relaxed);
         for (word, bytes) in body.iter().zip(whole) {
@@ -72,13 +77,17 @@ pub(super) fn write_packet<M: RingMemory>(
             word.store(tail_word(tail), Ordering::Relaxed);
         }
         last.store(trailer, Ordering::Relaxed);
-        return;
     }
-    write_scattered(memory, at, descriptor, payload, trailer);
 }
 
 #[cold]
-fn write_scattered<M: RingMemory>(memory: &M, at: usize, descriptor: [u64; 2], payload: &[u8], trailer: u64) {
+pub(super) fn write_scattered<M: RingMemory>(
+    memory: &M,
+    at: usize,
+    descriptor: [u64; 2],
+    payload: &[u8],
+    trailer: u64,
+) {
     let mut cursor = Cursor::at(memory, at);
     descriptor.into_iter().for_each(|word| cursor.store(word));
     let (whole, tail) = payload.as_chunks::<8>();
@@ -110,6 +119,16 @@ pub(super) fn read_words<M: RingMemory>(memory: &M, at: usize, out: &mut [u64]) 
 
 #[cold]
 fn read_scattered<M: RingMemory>(memory: &M, at: usize, out: &mut [u64]) {
-    let mut cursor = Cursor::at(memory, at);
-    out.iter_mut().for_each(|out| *out = cursor.load());
+    let words = memory.words();
+    let (mut at, mut out) = (at, out);
+    while !out.is_empty() {
+        let start = if at >= words { at - words } else { at };
+        let run = memory.run(start);
+        let (now, rest) = out.split_at_mut(run.len().min(out.len()));
+        assert!(!now.is_empty(), "a run inside the data area has a word");
+        for (out, word) in now.iter_mut().zip(run) {
+            *out = word.load(Ordering::Relaxed);
+        }
+        (at, out) = (start + now.len(), rest);
+    }
 }

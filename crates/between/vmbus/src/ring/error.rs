@@ -77,14 +77,6 @@ pub enum Corruption {
         /// Bytes to the write index.
         available: u32,
     },
-    /// The trailer does not name the packet's own offset. (Not checked for peers that leave it stale.)
-    #[error("the trailer of the packet at {offset:#x} says {found:#x}")]
-    Trailer {
-        /// Where the packet begins.
-        offset: u32,
-        /// What the trailer says.
-        found: u32,
-    },
 }
 
 /// Why no packet was read.

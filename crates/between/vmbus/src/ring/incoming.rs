@@ -4,29 +4,16 @@ use model_sync::shared::{Ordering, fence, interleave};
 
 use crate::ring::copy::{load_word, read_words};
 use crate::ring::error::{BadRingSize, Corruption, OpenError, ReadError};
-use crate::ring::layout::{
-    ControlWord, DESCRIPTOR_BYTES, FEATURE_PENDING_SEND_SIZE, RingSize, TRAILER_BYTES,
-};
+use crate::ring::layout::{ControlWord, FEATURE_PENDING_SEND_SIZE, RingSize, TRAILER_BYTES};
 use crate::ring::memory::RingMemory;
 use crate::ring::packet::{Descriptor, IncomingPacket, PacketBuffer, trailer_offset};
 use crate::ring::{Committed, Signal, Wait, omit};
-
-/// Whether the trailer of a packet must name the packet's offset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TrailerCheck {
-    /// It must: Linux, Windows and this crate write it.
-    #[default]
-    Required,
-    /// It may be anything: QEMU's host leaves stale bytes there.
-    Ignored,
-}
 
 /// A ring that this side reads. What changes is in [`IncomingOffsets`].
 #[derive(Debug)]
 pub struct IncomingRing<M> {
     memory: M,
     size: RingSize,
-    trailers: TrailerCheck,
 }
 
 /// Where the reader of a ring stands. Made by [`IncomingRing::open`] or from a saved state, used with that ring.
@@ -40,11 +27,20 @@ pub struct IncomingOffsets {
     pub(super) write: u32,
     /// Whether the interrupt mask is set: from the first packet of a drain until the reader wants to sleep.
     pub(super) masked: bool,
+    /// Packets whose trailer did not name them.
+    pub(super) stale_trailers: u64,
     /// Set once, and then returned by everything.
     pub(super) corrupt: Option<Corruption>,
 }
 
 impl IncomingOffsets {
+    /// Packets read whose trailer is not the packet's own offset. Such packets are taken like any other: Linux and OpenVMM
+    /// write the trailer and do not read it, QEMU's host leaves stale bytes there (documented by their sources), and what
+    /// Windows does is not known.
+    pub fn stale_trailers(&self) -> u64 {
+        self.stale_trailers
+    }
+
     /// Whether packets have been read whose space the writer does not have yet.
     pub fn has_uncommitted(&self) -> bool {
         self.published != self.next
@@ -65,7 +61,7 @@ impl IncomingOffsets {
     }
 
     #[cold]
-    fn fail(&mut self, corruption: Corruption) -> Corruption {
+    pub(super) fn fail(&mut self, corruption: Corruption) -> Corruption {
         self.corrupt = Some(corruption);
         corruption
     }
@@ -79,19 +75,21 @@ impl<M: RingMemory> IncomingRing<M> {
         let published = ring.size.check_read_index(ring.load(ControlWord::ReadIndex, Ordering::Relaxed))?;
         let write = ring.size.check_write_index(ring.load(ControlWord::WriteIndex, Ordering::Acquire))?;
         ring.store(ControlWord::InterruptMask, 0, Ordering::Release);
-        Ok((ring, IncomingOffsets { published, next: published, write, masked: false, corrupt: None }))
+        let offsets = IncomingOffsets {
+            published,
+            next: published,
+            write,
+            masked: false,
+            stale_trailers: 0,
+            corrupt: None,
+        };
+        Ok((ring, offsets))
     }
 
     pub(super) fn over(memory: M) -> Result<Self, BadRingSize> {
         let bytes = memory.words() as u64 * 8;
         let size = RingSize::new(bytes).ok_or(BadRingSize { bytes })?;
-        Ok(Self { memory, size, trailers: TrailerCheck::default() })
-    }
-
-    /// The same ring with another rule for trailers.
-    #[must_use]
-    pub fn with_trailers(self, trailers: TrailerCheck) -> Self {
-        Self { trailers, ..self }
+        Ok(Self { memory, size })
     }
 
     /// Bytes of the data area.
@@ -162,11 +160,21 @@ impl<M: RingMemory> IncomingRing<M> {
         if !self.has_packet(offsets)? {
             return Err(ReadError::Empty);
         }
+        self.mask(offsets);
+        self.copy_packet(offsets, buffer).map_err(|corruption| offsets.fail(corruption).into())
+    }
+
+    /// Masks interrupts, if they are not masked yet.
+    #[inline]
+    pub(super) fn mask(&self, offsets: &mut IncomingOffsets) {
         if !offsets.masked {
             self.store(ControlWord::InterruptMask, 1, Ordering::Relaxed);
             offsets.masked = true;
         }
-        self.copy_packet(offsets, buffer).map_err(|corruption| offsets.fail(corruption).into())
+    }
+
+    pub(super) fn memory(&self) -> &M {
+        &self.memory
     }
 
     #[inline]
@@ -177,22 +185,16 @@ impl<M: RingMemory> IncomingRing<M> {
     ) -> Result<IncomingPacket<'b>, Corruption> {
         let offset = offsets.next;
         let available = self.size.distance(offset, offsets.write);
-        if available < DESCRIPTOR_BYTES {
-            return Err(Corruption::NoDescriptor { offset, available });
-        }
         let at = offset as usize / 8;
         // Once: what is checked is what is used, whatever the writer does meanwhile.
-        let descriptor = Descriptor::check(load_word(&self.memory, at), offset, available)?;
+        let descriptor = Descriptor::check_available(load_word(&self.memory, at), offset, available)?;
         // Everything after the first word, with the trailer.
         let words = buffer.room(descriptor.words);
         read_words(&self.memory, at + 1, words);
         let [transaction_id, body @ .., trailer] = words else {
             return Err(Corruption::NoDescriptor { offset, available });
         };
-        let found = trailer_offset(*trailer);
-        if self.trailers == TrailerCheck::Required && found != offset {
-            return Err(Corruption::Trailer { offset, found });
-        }
+        offsets.stale_trailers += u64::from(trailer_offset(*trailer) != offset);
         offsets.next = self.size.advance(offset, descriptor.words as u32 * 8 + TRAILER_BYTES);
         Ok(IncomingPacket::new(descriptor, u64::from_le(*transaction_id), offset, body))
     }

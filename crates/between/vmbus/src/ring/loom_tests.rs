@@ -5,13 +5,14 @@
 //! returned from its thread; what is checked is that nobody sleeps on something that is there, unsignalled.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use loom::thread;
 
 use super::{
     HeapRing, IncomingOffsets, IncomingRing, OutgoingOffsets, OutgoingPacket, OutgoingRing, PacketBuffer,
-    ReadError, Signal, TrailerCheck, Wait, omit,
+    ReadError, Signal, Wait, omit,
 };
 
 type Outgoing = (OutgoingRing<Arc<HeapRing>>, OutgoingOffsets);
@@ -56,7 +57,6 @@ fn fails(expected: &str, model: impl Fn() + Send + Sync + 'static) {
 fn publish_and_consume<const OMIT: u8>() {
     // Two packets through a ring that holds one: the second is written over the first.
     let (mut outgoing, incoming) = ring(32);
-    let incoming = (incoming.0.with_trailers(TrailerCheck::Required), incoming.1);
     let writer = thread::spawn(move || {
         for id in [1, 2] {
             let (ring, offsets) = &mut outgoing;
@@ -88,6 +88,93 @@ fn loom_publish_and_consume() {
 #[test]
 fn loom_publish_without_release_fails() {
     fails("the packet at 0x", publish_and_consume::<{ omit::RELEASE }>);
+}
+
+// Batches: two packets that are published together are seen together, and a copy that was taken is of what was published.
+
+fn batches<const WRITER: u8>() {
+    // Two packets of 24 bytes fit, a second batch is written over the first.
+    let (mut outgoing, mut incoming) = ring(56);
+    let writer = thread::spawn(move || {
+        for first in [1, 3] {
+            let (ring, offsets) = &mut outgoing;
+            let mut batch = loop {
+                match ring.batch(offsets, 2 * EMPTY) {
+                    Ok(batch) => break batch,
+                    Err(_) => thread::yield_now(),
+                }
+            };
+            for id in [first, first + 1] {
+                batch.push(&OutgoingPacket::in_band(id, b"")).unwrap();
+            }
+            let _ = batch.commit_omitting::<WRITER>().unwrap();
+        }
+    });
+    let (ring, offsets) = &mut incoming;
+    for first in [1, 3] {
+        let mut buffer = PacketBuffer::new();
+        let ids: Vec<u64> = loop {
+            match ring.read_batch(offsets, &mut buffer, u32::MAX) {
+                Ok(batch) => break batch.map(|packet| packet.transaction_id).collect(),
+                Err(ReadError::Empty) => thread::yield_now(),
+                Err(ReadError::Corrupt(corruption)) => panic!("{corruption}"),
+            }
+        };
+        assert_eq!(ids, [first, first + 1], "a batch in pieces, or another one's packets");
+        let _ = ring.commit(offsets).unwrap();
+    }
+    writer.join().unwrap();
+}
+
+#[test]
+fn loom_batches() {
+    holds(batches::<{ omit::NOTHING }>);
+}
+
+#[test]
+fn loom_batches_without_release_fail() {
+    fails("the packet at 0x", batches::<{ omit::RELEASE }>);
+}
+
+// A reader that drains in batches and sleeps, against a writer that publishes a batch: as with single packets.
+
+fn batch_and_sleep<const READER: u8, const WRITER: u8>() {
+    let (mut outgoing, mut incoming) = ring(96);
+    write(&mut outgoing, 1);
+    assert_eq!(outgoing.0.commit(&mut outgoing.1), Ok(Signal::Needed));
+    assert_eq!(read(&mut incoming), Some(1));
+
+    let writer = thread::spawn(move || {
+        let mut batch = outgoing.0.batch(&mut outgoing.1, 2 * EMPTY).unwrap();
+        for id in [2, 3] {
+            batch.push(&OutgoingPacket::in_band(id, b"")).unwrap();
+        }
+        batch.commit_omitting::<WRITER>().unwrap()
+    });
+    let mut seen = 0;
+    let (ring, offsets) = &mut incoming;
+    while ring.commit_and_wait_omitting::<READER>(offsets).unwrap().wait == Wait::Ready {
+        if let Ok(batch) = ring.read_batch(offsets, &mut PacketBuffer::new(), u32::MAX) {
+            seen += batch.len();
+        }
+    }
+    let signal = writer.join().unwrap();
+    assert!(seen == 2 || (seen == 0 && signal.is_needed()), "the reader sleeps for ever");
+}
+
+#[test]
+fn loom_batch_and_sleep() {
+    holds(batch_and_sleep::<{ omit::NOTHING }, { omit::NOTHING }>);
+}
+
+#[test]
+fn loom_batch_without_the_writers_fence_fails() {
+    fails("the reader sleeps for ever", batch_and_sleep::<{ omit::NOTHING }, { omit::FENCE }>);
+}
+
+#[test]
+fn loom_batch_without_the_readers_recheck_fails() {
+    fails("the reader sleeps for ever", batch_and_sleep::<{ omit::RECHECK }, { omit::NOTHING }>);
 }
 
 // Interrupt mask: arm, then look again; against: publish, then look at the mask.

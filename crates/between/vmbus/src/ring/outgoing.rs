@@ -50,7 +50,7 @@ impl OutgoingOffsets {
         self.corrupt
     }
 
-    fn check(&self) -> Result<(), Corruption> {
+    pub(super) fn check(&self) -> Result<(), Corruption> {
         self.corrupt.map_or(Ok(()), Err)
     }
 
@@ -130,6 +130,23 @@ impl<M: RingMemory> OutgoingRing<M> {
         prefetch::value(&ahead[..ahead.len().min(PREFETCHED_WORDS)]);
     }
 
+    pub(super) fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Bytes that are free, more than `needed`; looks at the reader's index only if it has to.
+    #[inline]
+    pub(super) fn reserve(&self, offsets: &mut OutgoingOffsets, needed: u32) -> Result<u32, WriteError> {
+        offsets.check()?;
+        if !self.has_room(offsets, needed) {
+            self.load_read_index(offsets)?;
+            if !self.has_room(offsets, needed) {
+                return Err(WriteError::Full { needed });
+            }
+        }
+        Ok(self.size.free(offsets.next, offsets.read))
+    }
+
     /// Writes a packet after the ones before, without publishing it, and returns its offset in the data area.
     #[inline]
     pub fn write(
@@ -139,12 +156,7 @@ impl<M: RingMemory> OutgoingRing<M> {
     ) -> Result<u32, WriteError> {
         offsets.check()?;
         let (total, length8) = packet.measure(self.size)?;
-        if !self.has_room(offsets, total) {
-            self.load_read_index(offsets)?;
-            if !self.has_room(offsets, total) {
-                return Err(WriteError::Full { needed: total });
-            }
-        }
+        self.reserve(offsets, total)?;
         let at = offsets.next;
         write_packet(&self.memory, at as usize / 8, packet.descriptor(length8), packet.payload, trailer(at));
         offsets.next = self.size.advance(at, total);

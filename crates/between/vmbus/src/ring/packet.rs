@@ -44,6 +44,17 @@ impl<'a> OutgoingPacket<'a> {
         Self { kind: PacketType::IN_BAND, transaction_id, completion_requested: false, payload }
     }
 
+    /// The completion of a packet that asked for one.
+    pub fn completion(transaction_id: u64, payload: &'a [u8]) -> Self {
+        Self { kind: PacketType::COMPLETION, transaction_id, completion_requested: false, payload }
+    }
+
+    /// Bytes that a packet takes in a ring, with its trailer; `None` if no descriptor can say its length.
+    pub fn ring_bytes(&self) -> Option<u32> {
+        let length8 = self.payload.len().div_ceil(8) + DESCRIPTOR_BYTES as usize / 8;
+        u16::try_from(length8).ok().map(|length8| u32::from(length8) * 8 + TRAILER_BYTES)
+    }
+
     /// Bytes that the packet takes in a ring, with its trailer, and `length8`; an error if it can never be written.
     #[inline]
     pub(super) fn measure(&self, size: RingSize) -> Result<(u32, u16), WriteError> {
@@ -92,6 +103,15 @@ pub(super) struct Descriptor {
 }
 
 impl Descriptor {
+    /// Checks the first word of the packet at `offset` as [`check`](Self::check) does, and that there is a descriptor at all.
+    #[inline]
+    pub(super) fn check_available(word: u64, offset: u32, available: u32) -> Result<Self, Corruption> {
+        if available < DESCRIPTOR_BYTES {
+            return Err(Corruption::NoDescriptor { offset, available });
+        }
+        Self::check(word, offset, available)
+    }
+
     /// Checks the first word of the packet at `offset`, of which `available` bytes are there with what follows.
     #[inline]
     pub(super) fn check(word: u64, offset: u32, available: u32) -> Result<Self, Corruption> {

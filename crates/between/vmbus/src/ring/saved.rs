@@ -8,7 +8,7 @@ use crate::ring::memory::RingMemory;
 use crate::ring::outgoing::{OutgoingOffsets, OutgoingRing};
 
 /// Version of the saved states that this crate writes, and the only one that it reads.
-pub const SAVED_STATE_VERSION: u16 = 1;
+pub const SAVED_STATE_VERSION: u16 = 2;
 
 /// Where the reader of a ring stood. See [`IncomingRing::save`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,7 @@ pub struct SavedIncoming {
     next: u32,
     write: u32,
     masked: bool,
+    stale_trailers: u64,
     corrupt: Option<Corruption>,
 }
 
@@ -76,7 +77,7 @@ fn check_header(version: u16, found: u32, size: u32) -> Result<(), RestoreError>
 impl<M: RingMemory> IncomingRing<M> {
     /// The reader's state, in and outside of a transaction, corrupt or not.
     pub fn save(&self, offsets: &IncomingOffsets) -> SavedIncoming {
-        let &IncomingOffsets { published, next, write, masked, corrupt } = offsets;
+        let &IncomingOffsets { published, next, write, masked, stale_trailers, corrupt } = offsets;
         SavedIncoming {
             version: SAVED_STATE_VERSION,
             size: self.size(),
@@ -84,6 +85,7 @@ impl<M: RingMemory> IncomingRing<M> {
             next,
             write,
             masked,
+            stale_trailers,
             corrupt,
         }
     }
@@ -92,7 +94,16 @@ impl<M: RingMemory> IncomingRing<M> {
     pub fn restore(memory: M, saved: &SavedIncoming) -> Result<(Self, IncomingOffsets), RestoreError> {
         let ring = Self::over(memory)?;
         let size = ring.ring_size();
-        let &SavedIncoming { version, size: saved_size, published, next, write, masked, corrupt } = saved;
+        let &SavedIncoming {
+            version,
+            size: saved_size,
+            published,
+            next,
+            write,
+            masked,
+            stale_trailers,
+            corrupt,
+        } = saved;
         check_header(version, saved_size, size.get())?;
         for index in [published, write, next] {
             if !size.has(index) {
@@ -103,7 +114,7 @@ impl<M: RingMemory> IncomingRing<M> {
         if size.distance(published, next) > size.distance(published, write) {
             return Err(RestoreError::Index { index: next, size: size.get() });
         }
-        Ok((ring, IncomingOffsets { published, next, write, masked, corrupt }))
+        Ok((ring, IncomingOffsets { published, next, write, masked, stale_trailers, corrupt }))
     }
 }
 

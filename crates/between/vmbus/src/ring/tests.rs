@@ -1,6 +1,7 @@
 //! Tests of the ring: known bytes, refused packets, signals, and random runs against a plain queue.
 
 mod bad_packets;
+mod batches;
 mod channel;
 mod properties;
 mod saved;

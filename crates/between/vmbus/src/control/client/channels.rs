@@ -111,14 +111,14 @@ impl Client {
     /// [`Output::Opened`]: until then its rings are the host's, and [`ClientError::NotOpen`] is returned.
     pub fn close(&mut self, relid: Relid, out: &mut Vec<Output>) -> Result<(), ClientError> {
         let channel = self.state.channels.get_mut(&relid).ok_or(ClientError::NoChannel(relid))?;
-        if !matches!(channel.ring, Ring::Open { .. }) || channel.stage == Stage::Releasing {
+        if !matches!(channel.ring, Ring::Open { .. }) {
             return Err(ClientError::NotOpen(relid));
         }
         channel.ring = Ring::Closed;
         self.send(&CloseChannel::new(relid).to_payload(), out)
     }
 
-    /// Asks for the pages of a list back; [`Output::GpadlTorndown`] follows, at once if the channel is rescinded.
+    /// Asks for the pages of a list back; [`Output::GpadlTorndown`] follows.
     pub fn teardown_gpadl(&mut self, gpadl: GpadlId, out: &mut Vec<Output>) -> Result<(), ClientError> {
         let list = self.state.gpadls.get(&gpadl).ok_or(ClientError::NoGpadl(gpadl))?;
         let relid = list.relid;
@@ -131,12 +131,6 @@ impl Client {
                 return Err(ClientError::GpadlInUse { gpadl, relid });
             }
             _ => {}
-        }
-        if channel.stage != Stage::Offered {
-            // The host releases it with the channel.
-            self.state.gpadls.remove(&gpadl);
-            out.push(Output::GpadlTorndown(gpadl));
-            return Ok(());
         }
         self.state.gpadls.insert(gpadl, Gpadl { relid, state: GpadlState::TearingDown });
         self.send(&GpadlTeardown::new(relid, gpadl).to_payload(), out)
@@ -158,19 +152,56 @@ impl Client {
         self.send(&ModifyChannel::new(relid, target_vp).to_payload(), out)
     }
 
-    /// The driver of a rescinded channel is done: closes it if it is open, forgets its lists, and gives its id back.
+    /// The driver of a rescinded channel is done: closes it if it is open and asks for the pages of its lists back;
+    /// [`Output::GpadlTorndown`] follows for each. The channel's id is given back when the host has answered everything that
+    /// it was asked of the channel: an answer under way must not be taken for one of the next channel with that id. A host
+    /// that never answers keeps the id, and the pages, until contact is made anew.
     pub fn release(&mut self, relid: Relid, out: &mut Vec<Output>) -> Result<(), ClientError> {
         let channel = self.state.channels.get_mut(&relid).ok_or(ClientError::NoChannel(relid))?;
         match channel.stage {
             Stage::Offered => return Err(ClientError::NotRescinded(relid)),
-            Stage::Releasing => return Err(ClientError::NoChannel(relid)),
-            Stage::Rescinded => channel.stage = Stage::Releasing,
+            Stage::Leaving | Stage::Releasing => return Err(ClientError::NoChannel(relid)),
+            Stage::Rescinded => channel.stage = Stage::Leaving,
         }
         let was_open = matches!(channel.ring, Ring::Open { .. });
         channel.ring = Ring::Closed;
-        self.state.gpadls.retain(|_, list| list.relid != relid);
         if was_open {
             self.send(&CloseChannel::new(relid).to_payload(), out)?;
+        }
+        self.leave(relid, out)
+    }
+
+    /// One more step of leaving a channel, if it is being left: asks for the lists that the host has confirmed, and gives the
+    /// channel's id back when nothing is left to be answered.
+    pub(super) fn leave(&mut self, relid: Relid, out: &mut Vec<Output>) -> Result<(), ClientError> {
+        let Some(channel) = self.state.channels.get(&relid) else { return Ok(()) };
+        if channel.stage != Stage::Leaving {
+            return Ok(());
+        }
+        let modifying = channel.modifying > 0;
+        #[cfg(test)]
+        if self.impatient_to_release {
+            self.state.gpadls.retain(|_, list| list.relid != relid);
+        }
+        let of_channel = |list: &Gpadl| list.relid == relid;
+        let confirmed: Vec<GpadlId> = self
+            .state
+            .gpadls
+            .iter()
+            .filter(|(_, list)| of_channel(list) && list.state == GpadlState::Created)
+            .map(|(&gpadl, _)| gpadl)
+            .collect();
+        for gpadl in confirmed {
+            self.state.gpadls.insert(gpadl, Gpadl { relid, state: GpadlState::TearingDown });
+            self.send(&GpadlTeardown::new(relid, gpadl).to_payload(), out)?;
+        }
+        #[cfg(test)]
+        let modifying = modifying && !self.impatient_to_release;
+        if modifying || self.state.gpadls.values().any(of_channel) {
+            return Ok(());
+        }
+        if let Some(channel) = self.state.channels.get_mut(&relid) {
+            channel.stage = Stage::Releasing;
         }
         self.send(&RelidReleased::new(relid).to_payload(), out)
     }
@@ -187,7 +218,7 @@ impl Client {
         let channel = self.state.channels.get_mut(&relid).ok_or(ClientError::NoChannel(relid))?;
         match channel.stage {
             Stage::Offered => Ok(channel),
-            Stage::Rescinded | Stage::Releasing => Err(ClientError::Rescinded(relid)),
+            Stage::Rescinded | Stage::Leaving | Stage::Releasing => Err(ClientError::Rescinded(relid)),
         }
     }
 
@@ -218,9 +249,11 @@ impl Client {
             }
             Message::OpenChannelResult(result) => {
                 let status = Status(result.status.get());
-                let Some(channel) = self.known_channel(kind, result.relid.get())? else { return Ok(()) };
+                let channel = self.known_channel(kind, result.relid.get())?;
                 let relid = channel.offer.relid;
                 match channel.ring {
+                    // An open that crossed the rescission: whether it is answered does not matter.
+                    _ if channel.stage != Stage::Offered => Ok(()),
                     Ring::Opening { gpadl } if result.open_id.get() == relid.get() => {
                         channel.ring = if status.is_success() { Ring::Open { gpadl } } else { Ring::Closed };
                         out.push(Output::Opened { relid, status });
@@ -231,19 +264,20 @@ impl Client {
             }
             Message::ModifyChannelResponse(response) => {
                 let status = Status(response.status.get());
-                let Some(channel) = self.known_channel(kind, response.relid.get())? else { return Ok(()) };
+                let channel = self.known_channel(kind, response.relid.get())?;
+                let relid = channel.offer.relid;
                 channel.modifying = channel.modifying.checked_sub(1).ok_or(HostViolation::NotAsked(kind))?;
-                // An answer that comes after the channel was closed interests nobody.
-                if matches!(channel.ring, Ring::Open { .. }) {
-                    out.push(Output::Modified { relid: channel.offer.relid, status });
+                // An answer that comes after the channel was closed, or rescinded, is of no use to its driver.
+                if channel.stage == Stage::Offered && matches!(channel.ring, Ring::Open { .. }) {
+                    out.push(Output::Modified { relid, status });
                 }
-                Ok(())
+                self.go_on_leaving(relid, out)
             }
             Message::GpadlCreated(created) => {
                 let gpadl = GpadlId(created.gpadl.get());
                 let status = Status(created.status.get());
-                let Some(channel) = self.known_channel(kind, created.relid.get())? else { return Ok(()) };
-                let relid = channel.offer.relid;
+                let channel = self.known_channel(kind, created.relid.get())?;
+                let (relid, stage) = (channel.offer.relid, channel.stage);
                 match self.state.gpadls.get_mut(&gpadl) {
                     Some(list) if list.relid == relid && list.state == GpadlState::Creating => {
                         if status.is_success() {
@@ -251,37 +285,45 @@ impl Client {
                         } else {
                             self.state.gpadls.remove(&gpadl);
                         }
-                        out.push(Output::GpadlCreated { relid, gpadl, status });
-                        Ok(())
+                        if stage == Stage::Offered {
+                            out.push(Output::GpadlCreated { relid, gpadl, status });
+                        } else if !status.is_success() {
+                            out.push(Output::GpadlTorndown(gpadl));
+                        }
+                        self.go_on_leaving(relid, out)
                     }
                     _ => Err(HostViolation::NotAsked(kind)),
                 }
             }
             Message::GpadlTorndown(torndown) => {
                 let gpadl = GpadlId(torndown.gpadl.get());
-                match self.state.gpadls.get(&gpadl).map(|list| list.state) {
-                    Some(GpadlState::TearingDown) => {
+                match self.state.gpadls.get(&gpadl).copied() {
+                    Some(Gpadl { relid, state: GpadlState::TearingDown }) => {
                         self.state.gpadls.remove(&gpadl);
                         out.push(Output::GpadlTorndown(gpadl));
-                        Ok(())
+                        self.go_on_leaving(relid, out)
                     }
                     _ => Err(HostViolation::NotAsked(kind)),
                 }
             }
+            Message::TlConnectResult(_) => Err(HostViolation::NotAsked(kind)),
             _ => Err(HostViolation::Unknown(kind)),
         }
     }
 
-    /// The channel the host means; none if it is rescinded, so that nobody waits for anything any more.
-    fn known_channel(
-        &mut self,
-        kind: MessageType,
-        relid: u32,
-    ) -> Result<Option<&mut Channel>, HostViolation> {
+    /// The host has answered something of this channel: if the channel is being left, that goes on.
+    fn go_on_leaving(&mut self, relid: Relid, out: &mut Vec<Output>) -> Result<(), HostViolation> {
+        // Fails only without contact, and a host's answer is heard only while there is contact.
+        let left = self.leave(relid, out);
+        debug_assert!(left.is_ok(), "{left:?}");
+        Ok(())
+    }
+
+    /// The channel that the host means.
+    fn known_channel(&mut self, kind: MessageType, relid: u32) -> Result<&mut Channel, HostViolation> {
         let unknown = HostViolation::UnknownChannel { kind, relid };
         let relid = Relid::new(relid).ok_or(unknown)?;
-        let channel = self.state.channels.get_mut(&relid).ok_or(unknown)?;
-        Ok((channel.stage == Stage::Offered).then_some(channel))
+        self.state.channels.get_mut(&relid).ok_or(unknown)
     }
 
     fn host_offers(&mut self, message: &OfferChannel, out: &mut Vec<Output>) -> Result<(), HostViolation> {
@@ -315,11 +357,15 @@ impl Client {
     ) -> Result<(), HostViolation> {
         let kind = MessageType::RESCIND_CHANNEL_OFFER;
         let number = message.relid.get();
-        let Some(channel) = self.known_channel(kind, number)? else {
-            let relid = Relid::new(number).ok_or(HostViolation::UnknownChannel { kind, relid: number })?;
-            return Err(HostViolation::RescindedTwice(relid));
-        };
+        let channel = self.known_channel(kind, number)?;
+        if channel.stage != Stage::Offered {
+            return Err(HostViolation::RescindedTwice(channel.offer.relid));
+        }
         channel.stage = Stage::Rescinded;
+        if matches!(channel.ring, Ring::Opening { .. }) {
+            // The host does not open what it has taken back.
+            channel.ring = Ring::Closed;
+        }
         out.push(Output::Rescinded(channel.offer));
         Ok(())
     }

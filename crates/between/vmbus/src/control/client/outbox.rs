@@ -1,4 +1,4 @@
-//! What the guest wants to post: one at a time, retried while the host's port is full.
+//! What the guest wants to post: one at a time, retried while the host takes no messages.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -6,9 +6,9 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Client, Connection, Failure, Output, Stage};
+use super::{Client, Connection, Failure, Output, PostFailure, Ring, Stage};
 use crate::control::message::{Message, MessageError, MessageType, Payload};
-use crate::control::{PostStatus, Relid};
+use crate::control::{GpadlId, PostStatus, Relid, Status};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 struct Outgoing {
@@ -82,7 +82,7 @@ impl Outbox {
     }
 }
 
-fn kind_of(payload: &Payload) -> MessageType {
+pub(super) fn kind_of(payload: &Payload) -> MessageType {
     Message::decode(payload).map_or(MessageType(0), |message| message.kind())
 }
 
@@ -111,19 +111,92 @@ impl Client {
             {
                 self.contact_refused(now, attempt, out);
             }
-            (PostStatus::InsufficientBuffers, _) => {
+            // Linux takes "invalid connection id" of any other message for a host that is busy, too (documented).
+            (
+                PostStatus::InsufficientBuffers
+                | PostStatus::InsufficientMemory
+                | PostStatus::InvalidConnectionId,
+                _,
+            ) => {
                 let retry = self.config.retry;
                 message.attempts = message.attempts.saturating_add(1);
                 if message.attempts >= retry.attempts {
-                    self.fail(Failure::HostBusy { kind, attempts: message.attempts }, out);
-                    return;
+                    let attempts = message.attempts;
+                    return self.not_posted(&message.payload, PostFailure::HostBusy { kind, attempts }, out);
                 }
                 let doublings = (message.attempts - 1).min(31);
                 let wait = retry.first.saturating_mul(1 << doublings).min(retry.longest);
                 self.state.outbox.current = Current::Waiting { message, until: now.saturating_add(wait) };
             }
-            (status, _) => self.fail(Failure::Post { kind, status: status.to_hv_status() }, out),
+            (status, _) => {
+                let status = status.to_hv_status();
+                self.not_posted(&message.payload, PostFailure::Status { kind, status }, out);
+            }
         }
+    }
+
+    /// A message is given up. Without contact, offers or UNLOAD there is nothing left; any other request has failed, and the
+    /// connection lives on.
+    fn not_posted(&mut self, payload: &Payload, failure: PostFailure, out: &mut Vec<Output>) {
+        let message = match Message::decode(payload) {
+            Ok(Message::InitiateContact(_) | Message::RequestOffers | Message::Unload) | Err(_) => {
+                return self.fail(Failure::NotPosted(failure), out);
+            }
+            Ok(message) => message,
+        };
+        out.push(Output::NotPosted(failure));
+        let status = Status::UNSUCCESSFUL;
+        match message {
+            Message::GpadlHeader(header) => {
+                let gpadl = GpadlId(header.fixed().gpadl.get());
+                self.give_up_list(gpadl, out);
+            }
+            Message::GpadlBody(body) => {
+                let gpadl = GpadlId(body.fixed().gpadl.get());
+                self.give_up_list(gpadl, out);
+            }
+            Message::OpenChannel(open) => {
+                if let Some(channel) =
+                    Relid::new(open.relid.get()).and_then(|relid| self.state.channels.get_mut(&relid))
+                    && matches!(channel.ring, Ring::Opening { .. })
+                {
+                    channel.ring = Ring::Closed;
+                    out.push(Output::Opened { relid: channel.offer.relid, status });
+                }
+            }
+            Message::ModifyChannel(modify) => {
+                let Some(channel) =
+                    Relid::new(modify.relid.get()).and_then(|relid| self.state.channels.get_mut(&relid))
+                else {
+                    return;
+                };
+                let relid = channel.offer.relid;
+                channel.modifying = channel.modifying.saturating_sub(1);
+                if channel.stage == Stage::Offered && matches!(channel.ring, Ring::Open { .. }) {
+                    out.push(Output::Modified { relid, status });
+                }
+                let _connected = self.leave(relid, out);
+            }
+            // What they would have given back stays the host's: a driver is told of no pages that the host may still use.
+            _ => {}
+        }
+    }
+
+    /// The rest of a list's messages is not posted: without this one the list is never complete.
+    fn give_up_list(&mut self, gpadl: GpadlId, out: &mut Vec<Output>) {
+        self.state.outbox.waiting.retain(|message| match Message::decode(&message.payload) {
+            Ok(Message::GpadlBody(body)) => body.fixed().gpadl.get() != gpadl.0,
+            _ => true,
+        });
+        let Some(list) = self.state.gpadls.remove(&gpadl) else { return };
+        let offered =
+            self.state.channels.get(&list.relid).is_some_and(|channel| channel.stage == Stage::Offered);
+        out.push(if offered {
+            Output::GpadlCreated { relid: list.relid, gpadl, status: Status::UNSUCCESSFUL }
+        } else {
+            Output::GpadlTorndown(gpadl)
+        });
+        let _connected = self.leave(list.relid, out);
     }
 
     /// The time of [`Self::next_timeout`] has come, or any other.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Client, ClientConfig, Connection, GpadlState, Ring, State};
 
 /// The format [`Client::save`] writes.
-pub const SAVED_FORMAT: u32 = 1;
+pub const SAVED_FORMAT: u32 = 2;
 
 /// A client's state, to be stored as it is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use proptest::prelude::*;
 
+use super::outbox::kind_of;
 use super::*;
 use crate::control::PostStatus;
 use crate::control::message::{
@@ -197,14 +198,107 @@ fn a_full_port_is_tried_again_later_and_later() {
     }
     client.post_result(now, PostStatus::InsufficientBuffers, &mut out);
     let kind = MessageType::INITIATE_CONTACT;
-    assert_eq!(out, [Output::Failed(Failure::HostBusy { kind, attempts: 4 })]);
+    let busy = PostFailure::HostBusy { kind, attempts: 4 };
+    assert_eq!(out, [Output::Failed(Failure::NotPosted(busy))]);
     assert_eq!(client.next_timeout(), None);
     // Any other status fails at once.
     out.clear();
     client.connect(now, &mut out);
     out.clear();
     client.post_result(now, PostStatus::Other(6), &mut out);
-    assert_eq!(out, [Output::Failed(Failure::Post { kind, status: 6 })]);
+    assert_eq!(out, [Output::Failed(Failure::NotPosted(PostFailure::Status { kind, status: 6 }))]);
+}
+
+/// Linux' `vmbus_post_msg`, as its source has it: 0x0b and 0x13 are tried again, and so is 0x12 for everything but
+/// INITIATE_CONTACT; anything else fails at once.
+fn linux_tries_again(kind: MessageType, status: u16) -> bool {
+    match status {
+        0x0b | 0x13 => true,
+        0x12 => kind != MessageType::INITIATE_CONTACT,
+        _ => false,
+    }
+}
+
+#[test]
+fn posts_are_tried_again_as_linux_does_and_no_failure_costs_the_connection() {
+    type Ask = fn(&mut Client, &mut Vec<Output>);
+    let requests: [(Ask, MessageType); 6] = [
+        (
+            |client, out| client.establish_gpadl(RELID, &[0; 60], out).map(drop).unwrap(),
+            MessageType::GPADL_HEADER,
+        ),
+        (|client, out| client.close(RELID, out).unwrap(), MessageType::CLOSE_CHANNEL),
+        (|client, out| client.modify(RELID, 0, out).unwrap(), MessageType::MODIFY_CHANNEL),
+        (|client, out| client.connect(T0, out), MessageType::INITIATE_CONTACT),
+        (|client, out| client.unload(T0, out), MessageType::UNLOAD),
+        (
+            |client, out| {
+                client.message(T0, &RescindChannelOffer::new(RELID).to_payload(), out);
+                client.state.channels.get_mut(&RELID).unwrap().ring = Ring::Closed;
+                client.state.gpadls.clear();
+                client.release(RELID, out).unwrap();
+                out.retain(|output| matches!(output, Output::Post { .. }));
+            },
+            MessageType::RELID_RELEASED,
+        ),
+    ];
+    for (ask, kind) in requests {
+        for status in [0x05, 0x06, 0x0b, 0x11, 0x12, 0x13, 0x14] {
+            let mut client = Guest::opened(Version::WS2022).client;
+            let mut out = Vec::new();
+            ask(&mut client, &mut out);
+            let [Output::Post { payload, .. }] = out[..] else { panic!("{kind}: {out:?}") };
+            assert_eq!(kind_of(&payload), kind);
+            out.clear();
+            client.post_result(T0, PostStatus::from_hv_status(status), &mut out);
+            let again = linux_tries_again(kind, status);
+            assert_eq!(client.next_timeout().is_some(), again, "{kind}, status {status:#x}");
+            if again {
+                assert_eq!(out, [], "{kind}, status {status:#x}");
+                client.timer(client.next_timeout().unwrap(), &mut out);
+                assert!(matches!(out[..], [Output::Post { payload: repeated, .. }] if repeated == payload));
+            } else if ![MessageType::INITIATE_CONTACT, MessageType::UNLOAD].contains(&kind) {
+                assert_eq!(client.version(), Some(Version::WS2022), "{kind}, status {status:#x}");
+                assert_eq!(out[0], Output::NotPosted(PostFailure::Status { kind, status }));
+            }
+        }
+    }
+}
+
+/// The driver that asked is told that its request has failed; nothing else is lost.
+#[test]
+fn a_request_that_cannot_be_posted_fails_alone() {
+    let failed = Status::UNSUCCESSFUL;
+    let refuse = |guest: &mut Guest, out: &mut Vec<Output>| {
+        out.clear();
+        guest.client.post_result(T0, PostStatus::Other(5), out);
+        let told = out.split_off(0);
+        assert_eq!(guest.client.version(), Some(Version::WS2022));
+        assert!(guest.client.all_posted(), "what belongs to the request is not posted either");
+        assert!(!guest.client.is_waiting());
+        told
+    };
+    let mut out = Vec::new();
+    // A list of three messages, of which the first, or the second, is not taken.
+    for taken in 0..2 {
+        let mut guest = Guest::offered(Version::WS2022);
+        let gpadl = guest.client.establish_gpadl(RELID, &[0; 60], &mut out).unwrap();
+        for _ in 0..taken {
+            guest.client.post_result(T0, PostStatus::Success, &mut out);
+        }
+        let told = refuse(&mut guest, &mut out);
+        assert_eq!(told[1..], [Output::GpadlCreated { relid: RELID, gpadl, status: failed }]);
+        assert!(!guest.client.has_gpadl(gpadl));
+    }
+    let mut guest = Guest::with_list(Version::WS2022);
+    guest.client.open(RELID, &params(LIST), &mut out).unwrap();
+    let told = refuse(&mut guest, &mut out);
+    assert_eq!(told[1..], [Output::Opened { relid: RELID, status: failed }]);
+    assert_eq!(guest.client.channel_status(RELID), Some(ChannelStatus::Closed));
+    let mut guest = Guest::opened(Version::WS2022);
+    guest.client.modify(RELID, 0, &mut out).unwrap();
+    let told = refuse(&mut guest, &mut out);
+    assert_eq!(told[1..], [Output::Modified { relid: RELID, status: failed }]);
 }
 
 #[test]
@@ -322,7 +416,7 @@ fn a_channel_rescinded_and_offered_again() {
     let did = guest.hears(RescindChannelOffer::new(RELID).to_payload());
     assert!(matches!(did[..], [Output::Rescinded(Offer { relid: RELID, .. })]));
     assert_eq!(guest.client.offers().count(), 0);
-    // Nothing is reported of it any more, nor asked for.
+    // Nothing is reported of it any more.
     assert_eq!(guest.hears(GpadlCreated::new(1, second, Status::SUCCESS).to_payload()), []);
     let again = guest.hears(RescindChannelOffer::new(RELID).to_payload());
     assert_eq!(again, blamed(HostViolation::RescindedTwice(RELID)));
@@ -331,7 +425,12 @@ fn a_channel_rescinded_and_offered_again() {
     assert_eq!(list, Err(ClientError::Rescinded(RELID)));
     guest.posted();
     guest.run(|client, out| client.release(RELID, out)).0.unwrap();
-    assert_eq!(guest.posted(), [MessageType::CLOSE_CHANNEL, MessageType::RELID_RELEASED]);
+    let teardown = MessageType::GPADL_TEARDOWN;
+    assert_eq!(guest.posted(), [MessageType::CLOSE_CHANNEL, teardown, teardown]);
+    assert_eq!(guest.hears(GpadlTorndown::new(LIST).to_payload()), [Output::GpadlTorndown(LIST)]);
+    assert_eq!(guest.posted(), [], "not before everything is answered");
+    assert_eq!(guest.hears(GpadlTorndown::new(second).to_payload()), [Output::GpadlTorndown(second)]);
+    assert_eq!(guest.posted(), [MessageType::RELID_RELEASED]);
     assert_eq!(guest.client.channel_status(RELID), None);
     let (again, _) = guest.run(|client, out| client.release(RELID, out));
     assert_eq!(again, Err(ClientError::NoChannel(RELID)));
@@ -363,9 +462,35 @@ fn a_driver_that_closes_after_the_rescind() {
     guest.hears(RescindChannelOffer::new(RELID).to_payload());
     guest.run(|client, out| client.close(RELID, out)).0.unwrap();
     let (torn, did) = guest.run(|client, out| client.teardown_gpadl(LIST, out));
-    assert_eq!((torn, did), (Ok(()), alloc::vec![Output::GpadlTorndown(LIST)]));
+    assert_eq!((torn, did), (Ok(()), Vec::new()));
     guest.run(|client, out| client.release(RELID, out)).0.unwrap();
-    assert_eq!(guest.posted(), [MessageType::CLOSE_CHANNEL, MessageType::RELID_RELEASED]);
+    assert_eq!(guest.posted(), [MessageType::CLOSE_CHANNEL, MessageType::GPADL_TEARDOWN]);
+    assert_eq!(guest.hears(GpadlTorndown::new(LIST).to_payload()), [Output::GpadlTorndown(LIST)]);
+    assert_eq!(guest.posted(), [MessageType::RELID_RELEASED]);
+}
+
+/// A host answers what it was asked of a rescinded channel until the channel is released, and one that has no pages for a
+/// list says so: the id is given back when the last answer has come, whatever it is.
+#[test]
+fn requests_that_cross_the_rescission_are_awaited() {
+    let mut guest = Guest::opened(Version::WS2022);
+    guest.run(|client, out| client.modify(RELID, 0, out)).0.unwrap();
+    let [kept, refused] =
+        [0, 1].map(|_| guest.run(|client, out| client.establish_gpadl(RELID, &PAGES, out)).0.unwrap());
+    guest.hears(RescindChannelOffer::new(RELID).to_payload());
+    guest.run(|client, out| client.release(RELID, out)).0.unwrap();
+    assert!(guest.client.is_waiting());
+    let created = |gpadl, ok| GpadlCreated::new(1, gpadl, Status::from_ok(ok)).to_payload();
+    assert_eq!(guest.hears(created(kept, true)), []);
+    assert_eq!(guest.hears(created(refused, false)), [Output::GpadlTorndown(refused)]);
+    for gpadl in [LIST, kept] {
+        assert_eq!(guest.hears(GpadlTorndown::new(gpadl).to_payload()), [Output::GpadlTorndown(gpadl)]);
+    }
+    guest.posted();
+    let answer = ModifyChannelResponse::new(1, Status::UNSUCCESSFUL).to_payload();
+    assert_eq!(guest.hears(answer), []);
+    assert_eq!(guest.posted(), [MessageType::RELID_RELEASED]);
+    assert!(!guest.client.is_waiting());
 }
 
 #[test]
@@ -520,7 +645,7 @@ fn a_saved_client_goes_on() {
     let saved = serde_json::to_value(guest.client.save()).unwrap();
     type Change = fn(&mut serde_json::Value);
     let changes: [(&str, Change); 6] = [
-        ("format", |saved| saved["format"] = 2.into()),
+        ("format", |saved| saved["format"] = 1.into()),
         ("no lists", |saved| saved["state"]["gpadls"] = serde_json::json!({})),
         ("no channels", |saved| saved["state"]["channels"] = serde_json::json!({})),
         ("no contact", |saved| saved["state"]["connection"] = "Disconnected".into()),
@@ -574,6 +699,7 @@ fn joined_ends_of_every_version() {
         assert!(pair.take_events().contains(&Output::Rescinded(gone)));
         pair.guest(|client, _, out| client.release(gone.relid, out)).unwrap();
         pair.settle(200).unwrap();
+        assert!(matches!(pair.take_events()[..], [Output::GpadlTorndown(_)]));
         let again = server::Offer::new(gone.class, gone.instance);
         assert_eq!(pair.host(|server, out| server.offer(again, out)), Ok(gone.relid));
         pair.settle(200).unwrap();

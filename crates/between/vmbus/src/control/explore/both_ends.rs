@@ -175,6 +175,7 @@ impl World for BothEnds {
         let restored = Client::restore(client.config().clone(), serde_json::from_str(&json).unwrap());
         assert!(restored.is_ok_and(|mut restored| {
             restored.impatient = client.impatient;
+            restored.impatient_to_release = client.impatient_to_release;
             restored == *client
         }));
         let server = &self.pair.server;
@@ -193,6 +194,24 @@ fn without_waiting_for_the_answer_under_way() {
     let mut world = BothEnds::new(Sabotage::None);
     world.pair.client.impatient = true;
     explore(world, 21);
+}
+
+/// An id given back before the answers of its channel have come.
+#[test]
+#[should_panic(expected = "the client accuses the server")]
+fn without_waiting_for_the_answers_of_a_rescinded_channel() {
+    let mut world = BothEnds::with_list();
+    world.pair.client.impatient_to_release = true;
+    explore(world, 13);
+}
+
+/// A host that answers nothing of a rescinded channel.
+#[test]
+#[should_panic(expected = "the client waits for ever")]
+fn without_answers_of_a_rescinded_channel() {
+    let mut world = BothEnds::with_list();
+    world.pair.server.sabotage = Sabotage::SilentWhenRescinded;
+    explore(world, 13);
 }
 
 /// A channel forgotten as soon as it is rescinded, with the guest's messages still under way.

@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::payload::{Payload, UserData};
 use super::{HEADER_SIZE, MessageType};
-use crate::control::{GpadlId, Guid, Relid, Status, Version};
+use crate::control::{GpadlId, Guid, Relid, Status, VMBUS_SINT, Version};
 
 /// A message with a fixed body: what it is called on the wire, and how it is written.
 pub trait Body: sealed::Sealed + FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Sized {
@@ -159,9 +159,10 @@ bodies! {
     InitiateContact = INITIATE_CONTACT, 40 {
         /// The version; see [`Version`].
         version: U32,
-        /// The VP whose message slot the host shall use.
+        /// The VP whose message slot the host shall use (from 3.0 on).
         target_vp: U32,
-        /// Before 5.0 the interrupt page's address; from 5.0 on the bytes of SINT, VTL, two zeros and four of flags.
+        /// Before 5.0 the interrupt page's address; from 5.0 on the bytes of SINT, VTL (from 5.1 on), two zeros and four of
+        /// flags.
         interrupt_page_or_target: U64,
         /// Address of the first monitor page.
         monitor_page1: U64,
@@ -178,6 +179,23 @@ bodies! {
         reserved: U16,
         /// From 5.0 on the connection id for what follows; before, the selected version.
         connection_id_or_version: U32,
+    }
+    /// Guest to host: connect a Hyper-V socket (4.0 and later; documented by Linux, whose request ends here: later ones
+    /// append a silo's GUID).
+    TlConnectRequest = TL_CONNECT_REQUEST, 40 {
+        /// The guest's end.
+        endpoint: Guid,
+        /// The host's service.
+        service: Guid,
+    }
+    /// Host to guest: how TL_CONNECT_REQUEST ended (the layout is OpenVMM's; no other public source has it).
+    TlConnectResult = TL_CONNECT_RESULT, 44 {
+        /// That of the request.
+        endpoint: Guid,
+        /// That of the request.
+        service: Guid,
+        /// An NTSTATUS.
+        status: U32,
     }
     /// Guest to host: interrupt another VP from now on (4.1 and later).
     ModifyChannel = MODIFY_CHANNEL, 16 {
@@ -270,14 +288,34 @@ impl InitiateContact {
         Version(self.version.get())
     }
 
-    /// The SINT whose slot the host shall use (from 5.0 on).
-    pub fn sint(&self) -> u8 {
-        self.interrupt_page_or_target.as_bytes()[0]
+    /// Where the guest wants its messages. What its version does not name is what every guest has: VP 0, SINT 2, VTL 0.
+    pub fn target(&self) -> ContactTarget {
+        let version = self.version();
+        let named = self.interrupt_page_or_target.as_bytes();
+        ContactTarget {
+            vp: if version.names_its_processor() { self.target_vp.get() } else { 0 },
+            sint: if version.names_its_sint() { named[0] } else { VMBUS_SINT },
+            vtl: if version.names_its_vtl() { named[1] } else { 0 },
+        }
     }
+}
 
-    /// The virtual trust level that shall get the messages (from 5.0 on).
-    pub fn vtl(&self) -> u8 {
-        self.interrupt_page_or_target.as_bytes()[1]
+/// Where a guest wants the host's messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ContactTarget {
+    /// The virtual processor.
+    pub vp: u32,
+    /// The synthetic interrupt source.
+    pub sint: u8,
+    /// The virtual trust level.
+    pub vtl: u8,
+}
+
+impl TlConnectResult {
+    /// The answer of a host without that service.
+    pub fn refused(request: &TlConnectRequest) -> Self {
+        let status = Status::CONNECTION_REFUSED.0.into();
+        Self { endpoint: request.endpoint, service: request.service, status }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::control::message::{
     CloseChannel, MessageType, ModifyChannel, ModifyChannelResponse, OfferChannel, OpenChannel,
     OpenChannelResult, RelidReleased, RescindChannelOffer,
 };
-use crate::control::{GpadlId, Relid, Status, Version};
+use crate::control::{GpadlId, NO_INTERRUPT_VP, Relid, Status, Version};
 
 /// Why a channel cannot be offered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -50,9 +50,13 @@ impl Server {
         Ok(relid)
     }
 
-    /// Takes a channel away: closes it at once and tells the guest, to which nothing more is said of it. Its id, and
-    /// its GPADLs, are kept until the guest releases them or makes contact anew. False if there is no such channel, or
-    /// it is rescinded already.
+    /// Takes a channel away: closes it at once and tells the guest. False if there is no such channel, or it is rescinded
+    /// already.
+    ///
+    /// The channel's id and its GPADLs are kept until the guest releases them or makes contact anew. Until then the guest's
+    /// requests that crossed the rescission are answered: GPADL_HEADER and GPADL_TEARDOWN with success, MODIFYCHANNEL with a
+    /// failure; only OPENCHANNEL is not (documented: microsoft/openvmm #1100, #3959, which say that Hyper-V does so; what
+    /// MODIFYCHANNEL is answered with is inferred).
     pub fn rescind(&mut self, relid: Relid, out: &mut Vec<Output>) -> bool {
         match self.state.channels.get(&relid).map(|channel| &channel.state) {
             None | Some(ChannelState::Rescinded) => return false,
@@ -237,12 +241,21 @@ impl Server {
         out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         let (relid, state) = self.known_channel(MessageType::RELID_RELEASED, released.relid.get())?;
-        if *state != ChannelState::Rescinded {
-            return Err(Violation::NotRescinded(relid));
-        }
+        let rescinded = match state {
+            ChannelState::Rescinded => true,
+            // The guest cannot use the device: Linux releases a channel whose offer it could not handle (documented).
+            ChannelState::Closed | ChannelState::Unannounced => false,
+            ChannelState::Opening { .. } | ChannelState::Open { .. } => {
+                return Err(Violation::ReleasedInUse(relid));
+            }
+        };
         self.release_gpadls_of(relid, out);
-        self.state.channels.remove(&relid);
-        out.push(Output::Released { relid });
+        if rescinded {
+            self.state.channels.remove(&relid);
+            out.push(Output::Released { relid });
+        } else {
+            self.set_channel(relid, ChannelState::Unannounced);
+        }
         Ok(())
     }
 
@@ -256,22 +269,36 @@ impl Server {
         if !version.has_modify_channel() {
             return Err(Violation::NotInVersion { kind, version });
         }
-        let target_vp = modify.target_vp.get();
-        let modified = match self.known_channel(kind, modify.relid.get()) {
-            Ok((relid, &ChannelState::Open { rings })) => {
-                self.set_channel(relid, ChannelState::Open { rings: Rings { target_vp, ..rings } });
-                out.push(Output::Retarget { relid, target_vp });
-                Ok(())
-            }
-            Ok((_, ChannelState::Rescinded)) => return Ok(()),
-            Ok((relid, _)) => Err(Violation::NotOpen { kind, relid }),
-            Err(violation) => Err(violation),
+        let (modified, violation) = match self.retarget(modify, out) {
+            Ok(modified) => (modified, Ok(())),
+            Err(violation) => (false, Err(violation)),
         };
         if version.answers_modify_channel() {
-            let status = Status::from_ok(modified.is_ok());
-            self.post(&ModifyChannelResponse::new(modify.relid.get(), status), out);
+            self.post(&ModifyChannelResponse::new(modify.relid.get(), Status::from_ok(modified)), out);
         }
-        modified
+        violation
+    }
+
+    /// Whether another VP is interrupted now. Not if the channel was rescinded, which the guest may not have known.
+    fn retarget(&mut self, modify: &ModifyChannel, out: &mut Vec<Output>) -> Result<bool, Violation> {
+        let kind = MessageType::MODIFY_CHANNEL;
+        let target_vp = modify.target_vp.get();
+        let (relid, state) = self.known_channel(kind, modify.relid.get())?;
+        let rings = match *state {
+            ChannelState::Open { rings } => rings,
+            ChannelState::Rescinded => return Ok(false),
+            _ => return Err(Violation::NotOpen { kind, relid }),
+        };
+        // As OpenVMM has it: interrupts are neither switched on nor off by moving them.
+        if rings.target_vp == NO_INTERRUPT_VP {
+            return Err(Violation::InterruptsOff(relid));
+        }
+        if !self.config.has_processor(target_vp) {
+            return Err(Violation::UnknownProcessor { relid, vp: target_vp });
+        }
+        self.set_channel(relid, ChannelState::Open { rings: Rings { target_vp, ..rings } });
+        out.push(Output::Retarget { relid, target_vp });
+        Ok(true)
     }
 
     /// Ends the use of a channel's rings, if it was open or about to be, and puts it in this state.

@@ -3,13 +3,11 @@
 use alloc::vec::Vec;
 
 use super::{
-    ChannelState, Contact, HostMessage, MessageTarget, Output, Server, Violation, contact_connection,
+    ChannelState, Contact, ContactOrigin, HostMessage, MessageTarget, Output, Server, Violation,
+    contact_connection,
 };
 use crate::control::message::{Body, InitiateContact, Message, VersionResponse};
 use crate::control::{CONTACT_CONNECTION_ID_V5, VMBUS_SINT};
-
-/// SINTs of a virtual processor; the highest is one less (documented).
-const SINT_COUNT: u8 = 16;
 
 impl Server {
     pub(super) fn initiate_contact(
@@ -19,16 +17,16 @@ impl Server {
         out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         // A contact at any moment means that the guest has begun anew (firmware, another kernel), agreed to or not.
-        self.reset(out);
+        self.forget_agreed(out);
         let version = contact.version();
-        let mut target = MessageTarget { vp: contact.target_vp.get(), sint: VMBUS_SINT };
+        let wanted = contact.target();
+        // A guest that cannot be answered where it wants is refused where every guest listens.
+        let mut target = MessageTarget { vp: 0, sint: VMBUS_SINT };
         let mut checked = Ok(());
-        if version.names_its_connection() {
-            if contact.sint() < SINT_COUNT && contact.vtl() == 0 {
-                target.sint = contact.sint();
-            } else {
-                checked = Err(Violation::BadContactTarget { sint: contact.sint(), vtl: contact.vtl() });
-            }
+        if wanted.sint == VMBUS_SINT && wanted.vtl == 0 && self.config.has_processor(wanted.vp) {
+            target.vp = wanted.vp;
+        } else {
+            checked = Err(Violation::BadContactTarget { vp: wanted.vp, sint: wanted.sint, vtl: wanted.vtl });
         }
         if connection_id != contact_connection(version) {
             checked = Err(Violation::ContactOnWrongConnection { version, connection_id });
@@ -36,7 +34,8 @@ impl Server {
         let accepted = checked.is_ok() && version.is_spoken() && version <= self.config.max_version;
         let response = if accepted {
             self.state.contact = Some(Contact { version, target, offers_requested: false });
-            out.push(Output::Contact { version, target });
+            let origin = core::mem::replace(&mut self.state.before, ContactOrigin::Renewed);
+            out.push(Output::Contact { version, target, origin });
             VersionResponse::accepted(version, CONTACT_CONNECTION_ID_V5)
         } else {
             VersionResponse::refused()
@@ -48,7 +47,11 @@ impl Server {
     pub(super) fn unload(&mut self, out: &mut Vec<Output>) {
         // Answered without contact as well: the guest waits for it, perhaps while it crashes.
         let target = self.message_target().unwrap_or(MessageTarget { vp: 0, sint: VMBUS_SINT });
-        self.reset(out);
+        self.forget_agreed(out);
+        // A guest that never made contact leaves nothing behind.
+        if self.state.before != ContactOrigin::First {
+            self.state.before = ContactOrigin::AfterUnload;
+        }
         out.push(Output::Unloaded);
         out.push(Output::Post(HostMessage { target, payload: Message::UnloadResponse.to_payload() }));
     }

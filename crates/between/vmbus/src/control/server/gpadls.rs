@@ -20,7 +20,7 @@ impl Gpadl {
         match self.state {
             GpadlState::Assembling { announced } => announced,
             GpadlState::Establishing { .. } | GpadlState::Ready => self.pages.len(),
-            GpadlState::Refusing { .. } => 0,
+            GpadlState::Refusing { .. } | GpadlState::Acknowledged => 0,
         }
     }
 }
@@ -61,7 +61,8 @@ impl Server {
         let relid = header.fixed().relid.get();
         let gpadl = GpadlId(header.fixed().gpadl.get());
         if self.state.gpadls.contains_key(&gpadl) {
-            // No answer: it would be taken for the first one's.
+            // Refused as OpenVMM does, so that no driver waits for ever; the first list is left as it is.
+            self.post(&GpadlCreated::new(relid, gpadl, Status::UNSUCCESSFUL), out);
             return Err(Violation::DuplicateGpadl(gpadl));
         }
         let (relid, announced) = match self.check_header(header, gpadl) {
@@ -113,7 +114,7 @@ impl Server {
         let missing = match &list.state {
             GpadlState::Assembling { announced } => announced.saturating_sub(list.pages.len()),
             GpadlState::Refusing { missing } => *missing,
-            GpadlState::Establishing { .. } | GpadlState::Ready => 0,
+            GpadlState::Establishing { .. } | GpadlState::Ready | GpadlState::Acknowledged => 0,
         };
         if missing == 0 || came == 0 {
             return Err(Violation::NeedlessBody(gpadl));
@@ -146,12 +147,19 @@ impl Server {
             }
             GpadlState::Assembling { announced } if list.pages.len() < announced => {}
             GpadlState::Refusing { missing } if missing > 0 => {}
-            GpadlState::Assembling { .. } | GpadlState::Refusing { .. } => {
-                // Too large, or for a channel that was rescinded, which the guest may not have known.
+            GpadlState::Assembling { .. } => {
+                // The channel was rescinded, which the guest may not have known: nobody needs the pages any more.
+                if let Some(list) = self.state.gpadls.get_mut(&gpadl) {
+                    list.state = GpadlState::Acknowledged;
+                    list.pages = Vec::new();
+                }
+                self.gpadl_created(relid, gpadl, true, out);
+            }
+            GpadlState::Refusing { .. } => {
                 self.state.gpadls.remove(&gpadl);
                 self.gpadl_created(relid, gpadl, false, out);
             }
-            GpadlState::Establishing { .. } | GpadlState::Ready => {}
+            GpadlState::Establishing { .. } | GpadlState::Ready | GpadlState::Acknowledged => {}
         }
     }
 
@@ -174,17 +182,21 @@ impl Server {
             out.push(Output::ReleaseGpadl { relid, gpadl });
         }
         self.state.gpadls.remove(&gpadl);
-        if !self.is_rescinded(relid) {
-            self.post(&GpadlTorndown::new(gpadl), out);
+        #[cfg(test)]
+        if self.is_sabotaged(Sabotage::SilentWhenRescinded) && self.is_rescinded(relid) {
+            return Ok(());
         }
+        self.post(&GpadlTorndown::new(gpadl), out);
         Ok(())
     }
 
-    /// Answers a GPADL_HEADER, unless the channel has been rescinded.
+    /// Answers a GPADL_HEADER, also for a rescinded channel until the guest has released it.
     fn gpadl_created(&self, relid: Relid, gpadl: GpadlId, ok: bool, out: &mut Vec<Output>) {
-        if !self.is_rescinded(relid) {
-            self.post(&GpadlCreated::new(relid.get(), gpadl, Status::from_ok(ok)), out);
+        #[cfg(test)]
+        if self.is_sabotaged(Sabotage::SilentWhenRescinded) && self.is_rescinded(relid) {
+            return;
         }
+        self.post(&GpadlCreated::new(relid.get(), gpadl, Status::from_ok(ok)), out);
     }
 
     fn is_rescinded(&self, relid: Relid) -> bool {

@@ -10,7 +10,7 @@ use crate::control::message::MAX_GPADL_PAGES;
 use crate::control::{GpadlId, Relid, Version};
 
 /// The format [`Server::save`] writes.
-pub const SAVED_FORMAT: u32 = 1;
+pub const SAVED_FORMAT: u32 = 2;
 
 /// A server's state, to be stored as it is. Messages that wait for the guest's slot are the adapter's.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl Server {
     }
 
     fn check(&self) -> Result<(), RestoreError> {
-        let State { contact, channels, gpadls, next_request } = &self.state;
+        let State { contact, before: _, channels, gpadls, next_request } = &self.state;
         if let Some(contact) = contact
             && !(contact.version.is_spoken() && contact.version <= self.config.max_version)
         {
@@ -79,6 +79,9 @@ impl Server {
                 GpadlState::Assembling { announced } => (announced > list.pages.len(), announced),
                 GpadlState::Establishing { request } => {
                     (fresh(request) && !list.pages.is_empty(), list.pages.len())
+                }
+                GpadlState::Acknowledged => {
+                    (channel.state == ChannelState::Rescinded && list.pages.is_empty(), 0)
                 }
                 GpadlState::Ready => (!list.pages.is_empty(), list.pages.len()),
                 GpadlState::Refusing { missing } => (list.pages.is_empty() && missing > 0, missing),

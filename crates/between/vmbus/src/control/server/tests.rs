@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::control::Status;
 use crate::control::message::{
     CloseChannel, GpadlMessages, GpadlTeardown, InitiateContact, MAX_GPADL_PAGES, ModifyChannel, OpenChannel,
-    RelidReleased,
+    RelidReleased, TlConnectRequest,
 };
 use crate::control::test_support::{Monitor, Question, fuzz_server};
+use crate::control::{NO_INTERRUPT_VP, Status};
 
 const DM: Offer = Offer::new(Guid::DYNAMIC_MEMORY, Guid::DYNAMIC_MEMORY_INSTANCE);
 const ECHO: Offer = Offer::new(Guid::from_wire([0xec; 16]), Guid::NIL);
@@ -33,7 +33,7 @@ enum Did {
     Retarget(u32),
     Released(Relid),
     Reset,
-    Contact(Version, MessageTarget),
+    Contact(Version, MessageTarget, ContactOrigin),
     Unloaded,
     Blamed(Violation),
     Unsupported(MessageType),
@@ -81,7 +81,7 @@ impl Host {
                 Output::Retarget { target_vp, .. } => Did::Retarget(target_vp),
                 Output::Released { relid } => Did::Released(relid),
                 Output::Reset => Did::Reset,
-                Output::Contact { version, target } => Did::Contact(version, target),
+                Output::Contact { version, target, origin } => Did::Contact(version, target, origin),
                 Output::Unloaded => Did::Unloaded,
                 Output::Violation(violation) => Did::Blamed(violation),
                 Output::Unsupported(kind) => Did::Unsupported(kind),
@@ -187,7 +187,11 @@ fn the_whole_life_of_a_channel() {
     let did = host.contact(Version::WIN10);
     assert_eq!(
         did,
-        [Did::Reset, Did::Contact(Version::WIN10, target), answered(MessageType::VERSION_RESPONSE, true)]
+        [
+            Did::Reset,
+            Did::Contact(Version::WIN10, target, ContactOrigin::First),
+            answered(MessageType::VERSION_RESPONSE, true)
+        ]
     );
     let did = host.says(Message::RequestOffers.to_payload());
     assert_eq!(did, [said(MessageType::OFFER_CHANNEL), said(MessageType::ALL_OFFERS_DELIVERED)]);
@@ -269,9 +273,93 @@ fn versions_and_the_connections_they_belong_to() {
     let did = host.contact(Version::COPPER);
     assert_eq!(did[1..], [answered(MessageType::VERSION_RESPONSE, false)]);
     let bad = InitiateContact::with_sint(Version::WS2022, 0, 16, [0, 0]).to_payload();
-    let violation = Violation::BadContactTarget { sint: 16, vtl: 0 };
+    let violation = Violation::BadContactTarget { vp: 0, sint: 16, vtl: 0 };
     let did = host.raw(4, &bad);
     assert_eq!(did[1..], [answered(MessageType::VERSION_RESPONSE, false), Did::Blamed(violation)]);
+}
+
+/// What OpenVMM's server makes of an INITIATE_CONTACT, as its source has it: the VP is read from 3.0 on, the SINT from 5.0 on
+/// and the VTL from 5.1 on; a SINT other than 2 is refused.
+fn openvmm_target(version: Version, vp: u32, sint: u8, vtl: u8) -> (u32, u8, u8) {
+    (
+        if version >= Version::new(3, 0) { vp } else { 0 },
+        if version >= Version::new(5, 0) { sint } else { 2 },
+        if version >= Version::new(5, 1) { vtl } else { 0 },
+    )
+}
+
+#[test]
+fn a_contact_names_only_what_its_version_has() {
+    let config =
+        ServerConfig { max_version: Version::WS2022, processors: Some(4), ..ServerConfig::default() };
+    for version in Version::SPOKEN {
+        for (vp, sint, vtl) in
+            [(0, 2, 0), (3, 2, 0), (4, 2, 0), (0, 0, 0), (0, 3, 0), (0, 15, 0), (0, 2, 1), (u32::MAX, 16, 2)]
+        {
+            let mut contact = InitiateContact::with_sint(version, vp, sint, [0, 0]);
+            contact.interrupt_page_or_target = (u64::from(sint) | u64::from(vtl) << 8).into();
+            let mut server = Server::new(config.clone());
+            let mut out = Vec::new();
+            let _ = server.message(contact_connection(version), &contact.to_payload(), &mut out);
+            let (vp, sint, vtl) = openvmm_target(version, vp, sint, vtl);
+            let accepted = vp < 4 && sint == 2 && vtl == 0;
+            assert_eq!(server.version().is_some(), accepted, "{version} {vp} {sint} {vtl}");
+            // Answered in a slot that is served, refused or not.
+            let posted = out.iter().find_map(|output| match output {
+                Output::Post(message) => Some(message.target),
+                _ => None,
+            });
+            assert_eq!(posted, Some(MessageTarget { vp: if accepted { vp } else { 0 }, sint: 2 }));
+            let violation = Violation::BadContactTarget { vp, sint, vtl };
+            assert_eq!(out.contains(&Output::Violation(violation)), !accepted);
+        }
+    }
+}
+
+#[test]
+fn a_contact_says_what_preceded_it() {
+    let origin = |did: Vec<Did>| {
+        did.into_iter().find_map(|did| match did {
+            Did::Contact(.., origin) => Some(origin),
+            _ => None,
+        })
+    };
+    let mut host = Host::new(ServerConfig::default());
+    // Nobody was there before.
+    host.says(Message::Unload.to_payload());
+    assert_eq!(origin(host.contact(Version::WIN10_RS3)), None, "refused");
+    assert_eq!(origin(host.contact(Version::WIN10)), Some(ContactOrigin::First));
+    assert_eq!(origin(host.contact(Version::WIN10)), Some(ContactOrigin::Renewed));
+    host.says(Message::Unload.to_payload());
+    assert_eq!(origin(host.contact(Version::WIN10_RS3)), None, "refused");
+    let restored = Server::restore(host.server.config().clone(), host.server.save(), &mut Vec::new());
+    assert_eq!(restored.as_ref(), Ok(&host.server));
+    assert_eq!(origin(host.contact(Version::WIN10)), Some(ContactOrigin::AfterUnload));
+    host.run(Server::reset);
+    assert_eq!(origin(host.contact(Version::WIN10)), Some(ContactOrigin::First));
+}
+
+#[test]
+fn hyper_v_sockets_are_refused_in_words_from_4_1_on() {
+    let request = |version| {
+        let mut host = Host::opened(version);
+        let request =
+            TlConnectRequest { endpoint: Guid::from_wire([1; 16]), service: Guid::from_wire([2; 16]) };
+        let mut out = Vec::new();
+        let connection_id = contact_connection(version);
+        let _ = host.server.message(connection_id, &request.to_payload(), &mut out);
+        out
+    };
+    assert_eq!(request(Version::WIN10), [Output::Unsupported(MessageType::TL_CONNECT_REQUEST)]);
+    for version in [Version::WIN10_RS3, Version::WS2022] {
+        let out = request(version);
+        let [Output::Post(message)] = &out[..] else { panic!("{out:?}") };
+        let mut expected = alloc::vec![23, 0, 0, 0, 0, 0, 0, 0];
+        expected.extend([1; 16]);
+        expected.extend([2; 16]);
+        expected.extend(0xc000_0236_u32.to_le_bytes());
+        assert_eq!(message.payload.as_bytes(), expected);
+    }
 }
 
 #[test]
@@ -286,7 +374,7 @@ fn a_contact_renewed_closes_everything_first() {
             Did::Close(RELID),
             Did::Release(LIST),
             Did::Reset,
-            Did::Contact(Version::WIN8_1, target),
+            Did::Contact(Version::WIN8_1, target, ContactOrigin::Renewed),
             answered(MessageType::VERSION_RESPONSE, true)
         ]
     );
@@ -354,27 +442,107 @@ fn rescinding_and_offering_again() {
     assert!(!host.run(|server, out| server.rescind(RELID, out)).0);
     // The device comes back before the guest has let go of the first channel: another id.
     assert_eq!(host.offer(DM).get(), 2);
-    // What the guest sent before it heard of it: nothing is said of a rescinded channel.
+    // What the guest sent before it heard of it: an open is not answered.
     assert_eq!(host.says(open(RELID, LIST, 5)), []);
-    assert_eq!(host.says(list(RELID, GpadlId(9), 4).remove(0)), []);
+    let created = answered(MessageType::GPADL_CREATED, true);
+    assert_eq!(host.says(list(RELID, GpadlId(9), 4).remove(0)), [created]);
     assert_eq!(host.says(CloseChannel::new(RELID).to_payload()), []);
     assert_eq!(host.monitor.held_gpadls(), 1);
     let did = host.says(RelidReleased::new(RELID).to_payload());
     assert_eq!(did, [Did::Release(LIST), Did::Released(RELID)]);
     assert_eq!(host.offer(ECHO), RELID);
-    let did = host.says(RelidReleased::new(RELID).to_payload());
-    assert_eq!(did, [Did::Blamed(Violation::NotRescinded(RELID))]);
     // A list may be torn down after the rescind, too.
     let second = Relid::new(2).unwrap();
     host.says(list(second, LIST, 10).remove(0));
     host.answer(host.question(), true);
     host.rescind(second);
-    assert_eq!(host.says(GpadlTeardown::new(second, LIST).to_payload()), [Did::Release(LIST)]);
+    let did = host.says(GpadlTeardown::new(second, LIST).to_payload());
+    assert_eq!(did, [Did::Release(LIST), said(MessageType::GPADL_TORNDOWN)]);
     // One that has never been offered is just gone.
     let mut host = Host::new(ServerConfig::default());
     host.offer(DM);
     assert_eq!(host.rescind(RELID), [Did::Released(RELID)]);
     assert_eq!(host.offer(ECHO), RELID);
+}
+
+/// Requests that the guest made before it heard of the rescission are answered until the channel is released
+/// (microsoft/openvmm #1100 and #3959): a driver that waits for its answers before it releases the channel gets them all.
+#[test]
+fn requests_that_cross_a_rescission_are_answered() {
+    let created = |ok| answered(MessageType::GPADL_CREATED, ok);
+    let torndown = || said(MessageType::GPADL_TORNDOWN);
+    // A whole list, of one message or of three; the owner is not troubled.
+    for pages in [10, 60] {
+        let mut host = Host::with_list(Version::WIN10);
+        host.rescind(RELID);
+        let gpadl = GpadlId(9);
+        let mut did = Vec::new();
+        for message in list(RELID, gpadl, pages) {
+            assert_eq!(did, []);
+            did = host.says(message);
+        }
+        assert_eq!(did, [created(true)]);
+        let restored = Server::restore(host.server.config().clone(), host.server.save(), &mut Vec::new());
+        assert_eq!(restored.as_ref(), Ok(&host.server));
+        let needless = host.says(list(RELID, gpadl, 60)[1]);
+        assert_eq!(needless, [Did::Blamed(Violation::NeedlessBody(gpadl))]);
+        assert_eq!(host.says(GpadlTeardown::new(RELID, gpadl).to_payload()), [torndown()]);
+        let did = host.says(GpadlTeardown::new(RELID, LIST).to_payload());
+        assert_eq!(did, [Did::Release(LIST), torndown()]);
+        assert_eq!(host.says(RelidReleased::new(RELID).to_payload()), [Did::Released(RELID)]);
+    }
+    // A list half of which came before.
+    let mut host = Host::with_list(Version::WIN10);
+    let messages = list(RELID, GpadlId(9), 30);
+    host.says(messages[0]);
+    host.rescind(RELID);
+    assert_eq!(host.says(messages[1]), [created(true)]);
+    // A list that is with the owner.
+    for ok in [true, false] {
+        let mut host = Host::with_list(Version::WIN10);
+        host.says(list(RELID, GpadlId(9), 10).remove(0));
+        host.rescind(RELID);
+        assert_eq!(host.answer(host.question(), ok), [created(ok)]);
+    }
+    // Too many lists are too many for a rescinded channel, too.
+    let limits = Limits { gpadls: 2, gpadl_pages: 50 };
+    let mut host = Host::new(ServerConfig { limits, ..ServerConfig::default() });
+    host.offer(DM);
+    host.contact(Version::WIN10);
+    host.says(Message::RequestOffers.to_payload());
+    host.rescind(RELID);
+    for number in 0..2 {
+        assert_eq!(host.says(list(RELID, GpadlId(number), 10).remove(0)), [created(true)]);
+    }
+    let violation = Violation::TooManyGpadls { gpadl: GpadlId(2), limit: 2 };
+    let did = host.says(list(RELID, GpadlId(2), 10).remove(0));
+    assert_eq!(did, [created(false), Did::Blamed(violation)]);
+    assert_eq!(host.says(RelidReleased::new(RELID).to_payload()), [Did::Released(RELID)]);
+    // Another processor, from 5.3 on, where there is an answer at all.
+    let mut host = Host::opened(Version::WS2022);
+    host.rescind(RELID);
+    let did = host.says(ModifyChannel::new(RELID, 0).to_payload());
+    assert_eq!(did, [answered(MessageType::MODIFY_CHANNEL_RESPONSE, false)]);
+}
+
+/// Linux releases a channel whose offer it could not handle.
+#[test]
+fn a_guest_that_wants_no_channel_gives_its_id_back() {
+    let mut host = Host::with_list(Version::WIN10);
+    assert_eq!(host.says(RelidReleased::new(RELID).to_payload()), [Did::Release(LIST)]);
+    assert_eq!(host.server.channel_status(RELID), Some(ChannelStatus::Unannounced));
+    let kind = MessageType::CLOSE_CHANNEL;
+    let unknown = Violation::UnknownChannel { kind, relid: 1 };
+    assert_eq!(host.says(CloseChannel::new(RELID).to_payload()), [Did::Blamed(unknown)]);
+    // The guest need not be told when the channel goes; the next kernel is offered it again.
+    let mut other = Host { server: host.server.clone(), monitor: host.monitor.clone() };
+    assert_eq!(other.rescind(RELID), [Did::Released(RELID)]);
+    host.contact(Version::WIN10);
+    let did = host.says(Message::RequestOffers.to_payload());
+    assert_eq!(did, [said(MessageType::OFFER_CHANNEL), said(MessageType::ALL_OFFERS_DELIVERED)]);
+    let mut host = Host::opened(Version::WIN10);
+    let did = host.says(RelidReleased::new(RELID).to_payload());
+    assert_eq!(did, [Did::Blamed(Violation::ReleasedInUse(RELID))]);
 }
 
 #[test]
@@ -409,7 +577,8 @@ fn lists_of_many_messages() {
     let pages: Vec<u64> = host.server.gpadls().find(|list| list.0 == gpadl).unwrap().2.to_vec();
     assert!(pages.into_iter().eq(100..158));
     assert_eq!(host.says(messages[2]), [Did::Blamed(Violation::NeedlessBody(gpadl))]);
-    assert_eq!(host.says(messages[0]), [Did::Blamed(Violation::DuplicateGpadl(gpadl))]);
+    let refused = answered(MessageType::GPADL_CREATED, false);
+    assert_eq!(host.says(messages[0]), [refused, Did::Blamed(Violation::DuplicateGpadl(gpadl))]);
     assert_eq!(host.answer(question, true), [answered(MessageType::GPADL_CREATED, true)]);
     // A body too many pages long for what was announced.
     let overrun = GpadlId(10);
@@ -505,8 +674,8 @@ fn other_broken_rules_are_named_and_change_nothing() {
     let short = crate::control::message::MessageError::Short { kind, need: 12, got: 9 };
     assert_eq!(did, blamed(Violation::Malformed(short)));
     let mut unknown = [0; 16];
-    unknown[0] = 21;
-    assert_eq!(host.says(unknown), [Did::Unsupported(MessageType(21))]);
+    unknown[0] = 19;
+    assert_eq!(host.says(unknown), [Did::Unsupported(MessageType(19))]);
     let did = host.says(ModifyChannel::new(RELID, 1).to_payload());
     let (kind, version) = (MessageType::MODIFY_CHANNEL, Version::WIN10);
     assert_eq!(did, blamed(Violation::NotInVersion { kind, version }));
@@ -529,8 +698,24 @@ fn modifying_a_channel() {
     assert_eq!(rings.target_vp, 3);
     host.says(CloseChannel::new(RELID).to_payload());
     let kind = MessageType::MODIFY_CHANNEL;
-    let refused = answered(MessageType::MODIFY_CHANNEL_RESPONSE, false);
-    assert_eq!(host.says(modify), [refused, Did::Blamed(Violation::NotOpen { kind, relid: RELID })]);
+    let refused = || answered(MessageType::MODIFY_CHANNEL_RESPONSE, false);
+    assert_eq!(host.says(modify), [refused(), Did::Blamed(Violation::NotOpen { kind, relid: RELID })]);
+    // To a processor that the guest does not have, or to none.
+    let mut host = Host::opened(Version::WS2022);
+    host.server.config.processors = Some(4);
+    assert_eq!(host.says(modify)[0], Did::Retarget(3));
+    for vp in [4, NO_INTERRUPT_VP] {
+        let did = host.says(ModifyChannel::new(RELID, vp).to_payload());
+        let violation = Violation::UnknownProcessor { relid: RELID, vp };
+        assert_eq!(did, [refused(), Did::Blamed(violation)]);
+    }
+    // Of a channel that was opened without interrupts.
+    let mut host = Host::with_list(Version::WS2022);
+    let mut silent = open(RELID, LIST, 5).as_bytes().to_vec();
+    silent[20..24].fill(0xff);
+    host.says(silent);
+    host.answer(host.question(), true);
+    assert_eq!(host.says(modify), [refused(), Did::Blamed(Violation::InterruptsOff(RELID))]);
 }
 
 #[test]
@@ -582,7 +767,7 @@ fn saved_states_that_contradict_themselves_are_refused() {
     assert_eq!(restore(saved.clone()).as_ref(), Ok(&host.server));
     type Change = fn(&mut serde_json::Value);
     let changes: [(&str, Change); 7] = [
-        ("format", |saved| saved["format"] = 2.into()),
+        ("format", |saved| saved["format"] = 1.into()),
         ("no list", |saved| saved["state"]["gpadls"] = serde_json::json!({})),
         ("no channel", |saved| saved["state"]["channels"] = serde_json::json!({})),
         ("no contact", |saved| saved["state"]["contact"] = serde_json::Value::Null),

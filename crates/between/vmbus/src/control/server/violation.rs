@@ -40,9 +40,12 @@ pub enum Violation {
         /// The connection id used.
         connection_id: u32,
     },
-    /// The contact names a slot that does not exist.
-    #[error("the guest wants its messages at SINT {sint} of VTL {vtl}")]
+    /// The contact names a slot that does not exist, or that this host does not serve: messages are put into SINT 2 of
+    /// VTL 0, on a processor that the guest has.
+    #[error("the guest wants its messages at SINT {sint} of VTL {vtl} on processor {vp}")]
     BadContactTarget {
+        /// The virtual processor.
+        vp: u32,
         /// The synthetic interrupt source.
         sint: u8,
         /// The virtual trust level.
@@ -67,9 +70,9 @@ pub enum Violation {
         /// The channel id in it, which need not be a possible one.
         relid: u32,
     },
-    /// Only rescinded channels are released.
-    #[error("the guest released channel {0}, which was not rescinded")]
-    NotRescinded(Relid),
+    /// A channel is closed, or rescinded, before it is released.
+    #[error("the guest released channel {0}, which is open or being opened")]
+    ReleasedInUse(Relid),
     /// A channel is opened once.
     #[error("the guest opened channel {0}, which is open or being opened")]
     AlreadyOpen(Relid),
@@ -80,6 +83,17 @@ pub enum Violation {
         kind: MessageType,
         /// The channel.
         relid: Relid,
+    },
+    /// Interrupts of a channel that was opened without them cannot be moved.
+    #[error("the guest moved the interrupts of channel {0}, which it had opened without")]
+    InterruptsOff(Relid),
+    /// Interrupts go to a processor that the guest has.
+    #[error("the guest moved the interrupts of channel {relid} to processor {vp}, which it does not have")]
+    UnknownProcessor {
+        /// The channel.
+        relid: Relid,
+        /// The processor.
+        vp: u32,
     },
     /// No such list.
     #[error("the guest sent {kind} for GPADL {gpadl}, which it never described")]

@@ -15,7 +15,7 @@ use crate::control::message::{
     RelidReleased, RescindChannelOffer, UserData, VersionResponse,
 };
 use crate::control::server::{Limits, Offer, RequestId, Server, ServerConfig};
-use crate::control::{GpadlId, Guid, PostStatus, Relid, Status, Version};
+use crate::control::{GpadlId, Guid, NO_INTERRUPT_VP, PostStatus, Relid, Status, Version};
 
 /// Inputs handled at most: more bytes than that tell nothing new.
 const MOST_INPUTS: usize = 2_000;
@@ -54,7 +54,7 @@ pub fn fuzz_server(bytes: &[u8]) -> Reached {
     let mut bytes = Bytes::new(bytes);
     let limits = Limits { gpadls: 4, gpadl_pages: 64 };
     let max_version = Version::SPOKEN[bytes.below(8) as usize];
-    let config = ServerConfig { max_version, limits, ..ServerConfig::default() };
+    let config = ServerConfig { max_version, limits, processors: Some(4), ..ServerConfig::default() };
     let mut pair = Pair::new(ClientConfig::default(), config, 16);
     for _ in 0..MOST_INPUTS {
         if bytes.is_empty() {
@@ -85,7 +85,8 @@ fn server_input(pair: &mut Pair, bytes: &mut Bytes<'_>) {
             let offer = Offer::new(Guid::DYNAMIC_MEMORY, Guid::from_wire([bytes.byte() % 3; 16]));
             let _ = pair.host(|server, out| server.offer(offer, out));
         }
-        1 => {
+        // Seldom, or there would be few channels.
+        1 if bytes.below(4) == 0 => {
             if let Some(relid) = Relid::new(bytes.mostly_below(4)) {
                 pair.host(|server, out| server.rescind(relid, out));
             }
@@ -180,7 +181,7 @@ fn guest_messages(bytes: &mut Bytes<'_>, connected: bool) -> Vec<(Option<u32>, P
             relid: relid.into(),
             open_id: bytes.below(4).into(),
             ring_gpadl: gpadl.0.into(),
-            target_vp: bytes.mostly_below(4).into(),
+            target_vp: if bytes.flag() { NO_INTERRUPT_VP } else { bytes.mostly_below(4) }.into(),
             downstream_page_offset: bytes.mostly_below(6).into(),
             user_data: UserData::ZERO,
         }
@@ -188,7 +189,7 @@ fn guest_messages(bytes: &mut Bytes<'_>, connected: bool) -> Vec<(Option<u32>, P
         10 => CloseChannel { relid: relid.into() }.to_payload(),
         11 => GpadlTeardown::new(channel, gpadl).to_payload(),
         12 => RelidReleased { relid: relid.into() }.to_payload(),
-        13 => ModifyChannel { relid: relid.into(), target_vp: bytes.word().into() }.to_payload(),
+        13 => ModifyChannel { relid: relid.into(), target_vp: bytes.below(6).into() }.to_payload(),
         14 if bytes.below(8) == 0 => Message::Unload.to_payload(),
         14..=16 => return list_and_open(bytes, channel, gpadl),
         _ => Payload::new(&bytes.word().to_le_bytes()).unwrap_or(Payload::EMPTY),
@@ -224,6 +225,7 @@ pub fn fuzz_client(bytes: &[u8]) -> Reached {
                     reached.note(failure);
                     failed = true;
                 }
+                Output::NotPosted(failure) => reached.note(failure),
                 other => reached.note(other),
             }
             if let Output::Post { payload, .. } = output {

@@ -21,7 +21,7 @@ fn bytes(seed: u64, count: usize) -> Vec<u8> {
 
 fn reached(fuzz: fn(&[u8]) -> Reached) -> BTreeMap<String, u64> {
     let mut all = BTreeMap::new();
-    for (name, count) in (0..400).flat_map(|seed| fuzz(&bytes(seed, 3_000)).names) {
+    for (name, count) in (0..2_000).flat_map(|seed| fuzz(&bytes(seed, 3_000)).names) {
         *all.entry(name).or_default() += count;
     }
     all
@@ -42,21 +42,23 @@ fn random_guests_break_every_rule() {
         "GpadlNotReady",
         "GpadlOfOtherChannel",
         "GpadlOverrun",
+        "InterruptsOff",
         "Malformed",
         "NeedlessBody",
         "NotConnected",
         "NotInVersion",
         "NotOpen",
-        "NotRescinded",
         "OffersRequestedTwice",
         "Open",
         "Opening",
+        "ReleasedInUse",
         "Rescinded",
         "TooManyGpadlPages",
         "TooManyGpadls",
         "Unannounced",
         "UnknownChannel",
         "UnknownGpadl",
+        "UnknownProcessor",
         "WrongConnection",
     ];
     let missing: Vec<_> = all.into_iter().filter(|name| !reached.contains_key(*name)).collect();
@@ -79,11 +81,13 @@ fn random_hosts_break_every_rule() {
         "NoAnswer",
         "NoVersion",
         "NotAsked",
+        "NotPosted",
         "Offer",
         "Opened",
         "Post",
         "Rescinded",
         "RescindedTwice",
+        "Status",
         "UnknownChannel",
         "Unloaded",
     ];

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::{RawRing, ScatteredRing, encode_packet};
 use crate::ring::{
     ControlWord, Corruption, HeapRing, IncomingRing, OutgoingPacket, OutgoingRing, PacketBuffer, PacketType,
-    ReadError, RingMemory, TrailerCheck, Wait, WriteError,
+    ReadError, RingMemory, Wait, WriteError,
 };
 
 /// How far a run got: for tests that want to know that inputs reach everything.
@@ -112,19 +112,16 @@ fn read_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) -> FuzzReach
     let fill: Vec<u8> = (0..words * 8).map(|at| choices.0.get(at).copied().unwrap_or(at as u8)).collect();
     memory.poke_bytes(0, &fill);
     choices.start(&memory);
-    let checked = choices.byte().is_multiple_of(2);
-    let trailers = if checked { TrailerCheck::Required } else { TrailerCheck::Ignored };
-    let Ok((ring, mut offsets)) = IncomingRing::open(memory) else { return FuzzReach::default() };
-    let mut ring = ring.with_trailers(trailers);
+    let Ok((mut ring, mut offsets)) = IncomingRing::open(memory) else { return FuzzReach::default() };
     let mut buffer = PacketBuffer::new();
     let mut corrupt: Option<Corruption> = None;
     let (mut next, mut published) =
         (memory.peek(ControlWord::ReadIndex), memory.peek(ControlWord::ReadIndex));
     // Packets are at least 24 bytes, so without a change by the peer only so many can follow each other.
-    let (mut in_a_row, mut packets) = (0, 0);
+    let (mut in_a_row, mut packets, mut stale_trailers) = (0, 0, 0);
 
     while !choices.done() {
-        let (outcome, used_ring) = match choices.byte() % 12 {
+        let (outcome, used_ring) = match choices.byte() % 14 {
             0..=3 => match ring.read(&mut offsets, &mut buffer) {
                 Ok(packet) => {
                     (in_a_row, packets) = (in_a_row + 1, packets + 1);
@@ -136,15 +133,41 @@ fn read_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) -> FuzzReach
                     assert_eq!(packet.kind, PacketType(u16::from_le_bytes([bytes[0], bytes[1]])));
                     assert_eq!([packet.extra, packet.payload].concat(), bytes[16..16 + body]);
                     assert_eq!(packet.transaction_id.to_le_bytes(), bytes[8..16]);
-                    if checked {
-                        assert_eq!(bytes[20 + body..24 + body], packet.offset.to_le_bytes());
-                    }
+                    let stale = bytes[20 + body..24 + body] != packet.offset.to_le_bytes();
+                    stale_trailers += u64::from(stale);
+                    assert_eq!(offsets.stale_trailers(), stale_trailers);
                     next = (packet.offset + body as u32 + 24) % size;
                     (Ok(()), true)
                 }
                 Err(ReadError::Empty) => (Ok(()), true),
                 Err(ReadError::Corrupt(corruption)) => (Err(corruption), true),
             },
+            12 | 13 => {
+                let most = u32::from(choices.byte()) * 2;
+                match ring.read_batch(&mut offsets, &mut buffer, most) {
+                    Ok(batch) => {
+                        assert!(batch.len() > 0);
+                        for packet in batch {
+                            (in_a_row, packets) = (in_a_row + 1, packets + 1);
+                            assert!(in_a_row <= size / 24 + 1, "endless packets");
+                            assert_eq!(packet.offset, next, "packets follow each other");
+                            let body = packet.extra.len() + packet.payload.len();
+                            assert!(body + 24 <= size as usize && body.is_multiple_of(8));
+                            let bytes = memory.peek_bytes(packet.offset, 16 + body + 8);
+                            assert_eq!([packet.extra, packet.payload].concat(), bytes[16..16 + body]);
+                            assert_eq!(packet.transaction_id.to_le_bytes(), bytes[8..16]);
+                            let stale = bytes[20 + body..24 + body] != packet.offset.to_le_bytes();
+                            stale_trailers += u64::from(stale);
+                            next = (packet.offset + body as u32 + 24) % size;
+                        }
+                        assert_eq!(offsets.next, next);
+                        assert_eq!(offsets.stale_trailers(), stale_trailers);
+                        (Ok(()), true)
+                    }
+                    Err(ReadError::Empty) => (Ok(()), true),
+                    Err(ReadError::Corrupt(corruption)) => (Err(corruption), true),
+                }
+            }
             op @ (4 | 5) => {
                 let outcome = if op == 4 {
                     ring.commit(&mut offsets).map(drop)
@@ -166,7 +189,7 @@ fn read_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) -> FuzzReach
             7 => {
                 let saved = ring.save(&offsets);
                 if let Ok(restored) = IncomingRing::restore(memory, &saved) {
-                    (ring, offsets) = (restored.0.with_trailers(trailers), restored.1);
+                    (ring, offsets) = restored;
                     assert_eq!(ring.save(&offsets), saved);
                 } else {
                     panic!("own state refused: {saved:?}");

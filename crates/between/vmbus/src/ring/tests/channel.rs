@@ -13,7 +13,7 @@ fn gpadl(numbers: &[u64]) -> (MappedPages, MappedPages) {
 }
 
 fn open(pages: &MappedPages, downstream: u32, role: Role) -> Result<ChannelRings, RingLayoutError> {
-    ChannelRings::open(pages, downstream, role, TrailerCheck::Required)
+    ChannelRings::open(pages, downstream, role)
 }
 
 #[test]

@@ -14,7 +14,9 @@ enum Action {
     Commit,
     Revert,
     WaitForSpace(usize),
+    WriteBatch { lens: Vec<usize>, commit: bool },
     Read,
+    ReadBatch(u32),
     RevertRead,
     CommitRead,
     WaitForPacket,
@@ -26,7 +28,10 @@ fn action() -> impl Strategy<Value = Action> {
         2 => Just(Action::Commit),
         1 => Just(Action::Revert),
         1 => (0usize..120).prop_map(Action::WaitForSpace),
+        2 => (vec(0usize..120, 0..6), any::<bool>())
+            .prop_map(|(lens, commit)| Action::WriteBatch { lens, commit }),
         4 => Just(Action::Read),
+        2 => (0u32..300).prop_map(Action::ReadBatch),
         1 => Just(Action::RevertRead),
         1 => Just(Action::CommitRead),
         2 => Just(Action::WaitForPacket),
@@ -92,6 +97,49 @@ fn run(memory: &dyn RingMemory, start: u32, actions: &[Action]) {
                     assert_eq!(outcome, Err(WriteError::Full { needed }));
                 }
             }
+            Action::WriteBatch { ref lens, commit } => {
+                let used = model.used(usize::MAX);
+                let at_least = lens.first().map_or(0, |&len| packet_bytes(len));
+                let mut batch = match pair.outgoing.batch(&mut pair.out, at_least) {
+                    Ok(batch) => batch,
+                    Err(WriteError::TooLarge { .. }) => {
+                        assert!(at_least >= size);
+                        continue;
+                    }
+                    Err(error) => {
+                        assert_eq!(error, WriteError::Full { needed: at_least });
+                        assert!(used + at_least >= size);
+                        continue;
+                    }
+                };
+                assert!(at_least <= batch.left() && used + batch.left() < size);
+                let mut written = Vec::new();
+                for &len in lens {
+                    stamp = stamp.wrapping_add(1);
+                    let (payload, needed, left) = (vec![stamp; len], packet_bytes(len), batch.left());
+                    match batch.push(&OutgoingPacket::in_band(0, &payload)) {
+                        Ok(_) => {
+                            assert_eq!(batch.left(), left - needed);
+                            written.push((payload, needed));
+                        }
+                        Err(WriteError::TooLarge { .. }) => assert!(needed >= size),
+                        Err(error) => {
+                            assert_eq!(error, WriteError::Full { needed });
+                            assert!(needed > left);
+                        }
+                    }
+                }
+                if commit {
+                    let signal = batch.commit().unwrap();
+                    model.unseen += written.len();
+                    let largest = written.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
+                    model.writer_sleeps = model.writer_sleeps.filter(|&pending| largest < pending);
+                    model.queue.extend(written);
+                    assert_eq!(signal.is_needed(), model.reader_sleeps && model.unseen > 0);
+                    model.reader_sleeps &= model.unseen == 0;
+                    model.unseen = 0;
+                }
+            }
             Action::Commit => {
                 let signal = pair.commit();
                 assert_eq!(signal.is_needed(), model.reader_sleeps && model.unseen > 0);
@@ -122,6 +170,32 @@ fn run(memory: &dyn RingMemory, start: u32, actions: &[Action]) {
                     assert!(read[payload.len()..].iter().all(|&pad| pad == 0));
                     model.read += 1;
                     model.reader_sleeps = false;
+                }
+            }
+            Action::ReadBatch(most) => {
+                let expected: Vec<_> = model.queue.range(model.read..model.committed()).collect();
+                match pair.incoming.read_batch(&mut pair.inc, &mut pair.buffer, most) {
+                    Ok(batch) => {
+                        let (count, mut bytes) = (batch.len(), 0);
+                        assert!(count > 0);
+                        for (packet, (payload, size)) in batch.zip(expected.iter().copied()) {
+                            assert_eq!(packet.payload[..payload.len()], payload[..]);
+                            assert!(packet.payload[payload.len()..].iter().all(|&pad| pad == 0));
+                            bytes += size;
+                        }
+                        let next = expected.get(count).map(|(_, size)| *size);
+                        let first_is_longer = expected[0].1 > most;
+                        // All that was published when the reader last looked, or as many as the limit allows.
+                        assert!(first_is_longer || bytes <= most, "{bytes} of {most}");
+                        let seen = pair.inc.next == pair.inc.write;
+                        assert!(seen || next.is_some_and(|next| bytes + next > most), "{bytes} of {most}");
+                        model.read += count;
+                        model.reader_sleeps = false;
+                    }
+                    Err(error) => {
+                        assert_eq!(error, ReadError::Empty);
+                        assert!(expected.is_empty());
+                    }
                 }
             }
             Action::RevertRead => {
@@ -208,7 +282,6 @@ fn fuzz_inputs_reach_every_refusal() {
         "DataInsideDescriptor",
         "NoDescriptor",
         "PacketBeyondAvailable",
-        "Trailer",
         "WriteIndex",
         "WriteIndexMoved",
     ];

@@ -64,7 +64,7 @@ fn states_that_are_refused() {
         errors.dedup();
         errors
     };
-    assert_eq!(with("version", 2), [RestoreError::Version { found: 2 }]);
+    assert_eq!(with("version", 1), [RestoreError::Version { found: 1 }]);
     assert_eq!(with("size", 88), [RestoreError::Size { found: 88, size: 80 }]);
     for field in ["published", "write", "read", "next"] {
         assert_eq!(with(field, 80), [RestoreError::Index { index: 80, size: 80 }]);

@@ -1,0 +1,236 @@
+//! Many packets at a time.
+//!
+//! A [`WriteBatch`] looks once at how much room there is, writes as many packets as fit, and publishes them all with one
+//! store. A [`ReadBatch`] copies once whatever the writer has published, up to a limit, checks every packet in the copy, and
+//! hands the packets out from there. What is checked, and what is trusted, is the same as one packet at a time.
+
+use model_sync::shared::AtomicU64;
+
+use crate::ring::copy::{read_words, write_run, write_scattered};
+use crate::ring::error::{Corruption, ReadError, WriteError};
+use crate::ring::incoming::{IncomingOffsets, IncomingRing};
+use crate::ring::layout::{RingSize, TRAILER_BYTES};
+use crate::ring::memory::RingMemory;
+use crate::ring::outgoing::{OutgoingOffsets, OutgoingRing};
+use crate::ring::packet::{
+    Descriptor, IncomingPacket, OutgoingPacket, PacketBuffer, trailer, trailer_offset,
+};
+use crate::ring::{Signal, omit};
+
+/// Packets that are being written. Made by [`OutgoingRing::batch`]; dropped without [`commit`](Self::commit) it leaves the
+/// ring as it was.
+#[derive(Debug)]
+#[must_use = "nothing is sent before `commit`"]
+pub struct WriteBatch<'r, M> {
+    ring: &'r OutgoingRing<M>,
+    offsets: &'r mut OutgoingOffsets,
+    /// Where the next packet goes.
+    next: u32,
+    /// Bytes that packets and trailers of this batch can still take.
+    left: u32,
+    /// The words from `next` on that follow each other in memory.
+    run: &'r [AtomicU64],
+    /// Bytes of the largest packet with its trailer.
+    largest: u32,
+}
+
+impl<M: RingMemory> OutgoingRing<M> {
+    /// Begins a batch after the packets written before, with at least `at_least` bytes of room for packets and their trailers
+    /// ([`OutgoingPacket::ring_bytes`] says what a packet takes). The batch has more room if the ring is known to have more.
+    ///
+    /// # Errors
+    /// [`WriteError::Full`] if there is less room now, [`WriteError::TooLarge`] if this ring never has so much, and
+    /// [`WriteError::Corrupt`].
+    #[inline]
+    pub fn batch<'r>(
+        &'r self,
+        offsets: &'r mut OutgoingOffsets,
+        at_least: u32,
+    ) -> Result<WriteBatch<'r, M>, WriteError> {
+        offsets.check()?;
+        let payload = at_least as usize;
+        let too_large = WriteError::TooLarge { payload, size: self.size() };
+        let at_least =
+            at_least.checked_next_multiple_of(8).filter(|&bytes| bytes < self.size()).ok_or(too_large)?;
+        let free = self.reserve(offsets, at_least)?;
+        let next = offsets.next;
+        let run = self.memory().run(next as usize / 8);
+        Ok(WriteBatch { ring: self, offsets, next, left: free - 8, run, largest: 0 })
+    }
+}
+
+impl<M: RingMemory> WriteBatch<'_, M> {
+    /// Bytes that further packets and their trailers can take.
+    pub fn left(&self) -> u32 {
+        self.left
+    }
+
+    /// Writes a packet, and returns its offset in the data area.
+    ///
+    /// # Errors
+    /// [`WriteError::Full`] if the batch has no room for it: commit, and begin another. [`WriteError::TooLarge`] if no ring of
+    /// this size could ever take it.
+    #[inline]
+    pub fn push(&mut self, packet: &OutgoingPacket<'_>) -> Result<u32, WriteError> {
+        let (total, length8) = packet.measure(self.ring.ring_size())?;
+        if total > self.left {
+            return Err(WriteError::Full { needed: total });
+        }
+        let at = self.next;
+        let words = total as usize / 8;
+        let (descriptor, trailer) = (packet.descriptor(length8), trailer(at));
+        self.next = self.ring.ring_size().advance(at, total);
+        self.left -= total;
+        self.largest = self.largest.max(total);
+        match self.run.split_at_checked(words) {
+            Some((run, rest)) if !rest.is_empty() => {
+                write_run(run, descriptor, packet.payload, trailer);
+                self.run = rest;
+            }
+            _ => {
+                write_scattered(self.ring.memory(), at as usize / 8, descriptor, packet.payload, trailer);
+                self.run = self.ring.memory().run(self.next as usize / 8);
+            }
+        }
+        Ok(at)
+    }
+
+    /// Publishes the packets of the batch, and those written before it, with one store; says whether the reader is to be
+    /// signalled.
+    ///
+    /// # Errors
+    /// The reader's index is not a possible one.
+    #[inline]
+    pub fn commit(self) -> Result<Signal, Corruption> {
+        self.commit_omitting::<{ omit::NOTHING }>()
+    }
+
+    #[inline]
+    pub(super) fn commit_omitting<const OMIT: u8>(self) -> Result<Signal, Corruption> {
+        let Self { ring, offsets, next, largest, .. } = self;
+        offsets.next = next;
+        if offsets.pending != 0 && largest >= offsets.pending {
+            ring.cancel_wait(offsets);
+        }
+        ring.commit_omitting::<OMIT>(offsets)
+    }
+}
+
+/// Packets that were read together, each of them checked. Their bytes are a private copy.
+#[derive(Clone, Debug)]
+pub struct ReadBatch<'b> {
+    /// From the next packet's descriptor to the last packet's trailer.
+    words: &'b [u64],
+    /// Where in the data area the next packet began.
+    offset: u32,
+    size: RingSize,
+    /// Packets left.
+    packets: usize,
+}
+
+impl<M: RingMemory> IncomingRing<M> {
+    /// Reads the packets that are there, as many as `most` bytes of the ring hold but at least one: copies them to `buffer`
+    /// at once, then checks every one. Their space is the writer's again after a commit.
+    ///
+    /// A packet that breaks the format ends the batch before it, and is what the next call returns.
+    ///
+    /// Interrupts are masked from the first packet on until [`commit_and_wait`](Self::commit_and_wait).
+    ///
+    /// # Errors
+    /// [`ReadError::Empty`] if there is none, [`ReadError::Corrupt`] if the first one breaks the format.
+    #[inline]
+    pub fn read_batch<'b>(
+        &self,
+        offsets: &mut IncomingOffsets,
+        buffer: &'b mut PacketBuffer,
+        most: u32,
+    ) -> Result<ReadBatch<'b>, ReadError> {
+        if !self.has_packet(offsets)? {
+            return Err(ReadError::Empty);
+        }
+        self.mask(offsets);
+        self.copy_batch(offsets, buffer, most).map_err(|corruption| offsets.fail(corruption).into())
+    }
+
+    #[inline]
+    fn copy_batch<'b>(
+        &self,
+        offsets: &mut IncomingOffsets,
+        buffer: &'b mut PacketBuffer,
+        most: u32,
+    ) -> Result<ReadBatch<'b>, Corruption> {
+        let (offset, size) = (offsets.next, self.ring_size());
+        let available = size.distance(offset, offsets.write);
+        let mut limit = available.min(most);
+        let checked = loop {
+            // Once for each try: what is checked is what is used, whatever the writer does meanwhile.
+            let words = buffer.room(limit as usize / 8);
+            read_words(self.memory(), offset as usize / 8, words);
+            let checked = check_all(words, offset, size, available)?;
+            if checked.packets > 0 {
+                break checked;
+            }
+            // The first packet is longer than the limit. It is within what is available: that was checked.
+            limit = available;
+        };
+        offsets.next = size.advance(offset, checked.words as u32 * 8);
+        offsets.stale_trailers += checked.stale_trailers;
+        let words: &[u64] = buffer.room(checked.words);
+        Ok(ReadBatch { words, offset, size, packets: checked.packets })
+    }
+}
+
+/// What was found at the beginning of a copy.
+#[derive(Default)]
+struct Checked {
+    /// Words of the packets with their trailers.
+    words: usize,
+    packets: usize,
+    stale_trailers: u64,
+}
+
+/// Checks the packets in a copy that began at `offset`, of which `available` bytes are in the ring: those that are whole, up
+/// to the first that breaks the format, which is an error if no other is before it.
+#[inline]
+fn check_all(words: &[u64], offset: u32, size: RingSize, available: u32) -> Result<Checked, Corruption> {
+    let mut checked = Checked::default();
+    let mut offset = offset;
+    while let Some(&first) = words.get(checked.words) {
+        let left = available - checked.words as u32 * 8;
+        let descriptor = match Descriptor::check_available(first, offset, left) {
+            Ok(descriptor) => descriptor,
+            Err(corruption) if checked.packets == 0 => return Err(corruption),
+            Err(_) => break,
+        };
+        let Some(&trailer) = words.get(checked.words + descriptor.words) else { break };
+        checked.stale_trailers += u64::from(trailer_offset(trailer) != offset);
+        checked.packets += 1;
+        checked.words += descriptor.words + 1;
+        offset = size.advance(offset, descriptor.words as u32 * 8 + TRAILER_BYTES);
+    }
+    // Less than a descriptor was inside the limit.
+    Ok(checked)
+}
+
+impl<'b> Iterator for ReadBatch<'b> {
+    type Item = IncomingPacket<'b>;
+
+    #[inline]
+    fn next(&mut self) -> Option<IncomingPacket<'b>> {
+        let left = self.words.len() as u32 * 8;
+        let descriptor = Descriptor::check(*self.words.first()?, self.offset, left).ok()?;
+        let (packet, rest) = self.words.split_at_checked(descriptor.words + 1)?;
+        let [_, transaction_id, body @ .., _trailer] = packet else { return None };
+        let packet = IncomingPacket::new(descriptor, u64::from_le(*transaction_id), self.offset, body);
+        self.offset = self.size.advance(self.offset, descriptor.words as u32 * 8 + TRAILER_BYTES);
+        self.words = rest;
+        self.packets -= 1;
+        Some(packet)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.packets, Some(self.packets))
+    }
+}
+
+impl ExactSizeIterator for ReadBatch<'_> {}
