@@ -33,7 +33,8 @@ pub(crate) struct Args {
     /// Which part of the trace is played [default: 0h..24h]
     #[arg(long, value_name = "FROM..TO", requires = "trace", value_parser = scenario_command::window)]
     trace_window: Option<TraceWindow>,
-    /// Fill in missing rows of the trace by straight lines; without this they are refused
+    /// Fill in missing rows of the trace by straight lines, and leave out rows of VMs that are off and of times that come twice; without this
+    /// they are refused
     #[arg(long, requires = "trace")]
     fill_gaps: bool,
     /// How many seeds. A trace alone is run with one unless you say otherwise
@@ -138,9 +139,10 @@ fn settings(args: &Args) -> Result<Settings> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(bad_input)?;
     if let Some(path) = &args.trace {
-        found.push(
-            loads::trace(path, args.trace_window, args.host_memory, args.fill_gaps).map_err(bad_input)?,
-        );
+        let load =
+            loads::trace(path, args.trace_window, args.host_memory, args.fill_gaps).map_err(bad_input)?;
+        super::scenario::tell_remarks(&load);
+        found.push(load);
     } else if found.is_empty() {
         found = loads::built_in().map(loads::find).collect::<Result<_, _>>().map_err(bad_input)?;
     }

@@ -65,7 +65,8 @@ pub(crate) struct Args {
     /// Which part of them is played, such as 0h..24h
     #[arg(long, value_name = "FROM..TO", value_parser = window)]
     trace_window: Option<TraceWindow>,
-    /// Fill in missing rows of recorded loads by straight lines; without this they are refused
+    /// Fill in missing rows of recorded loads by straight lines, and leave out rows of VMs that are off and of times that come twice; without
+    /// this they are refused
     #[arg(long)]
     fill_gaps: bool,
     /// Memory of the host, in place of the file's, such as 150GB
@@ -150,6 +151,13 @@ fn list() -> ExitCode {
         "Run one with `cargo xtask scenario NAME`; copy its file, change it, and run `cargo xtask scenario FILE.toml`."
     );
     ExitCode::SUCCESS
+}
+
+/// Says what was done to make the recorded loads of their files.
+pub(super) fn tell_remarks(file: &Scenario) {
+    for sentence in file.trace.iter().flat_map(|trace| trace.remarks().sentences()) {
+        eprintln!("note: the recorded loads: {sentence}");
+    }
 }
 
 /// Loads a scenario.
@@ -255,6 +263,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         fill_gaps: args.fill_gaps,
     };
     let mut file = load(&args.name, &load_options)?;
+    tell_remarks(&file);
     if let Some(memory) = args.host_memory {
         file.host.memory = memory;
     }

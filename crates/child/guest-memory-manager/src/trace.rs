@@ -1,13 +1,17 @@
 //! Recorded loads: reading them strictly, cutting a window out of them, and generating small ones.
 //!
 //! Two formats are read. The first has one row per VM and moment, in the columns `vm,t,mem_provisioned_kb,mem_used_kb,
-//! cpu_pct` (t in seconds). The second is that of the Grid Workloads Archive's trace GWA-T-12, one file per VM, columns
-//! separated by `;`. Both say what a hypervisor saw in use, every five minutes; bursts within five minutes are not in
-//! them.
+//! cpu_pct` (t in seconds). The second is that of the Grid Workloads Archive's traces GWA-T-12 (Bitbrains) and GWA-T-13 (Materna,
+//! with quoted fields, decimal commas and dates), one file per VM, columns separated by `;`. Both say what a hypervisor saw in
+//! use, every five minutes; bursts within five minutes are not in them. In both, `t` may be a date with a time of day instead,
+//! columns may come in any order with others among them, and the separator may be `,`, `;` or a tab.
 
+mod columns;
 mod error;
 mod generate;
 mod reader;
+mod remarks;
+mod row;
 mod window;
 
 use core::time::Duration;
@@ -17,9 +21,10 @@ use std::sync::Arc;
 use page_range::PageCount;
 use serde::Serialize;
 
-pub use error::{MOST_PROBLEMS, TraceError, TraceProblem};
+pub use error::{MOST_PROBLEMS, TraceError, TraceErrors, TraceProblem};
 pub use generate::{GeneratorConfig, generate};
 pub use reader::{Gaps, ReadOptions};
+pub use remarks::TraceRemarks;
 pub use window::{BadWindow, TraceWindow};
 
 /// One row: what a VM had and used at a moment.
@@ -88,6 +93,8 @@ impl VmTrace {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Trace {
     vms: BTreeMap<VmName, Arc<VmTrace>>,
+    #[serde(skip)]
+    remarks: TraceRemarks,
 }
 
 /// Name of a VM in a trace. Numbers sort as numbers.
@@ -145,7 +152,24 @@ impl Trace {
             VmTrace::new(moved.collect())
         };
         let vms = self.vms.iter().filter_map(|(name, vm)| Some((name.clone(), Arc::new(cut(vm)?))));
-        Self { vms: vms.collect() }
+        Self { vms: vms.collect(), remarks: self.remarks.clone() }
+    }
+
+    /// What was done to make the trace of its files.
+    #[must_use]
+    pub fn remarks(&self) -> &TraceRemarks {
+        &self.remarks
+    }
+
+    /// Count times from the earliest row of all.
+    fn start_at_zero(&mut self) {
+        let first = self.vms.values().filter_map(|vm| vm.samples().first()).map(|sample| sample.time).min();
+        let Some(first) = first.filter(|first| !first.is_zero()) else { return };
+        for vm in self.vms.values_mut() {
+            for sample in &mut Arc::make_mut(vm).samples {
+                sample.time -= first;
+            }
+        }
     }
 }
 

@@ -1,8 +1,10 @@
-//! What can be wrong with a trace file.
+//! What can be wrong with trace files.
 
+use core::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-/// A trace file that cannot be used. Names the file, the line and the column of the first problem, and what else there is.
+/// One thing that is wrong with a trace file.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}{}{}: {problem}", line.map_or_else(String::new, |line| format!(":{line}")),
     column.map_or_else(String::new, |column| format!(", column {column}")))]
@@ -16,13 +18,12 @@ pub struct TraceError {
     /// What is wrong, and how to mend it.
     #[source]
     pub problem: TraceProblem,
-    /// What else is wrong with the file, by line; up to [`MOST_PROBLEMS`] in all. What the first problem hides is not in it:
-    /// gaps are looked for when all rows are good.
-    pub also: Box<[TraceError]>,
 }
 
-/// How many problems of one file are told at once. Invented.
+/// How many problems are told one by one. Invented.
 pub const MOST_PROBLEMS: usize = 20;
+/// How many of one kind in one of several files. Invented.
+const MOST_OF_ONE_FILE: u64 = 2;
 
 /// What is wrong with a trace file, and how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -30,10 +31,10 @@ pub enum TraceProblem {
     /// It cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[source] io::Error),
-    /// The header is that of neither format.
+    /// The header is that of no format.
     #[error(
-        "{found:?} is not the header of a trace: it must be `vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct`, or that of \
-         GWA-T-12, which begins `Timestamp [ms];CPU cores;CPU capacity provisioned [MHZ];…`"
+        "{found:?} is not the header of a trace: it must have the columns `vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct`, or \
+         those of GWA-T-12 or GWA-T-13: `Timestamp [ms]`, `Memory capacity provisioned [KB]`, `Memory usage [KB]`, `CPU usage [%]`"
     )]
     Header {
         /// The first line.
@@ -47,8 +48,11 @@ pub enum TraceProblem {
         /// How many the header has.
         expected: usize,
     },
+    /// A quote without another.
+    #[error("a field's quotes do not match (is the file cut off?)")]
+    Quotes,
     /// A field is no number, or not one that is possible here.
-    #[error("{found:?} is not {expected}: correct the number, or remove the row and allow gaps to be filled")]
+    #[error("{found:?} is not {expected}: correct it, or remove the row and allow gaps to be filled")]
     Number {
         /// What is written.
         found: String,
@@ -60,11 +64,26 @@ pub enum TraceProblem {
     NoVm,
     /// A VM has no memory.
     #[error(
-        "the VM has no memory (0 KB provisioned): correct it, or remove the row and allow gaps to be filled"
+        "VM {vm:?} is off here (0 KB provisioned): remove the row, or allow gaps to be filled, which leaves such rows out"
     )]
-    NothingProvisioned,
+    Off {
+        /// Which VM.
+        vm: String,
+    },
+    /// A row has the time of the row before.
+    #[error(
+        "time {time} s of VM {vm:?} comes twice: remove one of the rows, or allow gaps to be filled, which takes the first"
+    )]
+    Twice {
+        /// Which VM.
+        vm: String,
+        /// The time.
+        time: f64,
+    },
     /// Rows of one VM are not in order of time.
-    #[error("time {time} s of VM {vm:?} is not after the row before ({before} s): sort the rows by vm and t")]
+    #[error(
+        "time {time} s of VM {vm:?} is before that of the row before ({before} s): sort the rows by vm and t"
+    )]
     Unsorted {
         /// Which VM.
         vm: String,
@@ -91,4 +110,122 @@ pub enum TraceProblem {
     /// There is no row.
     #[error("there are no rows: the file has a header only, or nothing")]
     Empty,
+    /// A folder without traces.
+    #[error(
+        "there is no file that ends in .csv in this folder or in the folders of it: name a trace file or its folder"
+    )]
+    NoFiles,
+    /// All VMs are off all the time.
+    #[error("no VM of the trace is ever on")]
+    NeverOn,
+}
+
+/// A kind of problem, as one of it and as many are called.
+pub type Kind = (&'static str, &'static str);
+
+impl TraceProblem {
+    /// What it is, for counting: one, and many.
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Unreadable(_) | Self::Header { .. } | Self::Empty | Self::NoFiles | Self::NeverOn => {
+                ("file that is no trace", "files that are no traces")
+            }
+            Self::Columns { .. } | Self::Quotes | Self::Number { .. } | Self::NoVm => {
+                ("broken row", "broken rows")
+            }
+            Self::Off { .. } => ("row of a VM that is off", "rows of a VM that is off"),
+            Self::Twice { .. } => ("time that comes twice", "times that come twice"),
+            Self::Unsorted { .. } => ("row out of order", "rows out of order"),
+            Self::Gap { .. } => ("gap", "gaps"),
+        }
+    }
+
+    /// Whether filling gaps mends it.
+    #[must_use]
+    pub fn can_be_filled(&self) -> bool {
+        matches!(self, Self::Off { .. } | Self::Twice { .. } | Self::Gap { .. })
+    }
+}
+
+/// Trace files that cannot be used: what is wrong with them, one by one up to [`MOST_PROBLEMS`] and the first of each kind, and all
+/// of it counted.
+#[derive(Debug)]
+pub struct TraceErrors {
+    /// By file and line; at least one.
+    pub shown: Vec<TraceError>,
+    /// How often each kind, and in how many files.
+    pub counts: Vec<(Kind, u64, usize)>,
+    /// How many files were read.
+    pub files: usize,
+}
+
+impl TraceErrors {
+    /// Problems that are not among the ones shown.
+    #[must_use]
+    pub fn hidden(&self) -> u64 {
+        let all: u64 = self.counts.iter().map(|(_, count, _)| count).sum();
+        all.saturating_sub(self.shown.len() as u64)
+    }
+
+    /// How many of which kind, in one sentence.
+    #[must_use]
+    pub fn in_all(&self) -> String {
+        let each = self.counts.iter().map(|(kind, count, files)| {
+            let files = if *files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+            format!("{count} {} in {files}", if *count == 1 { kind.0 } else { kind.1 })
+        });
+        let read = if self.files == 1 { "the file".to_owned() } else { format!("the {} files", self.files) };
+        format!("in all of {read}: {}", each.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl fmt::Display for TraceErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, error) in self.shown.iter().enumerate() {
+            write!(f, "{}{error}", if number == 0 { "" } else { "\n" })?;
+        }
+        if self.hidden() > 0 { write!(f, "\n{}", self.in_all()) } else { Ok(()) }
+    }
+}
+
+impl core::error::Error for TraceErrors {}
+
+/// Collects what is wrong.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    /// Number of the file, and the problem.
+    shown: Vec<(usize, TraceError)>,
+    /// Of each kind: how many, and in which files.
+    counts: BTreeMap<Kind, (u64, BTreeSet<usize>)>,
+    of_file: BTreeMap<(usize, Kind), u64>,
+}
+
+impl Problems {
+    pub(super) fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    pub(super) fn add(&mut self, file: usize, several: bool, error: TraceError) {
+        let kind = error.problem.kind();
+        let first = !self.counts.contains_key(&kind);
+        let (count, files) = self.counts.entry(kind).or_default();
+        *count += 1;
+        files.insert(file);
+        let of_file = self.of_file.entry((file, kind)).or_default();
+        *of_file += 1;
+        let few = !several || *of_file <= MOST_OF_ONE_FILE;
+        if first || (few && self.shown.len() < MOST_PROBLEMS) {
+            self.shown.push((file, error));
+        }
+    }
+
+    pub(super) fn into_errors(mut self, files: usize) -> TraceErrors {
+        self.shown.sort_by_key(|(file, error)| (*file, error.line));
+        let counts = self.counts.into_iter().map(|(kind, (count, files))| (kind, count, files.len()));
+        TraceErrors {
+            shown: self.shown.into_iter().map(|(_, error)| error).collect(),
+            counts: counts.collect(),
+            files,
+        }
+    }
 }

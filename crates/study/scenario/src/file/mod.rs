@@ -28,7 +28,7 @@ use std::{
     sync::Arc,
 };
 
-use guest_memory_manager::trace::{Gaps, ReadOptions, Trace, TraceProblem, TraceWindow};
+use guest_memory_manager::trace::{Gaps, ReadOptions, Trace, TraceErrors, TraceProblem, TraceWindow};
 use toml::de::{DeTable, DeValue};
 
 pub use built_in::{BUILT_IN, LOADS};
@@ -349,28 +349,45 @@ fn read_trace(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Arc<Trace>>
         }
         Err(error) => {
             root.reader.trace_failed.set(true);
-            let unreadable = error.line.is_none() && matches!(error.problem, TraceProblem::Unreadable(_));
-            let gap = matches!(error.problem, TraceProblem::Gap { .. });
-            for error in std::iter::once(&error).chain(&error.also) {
-                let message = format!("the trace cannot be used: {error}");
-                let diagnostic = match (&options.trace, &file) {
-                    (None, Some(file)) if unreadable => root
-                        .reader
-                        .complain(&file.span, message)
-                        .help("the path is seen from the scenario file's folder"),
-                    (None, Some(file)) if gap => root
-                        .reader
-                        .complain(&file.span, message)
-                        .help("gaps = \"fill\" in the table [trace] allows it"),
-                    (None, Some(file)) => root.reader.complain(&file.span, message),
-                    _ if gap => Diagnostic::of_file(path.clone(), message).help("--fill-gaps allows it"),
-                    _ => Diagnostic::of_file(path.clone(), message),
-                };
-                root.reader.add(diagnostic.key("file").value(path.display().to_string()));
+            for diagnostic in complain_of_trace(root, &error, options, file.as_ref(), &path) {
+                root.reader.add(diagnostic);
             }
             None
         }
     }
+}
+
+/// What is wrong with recorded loads, about the place that names them. What allows gaps is said once.
+fn complain_of_trace(
+    root: &Table<'_, '_>,
+    errors: &TraceErrors,
+    options: &LoadOptions,
+    file: Option<&Located<String>>,
+    path: &Path,
+) -> Vec<Diagnostic> {
+    let place = |message: String| match (&options.trace, file) {
+        (None, Some(file)) => root.reader.complain(&file.span, message),
+        _ => Diagnostic::of_file(path, message),
+    };
+    let mut said: Vec<Diagnostic> =
+        errors.shown.iter().map(|error| place(format!("the trace cannot be used: {error}"))).collect();
+    if errors.hidden() > 0 {
+        said.push(place(format!("there is more that is wrong with the trace; {}", errors.in_all())));
+    }
+    let unreadable = errors.shown.iter().any(|error| {
+        error.line.is_none() && matches!(error.problem, TraceProblem::Unreadable(_) | TraceProblem::NoFiles)
+    });
+    let in_file = options.trace.is_none() && file.is_some();
+    let help = match errors.shown.iter().any(|error| error.problem.can_be_filled()) {
+        true if in_file => Some("gaps = \"fill\" in the table [trace] allows it"),
+        true => Some("--fill-gaps allows it"),
+        false if in_file && unreadable => Some("the path is seen from the scenario file's folder"),
+        false => None,
+    };
+    if let Some(last) = said.last_mut() {
+        last.help = help.map(str::to_owned);
+    }
+    said.into_iter().map(|said| said.key("file").value(path.display().to_string())).collect()
 }
 
 fn read_window(table: &Table<'_, '_>) -> Option<TraceWindow> {

@@ -241,9 +241,9 @@ pub(super) static TRACE: TableDoc = TableDoc {
     name: "[trace]",
     summary: "Recorded loads, for workloads of kind \"trace\" and groups with numbers = \"trace\".",
     groups: &[keys! {
-        "file", Form::Text, "given by `--trace`", "The file, or folder of files, seen from the scenario file's folder: columns vm, t, mem_provisioned_kb, mem_used_kb, cpu_pct; or GWA-T-12 as published.";
+        "file", Form::Text, "given by `--trace`", "The file, or folder of files and folders, seen from the scenario file's folder: columns vm, t (seconds, or dates with times), mem_provisioned_kb, mem_used_kb, cpu_pct; or GWA-T-12 or GWA-T-13 as published.";
         "window", Form::Text, "0h..24h", "The part of it that is played (`--trace-window`).";
-        "gaps", Form::Word(&["refuse", "fill"]), "refuse", "What to do about missing rows: refuse the file, or join what is there by straight lines.";
+        "gaps", Form::Word(&["refuse", "fill"]), "refuse", "What to do about missing rows: refuse the file; or join what is there by straight lines, and leave out rows of VMs that are off and of times that come twice.";
     }],
 };
 

@@ -70,11 +70,59 @@ fn a_broken_trace_is_said_once_for_each_line_and_nothing_follows_from_it() {
     let bad = said("1,0,0,4,1\n1,300,2097152,lots,1\n", false).unwrap_err();
     let places: Vec<_> = bad.diagnostics.iter().map(ToString::to_string).collect();
     assert_eq!(places.len(), 2, "{places:?}");
-    assert!(places[0].contains("loads.csv:2,") && places[1].contains("loads.csv:3,"), "{places:?}");
+    assert!(places[0].contains("loads.csv:2:") && places[1].contains("loads.csv:3,"), "{places:?}");
     let gap = "1,0,2097152,4,1\n1,300,2097152,4,1\n1,600,2097152,4,1\n1,3600,2097152,4,1\n";
     let bad = said(gap, false).unwrap_err().to_string();
     assert!(bad.contains("loads.csv:5,") && bad.contains("--fill-gaps"), "{bad}");
     said(gap, true).unwrap();
+}
+
+/// GWA-T-12 as published: a folder of folders, times that come twice, VMs that are off, gaps.
+#[test]
+fn a_published_fleet_is_refused_at_once_and_played_with_its_gaps_filled() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |rows: &[(u64, &str)]| {
+        let row = |(time, had): &(u64, &str)| {
+            format!("{};\t1;\t2600.0;\t26.0;\t1.0;\t{had};\t700000.0\n", 1_372_629_804 + time)
+        };
+        let header = "Timestamp [ms];\tCPU cores;\tCPU capacity provisioned [MHZ];\tCPU usage [MHZ];\tCPU usage [%];\tMemory capacity \
+                      provisioned [KB];\tMemory usage [KB]\n";
+        format!("{header}{}", rows.iter().map(row).collect::<String>())
+    };
+    let had = "2097152.0";
+    for (month, start) in [("2013-7", 0), ("2013-8", 2_700_000)] {
+        std::fs::create_dir(folder.path().join(month)).unwrap();
+        let text = rows(&[0, 300, 300, 600].map(|time| (start + time, had)));
+        std::fs::write(folder.path().join(month).join("1.csv"), text).unwrap();
+    }
+    let off = rows(&[(0, "0.0"), (300, "0.0"), (600, had), (900, had)]);
+    std::fs::write(folder.path().join("2013-7/2.csv"), off).unwrap();
+
+    let text = include_str!("../../../../../../scenarios/loads/trace.toml");
+    let read = |fill_gaps| {
+        let trace = Some(folder.path().to_owned());
+        parse("trace.toml", text, &LoadOptions { trace, fill_gaps, ..LoadOptions::default() })
+    };
+    let bad = read(false).unwrap_err();
+    let said = bad.to_string();
+    assert_eq!(bad.diagnostics.len(), 5, "{said}");
+    for part in
+        ["2013-7/1.csv:4,", "2013-8/1.csv:2,", "2013-8/1.csv:4,", "2013-7/2.csv:2:", "2013-7/2.csv:3:"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(said.matches("--fill-gaps allows it").count(), 1, "{said}");
+    let scenario = read(true).unwrap();
+    assert_eq!(scenario.vms.len(), 2);
+    assert_eq!(
+        scenario.trace.unwrap().remarks().sentences(),
+        [
+            "1 VM was joined from several files",
+            "1 gap was filled by a straight line (2699400 s)",
+            "2 rows were left out: they have the times of the rows before",
+            "2 rows were left out: with 0 KB provisioned (the VM is off)"
+        ]
+    );
 }
 
 #[test]

@@ -70,7 +70,7 @@ error: `file` is missing in [trace]
  --> bad.toml:7:1
   |
 7 | [trace]
-  | ^^^^^^^ needs `file`: The file, or folder of files, seen from the scenario file's folder: columns vm, t, mem_provisioned_kb, mem_used_kb, cpu_pct; or GWA-T-12 as published.
+  | ^^^^^^^ needs `file`: The file, or folder of files and folders, seen from the scenario file's folder: columns vm, t (seconds, or dates with times), mem_provisioned_kb, mem_used_kb, cpu_pct; or GWA-T-12 or GWA-T-13 as published.
   |
   = allowed: text
 
