@@ -21,7 +21,7 @@ use std::sync::Arc;
 use page_range::PageCount;
 use serde::Serialize;
 
-pub use error::{MOST_PROBLEMS, TraceError, TraceErrors, TraceProblem};
+pub use error::{MOST_PROBLEMS, ProblemKind, TraceError, TraceErrors, TraceProblem};
 pub use generate::{GeneratorConfig, generate};
 pub use reader::{Gaps, ReadOptions};
 pub use remarks::TraceRemarks;

@@ -121,11 +121,11 @@ pub enum TraceProblem {
 }
 
 /// A kind of problem, as one of it and as many are called.
-pub type Kind = (&'static str, &'static str);
+pub type ProblemKind = (&'static str, &'static str);
 
 impl TraceProblem {
     /// What it is, for counting: one, and many.
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> ProblemKind {
         match self {
             Self::Unreadable(_) | Self::Header { .. } | Self::Empty | Self::NoFiles | Self::NeverOn => {
                 ("file that is no trace", "files that are no traces")
@@ -154,7 +154,7 @@ pub struct TraceErrors {
     /// By file and line; at least one.
     pub shown: Vec<TraceError>,
     /// How often each kind, and in how many files.
-    pub counts: Vec<(Kind, u64, usize)>,
+    pub counts: Vec<(ProblemKind, u64, usize)>,
     /// How many files were read.
     pub files: usize,
 }
@@ -196,8 +196,8 @@ pub(super) struct Problems {
     /// Number of the file, and the problem.
     shown: Vec<(usize, TraceError)>,
     /// Of each kind: how many, and in which files.
-    counts: BTreeMap<Kind, (u64, BTreeSet<usize>)>,
-    of_file: BTreeMap<(usize, Kind), u64>,
+    counts: BTreeMap<ProblemKind, (u64, BTreeSet<usize>)>,
+    of_file: BTreeMap<(usize, ProblemKind), u64>,
 }
 
 impl Problems {
