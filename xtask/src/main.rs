@@ -5,10 +5,17 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod output;
 
+use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
+
+use commands::elsewhere;
+use output::note;
 
 /// Hyper-V Dynamic Memory: run, study, compare and verify the component stack of Windows Server 2008 R2 SP1.
 #[derive(Parser, Debug)]
@@ -20,15 +27,35 @@ pub(crate) struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match commands::run(cli.command) {
+    match run() {
         Ok(code) => code,
         Err(error) => {
             let code = if error.is::<commands::BadInput>() { 2 } else { 1 };
             // Complaints about a scenario file are whole already.
             let text = format!("{error:#}");
-            eprintln!("{}{text}", if text.starts_with("error: ") { "" } else { "error: " });
+            note!("{}{text}", if text.starts_with("error: ") { "" } else { "error: " });
             ExitCode::from(code)
         }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some(build) = elsewhere::needed(&words) {
+        return elsewhere::run(build, &words);
+    }
+    match Cli::try_parse() {
+        Ok(cli) => commands::run(cli.command),
+        Err(answer) => answered(&answer),
+    }
+}
+
+/// Prints what the reader of the command line has to say: help and version to standard output, complaints to standard error.
+fn answered(answer: &clap::Error) -> Result<ExitCode> {
+    match answer.print() {
+        Err(error) if !answer.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("standard output cannot be written"))
+        }
+        _ => Ok(u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)),
     }
 }

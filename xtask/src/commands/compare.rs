@@ -1,6 +1,6 @@
 //! `cargo xtask compare`: policies on the same loads with the same seeds.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use page_range::PageCount;
 use policy_comparison::{Advance, CompareError, Comparison, Contestant, Settings, loads};
 use scenario::run::Choices;
 
-use super::{bad_input, scenario as scenario_command, tools};
+use super::{bad_input, scenario as scenario_command};
+use crate::output::{note, print, say};
 
 /// Which policies, on what.
 #[derive(clap::Args, Debug)]
@@ -28,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Memory of the host that plays the trace, such as 150GB
-    #[arg(long, value_name = "SIZE", requires = "trace", value_parser = loads::host_memory)]
+    #[arg(long, value_name = "SIZE", requires = "trace", value_parser = scenario_command::host_memory)]
     host_memory: Option<PageCount>,
     /// Which part of the trace is played [default: 0h..24h]
     #[arg(long, value_name = "FROM..TO", requires = "trace", value_parser = scenario_command::window)]
@@ -66,7 +67,7 @@ const FILES: [&str; 4] = ["compare.json", "compare.csv", "compare.html", "cost.j
 /// Compares.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.scenarios == ["list"] {
-        return Ok(list());
+        return list();
     }
     let settings = settings(args)?;
     let folder = folder(args)?;
@@ -84,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             return match error {
                 CompareError::Nothing(_) | CompareError::Twice(_) => Err(bad_input(error)),
                 CompareError::Endless { .. } => {
-                    eprintln!("error: {error}");
+                    note!("error: {error}");
                     // Its thread never ends; the process must.
                     std::process::exit(1);
                 }
@@ -94,7 +95,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     };
     let command = command(args);
     write(&folder, &comparison, &command)?;
-    let mut out = std::io::stdout().lock();
     let text = if args.json {
         comparison.json()?
     } else {
@@ -105,21 +105,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             folder.join("compare.html").display()
         )
     };
-    // A reader that has seen enough is no failure.
-    let _closed = out.write_all(text.as_bytes());
+    print(format_args!("{text}"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn list() -> ExitCode {
-    let mut out = std::io::stdout().lock();
+fn list() -> Result<ExitCode> {
     for name in loads::built_in() {
         let title = loads::find(name).map_or_else(|_| String::new(), |load| load.title);
-        if writeln!(out, "{name:<18} {title}").is_err() {
-            break;
-        }
+        say!("{name:<18} {title}");
     }
-    let _closed = writeln!(out, "\nPolicies: {}", policy_catalogue::names().collect::<Vec<_>>().join(", "));
-    ExitCode::SUCCESS
+    say!("\nPolicies: {}", policy_catalogue::names().collect::<Vec<_>>().join(", "));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn settings(args: &Args) -> Result<Settings> {
@@ -160,8 +156,7 @@ fn settings(args: &Args) -> Result<Settings> {
 /// The folder for the files, made. One that holds anything but a comparison is left alone.
 fn folder(args: &Args) -> Result<PathBuf> {
     let Some(out) = &args.out else {
-        let runs = tools::workspace_root().join("runs");
-        return scenario::run::directory::create_next(&runs, "compare").map_err(bad_input);
+        return scenario::run::directory::create_next(Path::new(super::RUNS), "compare").map_err(bad_input);
     };
     if let Ok(entries) = std::fs::read_dir(out) {
         for entry in entries {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use super::tools::workspace_root;
+use crate::output::note;
 
 /// What to do with the book.
 #[derive(clap::Args, Debug, Default)]
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Checks generated pages, examples and links, then builds the book.
-pub(crate) fn check() -> Result<()> {
+fn check() -> Result<()> {
     super::reference::check()?;
     super::examples::check()?;
     links()?;
@@ -97,39 +98,11 @@ fn resolve(folder: &Path, target: &str) -> PathBuf {
     path
 }
 
-/// In a build without the book builder: run this command again in one that has it. Not an optimised one, which takes minutes
-/// to link; the book takes a second.
-#[cfg(not(feature = "book"))]
-fn build() -> Result<()> {
-    use super::tools::{Tool, step};
-    step(
-        "book",
-        Tool::cargo([
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "xtask",
-            "--features",
-            "book",
-            "--",
-            "docs-build",
-        ]),
-    )
-}
-
 /// Builds the book.
-#[cfg(feature = "book")]
 fn build() -> Result<()> {
-    build_here()
-}
-
-/// Builds the book in this process.
-#[cfg(feature = "book")]
-pub(crate) fn build_here() -> Result<()> {
     let book = mdbook_driver::MDBook::load(workspace_root().join("docs"))?;
     book.build()?;
-    eprintln!("the book is at docs/book/index.html");
+    note!("the book is at docs/book/index.html");
     Ok(())
 }
 

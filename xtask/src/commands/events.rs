@@ -1,7 +1,6 @@
 //! `cargo xtask events`: what happened in a run, readably.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -9,6 +8,7 @@ use run_journal::query::{Causality, Filter};
 use run_journal::{EVENTS_FILE, Record, Severity, events};
 
 use super::bad_input;
+use crate::output::{Lines, Reader};
 
 /// Which events of which run.
 #[derive(clap::Args, Debug)]
@@ -51,35 +51,39 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         events::Reader::open(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
     let records =
         reader.map(|record| record.map_err(|error| bad_input(format!("{}: {error}", path.display()))));
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = Lines::new();
     if let Some(seq) = args.follow {
         let records = records.collect::<Result<Vec<Record>>>()?;
         let causality = Causality::new(&records);
         let chain = causality.chain(seq).map_err(bad_input)?;
         // The tree says what led to what; so each line has its time and number first, and only then its depth.
         let mut print = |depth: usize, mark: &str, record: &Record| {
-            writeln!(out, "{mark}{}{:3$}{}", head(record), "", what(record), depth * 2)
+            out.line(format_args!("{mark}{}{:3$}{}", head(record), "", what(record), depth * 2))
         };
         let depth = chain.causes.iter().map(|(distance, _)| *distance).max().unwrap_or(0);
         for (distance, cause) in &chain.causes {
-            if print(depth - distance, "  ", cause).is_err() {
+            if print(depth - distance, "  ", cause)? == Reader::Gone {
                 return Ok(());
             }
         }
-        let mut ok = print(depth, "> ", chain.event).is_ok();
+        let mut reader = print(depth, "> ", chain.event)?;
         let mut left_out = 0_usize;
         for (distance, effect) in &chain.effects {
             if *distance > args.depth {
                 left_out += 1;
                 continue;
             }
-            ok = ok && print(depth + distance, "  ", effect).is_ok();
+            if reader == Reader::Listens {
+                reader = print(depth + distance, "  ", effect)?;
+            }
         }
-        if left_out > 0 && ok {
-            let _closed =
-                writeln!(out, "  … and {left_out} more, further than {} steps away (--depth)", args.depth);
+        if left_out > 0 && reader == Reader::Listens {
+            reader = out.line(format_args!(
+                "  … and {left_out} more, further than {} steps away (--depth)",
+                args.depth
+            ))?;
         }
-        return Ok(());
+        return if reader == Reader::Listens { out.finish() } else { Ok(()) };
     }
     let filter = Filter { vm: args.vm.clone(), component: args.component.clone(), event: args.event.clone() };
     let mut any = false;
@@ -89,10 +93,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         seen.note(&record);
         if filter.matches(&record) {
             any = true;
-            // A reader that has seen enough (`| head`) is no failure.
             let cause =
                 if record.cause == 0 { String::new() } else { format!(" (because of #{})", record.cause) };
-            if writeln!(out, "{}{}{cause}", head(&record), what(&record)).is_err() {
+            if out.line(format_args!("{}{}{cause}", head(&record), what(&record)))? == Reader::Gone {
                 return Ok(());
             }
         }
@@ -100,7 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if !any {
         return Err(bad_input(seen.why_nothing(args)));
     }
-    Ok(())
+    out.finish()
 }
 
 /// What there is to filter by.

@@ -24,6 +24,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 use super::tools::workspace_root;
+use crate::output::note;
 
 /// Lines are cut here; a page scrolls to this without end otherwise.
 const WIDTH: usize = 400;
@@ -44,7 +45,7 @@ seq_of() { sed -n 's/^[^#]*#\([0-9]*\) .*/\1/p' | head -n 1; }
 pub(crate) fn write() -> Result<()> {
     for (path, _, new) in changed()? {
         std::fs::write(&path, new).with_context(|| format!("cannot write {}", path.display()))?;
-        eprintln!("wrote the examples of {}", shown(&path));
+        note!("wrote the examples of {}", shown(&path));
     }
     Ok(())
 }
@@ -81,7 +82,7 @@ fn changed() -> Result<Vec<(PathBuf, String, String)>> {
         .status()
         .is_err()
     {
-        eprintln!("note: there is no `sh` here, so the examples of the book are left as they are");
+        note!("note: there is no `sh` here, so the examples of the book are left as they are");
         return Ok(Vec::new());
     }
     let folder = std::env::temp_dir().join(format!("dynamic-memory-examples-{}", std::process::id()));

@@ -1,6 +1,5 @@
 //! `cargo xtask explain`: why a VM had what it had.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use run_journal::manifest::Manifest;
 use run_journal::{EVENTS_FILE, events};
 
 use super::bad_input;
+use crate::output::print;
 
 /// Of which run, which VM, and when.
 #[derive(clap::Args, Debug)]
@@ -44,7 +44,5 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             other => bad_input(other),
         })?;
     let text = explanation.to_string().replace("events DIR ", &format!("events {} ", args.dir.display()));
-    // A reader that has seen enough is no failure.
-    let _closed = std::io::stdout().lock().write_all(text.as_bytes());
-    Ok(())
+    print(format_args!("{text}"))
 }

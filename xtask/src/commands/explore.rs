@@ -10,7 +10,7 @@ use scenario::file::LoadOptions;
 use scenario::run::{self, Choices, RunError, RunOptions};
 
 use super::bad_input;
-use super::tools::say;
+use crate::output::{note, say};
 
 /// What to explore, and for how long.
 #[derive(clap::Args, Debug)]
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         if let Some(what) = attempt(scenario, &choices, schedule_seed)? {
             let until = args.until.unwrap_or(scenario.until);
             let found = Failing { scenario: name.clone(), seed, schedule_seed, until, what };
-            eprintln!(
+            note!(
                 "{name}, seed {seed}, schedule seed {schedule_seed} fails; looking for the shortest such run"
             );
             let shortest = shorten(scenario, args.policy.as_ref(), found)?;

@@ -9,7 +9,8 @@ use run_journal::EventsLevel;
 use scenario::file::LoadOptions;
 use scenario::run::{self, COUNTERS_FILE, Choices, RunOptions, directory};
 
-use super::{bad_input, tools};
+use super::bad_input;
+use crate::output::say;
 
 /// Figures 4-1 and 4-3 compare the three runs of this scenario.
 const MAX_VMS: &str = "max-vms";
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     };
     for path in written {
-        tools::say!("{}", path.display());
+        say!("{}", path.display());
     }
     Ok(())
 }
@@ -94,7 +95,7 @@ fn nothing_to_choose(args: &Args) -> Result<()> {
 fn everything(args: &Args) -> Result<Vec<PathBuf>> {
     let all = match &args.out {
         Some(out) => out.clone(),
-        None => directory::create_next(&tools::workspace_root().join("runs"), "figures")?,
+        None => directory::create_next(Path::new(super::RUNS), "figures")?,
     };
     let below = |name: &str| -> Result<PathBuf> {
         let folder = all.join(name);
@@ -168,7 +169,7 @@ fn out(args: &Args, name: &str) -> Result<PathBuf> {
             directory::create(out, args.force).map_err(bad_input)?;
             out.clone()
         }
-        None => directory::create_next(&tools::workspace_root().join("runs"), name)?,
+        None => directory::create_next(Path::new(super::RUNS), name)?,
     })
 }
 

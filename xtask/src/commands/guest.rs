@@ -1,6 +1,5 @@
 //! `cargo xtask guest`: unmodified Linux guests under this project's VMBus, DM VSP and balancer.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -15,34 +14,13 @@ use run_journal::EventsLevel;
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
 use scenario::run::directory;
 
+use super::guest_place::REAL_LINUX;
+pub(crate) use super::guest_place::Where;
 use super::{bad_input, tools};
-
-/// The scenario with real guests.
-pub(crate) const REAL_LINUX: &str = "real-linux";
+use crate::output::{note, say};
 
 /// Versions and checksums of what a record or a measurement was made with.
 const PIECES_FILE: &str = "pieces.json";
-
-/// Which pieces, and where.
-#[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Real guests")]
-pub(crate) struct Where {
-    /// Run inside an emulated AMD machine (QEMU), for computers whose KVM is not enough
-    #[arg(long, global = true)]
-    nested: bool,
-    /// Kernel image, in place of the fetched one
-    #[arg(long, value_name = "FILE", global = true)]
-    kernel: Option<PathBuf>,
-    /// Folder of the kernel's modules
-    #[arg(long, value_name = "DIR", global = true)]
-    modules: Option<PathBuf>,
-    /// A static busybox
-    #[arg(long, value_name = "FILE", global = true)]
-    busybox: Option<PathBuf>,
-    /// qemu-system-x86_64, for --nested
-    #[arg(long, value_name = "FILE", global = true)]
-    qemu: Option<PathBuf>,
-}
 
 /// Boot an unmodified Linux guest, show its console, and move its memory.
 #[derive(clap::Args, Debug)]
@@ -107,24 +85,19 @@ impl Where {
     }
 }
 
-fn say(text: &str) {
-    // A closed pipe is no failure.
-    let _closed = std::io::stdout().lock().write_all(text.as_bytes());
-}
-
 /// Runs the command.
 pub(crate) fn run(args: Args) -> Result<()> {
     match args.what {
         None => perform(&args.place, &Task::Guest(args.guest), &target().join("guest/last"), true),
         Some(What::Doctor) => {
-            say(&args.place.examine().to_string());
+            say!("{}", args.place.examine());
             Ok(())
         }
         Some(What::Fetch { without_qemu, suite }) => fetch(&args.place, without_qemu, suite),
         Some(What::Record { only }) => {
             let out = target().join("guest/record");
             perform(&args.place, &Task::Record { only }, &out, false)?;
-            say(&format!("Record: {}\n", out.join(RECORD_FILE).display()));
+            say!("Record: {}", out.join(RECORD_FILE).display());
             Ok(())
         }
         Some(What::Contend { task, out, force }) => contend(&args.place, task, out, force),
@@ -133,21 +106,21 @@ pub(crate) fn run(args: Args) -> Result<()> {
 
 fn fetch(place: &Where, without_qemu: bool, suite: Option<String>) -> Result<()> {
     let wanted = Wanted { qemu: !without_qemu, suite };
-    match fetch::fetch(&target(), &wanted, |line| eprintln!("{line}")) {
+    match fetch::fetch(&target(), &wanted, |line| note!("{line}")) {
         Ok(folder) if wanted.suite.is_some() => {
             let kernel = newest_kernel(&folder)
                 .with_context(|| format!("the package had no kernel for {}", folder.display()))?;
-            say(&format!("To use it: --kernel {}\n", kernel.display()));
+            say!("To use it: --kernel {}", kernel.display());
             Ok(())
         }
         Ok(_) => {
-            say(&place.examine().to_string());
+            say!("{}", place.examine());
             Ok(())
         }
         // Without a network, what was fetched before is as good as ever.
         Err(error) if wanted.suite.is_none() && place.examine().nested() => {
-            eprintln!("{error:#}\nAll pieces are there from before, and are used.");
-            say(&place.examine().to_string());
+            note!("{error:#}\nAll pieces are there from before, and are used.");
+            say!("{}", place.examine());
             Ok(())
         }
         Err(error) => Err(error),
@@ -183,7 +156,7 @@ fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Resu
         }
         return task.run(&pieces, out);
     }
-    eprintln!("{}", nested::EXPLANATION);
+    note!("{}", nested::EXPLANATION);
     pieces.qemu(&target()).map_err(bad_input)?;
     let program = nested::build_program(&tools::workspace_root())?;
     let machine = Nested {
@@ -206,7 +179,7 @@ pub(crate) fn contend(place: &Where, task: ContentionTask, out: Option<PathBuf>,
             directory::create(&out, force).map_err(bad_input)?;
             out
         }
-        None => directory::create_next(&tools::workspace_root().join("runs"), REAL_LINUX)?,
+        None => directory::create_next(Path::new(super::RUNS), REAL_LINUX)?,
     };
     let pieces = Pieces::find(&target(), &place.given()).map_err(bad_input)?;
     let task = Task::Contention(task);
@@ -241,7 +214,7 @@ pub(crate) fn contend(place: &Where, task: ContentionTask, out: Option<PathBuf>,
     manifest.write(&folder).with_context(|| format!("cannot write the manifest in {}", folder.display()))?;
     perform_in(place, &task, &folder, false)?;
     figures::write_for_run(&folder).context("the figures could not be drawn")?;
-    say(&format!("Files: {0}\nEvents: cargo xtask events {0}\n", folder.display()));
+    say!("Files: {0}\nEvents: cargo xtask events {0}", folder.display());
     Ok(())
 }
 
@@ -269,9 +242,12 @@ pub(crate) fn test() -> Result<()> {
     let diagnosis = place.examine();
     place.nested = !diagnosis.direct();
     if place.nested && !diagnosis.nested() {
-        return Err(bad_input(format!("the real guests cannot be run here\n{diagnosis}{HOW_TO_RUN}")));
+        return Err(bad_input(format!(
+            "the real guests cannot be run here\n{diagnosis}{}",
+            super::test::HOW_TO_RUN_GUESTS
+        )));
     }
-    eprintln!("── real guests");
+    note!("── real guests");
     perform(&place, &Task::Record { only: Vec::new() }, &target().join("guest/record"), false)
 }
 
@@ -281,9 +257,7 @@ pub(crate) fn bench(repeat: usize) -> Result<()> {
     let diagnosis = place.examine();
     place.nested = !diagnosis.direct();
     if place.nested && !diagnosis.nested() {
-        say(&format!(
-            "\nreal guests: left out\n{diagnosis}To measure them: `cargo xtask guest fetch` first.\n"
-        ));
+        say!("\nreal guests: left out\n{diagnosis}To measure them: `cargo xtask guest fetch` first.");
         return Ok(());
     }
     let how = if place.nested {
@@ -291,13 +265,6 @@ pub(crate) fn bench(repeat: usize) -> Result<()> {
     } else {
         "on this computer's KVM"
     };
-    say(&format!("\nreal guests, {how}\n"));
+    say!("\nreal guests, {how}");
     perform(&place, &Task::Speed { repeat }, &target().join("guest/speed"), false)
-}
-
-const HOW_TO_RUN: &str = "To run them: `cargo xtask guest fetch`, then `cargo xtask test --real-guest`.\n";
-
-/// One line about what `cargo xtask test` does not run.
-pub(crate) fn say_what_was_left_out() {
-    eprint!("── real guests: left out (they take about three minutes)\n{HOW_TO_RUN}");
 }

@@ -1,28 +1,55 @@
 //! The commands, each in a module of its own.
 
+#[cfg(feature = "bench")]
 mod bench;
+#[cfg(feature = "study")]
 mod compare;
+#[cfg(feature = "docs")]
 mod docs;
+pub(crate) mod elsewhere;
 mod events;
+#[cfg(feature = "docs")]
 mod examples;
 mod explain;
+#[cfg(feature = "study")]
 mod explore;
 mod figures;
 mod fuzz;
+#[cfg(feature = "guest")]
 mod guest;
+mod guest_place;
 mod loom;
 mod new_balancer;
+#[cfg(feature = "docs")]
 mod reference;
 mod replay;
 mod scenario;
 mod test;
 mod tools;
+#[cfg(feature = "study")]
 mod verify;
+
+// What this build leaves out is listed all the same, and run by a build that has it.
+#[cfg(not(feature = "bench"))]
+use elsewhere as bench;
+#[cfg(not(feature = "study"))]
+use elsewhere as compare;
+#[cfg(not(feature = "docs"))]
+use elsewhere as docs;
+#[cfg(not(feature = "study"))]
+use elsewhere as explore;
+#[cfg(not(feature = "guest"))]
+use elsewhere as guest;
+#[cfg(not(feature = "study"))]
+use elsewhere as verify;
 
 use std::fmt;
 use std::process::ExitCode;
 
 use anyhow::Result;
+
+/// Where runs are left if nothing is said: in the folder that the user stands in.
+pub(crate) const RUNS: &str = "runs";
 
 /// What was given is wrong: exit code 2.
 #[derive(Debug)]
@@ -74,10 +101,6 @@ pub(crate) enum Command {
     Fuzz(fuzz::Args),
     /// Write the generated reference pages and build the book (docs/book/)
     Docs(docs::Args),
-    /// Build the book in this process
-    #[cfg(feature = "book")]
-    #[command(hide = true)]
-    DocsBuild,
 }
 
 /// Runs a command.
@@ -87,19 +110,26 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Events(args) => events::run(&args)?,
         Command::Explain(args) => explain::run(&args)?,
         Command::Replay(args) => return replay::run(&args),
-        Command::Verify(args) => verify::run(&args)?,
         Command::Figures(args) => figures::run(&args)?,
-        Command::Explore(args) => return explore::run(&args),
-        Command::Compare(args) => return compare::run(&args),
         Command::NewBalancer(args) => new_balancer::run(&args)?,
-        Command::Bench(args) => return bench::run(&args),
-        Command::Guest(args) => guest::run(args)?,
         Command::Test(args) => test::run(&args)?,
         Command::Loom(args) => loom::run(&args)?,
         Command::Fuzz(args) => fuzz::run(&args)?,
+        #[cfg(feature = "study")]
+        Command::Verify(args) => verify::run(&args)?,
+        #[cfg(feature = "study")]
+        Command::Explore(args) => return explore::run(&args),
+        #[cfg(feature = "study")]
+        Command::Compare(args) => return compare::run(&args),
+        #[cfg(feature = "bench")]
+        Command::Bench(args) => return bench::run(&args),
+        #[cfg(feature = "guest")]
+        Command::Guest(args) => guest::run(args)?,
+        #[cfg(feature = "docs")]
         Command::Docs(args) => docs::run(&args)?,
-        #[cfg(feature = "book")]
-        Command::DocsBuild => docs::build_here()?,
+        // `elsewhere::needed` knows these, and another build has run them.
+        #[cfg(not(feature = "full"))]
+        left_out => anyhow::bail!("this build of the program leaves {left_out:?} out"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::tools::say;
 use super::{bad_input, tools};
+use crate::output::say;
 
 /// How it is called, and where it goes.
 #[derive(clap::Args, Debug)]

@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::figures::for_the_book;
 use super::tools::workspace_root;
+use crate::output::note;
 
 /// A generated page: its path below `docs/src`, and its text.
 type Page = (&'static str, fn() -> Result<String>);
@@ -83,7 +84,7 @@ pub(crate) fn write() -> Result<()> {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        eprintln!("wrote docs/src/{page}");
+        note!("wrote docs/src/{page}");
     }
     Ok(())
 }

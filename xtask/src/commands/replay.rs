@@ -9,7 +9,7 @@ use run_journal::{JOURNAL_FILE, journal};
 use vmms_host::RecordedVspInput;
 
 use super::bad_input;
-use super::tools::say;
+use crate::output::say;
 
 /// Which component of which run.
 #[derive(clap::Args, Debug)]

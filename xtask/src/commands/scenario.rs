@@ -1,6 +1,6 @@
 //! `cargo xtask scenario`: runs a scenario.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use run_journal::{EventsLevel, HumanLog};
 use scenario::file::{self, LoadOptions, Scenario};
 use scenario::run::{self, Choices, Plan, Point, RunError, RunOptions, directory, story};
 
-use super::tools::say;
 use super::{bad_input, tools};
+use crate::output::{note, print, say};
 
 /// What to run, and how.
 #[derive(clap::Args, Debug)]
@@ -70,7 +70,7 @@ pub(crate) struct Args {
     #[arg(long)]
     fill_gaps: bool,
     /// Memory of the host, in place of the file's, such as 150GB
-    #[arg(long, value_name = "SIZE", value_parser = policy_comparison::loads::host_memory)]
+    #[arg(long, value_name = "SIZE", value_parser = host_memory)]
     host_memory: Option<PageCount>,
     /// Log to standard error: a level (error, warn, info, debug), or a list of levels and component=level such as
     /// `warn,dm-vsp=debug,dm-vsc/VM8=debug`
@@ -83,7 +83,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "json")]
     quiet: bool,
     #[command(flatten)]
-    guests: super::guest::Where,
+    guests: super::guest_place::Where,
 }
 
 /// Virtual seconds per second beyond which a wall clock means nothing: each wake would come minutes late.
@@ -113,6 +113,14 @@ pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("it must be longer than 0 s".to_owned()) } else { Ok(time) }
 }
 
+/// A size of host memory as people write it, such as `150GB`.
+pub(crate) fn host_memory(text: &str) -> Result<PageCount, String> {
+    match quantities::parse_size(text) {
+        Ok(size) if !size.is_zero() => Ok(size),
+        _ => Err(format!("{text:?} is no size of a host's memory, such as 150GB")),
+    }
+}
+
 fn events_level(text: &str) -> Result<EventsLevel, String> {
     text.parse().map_err(|error: run_journal::UnknownEventsLevel| error.to_string())
 }
@@ -122,8 +130,8 @@ pub(crate) fn window(text: &str) -> Result<TraceWindow, String> {
 }
 
 /// Lists the scenarios of the project.
-fn list() -> ExitCode {
-    let real = [super::guest::REAL_LINUX];
+fn list() -> Result<ExitCode> {
+    let real = [super::guest_place::REAL_LINUX];
     let width = file::BUILT_IN.iter().chain(file::LOADS).map(|(name, _)| name.len()).max().unwrap_or(0);
     let titled = |scenarios: &'static [(&'static str, &'static str)]| {
         scenarios.iter().map(|(name, _)| {
@@ -150,7 +158,7 @@ fn list() -> ExitCode {
     say!(
         "Run one with `cargo xtask scenario NAME`; copy its file, change it, and run `cargo xtask scenario FILE.toml`."
     );
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Says what was done to make the recorded loads of their files.
@@ -211,7 +219,7 @@ fn not_for_real_guests(args: &Args) -> Result<()> {
     match given.iter().find(|(_, given)| *given) {
         Some((option, _)) => Err(bad_input(format!(
             "{option} is not for real guests; of the options, {} takes --policy, --out, --force and those of real guests",
-            super::guest::REAL_LINUX
+            super::guest_place::REAL_LINUX
         ))),
         None => Ok(()),
     }
@@ -226,15 +234,23 @@ fn usual_events(plan: &Plan) -> EventsLevel {
     if hours > MOST_RECORDED { EventsLevel::Decisions } else { EventsLevel::All }
 }
 
+/// Unmodified guests, in a build that has them.
+fn real_linux(args: Args) -> Result<ExitCode> {
+    #[cfg(feature = "guest")]
+    super::guest::real_linux(&args.guests, args.policy.as_deref(), args.out, args.force)?;
+    #[cfg(not(feature = "guest"))]
+    anyhow::ensure!(args.name.is_empty(), "this build has no real guests");
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Runs a scenario.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     if args.name == "list" {
-        return Ok(list());
+        return list();
     }
-    if args.name == super::guest::REAL_LINUX {
+    if args.name == super::guest_place::REAL_LINUX {
         not_for_real_guests(&args)?;
-        super::guest::real_linux(&args.guests, args.policy.as_deref(), args.out, args.force)?;
-        return Ok(ExitCode::SUCCESS);
+        return real_linux(args);
     }
     let clock = match args.clock {
         ClockName::Virtual => ClockMode::Virtual,
@@ -280,12 +296,12 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
             directory::create(out, args.force).map_err(bad_input)?;
             out.clone()
         }
-        None => directory::create_next(&tools::workspace_root().join("runs"), &file.name)?,
+        None => directory::create_next(Path::new(super::RUNS), &file.name)?,
     };
     let folder = shorter(&folder);
     let events = args.events.unwrap_or_else(|| usual_events(&plan));
     if args.events.is_none() && events != EventsLevel::All && !args.quiet && !args.json {
-        eprintln!(
+        note!(
             "a long run of many VMs: decisions are recorded, not the traffic of every second (--events all records it)"
         );
     }
@@ -316,7 +332,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
                 if std::mem::replace(&mut asked, true) {
                     std::process::exit(130);
                 }
-                eprintln!("\ninterrupted: ending the run (again: at once)");
+                note!("\ninterrupted: ending the run (again: at once)");
                 stop.stop();
             });
         })),
@@ -328,15 +344,13 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let outcome = outcome?;
     draw_figures(&folder, &plan, outcome.points.all());
     let interrupted = !outcome.summary.end.complete;
-    let mut out = std::io::stdout().lock();
-    // A closed pipe is no failure of the run.
     if args.json {
-        let _closed = out.write_all(&std::fs::read(folder.join(run::SUMMARY_FILE))?);
+        let summary = std::fs::read_to_string(folder.join(run::SUMMARY_FILE))?;
+        print(format_args!("{summary}"))?;
     } else if !args.quiet {
         let story = story::tell(&file.title, &plan, &outcome.summary, &outcome.points);
-        let _closed = write!(
-            out,
-            "{story}\nFiles: {}\nEvents: cargo xtask events {}   Repeat: {command}\n",
+        say!(
+            "{story}\nFiles: {}\nEvents: cargo xtask events {}   Repeat: {command}",
             folder.display(),
             folder.display()
         );
@@ -353,7 +367,7 @@ fn draw_figures(folder: &Path, plan: &Plan, points: &[Point]) {
     let drawn = if points.is_empty() {
         let size = std::fs::metadata(folder.join(run::COUNTERS_FILE)).map_or(0, |counters| counters.len());
         if size > MOST_DRAWN {
-            eprintln!(
+            note!(
                 "no figures: {} MB of counters; cargo xtask figures {} draws them",
                 size >> 20,
                 folder.display()
@@ -365,7 +379,7 @@ fn draw_figures(folder: &Path, plan: &Plan, points: &[Point]) {
         figures::write_all(folder, &figures::draw(&Recorded::of(plan, points)))
     };
     if let Err(error) = drawn {
-        eprintln!("warning: the figures could not be drawn: {error}");
+        note!("warning: the figures could not be drawn: {error}");
     }
 }
 

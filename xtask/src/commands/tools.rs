@@ -1,17 +1,10 @@
 //! Running other programs, with one line that says what runs.
 
 use anyhow::{Context as _, Result, bail};
+
+use crate::output::note;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Prints a line to standard output; a reader that has seen enough (`| head`) is no failure.
-macro_rules! say {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _closed = writeln!(std::io::stdout(), $($text)*);
-    }};
-}
-pub(crate) use say;
 
 /// A program with its arguments and environment, run from the workspace's root.
 #[derive(Debug)]
@@ -94,7 +87,7 @@ impl Tool {
 
 /// Runs `tool` under a heading on standard error.
 pub(crate) fn step(name: &str, tool: Tool) -> Result<()> {
-    eprintln!("── {name}");
+    note!("── {name}");
     tool.run()
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask verify`: whether runs show what the sources say.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::num::NonZero;
 
 use anyhow::{Result, bail};
@@ -9,6 +9,7 @@ use run_analysis::verify::{self, Options, Report};
 use scenario::file::{LoadOptions, Scenario};
 
 use super::bad_input;
+use crate::output::{note, say};
 
 /// What to verify, and with which seeds.
 #[derive(clap::Args, Debug)]
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     if !args.json {
         let seeds: Vec<String> = options.seeds.iter().map(u64::to_string).collect();
-        eprintln!("seeds (repeat with --seed {})", seeds.join(","));
+        note!("seeds (repeat with --seed {})", seeds.join(","));
     }
     match &args.mutate {
         Some(which) => mutated(which, &options, args.json),
@@ -98,14 +99,12 @@ pub(super) fn load(names: &[&str]) -> Result<Vec<Scenario>> {
 }
 
 fn print(report: &Report, json: bool) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    // A closed pipe is no failure of the verification.
     if json {
-        let _closed = writeln!(out, "{}", serde_json::to_string_pretty(report)?);
+        say!("{}", serde_json::to_string_pretty(report)?);
     } else {
         // Elsewhere than on a terminal nobody knows the width.
-        let width = if out.is_terminal() { None } else { Some(160) };
-        let _closed = writeln!(out, "{}\n{}", report.table(width), report.conclusion());
+        let width = if std::io::stdout().is_terminal() { None } else { Some(160) };
+        say!("{}\n{}", report.table(width), report.conclusion());
     }
     Ok(())
 }
@@ -131,12 +130,11 @@ fn mutated(which: &str, options: &Options, json: bool) -> Result<()> {
             ))
         })
         .collect::<Result<Vec<_>>>()?;
-    let mut out = std::io::stdout().lock();
     if json {
-        let _closed = writeln!(out, "{}", serde_json::to_string_pretty(&results)?);
+        say!("{}", serde_json::to_string_pretty(&results)?);
     } else {
         for shown in &results {
-            let _closed = writeln!(out, "{}", shown.tell());
+            say!("{}", shown.tell());
         }
     }
     let missed = results.iter().filter(|shown| !shown.complete()).count();
@@ -147,19 +145,4 @@ fn mutated(which: &str, options: &Options, json: bool) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// For `xtask test`: few seeds, always the same, and an error that names what failed.
-pub(crate) fn quick() -> Result<()> {
-    let options = Options {
-        seeds: vec![1, 2, 3],
-        mutation: None,
-        threads: std::thread::available_parallelism().map_or(1, NonZero::get),
-    };
-    let report = verify::verify(&load(&[verify::SOURCE, verify::ORACLE].concat())?, &options);
-    if report.passed() {
-        return Ok(());
-    }
-    print(&report, false)?;
-    bail!("{}; repeat with --seed {:?}", report.conclusion(), options.seeds)
 }

@@ -50,17 +50,6 @@ pub fn trace(
     Ok(scenario)
 }
 
-/// A size of host memory as people write it, such as `150GB`.
-///
-/// # Errors
-/// What is written instead.
-pub fn host_memory(text: &str) -> Result<PageCount, String> {
-    match quantities::parse_size(text) {
-        Ok(size) if !size.is_zero() => Ok(size),
-        _ => Err(format!("{text:?} is no size of a host's memory, such as 150GB")),
-    }
-}
-
 /// Where the hours that are kept of the generated day begin.
 const MORNING: Duration = Duration::from_secs(8 * 3600);
 /// Where they end.

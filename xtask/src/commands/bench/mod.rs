@@ -12,7 +12,8 @@ use scenario::file::{self, LoadOptions};
 use scenario::run::{self, Choices, RunOptions};
 
 use super::bad_input;
-use super::tools::{Tool, say, step};
+use super::tools::{Tool, step};
+use crate::output::say;
 
 /// What to measure.
 #[derive(clap::Args, Debug)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use crate::commands::tools::{Tool, say, workspace_root};
+use crate::commands::tools::Tool;
+use crate::output::{note, say};
 
 #[derive(Deserialize)]
 struct Report {
@@ -47,7 +48,7 @@ struct Median {
 
 /// Runs the ring's benchmark, prints its medians, and says where everything is.
 pub(super) fn run() -> Result<()> {
-    eprintln!("── vmbus: ring_bench");
+    note!("── vmbus: ring_bench");
     let tool = Tool::cargo(["run", "--quiet", "--release", "--locked", "--all-features", "-p", "vmbus"]);
     let text = tool.args(["--example", "ring_bench"]).output()?;
     let report: Report = serde_json::from_slice(&text).context("the ring's benchmark printed no report")?;
@@ -88,7 +89,7 @@ pub(super) fn run() -> Result<()> {
 
 /// Keeps the report below `runs/`.
 fn keep(text: &[u8]) -> Result<PathBuf> {
-    let folder = workspace_root().join("runs");
+    let folder = PathBuf::from(crate::commands::RUNS);
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let file = folder.join("bench-ring.json");
     std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;

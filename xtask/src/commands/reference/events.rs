@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::cell;
 use crate::commands::tools::workspace_root;
+use crate::output::note;
 
 /// What each event means.
 const MEANINGS: &[(&str, &str)] = &[
@@ -188,7 +189,7 @@ pub(super) fn page() -> Result<String> {
     for (name, event) in &found {
         let meaning = MEANINGS.iter().find(|(known, _)| known == name).map(|(_, meaning)| *meaning);
         if meaning.is_none() {
-            eprintln!("note: the event {name} has no meaning in xtask/src/commands/reference/events.rs");
+            note!("note: the event {name} has no meaning in xtask/src/commands/reference/events.rs");
         }
         let fields: Vec<String> = event.fields.iter().map(|field| format!("`{field}`")).collect();
         // Writing to a String does not fail.

@@ -1,0 +1,137 @@
+//! Commands that this build of the program leaves out.
+//!
+//! The first `cargo xtask scenario` need not compile real guests, comparisons or a book builder. So each command names the features of
+//! this package that it takes; a command whose features are missing is run by a build that has them, which cargo makes when it is first
+//! asked for. `cargo install --path xtask --features full` has them all.
+
+use std::ffi::{OsStr, OsString};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+
+use super::tools::workspace_root;
+
+/// What stands in the list of commands for one that is left out. Its arguments are read where it is run.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {}
+
+/// A build of this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Build {
+    /// The feature that it is built with.
+    feature: &'static str,
+    /// Whether link-time optimisation and the rest of the release profile are worth waiting for.
+    release: bool,
+}
+
+const STUDY: Build = Build { feature: "study", release: false };
+const GUEST: Build = Build { feature: "guest", release: false };
+const BENCH: Build = Build { feature: "bench", release: true };
+pub(crate) const DOCS: Build = Build { feature: "docs", release: false };
+const FULL: Build = Build { feature: "full", release: false };
+
+/// Whether this build has a feature.
+fn here(build: Build) -> bool {
+    let feature = match build.feature {
+        "study" => cfg!(feature = "study"),
+        "guest" => cfg!(feature = "guest"),
+        "bench" => cfg!(feature = "bench"),
+        "docs" => cfg!(feature = "docs"),
+        _ => cfg!(feature = "full"),
+    };
+    // A measurement of a build with assertions would say nothing.
+    feature && !(build.release && cfg!(debug_assertions))
+}
+
+/// The build that the words of a command line ask for, if it is not this one.
+pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
+    let (command, rest) = words.split_first()?;
+    let has = |word: &str| rest.iter().any(|other| other == word);
+    let build = match command.to_str()? {
+        "help" => return needed(rest),
+        "compare" | "verify" | "explore" => STUDY,
+        "guest" => GUEST,
+        "scenario" if has(super::guest_place::REAL_LINUX) => GUEST,
+        "test" if has("--real-guest") => GUEST,
+        "bench" => BENCH,
+        "docs" => DOCS,
+        "completions" | "man" => FULL,
+        _ => return None,
+    };
+    (!here(build)).then_some(build)
+}
+
+/// A cargo that runs a build of this program with the words of a command line.
+fn cargo<S: AsRef<OsStr>>(build: Build, words: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.arg("run").arg("--manifest-path").arg(workspace_root().join("Cargo.toml"));
+    command.args(["--locked", "--package", "xtask", "--features", build.feature]);
+    if build.release {
+        command.arg("--release");
+    }
+    command.arg("--").args(words);
+    command
+}
+
+/// Runs the words of a command line in another build; its exit code is this program's.
+///
+/// # Errors
+/// There is no cargo.
+pub(crate) fn run(build: Build, words: &[OsString]) -> Result<ExitCode> {
+    let mut command = cargo(build, words);
+    // In place of this process, so that signals reach the command.
+    #[cfg(unix)]
+    let status = Err(std::os::unix::process::CommandExt::exec(&mut command));
+    #[cfg(not(unix))]
+    let status = command.status();
+    let status: std::process::ExitStatus = status.context("cannot run cargo")?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// As [`run`], as a step of another command.
+///
+/// # Errors
+/// It did not end with exit code 0.
+pub(crate) fn step(name: &str, build: Build, words: &[&str]) -> Result<()> {
+    crate::output::note!("── {name}");
+    let status = cargo(build, words).status().context("cannot run cargo")?;
+    anyhow::ensure!(status.success(), "`cargo xtask {}` failed ({status})", words.join(" "));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(line: &str) -> Option<Build> {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        needed(&words)
+    }
+
+    #[test]
+    fn what_every_build_has_is_run_here() {
+        for line in
+            ["scenario multi-vm", "events runs/a", "--help", "help scenario", "test", "new-balancer x"]
+        {
+            assert_eq!(asked(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_a_build_leaves_out_is_run_by_one_that_has_it() {
+        for (line, build) in [
+            ("compare --json", STUDY),
+            ("help verify", STUDY),
+            ("guest doctor", GUEST),
+            ("scenario real-linux --force", GUEST),
+            ("test --real-guest", GUEST),
+            ("docs --check", DOCS),
+        ] {
+            assert_eq!(asked(line), (!here(build)).then_some(build), "{line}");
+        }
+        // With assertions on, as tests are built, a benchmark is never run here.
+        #[cfg(debug_assertions)]
+        assert_eq!(asked("bench stack"), Some(BENCH));
+    }
+}
