@@ -130,7 +130,7 @@ fn another_schedule_is_another_run_of_the_same_story() {
 const COMMITTED: &str = include_str!("same_bits.sha256");
 
 /// If this fails and the outputs were meant to change: look at what changed, then write the new hashes with
-/// `UPDATE_HASHES=1 cargo test -p whole-stack-tests --test same_bits committed` and commit the file with the change.
+/// `UPDATE_HASHES=1 cargo test -p whole-stack-tests one_run_leaves_the_committed_bytes` and commit the file with the change.
 /// If they were not meant to change, something depends on what it must not depend on: hash order, real time, the
 /// platform's mathematics, the order of threads.
 #[test]

@@ -218,7 +218,8 @@ fn hex(text: &mut String, bytes: &[u8]) {
     }
 }
 
-const BEGIN: &str = "<!-- From a run: begin. Written by UPDATE_DOCS=1 cargo test -p whole-stack-tests --test wire_format -->\n";
+const BEGIN: &str =
+    "<!-- From a run: begin. Written by UPDATE_DOCS=1 cargo test -p whole-stack-tests wire_format -->\n";
 const END: &str = "<!-- From a run: end. -->\n";
 
 #[test]

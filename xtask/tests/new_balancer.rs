@@ -1,6 +1,6 @@
 //! A policy of one's own, both ways of the book: the scaffold in a copy of this workspace, and a crate outside of it.
 //!
-//! The copy is built in a target folder of its own, without optimisation: about two minutes on two processors the first time,
+//! The copy is built in a target folder of its own, without optimisation: about a minute on two processors the first time,
 //! seconds after that.
 
 use std::fs;
@@ -121,6 +121,8 @@ fn a_policy_of_one_s_own_runs_inside_and_outside_of_the_workspace() {
             "run",
             "-p",
             "xtask",
+            "--features",
+            "study",
             "--",
             "compare",
             "--policies",
@@ -144,8 +146,22 @@ fn a_policy_of_one_s_own_runs_inside_and_outside_of_the_workspace() {
         &root,
         &target,
         &[
-            "run", "-p", "xtask", "--", "scenario", "multi-vm", "--policy", NAME, "--until", "5m",
-            "--driver", "inline", "--out", &out_text,
+            "run",
+            "-p",
+            "xtask",
+            "--features",
+            "study",
+            "--",
+            "scenario",
+            "multi-vm",
+            "--policy",
+            NAME,
+            "--until",
+            "5m",
+            "--driver",
+            "inline",
+            "--out",
+            &out_text,
         ],
     );
     assert!(String::from_utf8_lossy(&ran.stdout).contains("VM7"));

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use component_runtime::Driver;
-use run_analysis::figures::{self, Drawn, FiguresError, Recorded};
+use run_analysis::figures::{self, FiguresError, Recorded};
 use run_journal::EventsLevel;
 use scenario::file::LoadOptions;
 use scenario::run::{self, COUNTERS_FILE, Choices, RunOptions, directory};
@@ -13,8 +13,8 @@ use super::bad_input;
 use crate::output::say;
 
 /// Figures 4-1 and 4-3 compare the three runs of this scenario.
-const MAX_VMS: &str = "max-vms";
-const MAX_VMS_RUNS: [&str; 3] = ["max-vms-static", "max-vms-dynamic-7", "max-vms-dynamic"];
+pub(super) const MAX_VMS: &str = "max-vms";
+pub(super) const MAX_VMS_RUNS: [&str; 3] = ["max-vms-static", "max-vms-dynamic-7", "max-vms-dynamic"];
 /// The runs that show the other figures.
 const OTHERS: [&str; 5] =
     ["single-vm-ws2008r2", "single-vm-ws2003r2", "multi-vm", "exhaustion", "exhaustion-reserve-2048"];
@@ -138,7 +138,7 @@ fn of_scenario(
 }
 
 /// Runs a scenario and leaves nothing behind.
-fn record(name: &str, seed: Option<u64>) -> Result<Recorded> {
+pub(super) fn record(name: &str, seed: Option<u64>) -> Result<Recorded> {
     let file = super::scenario::load(name, &LoadOptions::default())?;
     let plan = super::scenario::plan(&file, &Choices { seed, ..Choices::default() })?;
     let options = RunOptions {
@@ -149,18 +149,6 @@ fn record(name: &str, seed: Option<u64>) -> Result<Recorded> {
     };
     let outcome = run::run(plan.clone(), options)?;
     Ok(Recorded::of(&plan, outcome.points.all()))
-}
-
-/// A figure for the book: of the run of this scenario with seed 1, or of the three runs of max-vms.
-pub(super) fn for_the_book(name: &str, figure: &str) -> Result<String> {
-    let drawn: Vec<Drawn> = if name == MAX_VMS {
-        let [fixed, same, most] = MAX_VMS_RUNS.map(|name| record(name, Some(1)));
-        figures::draw_starts([&fixed?, &same?, &most?])
-    } else {
-        figures::draw(&record(name, Some(1))?)
-    };
-    let found = drawn.into_iter().find(|(name, _)| *name == figure);
-    found.map(|(_, text)| text).with_context(|| format!("{name} does not show {figure}"))
 }
 
 fn out(args: &Args, name: &str) -> Result<PathBuf> {

@@ -5,12 +5,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::bad_input;
-use super::tools::{Tool, step, workspace_root};
+use super::tools::{Tool, has_subcommand, step, workspace_root};
 
 /// What to fuzz, and for how long.
 #[derive(clap::Args, Debug)]
@@ -38,13 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
         },
     };
-    let installed = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
-        .args(["fuzz", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !installed {
+    if !has_subcommand("fuzz") {
         bail!(
             "cargo-fuzz is not installed: `cargo install cargo-fuzz` (it needs a C++ compiler for libFuzzer). \
              Without it, the same functions run on generated input in `cargo xtask test`, and for as long as you like \

@@ -1,6 +1,6 @@
 //! `cargo xtask loom`: the models of everything that is synchronised by hand, every interleaving of them.
 
-use super::tools::{Tool, step};
+use super::tools::{self, Tool, step};
 use anyhow::Result;
 
 /// Which models to run.
@@ -31,12 +31,13 @@ const WHOLE_STACK: &str = "whole-stack-tests";
 
 /// Runs the models.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let target = tools::host_target()?;
     for package in LOOM {
-        step(&format!("loom: {package}"), model(package, "loom", args.filter.as_deref()))?;
+        step(&format!("loom: {package}"), model(package, "loom", &target, args.filter.as_deref()))?;
     }
     if args.shuttle {
         for package in SHUTTLE {
-            let models = model(package, "shuttle", args.filter.as_deref());
+            let models = model(package, "shuttle", &target, args.filter.as_deref());
             let seed = args.seed.map(|seed| seed.to_string());
             let models = models.envs(seed.as_deref().map(|seed| ("SHUTTLE_RANDOM_SEED", seed)));
             step(&format!("shuttle: {package}"), models)?;
@@ -45,13 +46,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// A model build has a cfg of its own, so it gets a target folder of its own.
-fn model(package: &str, kind: &str, filter: Option<&str>) -> Tool {
+/// A model build has a cfg of its own, so it gets a target folder of its own. That the target is named keeps the cfg away from build
+/// scripts and macros, which both kinds then share.
+fn model(package: &str, kind: &str, target: &str, filter: Option<&str>) -> Tool {
     let filter = filter.map_or_else(|| format!("{kind}_"), str::to_owned);
     let less = (package == WHOLE_STACK).then_some("--no-default-features");
-    Tool::cargo(["test", "--release", "--locked", "--lib"])
+    Tool::cargo(["test", "--profile", "model", "--locked", "--lib", "--target", target])
         .args(less)
         .args(["-p", package, &filter])
         .env("RUSTFLAGS", &format!("--cfg {kind}"))
-        .env("CARGO_TARGET_DIR", &format!("target/{kind}"))
+        .env("CARGO_TARGET_DIR", "target/models")
 }

@@ -13,7 +13,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::figures::for_the_book;
+use run_analysis::figures::{self, Drawn};
+
+use super::figures::{MAX_VMS, MAX_VMS_RUNS, record};
 use super::tools::workspace_root;
 use crate::output::note;
 
@@ -66,6 +68,18 @@ fn counters() -> String {
          available memory.\n\n{}",
         perf_counters::schema::reference_markdown()
     )
+}
+
+/// A figure for the book: of the run of this scenario with seed 1, or of the three runs of max-vms.
+fn for_the_book(name: &str, figure: &str) -> Result<String> {
+    let drawn: Vec<Drawn> = if name == MAX_VMS {
+        let [fixed, same, most] = MAX_VMS_RUNS.map(|name| record(name, Some(1)));
+        figures::draw_starts([&fixed?, &same?, &most?])
+    } else {
+        figures::draw(&record(name, Some(1))?)
+    };
+    let found = drawn.into_iter().find(|(name, _)| *name == figure);
+    found.map(|(_, text)| text).with_context(|| format!("{name} does not show {figure}"))
 }
 
 fn path(page: &str) -> PathBuf {

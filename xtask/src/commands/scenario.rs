@@ -1,5 +1,7 @@
 //! `cargo xtask scenario`: runs a scenario.
 
+mod list;
+
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,8 +26,8 @@ use crate::output::{note, print, say};
 /// What to run, and how.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A scenario of the project (`list` shows them) or a scenario file
-    name: String,
+    /// A scenario of the project or a scenario file; `list`, or nothing, shows those of the project
+    name: Option<String>,
     /// Balancing policy, in place of the file's
     #[arg(long, value_name = "POLICY")]
     policy: Option<String>,
@@ -76,7 +78,7 @@ pub(crate) struct Args {
     /// `warn,dm-vsp=debug,dm-vsc/VM8=debug`
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
-    /// Print summary.json to standard output and nothing else
+    /// Print summary.json to standard output and nothing else; with `list`, the list as JSON
     #[arg(long)]
     json: bool,
     /// Print nothing
@@ -129,42 +131,10 @@ pub(crate) fn window(text: &str) -> Result<TraceWindow, String> {
     text.parse().map_err(|error: guest_memory_manager::trace::BadWindow| error.to_string())
 }
 
-/// Lists the scenarios of the project.
-fn list() -> Result<ExitCode> {
-    let real = [super::guest_place::REAL_LINUX];
-    let width = file::BUILT_IN.iter().chain(file::LOADS).map(|(name, _)| name.len()).max().unwrap_or(0);
-    let titled = |scenarios: &'static [(&'static str, &'static str)]| {
-        scenarios.iter().map(|(name, _)| {
-            let title =
-                file::find(name, &LoadOptions::default()).map_or_else(|_| String::new(), |found| found.title);
-            (*name, title)
-        })
-    };
-    let guests = "Unmodified Linux guests on KVM (see `cargo xtask guest doctor`)";
-    for (heading, scenarios) in [
-        (
-            "What the sources ran, and Microsoft's behaviour tests (scenarios/)",
-            titled(file::BUILT_IN).collect::<Vec<_>>(),
-        ),
-        ("Loads that balancers are compared by (scenarios/loads/)", titled(file::LOADS).collect()),
-        ("Real guests", real.map(|name| (name, guests.to_owned())).to_vec()),
-    ] {
-        say!("{heading}:");
-        for (name, title) in scenarios {
-            say!("  {name:<width$}  {title}");
-        }
-        say!("");
-    }
-    say!(
-        "Run one with `cargo xtask scenario NAME`; copy its file, change it, and run `cargo xtask scenario FILE.toml`."
-    );
-    Ok(ExitCode::SUCCESS)
-}
-
 /// Says what was done to make the recorded loads of their files.
 pub(super) fn tell_remarks(file: &Scenario) {
     for sentence in file.trace.iter().flat_map(|trace| trace.remarks().sentences()) {
-        eprintln!("note: the recorded loads: {sentence}");
+        note!("note: the recorded loads: {sentence}");
     }
 }
 
@@ -239,16 +209,17 @@ fn real_linux(args: Args) -> Result<ExitCode> {
     #[cfg(feature = "guest")]
     super::guest::real_linux(&args.guests, args.policy.as_deref(), args.out, args.force)?;
     #[cfg(not(feature = "guest"))]
-    anyhow::ensure!(args.name.is_empty(), "this build has no real guests");
+    anyhow::ensure!(args.name.is_none(), "this build has no real guests");
     Ok(ExitCode::SUCCESS)
 }
 
 /// Runs a scenario.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    if args.name == "list" {
-        return list();
-    }
-    if args.name == super::guest_place::REAL_LINUX {
+    let Some(name) = args.name.clone().filter(|name| name != "list") else {
+        list::print(args.json)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    if name == super::guest_place::REAL_LINUX {
         not_for_real_guests(&args)?;
         return real_linux(args);
     }
@@ -278,7 +249,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         trace_window: args.trace_window,
         fill_gaps: args.fill_gaps,
     };
-    let mut file = load(&args.name, &load_options)?;
+    let mut file = load(&name, &load_options)?;
     tell_remarks(&file);
     if let Some(memory) = args.host_memory {
         file.host.memory = memory;
@@ -305,8 +276,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
             "a long run of many VMs: decisions are recorded, not the traffic of every second (--events all records it)"
         );
     }
-    let command = command(&args, &plan);
-    write_manifest(&args, events, &file, &plan, &folder, &command)?;
+    let command = command(&args, &name, &plan);
+    write_manifest(&args, &name, events, &file, &plan, &folder, &command)?;
 
     let show = !args.quiet && !args.json && std::io::stderr().is_terminal();
     let bar = progress_bar(show, &plan);
@@ -433,9 +404,8 @@ fn progress_bar(show: bool, plan: &Plan) -> ProgressBar {
 }
 
 /// The command that repeats a run.
-fn command(args: &Args, plan: &Plan) -> String {
-    let mut words =
-        vec!["cargo xtask scenario".to_owned(), args.name.clone(), format!("--seed {}", plan.seed)];
+fn command(args: &Args, name: &str, plan: &Plan) -> String {
+    let mut words = vec!["cargo xtask scenario".to_owned(), name.to_owned(), format!("--seed {}", plan.seed)];
     let mut option = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             words.push(format!("--{name} {value}"));
@@ -460,13 +430,14 @@ fn command(args: &Args, plan: &Plan) -> String {
 
 fn write_manifest(
     args: &Args,
+    name: &str,
     events: EventsLevel,
     file: &Scenario,
     plan: &Plan,
     folder: &Path,
     command: &str,
 ) -> Result<()> {
-    let built_in = file::BUILT_IN.iter().any(|(name, _)| *name == args.name);
+    let built_in = file::BUILT_IN.iter().any(|(built_in, _)| *built_in == name);
     let manifest = Manifest {
         format: manifest::FORMAT_VERSION,
         scenario: ScenarioIdentity {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::elsewhere;
-use super::tools::{Tool, step, workspace_root};
+use super::tools::{self, Tool, step};
 use crate::output::note;
 
 /// What to leave out or add.
@@ -49,6 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ]),
     )?;
     no_std()?;
+    dependencies()?;
     let seed = (!args.fresh).then_some(SEED);
     let text = seed.map(|seed| seed.to_string());
     let tests = Tool::cargo(["test", "--workspace", "--all-features", "--locked"]);
@@ -58,9 +59,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     elsewhere::step("what the source says, with three seeds", elsewhere::DOCS, &["verify", "--seed", seeds])?;
     let oracle = ["verify", "--oracle", "--seed", seeds];
     elsewhere::step("what Microsoft's tests say, with three seeds", elsewhere::DOCS, &oracle)?;
+    recorded_trace()?;
+    // With the features of the steps above: what they have compiled is not compiled again.
     step(
         "API documentation",
-        Tool::cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"),
+        Tool::cargo(["doc", "--workspace", "--all-features", "--no-deps", "--locked"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
     )?;
     if !args.no_fuzz {
         super::fuzz::for_a_minute(text.as_deref())?;
@@ -69,13 +73,31 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         super::loom::run(&super::loom::Args::everything(seed))?;
     }
     elsewhere::step("book", elsewhere::DOCS, &["docs", "--check"])?;
-    if std::env::var_os("DYNAMIC_MEMORY_TRACE").is_none() && !workspace_root().join("../shared/data").is_dir()
-    {
-        note!("left out: a run of a recorded trace; DYNAMIC_MEMORY_TRACE=FILE.csv names one");
-    }
     note!("── real guests: left out (they take about three minutes)\n{}", HOW_TO_RUN_GUESTS.trim_end());
     Ok(())
 }
+
+/// Licences, sources and advisories of all that the project takes from others, where the tool for that is installed.
+fn dependencies() -> Result<()> {
+    if !tools::has_subcommand("deny") {
+        note!("── dependencies: left out (cargo-deny is not installed: `cargo install cargo-deny --locked`)");
+        return Ok(());
+    }
+    step("dependencies", Tool::cargo(["deny", "--workspace", "--all-features", "check"]))
+}
+
+/// A recorded load of a real data centre, if there is one: such records do not come with the project.
+fn recorded_trace() -> Result<()> {
+    if std::env::var_os(TRACE).is_none() {
+        note!("── a recorded trace: left out ({TRACE}=FILE.csv names one)");
+        return Ok(());
+    }
+    let tests = ["test", "--workspace", "--all-features", "--locked", "--test", "real_trace"];
+    step("a recorded trace", Tool::cargo(tests).args(["--", "--ignored"]))
+}
+
+/// The variable that names a recorded trace.
+const TRACE: &str = "DYNAMIC_MEMORY_TRACE";
 
 /// How the real guests are run as a test.
 pub(crate) const HOW_TO_RUN_GUESTS: &str =

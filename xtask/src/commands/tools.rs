@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::output::note;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A program with its arguments and environment, run from the workspace's root.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Tool {
             .args(&self.args)
             .envs(self.env)
             .current_dir(&self.dir)
-            .stderr(std::process::Stdio::inherit())
+            .stderr(Stdio::inherit())
             .output()
             .with_context(|| format!("cannot run `{shown}`"))?;
         if !output.status.success() {
@@ -89,6 +89,40 @@ impl Tool {
 pub(crate) fn step(name: &str, tool: Tool) -> Result<()> {
     note!("── {name}");
     tool.run()
+}
+
+/// Whether cargo has a subcommand that is installed apart.
+pub(crate) fn has_subcommand(name: &str) -> bool {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([name, "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// The crates of the workspace, by name.
+pub(crate) fn packages() -> Result<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        packages: Vec<Package>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Package {
+        name: String,
+    }
+    let text =
+        Tool::cargo(["metadata", "--no-deps", "--format-version", "1", "--locked", "--offline"]).output()?;
+    let metadata: Metadata = serde_json::from_slice(&text).context("cannot read what cargo says")?;
+    Ok(metadata.packages.into_iter().map(|package| package.name).collect())
+}
+
+/// The target that the toolchain compiles for by itself, such as `x86_64-unknown-linux-gnu`.
+pub(crate) fn host_target() -> Result<String> {
+    let said = Tool::rustc(["-vV"]).output()?;
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc -vV does not name its host")?.to_owned())
 }
 
 /// The folder that holds the workspace's `Cargo.toml`.

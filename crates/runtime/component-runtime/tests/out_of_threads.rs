@@ -43,7 +43,13 @@ fn in_a_process_without_threads() {
 fn a_refused_thread_is_no_defect() {
     // One thread for the tests: the harness then runs the test on its main thread and needs no other.
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "in_a_process_without_threads", "--test-threads=1", "--nocapture"])
+        .args([
+            "--ignored",
+            "--exact",
+            "out_of_threads::in_a_process_without_threads",
+            "--test-threads=1",
+            "--nocapture",
+        ])
         .env(STACK.0, STACK.1)
         .output()
         .unwrap();

@@ -4,6 +4,8 @@
 mod bench;
 #[cfg(feature = "study")]
 mod compare;
+#[cfg(feature = "full")]
+mod completions;
 #[cfg(feature = "docs")]
 mod docs;
 pub(crate) mod elsewhere;
@@ -19,6 +21,7 @@ mod fuzz;
 mod guest;
 mod guest_place;
 mod loom;
+mod mutants;
 mod new_balancer;
 #[cfg(feature = "docs")]
 mod reference;
@@ -99,6 +102,20 @@ pub(crate) enum Command {
     Loom(loom::Args),
     /// Look for inputs that break a state machine or the whole host, guided by coverage (cargo-fuzz)
     Fuzz(fuzz::Args),
+    /// Change the code a little, and show which changes no test notices (cargo-mutants)
+    Mutants(mutants::Args),
+    /// Print the completions of this command line for a shell
+    #[cfg(feature = "full")]
+    Completions(completions::Args),
+    /// Print the completions of this command line for a shell
+    #[cfg(not(feature = "full"))]
+    Completions(elsewhere::Args),
+    /// Write a manual page for each command
+    #[cfg(feature = "full")]
+    Man(completions::ManArgs),
+    /// Write a manual page for each command
+    #[cfg(not(feature = "full"))]
+    Man(elsewhere::Args),
     /// Write the generated reference pages and build the book (docs/book/)
     Docs(docs::Args),
 }
@@ -115,6 +132,11 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Test(args) => test::run(&args)?,
         Command::Loom(args) => loom::run(&args)?,
         Command::Fuzz(args) => fuzz::run(&args)?,
+        Command::Mutants(args) => mutants::run(&args)?,
+        #[cfg(feature = "full")]
+        Command::Completions(args) => completions::run(&args)?,
+        #[cfg(feature = "full")]
+        Command::Man(args) => completions::man(&args)?,
         #[cfg(feature = "study")]
         Command::Verify(args) => verify::run(&args)?,
         #[cfg(feature = "study")]

@@ -1,0 +1,4 @@
+//! The tests of the messages, as one program.
+
+mod properties;
+mod vectors;

@@ -1,0 +1,4 @@
+//! The tests of what a run shows, as one program.
+
+mod answers;
+mod figures;
