@@ -2,6 +2,7 @@
 
 mod book;
 mod conservation;
+mod counter_files;
 mod devices;
 mod faults;
 mod hostile;
