@@ -10,7 +10,7 @@ use scenario::file::LoadOptions;
 use scenario::run::{self, COUNTERS_FILE, Choices, RunOptions, directory};
 
 use super::bad_input;
-use crate::output::say;
+use crate::output::{note, say};
 
 /// Figures 4-1 and 4-3 compare the three runs of this scenario.
 pub(super) const MAX_VMS: &str = "max-vms";
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn recorded(folder: &Path) -> Result<Recorded> {
     let run = checked(Recorded::read(folder))?;
     for remark in &run.remarks {
-        eprintln!("note: {}: {remark}", folder.join(COUNTERS_FILE).display());
+        note!("note: {}: {remark}", folder.join(COUNTERS_FILE).display());
     }
     Ok(run)
 }
