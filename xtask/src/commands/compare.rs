@@ -1,6 +1,7 @@
 //! `cargo xtask compare`: policies on the same loads with the same seeds.
 
 use std::io::IsTerminal as _;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,7 +41,7 @@ pub(crate) struct Args {
     fill_gaps: bool,
     /// How many seeds. A trace alone is run with one unless you say otherwise
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    seeds: Option<u64>,
+    seeds: Option<NonZero<u64>>,
     /// The first seed; the others follow it. For seeds that a policy was not tuned with
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
     first_seed: u64,
@@ -143,7 +144,7 @@ fn settings(args: &Args) -> Result<Settings> {
         found = loads::built_in().map(loads::find).collect::<Result<_, _>>().map_err(bad_input)?;
     }
     let usual = if args.trace.is_some() && args.scenarios.is_empty() { 1 } else { policy_comparison::SEEDS };
-    let seeds = args.seeds.unwrap_or(usual);
+    let seeds = args.seeds.map_or(usual, NonZero::get);
     let settings = Settings::new(contestants, found);
     Ok(Settings {
         seeds: (args.first_seed..).take(usize::try_from(seeds)?).collect(),

@@ -1,5 +1,6 @@
 //! `cargo xtask explore`: many seeds and schedules, with every invariant checked.
 
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub(crate) struct Args {
     scenarios: Vec<String>,
     /// How many runs
     #[arg(long, value_name = "N", conflicts_with = "minutes")]
-    runs: Option<u64>,
+    runs: Option<NonZero<u64>>,
     /// For how many minutes
     #[arg(long, value_name = "M")]
     minutes: Option<f64>,
@@ -68,10 +69,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let begin = std::time::Instant::now();
     let more = |done: u64| match args.minutes {
         Some(minutes) => begin.elapsed().as_secs_f64() < minutes * 60.0,
-        None => done < args.runs.unwrap_or(RUNS),
+        None => done < args.runs.map_or(RUNS, NonZero::get),
     };
     let mut done = 0;
-    while more(done) {
+    // One run at least: none would have held nothing.
+    while done == 0 || more(done) {
         let scenario = &scenarios[done as usize % scenarios.len()];
         let name = &names[done as usize % names.len()];
         let seed = args.seed + done / scenarios.len() as u64;

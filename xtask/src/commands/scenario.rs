@@ -147,7 +147,9 @@ pub(crate) fn load(name: &str, options: &LoadOptions) -> Result<Scenario> {
 pub(crate) fn plan(scenario: &Scenario, choices: &Choices) -> Result<Plan> {
     let seed = choices.seed;
     run::build::plan(scenario, choices, &mut |name| used_in(name, seed)).map_err(|error| match error {
-        RunError::Policy(_) | RunError::Workload(_) | RunError::Names(_) => bad_input(error),
+        RunError::Policy(_) | RunError::Workload(_) | RunError::Names(_) | RunError::Length(_) => {
+            bad_input(error)
+        }
         other => other.into(),
     })
 }
@@ -181,6 +183,7 @@ fn not_for_real_guests(args: &Args) -> Result<()> {
         ("--sample-interval", args.sample_interval.is_some()),
         ("--trace", args.trace.is_some()),
         ("--trace-window", args.trace_window.is_some()),
+        ("--fill-gaps", args.fill_gaps),
         ("--host-memory", args.host_memory.is_some()),
         ("--log", args.log.is_some()),
         ("--json", args.json),
@@ -252,7 +255,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let mut file = load(&name, &load_options)?;
     tell_remarks(&file);
     if let Some(memory) = args.host_memory {
-        file.host.memory = memory;
+        file.set_host_memory(memory).map_err(bad_input)?;
     }
     let choices = Choices {
         policy: args.policy.clone(),

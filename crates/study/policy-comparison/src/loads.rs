@@ -45,7 +45,7 @@ pub fn trace(
     scenario.name =
         path.file_stem().map_or_else(|| "trace".to_owned(), |stem| stem.to_string_lossy().into_owned());
     if let Some(memory) = host_memory {
-        scenario.host.memory = memory;
+        scenario.set_host_memory(memory)?;
     }
     Ok(scenario)
 }

@@ -4,10 +4,11 @@ use core::time::Duration;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use guest_memory_manager::trace::{Trace, TraceWindow};
+use page_range::PageCount;
 
 use super::{
     checks::Check,
-    diagnostic::{Diagnostic, SourceText, Span},
+    diagnostic::{BadScenario, Diagnostic, SourceText, Span},
     host::{Balancer, Host},
     reader::Located,
     timeline::Step,
@@ -94,6 +95,33 @@ impl Scenario {
         self.checks
             .iter()
             .filter(move |check| check.when_memory_reserve.is_none_or(|wanted| wanted == reserve))
+    }
+
+    /// Gives the host other memory than the file says (`--host-memory`).
+    ///
+    /// # Errors
+    /// Memory that the edition does not take, or that the reserve leaves nothing of.
+    pub fn set_host_memory(&mut self, memory: PageCount) -> Result<(), BadScenario> {
+        let size = quantities::format_size;
+        let refused = |why: String| {
+            Diagnostic::of_file(self.source.file(), why).key("--host-memory").value(size(memory))
+        };
+        if let Some(limit) = self.host.edition.limits().host_memory
+            && memory > limit
+        {
+            let edition = self.host.edition.name();
+            let why = format!("edition {edition:?} takes no more than {} of memory", size(limit));
+            let why = format!("--host-memory {}: {why}", size(memory));
+            return Err(refused(why).allowed(format!("up to {}", size(limit))).into());
+        }
+        if let Some(reserve) = self.host.memory_reserve
+            && reserve >= memory
+        {
+            let why = format!("--host-memory {}: `memory_reserve` leaves nothing for VMs", size(memory));
+            return Err(refused(why).allowed(format!("more than {}", size(reserve))).into());
+        }
+        self.host.memory = memory;
+        Ok(())
     }
 
     /// Time between two samples of the counters: as the file says, else 1 s, or 60 s above 128 VMs.

@@ -10,6 +10,8 @@ use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 pub struct SourceText {
     file: PathBuf,
     text: Arc<str>,
+    /// Where each line begins.
+    lines: Arc<[usize]>,
 }
 
 /// Where something stands in a file: bytes from and up to.
@@ -18,7 +20,9 @@ pub type Span = Range<usize>;
 impl SourceText {
     /// The text of `file`.
     pub fn new(file: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Self {
-        Self { file: file.into(), text: text.into() }
+        let text = text.into();
+        let lines = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { file: file.into(), text, lines }
     }
 
     /// The file, as it was given.
@@ -33,17 +37,17 @@ impl SourceText {
 
     /// Line and column of a byte, both from 1; columns count characters.
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let before = &self.text[..self.boundary(offset)];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
-        (line, column)
+        let offset = self.boundary(offset);
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|line| self.lines.get(line)).copied().unwrap_or_default();
+        (line, self.text[start..offset].chars().count() + 1)
     }
 
-    /// The text of the line that a byte is in, without its end.
-    fn line_at(&self, offset: usize) -> &str {
-        let offset = self.boundary(offset);
-        let start = self.text[..offset].rfind('\n').map_or(0, |at| at + 1);
-        self.text[start..].split('\n').next().unwrap_or("").trim_end_matches('\r')
+    /// Where a line stands, without its end. Lines count from 1.
+    fn line(&self, line: usize) -> Span {
+        let start = self.lines.get(line - 1).copied().unwrap_or(self.text.len());
+        let end = self.lines.get(line).map_or(self.text.len(), |next| next - 1);
+        start..start + self.text[start..end].trim_end_matches('\r').len()
     }
 
     fn boundary(&self, offset: usize) -> usize {
@@ -53,15 +57,16 @@ impl SourceText {
     /// A complaint about what stands at `span`.
     pub fn complain(&self, span: Span, message: impl Into<String>) -> Diagnostic {
         let (line, column) = self.position(span.start);
-        let excerpt = self.line_at(span.start).to_owned();
         let marked = self.text.get(span).unwrap_or("").split('\n').next().unwrap_or("").trim_end();
-        let width = marked.chars().count().max(1);
+        // Wider than any terminal: a mark is for the eye.
+        let width = marked.chars().take(WIDEST_MARK).count().max(1);
+        let place = Place { line, column, width, text: self.text.clone(), excerpt: self.line(line) };
         Diagnostic {
             file: self.file.clone(),
-            place: Some(Place { line, column, excerpt, width }),
+            place: Some(place),
             key: None,
             value: None,
-            message: message.into(),
+            message: shortened(message.into()),
             label: String::new(),
             allowed: None,
             help: None,
@@ -97,13 +102,20 @@ pub struct Place {
     pub line: usize,
     /// Column, from 1.
     pub column: usize,
-    /// The line's text.
-    pub excerpt: String,
     /// How many characters are meant.
     pub width: usize,
+    /// All of the file's text. Shared: a line may be as long as the file.
+    text: Arc<str>,
+    excerpt: Span,
 }
 
 impl Place {
+    /// The line's text.
+    #[must_use]
+    pub fn excerpt(&self) -> &str {
+        self.text.get(self.excerpt.clone()).unwrap_or("")
+    }
+
     /// The marked bytes of `excerpt`, which has the same characters, or signs in their place.
     fn marked(&self, excerpt: &str) -> Range<usize> {
         let mut starts = excerpt.char_indices().map(|(at, _)| at).skip(self.column - 1);
@@ -121,7 +133,7 @@ impl Diagnostic {
             place: None,
             key: None,
             value: None,
-            message: message.into(),
+            message: shortened(message.into()),
             label: String::new(),
             allowed: None,
             help: None,
@@ -138,28 +150,28 @@ impl Diagnostic {
     /// Names the value.
     #[must_use]
     pub fn value(mut self, value: impl Into<String>) -> Self {
-        self.value = Some(value.into());
+        self.value = Some(shortened(value.into()));
         self
     }
 
     /// Writes beside the marked place.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.label = shortened(label.into());
         self
     }
 
     /// Says what is allowed.
     #[must_use]
     pub fn allowed(mut self, allowed: impl Into<String>) -> Self {
-        self.allowed = Some(allowed.into());
+        self.allowed = Some(shortened(allowed.into()));
         self
     }
 
     /// Says how to mend it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(shortened(help.into()));
         self
     }
 
@@ -171,6 +183,22 @@ impl Diagnostic {
             None => self,
         }
     }
+}
+
+/// The widest mark below an excerpt, characters. Invented.
+const WIDEST_MARK: usize = 80;
+
+/// The longest part of a diagnostic, bytes: what a file or a user wrote may be of any length. Invented.
+const LONGEST: usize = 2000;
+
+/// The text, with a sign in place of what is too much to be read.
+fn shortened(mut text: String) -> String {
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// The text with a sign in place of each control character: what a file or a user wrote must not steer the terminal.
@@ -187,9 +215,13 @@ impl fmt::Display for Diagnostic {
         let mut group = match &self.place {
             None => title.element(Origin::path(file)),
             Some(place) => {
-                let excerpt = printable(&place.excerpt);
+                let excerpt = printable(place.excerpt());
                 let label = (!self.label.is_empty()).then(|| printable(&self.label));
-                let marked = AnnotationKind::Primary.span(place.marked(&excerpt)).label(label);
+                let span = place.marked(&excerpt);
+                // The renderer leaves out of a long line what comes long before the mark, not what comes after it.
+                let behind = excerpt[span.end..].char_indices().nth(WIDEST_MARK);
+                let excerpt = excerpt[..behind.map_or(excerpt.len(), |(at, _)| span.end + at)].to_owned();
+                let marked = AnnotationKind::Primary.span(span).label(label);
                 let excerpt = Snippet::source(excerpt).line_start(place.line).path(file);
                 title.element(excerpt.annotation(marked))
             }
@@ -209,6 +241,8 @@ impl fmt::Display for Diagnostic {
 pub struct BadScenario {
     /// What is wrong, in the order of the file; at least one.
     pub diagnostics: Vec<Diagnostic>,
+    /// How much more is wrong that is not told.
+    pub hidden: usize,
 }
 
 impl BadScenario {
@@ -216,7 +250,14 @@ impl BadScenario {
     pub fn new(mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics
             .sort_by_key(|diagnostic| diagnostic.place.as_ref().map(|place| (place.line, place.column)));
-        Self { diagnostics }
+        Self { diagnostics, hidden: 0 }
+    }
+
+    /// The same file, of which more is wrong than is told.
+    #[must_use]
+    pub(super) fn and_more(mut self, hidden: usize) -> Self {
+        self.hidden = hidden;
+        self
     }
 }
 
@@ -228,9 +269,10 @@ impl fmt::Display for BadScenario {
         let files: std::collections::BTreeSet<_> =
             self.diagnostics.iter().map(|d| d.file.display().to_string()).collect();
         let files: Vec<_> = files.into_iter().collect();
-        let errors = match self.diagnostics.len() {
-            1 => "1 error".to_owned(),
-            many => format!("{many} errors"),
+        let errors = match (self.diagnostics.len() + self.hidden, self.hidden) {
+            (1, _) => "1 error".to_owned(),
+            (many, 0) => format!("{many} errors"),
+            (many, _) => format!("{many} errors, of which {} are shown,", self.diagnostics.len()),
         };
         write!(f, "{errors} in {}; nothing was started", files.join(", "))
     }

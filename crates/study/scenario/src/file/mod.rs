@@ -10,6 +10,7 @@ mod contents;
 mod diagnostic;
 mod draw;
 mod host;
+mod length;
 mod names;
 mod plan;
 mod reader;
@@ -37,6 +38,7 @@ pub use contents::{LoadOptions, Parameter, Policy, Scenario};
 pub use diagnostic::{BadScenario, Diagnostic, Place, SourceText, Span};
 pub use draw::Draw;
 pub use host::{Balancer, DynamicMemoryVersion, Edition, EditionLimits, Host, Operations, ParentOs};
+pub use length::{BadLength, LONGEST_RUN, MOST_SAMPLES, check_length};
 pub use plan::Planned;
 pub use reader::Located;
 pub use reference::{reference, reference_markdown};
@@ -75,6 +77,9 @@ pub fn find(name_or_path: &str, options: &LoadOptions) -> Result<Scenario, BadSc
     .into())
 }
 
+/// Bytes that are read of a scenario file: a thousand times the longest that comes with the project. Invented.
+const MOST_BYTES: u64 = 4 << 20;
+
 /// Reads a scenario file.
 ///
 /// # Errors
@@ -82,10 +87,8 @@ pub fn find(name_or_path: &str, options: &LoadOptions) -> Result<Scenario, BadSc
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Scenario, BadScenario> {
     let unreadable =
         |why: String| Diagnostic::of_file(path, format!("the scenario file cannot be read: {why}"));
-    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        unreadable(format!("byte {} is not UTF-8 text", error.utf8_error().valid_up_to()))
-    })?;
+    let bytes = input_file::read(path, MOST_BYTES).map_err(|error| unreadable(error.to_string()))?;
+    let text = input_file::decode(bytes).map_err(|error| unreadable(error.to_string()))?;
     parse(path, text, options)
 }
 
@@ -103,7 +106,7 @@ pub fn parse(
     let scenario = read(&reader, options);
     match scenario {
         Some(scenario) if !reader.has_complaints() => Ok(scenario),
-        _ => Err(BadScenario::new(reader.into_diagnostics())),
+        _ => Err(reader.into_bad()),
     }
 }
 
@@ -136,15 +139,18 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
         timeline::check(&root, &timeline, &around, until.value);
     }
     let checks = read_checks(&root, &configured);
+    let seed = root.integer("seed", 0, u64::MAX).map_or(1, |seed| seed.value);
     let name = source.file().file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let text = |key| root.text(key).map(|text| text.value);
+    let (title, description, origin) = (text("title"), text("description"), text("source"));
+    // Everything has been read by now, so that what is wrong with it is told beside what is missing.
     let scenario = Scenario {
-        title: text("title").unwrap_or_else(|| name.clone()),
+        title: title.unwrap_or_else(|| name.clone()),
         name,
-        description: text("description").unwrap_or_default(),
-        origin: text("source"),
+        description: description.unwrap_or_default(),
+        origin,
         until: until?.value,
-        seed: root.integer("seed", 0, u64::MAX).map_or(1, |seed| seed.value),
+        seed,
         sample_interval: sample_interval.map(|time| time.value),
         host: host?,
         policy,
@@ -155,6 +161,18 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
         trace,
         source: source.clone(),
     };
+    if let Err(error) = check_length(scenario.until, scenario.sample_interval()) {
+        let key = match error {
+            BadLength::TooManySamples { .. } if root.has("sample_interval") => "sample_interval",
+            _ => "until",
+        };
+        let span = root.span_of(key);
+        let complaint = root.bad_value(key, &span, error.to_string());
+        reader.add(match error {
+            BadLength::TooManySamples { .. } if key == "until" => complaint.help("set `sample_interval`"),
+            _ => complaint,
+        });
+    }
     if !reader.has_complaints() {
         check_layout(&root, &scenario);
         check_trace_is_played(&root, options);
@@ -268,21 +286,23 @@ fn read_policy(root: &Table<'_, '_>, options: &LoadOptions) -> Policy {
     Policy { name, parameters }
 }
 
-fn read_workloads(root: &Table<'_, '_>) -> BTreeMap<String, Workload> {
+fn read_workloads(root: &Table<'_, '_>) -> vm::Named {
     let entries = root.raw_table("workloads").map(|(entries, _)| entries);
     let mut named = BTreeMap::new();
     for (key, value) in entries.into_iter().flatten() {
         match value.get_ref().as_table() {
             Some(entries) => {
-                if let Some(workload) = workload::read(root, entries, &value.span()) {
-                    named.insert(key.get_ref().to_string(), workload);
-                }
+                let workload = workload::read(root, entries, &value.span());
+                named.insert(key.get_ref().to_string(), workload);
             }
-            None => root.reader.add(
-                root.bad_value(key.get_ref(), &value.span(), "a workload is a table")
-                    .label(format!("this is {}", reader::type_name(value.get_ref())))
-                    .allowed("{ kind = … }"),
-            ),
+            None => {
+                named.insert(key.get_ref().to_string(), None);
+                root.reader.add(
+                    root.bad_value(key.get_ref(), &value.span(), "a workload is a table")
+                        .label(format!("this is {}", reader::type_name(value.get_ref())))
+                        .allowed("{ kind = … }"),
+                );
+            }
         }
     }
     named

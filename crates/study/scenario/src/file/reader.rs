@@ -6,6 +6,8 @@ use core::{
 };
 
 use page_range::PageCount;
+use std::collections::BTreeSet;
+
 use quantities::{BadSize, SIZE_FORM, parse_duration, parse_size};
 use toml::{
     Spanned,
@@ -13,7 +15,7 @@ use toml::{
 };
 
 use super::{
-    diagnostic::{Diagnostic, SourceText, Span},
+    diagnostic::{BadScenario, Diagnostic, SourceText, Span},
     draw::Draw,
     schema::{Form, TableDoc, quoted},
 };
@@ -34,17 +36,24 @@ impl<T> Located<T> {
     }
 }
 
+/// How many things that are wrong with a file are told. Invented.
+const MOST_TOLD: usize = 100;
+
 /// Collects what is wrong while a file is read.
 #[derive(Debug)]
 pub(super) struct Reader<'t> {
     pub(super) source: &'t SourceText,
     diagnostics: RefCell<Vec<Diagnostic>>,
+    /// Line, column and message of what has been told.
+    told: RefCell<BTreeSet<(Option<(usize, usize)>, String)>>,
+    /// How much is wrong beyond what is told.
+    hidden: Cell<usize>,
     /// Whether anything in the file plays recorded loads.
     pub(super) plays_trace: Cell<bool>,
     /// Whether recorded loads were named and cannot be used: that there are none is then no further mistake.
     pub(super) trace_failed: Cell<bool>,
     #[cfg(test)]
-    pub(super) asked: RefCell<std::collections::BTreeSet<(&'static str, &'static str)>>,
+    pub(super) asked: RefCell<BTreeSet<(&'static str, &'static str)>>,
 }
 
 impl<'t> Reader<'t> {
@@ -52,6 +61,8 @@ impl<'t> Reader<'t> {
         Self {
             source,
             diagnostics: RefCell::default(),
+            told: RefCell::default(),
+            hidden: Cell::new(0),
             plays_trace: Cell::new(false),
             trace_failed: Cell::new(false),
             #[cfg(test)]
@@ -66,9 +77,24 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Adds a complaint.
+    /// Adds a complaint, unless the same was said of the same place: what a group of VMs has wrong is read for several of them.
     pub(super) fn add(&self, diagnostic: Diagnostic) {
+        let place = diagnostic.place.as_ref().map(|place| (place.line, place.column));
+        let mut told = self.told.borrow_mut();
+        if told.contains(&(place, diagnostic.message.clone())) {
+            return;
+        }
+        if self.is_full() {
+            self.hidden.set(self.hidden.get() + 1);
+            return;
+        }
+        told.insert((place, diagnostic.message.clone()));
         self.diagnostics.borrow_mut().push(diagnostic);
+    }
+
+    /// Whether as much is told as anybody reads; more is only counted.
+    fn is_full(&self) -> bool {
+        self.diagnostics.borrow().len() >= MOST_TOLD
     }
 
     /// A complaint about a place, to be completed and [added](Self::add).
@@ -90,8 +116,9 @@ impl<'t> Reader<'t> {
         !self.diagnostics.borrow().is_empty()
     }
 
-    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        self.diagnostics.into_inner()
+    /// Everything that is wrong.
+    pub(super) fn into_bad(self) -> BadScenario {
+        BadScenario::new(self.diagnostics.into_inner()).and_more(self.hidden.get())
     }
 }
 
@@ -116,7 +143,13 @@ impl<'r, 't> Table<'r, 't> {
         let table = Self { reader, doc, entries, start: span.start };
         for (key, _) in entries {
             let name: &str = key.get_ref();
-            if doc.key(name).is_none() {
+            if doc.key(name).is_some() {
+                continue;
+            }
+            if reader.is_full() {
+                // Not even the nearest right word is looked for: there may be a million of them.
+                reader.hidden.set(reader.hidden.get() + 1);
+            } else {
                 reader.add(table.unknown_key(name, &key.span()));
             }
         }
@@ -338,12 +371,14 @@ impl<'r, 't> Table<'r, 't> {
             Err(BadSize::NotPages) => ("memory comes in pages of 4 KB".to_owned(), None),
             Err(BadSize::TooLarge) => ("this is more than can be counted".to_owned(), None),
         };
-        let mut diagnostic = self
+        let diagnostic = self
             .bad_value(name, span, format!("`{name}` cannot be {text:?}"))
             .label(label)
             .allowed(SIZE_FORM);
-        diagnostic.help = help;
-        self.reader.add(diagnostic);
+        self.reader.add(match help {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
+        });
         None
     }
 

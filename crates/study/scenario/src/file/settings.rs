@@ -52,8 +52,8 @@ impl<'r, 't> Settings<'r, 't> {
             ),
             vcpus: table.integer("vcpus", 1, 1024),
             dynamic: table.boolean("dynamic_memory_enabled"),
-            startup: table.size("startup_bytes").filter(|size| whole_mb(&table, "startup_bytes", size)),
-            minimum: table.size("minimum_bytes").filter(|size| whole_mb(&table, "minimum_bytes", size)),
+            startup: table.size("startup_bytes").filter(|size| aligned(&table, "startup_bytes", size)),
+            minimum: table.size("minimum_bytes").filter(|size| aligned(&table, "minimum_bytes", size)),
             maximum: read_maximum(&table, around),
             buffer: table.integer(
                 "buffer",
@@ -147,6 +147,8 @@ impl<'r, 't> Settings<'r, 't> {
                     .and_then(|trace| trace.vm(number))
                     .map_or(PageCount::ZERO, |vm| vm.provisioned());
                 // A recording may have had less than the scenario starts a VM with, or more than it may have.
+                // Hypervisors of recordings are not all as strict about alignment.
+                let recorded = PageCount(recorded.get().next_multiple_of(ALIGNMENT.get()));
                 let size = limit.map_or(recorded, |limit| recorded.min(limit)).max(startup.value);
                 Located { value: size, span: span.clone() }
             }
@@ -254,17 +256,29 @@ impl<'r, 't> Settings<'r, 't> {
     }
 }
 
-fn whole_mb(table: &Table<'_, '_>, key: &'static str, size: &Located<PageCount>) -> bool {
-    let whole = size.value.get().is_multiple_of(page_range::PAGES_PER_MIB);
-    if !whole {
+/// What a VM's memory settings must be multiples of: Hyper-V refuses other values as "not properly aligned" (documented: New-VM's error
+/// for 4077 MB, kubernetes/minikube issues 6964, 6973, 17242).
+const ALIGNMENT: PageCount = PageCount::from_mib(2);
+
+fn aligned(table: &Table<'_, '_>, key: &'static str, size: &Located<PageCount>) -> bool {
+    let pages = size.value.get();
+    let aligned = pages.is_multiple_of(ALIGNMENT.get());
+    if !aligned {
+        let below = pages - pages % ALIGNMENT.get();
+        let nearest = [below, below + ALIGNMENT.get()].into_iter().filter(|pages| *pages > 0);
+        let nearest = nearest.map(|pages| format!("{:?}", quantities::format_size(PageCount(pages))));
         table.reader.add(
             table
-                .bad_value(key, &size.span, format!("`{key}` must be a whole number of MB"))
+                .bad_value(
+                    key,
+                    &size.span,
+                    format!("`{key}` must be a multiple of 2 MB, as Hyper-V wants it"),
+                )
                 .label(format!("this is {}", quantities::format_size(size.value)))
-                .allowed("whole MB, such as \"512MB\""),
+                .allowed(format!("the nearest: {}", nearest.collect::<Vec<_>>().join(" or "))),
         );
     }
-    whole
+    aligned
 }
 
 fn read_maximum(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Located<Maximum>> {
@@ -281,7 +295,7 @@ fn read_maximum(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Loca
         }
         return Some(Located { value: Maximum::Provisioned, span });
     }
-    let size = table.size(key).filter(|size| whole_mb(table, key, size))?;
+    let size = table.size(key).filter(|size| aligned(table, key, size))?;
     Some(size.map(Maximum::Size))
 }
 
@@ -338,7 +352,7 @@ pub(super) fn read_workload(table: &Table<'_, '_>, named: &Named) -> Option<Loca
     }
     let name = value.as_str().unwrap_or("");
     match named.get(name) {
-        Some(workload) => Some(Located { value: workload.clone(), span }),
+        Some(workload) => workload.clone().map(|value| Located { value, span }),
         None => {
             let names: Vec<_> = named.keys().map(String::as_str).collect();
             let allowed = if names.is_empty() {

@@ -35,8 +35,8 @@ pub struct Vm {
     pub span: Span,
 }
 
-/// Workloads that have a name.
-pub(super) type Named = BTreeMap<String, Workload>;
+/// Workloads that have a name; `None` for one that is wrong, of which nothing else needs to be said.
+pub(super) type Named = BTreeMap<String, Option<Workload>>;
 
 /// What the rest of the file says that VMs are checked against.
 pub(super) struct Surroundings<'a> {

@@ -31,22 +31,28 @@ pub(super) fn read(root: &Table<'_, '_>, around: &Surroundings<'_>) -> Configure
         root.required("vm", None::<()>);
     }
     // Groups whose names differ only in the number are one list, in the order of the numbers.
-    let mut groups: Vec<(String, Vec<Vm>)> = Vec::new();
+    let mut groups: Vec<Vec<Vm>> = Vec::new();
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
     for (entries, span) in tables {
         let table = Table::new(root.reader, &schema::VM, entries, &span);
         let Some((pattern, mut vms)) = read_group(&table, around, &mut configured.refused) else {
             configured.nameless = true;
             continue;
         };
-        match groups.iter_mut().find(|(known, _)| *known == pattern && pattern.contains("{n}")) {
-            Some((_, known)) => known.append(&mut vms),
-            None => groups.push((pattern, vms)),
+        match known.get(&pattern).and_then(|at| groups.get_mut(*at)) {
+            Some(group) => group.append(&mut vms),
+            None => {
+                if pattern.contains("{n}") {
+                    known.insert(pattern, groups.len());
+                }
+                groups.push(vms);
+            }
         }
     }
-    for (_, vms) in &mut groups {
+    for vms in &mut groups {
         vms.sort_by_key(|vm| vm.number.parse::<u64>().unwrap_or(u64::MAX));
     }
-    let vms: Vec<Vm> = groups.into_iter().flat_map(|(_, vms)| vms).collect();
+    let vms: Vec<Vm> = groups.into_iter().flatten().collect();
     check_names(root, around, &vms);
     if let Some(limit) = around.edition().limits().configured_vms
         && let Some(excess) = vms.get(limit)

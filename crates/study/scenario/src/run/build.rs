@@ -38,7 +38,7 @@ pub struct Choices {
 /// Makes a plan. `used_in` answers "as much as at most in the scenario of this name", in host memory.
 ///
 /// # Errors
-/// A policy that does not exist or does not take its parameters, or a workload that cannot be drawn.
+/// A policy that does not exist or does not take its parameters, a workload that cannot be drawn, or a run that is too long.
 pub fn plan(
     scenario: &Scenario,
     choices: &Choices,
@@ -46,6 +46,8 @@ pub fn plan(
 ) -> Result<Plan, RunError> {
     let seed = choices.seed.unwrap_or(scenario.seed);
     let until = choices.until.unwrap_or(scenario.until);
+    let sample_interval = choices.sample_interval.unwrap_or_else(|| scenario.sample_interval());
+    file::check_length(until, sample_interval)?;
     let bad_workload =
         |error: guest_memory_manager::workload::BadWorkload| RunError::Workload(error.to_string());
     let (policy, policy_parameters) = policy(scenario, choices);
@@ -98,7 +100,7 @@ pub fn plan(
             .collect(),
         timeline,
         until,
-        sample_interval: choices.sample_interval.unwrap_or_else(|| scenario.sample_interval()),
+        sample_interval,
         seed,
         trace: scenario.trace.clone(),
     })

@@ -15,6 +15,9 @@ pub enum RunError {
     /// A workload that cannot be made as configured.
     #[error("a workload of the scenario cannot be made: {0}")]
     Workload(String),
+    /// A run that would never end, or never fit.
+    #[error(transparent)]
+    Length(#[from] crate::file::BadLength),
     /// Names that no counter file can hold.
     #[error(transparent)]
     Names(#[from] LayoutError),

@@ -1,5 +1,6 @@
 //! Every kind of bad input, with the message that a user gets.
 
+use page_range::PageCount;
 use proptest::prelude::*;
 
 use super::*;
@@ -31,7 +32,7 @@ fn files_that_cannot_be_read_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("latin1.toml");
     std::fs::write(&path, b"title = \"caf\xe9\"").unwrap();
-    assert!(said(&path).starts_with("error: the scenario file cannot be read: byte 12 is not UTF-8 text\n"));
+    assert!(said(&path).starts_with("error: the scenario file cannot be read: line 1 is not UTF-8 text (byte 12 of the file): save it as UTF-8\n"));
 }
 
 #[test]
@@ -167,4 +168,126 @@ proptest! {
             }
         }
     }
+}
+
+/// A file with one VM, whose table has `lines`.
+fn one_vm(lines: &str) -> String {
+    format!("until = \"10m\"\nhost = {{ memory = \"32GB\" }}\n[[vm]]\nguest = \"linux\"\n{lines}\n")
+}
+
+#[test]
+fn countless_unknown_keys_are_counted_and_a_hundred_told() {
+    let keys: String = (0..100_000).map(|n| format!("k{n} = 1\n")).collect();
+    let text = format!("until = \"10m\"\n{keys}");
+    let bad = parse("bad.toml", text, &LoadOptions::default()).unwrap_err();
+    assert_eq!(bad.diagnostics.len(), 100);
+    // `host` and `vm` are missing too.
+    assert_eq!(bad.diagnostics.len() + bad.hidden, 100_002);
+    assert!(
+        bad.to_string().ends_with("100002 errors, of which 100 are shown, in bad.toml; nothing was started")
+    );
+}
+
+#[test]
+fn a_name_of_a_megabyte_is_refused_in_few_words() {
+    let text = one_vm(&format!("name = \"{}\"\nstartup_bytes = \"512MB\"", "x".repeat(1 << 20)));
+    let said = parse("bad.toml", text, &LoadOptions::default()).unwrap_err().to_string();
+    assert!(
+        said.contains("a name of 1048576 characters is too long") && said.len() < 5000,
+        "{} bytes",
+        said.len()
+    );
+    let value = one_vm(&format!("name = \"VM1\"\nstartup_bytes = \"{}\"", "9".repeat(1 << 20)));
+    let said = parse("bad.toml", value, &LoadOptions::default()).unwrap_err().to_string();
+    assert!(said.len() < 8000, "{} bytes", said.len());
+}
+
+#[test]
+fn memory_that_hyper_v_does_not_align_is_refused_with_the_nearest() {
+    for (key, size, nearest) in [
+        ("startup_bytes", "4077MB", "\"4076MB\" or \"4078MB\""),
+        ("startup_bytes", "1MB", "\"2MB\""),
+        ("maximum_bytes", "3001MB", "\"3000MB\" or \"3002MB\""),
+        ("minimum_bytes", "333.5MB", "\"332MB\" or \"334MB\""),
+    ] {
+        let startup = if key == "startup_bytes" { "" } else { "startup_bytes = \"512MB\"" };
+        let text = one_vm(&format!("name = \"VM1\"\n{startup}\n{key} = \"{size}\""));
+        let said = parse("bad.toml", text, &LoadOptions::default()).unwrap_err().to_string();
+        assert!(said.contains(&format!("`{key}` must be a multiple of 2 MB, as Hyper-V wants it")), "{said}");
+        assert!(said.contains(&format!("allowed: the nearest: {nearest}")), "{said}");
+        assert!(said.contains("1 error in"), "{said}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_refused_with_its_name() {
+    let said = |path: &str| load(Path::new(path), &LoadOptions::default()).unwrap_err().to_string();
+    assert!(
+        said("/dev/zero").contains("the scenario file cannot be read: it is a character device, not a file")
+    );
+    assert!(said("/tmp").contains("it is a folder, not a file"));
+}
+
+#[test]
+fn runs_without_end_and_samples_without_number_are_refused() {
+    let text = |lines: &str| {
+        one_vm("name = \"VM1\"\nstartup_bytes = \"512MB\"")
+            .replace("until = \"10m\"\n", &format!("{lines}\n"))
+    };
+    let said = |lines: &str| parse("bad.toml", text(lines), &LoadOptions::default()).unwrap_err().to_string();
+    assert!(said("until = \"213503d\"").contains("a run until 213503d is too long: at most 3653d"));
+    let often = said("until = \"10m\"\nsample_interval = \"1ns\"");
+    assert!(often.contains("bad.toml:2:19") && often.contains("so one every 0.001s or more"), "{often}");
+    assert!(said("until = \"365d\"").contains("help: set `sample_interval`"));
+    parse("good.toml", text("until = \"365d\"\nsample_interval = \"1m\""), &LoadOptions::default()).unwrap();
+}
+
+#[test]
+fn a_broken_workload_is_said_once_and_nothing_follows_from_it() {
+    let broken = one_vm(
+        "name = \"VM{n}\"\nnumbers = \"1..4\"\nstartup_bytes = \"512MB\"\nworkload = \"load\"\n[workloads]\nload = { kind = \"step\", \
+         from = 5, to = \"1GB\" }",
+    );
+    let bad = parse("bad.toml", broken, &LoadOptions::default()).unwrap_err();
+    assert_eq!(bad.diagnostics.len(), 1, "{bad}");
+    let no_table =
+        one_vm("name = \"VM1\"\nstartup_bytes = \"512MB\"\nworkload = \"load\"\n[workloads]\nload = 5");
+    let bad = parse("bad.toml", no_table, &LoadOptions::default()).unwrap_err();
+    assert_eq!(bad.diagnostics.len(), 1, "{bad}");
+}
+
+#[test]
+fn what_a_group_has_wrong_is_said_once() {
+    // The maximum is below the startup for odd and for even numbers.
+    let group =
+        one_vm("name = \"VM{n}\"\nnumbers = \"1..8\"\nstartup_bytes = \"512MB\"\nmaximum_bytes = \"256MB\"");
+    let bad = parse("bad.toml", group, &LoadOptions::default()).unwrap_err();
+    assert_eq!(bad.diagnostics.len(), 1, "{bad}");
+}
+
+#[test]
+fn everything_is_told_at_once() {
+    let bad = parse("bad.toml", "seed = -1\ntitle = 5\n", &LoadOptions::default()).unwrap_err();
+    let keys: Vec<_> = bad.diagnostics.iter().filter_map(|diagnostic| diagnostic.key.as_deref()).collect();
+    for key in ["seed", "title", "until", "host", "vm"] {
+        assert!(keys.contains(&key), "{key}: {bad}");
+    }
+}
+
+#[test]
+fn other_memory_for_the_host_is_held_against_its_edition() {
+    let text = one_vm("name = \"VM1\"\nstartup_bytes = \"512MB\"").replace(
+        "{ memory = \"32GB\" }",
+        "{ memory = \"32GB\", edition = \"standard\", memory_reserve = \"2GB\" }",
+    );
+    let mut scenario = parse("s.toml", text, &LoadOptions::default()).unwrap();
+    let said = |scenario: &mut Scenario, gb: u64| {
+        scenario.set_host_memory(PageCount::from_mib(gb << 10)).unwrap_err().to_string()
+    };
+    assert!(
+        said(&mut scenario, 64).contains("--host-memory 64GB: edition \"standard\" takes no more than 32GB")
+    );
+    assert!(said(&mut scenario, 2).contains("`memory_reserve` leaves nothing for VMs"));
+    scenario.set_host_memory(PageCount::from_mib(16 << 10)).unwrap();
+    assert_eq!(scenario.host.memory, PageCount::from_mib(16 << 10));
 }

@@ -101,8 +101,8 @@ fn workload(kind: &str, more: &str) -> Workload {
     let reader = Reader::new(&source);
     let (document, _) = DeTable::parse_recoverable(source.text());
     let root = Table::new(&reader, &schema::ROOT, document.get_ref(), &(0..0));
-    let workload = read_workloads(&root).remove("w");
-    let said: Vec<_> = reader.into_diagnostics().iter().map(ToString::to_string).collect();
+    let workload = read_workloads(&root).remove("w").flatten();
+    let said: Vec<_> = reader.into_bad().diagnostics.iter().map(ToString::to_string).collect();
     workload.unwrap_or_else(|| panic!("{text}\n{}", said.join("\n")))
 }
 

@@ -305,7 +305,7 @@ fn the_reader_asks_for_every_key_of_the_reference() {
     let options = LoadOptions::default();
     let scenario = read(&reader, &options);
     let asked = reader.asked.take();
-    let complaints: Vec<_> = reader.into_diagnostics().iter().map(ToString::to_string).collect();
+    let complaints: Vec<_> = reader.into_bad().diagnostics.iter().map(ToString::to_string).collect();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     let scenario = scenario.unwrap();
     let documented: BTreeSet<_> =

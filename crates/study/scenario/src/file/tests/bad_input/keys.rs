@@ -250,7 +250,7 @@ error: `maximum_bytes` cannot be "4096"
 }
 
 #[test]
-fn a_size_that_is_no_whole_number_of_mb() {
+fn a_size_that_is_not_aligned() {
     refused(
         r#"until = "10m"
 host = { memory = "32GB" }
@@ -261,13 +261,13 @@ startup_bytes = "512MB"
 maximum_bytes = "4096.5MB"
 "#,
         r#"
-error: `maximum_bytes` must be a whole number of MB
+error: `maximum_bytes` must be a multiple of 2 MB, as Hyper-V wants it
  --> bad.toml:7:17
   |
 7 | maximum_bytes = "4096.5MB"
   |                 ^^^^^^^^^^ this is 4194816KB
   |
-  = allowed: whole MB, such as "512MB"
+  = allowed: the nearest: "4GB" or "4098MB"
 
 1 error in bad.toml; nothing was started
 "#,
