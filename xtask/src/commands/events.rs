@@ -8,7 +8,7 @@ use run_journal::query::{Causality, Filter};
 use run_journal::{EVENTS_FILE, Record, Severity, events};
 
 use super::bad_input;
-use crate::output::{Lines, Reader};
+use crate::output::{Lines, Reader, note};
 
 /// Which events of which run.
 #[derive(clap::Args, Debug)]
@@ -47,13 +47,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             path.display()
         )));
     }
-    let reader =
-        events::Reader::open(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
     let records =
-        reader.map(|record| record.map_err(|error| bad_input(format!("{}: {error}", path.display()))));
+        events::Reader::open(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
     let mut out = Lines::new();
     if let Some(seq) = args.follow {
-        let records = records.collect::<Result<Vec<Record>>>()?;
+        let whole =
+            events::read_whole(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+        if let Some(error) = &whole.missing {
+            note!("{}: {error}", path.display());
+        }
+        let records = whole.records;
         let causality = Causality::new(&records);
         let chain = causality.chain(seq).map_err(bad_input)?;
         // The tree says what led to what; so each line has its time and number first, and only then its depth.
@@ -88,8 +91,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let filter = Filter { vm: args.vm.clone(), component: args.component.clone(), event: args.event.clone() };
     let mut any = false;
     let mut seen = Seen::default();
+    let mut cut_off = None;
     for record in records {
-        let record = record?;
+        let record = match record {
+            // What a run that was killed leaves: everything before is as it was written.
+            Err(error) if error.is_cut_off() => {
+                cut_off = Some(error);
+                break;
+            }
+            record => record.map_err(|error| bad_input(format!("{}: {error}", path.display())))?,
+        };
         seen.note(&record);
         if filter.matches(&record) {
             any = true;
@@ -99,6 +110,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 return Ok(());
             }
         }
+    }
+    if let Some(error) = cut_off {
+        note!("{}: {error}", path.display());
     }
     if !any {
         return Err(bad_input(seen.why_nothing(args)));

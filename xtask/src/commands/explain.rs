@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use run_analysis::explain::{ExplainError, explain};
-use run_journal::manifest::Manifest;
-use run_journal::{EVENTS_FILE, events};
+use run_journal::events::EventsError;
+use run_journal::{EVENTS_FILE, Manifest, events};
 
 use super::bad_input;
-use crate::output::print;
+use crate::output::{note, print};
 
 /// Of which run, which VM, and when.
 #[derive(clap::Args, Debug)]
@@ -31,18 +31,25 @@ fn time(text: &str) -> Result<Duration, String> {
 /// Explains.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let path = args.dir.join(EVENTS_FILE);
-    let manifest = Manifest::read(&args.dir).map_err(|error| {
+    let manifest = Manifest::read_part(&args.dir).map_err(|error| {
         bad_input(format!("{}: {error}. Is this the folder of a run?", args.dir.display()))
     })?;
-    let reader = events::Reader::open(&path).map_err(|error| {
+    if let Some(error) = &manifest.missing {
+        note!("{error}; what is whole of it is used");
+    }
+    let whole = events::read_whole(&path).map_err(|error| {
         bad_input(format!("{}: {error}. Were the run's events recorded (--events all)?", path.display()))
     })?;
-    let until = quantities::parse_duration(&manifest.until).ok();
-    let explanation =
-        explain(reader, &manifest.policy, &args.vm, args.at, until).map_err(|error| match error {
-            ExplainError::Events(error) => bad_input(format!("{}: {error}", path.display())),
-            other => bad_input(other),
-        })?;
+    if let Some(error) = &whole.missing {
+        note!("{}: {error}", path.display());
+    }
+    let until = manifest.until.as_deref().and_then(|until| quantities::parse_duration(until).ok());
+    let policy = manifest.policy.as_deref().unwrap_or("(its name is missing)");
+    let records = whole.records.into_iter().map(Ok::<_, EventsError>);
+    let explanation = explain(records, policy, &args.vm, args.at, until).map_err(|error| match error {
+        ExplainError::Events(error) => bad_input(format!("{}: {error}", path.display())),
+        other => bad_input(other),
+    })?;
     let text = explanation.to_string().replace("events DIR ", &format!("events {} ", args.dir.display()));
     print(format_args!("{text}"))
 }

@@ -9,7 +9,7 @@ use run_journal::{JOURNAL_FILE, journal};
 use vmms_host::RecordedVspInput;
 
 use super::bad_input;
-use crate::output::say;
+use crate::output::{note, say};
 
 /// Which component of which run.
 #[derive(clap::Args, Debug)]
@@ -43,9 +43,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         out
     })
-    .map_err(bad_input)?;
+    .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
     if let Some(why) = refused {
         return Err(bad_input(format!("{}: a recorded configuration is refused: {why}", args.component)));
+    }
+    if let Some(offset) = replay.cut_off {
+        note!(
+            "{}: the journal is cut off at byte {offset}: what is before it is replayed, what was after it is missing",
+            path.display()
+        );
+    }
+    if replay.last_incomplete {
+        note!("{}: the journal ends within the outputs of the last input", path.display());
     }
     if replay.is_equal() {
         say!("{}: {} inputs, {} outputs, all equal", args.component, replay.inputs, replay.outputs);

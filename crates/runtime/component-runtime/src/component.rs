@@ -4,12 +4,13 @@
 use core::fmt;
 use std::sync::Arc;
 
-use crate::config::{MachineRecorder, RunConfig};
+use crate::config::RunConfig;
 use crate::doorbell::Doorbell;
 use crate::end::EndReason;
 use crate::exit::{ExitHook, ExitNotice};
 use crate::id::ComponentId;
 use crate::mailbox::{self, Address, Mailbox};
+use crate::recording::MachineRecorder;
 use crate::route::Route;
 use crate::time::SimTime;
 use crate::trace::{self, Label};

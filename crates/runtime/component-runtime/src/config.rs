@@ -3,6 +3,7 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
+use crate::recording::MachineRecorder;
 use crate::time::SimTime;
 
 /// On which threads components run.
@@ -26,16 +27,6 @@ pub enum ClockMode {
         /// Simulated seconds per second.
         speed: f64,
     },
-}
-
-/// Records what goes into and out of the state machines of components, so that a run can be replayed.
-///
-/// `machine` names the state machine, for example `dm-vsp/VM8`.
-pub trait MachineRecorder: Send + Sync {
-    /// An input, before the machine handles it.
-    fn input(&self, machine: &str, now: SimTime, value: &dyn erased_serde::Serialize);
-    /// An output of the machine.
-    fn output(&self, machine: &str, now: SimTime, value: &dyn erased_serde::Serialize);
 }
 
 /// How a run is driven.

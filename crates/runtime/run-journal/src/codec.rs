@@ -1,11 +1,14 @@
-//! The bytes of the journal. The only place that knows bincode, so that it could be replaced.
+//! The bytes of the journal. Entries are written by hand, each kind by a function of its own, since a run writes tens of thousands of
+//! them; values of state machines encode themselves (`component_runtime::MachineValue`).
 //!
 //! A journal is [`MAGIC`], [`VERSION`] (u32, little endian), then frames to the end: length and CRC-32 of the payload
 //! (u32 each, little endian), then the payload, which is one [`WireEntry`] in bincode's standard configuration.
 //! A name is a frame of its own before its first use and is a number from then on.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
+use bincode::error::DecodeError;
+use component_runtime::MachineValueError;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::record::{FieldValue, Severity, ValueRef};
@@ -53,7 +56,6 @@ pub(crate) struct WireMachine {
 }
 
 /// A [`WireEvent`] up to its fields.
-#[derive(Serialize)]
 pub(crate) struct EventHead {
     pub(crate) t: u64,
     pub(crate) seq: u64,
@@ -66,28 +68,38 @@ pub(crate) struct EventHead {
     pub(crate) fields: u64,
 }
 
-/// Variant numbers of [`WireEntry`], for entries that are written in parts.
-const EVENT: u32 = 1;
-const INPUT: u32 = 2;
-const OUTPUT: u32 = 3;
+/// Variant numbers of [`WireEntry`].
+const NAME: u64 = 0;
+const EVENT: u64 = 1;
+const INPUT: u64 = 2;
+const OUTPUT: u64 = 3;
 
 /// A value that bincode cannot write or read.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CodecError(String);
 
-const CONFIG: bincode::config::Configuration = bincode::config::standard();
-
-fn encode(value: impl Serialize, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    bincode::serde::encode_into_std_write(value, out, CONFIG)
-        .map(drop)
-        .map_err(|error| CodecError(error.to_string()))
+impl From<MachineValueError> for CodecError {
+    fn from(error: MachineValueError) -> Self {
+        Self(error.to_string())
+    }
 }
+
+/// Entries are read with a limit, so that a length that damage or malice put there is an error before memory is asked for.
+const READING: bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Varint,
+    bincode::config::Limit<{ MAX_FRAME as usize }>,
+> = bincode::config::standard().with_limit::<{ MAX_FRAME as usize }>();
 
 /// Decodes a value that fills `bytes` completely.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let (value, used) =
-        bincode::serde::decode_from_slice(bytes, CONFIG).map_err(|error| CodecError(error.to_string()))?;
+    let (value, used) = bincode::serde::decode_from_slice(bytes, READING).map_err(|error| {
+        CodecError(match error {
+            DecodeError::LimitExceeded => "a length in it is longer than an entry can be".to_owned(),
+            other => other.to_string(),
+        })
+    })?;
     if used == bytes.len() {
         Ok(value)
     } else {
@@ -95,55 +107,117 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
     }
 }
 
-/// Encodes a value of a state machine, as [`WireMachine::bytes`] holds it.
-pub(crate) fn encode_value(value: impl Serialize, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    encode(value, out)
+/// Appends a whole number as bincode's standard configuration has it: a byte up to 250, else a byte that says how many follow.
+fn append_number(value: u64, out: &mut Vec<u8>) {
+    if let Ok(byte @ ..=250) = u8::try_from(value) {
+        out.push(byte);
+    } else if let Ok(value) = u16::try_from(value) {
+        out.push(251);
+        out.extend_from_slice(&value.to_le_bytes());
+    } else if let Ok(value) = u32::try_from(value) {
+        out.push(252);
+        out.extend_from_slice(&value.to_le_bytes());
+    } else {
+        out.push(253);
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
+/// A whole number with a sign: those that are not negative at even numbers, the negative ones at odd numbers.
+fn append_signed(value: i64, out: &mut Vec<u8>) {
+    append_number((value << 1).cast_unsigned() ^ (value >> 63).cast_unsigned(), out);
+}
+
+fn append_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    append_number(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
 }
 
 /// Appends one field of an event.
-pub(crate) fn encode_field(name: u32, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    encode((name, value), out)
+pub(crate) fn append_field(name: u32, value: ValueRef<'_>, out: &mut Vec<u8>) {
+    append_number(name.into(), out);
+    match value {
+        ValueRef::Unsigned(number) => {
+            out.push(0);
+            append_number(number, out);
+        }
+        ValueRef::Negative(number) => {
+            out.push(1);
+            append_signed(number, out);
+        }
+        ValueRef::Float(number) => {
+            out.push(2);
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        ValueRef::Bool(value) => out.extend_from_slice(&[3, value.into()]),
+        ValueRef::Text(text) => {
+            out.push(4);
+            append_bytes(text.as_bytes(), out);
+        }
+    }
 }
 
 /// Appends the payload of an event whose fields are encoded already.
-pub(crate) fn encode_event(head: &EventHead, fields: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
-    encode((EVENT, head), out)?;
+pub(crate) fn append_event(head: &EventHead, fields: &[u8], out: &mut Vec<u8>) {
+    append_number(EVENT, out);
+    for number in [head.t, head.seq, head.cause, head.component.into()] {
+        append_number(number, out);
+    }
+    match head.vm {
+        None => out.push(0),
+        Some(vm) => {
+            out.push(1);
+            append_number(vm.into(), out);
+        }
+    }
+    append_number(head.event.into(), out);
+    out.push(match head.severity {
+        Severity::Normal => 0,
+        Severity::Warning => 1,
+        Severity::Error => 2,
+    });
+    append_number(head.fields, out);
     out.extend_from_slice(fields);
-    Ok(())
 }
 
 /// Appends the payload of a machine's input or output whose value is encoded already.
-pub(crate) fn encode_machine(
-    output: bool,
-    (t, cause, machine): (u64, u64, u32),
-    value: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), CodecError> {
-    encode((if output { OUTPUT } else { INPUT }, t, cause, machine, value), out)
+pub(crate) fn append_machine(output: bool, head: (u64, u64, u32), value: &[u8], out: &mut Vec<u8>) {
+    let (t, cause, machine) = head;
+    for number in [if output { OUTPUT } else { INPUT }, t, cause, machine.into()] {
+        append_number(number, out);
+    }
+    append_bytes(value, out);
 }
 
 /// Appends the payload that names the next number.
-pub(crate) fn encode_name(name: &str, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    encode((0_u32, name), out)
+pub(crate) fn append_name(name: &str, out: &mut Vec<u8>) {
+    append_number(NAME, out);
+    append_bytes(name.as_bytes(), out);
 }
 
-/// Writes what precedes the frames.
-pub(crate) fn write_header(out: &mut impl Write) -> io::Result<()> {
-    out.write_all(&MAGIC)?;
-    out.write_all(&VERSION.to_le_bytes())
+/// Appends what precedes the frames.
+pub(crate) fn append_header(out: &mut Vec<u8>) {
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&VERSION.to_le_bytes());
 }
 
-/// Writes one frame.
-pub(crate) fn write_frame(payload: &[u8], out: &mut impl Write) -> io::Result<()> {
-    let length = u32::try_from(payload.len())
-        .ok()
-        .filter(|length| *length <= MAX_FRAME)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a journal entry of more than 64 MiB"))?;
-    let mut head = [0; 8];
+/// Appends one frame, whose payload `payload` appends; says how long the frame is.
+///
+/// # Errors
+/// If the payload is longer than an entry may be. Nothing is appended then.
+pub(crate) fn append_frame(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)) -> io::Result<u64> {
+    let start = out.len();
+    out.extend_from_slice(&[0; 8]);
+    payload(out);
+    let (head, payload) = out[start..].split_at_mut(8);
+    let length = u32::try_from(payload.len()).ok().filter(|length| *length <= MAX_FRAME);
+    let Some(length) = length else {
+        out.truncate(start);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a journal entry of more than 64 MiB"));
+    };
     head[..4].copy_from_slice(&length.to_le_bytes());
     head[4..].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
-    out.write_all(&head)?;
-    out.write_all(payload)
+    Ok(8 + u64::from(length))
 }
 
 /// What is wrong with a journal's bytes.
@@ -165,8 +239,12 @@ pub(crate) enum FrameError {
 pub(crate) fn read_header(input: &mut impl Read) -> Result<(), FrameError> {
     let mut magic = [0; 8];
     let mut version = [0; 4];
-    if read_full(input, &mut magic)? < magic.len() || magic != MAGIC {
+    let length = read_full(input, &mut magic)?;
+    if magic[..length] != MAGIC[..length] {
         return Err(FrameError::NotAJournal);
+    }
+    if length < magic.len() {
+        return Err(FrameError::CutOff);
     }
     if read_full(input, &mut version)? < version.len() {
         return Err(FrameError::CutOff);
@@ -216,61 +294,99 @@ fn read_full(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn what_is_written_in_parts_is_an_entry() {
-        let fields = vec![(3, FieldValue::Unsigned(300)), (4, FieldValue::Text("x".to_owned()))];
-        let mut encoded = Vec::new();
-        for (name, value) in &fields {
-            encode_field(*name, value.borrow(), &mut encoded).unwrap();
-        }
-        let head = EventHead {
-            t: 1 << 40,
-            seq: 7,
-            cause: 5,
-            component: 0,
-            vm: Some(1),
-            event: 2,
-            severity: Severity::Warning,
-            fields: 2,
-        };
-        let mut payload = Vec::new();
-        encode_event(&head, &encoded, &mut payload).unwrap();
-        let entry = WireEntry::Event(WireEvent {
-            t: 1 << 40,
-            seq: 7,
-            cause: 5,
-            component: 0,
-            vm: Some(1),
-            event: 2,
-            severity: Severity::Warning,
-            fields,
-        });
-        assert_eq!(decode::<WireEntry>(&payload).unwrap(), entry);
+    fn value() -> impl Strategy<Value = FieldValue> {
+        prop_oneof![
+            any::<u64>().prop_map(FieldValue::Unsigned),
+            (0..70_000_u64).prop_map(FieldValue::Unsigned),
+            (i64::MIN..0).prop_map(FieldValue::Negative),
+            (-70_000..0_i64).prop_map(FieldValue::Negative),
+            any::<f64>()
+                .prop_filter("equal to itself", |number| !number.is_nan())
+                .prop_map(FieldValue::Float),
+            any::<bool>().prop_map(FieldValue::Bool),
+            ".{0,300}".prop_map(FieldValue::Text),
+        ]
+    }
 
-        for (output, wrap) in
-            [(false, WireEntry::Input as fn(WireMachine) -> WireEntry), (true, WireEntry::Output)]
-        {
+    fn severity() -> impl Strategy<Value = Severity> {
+        prop_oneof![Just(Severity::Normal), Just(Severity::Warning), Just(Severity::Error)]
+    }
+
+    proptest! {
+        /// What is written by hand is what bincode writes, byte for byte.
+        #[test]
+        fn entries_are_as_bincode_writes_them(
+            (t, seq, cause) in any::<(u64, u64, u64)>(),
+            (component, vm, event) in any::<(u32, Option<u32>, u32)>(),
+            severity in severity(),
+            fields in prop::collection::vec((any::<u32>(), value()), 0..5),
+            bytes in prop::collection::vec(any::<u8>(), 0..400),
+            name in ".{0,300}",
+        ) {
+            let by_bincode = |entry: &WireEntry| {
+                bincode::serde::encode_to_vec(entry, bincode::config::standard()).unwrap()
+            };
+            let mut encoded = Vec::new();
+            for (name, value) in &fields {
+                append_field(*name, value.borrow(), &mut encoded);
+            }
+            let count = fields.len() as u64;
+            let head = EventHead { t, seq, cause, component, vm, event, severity, fields: count };
             let mut payload = Vec::new();
-            encode_machine(output, (9, 8, 7), &[1, 2, 3], &mut payload).unwrap();
-            let entry = wrap(WireMachine { t: 9, cause: 8, machine: 7, bytes: vec![1, 2, 3] });
-            assert_eq!(decode::<WireEntry>(&payload).unwrap(), entry);
-        }
+            append_event(&head, &encoded, &mut payload);
+            let entry = WireEntry::Event(WireEvent { t, seq, cause, component, vm, event, severity, fields });
+            prop_assert_eq!(&payload, &by_bincode(&entry));
+            prop_assert_eq!(decode::<WireEntry>(&payload).unwrap(), entry);
 
-        let mut payload = Vec::new();
-        encode_name("dm-vsp", &mut payload).unwrap();
-        assert_eq!(decode::<WireEntry>(&payload).unwrap(), WireEntry::Name("dm-vsp".to_owned()));
+            let wraps = [WireEntry::Input as fn(WireMachine) -> WireEntry, WireEntry::Output];
+            for (output, wrap) in [false, true].into_iter().zip(wraps) {
+                let mut payload = Vec::new();
+                append_machine(output, (t, cause, component), &bytes, &mut payload);
+                let entry = wrap(WireMachine { t, cause, machine: component, bytes: bytes.clone() });
+                prop_assert_eq!(payload, by_bincode(&entry));
+            }
+
+            let mut payload = Vec::new();
+            append_name(&name, &mut payload);
+            prop_assert_eq!(payload, by_bincode(&WireEntry::Name(name)));
+        }
+    }
+
+    /// Names, values and lists whose lengths are anything, in entries whose checksums are right.
+    #[test]
+    fn a_length_beyond_the_entry_is_an_error() {
+        for length in [6, 251, 1 << 20, 1 << 26, 1 << 32, 1 << 44, u64::MAX] {
+            let mut name = vec![0];
+            append_number(length, &mut name);
+            name.extend_from_slice(b"short");
+            assert!(decode::<WireEntry>(&name).is_err(), "a name of {length} bytes");
+            let mut input = vec![2, 1, 1, 1];
+            append_number(length, &mut input);
+            input.extend_from_slice(b"short");
+            assert!(decode::<WireEntry>(&input).is_err(), "a value of {length} bytes");
+            let mut event = vec![1, 1, 1, 1, 1, 0, 1, 0];
+            append_number(length, &mut event);
+            assert!(decode::<WireEntry>(&event).is_err(), "{length} fields");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_too_long_is_not_written() {
+        let mut out = vec![1];
+        assert!(append_frame(&mut out, |out| out.resize(out.len() + MAX_FRAME as usize + 1, 0)).is_err());
+        assert_eq!(out, [1]);
     }
 
     /// The format of version 1, pinned: a change here needs a new version.
     #[test]
     fn the_bytes_of_version_1() {
         let mut file = Vec::new();
-        write_header(&mut file).unwrap();
-        let mut payload = Vec::new();
-        encode_name("VM8", &mut payload).unwrap();
-        write_frame(&payload, &mut file).unwrap();
+        append_header(&mut file);
+        append_frame(&mut file, |out| append_name("VM8", out)).unwrap();
         assert_eq!(
             file,
             [

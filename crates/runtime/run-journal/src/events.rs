@@ -20,13 +20,13 @@ use crate::{
     record::{FieldValue, Record, Severity, ValueRef},
 };
 
-/// What comes before an event's own fields.
+/// What comes before an event's own fields. Names are JSON strings already.
 pub(crate) struct Head<'a> {
     pub(crate) t: u64,
     pub(crate) seq: u64,
-    pub(crate) component: &'a str,
-    pub(crate) vm: Option<&'a str>,
-    pub(crate) event: &'a str,
+    pub(crate) component: &'a [u8],
+    pub(crate) vm: Option<&'a [u8]>,
+    pub(crate) event: &'a [u8],
     pub(crate) cause: u64,
     pub(crate) severity: Severity,
 }
@@ -38,13 +38,13 @@ pub(crate) fn append_head(out: &mut Vec<u8>, head: &Head<'_>) {
     out.extend_from_slice(b",\"seq\":");
     append_integer(out, head.seq);
     out.extend_from_slice(b",\"component\":");
-    append_text(out, head.component);
+    out.extend_from_slice(head.component);
     if let Some(vm) = head.vm {
         out.extend_from_slice(b",\"vm\":");
-        append_text(out, vm);
+        out.extend_from_slice(vm);
     }
     out.extend_from_slice(b",\"event\":");
-    append_text(out, head.event);
+    out.extend_from_slice(head.event);
     out.extend_from_slice(b",\"cause\":");
     append_integer(out, head.cause);
     if head.severity != Severity::Normal {
@@ -53,10 +53,10 @@ pub(crate) fn append_head(out: &mut Vec<u8>, head: &Head<'_>) {
     }
 }
 
-/// Appends an own field.
-pub(crate) fn append_field(out: &mut Vec<u8>, name: &str, value: ValueRef<'_>) {
+/// Appends an own field, whose name is a JSON string already.
+pub(crate) fn append_field(out: &mut Vec<u8>, name: &[u8], value: ValueRef<'_>) {
     out.push(b',');
-    append_text(out, name);
+    out.extend_from_slice(name);
     out.push(b':');
     match value {
         ValueRef::Unsigned(number) => append_integer(out, number),
@@ -79,8 +79,10 @@ fn append_integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-fn append_text(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\') {
+pub(crate) fn append_text(out: &mut Vec<u8>, text: &str) {
+    // All bytes are looked at, without an end in between: the compiler looks at many at once then.
+    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
+    if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
@@ -92,20 +94,25 @@ fn append_text(out: &mut Vec<u8>, text: &str) {
 
 /// Appends a record as one line.
 pub fn append(out: &mut Vec<u8>, record: &Record) {
+    let json = |text: &str| {
+        let mut json = Vec::with_capacity(text.len() + 2);
+        append_text(&mut json, text);
+        json
+    };
     append_head(
         out,
         &Head {
             t: record.t.0,
             seq: record.seq,
-            component: &record.component,
-            vm: record.vm.as_deref(),
-            event: &record.event,
+            component: &json(&record.component),
+            vm: record.vm.as_deref().map(json).as_deref(),
+            event: &json(&record.event),
             cause: record.cause,
             severity: record.severity,
         },
     );
     for (name, value) in &record.fields {
-        append_field(out, name, value.borrow());
+        append_field(out, &json(name), value.borrow());
     }
     append_end(out);
 }
@@ -152,6 +159,33 @@ pub struct Reader<R> {
     number: u64,
     offset: u64,
     done: bool,
+}
+
+/// The records of a file up to its end, or up to the first line that cannot be used.
+#[derive(Debug)]
+pub struct Whole {
+    /// What is there.
+    pub records: Vec<Record>,
+    /// Why there is no more, if the file does not end with its last record: a run that was killed leaves a line without its end.
+    pub missing: Option<EventsError>,
+}
+
+/// Reads what is whole of a file of events.
+///
+/// # Errors
+/// If the file cannot be opened.
+pub fn read_whole(path: &Path) -> Result<Whole, EventsError> {
+    let mut missing = None;
+    let records = Reader::open(path)?.map_while(|record| record.map_err(|error| missing = Some(error)).ok());
+    Ok(Whole { records: records.collect(), missing })
+}
+
+impl EventsError {
+    /// Whether the file ends within a line, as that of a run that was killed: everything before it is as it was written.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        matches!(self, Self::CutOff { .. })
+    }
 }
 
 impl Reader<BufReader<File>> {

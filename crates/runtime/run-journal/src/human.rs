@@ -11,7 +11,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::{
     context,
     filter::{LogFilter, LogFilterError},
-    recorder::Sink,
+    output::Sink,
 };
 
 /// A log of one line for each event: virtual time, level, component and VM, what happened, fields.

@@ -115,7 +115,41 @@ pub enum ManifestError {
     },
 }
 
+/// What can be said of a run whose manifest is cut off.
+#[derive(Debug)]
+pub struct ManifestPart {
+    /// The balancing policy, if it is there.
+    pub policy: Option<String>,
+    /// Virtual time at which the run was to end, if it is there.
+    pub until: Option<String>,
+    /// Why there is no more. `None`: the manifest is whole.
+    pub missing: Option<ManifestError>,
+}
+
 impl Manifest {
+    /// Reads what is whole of `manifest.json` of `directory`: all of it, or the entries before the place where it is cut off.
+    ///
+    /// # Errors
+    /// See [`ManifestError`]; a text that merely ends too early is none.
+    pub fn read_part(directory: &Path) -> Result<ManifestPart, ManifestError> {
+        let error = match Self::read(directory) {
+            Ok(Self { policy, until, .. }) => {
+                return Ok(ManifestPart { policy: Some(policy), until: Some(until), missing: None });
+            }
+            Err(ManifestError::Text { path, cause }) if cause.is_eof() => ManifestError::Text { path, cause },
+            Err(other) => return Err(other),
+        };
+        let path = directory.join(MANIFEST_FILE);
+        let text = std::fs::read_to_string(&path).map_err(|cause| ManifestError::Io { path, cause })?;
+        let entry = |name: &str| {
+            text.lines().find_map(|line| {
+                let value = line.strip_prefix("  \"")?.strip_prefix(name)?.strip_prefix("\": ")?;
+                serde_json::from_str(value.strip_suffix(',')?).ok()
+            })
+        };
+        Ok(ManifestPart { policy: entry("policy"), until: entry("until"), missing: Some(error) })
+    }
+
     /// Writes `manifest.json` in `directory`; never overwrites one.
     ///
     /// # Errors
@@ -197,6 +231,27 @@ mod tests {
         assert_eq!(Manifest::read(directory.path()).unwrap(), manifest());
         let again = manifest().write(directory.path()).unwrap_err();
         assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_manifest_that_is_cut_off_is_used_as_far_as_it_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(MANIFEST_FILE);
+        manifest().write(directory.path()).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut policies = 0;
+        // Without the line's end alone it is whole.
+        for length in 0..text.len() - 1 {
+            std::fs::write(&path, &text[..length]).unwrap();
+            let part = Manifest::read_part(directory.path()).unwrap();
+            assert!(part.missing.is_some(), "{length}");
+            assert!(part.policy.as_deref().is_none_or(|policy| policy == "hyperv"));
+            assert!(part.until.as_deref().is_none_or(|until| until == "45m"));
+            policies += usize::from(part.policy.is_some());
+        }
+        assert!(policies > 100);
+        std::fs::write(&path, &text[..text.len() - 1]).unwrap();
+        assert!(Manifest::read_part(directory.path()).unwrap().missing.is_none());
     }
 
     #[test]

@@ -1,29 +1,89 @@
 //! Names that occur again and again, kept once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
-/// Numbers names in the order in which they are first met.
-#[derive(Debug, Default)]
+use crate::events;
+
+/// Numbers names in the order in which they are first met, and keeps what is written for each.
+///
+/// Names are found by their hash, in a table that is only looked up: nothing depends on its order.
+#[derive(Debug)]
 pub(crate) struct Numbering {
-    numbers: BTreeMap<Arc<str>, u32>,
+    names: Vec<Name>,
+    /// For each hash, modulo the length (a power of two), the index after that of a name, or 0. A name whose place is taken is at the next
+    /// free one.
+    table: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Name {
+    text: Box<str>,
+    json: Box<[u8]>,
+}
+
+impl Default for Numbering {
+    fn default() -> Self {
+        Self { names: Vec::new(), table: vec![0; 256] }
+    }
 }
 
 impl Numbering {
     /// The number of `name`, and whether it is new.
     pub(crate) fn number(&mut self, name: &str) -> (u32, bool) {
-        if let Some(&number) = self.numbers.get(name) {
-            return (number, false);
+        let mut place = self.place(name);
+        while let Some(number) = self.table[place].checked_sub(1) {
+            if *self.names[number as usize].text == *name {
+                return (number, false);
+            }
+            place = (place + 1) % self.table.len();
         }
-        let number = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-        self.numbers.insert(name.into(), number);
-        (number, true)
+        let mut json = Vec::with_capacity(name.len() + 2);
+        events::append_text(&mut json, name);
+        self.names.push(Name { text: name.into(), json: json.into() });
+        let next = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        self.table[place] = next;
+        // At most half full, so that a search is short.
+        if 2 * self.names.len() > self.table.len() {
+            self.grow();
+        }
+        (next - 1, true)
+    }
+
+    /// A name as a JSON string.
+    pub(crate) fn json(&self, number: u32) -> &[u8] {
+        &self.names[number as usize].json
+    }
+
+    fn grow(&mut self) {
+        self.table = vec![0; 2 * self.table.len()];
+        for (next, name) in (1..).zip(&self.names) {
+            let mut place = self.place(&name.text);
+            while self.table[place] != 0 {
+                place = (place + 1) % self.table.len();
+            }
+            self.table[place] = next;
+        }
+    }
+
+    fn place(&self, name: &str) -> usize {
+        /// The golden ratio in 64 bits: spreads what is multiplied by it over the upper bits.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut hash = name.len() as u64;
+        let (words, rest) = name.as_bytes().as_chunks::<8>();
+        for word in words {
+            hash = (hash.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(SPREAD);
+        }
+        for byte in rest {
+            hash = (hash.rotate_left(5) ^ u64::from(*byte)).wrapping_mul(SPREAD);
+        }
+        (hash >> 32) as usize % self.table.len()
     }
 }
 
 /// Keeps one copy of each name that a reader meets.
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
-    names: std::collections::BTreeSet<Arc<str>>,
+    names: BTreeSet<Arc<str>>,
 }
 
 impl Interner {
@@ -34,5 +94,22 @@ impl Interner {
         let new: Arc<str> = name.into();
         self.names.insert(new.clone());
         new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_numbered_as_they_come_however_many() {
+        let mut names = Numbering::default();
+        let name = |n: u32| format!("VM{n}\"");
+        for n in 0..5_000 {
+            assert_eq!(names.number(&name(n)), (n, true));
+            assert_eq!(names.number(&name(n / 2)), (n / 2, false));
+        }
+        assert_eq!(names.json(4_321), b"\"VM4321\\\"\"");
+        assert_eq!(names.number(""), (5_000, true));
     }
 }

@@ -3,13 +3,13 @@
 use core::{fmt, str::FromStr};
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
-    io::{self, BufWriter, Write},
+    fs::OpenOptions,
+    io::{self, Write},
     path::Path,
     sync::Arc,
 };
 
-use component_runtime::{MachineRecorder, SimTime};
+use component_runtime::{MachineRecorder, MachineValue, SimTime};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tracing::{Level, Metadata};
@@ -18,6 +18,7 @@ use crate::{
     EVENTS_FILE, JOURNAL_FILE, codec, context,
     events::{self, Head},
     names::Numbering,
+    output::{Flusher, Output, Sink},
     record::{Severity, ValueRef},
 };
 
@@ -79,9 +80,6 @@ impl FromStr for EventsLevel {
     }
 }
 
-/// Where a recorder writes.
-pub(crate) type Sink = Box<dyn Write + Send>;
-
 /// Records a run. Clones record to the same files; it can be used from many threads.
 #[derive(Clone)]
 pub struct Recorder {
@@ -91,7 +89,9 @@ pub struct Recorder {
 struct Shared {
     level: EventsLevel,
     machines: bool,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    /// Of files: writes out once a second what is buffered.
+    _flusher: Option<Flusher>,
 }
 
 /// What has been recorded.
@@ -108,30 +108,40 @@ pub struct Recorded {
 }
 
 impl Recorder {
-    /// Records into `events.jsonl` and the journal in `directory`, which must exist.
+    /// Records into `events.jsonl` and the journal in `directory`, which must exist. What is recorded is in the files a second later,
+    /// so that a run that is killed leaves all but about its last second.
     ///
     /// # Errors
     /// If a file cannot be made; an existing one is never overwritten.
     pub fn create(directory: &Path, level: EventsLevel) -> io::Result<Self> {
-        let open = |name: &str| -> io::Result<Sink> {
-            let file: File = OpenOptions::new().write(true).create_new(true).open(directory.join(name))?;
-            Ok(Box::new(BufWriter::with_capacity(1 << 18, file)))
+        let open = |name: &str| -> io::Result<Output> {
+            let file = OpenOptions::new().write(true).create_new(true).open(directory.join(name))?;
+            Ok(Output::buffered(Box::new(file)))
         };
-        Self::to_writers(Some(open(EVENTS_FILE)?), Some(open(JOURNAL_FILE)?), level)
+        let state = State::new(Some(open(EVENTS_FILE)?), Some(open(JOURNAL_FILE)?))?;
+        let state = Arc::new(Mutex::new(state));
+        let flusher = Flusher::start(&state, |state: &mut State| {
+            if !state.stopped
+                && let Err(error) = state.flush()
+            {
+                state.stop(error);
+            }
+        });
+        Ok(Self::new(state, level, flusher))
     }
 
-    /// Records into `events` and `journal`, each if given. They should be buffered.
+    /// Records into `events` and `journal`, each if given: each event and each value by one write.
     ///
     /// # Errors
     /// If the journal's first bytes cannot be written.
     pub fn to_writers(events: Option<Sink>, journal: Option<Sink>, level: EventsLevel) -> io::Result<Self> {
-        let machines = journal.is_some() && level == EventsLevel::All;
-        let mut state = State { events, journal, ..State::default() };
-        if let Some(journal) = &mut state.journal {
-            codec::write_header(journal)?;
-            state.recorded.journal_bytes = codec::HEADER_BYTES;
-        }
-        Ok(Self { shared: Arc::new(Shared { level, machines, state: Mutex::new(state) }) })
+        let state = State::new(events.map(Output::direct), journal.map(Output::direct))?;
+        Ok(Self::new(Arc::new(Mutex::new(state)), level, None))
+    }
+
+    fn new(state: Arc<Mutex<State>>, level: EventsLevel, flusher: Option<Flusher>) -> Self {
+        let machines = state.lock().journal.is_some() && level == EventsLevel::All;
+        Self { shared: Arc::new(Shared { level, machines, state, _flusher: flusher }) }
     }
 
     /// How much is recorded.
@@ -157,9 +167,7 @@ impl Recorder {
         if state.stopped {
             return Ok(state.recorded);
         }
-        for sink in [&mut state.events, &mut state.journal].into_iter().flatten() {
-            sink.flush()?;
-        }
+        state.flush()?;
         Ok(state.recorded)
     }
 
@@ -175,7 +183,7 @@ impl Recorder {
         self.shared.state.lock().record(event);
     }
 
-    fn machine(&self, output: bool, machine: &str, now: SimTime, value: &dyn erased_serde::Serialize) {
+    fn machine(&self, output: bool, machine: &str, now: SimTime, value: &dyn MachineValue) {
         if self.shared.machines {
             self.shared.state.lock().machine(output, machine, now, value);
         }
@@ -189,39 +197,53 @@ impl fmt::Debug for Recorder {
 }
 
 impl MachineRecorder for Recorder {
-    fn input(&self, machine: &str, now: SimTime, value: &dyn erased_serde::Serialize) {
+    fn input(&self, machine: &str, now: SimTime, value: &dyn MachineValue) {
         self.machine(false, machine, now, value);
     }
 
-    fn output(&self, machine: &str, now: SimTime, value: &dyn erased_serde::Serialize) {
+    fn output(&self, machine: &str, now: SimTime, value: &dyn MachineValue) {
         self.machine(true, machine, now, value);
     }
 }
 
-/// Files, and buffers that are used again for every event.
+/// What has been recorded and where it goes, and buffers that are used again for every event.
 #[derive(Default)]
 struct State {
-    events: Option<Sink>,
-    journal: Option<Sink>,
+    events: Option<Output>,
+    journal: Option<Output>,
     names: Numbering,
-    /// Numbers of the field names of each place in the code that events come from. The key is the address of
-    /// its metadata: only looked up, so nothing depends on its order.
-    callsites: BTreeMap<usize, Vec<u32>>,
+    /// The places in the code that events come from, found by the address of their metadata: only looked up, so nothing depends
+    /// on the order.
+    callsites: BTreeMap<usize, Callsite>,
     parts: Parts,
-    line: Vec<u8>,
-    payload: Vec<u8>,
+    value: Vec<u8>,
     recorded: Recorded,
     /// After an error nothing more is recorded.
     stopped: bool,
     error: Option<io::Error>,
 }
 
+/// The fields of a place in the code that events come from.
+type Callsite = Box<[Field]>;
+
+#[derive(Clone, Copy)]
+enum Field {
+    /// Says what the event is called.
+    Event,
+    /// Replaces what the runtime knows of the context, if the value has the right type.
+    Vm(u32),
+    Component(u32),
+    Cause(u32),
+    /// One of the event's own: the number of its name.
+    Own(u32),
+}
+
 /// One event's parts, while its fields are visited.
 #[derive(Default)]
 struct Parts {
     event: String,
-    vm: Option<String>,
-    component: Option<String>,
+    vm: Replacement,
+    component: Replacement,
     cause: Option<u64>,
     /// Number of own fields.
     count: u64,
@@ -230,7 +252,37 @@ struct Parts {
     text: String,
 }
 
+/// A text of an event that replaces one of the context.
+#[derive(Default)]
+struct Replacement {
+    given: bool,
+    text: String,
+}
+
+impl Replacement {
+    fn set(&mut self, text: &str) {
+        self.given = true;
+        self.text.clear();
+        self.text.push_str(text);
+    }
+
+    fn get(&self) -> Option<&str> {
+        self.given.then_some(&*self.text)
+    }
+}
+
 impl State {
+    /// Begins the journal: its header is written out at once.
+    fn new(events: Option<Output>, mut journal: Option<Output>) -> io::Result<Self> {
+        let mut recorded = Recorded::default();
+        if let Some(journal) = &mut journal {
+            codec::append_header(journal.buffer());
+            journal.flush()?;
+            recorded.journal_bytes = codec::HEADER_BYTES;
+        }
+        Ok(Self { events, journal, recorded, ..Self::default() })
+    }
+
     fn record(&mut self, event: &tracing::Event<'_>) {
         if self.stopped {
             return;
@@ -243,62 +295,78 @@ impl State {
     fn try_record(&mut self, event: &tracing::Event<'_>) -> io::Result<()> {
         let metadata = event.metadata();
         let callsite = core::ptr::from_ref(metadata).addr();
-        if self.journal.is_some() && !self.callsites.contains_key(&callsite) {
-            let mut numbers = Vec::new();
-            for field in metadata.fields() {
-                numbers.push(self.name(own_name(field.name()))?);
-            }
-            self.callsites.insert(callsite, numbers);
+        if !self.callsites.contains_key(&callsite) {
+            let fields = self.fields(metadata)?;
+            self.callsites.insert(callsite, fields);
         }
-        let mut parts = core::mem::take(&mut self.parts);
+        let Self { parts, names, callsites, events, journal, .. } = self;
         parts.clear();
-        let names = self.callsites.get(&callsite).map_or(&[][..], Vec::as_slice);
-        let mut visitor =
-            FieldVisitor { parts: &mut parts, names, json: self.events.is_some(), failed: None };
-        event.record(&mut visitor);
-        let failed = visitor.failed;
-        let written = match failed {
-            Some(error) => Err(error),
-            None => context::with(|context| self.write(&parts, &context, Severity::of(metadata.level()))),
-        };
+        event.record(&mut FieldVisitor {
+            parts,
+            names,
+            fields: callsites.get(&callsite).map_or(&[], |fields| fields),
+            json: events.is_some(),
+            binary: journal.is_some(),
+        });
+        context::with(|context| self.write(&context, Severity::of(metadata.level())))
+    }
+
+    /// What the fields of a place in the code are.
+    fn fields(&mut self, metadata: &Metadata<'_>) -> io::Result<Callsite> {
+        metadata
+            .fields()
+            .iter()
+            .map(|field| {
+                let number = self.name(own_name(field.name()))?;
+                Ok(match field.name() {
+                    "event" => Field::Event,
+                    "vm" => Field::Vm(number),
+                    "component" => Field::Component(number),
+                    "cause" => Field::Cause(number),
+                    _ => Field::Own(number),
+                })
+            })
+            .collect()
+    }
+
+    fn write(&mut self, context: &context::Context<'_>, severity: Severity) -> io::Result<()> {
+        let parts = core::mem::take(&mut self.parts);
+        let written = self.write_parts(&parts, context, severity);
         self.parts = parts;
         written
     }
 
-    fn write(&mut self, parts: &Parts, context: &context::Context<'_>, severity: Severity) -> io::Result<()> {
-        let head = Head {
-            t: context.now.0,
-            seq: 0,
-            component: parts.component.as_deref().unwrap_or(context.component),
-            vm: parts.vm.as_deref().or(context.vm),
-            event: &parts.event,
-            cause: parts.cause.unwrap_or(context.cause),
-            severity,
-        };
+    fn write_parts(
+        &mut self,
+        parts: &Parts,
+        context: &context::Context<'_>,
+        severity: Severity,
+    ) -> io::Result<()> {
         // Under the lock, so that numbers ascend in the file whatever the threads do.
-        let head = Head { seq: context::take_seq(), ..head };
-        if self.journal.is_some() {
-            let wire = codec::EventHead {
-                t: head.t,
-                seq: head.seq,
-                cause: head.cause,
-                component: self.name(head.component)?,
-                vm: head.vm.map(|vm| self.name(vm)).transpose()?,
-                event: self.name(head.event)?,
-                severity,
-                fields: parts.count,
-            };
-            self.payload.clear();
-            codec::encode_event(&wire, &parts.binary, &mut self.payload).map_err(io::Error::other)?;
-            self.write_frame()?;
+        let seq = context::take_seq();
+        let cause = parts.cause.unwrap_or(context.cause);
+        let component = self.name(parts.component.get().unwrap_or(context.component))?;
+        let vm = parts.vm.get().or(context.vm).map(|vm| self.name(vm)).transpose()?;
+        let event = self.name(&parts.event)?;
+        let t = context.now.0;
+        if let Some(journal) = &mut self.journal {
+            let head =
+                codec::EventHead { t, seq, cause, component, vm, event, severity, fields: parts.count };
+            self.recorded.journal_bytes += codec::append_frame(journal.buffer(), |payload| {
+                codec::append_event(&head, &parts.binary, payload);
+            })?;
+            journal.entry_ends()?;
         }
         if let Some(file) = &mut self.events {
-            self.line.clear();
-            events::append_head(&mut self.line, &head);
-            self.line.extend_from_slice(&parts.json);
-            events::append_end(&mut self.line);
-            file.write_all(&self.line)?;
-            self.recorded.events_bytes += self.line.len() as u64;
+            let json = |number| self.names.json(number);
+            let (component, vm, event) = (json(component), vm.map(json), json(event));
+            let line = file.buffer();
+            let before = line.len();
+            events::append_head(line, &Head { t, seq, component, vm, event, cause, severity });
+            line.extend_from_slice(&parts.json);
+            events::append_end(line);
+            self.recorded.events_bytes += (line.len() - before) as u64;
+            file.entry_ends()?;
         }
         self.recorded.events += 1;
         Ok(())
@@ -307,40 +375,44 @@ impl State {
     /// The number of a name; a new one is written to the journal first.
     fn name(&mut self, name: &str) -> io::Result<u32> {
         let (number, new) = self.names.number(name);
-        if new {
-            self.payload.clear();
-            codec::encode_name(name, &mut self.payload).map_err(io::Error::other)?;
-            self.write_frame()?;
+        if new && let Some(journal) = &mut self.journal {
+            self.recorded.journal_bytes +=
+                codec::append_frame(journal.buffer(), |payload| codec::append_name(name, payload))?;
+            journal.entry_ends()?;
         }
         Ok(number)
     }
 
-    fn write_frame(&mut self) -> io::Result<()> {
-        if let Some(journal) = &mut self.journal {
-            codec::write_frame(&self.payload, journal)?;
-            self.recorded.journal_bytes += 8 + self.payload.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn machine(&mut self, output: bool, machine: &str, now: SimTime, value: &dyn erased_serde::Serialize) {
-        if self.stopped {
-            return;
-        }
-        let written: io::Result<()> = (|| {
-            let number = self.name(machine)?;
-            self.line.clear();
-            codec::encode_value(value, &mut self.line).map_err(io::Error::other)?;
-            self.payload.clear();
-            let head = (now.0, context::cause(), number);
-            codec::encode_machine(output, head, &self.line, &mut self.payload).map_err(io::Error::other)?;
-            self.write_frame()?;
-            self.recorded.machine_values += 1;
-            Ok(())
-        })();
-        if let Err(error) = written {
+    fn machine(&mut self, output: bool, machine: &str, now: SimTime, value: &dyn MachineValue) {
+        if !self.stopped
+            && let Err(error) = self.try_machine(output, machine, now, value)
+        {
             self.stop(error);
         }
+    }
+
+    fn try_machine(
+        &mut self,
+        output: bool,
+        machine: &str,
+        now: SimTime,
+        value: &dyn MachineValue,
+    ) -> io::Result<()> {
+        let number = self.name(machine)?;
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        self.value.clear();
+        value.encode(&mut self.value).map_err(io::Error::other)?;
+        let head = (now.0, context::cause(), number);
+        self.recorded.journal_bytes += codec::append_frame(journal.buffer(), |payload| {
+            codec::append_machine(output, head, &self.value, payload);
+        })?;
+        self.recorded.machine_values += 1;
+        journal.entry_ends()
+    }
+
+    /// Writes out what is buffered.
+    fn flush(&mut self) -> io::Result<()> {
+        [&mut self.events, &mut self.journal].into_iter().flatten().try_for_each(Output::flush)
     }
 
     /// A gap in the middle would be worse than an end.
@@ -353,8 +425,8 @@ impl State {
 impl Parts {
     fn clear(&mut self) {
         self.event.clear();
-        self.vm = None;
-        self.component = None;
+        self.vm.given = false;
+        self.component.given = false;
         self.cause = None;
         self.count = 0;
         self.json.clear();
@@ -376,35 +448,51 @@ fn own_name(name: &'static str) -> &'static str {
     }
 }
 
+/// Takes the fields of an event apart.
 struct FieldVisitor<'a> {
     parts: &'a mut Parts,
-    names: &'a [u32],
+    names: &'a Numbering,
+    fields: &'a [Field],
     json: bool,
-    failed: Option<io::Error>,
+    binary: bool,
 }
 
 impl FieldVisitor<'_> {
-    fn own(&mut self, field: &tracing::field::Field, value: ValueRef<'_>) {
+    /// What a field is. All fields of an event are those of its place in the code.
+    fn field(&self, field: &tracing::field::Field) -> Option<Field> {
+        self.fields.get(field.index()).copied()
+    }
+
+    fn own(&mut self, name: u32, value: ValueRef<'_>) {
         if self.json {
-            events::append_field(&mut self.parts.json, own_name(field.name()), value);
+            events::append_field(&mut self.parts.json, self.names.json(name), value);
         }
-        if let Some(&name) = self.names.get(field.index())
-            && let Err(error) = codec::encode_field(name, value, &mut self.parts.binary)
-        {
-            self.failed = Some(io::Error::other(error));
+        if self.binary {
+            codec::append_field(name, value, &mut self.parts.binary);
         }
         self.parts.count += 1;
     }
 
+    /// A value that is no text and no cause.
+    fn value(&mut self, field: &tracing::field::Field, value: ValueRef<'_>) {
+        match self.field(field) {
+            Some(Field::Vm(name) | Field::Component(name) | Field::Cause(name) | Field::Own(name)) => {
+                self.own(name, value);
+            }
+            Some(Field::Event) | None => {}
+        }
+    }
+
     fn text(&mut self, field: &tracing::field::Field, text: &str) {
-        match field.name() {
-            "event" => {
+        match self.field(field) {
+            Some(Field::Event) => {
                 self.parts.event.clear();
                 self.parts.event.push_str(text);
             }
-            "vm" => self.parts.vm = Some(text.to_owned()),
-            "component" => self.parts.component = Some(text.to_owned()),
-            _ => self.own(field, ValueRef::Text(text)),
+            Some(Field::Vm(_)) => self.parts.vm.set(text),
+            Some(Field::Component(_)) => self.parts.component.set(text),
+            Some(Field::Cause(name) | Field::Own(name)) => self.own(name, ValueRef::Text(text)),
+            None => {}
         }
     }
 }
@@ -412,7 +500,7 @@ impl FieldVisitor<'_> {
 impl tracing::field::Visit for FieldVisitor<'_> {
     fn record_f64(&mut self, field: &tracing::field::Field, value: f64) {
         if value.is_finite() {
-            self.own(field, ValueRef::Float(value));
+            self.value(field, ValueRef::Float(value));
         } else {
             // JSON has no such numbers.
             self.record_debug(field, &value);
@@ -420,19 +508,19 @@ impl tracing::field::Visit for FieldVisitor<'_> {
     }
 
     fn record_i64(&mut self, field: &tracing::field::Field, value: i64) {
-        self.own(field, value.into());
+        self.value(field, value.into());
     }
 
     fn record_u64(&mut self, field: &tracing::field::Field, value: u64) {
-        if field.name() == "cause" {
+        if let Some(Field::Cause(_)) = self.field(field) {
             self.parts.cause = Some(value);
         } else {
-            self.own(field, ValueRef::Unsigned(value));
+            self.value(field, ValueRef::Unsigned(value));
         }
     }
 
     fn record_bool(&mut self, field: &tracing::field::Field, value: bool) {
-        self.own(field, ValueRef::Bool(value));
+        self.value(field, ValueRef::Bool(value));
     }
 
     fn record_str(&mut self, field: &tracing::field::Field, value: &str) {

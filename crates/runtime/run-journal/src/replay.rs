@@ -3,11 +3,11 @@
 use core::fmt::Debug;
 use std::{collections::BTreeSet, sync::Arc};
 
-use component_runtime::SimTime;
+use component_runtime::{MachineValue as _, SimTime};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    codec::{self, CodecError},
+    codec::CodecError,
     journal::{Entry, JournalError, MachineValue},
 };
 
@@ -22,6 +22,10 @@ pub struct Replay {
     pub differences: Vec<Difference>,
     /// How many inputs' outputs differ.
     pub different: u64,
+    /// The journal is cut off: where its incomplete last entry begins. What is before it was replayed.
+    pub cut_off: Option<u64>,
+    /// The journal ends within the outputs of the last input: those that are there are equal, the others are missing.
+    pub last_incomplete: bool,
 }
 
 impl Replay {
@@ -105,7 +109,8 @@ struct Fed {
 /// outputs, byte for byte.
 ///
 /// # Errors
-/// If the journal cannot be read, has nothing of the machine, or has values that are not of the types `I` and `O`.
+/// If the journal cannot be read, has nothing of the machine, or has values that are not of the types `I` and `O`. A journal that is cut
+/// off, as that of a run that was killed, is replayed as far as it goes, and the result says so.
 pub fn replay<I, O>(
     journal: impl IntoIterator<Item = Result<Entry, JournalError>>,
     machine: &str,
@@ -118,11 +123,23 @@ where
     let mut result = Replay::default();
     let mut known = BTreeSet::new();
     let mut fed: Option<Fed> = None;
+    let mut latest = SimTime::ZERO;
     for entry in journal {
-        match entry? {
+        let entry = match entry {
+            Err(JournalError::CutOff { offset }) => {
+                result.cut_off = Some(offset);
+                break;
+            }
+            entry => entry?,
+        };
+        latest = latest.max(match &entry {
+            Entry::Input(value) | Entry::Output(value) => value.t,
+            Entry::Event(record) => record.t,
+        });
+        match entry {
             Entry::Input(input) if *input.machine == *machine => {
                 if let Some(fed) = fed.take() {
-                    compare::<O>(&mut result, fed, machine)?;
+                    compare::<O>(&mut result, fed, machine, false)?;
                 }
                 result.inputs += 1;
                 let value = input.decode().map_err(|cause| ReplayError::Value {
@@ -136,12 +153,12 @@ where
                 let mut replayed = Vec::with_capacity(outputs.len());
                 for (index, output) in outputs.iter().enumerate() {
                     let mut bytes = Vec::new();
-                    codec::encode_value(output, &mut bytes).map_err(|cause| ReplayError::Value {
+                    output.encode(&mut bytes).map_err(|cause| ReplayError::Value {
                         what: "output",
                         number: result.outputs + index as u64 + 1,
                         machine: machine.to_owned(),
                         t: input.t,
-                        cause,
+                        cause: cause.into(),
                     })?;
                     replayed.push(bytes);
                 }
@@ -159,7 +176,11 @@ where
         }
     }
     match fed {
-        Some(fed) => compare::<O>(&mut result, fed, machine)?,
+        // All outputs of an input have its time: if the journal ends at that time, some may be missing.
+        Some(fed) => {
+            let ends_here = latest <= fed.t;
+            compare::<O>(&mut result, fed, machine, ends_here)?;
+        }
         None => {
             let known = known.into_iter().collect();
             return Err(ReplayError::UnknownMachine { machine: machine.to_owned(), known });
@@ -172,10 +193,14 @@ fn compare<O: DeserializeOwned + Debug>(
     result: &mut Replay,
     fed: Fed,
     machine: &str,
+    journal_ends: bool,
 ) -> Result<(), ReplayError> {
     let before = result.outputs;
     result.outputs += fed.recorded.len() as u64;
-    if fed.recorded.iter().map(|output| &output.bytes).eq(&fed.replayed) {
+    let there = fed.replayed.get(..fed.recorded.len());
+    let equal = there.is_some_and(|there| fed.recorded.iter().map(|output| &output.bytes).eq(there));
+    if equal && (fed.recorded.len() == fed.replayed.len() || journal_ends) {
+        result.last_incomplete = fed.recorded.len() < fed.replayed.len();
         return Ok(());
     }
     result.different += 1;

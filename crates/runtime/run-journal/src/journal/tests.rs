@@ -51,7 +51,10 @@ fn values_come_back() {
 #[test]
 fn other_files_and_other_versions_are_named() {
     let error = |bytes: &[u8]| read(bytes).1.unwrap().to_string();
-    assert_eq!(error(b""), "this is no journal: it does not begin with the bytes of one");
+    assert_eq!(
+        error(b""),
+        "the journal is cut off: its last entry, at byte 0, is incomplete; everything before it can be used"
+    );
     assert_eq!(error(b"{\"t\":0}"), "this is no journal: it does not begin with the bytes of one");
     assert_eq!(
         error(b"DMJOURNL\x01"),
@@ -74,10 +77,8 @@ fn other_files_and_other_versions_are_named() {
 #[test]
 fn a_name_that_was_never_given_is_damage() {
     let mut bytes = Vec::new();
-    codec::write_header(&mut bytes).unwrap();
-    let mut payload = Vec::new();
-    codec::encode_machine(false, (0, 0, 7), &[], &mut payload).unwrap();
-    codec::write_frame(&payload, &mut bytes).unwrap();
+    codec::append_header(&mut bytes);
+    codec::append_frame(&mut bytes, |payload| codec::append_machine(false, (0, 0, 7), &[], payload)).unwrap();
     assert_eq!(
         read(&bytes).1.unwrap().to_string(),
         "the journal is damaged at byte 12: a name is used before it is given"
@@ -96,17 +97,35 @@ fn an_impossible_length_is_damage_and_takes_no_memory() {
     );
 }
 
+/// A name of so many bytes, of which few are there, in a frame whose checksum is right.
+#[test]
+fn an_impossible_length_within_an_entry_is_damage() {
+    for length in [1_u64 << 44, u64::MAX] {
+        let mut bytes = small()[..12].to_vec();
+        codec::append_frame(&mut bytes, |out| {
+            out.extend_from_slice(&[0, 253]);
+            out.extend_from_slice(&length.to_le_bytes());
+            out.extend_from_slice(b"x");
+        })
+        .unwrap();
+        assert_eq!(
+            read(&bytes).1.unwrap().to_string(),
+            "the journal is damaged at byte 12: a length in it is longer than an entry can be"
+        );
+    }
+}
+
 #[test]
 fn a_journal_cut_anywhere_gives_what_is_whole_and_says_where_it_ends() {
     let whole = small();
     let (all, _) = read(&whole);
-    for length in 12..whole.len() {
+    for length in 0..whole.len() {
         let (entries, error) = read(&whole[..length]);
         assert_eq!(entries, all[..entries.len()], "{length}");
         match error {
             Some(JournalError::CutOff { offset }) => {
                 assert!(offset <= length as u64);
-                assert_eq!(read(&whole[..offset as usize]).0, entries);
+                assert!(offset == 0 || read(&whole[..offset as usize]).0 == entries);
             }
             None => {}
             Some(other) => panic!("{length}: {other}"),
@@ -139,7 +158,7 @@ proptest! {
     #[test]
     fn no_payload_is_a_panic(payload in prop::collection::vec(any::<u8>(), 0..100)) {
         let mut journal = small();
-        codec::write_frame(&payload, &mut journal).unwrap();
+        codec::append_frame(&mut journal, |out| out.extend_from_slice(&payload)).unwrap();
         let _entries = read(&journal);
     }
 }

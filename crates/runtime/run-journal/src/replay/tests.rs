@@ -147,3 +147,25 @@ fn outputs_without_input_are_named() {
         replay(Reader::new(&bytes[..]).unwrap(), "sum/VM1", |_, _: Input| Vec::<Output>::new()).unwrap_err();
     assert_eq!(error.to_string(), "the journal has an output of \"sum/VM1\" before its first input");
 }
+
+/// Wherever a journal ends, what is there is equal, and what is missing is said.
+#[test]
+fn a_journal_cut_anywhere_is_replayed_as_far_as_it_goes() {
+    let whole = journal();
+    let (mut incomplete, mut cut) = (0, 0);
+    for length in 12..=whole.len() {
+        let mut sum = Sum::default();
+        let journal = Reader::new(&whole[..length]).unwrap();
+        match replay(journal, "sum/VM1", |_, input: Input| sum.handle(&input, 10)) {
+            Ok(result) => {
+                assert!(result.is_equal(), "{length}: {result:?}");
+                assert!(result.cut_off.is_none_or(|offset| offset <= length as u64));
+                cut += usize::from(result.cut_off.is_some());
+                incomplete += usize::from(result.last_incomplete);
+            }
+            Err(ReplayError::UnknownMachine { .. }) => {}
+            Err(other) => panic!("{length}: {other}"),
+        }
+    }
+    assert!(cut > 100 && incomplete > 10, "{cut} {incomplete}");
+}
