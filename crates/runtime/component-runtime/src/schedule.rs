@@ -1,12 +1,9 @@
 //! The scheduler of the virtual clock: what runs next, and what time it is then. It knows no threads and calls no component;
 //! the drivers do what it decides, so both run in the same order.
-mod calendar;
 mod entry;
 mod heap;
 mod scheduler;
 #[cfg(test)]
 mod tests;
-mod upcoming;
 
 pub(crate) use scheduler::{Decision, Finished, Scheduler};
-pub(crate) use upcoming::Upcoming;

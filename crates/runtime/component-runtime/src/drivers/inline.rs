@@ -1,5 +1,4 @@
 //! Everything on one thread.
-use super::look_ahead::LookAhead;
 use crate::component::Component;
 use crate::run::Run;
 use crate::schedule::{Decision, Finished};
@@ -9,21 +8,10 @@ use crate::wake::NextWake;
 /// Runs until the scheduler says that it is over.
 pub(crate) fn drive(run: &Run, time: &VirtualTime) {
     let mut components: Vec<Option<Box<dyn Component>>> = Vec::new();
-    let mut look_ahead = LookAhead::default();
     let mut woken = None;
     loop {
         let interrupted = run.is_interrupted();
-        let (decision, upcoming) = {
-            let mut scheduler = time.scheduler.lock();
-            let decision = scheduler.step(woken.take(), interrupted);
-            let upcoming = match decision {
-                Decision::Wake { id, wake, .. } if LookAhead::is_worthwhile(&components) => {
-                    Some(scheduler.upcoming(id, wake))
-                }
-                _ => None,
-            };
-            (decision, upcoming)
-        };
+        let decision = time.scheduler.lock().step(woken.take(), interrupted);
         match decision {
             Decision::Wake { id, now, wake, cause } => {
                 let index = id.index();
@@ -32,9 +20,6 @@ pub(crate) fn drive(run: &Run, time: &VirtualTime) {
                         components.resize_with(index + 1, || None);
                     }
                     components[index] = time.take_waiting(id);
-                }
-                if let Some(upcoming) = upcoming {
-                    look_ahead.wakes(index, upcoming, &components);
                 }
                 woken = Some(match components.get_mut(index).and_then(Option::as_mut) {
                     Some(component) => run.wake(&time.pulse, id, component.as_mut(), now, wake, cause),

@@ -18,12 +18,9 @@ pub(super) enum State {
     Dying,
 }
 
-/// What each wake of a component reads and writes.
-///
-/// It is one cache line, since the components of a large fleet do not fit into a cache: what most wakes have no use for is in
-/// [`Rest`], and only looked at where a flag here says that there is something.
+/// What each wake of a component reads and writes. What most wakes have no use for is in [`Rest`], and only looked at where a flag here
+/// says that there is something.
 #[derive(Debug)]
-#[repr(align(64))]
 pub(super) struct Entry {
     pub(super) timer: Key,
     pub(super) bell: Key,
@@ -39,8 +36,6 @@ pub(super) struct Entry {
     /// The rest counts a streak.
     pub(super) streaking: bool,
 }
-
-const _: () = assert!(size_of::<Entry>() == 64, "an entry is one cache line");
 
 impl Default for Entry {
     fn default() -> Self {

@@ -23,58 +23,22 @@ impl Key {
     }
 }
 
-impl Key {
-    /// Whether it is earlier, found without a branch: in a heap nobody could predict it.
-    const fn is_before(self, other: Key) -> bool {
-        self.packed() < other.packed()
-    }
-
-    const fn packed(self) -> u128 {
-        (self.time as u128) << 64 | self.rank as u128
-    }
-}
-
-/// Four children per node: half the levels of a binary heap.
+/// Children of a node: half the levels of a binary heap.
 const ARITY: usize = 4;
-/// Where the root is: so that all children of a node are in one line, those of the node at `place` in line `place - 2`.
-const ROOT: usize = ARITY - 1;
 const ABSENT: u32 = u32::MAX;
 
-/// Keys that share a cache line; those beyond the end of the heap are never.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct Line([Key; ARITY]);
-
-impl Line {
-    const EMPTY: Line = Line([Key::NEVER; ARITY]);
-
-    fn earliest(&self) -> (usize, Key) {
-        let Line(keys) = self;
-        let (a, b) = (usize::from(keys[1].is_before(keys[0])), 2 + usize::from(keys[3].is_before(keys[2])));
-        let least = if keys[b].is_before(keys[a]) { b } else { a };
-        (least, keys[least])
-    }
-}
-
-/// Its nodes' keys are apart from their slots, so that the way down reads one cache line of keys on each level.
-#[derive(Debug)]
+/// A heap of the components that have a key.
+#[derive(Debug, Default)]
 pub(super) struct Heap {
-    keys: Vec<Line>,
-    /// Whose key is at each place. The places before the root are nobody's.
-    slots: Vec<u32>,
-    /// At which place each component is.
+    /// Keys with the slots of their components. The children of the node at `n` are at `ARITY * n + 1` and after.
+    nodes: Vec<(Key, u32)>,
+    /// At which node each component is, by slot.
     places: Vec<u32>,
-}
-
-impl Default for Heap {
-    fn default() -> Self {
-        Heap { keys: vec![Line::EMPTY], slots: vec![ABSENT; ROOT], places: Vec::new() }
-    }
 }
 
 impl Heap {
     pub(super) fn earliest(&self) -> Option<(Key, u32)> {
-        self.slots.get(ROOT).map(|slot| (self.key(ROOT), *slot))
+        self.nodes.first().copied()
     }
 
     /// Puts `slot` at `key`, wherever it was before; takes it out if that is never.
@@ -88,13 +52,9 @@ impl Heap {
         }
         let place = self.places[index];
         if place == ABSENT {
-            let place = self.slots.len();
-            self.slots.push(slot);
-            if place / ARITY >= self.keys.len() {
-                self.keys.push(Line::EMPTY);
-            }
-            self.rise(place, key, slot);
-        } else if self.key(place as usize) != key {
+            self.nodes.push((key, slot));
+            self.rise(self.nodes.len() - 1, key, slot);
+        } else if self.nodes[place as usize].0 != key {
             self.replace(place as usize, key, slot);
         }
     }
@@ -103,31 +63,22 @@ impl Heap {
         let Some(place) = self.places.get(slot as usize).copied().filter(|place| *place != ABSENT) else {
             return;
         };
-        let place = place as usize;
         self.places[slot as usize] = ABSENT;
-        let Some(last) = self.slots.pop() else { return };
-        let end = self.slots.len();
-        let key = core::mem::take(&mut self.keys[end / ARITY].0[end % ARITY]);
-        if place < end {
+        let Some((key, last)) = self.nodes.pop() else { return };
+        if (place as usize) < self.nodes.len() {
             // What came from the end may belong above or below.
-            self.replace(place, key, last);
+            self.replace(place as usize, key, last);
         }
-    }
-
-    fn key(&self, place: usize) -> Key {
-        self.keys[place / ARITY].0[place % ARITY]
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a heap holds at most one node per u32 slot")]
     fn put(&mut self, place: usize, key: Key, slot: u32) {
-        self.keys[place / ARITY].0[place % ARITY] = key;
-        self.slots[place] = slot;
+        self.nodes[place] = (key, slot);
         self.places[slot as usize] = place as u32;
     }
 
     fn replace(&mut self, place: usize, key: Key, slot: u32) {
-        let before = self.key(place);
-        if key.is_before(before) {
+        if key < self.nodes[place].0 {
             self.rise(place, key, slot);
         } else {
             self.sink(place, key, slot);
@@ -135,26 +86,28 @@ impl Heap {
     }
 
     fn rise(&mut self, mut place: usize, key: Key, slot: u32) {
-        while place > ROOT {
-            let parent = place / ARITY + 2;
-            let above = self.key(parent);
-            if above.is_before(key) {
+        while place > 0 {
+            let parent = (place - 1) / ARITY;
+            let (above, its) = self.nodes[parent];
+            if above < key {
                 break;
             }
-            self.put(place, above, self.slots[parent]);
+            self.put(place, above, its);
             place = parent;
         }
         self.put(place, key, slot);
     }
 
     fn sink(&mut self, mut place: usize, key: Key, slot: u32) {
-        while let Some(children) = self.keys.get(place - 2) {
-            let (least, below) = children.earliest();
-            if !below.is_before(key) {
+        loop {
+            let first = place * ARITY + 1;
+            let children = first..(first + ARITY).min(self.nodes.len());
+            let Some(child) = children.min_by_key(|child| self.nodes[*child].0) else { break };
+            let (below, its) = self.nodes[child];
+            if key < below {
                 break;
             }
-            let child = (place - 2) * ARITY + least;
-            self.put(place, below, self.slots[child]);
+            self.put(place, below, its);
             place = child;
         }
         self.put(place, key, slot);

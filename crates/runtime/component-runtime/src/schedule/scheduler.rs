@@ -2,10 +2,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::calendar::Calendar;
 use super::entry::{Entry, Rest, State};
 use super::heap::{Heap, Key};
-use super::upcoming::{Followers, Upcoming};
 use crate::config::RunConfig;
 use crate::end::{ComponentPanic, EndReason};
 use crate::exit::{Exit, ExitHook, ExitReason};
@@ -69,7 +67,7 @@ pub(crate) struct Scheduler {
     free: Vec<u32>,
     alive: usize,
     /// When each component's timer comes. Apart from the rest: a timer is mostly far away and set once for many wakes.
-    timers: Calendar,
+    timers: Heap,
     /// When each component has something else to do: nearly always within a latency.
     soon: Heap,
     /// Who is to be dropped at the next scheduling point.
@@ -81,7 +79,6 @@ pub(crate) struct Scheduler {
     window_began: u64,
     window_wakes: u64,
     panics: Vec<ComponentPanic>,
-    followers: Followers,
 }
 
 impl Scheduler {
@@ -99,7 +96,7 @@ impl Scheduler {
             rests: Vec::new(),
             free: Vec::new(),
             alive: 0,
-            timers: Calendar::default(),
+            timers: Heap::default(),
             soon: Heap::default(),
             doomed: VecDeque::new(),
             phase: Phase::Running,
@@ -109,7 +106,6 @@ impl Scheduler {
             window_began: 0,
             window_wakes: 0,
             panics: Vec::new(),
-            followers: Followers::default(),
         }
     }
 
@@ -246,7 +242,6 @@ impl Scheduler {
             rest.bell_cause = cause;
         }
         if entry.bell.is_never() {
-            self.followers.rings(id.slot());
             let bell = self.key_after_latency();
             if let Some((entry, _)) = self.receiver(id) {
                 entry.bell = bell;
@@ -284,16 +279,6 @@ impl Scheduler {
             self.end(EndReason::Interrupted);
         }
         self.decide()
-    }
-
-    /// Who is likely to be woken after the component that is woken now. What the scheduler itself will look at then it asks
-    /// the processor for.
-    pub(crate) fn upcoming(&mut self, id: ComponentId, wake: WakeCause) -> Upcoming {
-        let upcoming = self.followers.wakes(id.slot(), wake.timer, &self.timers);
-        for slot in upcoming.timers.into_iter().flatten() {
-            prefetch::line(&self.entries[slot as usize]);
-        }
-        upcoming
     }
 
     /// The component has been dropped: its slot is free. Gives back who wanted to know, and its label; notes what it said when it
@@ -345,7 +330,7 @@ impl Scheduler {
         let kept = entry.timer == timer && !timer.is_never();
         entry.timer = timer;
         if !kept {
-            self.timers.set(id.slot(), timer, now);
+            self.timers.set(id.slot(), timer);
         }
         self.requeue(id);
     }
@@ -483,7 +468,7 @@ impl Scheduler {
     /// Everything that a run that never began holds, so that it can be dropped outside of the lock.
     pub(crate) fn clear(&mut self) -> Vec<ExitHook> {
         self.phase = Phase::Ending(Vec::new());
-        self.timers = Calendar::default();
+        self.timers = Heap::default();
         self.soon = Heap::default();
         self.entries
             .iter_mut()
