@@ -292,7 +292,7 @@ fn a_guest_that_must_write_pages_first_answers_later_and_gives_them_up_if_closed
 fn requests_that_cross_are_overwritten_and_run_by_linux() {
     let slow = dm_vsc::OperationTime { base: seconds(1), per_mib: Duration::ZERO };
     let faults = Faults { no_status: true, ..Faults::default() };
-    let (floor, balloon_time, hot_add_time) = (dm_vsc::Floor::MemoryManager, slow, slow);
+    let (floor, balloon_time, hot_add_time) = (Floor::MemoryManager, slow, slow);
     let mut guest = running(VscConfig { faults, floor, balloon_time, hot_add_time, ..VscConfig::linux() });
     guest.memory.granule = PageCount(1);
     let ask = |num_pages| Message::BalloonRequest(BalloonRequest { num_pages });

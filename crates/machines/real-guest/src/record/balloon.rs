@@ -92,11 +92,13 @@ fn reports(record: &mut Record, stage: &Stage) {
     let mut at = from;
     let mut times: Vec<f64> = Vec::new();
     let mut mean = f64::NAN;
+    let mut newest = None;
     // On a computer that is busy with other things a guest wakes late at times: the newest reports in a row are looked at.
     while times.len() < 8 * REPORTS {
         let found = stage.host.events.wait_for(at, OPERATION, |event| event.name() == "status_report");
         let Some((event, next)) = found else { break };
         times.push(event.time().as_secs_f64());
+        newest = Some(event);
         at = next;
         if let Some(first) = times.len().checked_sub(REPORTS) {
             mean = (times[times.len() - 1] - times[first]) / (REPORTS - 1) as f64;
@@ -107,12 +109,29 @@ fn reports(record: &mut Record, stage: &Stage) {
     }
     let seen = format!("{} reports, the last {REPORTS} of them {mean:.2} s apart", times.len());
     record.check("reports come once a second", ONCE_A_SECOND.contains(&mean), seen);
+    fields(record, newest.as_ref());
     let (exits_now, signals_now) = (stage.guest().exits(), stage.guest().signals_without_exit());
     let bus = |exits: kvm_partition::ExitCounts| exits.post_message + exits.signal_event + exits.synic;
     let out = bus(exits_now) - bus(exits);
     let seen = format!("{} signals, {out} VMBus exits in {} reports", signals_now - signals, times.len());
     record.check("a report costs one signal in, and no VMBus exit", out == 0 && signals_now > signals, seen);
     record.figure("VMBus exits per status report", out as f64 / times.len().max(1) as f64);
+}
+
+/// A report's fields: those that the driver fills, and no others. The simulated guest's Linux profile is held against the same
+/// record (`whole-stack-tests`, `linux_report`).
+fn fields(record: &mut Record, report: Option<&crate::events::Event>) {
+    const FILLED: [&str; 2] = ["available", "committed"];
+    const EMPTY: [&str; 4] = ["page_file_size", "zero_free", "page_file_writes", "io_diff"];
+    let value = |field: &str| report.and_then(|report| report.number(field));
+    let seen: Vec<String> = FILLED
+        .iter()
+        .chain(&EMPTY)
+        .map(|field| format!("{field}={:?}", value(field).unwrap_or(u64::MAX)))
+        .collect();
+    let as_driven = FILLED.iter().all(|field| value(field).is_some_and(|pages| pages > 0))
+        && EMPTY.iter().all(|field| value(field) == Some(0));
+    record.check("a report has available and committed pages, and nothing else", as_driven, seen.join(" "));
 }
 
 fn number(event: Option<&crate::events::Event>, field: &str) -> PageCount {
