@@ -6,6 +6,7 @@ use zerocopy::{Immutable, IntoBytes};
 
 /// Why a message was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum EncodeError {
     /// The message is longer than its sender may send.
     #[error("{message_type} of {size} bytes, at most {limit} allowed")]

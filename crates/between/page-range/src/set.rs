@@ -58,12 +58,6 @@ impl<P: PageNumber> RangeSet<P> {
         self.pages == 0
     }
 
-    /// Asks the processor for the memory that a change at either end looks at, without waiting for it. To be called a little
-    /// before the change, where the set itself was just looked at and its runs were not for long.
-    pub fn prefetch_ends(&self) {
-        self.runs.prefetch_ends();
-    }
-
     /// How many runs.
     #[must_use]
     pub fn run_count(&self) -> usize {

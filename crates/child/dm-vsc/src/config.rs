@@ -4,23 +4,23 @@ use core::time::Duration;
 
 use dm_protocol::Version;
 use page_range::{PAGES_PER_MIB, PageCount};
-use serde::{Deserialize, Serialize};
 
 use crate::Faults;
 
 use crate::constants as c;
 
 /// A version of the protocol that a driver can propose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum DriverVersion {
     /// 0.3: drivers of the time of Windows Server 2008 R2 SP1.
-    #[serde(rename = "0.3")]
+    #[cfg_attr(feature = "serde", serde(rename = "0.3"))]
     V0_3,
     /// 1.0: drivers of the time of Windows Server 2012.
-    #[serde(rename = "1.0")]
+    #[cfg_attr(feature = "serde", serde(rename = "1.0"))]
     V1_0,
     /// 2.0: current drivers.
-    #[serde(rename = "2.0")]
+    #[cfg_attr(feature = "serde", serde(rename = "2.0"))]
     V2_0,
 }
 
@@ -43,7 +43,8 @@ impl DriverVersion {
 }
 
 /// How long a guest takes for an operation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OperationTime {
     /// However small it is.
     pub base: Duration,
@@ -70,7 +71,8 @@ impl OperationTime {
 }
 
 /// What is left to the guest however much the host asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Floor {
     /// The memory manager keeps its own floor.
     #[default]
@@ -105,7 +107,8 @@ impl Floor {
 }
 
 /// How given pages are cut into ranges.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RangeStyle {
     /// As they come from the memory manager.
     #[default]
@@ -115,7 +118,8 @@ pub enum RangeStyle {
 }
 
 /// Which fields of a status report a driver fills. The others are 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum StatusFields {
     /// All of them (inferred: the fields are those of Windows' own memory manager, and the protocol was made for it).
     #[default]
@@ -126,7 +130,8 @@ pub enum StatusFields {
 }
 
 /// What a driver does with a request that comes while it carries out another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum BusyRequests {
     /// It is dropped (chosen: what Windows does is not known, and a host has one request outstanding).
     #[default]
@@ -138,7 +143,8 @@ pub enum BusyRequests {
 }
 
 /// What a driver does with pages that the host returns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum UnballoonCheck {
     /// Only pages that the driver gave away are taken back; others are left alone (chosen: what Windows does is not known,
     /// and a driver that frees a page in use corrupts its guest).
@@ -149,7 +155,8 @@ pub enum UnballoonCheck {
 }
 
 /// Configuration of a driver.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct VscConfig {
     /// The versions to propose, in order; the last is proposed as the last attempt.
     pub proposals: Vec<DriverVersion>,

@@ -3,11 +3,11 @@
 use core::time::Duration;
 
 use page_range::GuestRange;
-use serde::{Deserialize, Serialize};
 
 /// Faults of a guest. The default is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
 pub struct Faults {
     /// Requests are dropped, and so never answered.
     pub never_answer: bool,
@@ -42,7 +42,8 @@ impl Faults {
 }
 
 /// What happens to new memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum HotAddFault {
     /// It is refused for now.
     RefuseForNow,
@@ -53,7 +54,8 @@ pub enum HotAddFault {
 }
 
 /// A false status, in pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StatusClaim {
     /// Available memory.
     pub available: u64,

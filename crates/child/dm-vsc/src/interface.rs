@@ -2,12 +2,12 @@
 
 use dm_protocol::MessageType;
 use page_range::PageCount;
-use serde::{Deserialize, Serialize};
 
 use crate::{DriverVersion, Faults};
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
     /// The channel is open.
     ChannelOpened,
@@ -22,7 +22,8 @@ pub enum Input {
 }
 
 /// Why a driver gave up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum EndReason {
     /// The host refused every version.
     VersionsRefused,
@@ -33,7 +34,8 @@ pub enum EndReason {
 }
 
 /// Why a message from the host was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Ignored {
     /// It is no message.
     Malformed,
@@ -50,7 +52,8 @@ pub enum Ignored {
 }
 
 /// What to do, or to know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Output {
     /// Send this as one packet (in-band data, no completion asked for).
     Send {

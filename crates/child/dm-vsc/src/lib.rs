@@ -14,8 +14,62 @@
 //!
 //! How long a guest takes for an operation is part of the driver's configuration ([`OperationTime`]): an answer is sent when
 //! that time has passed.
+//!
+//! # Driving it
+//!
+//! ```
+//! use core::time::Duration;
+//!
+//! use dm_vsc::{
+//!     BalloonAllocation, DmVsc, DriverVersion, HotAddRefusal, Input, MemoryManager, Output, StatusSnapshot, VscConfig,
+//! };
+//! use page_range::{GuestPage, GuestRange, PageCount};
+//!
+//! /// A guest of 64 MiB that uses nothing, and gives pages from the top of what it has left.
+//! struct Memory(PageCount);
+//!
+//! impl MemoryManager for Memory {
+//!     fn status(&self) -> StatusSnapshot {
+//!         StatusSnapshot { total: self.0, available: self.0, ..StatusSnapshot::default() }
+//!     }
+//!
+//!     fn allocate_balloon(&mut self, most: PageCount) -> BalloonAllocation {
+//!         let pages = most.min(self.0);
+//!         self.0 -= pages;
+//!         let ranges = GuestRange::new(GuestPage(self.0.get()), pages).into_iter().collect();
+//!         BalloonAllocation { ranges, delay: Duration::ZERO }
+//!     }
+//!
+//!     fn free_balloon(&mut self, ranges: &[GuestRange]) -> PageCount {
+//!         let pages = ranges.iter().map(|range| range.pages()).sum();
+//!         self.0 += pages;
+//!         pages
+//!     }
+//!
+//!     fn hot_add(&mut self, _: GuestRange, _: Option<GuestRange>) -> Result<PageCount, HotAddRefusal> {
+//!         Err(HotAddRefusal::ForGood)
+//!     }
+//! }
+//!
+//! let mut memory = Memory(PageCount::from_mib(64));
+//! let mut driver = DmVsc::new(VscConfig::windows(DriverVersion::V0_3));
+//! let mut out = Vec::new();
+//! driver.handle(Duration::ZERO, Input::ChannelOpened, &mut memory, &mut out);
+//! // It proposes 0.3, as its last attempt.
+//! let Output::Send { message, bytes } = &out[0] else { panic!("{out:?}") };
+//! assert_eq!(message.to_string(), "VERSION_REQUEST");
+//! assert_eq!(bytes[..], [1, 0, 16, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0]);
+//! // The host's answer comes from the channel's ring; then `next_timeout` says when to hand in `Input::Timer`.
+//! let accepted = vec![2, 0, 16, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+//! driver.handle(Duration::from_millis(1), Input::Packet(accepted), &mut memory, &mut out);
+//! assert!(out.contains(&Output::VersionAccepted(DriverVersion::V0_3)));
+//! ```
 
 #![forbid(unsafe_code)]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod answer;
 mod config;

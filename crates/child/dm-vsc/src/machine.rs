@@ -7,7 +7,6 @@ use dm_protocol::{
     VersionRequest, VersionResponse,
 };
 use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
-use serde::{Deserialize, Serialize};
 
 use crate::{DriverVersion, EndReason, Faults, Ignored, Input, MemoryManager, Output, VscConfig};
 
@@ -17,7 +16,8 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 /// The guest's driver for Dynamic Memory.
 ///
 /// It carries out one request at a time, and takes for it the time that its guest takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DmVsc {
     pub(crate) phase: Phase,
     next_status: Option<Duration>,
@@ -35,14 +35,16 @@ pub struct DmVsc {
 }
 
 /// Requests that came while another was carried out: of each kind the last.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct NextJobs {
     pub(crate) balloon: Option<PageCount>,
     pub(crate) hot_add: Option<(GuestRange, Option<GuestRange>)>,
 }
 
 /// How far the conversation has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Phase {
     Closed,
     Version { proposal: usize, deadline: Duration },
@@ -52,7 +54,8 @@ pub(crate) enum Phase {
 }
 
 /// The request that is being carried out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Job {
     /// Pages are to be taken from the memory manager at `due`.
     Balloon { requested: PageCount, due: Duration },
@@ -67,7 +70,8 @@ pub(crate) enum Job {
 }
 
 /// Pages that the host returns in one transaction.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Back {
     /// To be taken back when the time has come; the driver holds them.
     pub(crate) later: RangeSet<GuestPage>,

@@ -3,7 +3,6 @@
 use core::time::Duration;
 
 use page_range::{GuestRange, PageBalance, PageCount, PageCounter};
-use serde::{Deserialize, Serialize};
 
 /// The guest's memory manager, as its DM driver sees it.
 pub trait MemoryManager {
@@ -27,7 +26,8 @@ pub trait MemoryManager {
 }
 
 /// The figures of a status report as the memory manager knows them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StatusSnapshot {
     /// Memory that the guest manages: without what is ballooned.
     pub total: PageCount,
@@ -57,7 +57,8 @@ pub struct BalloonAllocation {
 }
 
 /// Why no new memory was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum HotAddRefusal {
     /// Not now; the host may ask again.
     ForNow,

@@ -213,13 +213,7 @@ impl Guest {
     /// Let the guest run until `now`: boot, services, applications, paging. What happened is appended to `events`.
     /// Returns when to call again at the latest; `None` if nothing will happen by itself.
     pub fn tick(&mut self, now: Duration, events: &mut Vec<GuestEvent>) -> Option<Duration> {
-        prefetch::value(&*self.applications);
-        self.memory.prefetch();
         while let Some(time) = self.next_timeout().filter(|&time| time <= now) {
-            for running in &self.applications {
-                prefetch::value(&*running.workload);
-            }
-            self.memory.prefetch_working_sets();
             self.memory.advance(time);
             self.step_boot(time, events);
             self.step_noise(time);
@@ -243,7 +237,6 @@ impl Guest {
     #[must_use]
     pub fn is_due_earlier(&self, before: Option<Duration>) -> bool {
         let earlier = |time: Duration, than: Option<Duration>| than.is_none_or(|than| time < than);
-        // In this order: most often the memory manager has nothing to do, and then nothing else is looked at.
         self.memory.next_timeout().is_some_and(|due| {
             earlier(due, before) && self.phase != BootPhase::Failed && earlier(due, self.next_step())
         })

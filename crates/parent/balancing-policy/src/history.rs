@@ -3,7 +3,6 @@
 use core::time::Duration;
 
 use page_range::{PageBalance, PageCount, PageCounter};
-use serde::{Deserialize, Serialize};
 
 /// How many reports a [`StatusHistory`] keeps: about half a minute at one a second.
 pub const HISTORY_LENGTH: usize = 32;
@@ -12,7 +11,8 @@ pub const HISTORY_LENGTH: usize = 32;
 ///
 /// Three of its fields count since the guest booted. No policy sees them: [`StatusHistory::push`] makes the differences from
 /// one report to the next of them, which are in a [`GuestReport`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GuestStatus {
     /// What the guest needs: its commit without what the host knows to be ballooned, or hot-added and not yet online.
     pub demand: PageCount,
@@ -33,7 +33,8 @@ pub struct GuestStatus {
 }
 
 /// One status report as a policy sees it. What a guest says is a claim, not a fact.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GuestReport {
     /// When the balancer received it.
     pub at: Duration,

@@ -48,6 +48,10 @@
 //! has the same VMs as the round before.
 #![forbid(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod history;
 mod per_vm;
 mod policy;

@@ -1,7 +1,6 @@
 //! Pressure, the one number Hyper-V balances by.
 
 use page_range::PageCount;
-use serde::{Deserialize, Serialize};
 
 use crate::MemorySettings;
 
@@ -22,7 +21,8 @@ pub fn satisfied_pressure(settings: &MemorySettings) -> f64 {
 }
 
 /// The pressures between which a VM is left alone: the counters Minimum Pressure and Maximum Pressure, in percent.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PressureBand {
     /// Lower edge.
     pub minimum: f64,

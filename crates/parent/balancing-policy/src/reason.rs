@@ -2,9 +2,6 @@
 
 use core::fmt;
 
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
-
 /// How many inputs a [`Reason`] can name.
 pub const MAX_INPUTS: usize = 6;
 
@@ -81,8 +78,11 @@ impl fmt::Display for Reason {
 }
 
 /// As a map: `{"rule": "surplus", "demand_mib": 414.0, …}`.
-impl Serialize for Reason {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+#[cfg(feature = "serde")]
+impl serde::Serialize for Reason {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap as _;
+
         let mut map = serializer.serialize_map(Some(self.count + 1))?;
         map.serialize_entry("rule", self.rule)?;
         for (name, value) in self.inputs() {

@@ -3,12 +3,12 @@
 use core::ops::RangeInclusive;
 
 use page_range::PageCount;
-use serde::{Deserialize, Serialize};
 
 /// Memory settings of one VM.
 ///
 /// Static memory is a VM with startup = minimum = maximum and [`dynamic`](Self::dynamic) unset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemorySettings {
     /// Whether Dynamic Memory is on. Without it the amount never changes.
     pub dynamic: bool,
@@ -136,6 +136,7 @@ impl core::fmt::Display for Setting {
 
 /// Why settings are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SettingsError {
     /// Outside its range.
     #[error("{setting} is {value}: it must be {lowest} to {highest}")]

@@ -4,16 +4,17 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use page_range::PageCount;
-use serde::{Deserialize, Serialize};
 
 use crate::{GuestReport, MemorySettings, StatusHistory, pressure};
 
 /// A VM of this host, for as long as it is configured. Starting it again does not change it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct VmId(pub u32);
 
 /// How the parent OS fares. It has the memory that is given to no VM.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ParentState {
     /// Page file reads per second.
     pub page_reads: f64,
@@ -76,7 +77,8 @@ pub struct Reservation {
 }
 
 /// How far a VM has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Phase {
     /// Its startup RAM is on its way to it.
     Starting,
@@ -86,7 +88,8 @@ pub enum Phase {
 }
 
 /// Which way an operation moves memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PendingKind {
     /// Memory is being given (unballoon, hot-add).
     Grow,
@@ -95,7 +98,8 @@ pub enum PendingKind {
 }
 
 /// The operation a VM is busy with. There is never more than one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PendingOperation {
     /// Which way.
     pub kind: PendingKind,

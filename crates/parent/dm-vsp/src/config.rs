@@ -4,21 +4,21 @@ use core::time::Duration;
 
 use dm_protocol::Version;
 use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
-use serde::{Deserialize, Serialize};
 
 use crate::constants as c;
 
 /// A version of the protocol that this host can speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ProtocolVersion {
     /// 0.3: Windows Server 2008 R2 SP1.
-    #[serde(rename = "0.3")]
+    #[cfg_attr(feature = "serde", serde(rename = "0.3"))]
     V0_3,
     /// 1.0: Windows Server 2012 and 2012 R2.
-    #[serde(rename = "1.0")]
+    #[cfg_attr(feature = "serde", serde(rename = "1.0"))]
     V1_0,
     /// 2.0: Windows Server 2016 and later.
-    #[serde(rename = "2.0")]
+    #[cfg_attr(feature = "serde", serde(rename = "2.0"))]
     V2_0,
 }
 
@@ -36,7 +36,8 @@ impl ProtocolVersion {
 
 /// A release of the host's operating system, by what its Dynamic Memory speaks. A guest proposes its newest version first and
 /// walks down, and newer Linux drivers propose 2.0 alone: on a host of 2008 R2 SP1 such a guest keeps its startup RAM.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum HostRelease {
     /// Windows Server 2008 R2 SP1: 0.3 (documented: the release that brought that version).
     #[default]
@@ -62,7 +63,8 @@ impl HostRelease {
 }
 
 /// Where a guest's memory is, in guest pages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GuestLayout {
     /// RAM that the guest boots with (its startup RAM).
     pub boot: RangeSet<GuestPage>,
@@ -111,7 +113,8 @@ impl GuestLayout {
 }
 
 /// Whether a guest that cannot both balloon and hot-add is served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CapabilityPolicy {
     /// It is refused (documented: the reason that Linux' driver gives for claiming both even when it will use neither; not
     /// compared with a Hyper-V host here).
@@ -122,7 +125,8 @@ pub enum CapabilityPolicy {
 }
 
 /// The form of MEM_HOT_ADD_REQUEST.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum HotAddForm {
     /// What the version spoken has: in 0.3 the range only (documented: the published message of that version ends there),
     /// later range and region (documented: QEMU; which version brought the region is not published).
@@ -136,7 +140,8 @@ pub enum HotAddForm {
 
 /// How long a guest may take; the defaults are those of [`constants`](crate::constants()). After that it is [unresponsive](crate::Output::Unresponsive), and what was asked of it stays
 /// asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Timeouts {
     /// For each step of the handshake (`timeout.handshake`).
     pub handshake: Duration,
@@ -185,7 +190,8 @@ fn chunks(pages: PageCount, chunk: PageCount) -> u32 {
 }
 
 /// How long no hot-add is tried after one that the guest refused for now: (0 pages, result 0).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct HotAddBackoff {
     /// After the first refusal; doubled with every further one (`hot_add_backoff.first`).
     pub first: Duration,
@@ -214,7 +220,8 @@ impl HotAddBackoff {
 }
 
 /// Configuration of a VSP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct VspConfig {
     /// Versions that are accepted; those of a release are [`HostRelease::versions`]. Default: 0.3 alone, as Windows Server
     /// 2008 R2 SP1.
@@ -286,6 +293,7 @@ impl VspConfig {
 
 /// What is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// The list of versions is empty.
     #[error("no protocol version to accept: name at least one of 0.3, 1.0 and 2.0")]

@@ -3,7 +3,6 @@
 use core::fmt;
 
 use page_range::{GuestRange, PageCount};
-use serde::{Deserialize, Serialize};
 
 use crate::{ProtocolVersion, ReleaseRefused};
 
@@ -11,7 +10,9 @@ use crate::{ProtocolVersion, ReleaseRefused};
 pub const PROTOCOL_ERROR_EVENT: u32 = 12540;
 
 /// A rule that a guest broke. Its channel is closed for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Violation {
     /// A message claims more bytes, ranges or data than it has.
     Malformed {

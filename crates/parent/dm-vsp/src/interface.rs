@@ -5,12 +5,12 @@ use core::time::Duration;
 
 use dm_protocol::{Capabilities, MessageType};
 use page_range::{GuestPage, PageBalance, PageCount, PageCounter, RangeSet};
-use serde::{Deserialize, Serialize};
 
 use crate::{ProtocolVersion, Violation};
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
     /// The guest opened the channel.
     ChannelOpened,
@@ -56,7 +56,8 @@ pub enum Input {
 }
 
 /// Why guest pages were not mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum MapRefused {
     /// There are not enough host frames.
     NoFrames,
@@ -65,7 +66,8 @@ pub enum MapRefused {
 }
 
 /// Why guest pages were not released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ReleaseRefused {
     /// Some of the pages are pinned: they are part of a live GPADL, such as the guest's own ring.
     Pinned,
@@ -83,7 +85,8 @@ impl fmt::Display for ReleaseRefused {
 }
 
 /// What pages are mapped for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum MapKind {
     /// The guest gave them away earlier and is to take them back.
     Unballoon,
@@ -92,7 +95,8 @@ pub enum MapKind {
 }
 
 /// Why pages are released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ReleaseKind {
     /// The guest gave them away.
     Ballooned,
@@ -103,7 +107,8 @@ pub enum ReleaseKind {
 }
 
 /// What an operation is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum OperationKind {
     /// The guest gets pages.
     Grow,
@@ -112,7 +117,8 @@ pub enum OperationKind {
 }
 
 /// What a guest can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GuestCapabilities {
     /// It can give pages away.
     pub balloon: bool,
@@ -136,7 +142,8 @@ impl From<Capabilities> for GuestCapabilities {
 }
 
 /// A guest's status report: claims, each limited to 2^40 pages, as many as the protocol can number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StatusReport {
     /// Available memory.
     pub available: PageCount,
@@ -153,7 +160,8 @@ pub struct StatusReport {
 }
 
 /// What a VSP waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Waiting {
     /// VERSION_REQUEST.
     Version,
@@ -168,7 +176,8 @@ pub enum Waiting {
 }
 
 /// Why an operation was not begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Rejection {
     /// The guest is not ready: no channel, no handshake yet, or still in its quiet period.
     NotReady,
@@ -179,7 +188,8 @@ pub enum Rejection {
 }
 
 /// How an operation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Outcome {
     /// All that was asked for is done.
     Complete,
@@ -209,7 +219,8 @@ pub enum Outcome {
 }
 
 /// Why a message was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Ignored {
     /// Its type is not known.
     UnknownType,
@@ -222,7 +233,8 @@ pub enum Ignored {
 }
 
 /// What to do, or to know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Output {
     /// Send this as one packet (in-band data, no completion asked for).
     Send {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use dm_protocol::WireRange;
 use page_range::{GuestPage, GuestRange, LARGE_PAGE_PAGES, PageCount, PageNumber, RangeSet};
-use serde::{Deserialize, Serialize};
 
 use crate::{GuestLayout, Violation};
 
@@ -16,7 +15,8 @@ const SCANNED_RUNS: usize = 1 << 16;
 ///
 /// At any time the pages that are mapped are `ram` without `ballooned`, `stranded` and `forgotten`: the same set that the
 /// caller's memory map has, once every map and release asked for has been answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GuestPages {
     /// Boot RAM and hot-added memory, the latter from the moment it is mapped.
     pub(crate) ram: RangeSet<GuestPage>,
@@ -40,14 +40,16 @@ pub struct GuestPages {
     pub(crate) releasing: BTreeMap<u64, Releasing>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Releasing {
     pub(crate) ranges: RangeSet<GuestPage>,
     pub(crate) fate: Fate,
 }
 
 /// What pages are once they are released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Fate {
     Ballooned,
     Stranded,

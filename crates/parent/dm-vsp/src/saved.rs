@@ -2,8 +2,6 @@
 
 use core::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::state::{DmVsp, HotAddState, Phase, State, Step};
 use crate::{ConfigError, Outcome, VspConfig};
 
@@ -11,7 +9,8 @@ use crate::{ConfigError, Outcome, VspConfig};
 const FORMAT: u32 = 3;
 
 /// Everything that a VSP has learnt, without its configuration. Points in time are kept as what is left until then.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SavedState {
     format: u32,
     state: State,
@@ -19,6 +18,7 @@ pub struct SavedState {
 
 /// Why a saved state cannot be restored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RestoreError {
     /// It was written by another version of this crate.
     #[error("saved in format {found}; this version reads format {FORMAT}")]

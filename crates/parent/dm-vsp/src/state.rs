@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use dm_protocol::MessageType;
 use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     GuestCapabilities, GuestPages, MapKind, OperationKind, Outcome, Output, ProtocolVersion, Statistics,
@@ -20,7 +19,8 @@ pub struct DmVsp {
 }
 
 /// All that changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct State {
     pub(crate) pages: GuestPages,
     pub(crate) phase: Phase,
@@ -36,14 +36,16 @@ pub(crate) struct State {
     pub(crate) unresponsive: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Undo {
     pub(crate) ranges: RangeSet<GuestPage>,
     pub(crate) kind: MapKind,
 }
 
 /// How far the conversation has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Phase {
     /// There is no channel.
     Closed,
@@ -62,14 +64,16 @@ pub(crate) enum Phase {
 }
 
 /// What guest and host have agreed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Service {
     pub(crate) version: ProtocolVersion,
     pub(crate) capabilities: GuestCapabilities,
 }
 
 /// Whether memory can be hot-added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum HotAddState {
     /// Nothing is known that speaks against it.
     Available,
@@ -84,7 +88,8 @@ pub enum HotAddState {
     Over,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Operation {
     pub(crate) kind: OperationKind,
     pub(crate) requested: PageCount,
@@ -96,7 +101,8 @@ pub(crate) struct Operation {
 }
 
 /// What an operation waits for. A deadline is `None` once it has passed: then the answer is late.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Step {
     /// For the caller to map what is to be given back.
     MapUnballoon { ticket: u64, ranges: RangeSet<GuestPage> },

@@ -1,10 +1,11 @@
 //! What a VSP counts.
 
 use page_range::PageCount;
-use serde::{Deserialize, Serialize};
 
 /// Counters since the VSP was made. They only grow; a reset of the VM does not clear them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Statistics {
     /// Messages received, of any kind.
     pub messages_received: u64,

@@ -52,15 +52,6 @@ impl Runs {
         }
     }
 
-    /// Asks the processor for the memory at both ends, where most changes are.
-    pub(super) fn prefetch_ends(&self) {
-        match self {
-            Self::Few(few) => few.prefetch_ends(),
-            // The one is here; of a tree it is not known where the ends are.
-            Self::One(_) | Self::Many(_) => {}
-        }
-    }
-
     /// The lowest.
     pub(super) fn first(&self) -> Option<Run> {
         match self {

@@ -24,21 +24,6 @@ struct Faulted {
 }
 
 impl MemoryManager {
-    /// Asks the processor for what a step looks at outside of the manager itself: with many guests, nobody has looked at it
-    /// since this guest's last step.
-    pub(crate) fn prefetch(&self) {
-        prefetch::value(&*self.processes);
-        self.lists.free.prefetch_ends();
-        self.lists.zeroed.prefetch_ends();
-    }
-
-    /// The same for the working sets that applications are about to change.
-    pub(crate) fn prefetch_working_sets(&self) {
-        for process in self.processes.iter().filter(|process| process.application) {
-            process.resident.prefetch_ends();
-        }
-    }
-
     /// Let the model run until `now`. An earlier time changes nothing.
     pub fn advance(&mut self, now: Duration) {
         while self.now < now {

@@ -24,13 +24,6 @@ impl Few {
         self.0.capacity() == 0
     }
 
-    /// Asks for where its first and its last run are.
-    pub(super) fn prefetch_ends(&self) {
-        for end in [self.0.front(), self.0.back()].into_iter().flatten() {
-            prefetch::line(end);
-        }
-    }
-
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
