@@ -12,6 +12,7 @@ pub mod hostile;
 pub mod journey;
 #[cfg(all(test, shuttle))]
 mod shuttle_models;
+pub mod tapped;
 pub mod world;
 
 pub use hostile::{Reached, fuzz_host_bad_guest};

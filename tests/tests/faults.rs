@@ -1,11 +1,17 @@
 //! What goes wrong in one VM costs that VM, and nobody else.
 
+use std::sync::Arc;
+
+use balancing_policy::VmId;
 use dm_vsc::{Faults, HotAddFault, StatusClaim};
+use model_sync::Mutex;
 use page_range::{GuestPage, GuestRange, PageCount};
 use scenario::run::plan::Action;
 use scenario::run::{Outcome, Point};
-use vmms_host::VmState;
+use vmms_host::{VmState, VmmsCommand};
 use whole_stack_tests::journey::{self, s};
+use whole_stack_tests::tapped::{Tap, Tapped};
+use whole_stack_tests::world::{self, World};
 
 /// Three VMs; VM2 is the one that goes wrong, under load.
 fn scenario(host: &str, until: &str, what: &str) -> String {
@@ -318,4 +324,31 @@ fn vms_that_start_and_stop_all_the_time_lose_nothing() {
         assert_eq!(outcome.end.panics, []);
         assert!(outcome.summary.vms.iter().all(|vm| vm.starts > 10 && vm.failures == 0));
     }
+}
+
+/// A hypervisor that cannot keep a guest from pages that it has given back: their frames stay the guest's, so that nobody else can get
+/// them, and the guest that gave them loses its channel alone.
+#[test]
+fn pages_that_cannot_be_guarded_stay_the_guests() {
+    let start = |cannot_guard: bool| {
+        let tap = Arc::new(Mutex::new(Tap { cannot_guard, ..Tap::default() }));
+        let giver = Tapped::new(world::ordinary("ws2008-r2-sp1-enterprise", 1), Arc::clone(&tap));
+        let vms = vec![
+            world::vm("VM1", world::settings(1024, 512, 1024), giver),
+            world::vm("VM2", world::settings(512, 512, 512), world::ordinary("ws2008-r2-sp1-enterprise", 2)),
+        ];
+        // After VM1 and the reserve there are 320 MB: the rest of VM2's startup RAM is VM1's to give.
+        let mut world = World::new(world::run_config(s(240), None), world::host_config(1600), vms);
+        world.command_at(s(0), VmmsCommand::Start(VmId(0)));
+        world.command_at(s(90), VmmsCommand::Start(VmId(1)));
+        let ended = world.run();
+        ended.assert_well();
+        (ended.hands.assigned(0), ended.hands.vm(1).state, tap.lock().not_guarded)
+    };
+    let (assigned, second, _) = start(false);
+    assert!(assigned < PageCount::from_mib(1024) && second == VmState::Running, "{assigned}, {second:?}");
+    let (assigned, second, not_guarded) = start(true);
+    assert!(not_guarded > 0);
+    assert_eq!(assigned, PageCount::from_mib(1024));
+    assert_ne!(second, VmState::Running);
 }

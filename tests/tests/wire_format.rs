@@ -6,136 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use balancing_policy::VmId;
-use component_runtime::Context;
-use guest_partition::SimulatedVm;
-use machine_contract::{
-    HostPartition, PartitionError, PartitionFactory, PartitionRequest, RunningPartition, VmFactory,
-};
 use model_sync::Mutex;
-use page_range::GuestRange;
-use partition::{
-    ConnectionInUse, Doorbell, EventPort, GuestMemory, GuestRam, MappedPages, MemoryError, Message,
-    MessagePort, NoSuchSint, PostError,
-};
 use vmbus::control::message::Message as Channel;
 use vmms_host::VmmsCommand;
 use whole_stack_tests::journey::s;
+use whole_stack_tests::tapped::{Tap, Tapped};
 use whole_stack_tests::world::{self, World};
-
-/// What went over the bus, oldest first: from the guest or to it.
-#[derive(Default)]
-struct Tap {
-    messages: Vec<(bool, Vec<u8>)>,
-    host: Option<Arc<dyn HostPartition>>,
-}
-
-/// A VM whose partition is listened in to.
-#[derive(Clone)]
-struct Tapped(SimulatedVm, Arc<Mutex<Tap>>);
-
-impl VmFactory for Tapped {
-    fn partition(&mut self) -> Box<dyn PartitionFactory> {
-        Box::new(self.clone())
-    }
-}
-
-impl PartitionFactory for Tapped {
-    fn start(
-        &mut self,
-        ctx: &mut Context<'_>,
-        request: &PartitionRequest<'_>,
-    ) -> Result<Box<dyn RunningPartition>, PartitionError> {
-        let running = self.0.start(ctx, request)?;
-        Ok(Box::new(TappedMachine(running, Arc::clone(&self.1))))
-    }
-}
-
-struct TappedMachine(Box<dyn RunningPartition>, Arc<Mutex<Tap>>);
-
-impl RunningPartition for TappedMachine {
-    fn host(&self) -> Arc<dyn HostPartition> {
-        let host = self.0.host();
-        self.1.lock().host = Some(Arc::clone(&host));
-        Arc::new(TappedHost(host, Arc::clone(&self.1)))
-    }
-    fn reset(&mut self, ctx: &mut Context<'_>, request: &PartitionRequest<'_>) -> Result<(), PartitionError> {
-        self.0.reset(ctx, request)
-    }
-    fn shut_down(&mut self, ctx: &mut Context<'_>) {
-        self.0.shut_down(ctx);
-    }
-    fn stop(&mut self, ctx: &mut Context<'_>) {
-        self.0.stop(ctx);
-    }
-}
-
-struct TappedHost(Arc<dyn HostPartition>, Arc<Mutex<Tap>>);
-
-impl GuestRam for TappedHost {
-    fn pages(&self, pages: &[u64]) -> Result<MappedPages, MemoryError> {
-        self.0.pages(pages)
-    }
-    fn read(&self, gpa: u64, out: &mut [u8]) -> Result<(), MemoryError> {
-        self.0.read(gpa, out)
-    }
-    fn write(&self, gpa: u64, bytes: &[u8]) -> Result<(), MemoryError> {
-        self.0.write(gpa, bytes)
-    }
-}
-
-impl GuestMemory for TappedHost {
-    fn add(&self, range: GuestRange) -> Result<(), MemoryError> {
-        self.0.add(range)
-    }
-    fn discard(&self, ranges: &[GuestRange]) -> Result<(), MemoryError> {
-        self.0.discard(ranges)
-    }
-    fn resident(&self) -> u64 {
-        self.0.resident()
-    }
-}
-
-impl MessagePort for TappedHost {
-    fn processors(&self) -> u32 {
-        self.0.processors()
-    }
-    fn try_post(&self, vp: u32, sint: u8, message: &[u8]) -> Result<(), PostError> {
-        self.0.try_post(vp, sint, message)?;
-        self.1.lock().messages.push((false, message.to_vec()));
-        Ok(())
-    }
-    fn on_slot_free(&self, vp: u32, sint: u8, doorbell: Doorbell) -> Result<(), NoSuchSint> {
-        self.0.on_slot_free(vp, sint, doorbell)
-    }
-    fn open_message_port(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse> {
-        self.0.open_message_port(connection_id, doorbell)
-    }
-    fn take_posted(&self, connection_id: u32) -> Option<Message> {
-        let message = self.0.take_posted(connection_id)?;
-        self.1.lock().messages.push((true, message.to_vec()));
-        Some(message)
-    }
-    fn close_message_port(&self, connection_id: u32) {
-        self.0.close_message_port(connection_id);
-    }
-}
-
-impl EventPort for TappedHost {
-    fn set_event(&self, vp: u32, sint: u8, flag: u16) -> Result<(), NoSuchSint> {
-        self.0.set_event(vp, sint, flag)
-    }
-    fn open_event_port(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse> {
-        self.0.open_event_port(connection_id, doorbell)
-    }
-    fn close_event_port(&self, connection_id: u32) {
-        self.0.close_event_port(connection_id);
-    }
-}
 
 /// What a VM of Windows Server 2008 R2 SP1 says from its first contact to its first status report.
 fn example() -> String {
     let tap = Arc::new(Mutex::new(Tap::default()));
-    let vm = Tapped(world::ordinary("ws2008-r2-sp1-enterprise", 1), Arc::clone(&tap));
+    let vm = Tapped::new(world::ordinary("ws2008-r2-sp1-enterprise", 1), Arc::clone(&tap));
     let vms = vec![world::vm("VM1", world::settings(512, 512, 1024), vm)];
     let mut world = World::new(world::run_config(s(60), None), world::host_config(2048), vms);
     world.command_at(s(0), VmmsCommand::Start(VmId(0)));

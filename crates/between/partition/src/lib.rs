@@ -7,7 +7,7 @@
 //! | trait | side | what |
 //! |---|---|---|
 //! | [`GuestRam`] | both | pages of the guest by number, kept alive while in use; copies at an address |
-//! | [`GuestMemory`] | host | memory added, discarded, counted |
+//! | [`GuestMemory`] | host | memory added, taken, restored, counted |
 //! | [`MessagePort`] | host | messages to the guest (one slot for each SINT) and from it (16 buffers for each port) |
 //! | [`EventPort`] | host | event flags to the guest, signals from it |
 //! | [`Hypercalls`] | guest | HvPostMessage, HvSignalEvent |
@@ -32,7 +32,7 @@ mod synic;
 pub use doorbell::Doorbell;
 pub use memory::{GuestMemory, GuestRam, MemoryError};
 pub use power::PowerEvent;
-pub use shared_memory::{ControlPage, DataPages, MappedPages, Page, WidthConflict};
+pub use shared_memory::{ControlPage, DataPages, MappedPages, Page, ViewError};
 pub use simulated::{SimulatedGuest, SimulatedHost, SimulatedPartition};
 pub use synic::{
     ConnectionInUse, EVENT_FLAGS, EventFlags, EventPort, GuestSynic, HvStatus, Hypercalls, MESSAGE_BYTES,

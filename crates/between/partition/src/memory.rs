@@ -26,6 +26,18 @@ pub enum MemoryError {
         /// Bytes.
         len: usize,
     },
+    /// A view of the page exists, so it cannot be taken from the guest.
+    #[error("{page} is in use by the host")]
+    InUse {
+        /// The page.
+        page: GuestPage,
+    },
+    /// The pieces that the guest has given back are more than the host can keep it from.
+    #[error("the guest has given its memory back in {pieces} pieces, more than the host can guard")]
+    TooManyPieces {
+        /// Runs of adjacent pages that would have to be guarded.
+        pieces: usize,
+    },
     /// The host could not back the pages.
     #[error("the host cannot back guest memory: {0}")]
     Backing(#[from] RegionError),
@@ -33,8 +45,10 @@ pub enum MemoryError {
 
 /// Guest pages by number: what both sides of a ring need.
 pub trait GuestRam: Send + Sync {
-    /// The pages with these numbers, in this order. They stay mapped while the value lives, even if the guest loses them
-    /// meanwhile; what they hold then is said at [`GuestMemory::discard`]. A number may occur twice. All or nothing.
+    /// The pages with these numbers, in this order. A number may occur twice. All or nothing.
+    ///
+    /// The value alone keeps no page from being [taken](GuestMemory::discard): with KVM a view does, and a page without one
+    /// cannot be viewed once it is taken; in a simulated partition the value keeps the bytes, which the guest no longer sees.
     fn pages(&self, pages: &[u64]) -> Result<MappedPages, MemoryError>;
 
     /// Copies bytes out of guest memory. Pages that were never written read as zeros.
@@ -49,15 +63,24 @@ pub trait GuestMemory: GuestRam {
     /// Gives the guest memory at addresses where it had none (boot, hot-add). It reads as zeros.
     fn add(&self, range: GuestRange) -> Result<(), MemoryError>;
 
-    /// Takes the content of pages that the guest has given back (balloon): their bytes are free for the host. The
-    /// addresses remain memory, and read as zeros when they are used again (unballoon). All or nothing: a range that is
-    /// not memory of this guest fails the whole list.
+    /// Takes pages that the guest has given back (balloon): their bytes are free for the host, and until they are
+    /// [restored](Self::restore) they are no memory of this guest, neither for the host nor for the guest itself. All or
+    /// nothing: if one of them is not memory of this guest, or (KVM) a view of it exists, nothing is taken. Pages that were
+    /// taken already stay so.
     ///
-    /// What holders of [`MappedPages`] of a discarded page see is up to the partition: the old bytes, which the guest no
-    /// longer sees (simulated), or zeros and then whatever the guest writes, since host and guest share the very page (KVM).
-    /// So nobody may rely on the content of a page that can be discarded: the owner of the memory map must refuse ranges
-    /// that a GPADL pins.
+    /// What a guest gets that touches such a page all the same is up to the partition: it has no memory there (simulated), or
+    /// it is ended (KVM). It never gets host memory.
+    ///
+    /// # Errors
+    /// See [`MemoryError`].
     fn discard(&self, ranges: &[GuestRange]) -> Result<(), MemoryError>;
+
+    /// Gives pages back that were [taken](Self::discard) (unballoon). They read as zeros. Pages that are the guest's stay as
+    /// they are. All or nothing.
+    ///
+    /// # Errors
+    /// See [`MemoryError`].
+    fn restore(&self, ranges: &[GuestRange]) -> Result<(), MemoryError>;
 
     /// Bytes of host memory that the guest's memory takes at this moment.
     fn resident(&self) -> u64;

@@ -93,6 +93,9 @@ impl GuestMemory for SimulatedHost {
     fn discard(&self, ranges: &[GuestRange]) -> Result<(), MemoryError> {
         self.0.ram.discard(ranges)
     }
+    fn restore(&self, ranges: &[GuestRange]) -> Result<(), MemoryError> {
+        self.0.ram.restore(ranges)
+    }
     fn resident(&self) -> u64 {
         self.0.ram.resident()
     }

@@ -1,9 +1,12 @@
-//! Who accesses which page in which width.
+//! Who accesses which page in which width, and which pages nobody may access.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use model_sync::Mutex;
+use page_range::{PageNumber, PageRange, RangeSet};
 
 use crate::region::Region;
 
@@ -30,9 +33,84 @@ pub struct WidthConflict {
     pub wanted: Width,
 }
 
+/// A page was withdrawn with [`Region::withdraw`], and is not accessible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("page {page} of the mapping is withdrawn: it cannot be accessed")]
+pub struct Withdrawn {
+    /// Page index inside its region.
+    pub page: usize,
+}
+
+/// Why there is no view of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ViewError {
+    /// It is viewed in the other width.
+    #[error(transparent)]
+    WidthConflict(#[from] WidthConflict),
+    /// It is withdrawn.
+    #[error(transparent)]
+    Withdrawn(#[from] Withdrawn),
+}
+
+/// Why pages cannot be withdrawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WithdrawError {
+    /// A view of this page exists.
+    #[error("page {page} of the mapping cannot be withdrawn: it is in use")]
+    InUse {
+        /// Page index inside its region.
+        page: usize,
+    },
+    /// The region does not have all of these pages.
+    #[error("the mapping has {have} pages, not {wanted}")]
+    Beyond {
+        /// Pages of the region.
+        have: usize,
+        /// Pages that it would need.
+        wanted: usize,
+    },
+}
+
+/// Number of a page inside its region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Index(u64);
+
+impl fmt::Display for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "page {} of the mapping", self.0)
+    }
+}
+
+impl PageNumber for Index {
+    fn number(self) -> u64 {
+        self.0
+    }
+    fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+/// `None`: no pages.
+fn indices(pages: &Range<usize>) -> Option<PageRange<Index>> {
+    PageRange::between(pages.start as u64, pages.end as u64)
+}
+
+/// The other way round. Indices came from a usize.
+fn of_indices(range: PageRange<Index>) -> Range<usize> {
+    range.start().0 as usize..range.end() as usize
+}
+
 /// The claims of one region. Only claimed pages have an entry: a ring has a few, guest RAM has a million.
 #[derive(Debug, Default)]
-pub(crate) struct Claims(Mutex<BTreeMap<usize, Entry>>);
+pub(crate) struct Claims(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// By page.
+    entries: BTreeMap<usize, Entry>,
+    /// None of these has an entry.
+    withdrawn: RangeSet<Index>,
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -40,37 +118,93 @@ struct Entry {
     holders: usize,
 }
 
+impl State {
+    fn check(&self, page: usize) -> Result<(), Withdrawn> {
+        if self.withdrawn.contains(Index(page as u64)) { Err(Withdrawn { page }) } else { Ok(()) }
+    }
+}
+
 impl Claims {
     /// Number of pages somebody holds a view of.
     pub(crate) fn pages(&self) -> usize {
-        self.0.lock().len()
+        self.0.lock().entries.len()
     }
 
-    fn take(&self, page: usize, wanted: Width) -> Result<(), WidthConflict> {
-        let mut entries = self.0.lock();
-        let entry = entries.entry(page).or_insert(Entry { width: wanted, holders: 0 });
+    fn take(&self, page: usize, wanted: Width) -> Result<(), ViewError> {
+        let mut state = self.0.lock();
+        state.check(page)?;
+        let entry = state.entries.entry(page).or_insert(Entry { width: wanted, holders: 0 });
         if entry.width != wanted {
-            return Err(WidthConflict { page, in_use: entry.width, wanted });
+            return Err(WidthConflict { page, in_use: entry.width, wanted }.into());
         }
         entry.holders += 1;
         Ok(())
     }
 
-    /// Calls `access` with the width to use for a short access to the page. Nobody can claim it in another meanwhile.
-    pub(crate) fn during<R>(&self, page: usize, access: impl FnOnce(Width) -> R) -> R {
-        let entries = self.0.lock();
-        let width = entries.get(&page).map_or(Width::Bits64, |entry| entry.width);
-        access(width)
+    /// Calls `access` with the width to use for a short access to the page. Nobody can claim the page in another width, or
+    /// withdraw it, meanwhile.
+    pub(crate) fn during<R>(&self, page: usize, access: impl FnOnce(Width) -> R) -> Result<R, Withdrawn> {
+        let state = self.0.lock();
+        state.check(page)?;
+        let width = state.entries.get(&page).map_or(Width::Bits64, |entry| entry.width);
+        Ok(access(width))
     }
 
     fn release(&self, page: usize) {
-        let mut entries = self.0.lock();
+        let entries = &mut self.0.lock().entries;
         if let Some(entry) = entries.get_mut(&page) {
             entry.holders -= 1;
             if entry.holders == 0 {
                 entries.remove(&page);
             }
         }
+    }
+
+    /// See [`Region::withdraw`].
+    pub(crate) fn withdraw(&self, pages: &[Range<usize>]) -> Result<Vec<Range<usize>>, WithdrawError> {
+        let mut state = self.0.lock();
+        for range in pages {
+            if let Some((&page, _)) = state.entries.range(range.clone()).next() {
+                return Err(WithdrawError::InUse { page });
+            }
+        }
+        let mut fresh = Vec::new();
+        for range in pages.iter().filter_map(indices) {
+            fresh.extend(state.withdrawn.gaps_within(range).map(of_indices));
+            state.withdrawn.insert(range);
+        }
+        Ok(fresh)
+    }
+
+    /// See [`Region::withdrawn_of`].
+    pub(crate) fn withdrawn_of(&self, pages: &[Range<usize>]) -> Vec<Range<usize>> {
+        let state = self.0.lock();
+        pages
+            .iter()
+            .filter_map(indices)
+            .flat_map(|range| state.withdrawn.within(range))
+            .map(of_indices)
+            .collect()
+    }
+
+    /// See [`Region::reinstate`].
+    pub(crate) fn reinstate(&self, pages: &[Range<usize>]) {
+        let mut state = self.0.lock();
+        for range in pages.iter().filter_map(indices) {
+            state.withdrawn.remove(range);
+        }
+    }
+
+    /// Whether one of the pages is withdrawn.
+    pub(crate) fn is_withdrawn(&self, page: usize) -> bool {
+        self.0.lock().check(page).is_err()
+    }
+
+    /// Runs of withdrawn pages, and how many pages they have.
+    pub(crate) fn withdrawn(&self) -> (usize, usize) {
+        let state = self.0.lock();
+        // Not more than the region has pages, which is a usize.
+        (state.withdrawn.run_count(), state.withdrawn.pages().get() as usize)
     }
 }
 
@@ -83,7 +217,7 @@ pub(crate) struct Claim {
 
 impl Claim {
     /// Claims `page`, which lies in `region`, in the wanted width.
-    pub(crate) fn new(region: &Arc<Region>, page: usize, wanted: Width) -> Result<Self, WidthConflict> {
+    pub(crate) fn new(region: &Arc<Region>, page: usize, wanted: Width) -> Result<Self, ViewError> {
         region.claims().take(page, wanted)?;
         Ok(Self { region: Arc::clone(region), page })
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::PAGE_BYTES;
+use crate::claim::Withdrawn;
 use crate::view::{Page, Words};
 
 /// A copy that would leave its page.
@@ -13,6 +14,17 @@ pub struct OutOfPage {
     pub offset: usize,
     /// Number of bytes.
     pub len: usize,
+}
+
+/// Why bytes of a page could not be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CopyError {
+    /// They would not be inside the page.
+    #[error(transparent)]
+    OutOfPage(#[from] OutOfPage),
+    /// The page is withdrawn.
+    #[error(transparent)]
+    Withdrawn(#[from] Withdrawn),
 }
 
 /// An atomic word that can be copied bytewise. All accesses are relaxed: who needs an order makes it elsewhere.
@@ -93,22 +105,28 @@ impl Page {
     }
 
     /// Copies bytes out. Bytes of one aligned word are consistent with each other; others may tear.
-    pub fn read(&self, offset: usize, out: &mut [u8]) -> Result<(), OutOfPage> {
+    ///
+    /// # Errors
+    /// If the bytes are not inside the page, or the page is withdrawn.
+    pub fn read(&self, offset: usize, out: &mut [u8]) -> Result<(), CopyError> {
         Self::check(offset, out.len())?;
         self.with_words(|words| match words {
             Words::Bits32(words) => load(words, offset, out),
             Words::Bits64(words) => load(words, offset, out),
-        });
+        })?;
         Ok(())
     }
 
     /// Copies bytes in. Neighbouring bytes of the same word are left as they are, even if written concurrently.
-    pub fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), OutOfPage> {
+    ///
+    /// # Errors
+    /// If the bytes are not inside the page, or the page is withdrawn.
+    pub fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), CopyError> {
         Self::check(offset, bytes.len())?;
         self.with_words(|words| match words {
             Words::Bits32(words) => store(words, offset, bytes),
             Words::Bits64(words) => store(words, offset, bytes),
-        });
+        })?;
         Ok(())
     }
 }

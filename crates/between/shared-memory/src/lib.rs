@@ -10,10 +10,13 @@
 //! Rust, and a hostile guest can list one page both as control page and as data page of its rings; claiming a page for
 //! the second width is therefore refused ([`WidthConflict`]).
 //!
+//! Pages that a guest has given away are [withdrawn](Region::withdraw): nothing in this process can touch them, so that whoever
+//! mapped them may take the access away.
+//!
 //! **Never**: interprets what is in a page, allocates guest page numbers, or hands out `&[u8]` into shared memory.
 //!
 //! It is also the one crate of the stack with `unsafe` code. Each block carries its argument; all of it is in the modules
-//! `region` and `view`.
+//! `region`, `memfd` and `view`.
 
 mod claim;
 mod copy;
@@ -22,8 +25,8 @@ mod memfd;
 mod region;
 mod view;
 
-pub use claim::{Width, WidthConflict};
-pub use copy::OutOfPage;
+pub use claim::{ViewError, Width, WidthConflict, WithdrawError, Withdrawn};
+pub use copy::{CopyError, OutOfPage};
 #[cfg(target_os = "linux")]
 pub use memfd::MemfdError;
 pub use region::{Region, RegionError};

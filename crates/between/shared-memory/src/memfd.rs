@@ -1,10 +1,12 @@
 //! Memory shared between processes: a memfd that nobody can shrink.
 #![expect(unsafe_code, reason = "mmap and munmap of the file")]
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
@@ -28,6 +30,9 @@ pub enum MemfdError {
         /// Bytes of the mapping.
         need: u64,
     },
+    /// This process has a mapping of the file already: share that region.
+    #[error("this process has mapped the file already")]
+    MappedAlready,
     /// A system call failed.
     #[error("{call}: {source}")]
     System {
@@ -42,10 +47,32 @@ fn system(call: &'static str) -> impl FnOnce(rustix::io::Errno) -> MemfdError {
     move |errno| MemfdError::System { call, source: errno.into() }
 }
 
+/// The files that this process has mapped, by device and inode: the rule of one width for each page holds within a region, so
+/// a file must not have two. A mapping keeps its file, so the numbers are not given to another one meanwhile.
+static MAPPED: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
+
+/// The right to be a file's only mapping in this process.
+struct OnlyMapping((u64, u64));
+
+impl OnlyMapping {
+    fn of(file: &rustix::fs::Stat) -> Result<Self, MemfdError> {
+        let id = (file.st_dev, file.st_ino);
+        if MAPPED.lock().insert(id) { Ok(Self(id)) } else { Err(MemfdError::MappedAlready) }
+    }
+}
+
+impl Drop for OnlyMapping {
+    fn drop(&mut self) {
+        MAPPED.lock().remove(&self.0);
+    }
+}
+
 /// A shared mapping of a sealed file.
 pub(crate) struct MemfdMapping {
     base: NonNull<u8>,
     pages: usize,
+    /// Dropped after the file is unmapped.
+    _only: OnlyMapping,
 }
 
 impl MemfdMapping {
@@ -55,18 +82,19 @@ impl MemfdMapping {
         if !seals.contains(SealFlags::SHRINK) {
             return Err(MemfdError::NotSealed);
         }
-        let have = rustix::fs::fstat(fd).map_err(system("fstat"))?.st_size;
-        let (have, need) = (u64::try_from(have).unwrap_or(0), bytes as u64);
+        let file = rustix::fs::fstat(fd).map_err(system("fstat"))?;
+        let (have, need) = (u64::try_from(file.st_size).unwrap_or(0), bytes as u64);
         if have < need {
             return Err(MemfdError::TooSmall { have, need });
         }
+        let only = OnlyMapping::of(&file)?;
         let prot = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice cannot disturb another one.
         let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes, prot, MapFlags::SHARED, fd, 0) }
             .map_err(system("mmap"))?;
         let base = NonNull::new(base.cast::<u8>())
             .ok_or_else(|| MemfdError::System { call: "mmap", source: std::io::Error::other("null") })?;
-        Ok(Self { base, pages })
+        Ok(Self { base, pages, _only: only })
     }
 
     pub(crate) fn base(&self) -> NonNull<u8> {
@@ -99,9 +127,12 @@ impl Region {
         Ok((region, fd))
     }
 
-    /// Maps the first `pages` pages of a memfd that another process made. Within one process map a file once and share the
-    /// region: the rule of one width for each page holds within a region. A file that could still be shrunk is refused:
-    /// touching a page beyond its end would kill this process.
+    /// Maps the first `pages` pages of a memfd that another process made. A process that has mapped the file shares its
+    /// region: a second one is refused. A file that could still be shrunk is refused: touching a page beyond its end would
+    /// kill this process.
+    ///
+    /// # Errors
+    /// See [`MemfdError`].
     pub fn from_memfd(fd: BorrowedFd<'_>, pages: usize) -> Result<Arc<Self>, MemfdError> {
         Ok(Self::of_memfd(MemfdMapping::new(fd, pages)?))
     }

@@ -4,11 +4,12 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::fmt;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::PAGE_BYTES;
-use crate::claim::Claims;
+use crate::claim::{Claims, WithdrawError};
 #[cfg(target_os = "linux")]
 use crate::memfd::MemfdMapping;
 use crate::view::{MappedPages, Page};
@@ -112,8 +113,8 @@ impl Region {
     /// # Safety
     /// From now until `owner` has been dropped:
     /// - `base` is aligned to [`PAGE_BYTES`], and `pages * PAGE_BYTES` bytes from it are one mapping, readable and
-    ///   writable, that is not unmapped, truncated or made inaccessible (replacing its content, as by punching a hole,
-    ///   is allowed);
+    ///   writable, that is not unmapped or truncated (replacing its content, as by punching a hole, is allowed);
+    /// - pages are made inaccessible only while they are withdrawn ([`withdraw`](Self::withdraw));
     /// - Rust code of this process touches these bytes only through this region. What a guest, another process or
     ///   the kernel does to them is outside Rust's memory model and needs no promise.
     pub unsafe fn from_raw(
@@ -145,6 +146,46 @@ impl Region {
     /// Number of pages of which a view ([`crate::DataPages`], [`crate::ControlPage`]) exists.
     pub fn viewed_pages(&self) -> usize {
         self.claims.pages()
+    }
+
+    /// Withdraws pages, all or none: until they are reinstated there is no view of them, and no byte of them is copied in
+    /// or out. From then on the mapping's owner may make them inaccessible. Pages that are withdrawn already stay so.
+    ///
+    /// # Errors
+    /// If a view of one of them exists, or the region does not have them.
+    pub fn withdraw(&self, pages: &[Range<usize>]) -> Result<Vec<Range<usize>>, WithdrawError> {
+        if let Some(wanted) = pages.iter().map(|range| range.end).max().filter(|&end| end > self.pages) {
+            return Err(WithdrawError::Beyond { have: self.pages, wanted });
+        }
+        self.claims.withdraw(pages)
+    }
+
+    /// Takes a withdrawal back. Pages that are not withdrawn stay as they are.
+    ///
+    /// # Safety
+    /// The pages are accessible (see [`from_raw`](Self::from_raw)).
+    pub unsafe fn reinstate(&self, pages: &[Range<usize>]) {
+        self.claims.reinstate(pages);
+    }
+
+    /// Those of the pages that are withdrawn.
+    pub fn withdrawn_of(&self, pages: &[Range<usize>]) -> Vec<Range<usize>> {
+        self.claims.withdrawn_of(pages)
+    }
+
+    /// Whether page `index` is withdrawn.
+    pub fn is_withdrawn(&self, index: usize) -> bool {
+        self.claims.is_withdrawn(index)
+    }
+
+    /// How many pages are withdrawn.
+    pub fn withdrawn_pages(&self) -> usize {
+        self.claims.withdrawn().1
+    }
+
+    /// How many runs of adjacent pages the withdrawn pages are.
+    pub fn withdrawn_runs(&self) -> usize {
+        self.claims.withdrawn().0
     }
 
     pub(crate) fn claims(&self) -> &Claims {

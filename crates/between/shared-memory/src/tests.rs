@@ -53,8 +53,8 @@ fn one_width_at_a_time() {
     control[16].store(0x0403_0201u32.to_le(), Ordering::Relaxed);
     assert_eq!(again[16].load(Ordering::Relaxed), 0x0403_0201u32.to_le());
     let conflict = WidthConflict { page: 0, in_use: Width::Bits32, wanted: Width::Bits64 };
-    assert_eq!(page.data().unwrap_err(), conflict);
-    assert_eq!(region.all_pages().data().unwrap_err(), conflict, "one of several pages");
+    assert_eq!(page.data().unwrap_err(), conflict.into());
+    assert_eq!(region.all_pages().data().unwrap_err(), conflict.into(), "one of several pages");
     assert_eq!(region.viewed_pages(), 1, "a refusal leaves nothing behind");
     drop((control, again));
     assert_eq!(region.viewed_pages(), 0);
@@ -62,7 +62,7 @@ fn one_width_at_a_time() {
     let data = page.data().unwrap();
     assert_eq!(data.run(8)[0].load(Ordering::Relaxed), u64::from_le(0x0403_0201), "the bytes stay");
     let conflict = WidthConflict { page: 0, in_use: Width::Bits64, wanted: Width::Bits32 };
-    assert_eq!(page.control().unwrap_err(), conflict);
+    assert_eq!(page.control().unwrap_err(), conflict.into());
     assert!(region.page(1).unwrap().control().is_ok(), "other pages are free");
 }
 
@@ -80,8 +80,8 @@ fn copies_stay_inside_the_page() {
     let region = Region::process(2).unwrap();
     let page = region.page(0).unwrap();
     for (offset, len) in [(4096, 1), (4090, 7), (0, 4097), (usize::MAX, 2)] {
-        assert_eq!(page.write(offset, &vec![1; len]), Err(OutOfPage { offset, len }));
-        assert_eq!(page.read(offset, &mut vec![1; len]), Err(OutOfPage { offset, len }));
+        assert_eq!(page.write(offset, &vec![1; len]), Err(OutOfPage { offset, len }.into()));
+        assert_eq!(page.read(offset, &mut vec![1; len]), Err(OutOfPage { offset, len }.into()));
     }
     page.write(4096, &[]).unwrap();
     page.write(0, &[7; 4096]).unwrap();
@@ -138,17 +138,64 @@ fn foreign_memory_lives_as_long_as_its_pages() {
     assert!(dropped.load(Ordering::Relaxed));
 }
 
+/// Two processes have two mappings (`vmbus` has a test with two). In one process the second mapping would have claims of its own,
+/// and the two could be used in different widths.
 #[test]
-fn a_memfd_is_the_same_memory_for_everybody() {
+fn a_memfd_is_mapped_once_by_a_process() {
     let (region, fd) = Region::memfd("pages", 2).unwrap();
-    let other = Region::from_memfd(fd.as_fd(), 1).unwrap();
-    region.page(0).unwrap().write(100, b"hello").unwrap();
+    let copy = fd.try_clone().unwrap();
+    for again in [fd.as_fd(), copy.as_fd()] {
+        let refused = Region::from_memfd(again, 1).unwrap_err();
+        assert!(matches!(refused, MemfdError::MappedAlready), "{refused}");
+    }
+    let (_other, _its_fd) = Region::memfd("other pages", 2).unwrap();
+    let page = region.page(0).unwrap();
+    page.write(100, b"hello").unwrap();
+    drop(region);
+    assert!(matches!(Region::from_memfd(fd.as_fd(), 2), Err(MemfdError::MappedAlready)), "the page keeps it");
+    drop(page);
+    let later = Region::from_memfd(fd.as_fd(), 2).unwrap();
     let mut bytes = [0; 5];
-    other.page(0).unwrap().read(100, &mut bytes).unwrap();
-    assert_eq!(&bytes, b"hello");
-    drop((region, fd));
-    other.page(0).unwrap().read(100, &mut bytes).unwrap();
+    later.page(0).unwrap().read(100, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"hello", "the file keeps its bytes");
+    drop((fd, copy));
+    later.page(0).unwrap().read(100, &mut bytes).unwrap();
     assert_eq!(&bytes, b"hello", "the mapping keeps the file");
+}
+
+#[test]
+fn nothing_touches_withdrawn_pages() {
+    let region = Region::process(8).unwrap();
+    let held = region.page(3).unwrap().control().unwrap();
+    assert_eq!(region.withdraw(&[0..1, 2..5]), Err(WithdrawError::InUse { page: 3 }), "all or none");
+    assert_eq!(region.withdraw(&[0..1, 7..9]), Err(WithdrawError::Beyond { have: 8, wanted: 9 }));
+    assert_eq!((region.withdrawn_pages(), region.withdrawn_runs()), (0, 0));
+    drop(held);
+    assert_eq!(region.withdraw(&[0..1, 2..5, 4..6]), Ok(vec![0..1, 2..5, 5..6]));
+    assert_eq!(region.withdraw(&[1..3]), Ok(vec![1..2]), "what is new of it");
+    reinstate(&region, 1..2);
+    assert_eq!(region.withdrawn_of(&[0..4, 5..8]), [0..1, 2..4, 5..6]);
+    assert_eq!((region.withdrawn_pages(), region.withdrawn_runs()), (5, 2));
+    let page = region.page(4).unwrap();
+    let withdrawn = Withdrawn { page: 4 };
+    assert_eq!(page.read(0, &mut [0]), Err(withdrawn.into()));
+    assert_eq!(page.write(0, &[1]), Err(withdrawn.into()));
+    assert_eq!(page.control().unwrap_err(), withdrawn.into());
+    assert_eq!(page.data().unwrap_err(), withdrawn.into());
+    let all = region.all_pages().data().unwrap_err();
+    assert_eq!(all, Withdrawn { page: 0 }.into());
+    assert_eq!(region.viewed_pages(), 0, "a refusal leaves nothing behind");
+    assert!(region.page(1).unwrap().write(0, &[1]).is_ok(), "other pages are free");
+    reinstate(&region, 3..5);
+    assert_eq!((region.withdrawn_pages(), region.withdrawn_runs()), (3, 3));
+    page.write(0, &[2]).unwrap();
+    assert!(page.data().is_ok());
+}
+
+#[expect(unsafe_code, reason = "takes back a withdrawal")]
+fn reinstate(region: &Region, pages: std::ops::Range<usize>) {
+    // SAFETY: process memory, which was accessible all the time.
+    unsafe { region.reinstate(&[pages]) };
 }
 
 #[test]

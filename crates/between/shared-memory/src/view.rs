@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use crate::claim::{Claim, Width, WidthConflict};
+use crate::claim::{Claim, ViewError, Width, Withdrawn};
 use crate::region::Region;
 use crate::{CONTROL_WORDS_PER_PAGE, PAGE_BYTES, WORDS_PER_PAGE};
 
@@ -27,17 +27,17 @@ impl Page {
         Arc::ptr_eq(&self.region, &next.region) && self.index + 1 == next.index
     }
 
-    fn claim(&self, wanted: Width) -> Result<Claim, WidthConflict> {
+    fn claim(&self, wanted: Width) -> Result<Claim, ViewError> {
         Claim::new(&self.region, self.index, wanted)
     }
 
     /// Lends the page's words, in the width that it is in use in, or in 64 bits.
-    pub(crate) fn with_words<R>(&self, access: impl FnOnce(Words<'_>) -> R) -> R {
+    pub(crate) fn with_words<R>(&self, access: impl FnOnce(Words<'_>) -> R) -> Result<R, Withdrawn> {
         let address = self.region.page_address(self.index);
         self.region.claims().during(self.index, |width| match width {
             Width::Bits32 => {
                 // SAFETY: as in `ControlPage::deref`; the region is kept alive by `self`, and nobody can claim the page in
-                // the other width before `access` has returned.
+                // the other width, or withdraw it, before `access` has returned.
                 access(Words::Bits32(unsafe {
                     address.cast::<[AtomicU32; CONTROL_WORDS_PER_PAGE]>().as_ref()
                 }))
@@ -50,13 +50,19 @@ impl Page {
     }
 
     /// The page as 32-bit words. Refused while somebody holds it as 64-bit words.
-    pub fn control(&self) -> Result<ControlPage, WidthConflict> {
+    ///
+    /// # Errors
+    /// See [`ViewError`].
+    pub fn control(&self) -> Result<ControlPage, ViewError> {
         let words = self.region.page_address(self.index).cast();
         Ok(ControlPage { words, _claim: self.claim(Width::Bits32)? })
     }
 
     /// The page as 64-bit words. Refused while somebody holds it as 32-bit words.
-    pub fn data(&self) -> Result<DataPages, WidthConflict> {
+    ///
+    /// # Errors
+    /// See [`ViewError`].
+    pub fn data(&self) -> Result<DataPages, ViewError> {
         DataPages::new(std::slice::from_ref(self))
     }
 }
@@ -107,7 +113,10 @@ impl MappedPages {
     }
 
     /// All pages as 64-bit words, in order. Refused while somebody holds one of them as 32-bit words.
-    pub fn data(&self) -> Result<DataPages, WidthConflict> {
+    ///
+    /// # Errors
+    /// See [`ViewError`].
+    pub fn data(&self) -> Result<DataPages, ViewError> {
         DataPages::new(&self.pages)
     }
 }
@@ -139,8 +148,8 @@ impl Deref for ControlPage {
     #[inline]
     fn deref(&self) -> &Self::Target {
         // SAFETY: the pointer is to a whole page of a mapping (`page_address` checked the index), page-aligned, zeroed or
-        // written by others, so every bit pattern is a valid `AtomicU32`; the claim keeps the mapping alive for as long
-        // as `self`, and guarantees that this process accesses the page in 32-bit atomics only.
+        // written by others, so every bit pattern is a valid `AtomicU32`; the claim keeps the mapping alive and
+        // the page accessible for as long as `self`, and guarantees that this process accesses it in 32-bit atomics only.
         unsafe { self.words.as_ref() }
     }
 }
@@ -170,7 +179,7 @@ unsafe impl Send for DataPages {}
 unsafe impl Sync for DataPages {}
 
 impl DataPages {
-    fn new(pages: &[Page]) -> Result<Self, WidthConflict> {
+    fn new(pages: &[Page]) -> Result<Self, ViewError> {
         let claims = pages.iter().map(|page| page.claim(Width::Bits64)).collect::<Result<Box<_>, _>>()?;
         let mut table: Box<[Run]> = pages
             .iter()
@@ -227,8 +236,8 @@ impl DataPages {
     fn words_of(&self, run: Run) -> &[AtomicU64] {
         // SAFETY: runs are made in `new` only: whole pages of one mapping, adjacent in it, so inside one
         // allocation; page-aligned; every bit pattern is a valid `AtomicU64`. (A run of no pages is dangling, aligned and
-        // empty.) The claims keep the mapping alive for as long as `self` and guarantee that this process accesses
-        // these pages in 64-bit atomics only.
+        // empty.) The claims keep the mapping alive and its pages accessible for as long as `self`, and guarantee that this
+        // process accesses these pages in 64-bit atomics only.
         unsafe { std::slice::from_raw_parts(run.start.as_ptr(), run.len) }
     }
 }

@@ -15,12 +15,13 @@ use acpi_tables::rsdp::Rsdp;
 use acpi_tables::sdt::Sdt;
 use acpi_tables::xsdt::XSDT;
 use acpi_tables::{Aml, aml};
+use page_range::{GuestPage, GuestRange, PageCount};
 use partition::MemoryError;
+use shared_memory::PAGE_BYTES;
 
 use crate::devices::{RESET_PORT, RESET_VALUE, SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT};
-use crate::machine::SERIAL_PORTS;
 use crate::ram::Ram;
-use crate::serial;
+use crate::serial::{self, SERIAL_PORTS};
 
 const OEM: [u8; 6] = *b"DYNMEM";
 const OEM_TABLE: [u8; 8] = *b"KVMPART ";
@@ -30,6 +31,12 @@ const LOCAL_APIC: u32 = 0xfee0_0000;
 const IO_APIC: u32 = 0xfec0_0000;
 /// The window that VMBus devices could take their MMIO space from. Nothing does, but it has to be there.
 pub(crate) const MMIO_WINDOW: std::ops::Range<u64> = 0xf000_0000..0xf800_0000;
+
+/// Addresses that memory must not take: devices and interrupt controllers below 4 GiB.
+pub(crate) fn reserved() -> Option<GuestRange> {
+    let start = MMIO_WINDOW.start / PAGE_BYTES as u64;
+    GuestRange::new(GuestPage(start), PageCount((1 << 20) - start))
+}
 
 fn port(address: u16) -> GAS {
     GAS::new(GasSpace::SystemIo, 8, 0, AccessSize::ByteAccess, u64::from(address))

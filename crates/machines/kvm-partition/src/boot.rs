@@ -8,8 +8,8 @@ use shared_memory::PAGE_BYTES;
 use vm_memory::ByteValued;
 
 use crate::acpi;
+use crate::error::MachineError;
 use crate::kernel::KernelImage;
-use crate::machine::MachineError;
 use crate::ram::Ram;
 use crate::registers;
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use parking_lot::Mutex;
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::machine::{MachineEvent, MachineObserver, SERIAL_PORTS};
-use crate::serial::{PORTS, SerialPort};
+use crate::event::{MachineEvent, MachineObserver};
+use crate::serial::{PORTS, SERIAL_PORTS, SerialPort};
 
 /// ACPI's sleep control register (the port is ours to choose; the tables name it).
 pub(crate) const SLEEP_CONTROL_PORT: u16 = 0x600;
@@ -59,8 +59,23 @@ impl Devices {
         }
     }
 
+    /// Reads of a port, each `width` bytes wide: a string instruction reads the same port again and again.
+    pub(crate) fn read_all(&self, port: u16, width: usize, data: &mut [u8]) {
+        for access in data.chunks_mut(width) {
+            for (port, byte) in ports(port).zip(access) {
+                *byte = self.read(port);
+            }
+        }
+    }
+
+    /// Writes to a port, each `width` bytes wide, and what the machine does then.
+    pub(crate) fn write_all(&self, port: u16, width: usize, data: &[u8]) -> Option<MachineEvent> {
+        data.chunks(width)
+            .find_map(|access| ports(port).zip(access).find_map(|(port, &byte)| self.write(port, byte)))
+    }
+
     /// A byte read from a port. Where nothing is, the bus floats high.
-    pub(crate) fn read(&self, port: u16) -> u8 {
+    fn read(&self, port: u16) -> u8 {
         if let Some((serial, register)) = self.serial(port) {
             return serial.lock().read(register);
         }
@@ -72,7 +87,7 @@ impl Devices {
     }
 
     /// A byte written to a port, and what the machine does then.
-    pub(crate) fn write(&self, port: u16, value: u8) -> Option<MachineEvent> {
+    fn write(&self, port: u16, value: u8) -> Option<MachineEvent> {
         if let Some((serial, register)) = self.serial(port) {
             serial.lock().write(register, value);
             return None;
@@ -87,6 +102,11 @@ impl Devices {
         }
         None
     }
+}
+
+/// The bytes of one access wider than a byte are those of the ports that follow each other.
+fn ports(first: u16) -> impl Iterator<Item = u16> {
+    (0..).map(move |offset| first.wrapping_add(offset))
 }
 
 /// The real-time clock's registers. The date is always the same (invented): a guest that needs the time asks the network.

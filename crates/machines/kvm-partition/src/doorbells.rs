@@ -12,6 +12,8 @@ use partition::Doorbell;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
+use crate::panics::ended_by;
+
 /// What an eventfd stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -43,6 +45,9 @@ struct Shared {
     signals: AtomicU64,
 }
 
+/// Told why no doorbell rings any more.
+pub(crate) type OnFailure = Box<dyn Fn(String) + Send + Sync>;
+
 /// The thread and what it listens to.
 pub(crate) struct Doorbells {
     shared: Arc<Shared>,
@@ -51,13 +56,17 @@ pub(crate) struct Doorbells {
 }
 
 impl Doorbells {
-    pub(crate) fn new(name: &str) -> io::Result<Self> {
+    pub(crate) fn new(name: &str, failed: OnFailure) -> io::Result<Self> {
         let (epoll, stop) = (Epoll::new()?, EventFd::new(EFD_NONBLOCK)?);
         epoll.ctl(ControlOperation::Add, stop.as_raw_fd(), EpollEvent::new(EventSet::IN, STOP))?;
         let shared = Arc::new(Shared { epoll, lines: Mutex::default(), signals: AtomicU64::new(0) });
         let thread = {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name(format!("{name}/doorbells")).spawn(move || shared.listen())?
+            std::thread::Builder::new().name(format!("{name}/doorbells")).spawn(move || {
+                if let Some(why) = ended_by(|| shared.listen()) {
+                    failed(format!("the thread that hears the guest's signals {why}"));
+                }
+            })?
         };
         Ok(Self { shared, stop, thread: Some(thread) })
     }
@@ -97,18 +106,19 @@ impl Doorbells {
 }
 
 impl Shared {
-    fn listen(&self) {
+    /// Listens until it is told to stop; gives the reason of any other end.
+    fn listen(&self) -> Option<String> {
         let mut events = [EpollEvent::default(); 16];
         loop {
             let ready = match self.epoll.wait(-1, &mut events) {
                 Ok(ready) => ready,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // The descriptor is ours and open: nothing that waiting again would mend.
-                Err(_) => return,
+                Err(error) => return Some(format!("cannot wait: {error}")),
             };
             for event in &events[..ready] {
                 if event.data() == STOP {
-                    return;
+                    return None;
                 }
                 let doorbell = {
                     let lines = self.lines.lock();
@@ -141,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_signal_rings_until_it_is_forgotten() {
-        let doorbells = Doorbells::new("test").unwrap();
+        let doorbells = Doorbells::new("test", Box::new(|why| panic!("{why}"))).unwrap();
         let (rang, heard) = mpsc::channel();
         let fd = EventFd::new(EFD_NONBLOCK).unwrap();
         let bell: Doorbell = {
@@ -163,5 +173,20 @@ mod tests {
         doorbells.listen(Source::SlotFree(17), other.try_clone().unwrap(), bell).unwrap();
         other.write(1).unwrap();
         assert_eq!(heard.recv(), Ok("second"), "the forgotten one was not heard");
+    }
+    /// A doorbell that panics takes the thread along: nothing of the guest would be heard any more, so it is said.
+    #[test]
+    fn a_doorbell_that_panics_is_told_of() {
+        let (say, said) = mpsc::channel();
+        let failed = Box::new(move |why| {
+            let _ = say.send(why);
+        });
+        let doorbells = Doorbells::new("test", failed).unwrap();
+        let fd = EventFd::new(EFD_NONBLOCK).unwrap();
+        let bell: Doorbell = Arc::new(|| panic!("the bell is cracked"));
+        doorbells.listen(Source::Connection(1), fd.try_clone().unwrap(), bell).unwrap();
+        fd.write(1).unwrap();
+        let why = said.recv().unwrap();
+        assert_eq!(why, "the thread that hears the guest's signals has panicked: the bell is cracked");
     }
 }

@@ -24,13 +24,17 @@
 mod acpi;
 mod boot;
 mod capabilities;
+mod config;
 mod cpuid;
 mod devices;
 mod doorbells;
+mod error;
+mod event;
 mod hypercall;
 mod kernel;
+mod kvm_partition;
 mod machine;
-mod partition_impl;
+mod panics;
 pub mod ram;
 mod registers;
 mod serial;
@@ -39,11 +43,12 @@ mod sys;
 mod vcpu;
 
 pub use capabilities::{Capabilities, NoHypervisor};
+pub use config::{MAX_VPS, MachineConfig};
+pub use error::MachineError;
+pub use event::{MachineEvent, MachineObserver};
 pub use kernel::{KernelError, KernelImage};
-pub use machine::{
-    MAX_VPS, Machine, MachineConfig, MachineControl, MachineError, MachineEvent, MachineObserver,
-    SERIAL_PORTS,
-};
-pub use partition_impl::KvmPartition;
+pub use kvm_partition::KvmPartition;
+pub use machine::{Machine, MachineControl};
 pub use ram::Backing;
+pub use serial::SERIAL_PORTS;
 pub use vcpu::ExitCounts;

@@ -10,25 +10,22 @@ use kvm_bindings::{
     kvm_irq_routing_entry__bindgen_ty_1, kvm_irq_routing_hv_sint, kvm_irq_routing_irqchip,
 };
 use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
-use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
 use parking_lot::{Mutex, RwLock};
-use partition::{MemoryError, VMBUS_SINT};
+use partition::VMBUS_SINT;
 use shared_memory::PAGE_BYTES;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use crate::boot::{self, Boot};
-use crate::capabilities::{Capabilities, NoHypervisor};
+use crate::capabilities::Capabilities;
+use crate::config::{MAX_VPS, MachineConfig};
 use crate::devices::Devices;
-use crate::kernel::KernelImage;
-use crate::partition_impl::{Connected, KvmPartition};
-use crate::ram::Backing;
+use crate::error::{MachineError, kvm};
+use crate::event::{MachineEvent, MachineObserver};
+use crate::kvm_partition::{Connected, KvmPartition};
+use crate::serial::SERIAL_PORTS;
 use crate::vcpu::{Counters, ExitCounts, Pause, Shared, VpThread};
 use crate::{acpi, cpuid, registers};
 
-/// Virtual processors at most (invented: the tables would take more).
-pub const MAX_VPS: u32 = 16;
-/// Serial ports: number, first I/O port, interrupt (documented: those of a PC).
-pub const SERIAL_PORTS: [(u8, u16, u32); 2] = [(1, 0x3f8, 4), (2, 0x2f8, 3)];
 /// Pins of KVM's IO-APIC; the SynIC's interrupts come behind them.
 const IOAPIC_PINS: u32 = 24;
 /// `KVM_CAP_HYPERV_SYNIC2` on a vCPU, which leaves the content of its pages alone.
@@ -36,87 +33,6 @@ const NO_FLAGS: u32 = 0;
 /// Where KVM may put three pages of its own that real mode needs on Intel processors (documented, KVM_SET_TSS_ADDR): above all
 /// memory and devices.
 const TSS: usize = 0xfffb_d000;
-
-/// What a machine is made of.
-#[derive(Clone, Debug)]
-pub struct MachineConfig {
-    /// Its name, for threads.
-    pub name: String,
-    /// Virtual processors, 1 to [`MAX_VPS`].
-    pub vps: u32,
-    /// What its RAM is made of.
-    pub backing: Backing,
-    /// The RAM that it boots with: from page 0, below 3.75 GiB.
-    pub memory: RangeSet<GuestPage>,
-    /// Its kernel.
-    pub kernel: Arc<KernelImage>,
-    /// Its initramfs.
-    pub initramfs: Arc<[u8]>,
-    /// The kernel's command line.
-    pub command_line: String,
-}
-
-/// What a machine does on its own account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MachineEvent {
-    /// The guest has switched it off.
-    PoweredOff,
-    /// The guest has asked for a reset.
-    Reset,
-    /// The guest has crashed, and said so through Hyper-V's crash registers.
-    Crashed {
-        /// What it said; for Linux the registers of the moment.
-        parameters: [u64; 5],
-    },
-    /// It cannot go on.
-    Failed(String),
-}
-
-/// Who is told. Called from the threads of the machine; must not block, and must not stop the machine from inside a call.
-pub trait MachineObserver: Send + Sync {
-    /// Something happened; the processor that did it does not run any more.
-    fn event(&self, event: MachineEvent);
-    /// The guest has printed on serial port `port` (from 1).
-    fn serial(&self, port: u8, bytes: &[u8]);
-}
-
-/// Why a machine could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum MachineError {
-    /// This computer cannot.
-    #[error(transparent)]
-    NoHypervisor(#[from] NoHypervisor),
-    /// Guest memory.
-    #[error("guest memory: {0}")]
-    Memory(MemoryError),
-    /// Kernel and initramfs do not fit.
-    #[error("{pages} of memory from page 0 on do not hold the kernel and its initramfs")]
-    TooSmall {
-        /// The memory.
-        pages: PageCount,
-    },
-    /// Boot RAM reaches into the area of devices.
-    #[error("boot RAM must end below {:#x}, where devices begin", acpi::MMIO_WINDOW.start)]
-    TooLarge,
-    /// Too many processors, or none.
-    #[error("{0} virtual processors: 1 to {MAX_VPS} are possible")]
-    Processors(u32),
-    /// The command line is too long or holds a zero byte.
-    #[error("the kernel's command line is too long (2047 bytes at most), or holds a zero byte")]
-    CommandLine,
-    /// KVM refused.
-    #[error("{call}: {error}")]
-    Kvm {
-        /// What was asked of it.
-        call: &'static str,
-        /// What it said.
-        error: io::Error,
-    },
-}
-
-fn kvm<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -> MachineError {
-    move |error| MachineError::Kvm { call, error: error.into() }
-}
 
 /// A virtual machine with its guest.
 pub struct Machine {
@@ -187,7 +103,12 @@ impl Machine {
             return Err(MachineError::TooLarge);
         }
         Capabilities::probe()?.suffice()?;
-        let partition = KvmPartition::new(&config.name, config.vps, config.backing).map_err(kvm("epoll"))?;
+        let failed = {
+            let observer = Arc::clone(&observer);
+            Box::new(move |why| observer.event(MachineEvent::Failed(why)))
+        };
+        let partition =
+            KvmPartition::new(&config.name, config.vps, config.backing, failed).map_err(kvm("epoll"))?;
         let mut machine = Self {
             kvm: Kvm::new().map_err(kvm("/dev/kvm"))?,
             partition: Arc::new(partition),
@@ -359,10 +280,4 @@ fn routing(vps: u32) -> Result<KvmIrqRouting, MachineError> {
         call: "KVM_SET_GSI_ROUTING",
         error: io::ErrorKind::InvalidInput.into(),
     })
-}
-
-/// Addresses that memory must not take: devices and interrupt controllers below 4 GiB.
-pub(crate) fn reserved() -> Option<GuestRange> {
-    let start = acpi::MMIO_WINDOW.start / PAGE_BYTES as u64;
-    GuestRange::new(GuestPage(start), PageCount((1 << 20) - start))
 }

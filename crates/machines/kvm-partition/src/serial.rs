@@ -8,8 +8,10 @@ use vm_superio::serial::NoEvents;
 use vm_superio::{Serial, Trigger};
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::machine::MachineObserver;
+use crate::event::MachineObserver;
 
+/// Serial ports: number, first I/O port, interrupt (documented: those of a PC).
+pub const SERIAL_PORTS: [(u8, u16, u32); 2] = [(1, 0x3f8, 4), (2, 0x2f8, 3)];
 /// I/O ports of a UART.
 pub(crate) const PORTS: u16 = 8;
 /// Bytes that wait for a guest that does not read, at most (invented); more are dropped.

@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use kvm_bindings::{KVM_SYSTEM_EVENT_CRASH, KVM_SYSTEM_EVENT_RESET, Msrs, kvm_msr_entry};
 use kvm_ioctls::{VcpuExit, VcpuFd};
+use page_range::GuestPage;
 use parking_lot::{Condvar, Mutex};
+use shared_memory::PAGE_BYTES;
 use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
 use crate::devices::Devices;
+use crate::event::{MachineEvent, MachineObserver};
 use crate::hypercall::{self, Hypercall};
-use crate::machine::{MachineEvent, MachineObserver};
-use crate::partition_impl::KvmPartition;
+use crate::kvm_partition::KvmPartition;
+use crate::panics::ended_by;
 use crate::synic::Registers;
-use crate::sys::{self, HypervExit};
+use crate::sys::{self, HypervExit, PortData};
 
 /// HV_X64_MSR_CRASH_P0 to P4 (documented, TLFS).
 const CRASH_PARAMETERS: u32 = 0x4000_0100;
@@ -95,9 +98,15 @@ fn kick() -> io::Result<libc::c_int> {
 impl VpThread {
     pub(crate) fn start(name: &str, vp: u32, vcpu: VcpuFd, shared: Arc<Shared>) -> io::Result<Self> {
         kick()?;
-        let thread = std::thread::Builder::new()
-            .name(format!("{name}/vp{vp}"))
-            .spawn(move || run(vp, vcpu, &shared))?;
+        let thread = std::thread::Builder::new().name(format!("{name}/vp{vp}")).spawn(move || {
+            let panicked = ended_by(|| {
+                run(vp, vcpu, &shared);
+                None
+            });
+            if let Some(why) = panicked {
+                shared.observer.event(MachineEvent::Failed(format!("virtual processor {vp} {why}")));
+            }
+        })?;
         Ok(Self(thread))
     }
 }
@@ -183,24 +192,26 @@ fn step(vp: u32, vcpu: &mut VcpuFd, shared: &Shared) -> Option<MachineEvent> {
     match vcpu.run() {
         Ok(VcpuExit::IoIn(port, data)) => {
             count(&counters.io);
-            for (offset, byte) in (0..).zip(data.iter_mut()) {
-                *byte = devices.read(port.wrapping_add(offset));
+            if let Some((width, data)) = PortData::new(data).accesses(vcpu) {
+                devices.read_all(port, width, data);
             }
             None
         }
         Ok(VcpuExit::IoOut(port, data)) => {
             count(&counters.io);
-            // A string instruction repeats one port; only byte-wide ports have something behind them.
-            data.iter().find_map(|&byte| devices.write(port, byte))
+            // The width says where an access ends.
+            let data = data.to_vec();
+            let width = sys::port_width(vcpu);
+            devices.write_all(port, width, &data)
         }
-        Ok(VcpuExit::MmioRead(_, data)) => {
+        Ok(VcpuExit::MmioRead(address, data)) => {
             count(&counters.mmio);
             data.fill(0xff);
-            None
+            no_memory(partition, address)
         }
-        Ok(VcpuExit::MmioWrite(..)) => {
+        Ok(VcpuExit::MmioWrite(address, _)) => {
             count(&counters.mmio);
-            None
+            no_memory(partition, address)
         }
         Ok(VcpuExit::Hyperv) => {
             match sys::hyperv_exit(vcpu) {
@@ -226,17 +237,36 @@ fn step(vp: u32, vcpu: &mut VcpuFd, shared: &Shared) -> Option<MachineEvent> {
         Ok(VcpuExit::FailEntry(reason, _)) => Some(MachineEvent::Failed(format!(
             "the processor refuses to enter the guest: reason {reason:#x}"
         ))),
+        // With an interrupt controller inside KVM a processor that halts stays there.
+        Ok(VcpuExit::Hlt) => {
+            Some(MachineEvent::Failed("the processor halts, and nothing can wake it".to_owned()))
+        }
         Ok(VcpuExit::InternalError) => {
             Some(MachineEvent::Failed("KVM cannot go on with this guest (internal error)".to_owned()))
+        }
+        // The guest's memory is mapped here, so what cannot be reached is guarded, or the host has no memory left for it.
+        Ok(VcpuExit::MemoryFault { gpa, .. }) => {
+            Some(trespassed(partition, Some(GuestPage(gpa / PAGE_BYTES as u64))))
         }
         Ok(_) => {
             count(&counters.other);
             None
         }
+        Err(error) if error.errno() == libc::EFAULT => Some(trespassed(partition, None)),
         // Interrupted by a signal; EAGAIN: a secondary processor that waits for its start-up interrupt.
         Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => None,
         Err(error) => Some(MachineEvent::Failed(format!("KVM_RUN: {error}"))),
     }
+}
+
+/// Where KVM emulates an instruction (and where it has no second-level page tables, always) a guarded page is no memory to it.
+fn no_memory(partition: &KvmPartition, address: u64) -> Option<MachineEvent> {
+    let page = GuestPage(address / PAGE_BYTES as u64);
+    partition.ram().is_guarded(page).then(|| trespassed(partition, Some(page)))
+}
+
+fn trespassed(partition: &KvmPartition, page: Option<GuestPage>) -> MachineEvent {
+    MachineEvent::Trespassed { page, guarded: partition.ram().guarded_pages() }
 }
 
 fn hypercall(partition: &KvmPartition, shared: &Shared, control: u64, parameters: [u64; 2]) -> u64 {
@@ -271,3 +301,6 @@ fn crash_parameters(vcpu: &VcpuFd) -> [u64; 5] {
     }
     parameters
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use machine_contract::{
     HostPartition, PartitionError, PartitionFactory, PartitionRequest, PowerEvent, RunningPartition,
     VmFactory,
 };
+use page_range::GuestPage;
 use parking_lot::Mutex;
 use partition::GuestMemory as _;
 
@@ -92,6 +93,13 @@ impl GuestHandle {
         partition.map_or(0, |partition| partition.resident())
     }
 
+    /// The lowest page that the guest has given back, and that it must not touch.
+    #[must_use]
+    pub fn first_guarded(&self) -> Option<GuestPage> {
+        let partition = self.current.lock().partition.clone();
+        partition.and_then(|partition| partition.first_guarded())
+    }
+
     /// How often its processors were left since its last start.
     #[must_use]
     pub fn exits(&self) -> ExitCounts {
@@ -124,7 +132,10 @@ impl MachineObserver for Observer {
         let power = match &event {
             MachineEvent::PoweredOff => PowerEvent::PoweredOff,
             MachineEvent::Reset => PowerEvent::Reset,
-            MachineEvent::Crashed { .. } | MachineEvent::Failed(_) => PowerEvent::Crashed,
+            MachineEvent::Crashed { .. } => PowerEvent::Crashed,
+            MachineEvent::Trespassed { .. } | MachineEvent::Failed(_) => {
+                PowerEvent::Failed(event.to_string())
+            }
         };
         self.current.lock().ended = Some(event);
         // A worker that is gone stops the machine anyway.

@@ -1,5 +1,6 @@
 //! One guest under a person's hand: its console, a line that says how it fares, and a few commands.
 
+use std::borrow::Cow;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct Interactive {
     pub kernel_words: String,
     /// How much is logged for a person.
     pub log: Option<String>,
+    /// The guest's console is shown as the guest sends it, with all that a terminal obeys.
+    pub raw_console: bool,
     /// Ends when the input does (or not: the guest goes on until it is switched off).
     pub end_with_input: bool,
 }
@@ -53,8 +56,8 @@ struct Silence {
 impl Silence {
     /// Whether the guest has fallen silent: `true` once for each silence.
     fn begins(&mut self, events: &EventLog) -> bool {
-        let new = events.find(self.looked, |_| true);
-        self.looked += new.len();
+        let (new, next) = events.since(self.looked);
+        self.looked = next;
         for event in &new {
             if event.name() == "status_report" {
                 (self.reported, self.told) = (event.time(), false);
@@ -113,6 +116,14 @@ fn parse(line: &str) -> Command {
     }
 }
 
+/// To the line's beginning, and clears it (documented, ECMA-48).
+const CLEAR: &str = "\r\x1b[2K";
+
+/// What is shown of a line that a guest printed.
+fn console_line(line: &str, raw: bool) -> Cow<'_, str> {
+    if raw { Cow::Borrowed(line) } else { terminal_text::escape_lines(line) }
+}
+
 /// Standard output with a last line that is drawn anew.
 #[derive(Clone)]
 struct Screen(Arc<Mutex<Option<String>>>);
@@ -122,10 +133,19 @@ impl Screen {
         Self(Arc::new(Mutex::new(None)))
     }
 
-    /// A line that stays.
+    /// A line that stays. What is not text in it is escaped: it may be what the guest said.
     fn line(&self, text: &str) {
+        self.put(&terminal_text::escape_lines(text));
+    }
+
+    /// A line of the guest's console: its text, or (`raw`) whatever it sent.
+    fn console(&self, line: &str, raw: bool) {
+        self.put(&console_line(line, raw));
+    }
+
+    fn put(&self, text: &str) {
         let mut drawn = self.0.lock();
-        let clear = if drawn.take().is_some() { "\r\x1b[2K" } else { "" };
+        let clear = if drawn.take().is_some() { CLEAR } else { "" };
         let _closed = writeln!(std::io::stdout(), "{clear}{text}");
     }
 
@@ -135,7 +155,7 @@ impl Screen {
         // Drawn only when it says something else: each character costs time on an emulated machine.
         if std::io::stdout().is_terminal() && drawn.as_deref() != Some(text) {
             let mut out = std::io::stdout().lock();
-            let _closed = write!(out, "\r\x1b[2K{text}").and_then(|()| out.flush());
+            let _closed = write!(out, "{CLEAR}{text}").and_then(|()| out.flush());
             *drawn = Some(text.to_owned());
         }
     }
@@ -159,10 +179,13 @@ impl Interactive {
         let host = RealHost::start(pieces, config)?;
         let screen = Screen::new();
         {
-            let screen = screen.clone();
-            host.guests[0].voice().show(Box::new(move |line| screen.line(line)));
+            let (screen, raw) = (screen.clone(), self.raw_console);
+            host.guests[0].voice().show(Box::new(move |line| screen.console(line, raw)));
         }
         screen.line(&format!("-- VM1: {}. Type `help` for what can be typed.", amounts(&self.settings)));
+        if self.raw_console {
+            screen.line("-- the guest's console is shown raw: what it prints can do to this terminal whatever it likes");
+        }
         let (send, typed) = unbounded();
         std::thread::Builder::new().name("keyboard".to_owned()).spawn(move || {
             for line in std::io::stdin().lock().lines().map_while(Result::ok) {
@@ -327,6 +350,15 @@ mod tests {
         happens(70, "status_report");
         happens(131, "round");
         assert!(silence.begins(&log), "and once more for the next silence");
+    }
+
+    /// A guest's console may hold anything: the screen is not cleared by it, nor the clipboard written, unless that was asked for.
+    #[test]
+    fn a_console_is_text_unless_it_is_asked_for_raw() {
+        let line = "login: \u{1b}]52;c;ZWNobyBwd25lZA==\u{7}\u{1b}[2J\r\tok";
+        let shown = console_line(line, false);
+        assert_eq!(shown, "login: \\u001b]52;c;ZWNobyBwd25lZA==\\u0007\\u001b[2J\\u000d\tok");
+        assert_eq!(console_line(line, true), line);
     }
 
     #[test]

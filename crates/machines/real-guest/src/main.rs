@@ -1,6 +1,7 @@
 //! The program that runs guests inside the emulated machine. On a computer whose KVM is enough, `cargo xtask guest` does the same in
 //! its own process.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            let _closed = writeln!(terminal_text::Escaped::new(std::io::stderr()), "error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -5,6 +5,7 @@
 //! people.
 
 mod balloon;
+mod guard;
 mod life;
 mod trouble;
 
@@ -56,7 +57,8 @@ impl Record {
     pub(crate) fn check(&mut self, what: &str, passed: bool, seen: impl Into<String>) -> bool {
         let check = Check { what: what.to_owned(), passed, seen: seen.into() };
         let mark = if passed { "ok  " } else { "FAIL" };
-        let _closed = writeln!(std::io::stdout(), "{mark}  {}: {}", check.what, check.seen);
+        let _closed =
+            writeln!(std::io::stdout(), "{mark}  {}: {}", check.what, terminal_text::escape(&check.seen));
         self.checks.push(check);
         passed
     }
@@ -76,6 +78,8 @@ pub enum Part {
     Life,
     /// Guests that panic, hang, flood, or lack the driver.
     Trouble,
+    /// A guest that touches pages which it has given back, beside one that does not.
+    Guard,
 }
 
 /// Makes the record.
@@ -84,7 +88,7 @@ pub enum Part {
 /// If a guest could not even be started. What is not as it must be is in the record.
 pub fn make(pieces: &Pieces, parts: &[Part]) -> Result<Record> {
     let mut record = Record::default();
-    for part in [Part::Balloon, Part::Life, Part::Trouble] {
+    for part in [Part::Balloon, Part::Life, Part::Trouble, Part::Guard] {
         if !parts.is_empty() && !parts.contains(&part) {
             continue;
         }
@@ -92,6 +96,7 @@ pub fn make(pieces: &Pieces, parts: &[Part]) -> Result<Record> {
             Part::Balloon => balloon::look(&mut record, pieces)?,
             Part::Life => life::look(&mut record, pieces)?,
             Part::Trouble => trouble::look(&mut record, pieces)?,
+            Part::Guard => guard::look(&mut record, pieces)?,
         }
     }
     Ok(record)

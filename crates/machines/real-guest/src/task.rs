@@ -73,6 +73,9 @@ pub struct GuestTask {
     /// Log to standard error: a level, or filters such as `warn,dm_vsp=debug`
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+    /// Show the guest's console as the guest sends it: it can clear the screen, or write the clipboard
+    #[arg(long)]
+    raw_console: bool,
     /// End when standard input does
     #[arg(long)]
     until_input_ends: bool,
@@ -145,7 +148,7 @@ impl Task {
             }
             Self::Speed { repeat } => {
                 let measured = speed::measure(pieces, *repeat)?;
-                let _closed = write!(std::io::stdout(), "{measured}");
+                let _closed = write!(terminal_text::Escaped::new(std::io::stdout()), "{measured}");
                 std::fs::write(directory.join(SPEED_FILE), serde_json::to_string_pretty(&measured)?)?;
                 Ok(())
             }
@@ -153,7 +156,7 @@ impl Task {
                 let (plan, outcome) = task.contention(directory.to_owned()).run(pieces)?;
                 let title = "real guests, one host, not enough memory for all";
                 let told = story::tell(title, &plan, &outcome.summary, &outcome.points);
-                let _closed = writeln!(std::io::stdout(), "{told}");
+                let _closed = writeln!(terminal_text::Escaped::new(std::io::stdout()), "{told}");
                 Ok(())
             }
         }
@@ -206,6 +209,9 @@ impl Task {
                 }
                 if let Some(log) = &task.log {
                     say(&format!("--log={log}"));
+                }
+                if task.raw_console {
+                    say("--raw-console");
                 }
                 if task.until_input_ends {
                     say("--until-input-ends");
@@ -278,6 +284,7 @@ impl GuestTask {
             backing: self.memory.into(),
             kernel_words: self.append.as_deref().unwrap_or_default().replace(',', " "),
             log: self.log.clone(),
+            raw_console: self.raw_console,
             end_with_input: self.until_input_ends,
         })
     }
@@ -314,7 +321,7 @@ mod tests {
     #[test]
     fn what_goes_into_the_emulated_machine_is_what_was_typed() {
         for typed in [
-            "x guest --startup 256MB --maximum 1GB --vcpus 2 --memory memfd --append a=1,b",
+            "x guest --startup 256MB --maximum 1GB --vcpus 2 --memory memfd --append a=1,b --raw-console",
             "x record --only life,trouble",
             "x contention --guests 3 --host 2GB --policy static",
             "x speed --repeat 5",

@@ -73,6 +73,8 @@ pub enum ReleaseRefused {
     Pinned,
     /// Some of the pages are not mapped.
     NotMapped,
+    /// The host cannot keep the guest from these pages, so it does not take them.
+    NotPossible,
 }
 
 impl fmt::Display for ReleaseRefused {
@@ -80,6 +82,7 @@ impl fmt::Display for ReleaseRefused {
         f.write_str(match self {
             Self::Pinned => "some are under a live GPADL",
             Self::NotMapped => "some are not mapped",
+            Self::NotPossible => "the host cannot keep the guest from them",
         })
     }
 }

@@ -36,6 +36,10 @@ pub enum WorkerMessage {
     TurnOff,
     /// Reset the VM.
     Reset,
+    /// Take the channel of Dynamic Memory back.
+    RescindDynamicMemory,
+    /// Offer it again.
+    OfferDynamicMemory,
     /// Panic: the worker itself is broken (for tests of what that costs others).
     Panic,
 }
@@ -93,6 +97,10 @@ pub enum VmmsCommand {
     TurnOff(VmId),
     /// Restart the guest.
     Reset(VmId),
+    /// Take the channel of Dynamic Memory back from a VM's guest: the offer is rescinded. The guest keeps what it has.
+    RescindDynamicMemory(VmId),
+    /// Offer the channel of Dynamic Memory again, to a guest from which it was taken back.
+    OfferDynamicMemory(VmId),
     /// Make the VM's worker panic (for tests of what that costs others).
     PanicWorker(VmId),
     /// Set the reserve of the parent OS (registry value `MemoryReserve`); `None` takes the value away.

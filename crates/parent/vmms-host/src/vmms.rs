@@ -218,6 +218,8 @@ impl Vmms {
             VmmsCommand::ShutDown(vm) => self.shut_down(ctx, vm),
             VmmsCommand::TurnOff(vm) => self.order(ctx, vm, WorkerMessage::TurnOff),
             VmmsCommand::Reset(vm) => self.order(ctx, vm, WorkerMessage::Reset),
+            VmmsCommand::RescindDynamicMemory(vm) => self.order(ctx, vm, WorkerMessage::RescindDynamicMemory),
+            VmmsCommand::OfferDynamicMemory(vm) => self.order(ctx, vm, WorkerMessage::OfferDynamicMemory),
             VmmsCommand::PanicWorker(vm) => self.order(ctx, vm, WorkerMessage::Panic),
             VmmsCommand::SetMemoryReserve(value) => {
                 let reserve = self.config.reserve(value);

@@ -470,17 +470,7 @@ impl Worker {
                     self.protocol_error(ctx, "Microsoft Hyper-V Dynamic Memory", &violation);
                 }
             }
-            Output::CloseChannel => {
-                if let (Some(relid), Some(bus)) = (self.dm_channel.take(), &mut self.bus) {
-                    let was_open = bus.is_open(relid);
-                    bus.rescind(relid, &mut self.memory, &mut self.bus_events);
-                    // Told here; the bus' own event names a channel that is no longer ours.
-                    self.left(ctx);
-                    if was_open {
-                        return Some(Input::ChannelClosed);
-                    }
-                }
-            }
+            Output::CloseChannel => return self.rescind_dynamic_memory(ctx),
         }
         None
     }
@@ -523,6 +513,14 @@ impl Worker {
                 self.over.get_or_insert(WorkerEnd::Orderly);
             }
             WorkerMessage::Reset => self.reset(ctx),
+            WorkerMessage::RescindDynamicMemory => {
+                tracing::info!(event = "vmbus_rescind");
+                if let Some(closed) = self.rescind_dynamic_memory(ctx) {
+                    self.vsp(ctx, closed);
+                }
+                self.settle_bus(ctx);
+            }
+            WorkerMessage::OfferDynamicMemory => self.offer_devices(ctx),
             WorkerMessage::Panic => panic!("the worker was told to panic"),
         }
     }
@@ -538,6 +536,7 @@ impl Worker {
             }
             PowerEvent::Reset => self.reset(ctx),
             PowerEvent::Crashed => self.fail("the guest has crashed".to_owned()),
+            PowerEvent::Failed(why) => self.fail(why),
         }
     }
 
@@ -614,6 +613,16 @@ impl Worker {
     fn forget_channel(&mut self, relid: Relid) {
         self.dm_channel.take_if(|dm| *dm == relid);
         self.devices.forget(relid);
+    }
+
+    /// Takes the channel of Dynamic Memory back; gives what the VSP has to hear of it.
+    fn rescind_dynamic_memory(&mut self, ctx: &mut Context<'_>) -> Option<Input> {
+        let (Some(relid), Some(bus)) = (self.dm_channel.take(), &mut self.bus) else { return None };
+        let was_open = bus.is_open(relid);
+        bus.rescind(relid, &mut self.memory, &mut self.bus_events);
+        // Told here; the bus' own event names a channel that is no longer ours.
+        self.left(ctx);
+        was_open.then_some(Input::ChannelClosed)
     }
 
     /// The guest is no part of Dynamic Memory any more, and what it counts since boot may begin anew. The balancer is told once

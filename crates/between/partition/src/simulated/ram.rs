@@ -15,6 +15,8 @@ pub(super) struct Ram(Mutex<State>);
 struct State {
     /// Addresses where the guest has memory.
     ranges: RangeSet<GuestPage>,
+    /// Of these, what it has given back.
+    taken: RangeSet<GuestPage>,
     /// The pages that exist, by number. Pages made together share one mapping, which goes when its last page goes.
     pages: BTreeMap<u64, Page>,
 }
@@ -22,7 +24,19 @@ struct State {
 impl State {
     fn check(&self, page: u64) -> Result<(), MemoryError> {
         let page = GuestPage(page);
-        if self.ranges.contains(page) { Ok(()) } else { Err(MemoryError::NotMemory { page }) }
+        if self.ranges.contains(page) && !self.taken.contains(page) {
+            Ok(())
+        } else {
+            Err(MemoryError::NotMemory { page })
+        }
+    }
+
+    /// Whether the guest has memory at all of these addresses, given back or not.
+    fn check_ranges(&self, ranges: &[GuestRange]) -> Result<(), MemoryError> {
+        match ranges.iter().find_map(|&range| self.ranges.first_missing(range)) {
+            Some(missing) => Err(MemoryError::NotMemory { page: missing.start() }),
+            None => Ok(()),
+        }
     }
 
     /// Makes the pages that do not exist yet, in one mapping and in the order of the list: a ring's pages then follow each
@@ -101,17 +115,23 @@ impl Ram {
 
     pub(super) fn discard(&self, ranges: &[GuestRange]) -> Result<(), MemoryError> {
         let mut state = self.0.lock();
+        state.check_ranges(ranges)?;
         for &range in ranges {
-            if let Some(missing) = state.ranges.first_missing(range) {
-                return Err(MemoryError::NotMemory { page: missing.start() });
-            }
-        }
-        for range in ranges {
+            state.taken.insert(range);
             let span = range.start().0..range.end();
             // One range of the map at a time: a range may name far more pages than exist.
             while let Some((&number, _)) = state.pages.range(span.clone()).next() {
                 state.pages.remove(&number);
             }
+        }
+        Ok(())
+    }
+
+    pub(super) fn restore(&self, ranges: &[GuestRange]) -> Result<(), MemoryError> {
+        let mut state = self.0.lock();
+        state.check_ranges(ranges)?;
+        for &range in ranges {
+            state.taken.remove(range);
         }
         Ok(())
     }

@@ -56,7 +56,7 @@ fn memory_exists_only_where_it_is_touched() {
 }
 
 #[test]
-fn discarded_pages_lose_their_content_and_pinned_ones_stay_readable() {
+fn discarded_pages_are_nobodys_until_they_are_restored_and_held_ones_stay_readable() {
     let partition = SimulatedPartition::new(1);
     let (host, guest) = (partition.host(), partition.guest());
     host.add(range(0, 1000)).unwrap();
@@ -71,10 +71,25 @@ fn discarded_pages_lose_their_content_and_pinned_ones_stay_readable() {
     host.discard(&[range(0, 8), range(500, 100)]).unwrap();
     assert_eq!(host.resident(), 4096);
     let mut bytes = [1; 5];
-    guest.read(7 * 4096, &mut bytes).unwrap();
-    assert_eq!(bytes, [0; 5]);
+    let gone = MemoryError::NotMemory { page: GuestPage(7) };
+    assert_eq!(guest.read(7 * 4096, &mut bytes), Err(gone));
+    assert_eq!(guest.write(7 * 4096, b"taken back"), Err(gone));
+    assert_eq!(guest.pages(&[7]).unwrap_err(), gone);
+    assert_eq!(host.pages(&[8, 7]).unwrap_err(), gone);
+    assert_eq!(host.resident(), 4096, "a guest that touches what it gave away has nothing of it");
+    assert_eq!(host.add(range(7, 1)), Err(MemoryError::Overlap { range: range(7, 1) }));
     guest.read(8 * 4096, &mut bytes).unwrap();
     assert_eq!(&bytes, b"eight");
+
+    assert_eq!(
+        host.restore(&[range(7, 1), range(1000, 1)]),
+        Err(MemoryError::NotMemory { page: GuestPage(1000) })
+    );
+    assert_eq!(guest.read(7 * 4096, &mut bytes), Err(gone), "all or nothing");
+    host.restore(&[range(7, 2)]).unwrap();
+    guest.read(7 * 4096, &mut bytes).unwrap();
+    assert_eq!(bytes, [0; 5]);
+    assert_eq!(guest.read(6 * 4096, &mut bytes), Err(MemoryError::NotMemory { page: GuestPage(6) }));
 
     pinned.get(0).unwrap().read(0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"seven", "here, whoever holds the page keeps its bytes");
@@ -218,6 +233,7 @@ fn reset_forgets_what_the_guest_had() {
 enum Action {
     Add(u64, u64),
     Discard(Vec<(u64, u64)>),
+    Restore(Vec<(u64, u64)>),
     Write(u64, Vec<u8>),
     Read(u64, usize),
 }
@@ -227,19 +243,22 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         2 => pages().prop_map(|(start, count)| Action::Add(start, count)),
         2 => vec(pages(), 0..3).prop_map(Action::Discard),
+        2 => vec(pages(), 0..3).prop_map(Action::Restore),
         4 => (0u64..26 * 4096, vec(any::<u8>(), 0..5000)).prop_map(|(gpa, bytes)| Action::Write(gpa, bytes)),
         4 => (0u64..26 * 4096, 0usize..9000).prop_map(|(gpa, len)| Action::Read(gpa, len)),
     ]
 }
 
 proptest! {
-    /// Guest memory is what a table of byte pages is: absent, zero, or what was written last.
+    /// Guest memory is what a table of byte pages is: absent, taken, zero, or what was written last.
     #[test]
     fn memory_is_a_table_of_pages(actions in vec(action(), 1..40)) {
         let partition = SimulatedPartition::new(1);
         let (host, guest) = (partition.host(), partition.guest());
         // Pages that are memory; `Some` if they exist.
         let mut model: BTreeMap<u64, Option<Vec<u8>>> = BTreeMap::new();
+        // Of these, those that were taken.
+        let mut taken: BTreeSet<u64> = BTreeSet::new();
         for action in actions {
             match action {
                 Action::Add(start, count) => {
@@ -256,14 +275,25 @@ proptest! {
                     let ranges: Vec<_> = ranges.iter().map(|&(start, count)| range(start, count)).collect();
                     prop_assert_eq!(host.discard(&ranges).is_ok(), all);
                     if all {
+                        taken.extend(&pages);
                         model.extend(pages.into_iter().map(|page| (page, None)));
+                    }
+                }
+                Action::Restore(ranges) => {
+                    let pages: Vec<u64> =
+                        ranges.iter().flat_map(|&(start, count)| start..start + count).collect();
+                    let all = pages.iter().all(|page| model.contains_key(page));
+                    let ranges: Vec<_> = ranges.iter().map(|&(start, count)| range(start, count)).collect();
+                    prop_assert_eq!(host.restore(&ranges).is_ok(), all);
+                    if all {
+                        taken.retain(|page| !pages.contains(page));
                     }
                 }
                 Action::Write(gpa, bytes) => {
                     // Up to the first page that is not memory.
                     let mut done = true;
                     for (at, &byte) in (gpa..).zip(&bytes) {
-                        let Some(page) = model.get_mut(&(at / 4096)) else {
+                        let Some(page) = model.get_mut(&(at / 4096)).filter(|_| !taken.contains(&(at / 4096))) else {
                             done = false;
                             break;
                         };
@@ -274,7 +304,7 @@ proptest! {
                 Action::Read(gpa, len) => {
                     let expected: Option<Vec<u8>> = (gpa..gpa + len as u64)
                         .map(|at| {
-                            let page = model.get(&(at / 4096))?;
+                            let page = model.get(&(at / 4096)).filter(|_| !taken.contains(&(at / 4096)))?;
                             Some(page.as_ref().map_or(0, |page| page[(at % 4096) as usize]))
                         })
                         .collect();

@@ -1,7 +1,7 @@
 //! The two rings of a channel, in the pages of its GPADL.
 
 use model_sync::shared::{AtomicU32, AtomicU64, Ordering};
-use partition::{ControlPage, DataPages, MappedPages, WidthConflict};
+use partition::{ControlPage, DataPages, MappedPages, ViewError};
 
 use crate::ring::{
     Committed, ControlWord, Corruption, FEATURE_PENDING_SEND_SIZE, IncomingOffsets, IncomingPacket,
@@ -25,7 +25,7 @@ pub enum RingLayoutError {
     },
     /// A page occurs as control page and as data page, in these rings or in others that are open.
     #[error(transparent)]
-    PageInUse(#[from] WidthConflict),
+    PageInUse(#[from] ViewError),
     /// A ring does not open.
     #[error(transparent)]
     Open(#[from] OpenError),

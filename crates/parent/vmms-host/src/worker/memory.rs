@@ -5,6 +5,7 @@ use dm_vsp::{Input, MapKind, MapRefused, OperationKind, ReleaseRefused};
 use gmo_memory_manager::UnmapRefusal;
 use memory_balancer::{Done, Input as Told};
 use page_range::{GuestPage, GuestRange, HostFrames, PageCount, RangeSet};
+use partition::MemoryError;
 
 use super::{Work, Worker};
 
@@ -16,14 +17,31 @@ impl Worker {
             merge(&mut self.granted, error.frames);
             return Err(MapRefused::NotPossible);
         }
-        if let (MapKind::HotAdd, Some(partition)) = (kind, &self.partition) {
+        if let Err(error) = self.give_to_partition(ranges, kind) {
+            tracing::error!(event = "add_memory_failed", why = %error);
+            if let Ok(frames) = self.memory.unmap(&runs) {
+                merge(&mut self.granted, frames);
+            }
+            return Err(MapRefused::NotPossible);
+        }
+        Ok(())
+    }
+
+    /// The guest can use these pages: those where it had memory before are restored, the others are added.
+    fn give_to_partition(&mut self, ranges: &RangeSet<GuestPage>, kind: MapKind) -> Result<(), MemoryError> {
+        let Some(partition) = self.partition.clone() else { return Ok(()) };
+        let known: Vec<GuestRange> = ranges.intersection(&self.present).runs().collect();
+        if !known.is_empty() {
+            partition.restore(&known)?;
+        }
+        if kind == MapKind::HotAdd {
             for run in ranges.difference(&self.present).runs() {
                 if let Err(error) = partition.add(run) {
-                    tracing::error!(event = "add_memory_failed", why = %error);
-                    if let Ok(frames) = self.memory.unmap(&runs) {
-                        merge(&mut self.granted, frames);
+                    let given: Vec<GuestRange> = ranges.intersection(&self.present).runs().collect();
+                    if partition.discard(&given).is_err() {
+                        self.fail("memory that was not given to the guest cannot be kept from it".to_owned());
                     }
-                    return Err(MapRefused::NotPossible);
+                    return Err(error);
                 }
                 self.present.insert(run);
             }
@@ -31,6 +49,8 @@ impl Worker {
         Ok(())
     }
 
+    /// Takes pages from the guest. Their frames are free only once the partition keeps the guest from them; if it cannot, the guest
+    /// keeps both.
     pub(super) fn unmap(
         &mut self,
         ranges: &RangeSet<GuestPage>,
@@ -38,12 +58,15 @@ impl Worker {
         let runs: Vec<GuestRange> = ranges.runs().collect();
         match self.memory.unmap(&runs) {
             Ok(frames) => {
-                if let Some(partition) = &self.partition
-                    && let Err(error) = partition.discard(&runs)
-                {
-                    tracing::error!(event = "discard_failed", why = %error);
+                let Some(partition) = &self.partition else { return (Ok(()), Some(frames)) };
+                let Err(error) = partition.discard(&runs) else { return (Ok(()), Some(frames)) };
+                tracing::error!(event = "discard_failed", why = %error);
+                // They were mapped a moment ago.
+                if let Err(error) = self.memory.map_ranges(&runs, frames) {
+                    merge(&mut self.granted, error.frames);
+                    self.fail(format!("pages that the guest keeps cannot be mapped: {}", error.refusal));
                 }
-                (Ok(()), Some(frames))
+                (Err(ReleaseRefused::NotPossible), None)
             }
             Err(error) => {
                 let refused = match error.refusal {

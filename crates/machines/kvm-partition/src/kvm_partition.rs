@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use kvm_ioctls::VmFd;
-use page_range::GuestRange;
+use page_range::{GuestPage, GuestRange};
 use parking_lot::{Mutex, RwLock};
 use partition::{
     ConnectionInUse, Doorbell, EventPort, GuestMemory, GuestRam, HvStatus, MappedPages, MemoryError, Message,
@@ -13,8 +13,8 @@ use partition::{
 };
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-use crate::doorbells::{Doorbells, Source};
-use crate::machine::reserved;
+use crate::acpi::reserved;
+use crate::doorbells::{Doorbells, OnFailure, Source};
 use crate::ram::{Backing, Ram};
 use crate::synic::{Registers, Synic};
 use crate::sys;
@@ -49,16 +49,20 @@ impl std::fmt::Debug for KvmPartition {
 }
 
 impl KvmPartition {
-    /// A partition without memory and without a VM.
-    pub(crate) fn new(name: &str, vps: u32, backing: Backing) -> io::Result<Self> {
+    /// A partition without memory and without a VM. `failed` is told if its doorbells ring no more.
+    pub(crate) fn new(name: &str, vps: u32, backing: Backing, failed: OnFailure) -> io::Result<Self> {
+        Self::with_ram(name, vps, Ram::new(backing), failed)
+    }
+
+    pub(crate) fn with_ram(name: &str, vps: u32, ram: Ram, failed: OnFailure) -> io::Result<Self> {
         Ok(Self {
             vps,
-            ram: Ram::new(backing),
+            ram,
             synic: Synic::new(vps),
             connected: RwLock::default(),
             posts: Mutex::default(),
             slot_free: Mutex::default(),
-            doorbells: Doorbells::new(name)?,
+            doorbells: Doorbells::new(name, failed)?,
         })
     }
 
@@ -70,6 +74,11 @@ impl KvmPartition {
     /// Signals of the guest, and freed message slots, that came without an exit.
     pub fn signals_without_exit(&self) -> u64 {
         self.doorbells.signals()
+    }
+
+    /// The lowest page that the guest has given back, and that it must not touch.
+    pub fn first_guarded(&self) -> Option<GuestPage> {
+        self.ram.first_guarded()
     }
 
     pub(crate) fn ram(&self) -> &Ram {
@@ -160,10 +169,12 @@ impl GuestMemory for KvmPartition {
         self.ram.add(range, connected.as_ref().map(|connected| &*connected.vm))
     }
 
-    /// The pages are zeros for everybody at once, holders of [`MappedPages`] included: host and guest share the very page. The
-    /// owner of the memory map refuses ranges that a GPADL pins before this is called.
     fn discard(&self, ranges: &[GuestRange]) -> Result<(), MemoryError> {
         self.ram.discard(ranges)
+    }
+
+    fn restore(&self, ranges: &[GuestRange]) -> Result<(), MemoryError> {
+        self.ram.restore(ranges)
     }
 
     fn resident(&self) -> u64 {
@@ -249,14 +260,14 @@ impl EventPort for KvmPartition {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use page_range::{GuestPage, PageCount};
+    use page_range::PageCount;
 
     use super::*;
 
     const CONNECTION: u32 = 4;
 
     fn partition() -> KvmPartition {
-        KvmPartition::new("test", 2, Backing::Mock).unwrap()
+        KvmPartition::new("test", 2, Backing::Mock, Box::new(|why| panic!("{why}"))).unwrap()
     }
 
     fn range(start: u64, pages: u64) -> GuestRange {
@@ -323,6 +334,9 @@ mod tests {
         partition.discard(&[range(60, 8), range(1, 1), range(1, 1)]).unwrap();
         assert_eq!(partition.resident(), full - 9 * 4096);
         let mut bytes = [1; 4];
+        assert_eq!(partition.read(4096, &mut bytes), Err(MemoryError::NotMemory { page: GuestPage(1) }));
+        partition.restore(&[range(1, 1), range(62, 3)]).unwrap();
+        assert_eq!(partition.resident(), full - 5 * 4096);
         partition.read(4096, &mut bytes).unwrap();
         assert_eq!(bytes, [0; 4]);
     }
