@@ -112,16 +112,19 @@ impl HumanLayer {
             Some(vm) => format!("{component}/{vm}"),
             None => component.to_owned(),
         };
+        // Names, marks and messages are what files and guests say: the terminal gets only their text.
+        let place = terminal_text::escape(&place);
         write!(line, "{now:>14} ")?;
         self.paint(line, colour, name)?;
         write!(line, " {place:<22} ")?;
-        self.paint(line, "1", fields.event.as_deref().unwrap_or(metadata.target()))?;
+        let event = fields.event.as_deref().unwrap_or(metadata.target());
+        self.paint(line, "1", &terminal_text::escape(event))?;
         if let Some(message) = &fields.message {
-            write!(line, ": {message}")?;
+            write!(line, ": {}", terminal_text::escape(message))?;
         }
         for (name, value) in &fields.rest {
             self.paint(line, "2", &format!(" {name}="))?;
-            write!(line, "{value}")?;
+            write!(line, "{}", terminal_text::escape(value))?;
         }
         line.push(b'\n');
         Ok(())
@@ -207,6 +210,20 @@ mod tests {
     fn colour_only_when_asked() {
         assert!(!logged("debug", false).contains('\x1b'));
         assert!(logged("debug", true).contains("\x1b[33m WARN\x1b[0m"));
+    }
+
+    /// A guest, a file or a person wrote it: it may not clear the screen or write the clipboard.
+    #[test]
+    fn sequences_in_fields_are_shown_and_not_obeyed() {
+        const HOSTILE: &str = "\u{1b}]52;c;ZWNobyBwd25lZA==\u{7}\u{1b}[2J";
+        let (out, buffer) = buffer();
+        let log = HumanLog::new(out, "info", false).unwrap();
+        tracing::dispatcher::with_default(&dispatch(None, Some(log)), || {
+            tracing::info!(event = "mark", vm = HOSTILE, text = HOSTILE, why = %HOSTILE, "{HOSTILE}");
+        });
+        let line = String::from_utf8(buffer.contents()).unwrap();
+        assert!(!line.trim_end_matches('\n').contains(char::is_control), "{line:?}");
+        assert_eq!(line.matches(r"\u001b]52;c;ZWNobyBwd25lZA==\u0007\u001b[2J").count(), 3, "{line}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use quantities::format_duration;
+use terminal_text::{escape, escape_lines};
 
 use super::kept::Points;
 use super::plan::{Action, Plan};
@@ -14,7 +15,7 @@ use super::summary::{Summary, VmSummary};
 /// VMs beyond which the table shows only those that differ most.
 const ROWS: usize = 24;
 
-/// Tells the run.
+/// Tells the run. What a file wrote (titles, marks, names) is escaped where it is not text.
 #[must_use]
 pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points) -> String {
     let mut text = String::new();
@@ -22,7 +23,7 @@ pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points) -> Str
         text.push_str(&words);
         text.push('\n');
     };
-    line(format!("{}: {title}", summary.scenario));
+    line(format!("{}: {}", escape(&summary.scenario), escape(title)));
     let host = &summary.host;
     line(format!(
         "Host with {} GB, {} MB of it reserved for the parent OS; policy {}, seed {}.",
@@ -33,10 +34,10 @@ pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points) -> Str
     ));
     line(String::new());
     for (time, words) in happenings(plan, summary, points) {
-        line(format!("{:>9}  {words}", clock(time)));
+        line(format!("{:>9}  {}", clock(time), escape(&words)));
     }
     line(String::new());
-    line(table(summary));
+    line(escape_lines(&table(summary)).into_owned());
     if summary.vms.len() > ROWS {
         line(format!("({} more VMs: see summary.json)", summary.vms.len() - ROWS));
     }
