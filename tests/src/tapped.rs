@@ -110,6 +110,9 @@ impl GuestMemory for TappedHost {
 }
 
 impl MessagePort for TappedHost {
+    fn processors(&self) -> u32 {
+        self.0.processors()
+    }
     fn try_post(&self, vp: u32, sint: u8, message: &[u8]) -> Result<(), PostError> {
         self.0.try_post(vp, sint, message)?;
         self.1.lock().messages.push((false, message.to_vec()));

@@ -3,11 +3,15 @@
 //! A reader that has seen enough (`| head`) is no failure: what would still be printed is left out. Anything else that keeps results
 //! from standard output, such as a full disk, is an error. What goes to standard error tells and does not count: a note that cannot
 //! be written is left out.
+//!
+//! Titles, marks, names and what guests print come from somebody else. Whatever reaches a terminal goes through here, where all that is not
+//! text is escaped.
 
 use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write as _};
 
 use anyhow::{Error, Result};
+use terminal_text::Escaped;
 
 /// Whether whoever reads standard output still does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +35,7 @@ fn judge(written: io::Result<()>) -> Result<Reader> {
 /// # Errors
 /// Standard output takes nothing more, for another reason than that its reader is gone.
 pub(crate) fn print(text: fmt::Arguments<'_>) -> Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = Escaped::new(io::stdout().lock());
     let (Reader::Listens | Reader::Gone) = judge(out.write_fmt(text).and_then(|()| out.flush()))?;
     Ok(())
 }
@@ -48,18 +52,18 @@ pub(crate) use say;
 macro_rules! note {
     ($($text:tt)*) => {{
         use std::io::Write as _;
-        let _lost = writeln!(std::io::stderr(), $($text)*);
+        let _lost = writeln!(terminal_text::Escaped::new(std::io::stderr().lock()), $($text)*);
     }};
 }
 pub(crate) use note;
 
 /// Standard output for many lines.
 #[derive(Debug)]
-pub(crate) struct Lines(BufWriter<StdoutLock<'static>>);
+pub(crate) struct Lines(Escaped<BufWriter<StdoutLock<'static>>>);
 
 impl Lines {
     pub(crate) fn new() -> Self {
-        Self(BufWriter::with_capacity(1 << 16, io::stdout().lock()))
+        Self(Escaped::new(BufWriter::with_capacity(1 << 16, io::stdout().lock())))
     }
 
     /// Prints a line.
@@ -90,5 +94,31 @@ mod tests {
         assert_eq!(judge(Err(io::ErrorKind::BrokenPipe.into())).unwrap(), Reader::Gone);
         let error = judge(Err(io::ErrorKind::StorageFull.into())).unwrap_err();
         assert!(format!("{error:#}").starts_with("standard output cannot be written: "), "{error:#}");
+    }
+
+    /// Titles, marks and names come from files: nothing bypasses this file.
+    #[test]
+    fn nothing_is_written_to_a_terminal_but_here() {
+        let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        let mut seen = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "rs")
+                    && !path.ends_with("output.rs")
+                {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    for raw in
+                        ["println!(", " print!(", "stdout().lock()", "(std::io::std", "stderr().lock()"]
+                    {
+                        assert!(!text.contains(raw), "{}: {raw} bypasses `output`", path.display());
+                    }
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 10, "{seen} files");
     }
 }

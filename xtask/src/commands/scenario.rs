@@ -401,7 +401,7 @@ fn progress_bar(show: bool, plan: &Plan) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:40} {msg} of virtual time") {
         bar.set_style(style);
     }
-    bar.set_prefix(plan.name.clone());
+    bar.set_prefix(terminal_text::escape(&plan.name).into_owned());
     bar.set_message(format!("0s of {}", clock_text(plan.until)));
     bar
 }

@@ -156,6 +156,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("vmbus_request_offers", "The guest asks which channels there are."),
     ("vmbus_stale_trailers", "The guest leaves the trailers of its packets stale. Nothing depends on them."),
     ("vmbus_teardown_gpadl", "The guest asks for the pages of its rings back."),
+    ("vmbus_rescind", "The host takes the channel of Dynamic Memory back, as it was told to."),
     ("vmbus_unload", "The guest leaves the bus (`dm-vsc`); it has left (`dm-vsp`)."),
     ("vmbus_unloaded", "The guest knows that it has left the bus."),
     ("workload_ended", "A workload was ended."),

@@ -228,7 +228,7 @@ fn what_guarding_costs() {
             let restore = begun.elapsed();
             let gib = given as f64 / GIB as f64;
             let _ = writeln!(
-                std::io::stderr(),
+                io::stderr(),
                 "{kind:?}, pieces of {piece} of {step} pages: {} pieces; ms for a GiB: freed alone {:.1}, guarded and freed \
                  {:.1}, restored {:.1}",
                 pieces.len(),
