@@ -1,8 +1,8 @@
 //! One switch for everything that is synchronised by hand.
 //!
-//! Production code and its models are the same source: it takes its atomics, fences, `Arc` and threads from here. In a
-//! normal build they are those of `core` and `std`; under `--cfg loom` they are [loom]'s, which explores every
-//! interleaving; under `--cfg shuttle` they are [shuttle]'s, which explores random ones of larger models.
+//! Production code and its models are the same source, which takes its atomics, fences, `Arc` and threads from this crate. In a
+//! normal build these types are those of `core` and `std`; under `--cfg loom` those of [loom], which explores every
+//! interleaving; under `--cfg shuttle` those of [shuttle], which explores random interleavings of larger models.
 //!
 //! Without the default feature `std` only the atomics and fences are there, and the crate is `no_std`.
 //!
@@ -24,8 +24,8 @@ pub mod atomic {
 /// Atomic types and fences for memory that two partitions share: loom's in a loom model, otherwise always those of `core`,
 /// since the pages of a guest are what they are.
 ///
-/// Shuttle cannot put its own types into such pages. There the words are `core`'s, and whoever uses them says where another
-/// thread may come in between, with [`interleave`](shared::interleave).
+/// Shuttle cannot put its own types into such pages. Under shuttle the words are `core`'s, and the code that uses them says where
+/// another thread may come in between, with [`interleave`](shared::interleave).
 pub mod shared {
     #[cfg(not(any(loom, shuttle)))]
     pub use core::sync::atomic::fence;
@@ -61,9 +61,9 @@ mod lock;
 #[cfg(any(feature = "std", loom, shuttle))]
 pub use lock::{Mutex, MutexGuard, RwLock};
 
-/// Parks the thread until somebody unparks it, or until `timeout` has passed; it may also return for no reason.
+/// Parks the thread until another unparks it, or until `timeout` has passed; may also return for no reason.
 ///
-/// A model checker knows no time: there it never returns because of the timeout.
+/// A model checker knows no time: in a model the timeout never ends the wait.
 #[cfg(any(feature = "std", loom, shuttle))]
 pub fn park_at_most(timeout: Option<core::time::Duration>) {
     match timeout {

@@ -203,7 +203,7 @@ impl Seat {
         &self.label
     }
 
-    /// Makes a mailbox for messages of one type. The mailbox goes into the component, the address to whoever may send.
+    /// Makes a mailbox for messages of one type. The mailbox goes into the component, the address to those who may send.
     #[must_use]
     pub fn mailbox<M: Send + 'static>(&self) -> (Address<M>, Mailbox<M>) {
         mailbox::mailbox(self.route.clone(), self.id)

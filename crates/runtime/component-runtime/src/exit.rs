@@ -11,7 +11,7 @@ use crate::trace::Label;
 /// Called with the notice of a component's end, after the component has been dropped.
 pub(crate) type ExitHook = Box<dyn FnOnce(ExitNotice) + Send>;
 
-/// Says that a component is gone. Sent to whoever asked for it with `Seat::on_exit`, after the component has been dropped.
+/// Says that a component is gone. Sent to each address that asked for it with `Seat::on_exit`, after the component has been dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExitNotice {
     /// Which one.
@@ -56,7 +56,7 @@ impl fmt::Display for ExitReason {
 pub(crate) enum Exit {
     /// The component ends while the run goes on: those who asked for a notice get one.
     Gone(ExitReason),
-    /// The run ends: nobody gets a notice.
+    /// The run ends: no notice is sent.
     RunEnds,
 }
 

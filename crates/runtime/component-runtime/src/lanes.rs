@@ -20,7 +20,7 @@ pub enum Lane {
     Downstream,
 }
 
-/// Notes that nobody fetches are dropped beyond this many for a ring (invented: more than the packets that fit in one).
+/// Notes that are not fetched are dropped beyond this many for a ring (invented: more than the packets that fit in one).
 const NOTES: usize = 1024;
 
 type Notes = BTreeMap<(Lane, u32), VecDeque<(u32, Cause)>>;

@@ -62,11 +62,11 @@
 //! # Life and death
 //!
 //! A component gets its place, a [`Seat`], before it exists, so that addresses can be handed out; [`Seat::start`] puts it in.
-//! It ends by [`NextWake::Stopped`], by [`Context::kill`], or by a panic, which is caught and takes down nobody else. It is
+//! It ends by [`NextWake::Stopped`], by [`Context::kill`], or by a panic, which is caught and takes no other component down. It is
 //! dropped on its own thread, together with its mailboxes and the messages in them (so what they own comes home), and then
 //! those who asked for it with [`Seat::on_exit`] are told. Sending to a component that is gone drops the message.
 //!
-//! When the run ends, the components that live are dropped, the last started first, and nobody is told.
+//! When the run ends, the components that live are dropped, the last started first, and no notices are sent.
 #![forbid(unsafe_code)]
 
 mod component;

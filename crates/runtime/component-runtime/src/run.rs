@@ -41,7 +41,7 @@ pub(crate) trait Engine: Send + Sync {
     fn kill(&self, id: ComponentId, cause: Cause) -> bool;
     /// Ends the run at the next scheduling point; the first reason counts.
     fn end(&self, reason: EndReason);
-    /// The run is to end, and [`Run::is_interrupted`] says so: whoever waits must look.
+    /// The run is to end, and [`Run::is_interrupted`] says so: wakes the thread that waits for the end.
     fn interrupt(&self);
     /// A component has been dropped: its slot is free. Gives back who wanted to know, and its label. `panics`: what the component
     /// said when it panicked.
@@ -135,7 +135,7 @@ impl Run {
         Finished { id, next, more, cause, panic }
     }
 
-    /// Drops a component on this thread and tells whoever wanted to know.
+    /// Drops a component on this thread and sends the notices of its end.
     pub(crate) fn retire(
         &self,
         id: ComponentId,

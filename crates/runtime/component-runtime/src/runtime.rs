@@ -77,7 +77,7 @@ impl Runtime {
         self.run.seat(Label::of(name, vm))
     }
 
-    /// Sends a message before the run begins; it arrives one latency after the beginning. `false`: nobody is there.
+    /// Sends a message before the run begins; it arrives one latency after the beginning. `false`: the component is gone.
     pub fn send<M>(&mut self, address: &Address<M>, message: M) -> bool {
         address.send(message)
     }

@@ -45,7 +45,7 @@ fn nearest(word: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogFilter {
     everything: LevelFilter,
-    /// Those that say more of whom they mean stand later.
+    /// Rules that name component and VM stand after those that name less.
     directives: Vec<Directive>,
 }
 

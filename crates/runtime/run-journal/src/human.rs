@@ -21,7 +21,7 @@ pub struct HumanLog {
 
 impl HumanLog {
     /// Logs to `out` what `filter` lets pass, in colour if asked. A filter is a level, or a list of levels and component=level:
-    /// `warn,dm-vsp=debug,dm-vsc/VM8=debug`; what says more of whom it means counts.
+    /// `warn,dm-vsp=debug,dm-vsc/VM8=debug`; the rule that names more counts.
     ///
     /// # Errors
     /// If `filter` is in no such form.

@@ -8,7 +8,7 @@
 //! [recorder](Recorder) that writes the first two while a run goes on, the [human-readable log](HumanLog), the
 //! [questions](query) one can ask of recorded events, and the [replay](replay()) of a recorded state machine.
 //!
-//! It never reads a clock: times are the run's virtual times, which the runtime keeps for each thread; and it never
+//! Times are the run's virtual times, which the runtime keeps for each thread; and it never
 //! decides anything in a run, so a run with and without it goes the same way.
 //!
 //! # What becomes a record

@@ -27,7 +27,7 @@ struct Threads {
     main: Baton,
     /// Where the thread of each component waits, by the slot of the component.
     batons: Mutex<Vec<Option<Arc<Baton>>>>,
-    /// What whoever is given the baton has to do. Nothing, for the thread that called `run`: take over.
+    /// What the thread that is given the baton has to do. `None`, for the thread that called `run`: to decide what comes next.
     task: Mutex<Option<Decision>>,
     handles: Mutex<Handles>,
 }

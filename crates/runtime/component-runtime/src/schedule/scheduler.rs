@@ -270,7 +270,7 @@ impl Scheduler {
         self.end.get_or_insert(reason);
     }
 
-    /// Takes note of the wake that has been done, and says what to do next. `interrupted`: somebody wants the run to end.
+    /// Takes note of the wake that has been done, and says what to do next. `interrupted`: the run is to end.
     pub(crate) fn step(&mut self, woken: Option<Finished>, interrupted: bool) -> Decision {
         if let Some(finished) = woken {
             self.finish(finished);

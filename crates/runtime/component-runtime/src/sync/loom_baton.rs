@@ -1,5 +1,5 @@
 //! Models of handing over.
-// Not loom's: when loom finds what it is to find, it cannot stand its own being dropped.
+// Not loom's `Arc`: loom aborts when one of its own is dropped while a failed model unwinds.
 use std::sync::Arc;
 
 use loom::thread;

@@ -1,5 +1,5 @@
 //! Models of sleeping, ringing and stopping.
-// Not loom's: when loom finds what it is to find, it cannot stand its own being dropped.
+// Not loom's `Arc`: loom aborts when one of its own is dropped while a failed model unwinds.
 use std::sync::Arc;
 
 use loom::thread;
@@ -30,13 +30,13 @@ fn loom_port_ring_against_sleep() {
     loom::model(ring_against_sleep::<true>);
 }
 
-/// Going to sleep without another look: loom finds the ring that wakes nobody (a deadlock).
+/// A thread goes to sleep without looking at its signals again: loom finds the ring that does not wake it (a deadlock).
 #[test]
 fn loom_port_negative_no_second_look() {
     finds("deadlock", ring_against_sleep::<false>);
 }
 
-/// The run ends while somebody rings: the thread learns of both, however they meet its falling asleep.
+/// One thread ends the run while another rings: the sleeper takes both signals, wherever each meets its falling asleep.
 #[test]
 fn loom_port_stop_against_wake() {
     loom::model(|| {

@@ -1,4 +1,4 @@
-//! Where the thread of a component waits under the wall clock, and where others tell it something.
+//! Where the thread of a component waits under the wall clock, and where other threads signal to it.
 use core::ops::BitOr;
 use core::time::Duration;
 
@@ -8,7 +8,7 @@ use model_sync::{Mutex, park_at_most};
 
 use crate::trace::Cause;
 
-/// What a thread is told; a set.
+/// A set of signals to a thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signals(u32);
 
@@ -27,7 +27,7 @@ impl Signals {
     /// It is the time that the thread sleeps for.
     #[cfg(shuttle)]
     pub(crate) const TICK: Signals = Signals(32);
-    /// Not told by anybody: the thread sleeps, or is about to.
+    /// Set by the sleeper itself: the thread sleeps, or is about to.
     const ASLEEP: Signals = Signals(1 << 31);
 
     pub(crate) const fn has(self, signal: Signals) -> bool {
@@ -118,7 +118,7 @@ impl Port {
         if signals != Signals::NONE {
             return signals;
         }
-        // One step: what was raised before it is seen here, and whoever raises after it sees that somebody sleeps.
+        // One step: a signal raised before it is seen here, and a raise after it sees that the thread sleeps.
         let raised = self.signals.fetch_or(Signals::ASLEEP.0, Ordering::AcqRel);
         if !RECHECK || raised == 0 {
             park_at_most(timeout);

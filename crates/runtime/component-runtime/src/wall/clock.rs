@@ -57,7 +57,7 @@ impl Clock {
             return None;
         }
         let left = time.since(self.now());
-        // Longer than anybody waits: the same as never.
+        // A time that does not fit is as good as never.
         Duration::try_from_secs_f64(left.as_secs_f64() / self.speed).ok()
     }
 }

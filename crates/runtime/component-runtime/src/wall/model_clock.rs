@@ -1,6 +1,6 @@
 //! The wall clock in a model: time passes when the model's scheduler lets it.
 //!
-//! A thread of its own moves time on. While all others sleep, that is to the earliest moment that anybody sleeps for. While others
+//! A thread of its own moves time on. While all others sleep, that is to the earliest moment that a thread sleeps for. While others
 //! run, it is a little each time that this thread gets its turn, so they take time, and are late, as real threads are.
 use core::time::Duration;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) struct Clock {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Where the thread waits while nobody sleeps for a time.
+    /// Where the thread waits while no thread sleeps for a time.
     port: Port,
 }
 
