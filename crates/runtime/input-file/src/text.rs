@@ -106,6 +106,8 @@ pub struct TextLines<R> {
     code_page: Option<CodePage>,
     bytes: Vec<u8>,
     text: String,
+    /// Whether the line that was read last has its end.
+    ended: bool,
 }
 
 impl<R: Read> TextLines<R> {
@@ -124,6 +126,7 @@ impl<R: Read> TextLines<R> {
             code_page: None,
             bytes: Vec::new(),
             text: String::new(),
+            ended: true,
         }
     }
 
@@ -140,6 +143,12 @@ impl<R: Read> TextLines<R> {
     /// The line that was read last.
     pub fn line(&self) -> &str {
         &self.text
+    }
+
+    /// Whether the file ends within the line that was read last: it has no line break. The last line of a file that is cut off
+    /// is such a line.
+    pub fn is_unended(&self) -> bool {
+        !self.ended
     }
 
     /// The next line; `None` at the end.
@@ -168,6 +177,7 @@ impl<R: Read> TextLines<R> {
                 }
             },
         };
+        self.ended = text.ends_with('\n');
         let text = text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
         self.text.clear();
         self.text.push_str(text);

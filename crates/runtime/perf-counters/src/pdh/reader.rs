@@ -33,6 +33,11 @@ pub enum Remark {
         /// Line, from 1.
         line: u64,
     },
+    /// The file ends within this row, which is left out.
+    CutOff {
+        /// Line, from 1.
+        line: u64,
+    },
     /// What `typeperf` says after its last row.
     ClosingWords {
         /// Line, from 1.
@@ -49,6 +54,9 @@ impl fmt::Display for Remark {
                 "line {line}: the clock was set back by an hour (end of daylight saving): from here on rows are taken as one hour \
                  later than they say"
             ),
+            Self::CutOff { line } => {
+                write!(f, "line {line}: the file is cut off within this row; what is before it is used")
+            }
             Self::ClosingWords { line } => {
                 write!(f, "line {line}: this is no row; what follows the last row is left out")
             }
@@ -172,7 +180,23 @@ impl CounterLog {
             if is_row && let Some((line, text)) = closing.take() {
                 return Err(ReadError::Time { line, text });
             } else if is_row {
-                log.row(Fields::new(text, line, separator), &mut clock)?;
+                let (rows, remarks) = (log.times.len(), log.remarks.len());
+                if let Err(error) = log.row(Fields::new(text, line, separator), &mut clock) {
+                    let of_a_part = matches!(
+                        error,
+                        ReadError::Quotes { .. }
+                            | ReadError::Fields { .. }
+                            | ReadError::Time { .. }
+                            | ReadError::Value { .. }
+                    );
+                    if rows == 0 || !lines.is_unended() || !of_a_part {
+                        return Err(error);
+                    }
+                    log.times.truncate(rows);
+                    log.columns.iter_mut().for_each(|column| column.truncate(rows));
+                    log.remarks.truncate(remarks);
+                    log.remarks.push(Remark::CutOff { line });
+                }
             } else if closing.is_none() && !text.trim().is_empty() {
                 closing = Some((line, text.to_owned()));
             }

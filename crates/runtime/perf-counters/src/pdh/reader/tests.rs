@@ -116,6 +116,27 @@ fn instances_are_listed_once_in_order() {
     assert_eq!(log.instances("hyper-v dynamic memory vm"), ["VM2", "VM1"]);
 }
 
+/// What a run that was killed leaves.
+#[test]
+fn a_file_that_is_cut_off_gives_its_whole_rows() {
+    let whole = "\"(PDH-CSV 4.0) (UTC)(0)\",\"\\\\H\\Memory\\Available MBytes\",\"\\\\H\\Memory\\Page Reads/sec\"\r\n\
+                 \"09/22/2026 21:42:32.000\",\"5\",\"6.25\"\r\n\"09/22/2026 21:42:33.000\",\"7\",\"8.5\"\r\n";
+    let second = whole.len() - "\"09/22/2026 21:42:33.000\",\"7\",\"8.5\"\r\n".len();
+    let mut cut_off = 0;
+    for length in second + 1..whole.len() {
+        let log = CounterLog::read(&whole.as_bytes()[..length]).unwrap();
+        let column = log.column(r"\\H\Memory\Available MBytes").unwrap();
+        assert_eq!((log.len(), column[0]), (column.len(), Some(5.0)), "{length}");
+        if log.len() == 1 {
+            assert_eq!(log.remarks(), [Remark::CutOff { line: 3 }], "{length}");
+            cut_off += 1;
+        } else {
+            assert_eq!(column[1], Some(7.0), "{length}");
+        }
+    }
+    assert!(cut_off > 25, "{cut_off}");
+}
+
 #[test]
 fn what_is_wrong_is_named_with_its_line() {
     let header = "\"(PDH-CSV 4.0) (UTC)(0)\",\"\\\\H\\Memory\\Available MBytes\"\r\n";
