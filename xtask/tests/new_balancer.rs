@@ -12,14 +12,16 @@ use std::process::{Command, Output};
 const NAME: &str = "scaffold-test-of-24-char";
 
 /// What the workspace is, without what runs leave behind.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 12] = [
     ".cargo",
+    "ARCHITECTURE.md",
     "Cargo.toml",
     "Cargo.lock",
     "rust-toolchain.toml",
     "rustfmt.toml",
     "clippy.toml",
     "crates",
+    "docs/builder",
     "scenarios",
     "tests",
     "xtask",

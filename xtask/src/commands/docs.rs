@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::tools::workspace_root;
-use crate::output::note;
+use super::tools::{Tool, step, workspace_root};
 
 /// What to do with the book.
 #[derive(clap::Args, Debug, Default)]
@@ -98,12 +97,9 @@ fn resolve(folder: &Path, target: &str) -> PathBuf {
     path
 }
 
-/// Builds the book.
+/// Builds the book, by a program of its own.
 fn build() -> Result<()> {
-    let book = mdbook_driver::MDBook::load(workspace_root().join("docs"))?;
-    book.build()?;
-    note!("the book is at docs/book/index.html");
-    Ok(())
+    step("book", Tool::cargo(["run", "--locked", "--package", "book-builder"]))
 }
 
 #[cfg(test)]

@@ -23,6 +23,10 @@ pub(crate) struct Args {
 const REGISTRY: &str = "crates/balancers/policy-catalogue/src/lib.rs";
 /// Where they are dependencies.
 const MANIFEST: &str = "crates/balancers/policy-catalogue/Cargo.toml";
+/// Where all crates are listed.
+const MAP: &str = "ARCHITECTURE.md";
+/// New rows of the map go above this one.
+const ROW: &str = "| [`policy-conformance`](crates/balancers/policy-conformance) |";
 /// New entries of the registry go above this line.
 const MARKER: &str = "    // New ones go above this line.\n";
 /// As long as a name may be: it heads columns of tables.
@@ -46,23 +50,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}: is this the workspace?", path.display()))
     };
-    let (registry, manifest) = (read(REGISTRY)?, read(MANIFEST)?);
+    let (registry, manifest, map) = (read(REGISTRY)?, read(MANIFEST)?, read(MAP)?);
     let files = [
         (folder.join("Cargo.toml"), template::manifest(name)),
         (folder.join("src/lib.rs"), template::library(name)),
         (root.join(REGISTRY), registered(&registry, name)?),
         (root.join(MANIFEST), depended_on(&manifest, name)?),
+        (root.join(MAP), mapped(&map, name)?),
     ];
     if let Err(error) = write(&files) {
         // Half a crate would break the workspace.
         let _gone = std::fs::remove_dir_all(&folder);
         let _back = std::fs::write(root.join(REGISTRY), registry);
         let _back = std::fs::write(root.join(MANIFEST), manifest);
+        let _back = std::fs::write(root.join(MAP), map);
         return Err(error);
     }
     say!(
         "crates/balancers/{name}/src/lib.rs is the policy, with its conformance test: start there.\nIt is registered in {REGISTRY} \
-         and {MANIFEST}.\n\n  cargo test -p balancer-{name}\n  cargo xtask scenario multi-vm --policy {name}\n  cargo xtask compare \
+         and {MANIFEST}, and has a row in {MAP}.\n\n  cargo test -p balancer-{name}\n  cargo xtask scenario multi-vm --policy {name}\n  cargo xtask compare \
          --policies hyperv,{name}"
     );
     Ok(())
@@ -126,6 +132,19 @@ fn registered(registry: &str, name: &str) -> Result<String> {
     Ok(text)
 }
 
+/// The code map with a row for the policy.
+fn mapped(map: &str, name: &str) -> Result<String> {
+    let place = map.find(ROW).with_context(|| {
+        format!("{MAP} has no row for policy-conformance: it shows where rows of new policies go")
+    })?;
+    let mut text = map.to_owned();
+    text.insert_str(
+        place,
+        &format!("| [`{name}`](crates/balancers/{name}) | a policy of one's own | `lib.rs` |\n"),
+    );
+    Ok(text)
+}
+
 /// The manifest with the dependency in it, where it belongs in the order.
 fn depended_on(manifest: &str, name: &str) -> Result<String> {
     let line = format!("balancer-{name} = {{ path = \"../{name}\" }}\n");
@@ -184,6 +203,9 @@ mod tests {
         assert!(balancers.is_sorted(), "{balancers:?}");
         assert!(depended_on("[dependencies]\n", "my-idea").is_err());
         assert!(registered("", "my-idea").is_err());
+        let map = mapped(&of_workspace(MAP), "my-idea").unwrap();
+        assert!(map.contains("\n| [`my-idea`](crates/balancers/my-idea) |"), "{map}");
+        assert!(mapped("", "my-idea").is_err());
     }
 
     #[test]

@@ -79,12 +79,26 @@ mod tests {
     #[test]
     fn a_doorbell_may_reconnect_from_inside() {
         let slot = Arc::new(DoorbellSlot::default());
-        let inner: Doorbell = Arc::new(|| {});
+        let (outside, inside) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let inner: Doorbell = {
+            let inside = Arc::clone(&inside);
+            Arc::new(move || {
+                inside.fetch_add(1, Ordering::Relaxed);
+            })
+        };
         let outer: Doorbell = {
-            let slot = Arc::clone(&slot);
-            Arc::new(move || slot.connect(&inner))
+            let (slot, outside) = (Arc::clone(&slot), Arc::clone(&outside));
+            Arc::new(move || {
+                outside.fetch_add(1, Ordering::Relaxed);
+                // A lock that is held here would be waited for without end by `connect`.
+                assert!(slot.0.try_lock().is_some(), "the doorbell is rung under the lock");
+                slot.connect(&inner);
+            })
         };
         slot.connect(&outer);
         slot.ring();
+        assert_eq!((outside.load(Ordering::Relaxed), inside.load(Ordering::Relaxed)), (1, 0));
+        slot.ring();
+        assert_eq!((outside.load(Ordering::Relaxed), inside.load(Ordering::Relaxed)), (1, 1));
     }
 }

@@ -14,8 +14,12 @@ pub(super) fn page() -> String {
         "# Command line\n\nAll commands and their options, from the code that reads them. `cargo xtask COMMAND --help` shows the same.\n\n\
          **Exit codes**, of every command: 0 it is done; 1 a check failed, or a run could not go on; 2 what was given is wrong\n\
          (arguments, a scenario file, a trace), and nothing was started; 130 interrupted (Ctrl-C), with what was recorded so far kept.\n\n\
-         Results go to standard output; logs, progress and complaints to standard error. Colours are used on a terminal only, and\n\
-         not at all where the environment has `NO_COLOR`.\n\n| command | |\n|---|---|\n",
+         Results go to standard output; logs, progress and complaints to standard error. Standard output that cannot be written, on a full\n\
+         disk for example, is an error (exit code 1); a closed pipe is none. Colours are used on a terminal only, nowhere where the\n\
+         environment has `NO_COLOR`, and everywhere where it has `CLICOLOR_FORCE`. What a command leaves behind goes to the folder that one\n\
+         stands in (`runs/`), unless `--out` says otherwise.\n\n\
+         A command is compiled when it is first asked for, with what it needs; `cargo install --path xtask --features full` installs a\n\
+         program `xtask` that has them all, optimised. `xtask completions SHELL` and `xtask man` are for that program.\n\n| command | |\n|---|---|\n",
     );
     let shown: Vec<&Command> =
         command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help").collect();
