@@ -1,7 +1,7 @@
 //! The same scenario and seed leave the same bytes, whoever drives the components.
 
 use component_runtime::Driver;
-use sha2::{Digest as _, Sha256};
+use run_journal::manifest::sha256_hex;
 use whole_stack_tests::journey::{self, Left};
 
 /// Short, and with something of everything: starts, loads, contention, a closed channel, a reboot, a VM that is stopped.
@@ -137,11 +137,7 @@ const COMMITTED: &str = include_str!("same_bits.sha256");
 fn one_run_leaves_the_committed_bytes() {
     let left = run(1, Driver::Inline, None);
     // The journal's format has a version of its own; what it holds is also in the others.
-    let lines = FILES[..3].iter().map(|name| {
-        let digest = Sha256::digest(left.bytes(name));
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{hex}  {name}\n")
-    });
+    let lines = FILES[..3].iter().map(|name| format!("{}  {name}\n", sha256_hex(left.bytes(name))));
     let found: String = lines.collect();
     if std::env::var_os("UPDATE_HASHES").is_some() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/same_bits.sha256");

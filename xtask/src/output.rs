@@ -30,6 +30,12 @@ fn judge(written: io::Result<()>) -> Result<Reader> {
     }
 }
 
+/// Characters in a line of the terminal that standard output is, if it is one.
+#[cfg(feature = "study")]
+pub(crate) fn terminal_width() -> Option<u16> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(terminal_size::Width(width), _)| width)
+}
+
 /// Prints to standard output, and sees that it has arrived.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use policy_comparison::{Advance, CompareError, Comparison, Contestant, Settings,
 use scenario::run::Choices;
 
 use super::{bad_input, scenario as scenario_command};
-use crate::output::{note, print, say};
+use crate::output::{note, print, say, terminal_width};
 
 /// Which policies, on what.
 #[derive(clap::Args, Debug)]
@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     } else {
         format!(
             "{}\nFiles: {}   Figures: {}\nRepeat: {command}\n",
-            comparison.table(policy_comparison::terminal_width()),
+            comparison.table(terminal_width().map(usize::from)),
             folder.display(),
             folder.join("compare.html").display()
         )

@@ -1,6 +1,5 @@
 //! `cargo xtask verify`: whether runs show what the sources say.
 
-use std::io::IsTerminal as _;
 use std::num::NonZero;
 
 use anyhow::{Result, bail};
@@ -9,7 +8,7 @@ use run_analysis::verify::{self, Options, Report};
 use scenario::file::{LoadOptions, Scenario};
 
 use super::bad_input;
-use crate::output::{note, say};
+use crate::output::{note, say, terminal_width};
 
 /// What to verify, and with which seeds.
 #[derive(clap::Args, Debug)]
@@ -103,8 +102,8 @@ fn print(report: &Report, json: bool) -> Result<()> {
         say!("{}", serde_json::to_string_pretty(report)?);
     } else {
         // Elsewhere than on a terminal nobody knows the width.
-        let width = if std::io::stdout().is_terminal() { None } else { Some(160) };
-        say!("{}\n{}", report.table(width), report.conclusion());
+        let width = terminal_width().unwrap_or(160);
+        say!("{}\n{}", report.table(Some(width)), report.conclusion());
     }
     Ok(())
 }

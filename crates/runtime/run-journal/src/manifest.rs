@@ -8,7 +8,6 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{MANIFEST_FILE, recorder::EventsLevel};
 
@@ -187,7 +186,7 @@ impl Manifest {
 /// SHA-256 of `bytes`, in hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     use core::fmt::Write as _;
-    let digest = Sha256::digest(bytes);
+    let digest = hmac_sha256::Hash::hash(bytes);
     let mut text = String::with_capacity(64);
     for byte in digest {
         // Writing to a String does not fail.

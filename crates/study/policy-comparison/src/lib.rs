@@ -44,7 +44,6 @@ pub use contestant::Contestant;
 pub use jobs::Advance;
 pub use result::{CONFIDENCE, Cell, Comparison, Judgement, LoadResult, PolicyCost, SCHEMA};
 pub use statistics::{Interval, confidence};
-pub use table::terminal_width;
 pub use timed::in_a_policy_s_round;
 
 use std::time::Duration;

@@ -210,13 +210,6 @@ fn part(rows: &[Vec<String>], columns: &[usize]) -> Table {
     table
 }
 
-/// Characters in a line of the terminal that standard output is, if it is one.
-#[must_use]
-pub fn terminal_width() -> Option<usize> {
-    let table = Table::new();
-    if table.is_tty() { table.width().map(usize::from) } else { None }
-}
-
 /// A cell's median.
 pub(super) fn median(measure: &Measure, cell: &Cell) -> String {
     cell.median.map_or_else(|| "–".to_owned(), |median| number(median.median, measure.digits))

@@ -142,7 +142,6 @@ fn assigned(summary: &Summary) -> f64 {
 fn table(summary: &Summary) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
-    table.force_no_tty();
     table.set_header([
         "VM", "startup", "minimum", "peak", "final", "visible", "pressure", "peak", "added", "removed",
         "guest",
