@@ -54,13 +54,13 @@ const MEANINGS: &[(&str, &str)] = &[
     ("dm_ready", "The quiet period after the handshake is over: the VM takes part in balancing."),
     ("dm_running", "The guest's driver has finished the handshake."),
     (
-        "dm_send",
-        "A Dynamic Memory message is written to the ring: by `dm-vsp` to the guest, by `dm-vsc` to the host (its status reports are `balloon_status`).",
-    ),
-    (
         "dm_refused",
         "The guest's last proposal of a version was refused, and why: the VM keeps its startup RAM. For a newer Linux driver the \
          host has to speak 2.0.",
+    ),
+    (
+        "dm_send",
+        "A Dynamic Memory message is written to the ring: by `dm-vsp` to the guest, by `dm-vsc` to the host (its status reports are `balloon_status`).",
     ),
     ("dm_version", "The host's answer to the version that the guest asked for."),
     ("dm_version_accepted", "The guest has learnt that its version is accepted."),
