@@ -137,7 +137,7 @@ const COMMITTED: &str = include_str!("same_bits.sha256");
 fn one_run_leaves_the_committed_bytes() {
     let left = run(1, Driver::Inline, None);
     // The journal's format has a version of its own; what it holds is also in the others.
-    let lines = FILES[..3].iter().map(|name| format!("{}  {name}\n", sha256_hex(left.bytes(name))));
+    let lines = FILES[..3].iter().map(|name| format!("{}  {name}\n", sha256_hex(&left.bytes(name))));
     let found: String = lines.collect();
     if std::env::var_os("UPDATE_HASHES").is_some() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/same_bits.sha256");
