@@ -51,8 +51,8 @@ fn scenario_files() -> String {
          [Writing a scenario file](../writing-a-scenario.md). A key that is not here is refused, with the nearest one that is.\n\n\
          Sizes are texts as an administrator types them: `\"512MB\"`, `\"2GB\"`; MB and GB are 2^20 and 2^30 bytes. Times are texts\n\
          such as `\"12m30s\"`. Where a page says *or [least, most] to draw from*, two values in brackets stand for one that is\n\
-         drawn between them, anew for each VM and each seed. *Documented*, *inferred* and *invented* say where a default comes\n\
-         from; see [Fidelity](../fidelity.md).\n\n{}",
+         drawn between them, anew for each VM and each seed. *Documented*, *inferred*, *calibrated* and *invented* say where a default\n\
+         comes from; see [Fidelity](../fidelity.md).\n\n{}",
         scenario::file::reference_markdown()
     )
 }

@@ -6,7 +6,7 @@ model_constants::constants! {
     EVENT_INTERVAL = "time between looks for events", 1.0, "s", Invented,
         "ESX acts at once when a VM touches memory; reports come once a second here";
     TAX = "idle memory tax", 0.75, "of idle memory", Documented,
-        "Waldspurger, OSDI 2002, section 5.3: an idle page costs four times an active one";
+        "Waldspurger, OSDI 2002, section 5.2: an idle page costs four times an active one";
     SAMPLE_PERIOD = "sampling period of active memory", 30.0, "s", Documented,
         "Waldspurger, OSDI 2002, section 5.3";
     SLOW_GAIN = "gain of the slow average", 0.1, "per period", Invented,

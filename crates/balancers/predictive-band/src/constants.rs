@@ -32,8 +32,8 @@ model_constants::constants! {
         "periods of load up to that are learnt";
     SURPLUS = "surplus that is taken, above what is given when memory suffices", 0.03, "of that", Invented,
         "and two least moves";
-    REFUSAL = "time after which a guest that refused is asked again though nothing has changed", 300.0, "s", Documented,
-        "Hyper-V retries a refused balloon about every 5 minutes";
+    REFUSAL = "time after which a guest that refused is asked again though nothing has changed", 300.0, "s", Invented,
+        "as the longest pause of the balancer";
     CHUNK = "least that a VM gives for another, if it has it", 32.0, "MiB", Invented,
         "an operation costs as much as moving 100 MB";
     STOCK = "kept free when margins allow it", 64.0, "MiB", Invented,

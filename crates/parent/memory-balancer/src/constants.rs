@@ -3,22 +3,22 @@
 //! The documentation prints [`constants`]; the defaults of the code are the same items, so the two cannot differ.
 
 model_constants::constants! {
-    RESERVE_BASE = "reserve when MemoryReserve is unset: base", 384.0, "MiB", Inferred,
-        "Table 4-1; a published rule of thumb";
-    RESERVE_PER_GIB = "reserve when MemoryReserve is unset: per GB of the host", 30.0, "MiB", Inferred,
-        "Table 4-1; 64 per GB, also published, does not fit";
-    OVERHEAD = "overhead per running VM", 8.0, "MiB", Inferred,
-        "30.31 GB and 4.26 GB in use with seven VMs; 7 to 12 all give 88 VMs";
+    RESERVE_BASE = "reserve when MemoryReserve is unset: base", 384.0, "MiB", Calibrated,
+        "a published rule of thumb; Table 4-1 does not determine the reserve: 1024 in all, with other constants of the parent OS, fits as well";
+    RESERVE_PER_GIB = "reserve when MemoryReserve is unset: per GB of the host", 30.0, "MiB", Calibrated,
+        "Table 4-1, with the base; 64 per GB, also published, does not fit";
+    OVERHEAD = "overhead per running VM", 8.0, "MiB", Calibrated,
+        "30.31 GB and 4.26 GB in use with seven VMs, with what the parent OS uses; 7 to 12 all give 88 VMs";
     OPERATION_LIMIT = "most memory per operation", 64.0, "MiB", Invented,
         "halving is harmless; doubling costs about half the seeds";
     MINIMUM_MOVE = "least memory per operation, but for a VM's last step to its maximum", 4.0, "MiB", Invented,
         "keeps the noise of guests' commit from moving memory";
     DEFAULT_GRANULE = "hot-add granule of a guest that names none", 2.0, "MiB", Invented,
         "a large page";
-    START_ATTEMPTS = "attempts to start a VM", 3.0, "attempts", Documented,
-        "Hyper-V retries a start while memory is being removed from others";
-    START_RETRY = "time between attempts to start a VM", 30.0, "s", Documented,
-        "Hyper-V retries a start while memory is being removed from others";
+    START_ATTEMPTS = "attempts to start a VM", 3.0, "attempts", Invented,
+        "Microsoft's tests of Linux guests ask three times; Hyper-V itself fails the start";
+    START_RETRY = "time between attempts to start a VM", 30.0, "s", Invented,
+        "Microsoft's tests of Linux guests wait as long between two requests";
     RATE_WINDOW = "window of the grant rate and of operation times", 20.0, "s", Invented,
         "part of the lead-time stock";
     AVERAGE_PRESSURE_WINDOW = "window of a VM's Average Pressure", 60.0, "s", Invented,
@@ -27,15 +27,15 @@ model_constants::constants! {
         "guests report once a second";
     REFUSAL_FIRST = "first pause after a guest gave or took less than asked", 5.0, "s", Invented,
         "doubles with every refusal in a row";
-    REFUSAL_LONGEST = "longest pause after a guest gave or took less than asked", 300.0, "s", Documented,
-        "Hyper-V retries a refused balloon about every 5 minutes";
+    REFUSAL_LONGEST = "longest pause after a guest gave or took less than asked", 300.0, "s", Invented,
+        "a guest that refuses for long costs little; how often Hyper-V asks again, no source says";
     ROUND_SHORTEST = "shortest time between rounds that a policy can ask for", 0.05, "s", Invented,
         "virtual time must advance";
     BAND_HALF_WIDTH = "pressure band: half its width", 2.0, "percent", Invented,
         "Minimum and Maximum Pressure are documented, what they follow from is not";
     HOLD = "time below the band before memory is reclaimed without contention", 300.0, "s", Inferred,
-        "Figure 4-4, 4; Microsoft's own tests wait up to 420 s";
-    STOCK_FACTOR = "lead-time stock: multiple of what is granted during the lead time", 2.1, "times", Invented,
+        "Microsoft's tests of Linux guests on later hosts wait 240 to 420 s; [A] 4.2 says only: for a while";
+    STOCK_FACTOR = "lead-time stock: multiple of what is granted during the lead time", 2.1, "times", Calibrated,
         "Table 4-1's two means of Available Memory lie in the middle of what runs with many seeds show";
     SHARE_WEIGHT_OFFSET = "share of a shortage: g(weight) = (offset - weight) / divisor, offset", 11000.0, "weight", Invented,
         "positive at every weight, falling with it";

@@ -4,23 +4,23 @@
 model_constants::constants! {
     // The parent OS's own memory.
     /// In use when idle.
-    PARENT_IN_USE = "parent_os.in_use_idle", 2258.0, "MiB", Inferred,
-        "4.26 GB used with 2048 MB assigned to seven VMs, [A] 4.1";
+    PARENT_IN_USE = "parent_os.in_use_idle", 2258.0, "MiB", Calibrated,
+        "4.26 GB used with 2048 MB assigned to seven VMs, [A] 4.1: with the overhead per VM one equation of two unknowns";
     /// Free memory below which working sets are trimmed.
-    PARENT_COMFORTABLE = "parent_os.comfortable_free", 810.0, "MiB", Inferred,
-        "805 to 820 fit Table 4-1 of [A]";
+    PARENT_COMFORTABLE = "parent_os.comfortable_free", 810.0, "MiB", Calibrated,
+        "the free memory of Table 4-1 of [A], reserve 2048: above its middle of 800; 805 to 840 fit";
     /// The working set at which trimming bites.
-    PARENT_KNEE = "parent_os.working_set_knee", 1002.0, "MiB", Inferred,
-        "Table 4-1 of [A], reserve unset";
+    PARENT_KNEE = "parent_os.working_set_knee", 1002.0, "MiB", Calibrated,
+        "Table 4-1 of [A], reserve unset: 1344 + 108 - 450; follows from the reserve, which the table does not determine";
     /// Free memory that trimming defends at the knee.
-    PARENT_FREE_AT_KNEE = "parent_os.free_at_knee", 450.0, "MiB", Inferred,
-        "the middle of Table 4-1's 400 to 500";
+    PARENT_FREE_AT_KNEE = "parent_os.free_at_knee", 450.0, "MiB", Calibrated,
+        "the middle of the 400 to 500 of Table 4-1 of [A]";
     /// How fast need falls with the size of the working set (e-folding).
-    PARENT_NEED_SCALE = "parent_os.need_scale", 96.0, "MiB", Inferred,
-        "the two maxima of page reads in Table 4-1 of [A]";
+    PARENT_NEED_SCALE = "parent_os.need_scale", 96.0, "MiB", Calibrated,
+        "the two maxima of page reads in Table 4-1 of [A], with this knee: about 203 with a reserve of 1024";
     /// Page-file reads at the knee.
-    PARENT_READS_AT_KNEE = "parent_os.reads_at_knee", 56.0, "reads/s", Inferred,
-        "the maximum of 64.1 page reads a second in Table 4-1 of [A]";
+    PARENT_READS_AT_KNEE = "parent_os.reads_at_knee", 56.0, "reads/s", Calibrated,
+        "the maximum of 64.1 page reads a second in Table 4-1 of [A], read as the largest average over 15 s";
     /// Page-file reads that are always there.
     PARENT_READS_IDLE = "parent_os.reads_idle", 0.1, "reads/s", Inferred,
         "a few, Figure 4-7 of [A]";
@@ -28,8 +28,8 @@ model_constants::constants! {
     PARENT_LAG = "parent_os.lag", 2.0, "s", Invented,
         "1 to 10 make no difference to Table 4-1";
     /// Slowdown of the host's own work for each page read a second.
-    PARENT_SLOWDOWN = "parent_os.slowdown_per_read", 0.06, "s/read", Invented,
-        "with 0 a paging parent would cost nothing";
+    PARENT_SLOWDOWN = "parent_os.slowdown_per_read", 0.06, "s/read", Calibrated,
+        "the difference of the two means of Available Memory in Table 4-1 of [A]; with 0 a paging parent would cost nothing";
     /// The largest slowdown.
     PARENT_SLOWDOWN_CAP = "parent_os.slowdown_cap", 8.0, "times", Invented,
         "bounds what a parent that does nothing but page can do to its VMs";

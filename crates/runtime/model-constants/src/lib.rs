@@ -29,6 +29,9 @@ pub enum Label {
     Documented,
     /// Solved from numbers that a source states.
     Inferred,
+    /// Chosen so that runs show what a source observed, where other values, or others together with it, would do so too. Runs that show it are no
+    /// evidence for the model.
+    Calibrated,
     /// Chosen by this project within what the sources say.
     Invented,
 }
@@ -38,6 +41,7 @@ impl fmt::Display for Label {
         f.write_str(match self {
             Self::Documented => "documented",
             Self::Inferred => "inferred",
+            Self::Calibrated => "calibrated",
             Self::Invented => "invented",
         })
     }

@@ -11,7 +11,8 @@ use super::cell;
 pub(super) fn page() -> String {
     let mut page = String::from(
         "# Constants of the models\n\nEvery number of the models, from the tables that the code itself uses. *Documented*: a source states it. *Inferred*: solved from\n\
-         numbers that a source states. *Invented*: chosen by this project within what the sources say. [A] is the\n\
+         numbers that a source states. *Calibrated*: chosen so that runs show what a source observed; other values, or others\n\
+         together, would do so too. *Invented*: chosen by this project within what the sources say. [A] is the\n\
          [verification guideline](../sources.md). What the models leave out is told on the page [Fidelity](../fidelity.md).\n\n\
          Numbers of the wire formats are no constants of a model: see [The wire format](../wire-format.md). Limits of host editions are in\n\
          [Scenario files](scenario-files.md), properties of guests in [Guests](guests.md).\n\n",
@@ -25,10 +26,11 @@ pub(super) fn page() -> String {
         let _: std::fmt::Result = writeln!(page, "{text}");
     };
     line(format!(
-        "There are {}: {} documented, {} inferred, {} invented.",
+        "There are {}: {} documented, {} inferred, {} calibrated, {} invented.",
         sections.iter().map(|(_, table)| table.len()).sum::<usize>(),
         count(Label::Documented),
         count(Label::Inferred),
+        count(Label::Calibrated),
         count(Label::Invented)
     ));
     for (heading, table) in sections {

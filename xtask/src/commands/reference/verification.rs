@@ -16,7 +16,11 @@ pub(super) fn page() -> Result<String> {
          Every check of `cargo xtask verify` and `cargo xtask verify --oracle`, with the seeds 1 to {SEEDS}: what the source says, with the\n\
          tolerance of the check, and what was measured: the median, and in brackets the smallest and the largest. `verify` itself\n\
          draws its seeds afresh. A check *holds* if what it says is seen in the counters of every run. [A] is the\n\
-         [verification guideline](../sources.md), lis-test are Microsoft's own tests of Dynamic Memory.\n\n\
+         [verification guideline](../sources.md), lis-test are Microsoft's own tests of Dynamic Memory, which ran Linux guests on later hosts:\n\
+         they are no evidence about Windows Server 2008 R2 SP1.\n\n\
+         That a check passes does not say that the model predicts it. Some checks cannot fail while the invariants hold, and constants that are\n\
+         labelled *calibrated* ([Constants of the models](constants.md)) were chosen with numbers of this page in view. So were loads: how much a guest\n\
+         commits when idle, that VM1 to VM7 return to their maximum, and how fast VM8's load rises.\n\n\
          `cargo xtask verify --mutate` switches one mechanism off at a time and shows which of these checks fail then.\n"
     );
     section(&mut text, "The source's scenarios", verify::SOURCE)?;

@@ -166,10 +166,10 @@ pub(super) static HOST: TableDoc = TableDoc {
         "memory", Form::Size, "required", "All of its memory.";
         "edition", Form::Word(&["enterprise", "datacenter", "standard", "hyper-v-server", "unlimited"]), "enterprise",
             "Edition of the parent OS, which sets the limits: enterprise and datacenter 1 TB of host memory and 64 GB for a VM, standard and hyper-v-server 32 GB and 31.5 GB, all of them 192 running and 512 configured VMs; unlimited (invented) has none.";
-        "memory_reserve", Form::Size, "unset: 384 MB + 30 MB per GB of host memory (inferred)",
+        "memory_reserve", Form::Size, "unset: 384 MB + 30 MB per GB of host memory (calibrated)",
             "Registry value MemoryReserve: what the parent OS keeps for itself.";
         "epoch", Form::DateTime, "2011-02-22T09:00:00Z", "Date and time of virtual time 0, for timestamps.";
-        "overhead_per_vm", Form::Size, "8MB (inferred)", "What a running VM costs the host beyond its memory.";
+        "overhead_per_vm", Form::Size, "8MB (calibrated)", "What a running VM costs the host beyond its memory.";
         "dynamic_memory_versions", Form::Texts, "[\"0.3\"]",
             "Versions of the Dynamic Memory protocol that the host speaks: 0.3 (2008 R2 SP1), 1.0, 2.0.";
         "vmbus_version", Form::Word(&["2.4", "3.0", "4.0", "4.1", "5.0", "5.1", "5.2", "5.3"]), "4.0",
@@ -184,15 +184,15 @@ pub(super) static PARENT_OS: TableDoc = TableDoc {
     name: "[host.parent_os]",
     summary: "Constants of the model of the parent OS's own memory. Leave them alone unless you study them.",
     groups: &[keys! {
-        "in_use_idle", Form::Size, "2258MB (inferred)", "In use when idle.";
-        "comfortable_free", Form::Size, "810MB (inferred)", "Free memory below which working sets are trimmed.";
-        "working_set_knee", Form::Size, "1002MB (inferred)", "Working set at which trimming bites.";
-        "free_at_knee", Form::Size, "450MB (inferred)", "Free memory that trimming defends there.";
-        "need_scale", Form::Size, "96MB (inferred)", "How fast the need for trimmed pages falls with the working set.";
-        "reads_at_knee", Form::Number("reads per second"), "56 (inferred)", "Page-file reads at the knee.";
+        "in_use_idle", Form::Size, "2258MB (calibrated)", "In use when idle.";
+        "comfortable_free", Form::Size, "810MB (calibrated)", "Free memory below which working sets are trimmed.";
+        "working_set_knee", Form::Size, "1002MB (calibrated)", "Working set at which trimming bites.";
+        "free_at_knee", Form::Size, "450MB (calibrated)", "Free memory that trimming defends there.";
+        "need_scale", Form::Size, "96MB (calibrated)", "How fast the need for trimmed pages falls with the working set.";
+        "reads_at_knee", Form::Number("reads per second"), "56 (calibrated)", "Page-file reads at the knee.";
         "reads_idle", Form::Number("reads per second"), "0.1 (inferred)", "Page-file reads that are always there.";
         "lag", Form::Time, "2s (invented)", "How fast the working set follows.";
-        "slowdown_per_read", Form::Number("per read per second"), "0.06 (invented)", "How much a paging parent slows the host's own work; 0: not at all.";
+        "slowdown_per_read", Form::Number("per read per second"), "0.06 (calibrated)", "How much a paging parent slows the host's own work; 0: not at all.";
         "slowdown_cap", Form::Number("factor"), "8 (invented)", "The largest slowdown.";
         "trimming", Form::Boolean, "true", "Whether working sets are trimmed at all.";
     }],
