@@ -6,13 +6,13 @@
 
 use core::fmt;
 use std::{
-    fs::File,
     io::{self, BufRead, BufReader},
     path::Path,
     sync::Arc,
 };
 
 use component_runtime::SimTime;
+use input_file::LimitedFile;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::{
@@ -188,13 +188,13 @@ impl EventsError {
     }
 }
 
-impl Reader<BufReader<File>> {
+impl Reader<BufReader<LimitedFile>> {
     /// Opens a file.
     ///
     /// # Errors
     /// If it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, EventsError> {
-        let file = File::open(path).map_err(|cause| EventsError::Io { line: 1, cause })?;
+        let file = input_file::open(path, u64::MAX).map_err(|cause| EventsError::Io { line: 1, cause })?;
         Ok(Self::new(BufReader::new(file)))
     }
 }

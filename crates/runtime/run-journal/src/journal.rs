@@ -1,13 +1,13 @@
 //! Reading the journal: every event, and every input and output of the recorded state machines, in order.
 
 use std::{
-    fs::File,
     io::{self, BufReader, Read},
     path::Path,
     sync::Arc,
 };
 
 use component_runtime::SimTime;
+use input_file::LimitedFile;
 use serde::de::DeserializeOwned;
 
 pub use crate::codec::CodecError;
@@ -103,13 +103,13 @@ pub struct Reader<R> {
     done: bool,
 }
 
-impl Reader<BufReader<File>> {
+impl Reader<BufReader<LimitedFile>> {
     /// Opens a journal.
     ///
     /// # Errors
     /// If the file cannot be read or is no journal of this version.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let file = File::open(path).map_err(|cause| JournalError::Io { offset: 0, cause })?;
+        let file = input_file::open(path, u64::MAX).map_err(|cause| JournalError::Io { offset: 0, cause })?;
         Self::new(BufReader::new(file))
     }
 }

@@ -125,6 +125,14 @@ pub struct ManifestPart {
     pub missing: Option<ManifestError>,
 }
 
+/// Bytes that are read of a manifest, which has about a thousand. Invented.
+const MOST_BYTES: u64 = 16 << 20;
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let bytes = input_file::read(path, MOST_BYTES)?;
+    input_file::decode(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
 impl Manifest {
     /// Reads what is whole of `manifest.json` of `directory`: all of it, or the entries before the place where it is cut off.
     ///
@@ -139,7 +147,7 @@ impl Manifest {
             Err(other) => return Err(other),
         };
         let path = directory.join(MANIFEST_FILE);
-        let text = std::fs::read_to_string(&path).map_err(|cause| ManifestError::Io { path, cause })?;
+        let text = read_text(&path).map_err(|cause| ManifestError::Io { path, cause })?;
         let entry = |name: &str| {
             text.lines().find_map(|line| {
                 let value = line.strip_prefix("  \"")?.strip_prefix(name)?.strip_prefix("\": ")?;
@@ -172,8 +180,7 @@ impl Manifest {
             format: u64,
         }
         let path = directory.join(MANIFEST_FILE);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|cause| ManifestError::Io { path: path.clone(), cause })?;
+        let text = read_text(&path).map_err(|cause| ManifestError::Io { path: path.clone(), cause })?;
         let bad = |cause| ManifestError::Text { path: path.clone(), cause };
         let Format { format } = serde_json::from_str(&text).map_err(bad)?;
         if format != u64::from(FORMAT_VERSION) {
@@ -237,7 +244,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(MANIFEST_FILE);
         manifest().write(directory.path()).unwrap();
-        let text = std::fs::read_to_string(&path).unwrap();
+        let text = read_text(&path).unwrap();
         let mut policies = 0;
         // Without the line's end alone it is whole.
         for length in 0..text.len() - 1 {
