@@ -66,7 +66,9 @@ pub enum ReplayError {
         known: Vec<Arc<str>>,
     },
     /// An input or output that the machine of this version does not know.
-    #[error("{what} number {number} of {machine:?}, at {t}, is none of this version's: {cause}")]
+    #[error(
+        "{what} number {number} of {machine:?}, at {t}, is none of this version's: {cause}; replay the journal with the version that wrote it (see manifest.json), or repeat the run"
+    )]
     Value {
         /// Input or output.
         what: &'static str,
