@@ -133,7 +133,8 @@ impl DmDriver {
         for output in &outputs {
             match *output {
                 Output::Send { .. } | Output::CloseChannel => {}
-                // As Linux' driver records it (`hyperv:balloon_status`).
+                // As Linux' driver records it (`hyperv:balloon_status`). This guest has no memory that was added and is not
+                // in use yet.
                 Output::Reported { available, committed, own_commit, ballooned } => tracing::debug!(
                     event = "balloon_status",
                     available = available.get(),
@@ -141,7 +142,6 @@ impl DmDriver {
                     vm_memory_committed = own_commit.get(),
                     pages_ballooned = ballooned.get(),
                     pages_added = self.added.get(),
-                    // This guest has no memory that was added and is not in use yet.
                     pages_onlined = self.added.get()
                 ),
                 Output::VersionAccepted(version) => {
