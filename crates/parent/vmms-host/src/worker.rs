@@ -25,7 +25,7 @@ use machine_contract::{
 };
 use memory_balancer::{Input as Told, OperationId};
 use page_range::{GuestPage, GuestRange, HostFrames, PageCount, RangeSet};
-use vmbus::control::server::{Offer, ServerConfig};
+use vmbus::control::server::{ContactOrigin, Offer, ServerConfig};
 use vmbus::control::{Guid, Relid};
 use vmbus::ring::PacketType;
 
@@ -144,8 +144,6 @@ pub(crate) struct Worker {
     known_to_balancer: bool,
     /// The balancer was told that the guest does not answer.
     unresponsive: bool,
-    /// The guest has unloaded the bus and not made contact since.
-    unloaded: bool,
     bus: Option<HostBus>,
     vsp: Option<DmVsp>,
     operation: Option<Operation>,
@@ -227,7 +225,6 @@ impl Worker {
             logged: 0,
             known_to_balancer: false,
             unresponsive: false,
-            unloaded: false,
             over: None,
         })
     }
@@ -546,13 +543,13 @@ impl Worker {
             for event in std::mem::take(&mut self.bus_events) {
                 let record = self.may_record(ctx);
                 match event {
-                    BusEvent::Contact(version, _) => {
+                    BusEvent::Contact(version, origin) => {
                         if record {
                             tracing::info!(event = "vmbus_contact", version = %version);
                         }
                         // The VM was not reset: another kernel runs in it (kexec, kdump), or the guest's drivers were
                         // loaded anew. Neither knows of what was given away before.
-                        if std::mem::take(&mut self.unloaded) {
+                        if origin == ContactOrigin::AfterUnload {
                             self.vsp(ctx, Input::GuestReplaced);
                         }
                         self.offer_devices(ctx);
@@ -573,12 +570,7 @@ impl Worker {
                         }
                         self.channel_closed(ctx, relid);
                     }
-                    BusEvent::Unloaded => {
-                        if record {
-                            tracing::info!(event = "vmbus_unload");
-                        }
-                        self.unloaded = true;
-                    }
+                    BusEvent::Unloaded if record => tracing::info!(event = "vmbus_unload"),
                     BusEvent::Violation(violation) if record => {
                         self.protocol_error(ctx, "VMBus", &violation);
                     }
@@ -596,7 +588,10 @@ impl Worker {
                     BusEvent::Refused(why) if record => {
                         tracing::warn!(event = "vmbus_refused", why = why.as_str());
                     }
-                    BusEvent::Violation(_) | BusEvent::StaleTrailers(_) | BusEvent::Refused(_) => {}
+                    BusEvent::Unloaded
+                    | BusEvent::Violation(_)
+                    | BusEvent::StaleTrailers(_)
+                    | BusEvent::Refused(_) => {}
                 }
             }
         }

@@ -13,16 +13,24 @@ struct Report {
     repetitions: u32,
     ring_bytes: u32,
     payload_bytes: u32,
+    alone: Vec<Alone>,
     ratios: Vec<Ratio>,
     streams: Vec<Stream>,
     round_trips: Vec<RoundTrip>,
 }
 
 #[derive(Deserialize)]
+struct Alone {
+    subject: String,
+    ns_per_message: f64,
+}
+
+#[derive(Deserialize)]
 struct Ratio {
     placement: String,
-    per_commit: u32,
-    ratio_to_better_channel: f64,
+    subject: String,
+    peer: String,
+    times_as_fast: f64,
     target: Option<f64>,
 }
 
@@ -53,8 +61,8 @@ pub(super) fn run() -> Result<()> {
     let text = tool.args(["--example", "ring_bench"]).output()?;
     let report: Report = serde_json::from_slice(&text).context("the ring's benchmark printed no report")?;
     say!(
-        "\nring of {} KiB, payloads of {} bytes, against the better of crossbeam-channel and std's sync_channel \
-         (medians of {} interleaved repetitions)",
+        "\nring of {} KiB, payloads of {} bytes, times as fast as the better of crossbeam-channel and std's \
+         sync_channel, and as the better of rtrb and heapless in pieces of the same size (medians of {} interleaved repetitions)",
         report.ring_bytes / 1024,
         report.payload_bytes,
         report.repetitions
@@ -62,11 +70,16 @@ pub(super) fn run() -> Result<()> {
     for ratio in &report.ratios {
         let wanted = ratio.target.map_or_else(String::new, |target| format!("   (wanted {target:.1})"));
         say!(
-            "  {:<10} {:>2} per commit   {:>5.2} times as fast{wanted}",
+            "  {:<10} {:<16} as {:<8} {:>5.2}{wanted}",
             ratio.placement,
-            ratio.per_commit,
-            ratio.ratio_to_better_channel
+            ratio.subject,
+            ratio.peer,
+            ratio.times_as_fast
         );
+    }
+    say!("  in and out on one thread, ns a message (the quickest samples):");
+    for alone in &report.alone {
+        say!("    {:<18} {:>8.2}", alone.subject, alone.ns_per_message);
     }
     say!("  one message, ns:");
     for stream in &report.streams {

@@ -1,8 +1,10 @@
 //! How fast a ring carries small messages, beside the channels that a Rust program would use instead.
 //!
-//! Two threads, 64-byte payloads, a ring of 64 KiB, committed every 1, 8 and 32 packets, the reader draining and then
-//! committing once; then a round trip with percentiles. In the same run, interleaved with it: `crossbeam-channel`
-//! (bounded) and `std::sync::mpsc::sync_channel` with `[u8; 64]`. Both threads on one core, and on two. Prints JSON.
+//! Two threads, 64-byte payloads, a ring of 64 KiB, committed every 1, 8 and 32 packets, or written and read in batches of
+//! these, the reader draining and then committing once; then a round trip with percentiles. In the same run, interleaved with
+//! it, with `[u8; 64]`: `crossbeam-channel` (bounded) and `std::sync::mpsc::sync_channel`, whose sides sleep as the ring's do;
+//! `rtrb` (one by one, and in chunks) and `heapless::spsc`, whose sides never sleep. Both threads on one core, and on two.
+//! Prints JSON.
 //!
 //! ```text
 //! cargo run -p vmbus --release --example ring_bench -- [--repetitions 11] [--messages 400000] [--round-trips 20000]
@@ -10,6 +12,7 @@
 
 mod channels;
 mod measure;
+mod peers;
 mod placement;
 mod report;
 mod ring;

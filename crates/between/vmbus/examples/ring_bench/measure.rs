@@ -6,7 +6,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use crate::placement::{Placement, pin};
-use crate::{channels, ring};
+use crate::{channels, peers, ring};
 
 /// Bytes of a message.
 pub(crate) const MESSAGE_BYTES: usize = 64;
@@ -17,6 +17,11 @@ pub(crate) trait Sender: Send + 'static {
     /// Learns whom to wake.
     fn meet(&mut self, receiver: Thread);
     fn send(&mut self, message: &Message);
+    /// Sends messages in the order given.
+    #[inline]
+    fn send_all(&mut self, messages: &[Message]) {
+        messages.iter().for_each(|message| self.send(message));
+    }
     /// Makes what was sent visible.
     fn flush(&mut self);
 }
@@ -32,24 +37,51 @@ pub(crate) trait Receiver: Send + 'static {
 /// What carries the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    Ring { per_commit: usize },
+    /// Packets one by one, committed together.
+    Ring {
+        per_commit: usize,
+    },
+    /// Packets in batches.
+    Batch {
+        packets: usize,
+    },
+    /// In chunks, one by one if there is one message in each.
+    Rtrb {
+        per_chunk: usize,
+    },
+    Heapless,
     Crossbeam,
     Std,
 }
 
 impl Subject {
-    pub(crate) const STREAMS: [Self; 5] = [
+    pub(crate) const STREAMS: [Self; 11] = [
         Self::Ring { per_commit: 1 },
         Self::Ring { per_commit: 8 },
         Self::Ring { per_commit: 32 },
+        Self::Batch { packets: 8 },
+        Self::Batch { packets: 32 },
+        Self::Rtrb { per_chunk: 1 },
+        Self::Rtrb { per_chunk: 8 },
+        Self::Rtrb { per_chunk: 32 },
+        Self::Heapless,
         Self::Crossbeam,
         Self::Std,
     ];
-    pub(crate) const ROUND_TRIPS: [Self; 3] = [Self::Ring { per_commit: 1 }, Self::Crossbeam, Self::Std];
+    pub(crate) const ROUND_TRIPS: [Self; 5] = [
+        Self::Ring { per_commit: 1 },
+        Self::Rtrb { per_chunk: 1 },
+        Self::Heapless,
+        Self::Crossbeam,
+        Self::Std,
+    ];
 
     pub(crate) fn name(self) -> String {
         match self {
             Self::Ring { per_commit } => format!("ring/{per_commit}"),
+            Self::Batch { packets } => format!("ring, batch/{packets}"),
+            Self::Rtrb { per_chunk } => format!("rtrb/{per_chunk}"),
+            Self::Heapless => "heapless-spsc".to_owned(),
             Self::Crossbeam => "crossbeam-channel".to_owned(),
             Self::Std => "std-sync-channel".to_owned(),
         }
@@ -94,8 +126,16 @@ pub(crate) struct Measured<T> {
     pub(crate) repetitions: Vec<T>,
 }
 
+/// One subject with both ends on one thread.
+pub(crate) struct Alone {
+    pub(crate) subject: Subject,
+    /// Nanoseconds for each message: the quickest of many short samples.
+    pub(crate) nanoseconds: f64,
+}
+
 /// Everything that was measured.
 pub(crate) struct Results {
+    pub(crate) alone: Vec<Alone>,
     /// Nanoseconds for each message.
     pub(crate) streams: Vec<Measured<f64>>,
     /// Nanoseconds of every round trip, ascending.
@@ -134,20 +174,79 @@ fn interleaved<T>(
 }
 
 pub(crate) fn run(plan: &Plan) -> Results {
+    let alone = alone();
     let streams = interleaved(plan, &Subject::STREAMS, |subject, cores| {
         let elapsed = match subject {
             Subject::Ring { per_commit } => stream(ring::ring(per_commit), plan.messages, cores),
+            Subject::Batch { packets } => stream(ring::batches(packets), plan.messages, cores),
+            Subject::Rtrb { per_chunk } => stream(peers::rtrb(per_chunk), plan.messages, cores),
+            Subject::Heapless => stream(peers::heapless(), plan.messages, cores),
             Subject::Crossbeam => stream(channels::crossbeam(), plan.messages, cores),
             Subject::Std => stream(channels::std_channel(), plan.messages, cores),
         };
         elapsed.as_nanos() as f64 / plan.messages as f64
     });
     let round_trips = interleaved(plan, &Subject::ROUND_TRIPS, |subject, cores| match subject {
-        Subject::Ring { .. } => round_trip(|| ring::ring(1), plan.round_trips, cores),
+        Subject::Ring { .. } | Subject::Batch { .. } => round_trip(|| ring::ring(1), plan.round_trips, cores),
+        Subject::Rtrb { .. } => round_trip(|| peers::rtrb(1), plan.round_trips, cores),
+        Subject::Heapless => round_trip(peers::heapless, plan.round_trips, cores),
         Subject::Crossbeam => round_trip(channels::crossbeam, plan.round_trips, cores),
         Subject::Std => round_trip(channels::std_channel, plan.round_trips, cores),
     });
-    Results { streams, round_trips }
+    Results { alone, streams, round_trips }
+}
+
+/// Messages that a sender has at hand at a time.
+const PIECE: u64 = 32;
+/// Pieces in a sample: some 20 µs, so that most samples are left alone by whatever else the machine does.
+const PIECES: u64 = 32;
+const SAMPLES: u32 = 2_000;
+
+/// What a message costs without a second processor: the subjects take turns, and the quickest sample of each counts.
+fn alone() -> Vec<Alone> {
+    let mut quickest = [f64::INFINITY; Subject::STREAMS.len()];
+    for _ in 0..SAMPLES / 100 {
+        for (subject, quickest) in Subject::STREAMS.into_iter().zip(&mut quickest) {
+            let sampled = match subject {
+                Subject::Ring { per_commit } => sample(ring::ring(per_commit)),
+                Subject::Batch { packets } => sample(ring::batches(packets)),
+                Subject::Rtrb { per_chunk } => sample(peers::rtrb(per_chunk)),
+                Subject::Heapless => sample(peers::heapless()),
+                Subject::Crossbeam => sample(channels::crossbeam()),
+                Subject::Std => sample(channels::std_channel()),
+            };
+            *quickest = quickest.min(sampled);
+        }
+    }
+    let subjects = Subject::STREAMS.into_iter().zip(quickest);
+    subjects.map(|(subject, nanoseconds)| Alone { subject, nanoseconds }).collect()
+}
+
+/// Nanoseconds for each message, the quickest of a hundred samples.
+fn sample<S: Sender, R: Receiver>((mut sender, mut receiver): (S, R)) -> f64 {
+    sender.meet(thread::current());
+    receiver.meet(thread::current());
+    let mut expected = 0;
+    let mut piece = Vec::new();
+    let quickest = (0..100).map(|_| {
+        let begin = now();
+        for _ in 0..PIECES {
+            let end = expected + PIECE;
+            piece.clear();
+            piece.extend((expected..end).map(message));
+            sender.send_all(black_box(&piece));
+            sender.flush();
+            while expected < end {
+                receiver.receive(|message| {
+                    assert_eq!(number(black_box(message)), expected, "in order, none lost");
+                    expected += 1;
+                });
+            }
+        }
+        begin.elapsed()
+    });
+    let quickest = quickest.min().unwrap_or_default();
+    quickest.as_nanos() as f64 / (PIECE * PIECES) as f64
 }
 
 fn message(number: u64) -> Message {
@@ -218,7 +317,12 @@ fn stream<S: Sender, R: Receiver>((sender, receiver): (S, R), messages: u64, cor
             begin.elapsed()
         },
         move |mut sender| {
-            (0..messages).for_each(|index| sender.send(black_box(&message(index))));
+            let mut piece = Vec::new();
+            for first in (0..messages).step_by(PIECE as usize) {
+                piece.clear();
+                piece.extend((first..messages.min(first + PIECE)).map(message));
+                sender.send_all(black_box(&piece));
+            }
             sender.flush();
         },
     )

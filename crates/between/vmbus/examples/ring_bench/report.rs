@@ -41,7 +41,7 @@ pub(crate) fn report(plan: &Plan, results: &Results) -> Value {
         })
         .collect();
     let ratios: Vec<Value> =
-        results.streams.iter().filter_map(|stream| ratio(stream, &results.streams)).collect();
+        results.streams.iter().flat_map(|stream| ratios(stream, &results.streams)).collect();
     let round_trips: Vec<Value> = results
         .round_trips
         .iter()
@@ -61,7 +61,13 @@ pub(crate) fn report(plan: &Plan, results: &Results) -> Value {
             })
         })
         .collect();
+    let alone: Vec<Value> = results
+        .alone
+        .iter()
+        .map(|alone| json!({ "subject": alone.subject.name(), "ns_per_message": alone.nanoseconds }))
+        .collect();
     json!({
+        "alone": alone,
         "payload_bytes": MESSAGE_BYTES,
         "ring_bytes": crate::ring::RING_BYTES,
         "channel_capacity": crate::channels::CAPACITY,
@@ -73,23 +79,39 @@ pub(crate) fn report(plan: &Plan, results: &Results) -> Value {
     })
 }
 
-/// How many times faster a ring is than the better of the two channels in the same placement.
-fn ratio(stream: &Measured<f64>, all: &[Measured<f64>]) -> Option<Value> {
-    let Subject::Ring { per_commit } = stream.subject else { return None };
-    let best_channel = all
-        .iter()
-        .filter(|other| other.placement == stream.placement && !matches!(other.subject, Subject::Ring { .. }))
-        .map(|other| median(&other.repetitions))
-        .min_by(f64::total_cmp)?;
-    let ratio = best_channel / median(&stream.repetitions);
-    let target = target(stream.placement, per_commit);
-    Some(json!({
-        "placement": stream.placement.name(),
-        "per_commit": per_commit,
-        "ratio_to_better_channel": ratio,
-        "target": target,
-        "met": target.map(|target| ratio >= target),
-    }))
+/// How many times as fast a ring is as each of its peers in the same placement: the better of the two channels, and the queue
+/// that is written in pieces of the same size.
+fn ratios<'a>(stream: &'a Measured<f64>, all: &'a [Measured<f64>]) -> impl Iterator<Item = Value> {
+    let (pieces, batches) = match stream.subject {
+        Subject::Ring { per_commit } => (per_commit, false),
+        Subject::Batch { packets } => (packets, true),
+        _ => (0, false),
+    };
+    let best = move |is_peer: fn(Subject, usize) -> bool| {
+        all.iter()
+            .filter(move |other| other.placement == stream.placement && is_peer(other.subject, pieces))
+            .map(|other| median(&other.repetitions))
+            .min_by(f64::total_cmp)
+    };
+    let channel = best(|subject, _| matches!(subject, Subject::Crossbeam | Subject::Std));
+    let queue = best(|subject, pieces| match subject {
+        Subject::Rtrb { per_chunk } => per_chunk == pieces,
+        Subject::Heapless => pieces == 1,
+        _ => false,
+    });
+    let target = target(stream.placement, pieces).filter(|_| !batches);
+    let peers = [("channel", channel, target), ("queue", queue, None)];
+    peers.into_iter().filter(move |_| pieces > 0).filter_map(move |(peer, best, target)| {
+        let ratio = best? / median(&stream.repetitions);
+        Some(json!({
+            "placement": stream.placement.name(),
+            "subject": stream.subject.name(),
+            "peer": peer,
+            "times_as_fast": ratio,
+            "target": target,
+            "met": target.map(|target| ratio >= target),
+        }))
+    })
 }
 
 pub(crate) fn print(report: &Value) {

@@ -1,8 +1,8 @@
 //! Many packets at a time.
 //!
 //! A [`WriteBatch`] looks once at how much room there is, writes as many packets as fit, and publishes them all with one
-//! store. A [`ReadBatch`] copies once whatever the writer has published, up to a limit, checks every packet in the copy, and
-//! hands the packets out from there. What is checked, and what is trusted, is the same as one packet at a time.
+//! store. A [`ReadBatch`] copies once whatever the writer has published, up to a limit, and hands out packets of the copy, each
+//! of them checked. What is checked, and what is trusted, is the same as one packet at a time.
 
 use model_sync::shared::AtomicU64;
 
@@ -116,21 +116,19 @@ impl<M: RingMemory> WriteBatch<'_, M> {
     }
 }
 
-/// Packets that were read together, each of them checked. Their bytes are a private copy.
-#[derive(Clone, Debug)]
+/// Packets that were copied together: an iterator that checks each of them and takes it. Their bytes are a private copy. What is
+/// not taken stays in the ring.
+#[derive(Debug)]
 pub struct ReadBatch<'b> {
-    /// From the next packet's descriptor to the last packet's trailer.
+    offsets: &'b mut IncomingOffsets,
+    /// From the next packet's descriptor on, as far as was copied.
     words: &'b [u64],
-    /// Where in the data area the next packet began.
-    offset: u32,
     size: RingSize,
-    /// Packets left.
-    packets: usize,
 }
 
 impl<M: RingMemory> IncomingRing<M> {
-    /// Reads the packets that are there, as many as `most` bytes of the ring hold but at least one: copies them to `buffer`
-    /// at once, then checks every one. Their space is the writer's again after a commit.
+    /// Copies the packets that are there to `buffer`, as many as `most` bytes of the ring hold but at least one, all at once.
+    /// The space of those that are taken from the batch is the writer's again after a commit.
     ///
     /// A packet that breaks the format ends the batch before it, and is what the next call returns.
     ///
@@ -141,7 +139,7 @@ impl<M: RingMemory> IncomingRing<M> {
     #[inline]
     pub fn read_batch<'b>(
         &self,
-        offsets: &mut IncomingOffsets,
+        offsets: &'b mut IncomingOffsets,
         buffer: &'b mut PacketBuffer,
         most: u32,
     ) -> Result<ReadBatch<'b>, ReadError> {
@@ -149,67 +147,58 @@ impl<M: RingMemory> IncomingRing<M> {
             return Err(ReadError::Empty);
         }
         self.mask(offsets);
-        self.copy_batch(offsets, buffer, most).map_err(|corruption| offsets.fail(corruption).into())
+        match self.copy_batch(offsets, buffer, most) {
+            Ok(words) => {
+                let words: &[u64] = buffer.room(words);
+                Ok(ReadBatch { offsets, words, size: self.ring_size() })
+            }
+            Err(corruption) => Err(offsets.fail(corruption).into()),
+        }
     }
 
+    /// Copies, and says how many words. The first packet is whole and checked.
     #[inline]
-    fn copy_batch<'b>(
+    fn copy_batch(
         &self,
-        offsets: &mut IncomingOffsets,
-        buffer: &'b mut PacketBuffer,
+        offsets: &IncomingOffsets,
+        buffer: &mut PacketBuffer,
         most: u32,
-    ) -> Result<ReadBatch<'b>, Corruption> {
-        let (offset, size) = (offsets.next, self.ring_size());
-        let available = size.distance(offset, offsets.write);
+    ) -> Result<usize, Corruption> {
+        let offset = offsets.next;
+        let available = self.ring_size().distance(offset, offsets.write);
         let mut limit = available.min(most);
-        let checked = loop {
+        loop {
             // Once for each try: what is checked is what is used, whatever the writer does meanwhile.
             let words = buffer.room(limit as usize / 8);
             read_words(self.memory(), offset as usize / 8, words);
-            let checked = check_all(words, offset, size, available)?;
-            if checked.packets > 0 {
-                break checked;
+            let Some(&first) = words.first() else {
+                limit = available;
+                continue;
+            };
+            let descriptor = Descriptor::check_available(first, offset, available)?;
+            if descriptor.words < words.len() {
+                return Ok(words.len());
             }
             // The first packet is longer than the limit. It is within what is available: that was checked.
             limit = available;
-        };
-        offsets.next = size.advance(offset, checked.words as u32 * 8);
-        offsets.stale_trailers += checked.stale_trailers;
-        let words: &[u64] = buffer.room(checked.words);
-        Ok(ReadBatch { words, offset, size, packets: checked.packets })
+        }
     }
 }
 
-/// What was found at the beginning of a copy.
-#[derive(Default)]
-struct Checked {
-    /// Words of the packets with their trailers.
-    words: usize,
-    packets: usize,
-    stale_trailers: u64,
-}
-
-/// Checks the packets in a copy that began at `offset`, of which `available` bytes are in the ring: those that are whole, up
-/// to the first that breaks the format, which is an error if no other is before it.
-#[inline]
-fn check_all(words: &[u64], offset: u32, size: RingSize, available: u32) -> Result<Checked, Corruption> {
-    let mut checked = Checked::default();
-    let mut offset = offset;
-    while let Some(&first) = words.get(checked.words) {
-        let left = available - checked.words as u32 * 8;
-        let descriptor = match Descriptor::check_available(first, offset, left) {
-            Ok(descriptor) => descriptor,
-            Err(corruption) if checked.packets == 0 => return Err(corruption),
-            Err(_) => break,
-        };
-        let Some(&trailer) = words.get(checked.words + descriptor.words) else { break };
-        checked.stale_trailers += u64::from(trailer_offset(trailer) != offset);
-        checked.packets += 1;
-        checked.words += descriptor.words + 1;
-        offset = size.advance(offset, descriptor.words as u32 * 8 + TRAILER_BYTES);
+impl<'b> ReadBatch<'b> {
+    /// The next packet, if it is whole and keeps the format.
+    #[inline]
+    fn take(&mut self) -> Option<IncomingPacket<'b>> {
+        let offset = self.offsets.next;
+        let available = self.size.distance(offset, self.offsets.write);
+        let descriptor = Descriptor::check_available(*self.words.first()?, offset, available).ok()?;
+        let (packet, rest) = self.words.split_at_checked(descriptor.words + 1)?;
+        let [_, transaction_id, body @ .., trailer] = packet else { return None };
+        self.words = rest;
+        self.offsets.stale_trailers += u64::from(trailer_offset(*trailer) != offset);
+        self.offsets.next = self.size.advance(offset, descriptor.words as u32 * 8 + TRAILER_BYTES);
+        Some(IncomingPacket::new(descriptor, u64::from_le(*transaction_id), offset, body))
     }
-    // Less than a descriptor was inside the limit.
-    Ok(checked)
 }
 
 impl<'b> Iterator for ReadBatch<'b> {
@@ -217,20 +206,13 @@ impl<'b> Iterator for ReadBatch<'b> {
 
     #[inline]
     fn next(&mut self) -> Option<IncomingPacket<'b>> {
-        let left = self.words.len() as u32 * 8;
-        let descriptor = Descriptor::check(*self.words.first()?, self.offset, left).ok()?;
-        let (packet, rest) = self.words.split_at_checked(descriptor.words + 1)?;
-        let [_, transaction_id, body @ .., _trailer] = packet else { return None };
-        let packet = IncomingPacket::new(descriptor, u64::from_le(*transaction_id), self.offset, body);
-        self.offset = self.size.advance(self.offset, descriptor.words as u32 * 8 + TRAILER_BYTES);
-        self.words = rest;
-        self.packets -= 1;
-        Some(packet)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.packets, Some(self.packets))
+        let packet = self.take();
+        if packet.is_none() {
+            // What ended it ends it for good: nothing behind a bad packet is a packet.
+            self.words = &[];
+        }
+        packet
     }
 }
 
-impl ExactSizeIterator for ReadBatch<'_> {}
+impl core::iter::FusedIterator for ReadBatch<'_> {}

@@ -74,7 +74,7 @@ fn publish_and_consume<const OMIT: u8>() {
                 None => thread::yield_now(),
             }
         };
-        assert_eq!(id, expected);
+        assert_eq!(id, expected, "a packet whose bytes have not come");
         let _ = incoming.0.commit_omitting::<OMIT>(&mut incoming.1).unwrap();
     }
     writer.join().unwrap();
@@ -87,7 +87,7 @@ fn loom_publish_and_consume() {
 
 #[test]
 fn loom_publish_without_release_fails() {
-    fails("the packet at 0x", publish_and_consume::<{ omit::RELEASE }>);
+    fails("a packet whose bytes have not come", publish_and_consume::<{ omit::RELEASE }>);
 }
 
 // Batches: two packets that are published together are seen together, and a copy that was taken is of what was published.
@@ -133,7 +133,7 @@ fn loom_batches() {
 
 #[test]
 fn loom_batches_without_release_fail() {
-    fails("the packet at 0x", batches::<{ omit::RELEASE }>);
+    fails("a batch in pieces", batches::<{ omit::RELEASE }>);
 }
 
 // A reader that drains in batches and sleeps, against a writer that publishes a batch: as with single packets.
@@ -155,7 +155,7 @@ fn batch_and_sleep<const READER: u8, const WRITER: u8>() {
     let (ring, offsets) = &mut incoming;
     while ring.commit_and_wait_omitting::<READER>(offsets).unwrap().wait == Wait::Ready {
         if let Ok(batch) = ring.read_batch(offsets, &mut PacketBuffer::new(), u32::MAX) {
-            seen += batch.len();
+            seen += batch.count();
         }
     }
     let signal = writer.join().unwrap();

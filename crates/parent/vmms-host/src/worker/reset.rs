@@ -16,7 +16,6 @@ impl Worker {
             return;
         }
         tracing::info!(event = "vm_reset");
-        self.unloaded = false;
         if let Some(bus) = &mut self.bus {
             bus.reset(&mut self.memory, &mut self.bus_events);
         }

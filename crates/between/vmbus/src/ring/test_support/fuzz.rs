@@ -146,7 +146,7 @@ fn read_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) -> FuzzReach
                 let most = u32::from(choices.byte()) * 2;
                 match ring.read_batch(&mut offsets, &mut buffer, most) {
                     Ok(batch) => {
-                        assert!(batch.len() > 0);
+                        let before = packets;
                         for packet in batch {
                             (in_a_row, packets) = (in_a_row + 1, packets + 1);
                             assert!(in_a_row <= size / 24 + 1, "endless packets");
@@ -160,6 +160,7 @@ fn read_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) -> FuzzReach
                             stale_trailers += u64::from(stale);
                             next = (packet.offset + body as u32 + 24) % size;
                         }
+                        assert!(packets > before);
                         assert_eq!(offsets.next, next);
                         assert_eq!(offsets.stale_trailers(), stale_trailers);
                         (Ok(()), true)
