@@ -155,9 +155,6 @@ impl Hypercalls for SimulatedGuest {
     fn signal_event(&self, connection_id: u32, flag: u16) -> HvStatus {
         self.0.ports.signal(connection_id, flag)
     }
-    fn prefetch(&self) {
-        prefetch::value(&self.0.ports);
-    }
 }
 
 impl GuestSynic for SimulatedGuest {

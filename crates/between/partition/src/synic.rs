@@ -152,10 +152,6 @@ pub trait Hypercalls: Send + Sync {
 
     /// HvSignalEvent. A connection has one flag here, number 0, which is what VMBus channels use.
     fn signal_event(&self, connection_id: u32, flag: u16) -> HvStatus;
-
-    /// Asks the processor for the memory that the next call looks at, without waiting for it. A hypervisor that is memory of
-    /// this process has a use for that; by default nothing is done.
-    fn prefetch(&self) {}
 }
 
 /// What the guest's interrupt handler finds.

@@ -41,12 +41,12 @@
 //! # Who is signalled, and when
 //! A writer signals when its commit made an empty ring non-empty and the reader has not masked interrupts; a reader
 //! when its commit gave a blocked writer the space that it asked for. Nothing else is ever signalled (Linux' ring source
-//! says that Hyper-V throttles guests that signal more), and nothing less, or the other side sleeps for ever. Both decisions have the same shape,
-//! *store mine; full fence; load theirs*, on both sides; `loom` models prove that no wake-up is lost, and that they would
-//! see it if a fence, a re-check or the order were different (`loom_tests.rs`).
+//! says that Hyper-V throttles guests that signal more), and nothing less, or the other side sleeps for ever. Both
+//! decisions have the same shape, *store mine; full fence; load theirs*, on both sides; `loom` models prove that no wake-up
+//! is lost, and that they would see it if a fence, a re-check or the order were different (`loom_tests.rs`).
 //!
-//! The fields of the control page share a cache line by the format, so the fast path avoids it: both indices are kept
-//! privately, the reader holds the mask at 1 while it drains, and a commit costs one fence.
+//! The fast path reads nothing of the control page: both indices are kept privately, the reader holds the mask at 1 while it
+//! drains, and a commit costs one fence.
 
 mod batch;
 mod copy;

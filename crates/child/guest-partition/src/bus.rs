@@ -153,16 +153,6 @@ struct Slot {
     driver: Box<dyn Driver>,
 }
 
-impl Slot {
-    /// Asks the processor for what a packet from the driver takes.
-    fn prefetch(&self) {
-        prefetch::value(&*self.driver);
-        if let Some(channel) = &self.channel {
-            channel.rings.outgoing.prefetch(&channel.rings.outgoing_offsets);
-        }
-    }
-}
-
 /// In this order in memory: what every wake takes comes first, in a cache line.
 #[repr(C, align(64))]
 pub(crate) struct GuestBus {
@@ -326,10 +316,6 @@ impl GuestBus {
 
     /// Handles what is due, and nothing that the host would have rung for.
     pub(crate) fn timers(&mut self, now: Duration, spend: &mut dyn FnMut() -> bool) {
-        for slot in &self.slots {
-            slot.prefetch();
-        }
-        self.side.prefetch();
         if self.retry_at.is_some_and(|due| due <= now) {
             self.retry_at = None;
             for offer in std::mem::take(&mut self.starved) {

@@ -68,7 +68,7 @@ impl Sint {
         let mut taken = EventFlags::default();
         if let Some(flags) = self.flags.get() {
             for (word, taken) in flags.iter().zip(&mut taken.words) {
-                // A plain load first: nearly all words are clear, and a swap would take their cache lines.
+                // Nearly all words are clear: a swap of each would cost more than a load.
                 if word.load(Ordering::Relaxed) != 0 {
                     *taken = word.swap(0, Ordering::AcqRel);
                 }

@@ -80,10 +80,8 @@ impl RingMemory for RingPages {
 
 /// Both rings of an open channel, with this side's offsets.
 ///
-/// The methods are those of the rings. Whoever wants to hold the offsets elsewhere takes the fields apart. Each direction lies
-/// together in memory, so that traffic in one touches nothing of the other.
+/// The methods are those of the rings. Whoever wants to hold the offsets elsewhere takes the fields apart.
 #[derive(Debug)]
-#[repr(C)]
 pub struct ChannelRings<M = RingPages> {
     /// The ring that the other side writes.
     pub incoming: IncomingRing<M>,

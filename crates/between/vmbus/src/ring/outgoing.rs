@@ -16,9 +16,6 @@ pub struct OutgoingRing<M> {
     size: RingSize,
 }
 
-/// A status report of Dynamic Memory with what is around it, and the like.
-const PREFETCHED_WORDS: usize = 10;
-
 /// Where the writer of a ring stands. Made by [`OutgoingRing::open`] or from a saved state, used with that ring.
 #[derive(Debug)]
 pub struct OutgoingOffsets {
@@ -120,14 +117,6 @@ impl<M: RingMemory> OutgoingRing<M> {
     #[inline]
     fn has_room(&self, offsets: &OutgoingOffsets, needed: u32) -> bool {
         self.size.free(offsets.next, offsets.read) > needed
-    }
-
-    /// Asks the processor for the memory that the next packet goes to: in a ring that is seldom written, no cache has it.
-    /// To be called a little before [`write`](Self::write).
-    pub fn prefetch(&self, offsets: &OutgoingOffsets) {
-        prefetch::line(self.memory.control(ControlWord::WriteIndex));
-        let ahead = self.memory.run(offsets.next as usize / 8);
-        prefetch::value(&ahead[..ahead.len().min(PREFETCHED_WORDS)]);
     }
 
     pub(super) fn memory(&self) -> &M {
