@@ -4,8 +4,6 @@ use core::fmt;
 use core::iter::Sum;
 use core::ops::{Add, AddAssign, Mul, Sub, SubAssign};
 
-use serde::{Deserialize, Serialize};
-
 /// Bytes in a page: the x86-64 base page (documented: Intel SDM vol. 3, 4.5).
 pub const PAGE_SIZE: u64 = 4096;
 /// Pages in a MiB.
@@ -19,7 +17,8 @@ pub const LARGE_PAGE_PAGES: u64 = 512;
 /// overflow checks are on. For what a peer or a file gives, use the `checked_` and `saturating_` methods.
 ///
 /// `Display` writes whole MiB in the sources' way of writing, "512 MB", and anything else in pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PageCount(pub u64);
 
 impl PageCount {

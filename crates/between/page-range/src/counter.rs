@@ -1,12 +1,11 @@
 //! Numbers of pages that a guest counts since it booted. They are no [`PageCount`]: only the difference of two of them is.
 
-use serde::{Deserialize, Serialize};
-
 use crate::PageCount;
 
 /// Pages counted since the guest booted, of which the low 32 bits are known: the Dynamic Memory status report has room for
 /// no more. It only grows, and begins again at 0 after 2^32 pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PageCounter(u32);
 
 impl PageCounter {
@@ -37,7 +36,8 @@ impl PageCounter {
 
 /// Pages of one kind less pages of another, both counted since the guest booted, of which the low 32 bits are known. It may
 /// grow and fall.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PageBalance(u32);
 
 impl PageBalance {

@@ -41,3 +41,8 @@ pub use set::{IntoRuns, NotContained, Overlap, RangeSet, Runs};
 pub type GuestRange = PageRange<GuestPage>;
 /// A range of host frames.
 pub type HostRange = PageRange<HostPage>;
+
+/// The examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

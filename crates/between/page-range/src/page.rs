@@ -3,8 +3,6 @@
 use core::fmt;
 use core::hash::Hash;
 
-use serde::{Deserialize, Serialize};
-
 /// A numbering of pages. Ranges and sets are generic over it, so that guest pages and host frames never mix.
 pub trait PageNumber: Copy + Ord + Hash + fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// The page's number: its address divided by the page size.
@@ -16,11 +14,13 @@ pub trait PageNumber: Copy + Ord + Hash + fmt::Debug + fmt::Display + Send + Syn
 /// Number of a page of guest physical memory (guest physical address / 4096).
 ///
 /// The DM protocol carries 40 bits of it; nothing here depends on that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GuestPage(pub u64);
 
 /// Number of a page frame of the host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct HostPage(pub u64);
 
 impl PageNumber for GuestPage {

@@ -2,20 +2,23 @@
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{LARGE_PAGE_PAGES, PageCount, PageNumber};
 
 /// A run of consecutive pages. Never empty, and its end never overflows.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "RawRange<P>", bound(deserialize = "P: PageNumber + Deserialize<'de>"))]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(try_from = "RawRange<P>", bound(deserialize = "P: PageNumber + serde::Deserialize<'de>"))
+)]
 pub struct PageRange<P> {
     start: P,
     pages: PageCount,
 }
 
 /// What a range looks like before it is checked.
-#[derive(Deserialize)]
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
 struct RawRange<P> {
     start: P,
     pages: PageCount,
@@ -31,6 +34,7 @@ pub struct BadRange {
     pub pages: PageCount,
 }
 
+#[cfg(feature = "serde")]
 impl<P: PageNumber> TryFrom<RawRange<P>> for PageRange<P> {
     type Error = BadRange;
     fn try_from(raw: RawRange<P>) -> Result<Self, BadRange> {

@@ -3,7 +3,9 @@
 use core::fmt;
 use core::marker::PhantomData;
 
+#[cfg(feature = "serde")]
 use serde::de::{Error as _, SeqAccess, Visitor};
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{PageCount, PageNumber, PageRange};
@@ -401,12 +403,14 @@ impl<P: PageNumber> IntoIterator for RangeSet<P> {
     }
 }
 
+#[cfg(feature = "serde")]
 impl<P: PageNumber + Serialize> Serialize for RangeSet<P> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.runs())
     }
 }
 
+#[cfg(feature = "serde")]
 impl<'de, P: PageNumber + Deserialize<'de>> Deserialize<'de> for RangeSet<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Canonical<P>(PhantomData<P>);

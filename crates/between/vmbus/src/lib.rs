@@ -12,3 +12,8 @@ extern crate alloc;
 
 pub mod control;
 pub mod ring;
+
+/// The examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -29,8 +29,6 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::message::{Message, MessageError, MessageType, Payload, UserData};
 use super::{GpadlId, Guid, Relid, Status, VMBUS_SINT, Version};
 pub use channels::ClientError;
@@ -38,7 +36,8 @@ use outbox::Outbox;
 pub use saved::{RestoreError, SAVED_FORMAT, SavedState};
 
 /// How a guest uses the bus.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClientConfig {
     /// The versions to try, in this order. Those this crate does not speak are tried and not used if agreed to.
     pub versions: Vec<Version>,
@@ -71,7 +70,8 @@ impl Default for ClientConfig {
 }
 
 /// How a post that the host does not take now is repeated: the wait doubles from `first` to `longest`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Retry {
     /// Posts of one message before giving up (documented: 100).
     pub attempts: u32,
@@ -88,7 +88,8 @@ impl Default for Retry {
 }
 
 /// A channel as the host offered it. What it says is the host's claim.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Offer {
     /// The channel's id.
     pub relid: Relid,
@@ -124,7 +125,8 @@ pub struct OpenParams {
 }
 
 /// What the owner shall do, or know, in the order given.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Output {
     /// HvPostMessage of this to that connection id; answer with [`Client::post_result`].
     Post {
@@ -179,9 +181,9 @@ pub enum Output {
 }
 
 /// Why a message was not posted.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum PostFailure {
     /// The host took no message however often this one was posted.
     #[error("{kind} could not be posted in {attempts} attempts: the host takes no messages")]
@@ -202,9 +204,9 @@ pub enum PostFailure {
 }
 
 /// Why there is no contact.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Failure {
     /// The host refused every version.
     #[error("the host agreed to none of the versions tried")]
@@ -218,9 +220,8 @@ pub enum Failure {
 }
 
 /// A rule of the channel protocol that the host broke.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum HostViolation {
     /// The bytes are no message.
@@ -251,14 +252,16 @@ pub enum HostViolation {
     RescindedTwice(Relid),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Ring {
     Closed,
     Opening { gpadl: GpadlId },
     Open { gpadl: GpadlId },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Stage {
     Offered,
     /// The driver has been told.
@@ -269,7 +272,8 @@ enum Stage {
     Releasing,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Channel {
     offer: Offer,
     stage: Stage,
@@ -278,20 +282,23 @@ struct Channel {
     modifying: u32,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum GpadlState {
     Creating,
     Created,
     TearingDown,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Gpadl {
     relid: Relid,
     state: GpadlState,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Connection {
     #[default]
     Disconnected,
@@ -312,13 +319,15 @@ enum Connection {
 ///
 /// There is never more than one of them unanswered: answers do not say to which request they belong, and the host may
 /// drop one that has been overtaken.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Wish {
     Connect,
     Unload,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct State {
     connection: Connection,
     wish: Option<Wish>,

@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// SynIC message type of every channel message (documented).
 pub const VMBUS_MESSAGE_TYPE: u32 = 1;
 /// The synthetic interrupt source VMBus uses unless a contact of 5.0 or later names another (documented).
@@ -18,8 +16,9 @@ pub const MAX_RELID: u16 = 2047;
 pub const NO_INTERRUPT_VP: u32 = 0xffff_ffff;
 
 /// A channel's id relative to its guest, 1 to [`MAX_RELID`]; also the number of its event flag.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "u32", into = "u32"))]
 pub struct Relid(u16);
 
 /// A number that cannot be a channel id.
@@ -79,7 +78,8 @@ impl fmt::Debug for Relid {
 }
 
 /// The guest's name for a list of its pages (guest physical address descriptor list).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GpadlId(pub u32);
 
 impl fmt::Display for GpadlId {
@@ -95,7 +95,8 @@ impl fmt::Debug for GpadlId {
 }
 
 /// The status in a result message: zero is success, everything else a failure.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Status(pub u32);
 
 impl Status {
@@ -131,7 +132,8 @@ impl fmt::Debug for Status {
 }
 
 /// What the hypervisor said to an HvPostMessage.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PostStatus {
     /// Taken (0).
     Success,

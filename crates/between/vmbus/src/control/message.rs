@@ -13,7 +13,6 @@ mod wire;
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
 use zerocopy::FromBytes;
 use zerocopy::little_endian::U32;
 
@@ -43,7 +42,8 @@ pub mod offer_flags {
 }
 
 /// The type of a channel message. An open set: what is not known here is kept as it is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MessageType(pub u32);
 
 macro_rules! message_types {
@@ -121,9 +121,9 @@ impl fmt::Debug for MessageType {
 }
 
 /// Bytes that are no channel message.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum MessageError {
     /// Not even a header.
     #[error("{0} bytes are less than a message header")]
@@ -213,6 +213,10 @@ fn body<T: Body>(bytes: &[u8]) -> Result<&T, MessageError> {
 
 impl<'a> Message<'a> {
     /// The message in `bytes`.
+    ///
+    /// # Errors
+    /// The bytes are fewer than a header, fewer than their type needs, more than a message carries, or end within a
+    /// page number.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, MessageError> {
         if bytes.len() > MAX_PAYLOAD {
             return Err(MessageError::TooLong(bytes.len()));

@@ -10,13 +10,12 @@
 
 use alloc::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
-
 use super::ids::MAX_RELID;
 use super::message::Payload;
 
 /// Where the host puts a guest's messages.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MessageTarget {
     /// The virtual processor whose message page is used.
     pub vp: u32,
@@ -25,7 +24,8 @@ pub struct MessageTarget {
 }
 
 /// A message of the host to its guest.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct HostMessage {
     /// The slot it goes to.
     pub target: MessageTarget,
@@ -39,7 +39,8 @@ pub struct HostMessage {
 pub struct QueueFull(pub usize);
 
 /// Messages that wait for the guest's slot, oldest first.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MessageQueue {
     messages: VecDeque<HostMessage>,
     /// Messages pushed since the slot took the last one, those forgotten since included; counted up to `congested_at`.
@@ -67,6 +68,9 @@ impl MessageQueue {
     }
 
     /// Appends a message. Full only if inputs were handled in spite of [`Self::is_congested`].
+    ///
+    /// # Errors
+    /// The queue holds [`Self::bound`] messages.
     pub fn push(&mut self, message: HostMessage) -> Result<(), QueueFull> {
         if self.messages.len() >= self.bound() {
             return Err(QueueFull(self.messages.len()));

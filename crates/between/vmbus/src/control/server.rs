@@ -43,8 +43,6 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::message::{Body, Message, MessageType, Payload, TlConnectResult, UserData};
 pub use super::queue::{HostMessage, MessageTarget};
 use super::{CONTACT_CONNECTION_ID, CONTACT_CONNECTION_ID_V5, GpadlId, Guid, PostStatus, Relid, Version};
@@ -53,7 +51,8 @@ pub use saved::{RestoreError, SAVED_FORMAT, SavedState};
 pub use violation::Violation;
 
 /// How a host treats one guest.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ServerConfig {
     /// The newest version agreed to. 4.0 unless said otherwise; beyond 5.3 counts as 5.3.
     pub max_version: Version,
@@ -85,7 +84,8 @@ impl ServerConfig {
 }
 
 /// Bounds on what one guest may make the host remember (invented: far above what the devices here need).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Limits {
     /// GPADLs at a time.
     pub gpadls: usize,
@@ -100,7 +100,8 @@ impl Default for Limits {
 }
 
 /// The scheme of the connection ids with which a guest signals the host.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ConnectionIds {
     /// 16 + relid, as QEMU does (documented).
     #[default]
@@ -120,7 +121,8 @@ impl ConnectionIds {
 }
 
 /// A channel to be offered.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Offer {
     /// Class of the device.
     pub class: Guid,
@@ -144,7 +146,8 @@ impl Offer {
 }
 
 /// The name of a question to the owner. Never used twice by a server, restored ones included.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RequestId(pub u64);
 
 impl fmt::Display for RequestId {
@@ -154,7 +157,8 @@ impl fmt::Display for RequestId {
 }
 
 /// How a guest opened a channel.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rings {
     /// The established list with both rings.
     pub gpadl: GpadlId,
@@ -167,7 +171,8 @@ pub struct Rings {
 }
 
 /// What the owner shall do, in the order given.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Output {
     /// Queue this message for the guest's slot.
     Post(HostMessage),
@@ -238,7 +243,8 @@ pub enum Output {
 ///
 /// A driver that is unbound and bound again makes no contact at all: its channel is closed and opened. UNLOAD is what Linux
 /// sends when a kernel ends (kexec, panic with a crash kernel, hibernation; from 3.0 on) or the module leaves (documented).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ContactOrigin {
     /// The first contact since the virtual machine was started or reset.
     First,
@@ -248,7 +254,8 @@ pub enum ContactOrigin {
     Renewed,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum ChannelState {
     /// The guest does not know the channel: it was not told, or has released the channel.
     Unannounced,
@@ -262,13 +269,15 @@ enum ChannelState {
     Rescinded,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Channel {
     offer: Offer,
     state: ChannelState,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum GpadlState {
     /// Pages are still to come.
     Assembling { announced: usize },
@@ -282,21 +291,24 @@ enum GpadlState {
     Acknowledged,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Gpadl {
     relid: Relid,
     pages: Vec<u64>,
     state: GpadlState,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Contact {
     version: Version,
     target: MessageTarget,
     offers_requested: bool,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct State {
     contact: Option<Contact>,
     /// What precedes the next contact.

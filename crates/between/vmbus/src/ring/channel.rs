@@ -11,6 +11,7 @@ use crate::ring::{
 
 /// Why the pages of a GPADL are not the rings of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RingLayoutError {
     /// Each ring needs a control page and a data page, so the downstream ring begins at page 2 or later and has 2 pages
     /// or more.
@@ -49,6 +50,9 @@ pub struct RingPages {
 
 impl RingPages {
     /// A control page and the data pages after it; at least two pages.
+    ///
+    /// # Errors
+    /// There are fewer than two pages, or a page is in use in the other width.
     pub fn new(pages: &MappedPages) -> Result<Self, RingLayoutError> {
         let too_small = RingLayoutError::TooSmall { pages: pages.len(), downstream: 0 };
         let control = pages.get(0).ok_or(too_small)?;
@@ -99,6 +103,10 @@ impl ChannelRings<RingPages> {
     ///
     /// A guest opens first, then sends OPENCHANNEL. There may be packets already when the host opens, and it may have
     /// missed the signal for them: read before the first sleep.
+    ///
+    /// # Errors
+    /// The split leaves a ring fewer than two pages, a page is in use in the other width, or an index in a control
+    /// page is not possible.
     pub fn open(pages: &MappedPages, downstream: u32, role: Role) -> Result<Self, RingLayoutError> {
         let total = pages.len();
         let too_small = RingLayoutError::TooSmall { pages: total, downstream };
@@ -124,36 +132,54 @@ impl ChannelRings<RingPages> {
 
 impl<M: RingMemory> ChannelRings<M> {
     /// See [`IncomingRing::read`].
+    ///
+    /// # Errors
+    /// The ring is empty, or the other side broke the format.
     #[inline]
     pub fn read<'b>(&mut self, buffer: &'b mut PacketBuffer) -> Result<IncomingPacket<'b>, ReadError> {
         self.incoming.read(&mut self.incoming_offsets, buffer)
     }
 
     /// See [`IncomingRing::commit`].
+    ///
+    /// # Errors
+    /// The other side broke the format.
     #[inline]
     pub fn commit_read(&mut self) -> Result<Signal, Corruption> {
         self.incoming.commit(&mut self.incoming_offsets)
     }
 
     /// See [`IncomingRing::commit_and_wait`].
+    ///
+    /// # Errors
+    /// The other side broke the format.
     #[inline]
     pub fn wait_for_packet(&mut self) -> Result<Committed, Corruption> {
         self.incoming.commit_and_wait(&mut self.incoming_offsets)
     }
 
     /// See [`OutgoingRing::write`].
+    ///
+    /// # Errors
+    /// The packet does not fit now, or never, or the other side broke the format.
     #[inline]
     pub fn write(&mut self, packet: &OutgoingPacket<'_>) -> Result<u32, WriteError> {
         self.outgoing.write(&mut self.outgoing_offsets, packet)
     }
 
     /// See [`OutgoingRing::commit`].
+    ///
+    /// # Errors
+    /// The other side broke the format.
     #[inline]
     pub fn commit_write(&mut self) -> Result<Signal, Corruption> {
         self.outgoing.commit(&mut self.outgoing_offsets)
     }
 
     /// See [`OutgoingRing::commit_and_wait`].
+    ///
+    /// # Errors
+    /// The other side broke the format.
     pub fn wait_for_space(&mut self, needed: u32) -> Result<Committed, Corruption> {
         self.outgoing.commit_and_wait(&mut self.outgoing_offsets, needed)
     }

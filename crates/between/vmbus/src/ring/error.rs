@@ -1,9 +1,9 @@
 //! What can be wrong with a ring. Corrupt, empty and full are different things, so they are different types.
 
-use serde::{Deserialize, Serialize};
-
 /// The other side broke the format. Final: close the channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Corruption {
     /// The write index is not an 8-aligned offset of the data area.
     #[error("write index {index:#x} in a ring of {size:#x} bytes")]
@@ -122,6 +122,7 @@ pub struct BadRingSize {
 
 /// Why a ring cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// See [`BadRingSize`].
     #[error(transparent)]

@@ -70,6 +70,9 @@ impl IncomingOffsets {
 impl<M: RingMemory> IncomingRing<M> {
     /// Opens the ring where its control page says it stands, asking for signals. Packets may be there already: read
     /// before the first sleep.
+    ///
+    /// # Errors
+    /// The data area has no usable size, or an index in the control page is not possible.
     pub fn open(memory: M) -> Result<(Self, IncomingOffsets), OpenError> {
         let ring = Self::over(memory)?;
         let published = ring.size.check_read_index(ring.load(ControlWord::ReadIndex, Ordering::Relaxed))?;
@@ -142,6 +145,9 @@ impl<M: RingMemory> IncomingRing<M> {
     }
 
     /// Whether a read would find a packet. As cheap as it can be: this is what a reader that spins calls.
+    ///
+    /// # Errors
+    /// The writer's index is not possible, or went backwards; or the ring was found corrupt before.
     #[inline]
     pub fn has_packet(&self, offsets: &mut IncomingOffsets) -> Result<bool, Corruption> {
         offsets.check()?;
@@ -151,6 +157,9 @@ impl<M: RingMemory> IncomingRing<M> {
     /// Reads the next packet: checks it and copies it to `buffer`. Its space is the writer's again after a commit.
     ///
     /// Interrupts are masked from the first packet on until [`commit_and_wait`](Self::commit_and_wait).
+    ///
+    /// # Errors
+    /// [`ReadError::Empty`] if there is none; [`ReadError::Corrupt`] if the writer broke the format, now or before.
     #[inline]
     pub fn read<'b>(
         &self,
@@ -200,6 +209,9 @@ impl<M: RingMemory> IncomingRing<M> {
     }
 
     /// Gives the space of the packets read since the last commit back, and says whether the writer is to be signalled.
+    ///
+    /// # Errors
+    /// The writer's index is not possible, or went backwards; or the ring was found corrupt before.
     #[inline]
     pub fn commit(&self, offsets: &mut IncomingOffsets) -> Result<Signal, Corruption> {
         self.commit_omitting::<{ omit::NOTHING }>(offsets)
@@ -255,6 +267,9 @@ impl<M: RingMemory> IncomingRing<M> {
 
     /// Commits as [`commit`](Self::commit) does, unmasks interrupts, and looks once more. `Armed`: there is nothing, and
     /// a signal will come. `Ready`: there is more, interrupts are masked again, read on.
+    ///
+    /// # Errors
+    /// The writer's index is not possible, or went backwards; or the ring was found corrupt before.
     #[inline]
     pub fn commit_and_wait(&self, offsets: &mut IncomingOffsets) -> Result<Committed, Corruption> {
         self.commit_and_wait_omitting::<{ omit::NOTHING }>(offsets)

@@ -67,6 +67,9 @@ pub struct HeapRing {
 
 impl HeapRing {
     /// A zeroed ring with a data area of `bytes`.
+    ///
+    /// # Errors
+    /// The size is not a multiple of 8 from 32 bytes to 2 GiB.
     pub fn new(bytes: u32) -> Result<Self, BadRingSize> {
         let size = RingSize::new(u64::from(bytes)).ok_or(BadRingSize { bytes: u64::from(bytes) })?;
         let data = (0..size.get() / 8).map(|_| AtomicU64::new(0)).collect();

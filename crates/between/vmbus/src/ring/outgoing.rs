@@ -60,6 +60,9 @@ impl OutgoingOffsets {
 
 impl<M: RingMemory> OutgoingRing<M> {
     /// Opens the ring where its control page says it stands, and announces that the pending send size is used.
+    ///
+    /// # Errors
+    /// The data area has no usable size, or an index in the control page is not possible.
     pub fn open(memory: M) -> Result<(Self, OutgoingOffsets), OpenError> {
         let ring = Self::over(memory)?;
         let published = ring.size.check_write_index(ring.load(ControlWord::WriteIndex, Ordering::Relaxed))?;
@@ -137,6 +140,10 @@ impl<M: RingMemory> OutgoingRing<M> {
     }
 
     /// Writes a packet after the ones before, without publishing it, and returns its offset in the data area.
+    ///
+    /// # Errors
+    /// [`WriteError::Full`] if there is no room now, [`WriteError::TooLarge`] if there never is;
+    /// [`WriteError::Corrupt`] if the reader broke the format, now or before.
     #[inline]
     pub fn write(
         &self,
@@ -156,6 +163,9 @@ impl<M: RingMemory> OutgoingRing<M> {
     }
 
     /// Publishes the packets written since the last commit, and says whether the reader is to be signalled.
+    ///
+    /// # Errors
+    /// The reader's index is not possible, or moved past what was written; or the ring was found corrupt before.
     #[inline]
     pub fn commit(&self, offsets: &mut OutgoingOffsets) -> Result<Signal, Corruption> {
         self.commit_omitting::<{ omit::NOTHING }>(offsets)
@@ -209,6 +219,9 @@ impl<M: RingMemory> OutgoingRing<M> {
     /// If not, poll.
     ///
     /// [`ChannelRings::peer_honours_pending_send_size`]: super::ChannelRings::peer_honours_pending_send_size
+    ///
+    /// # Errors
+    /// The reader's index is not possible, or moved past what was written; or the ring was found corrupt before.
     pub fn commit_and_wait(
         &self,
         offsets: &mut OutgoingOffsets,
@@ -255,6 +268,9 @@ impl<M: RingMemory> OutgoingRing<M> {
     }
 
     /// Bytes that packets and trailers can take now, by the reader's present index.
+    ///
+    /// # Errors
+    /// The reader's index is not possible, or moved past what was written; or the ring was found corrupt before.
     pub fn free_bytes(&self, offsets: &mut OutgoingOffsets) -> Result<u32, Corruption> {
         offsets.check()?;
         let read = self.load_read_index(offsets)?;

@@ -164,6 +164,7 @@ impl PacketBuffer {
 
 /// A packet that was read. Its bytes are a private copy: the other side cannot change them any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IncomingPacket<'b> {
     /// Its type.
     pub kind: PacketType,

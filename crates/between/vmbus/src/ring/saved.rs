@@ -1,7 +1,5 @@
 //! What has to be saved of a ring beside guest memory, in which its packets and control page are.
 
-use serde::{Deserialize, Serialize};
-
 use crate::ring::error::{BadRingSize, Corruption};
 use crate::ring::incoming::{IncomingOffsets, IncomingRing};
 use crate::ring::memory::RingMemory;
@@ -11,8 +9,9 @@ use crate::ring::outgoing::{OutgoingOffsets, OutgoingRing};
 pub const SAVED_STATE_VERSION: u16 = 2;
 
 /// Where the reader of a ring stood. See [`IncomingRing::save`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct SavedIncoming {
     version: u16,
     size: u32,
@@ -25,8 +24,9 @@ pub struct SavedIncoming {
 }
 
 /// Where the writer of a ring stood. See [`OutgoingRing::save`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct SavedOutgoing {
     version: u16,
     size: u32,
@@ -39,6 +39,7 @@ pub struct SavedOutgoing {
 
 /// Why a saved state cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RestoreError {
     /// It was written by another version.
     #[error("saved ring state has version {found}, this program reads {SAVED_STATE_VERSION}")]
@@ -91,6 +92,9 @@ impl<M: RingMemory> IncomingRing<M> {
     }
 
     /// Goes on where `saved` left off, over the same bytes of guest memory.
+    ///
+    /// # Errors
+    /// The state was written by another version or from a ring of another size, or an index in it is not possible.
     pub fn restore(memory: M, saved: &SavedIncoming) -> Result<(Self, IncomingOffsets), RestoreError> {
         let ring = Self::over(memory)?;
         let size = ring.ring_size();
@@ -134,6 +138,9 @@ impl<M: RingMemory> OutgoingRing<M> {
     }
 
     /// Goes on where `saved` left off, over the same bytes of guest memory.
+    ///
+    /// # Errors
+    /// The state was written by another version or from a ring of another size, or an index in it is not possible.
     pub fn restore(memory: M, saved: &SavedOutgoing) -> Result<(Self, OutgoingOffsets), RestoreError> {
         let ring = Self::over(memory)?;
         let size = ring.ring_size();

@@ -13,6 +13,7 @@ use crate::control::{GpadlId, Relid, Status, Version};
 
 /// Why the bus does not do what a driver asks for. Nothing has been sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// There is no contact.
     #[error("the bus is not connected")]
@@ -53,6 +54,10 @@ pub enum ClientError {
 
 impl Client {
     /// Names these guest pages to the host; [`Output::GpadlCreated`] follows, unless the channel is rescinded.
+    ///
+    /// # Errors
+    /// There is no contact, the channel is not on offer or rescinded ([`ClientError`]), or there are no pages, or too
+    /// many.
     pub fn establish_gpadl(
         &mut self,
         relid: Relid,
@@ -80,6 +85,10 @@ impl Client {
     }
 
     /// Opens the channel; [`Output::Opened`] follows, unless the channel is rescinded.
+    ///
+    /// # Errors
+    /// There is no contact, the channel is not on offer, rescinded or open already, or the list is not there to be
+    /// used.
     pub fn open(
         &mut self,
         relid: Relid,
@@ -109,6 +118,9 @@ impl Client {
 
     /// Closes the channel: the caller uses its rings no more. There is no answer. A channel being opened is closed after
     /// [`Output::Opened`]: until then its rings are the host's, and [`ClientError::NotOpen`] is returned.
+    ///
+    /// # Errors
+    /// The channel is not on offer, or not open.
     pub fn close(&mut self, relid: Relid, out: &mut Vec<Output>) -> Result<(), ClientError> {
         let channel = self.state.channels.get_mut(&relid).ok_or(ClientError::NoChannel(relid))?;
         if !matches!(channel.ring, Ring::Open { .. }) {
@@ -119,6 +131,10 @@ impl Client {
     }
 
     /// Asks for the pages of a list back; [`Output::GpadlTorndown`] follows.
+    ///
+    /// # Errors
+    /// There is no such list, the host has not confirmed it, it is being torn down already, or a channel is open on
+    /// it.
     pub fn teardown_gpadl(&mut self, gpadl: GpadlId, out: &mut Vec<Output>) -> Result<(), ClientError> {
         let list = self.state.gpadls.get(&gpadl).ok_or(ClientError::NoGpadl(gpadl))?;
         let relid = list.relid;
@@ -137,6 +153,9 @@ impl Client {
     }
 
     /// Has the channel interrupt another VP; [`Output::Modified`] follows from 5.3 on.
+    ///
+    /// # Errors
+    /// There is no contact, the agreed version has no such message (before 4.1), or the channel is not open.
     pub fn modify(&mut self, relid: Relid, target_vp: u32, out: &mut Vec<Output>) -> Result<(), ClientError> {
         let (version, _) = self.connected()?;
         if !version.has_modify_channel() {
@@ -156,6 +175,9 @@ impl Client {
     /// [`Output::GpadlTorndown`] follows for each. The channel's id is given back when the host has answered everything that
     /// it was asked of the channel: an answer under way must not be taken for one of the next channel with that id. A host
     /// that never answers keeps the id, and the pages, until contact is made anew.
+    ///
+    /// # Errors
+    /// The channel is not on offer, not rescinded, or released already.
     pub fn release(&mut self, relid: Relid, out: &mut Vec<Output>) -> Result<(), ClientError> {
         let channel = self.state.channels.get_mut(&relid).ok_or(ClientError::NoChannel(relid))?;
         match channel.stage {

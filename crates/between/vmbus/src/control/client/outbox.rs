@@ -4,20 +4,20 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Client, Connection, Failure, Output, PostFailure, Ring, Stage};
 use crate::control::message::{Message, MessageError, MessageType, Payload};
 use crate::control::{GpadlId, PostStatus, Relid, Status};
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Outgoing {
     connection_id: u32,
     payload: Payload,
     attempts: u32,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Current {
     #[default]
     None,
@@ -33,7 +33,8 @@ enum Current {
 ///
 /// Bounded by what drivers ask for and by one RELID_RELEASED for each channel id: nothing else the host sends adds to
 /// it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Outbox {
     current: Current,
     waiting: VecDeque<Outgoing>,

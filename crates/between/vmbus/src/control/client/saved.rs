@@ -1,14 +1,13 @@
 //! Saving and restoring the guest's side.
 
-use serde::{Deserialize, Serialize};
-
 use super::{Client, ClientConfig, Connection, GpadlState, Ring, State};
 
 /// The format [`Client::save`] writes.
 pub const SAVED_FORMAT: u32 = 2;
 
 /// A client's state, to be stored as it is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SavedState {
     format: u32,
     state: State,
@@ -16,6 +15,7 @@ pub struct SavedState {
 
 /// Why a saved state is not taken.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RestoreError {
     /// Written by another version of this crate.
     #[error("saved VMBus state has format {0}; this version reads format {SAVED_FORMAT}")]
@@ -32,6 +32,9 @@ impl Client {
     }
 
     /// A client that goes on where the saved one was.
+    ///
+    /// # Errors
+    /// The state was written in another format, or contradicts itself or the configuration.
     pub fn restore(config: ClientConfig, saved: SavedState) -> Result<Self, RestoreError> {
         if saved.format != SAVED_FORMAT {
             return Err(RestoreError::Format(saved.format));

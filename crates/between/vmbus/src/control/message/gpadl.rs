@@ -111,6 +111,9 @@ pub struct GpadlMessages<'p> {
 
 impl<'p> GpadlMessages<'p> {
     /// For these guest page numbers, 1 to [`MAX_GPADL_PAGES`] of them.
+    ///
+    /// # Errors
+    /// There are no pages, or more than a list can have ([`MAX_GPADL_PAGES`]).
     pub fn new(relid: Relid, gpadl: GpadlId, pages: &'p [u64]) -> Result<Self, GpadlSizeError> {
         if pages.is_empty() || pages.len() > MAX_GPADL_PAGES {
             return Err(GpadlSizeError(pages.len()));

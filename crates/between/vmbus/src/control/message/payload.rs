@@ -1,9 +1,11 @@
 //! The bytes of one message, and of the 120 bytes a device or a driver may add to an offer or an open.
 
+#[cfg(feature = "serde")]
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
 
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -30,6 +32,9 @@ impl Payload {
     pub const EMPTY: Self = Self { bytes: [0; MAX_PAYLOAD], len: 0 };
 
     /// A copy of `bytes`, if they fit.
+    ///
+    /// # Errors
+    /// There are more than [`MAX_PAYLOAD`] bytes.
     pub fn new(bytes: &[u8]) -> Result<Self, PayloadTooLong> {
         let mut payload = Self::EMPTY;
         payload.append(bytes)?;
@@ -79,12 +84,14 @@ impl fmt::Debug for Payload {
     }
 }
 
+#[cfg(feature = "serde")]
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.as_bytes())
     }
 }
 
+#[cfg(feature = "serde")]
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(&Vec::<u8>::deserialize(deserializer)?).map_err(serde::de::Error::custom)
@@ -115,6 +122,7 @@ impl fmt::Debug for UserData {
     }
 }
 
+#[cfg(feature = "serde")]
 impl Serialize for UserData {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Trailing zeros go without saying.
@@ -123,6 +131,7 @@ impl Serialize for UserData {
     }
 }
 
+#[cfg(feature = "serde")]
 impl<'de> Deserialize<'de> for UserData {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = Vec::<u8>::deserialize(deserializer)?;

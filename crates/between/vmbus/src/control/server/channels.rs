@@ -17,6 +17,7 @@ use crate::control::{GpadlId, NO_INTERRUPT_VP, Relid, Status, Version};
 
 /// Why a channel cannot be offered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OfferError {
     /// Every channel id is taken.
     #[error("all 2047 channel ids are in use")]
@@ -32,6 +33,9 @@ const MIN_RING_PAGES: usize = 2;
 impl Server {
     /// Offers a channel: at once if the guest has asked for offers, else when it does. Contacts come and go, the
     /// offer stays, until [`Self::rescind`].
+    ///
+    /// # Errors
+    /// The device is offered already, or every channel id is taken.
     pub fn offer(&mut self, offer: Offer, out: &mut Vec<Output>) -> Result<Relid, OfferError> {
         let same = |channel: &Channel| {
             channel.state != ChannelState::Rescinded

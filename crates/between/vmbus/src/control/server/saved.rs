@@ -3,8 +3,6 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use serde::{Deserialize, Serialize};
-
 use super::{ChannelState, GpadlState, Output, RequestId, Server, ServerConfig, State};
 use crate::control::message::MAX_GPADL_PAGES;
 use crate::control::{GpadlId, Relid, Version};
@@ -13,7 +11,8 @@ use crate::control::{GpadlId, Relid, Version};
 pub const SAVED_FORMAT: u32 = 2;
 
 /// A server's state, to be stored as it is. Messages that wait for the guest's slot are the adapter's.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SavedState {
     format: u32,
     state: State,
@@ -21,6 +20,7 @@ pub struct SavedState {
 
 /// Why a saved state is not taken.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RestoreError {
     /// Written by another version of this crate.
     #[error("saved VMBus state has format {0}; this version reads format {SAVED_FORMAT}")]
@@ -43,6 +43,9 @@ impl Server {
     ///
     /// Its owner gets hold of [`Server::gpadls`] again, resumes what [`Server::channels`] calls open, and is asked
     /// again, under the same [`RequestId`]s, what it had not answered.
+    ///
+    /// # Errors
+    /// The state was written in another format, speaks a version that is not configured, or contradicts itself.
     pub fn restore(
         config: ServerConfig,
         saved: SavedState,

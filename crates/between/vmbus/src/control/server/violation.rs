@@ -2,15 +2,14 @@
 
 use alloc::string::String;
 
-use serde::{Deserialize, Serialize};
-
 use crate::control::message::{MessageError, MessageType};
 use crate::control::{GpadlId, Relid, Version};
 
 /// A rule of the channel protocol that the guest broke. Its text is made for the log (event 12540's detail).
 ///
 /// A guest can cause these as fast as it can send: whoever logs them has to limit their rate.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Violation {
     /// The bytes are no message.

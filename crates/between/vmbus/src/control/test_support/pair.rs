@@ -189,6 +189,9 @@ impl Pair {
     }
 
     /// Lets things happen, every question answered with yes, until nothing is under way. At most `most` steps.
+    ///
+    /// # Errors
+    /// Something is still under way after `most` steps.
     pub fn settle(&mut self, most: usize) -> Result<usize, Unsettled> {
         for taken in 0..most {
             let Some(&step) = self.steps().first() else { return Ok(taken) };
