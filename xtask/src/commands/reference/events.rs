@@ -52,12 +52,12 @@ const MEANINGS: &[(&str, &str)] = &[
     ("dm_maximum", "The guest was told the most memory it can have."),
     ("dm_message_ignored", "A message that does not belong here was left alone."),
     ("dm_ready", "The quiet period after the handshake is over: the VM takes part in balancing."),
-    ("dm_running", "The guest's driver has finished the handshake."),
     (
         "dm_refused",
         "The guest's last proposal of a version was refused, and why: the VM keeps its startup RAM. For a newer Linux driver the \
          host has to speak 2.0.",
     ),
+    ("dm_running", "The guest's driver has finished the handshake."),
     (
         "dm_send",
         "A Dynamic Memory message is written to the ring: by `dm-vsp` to the guest, by `dm-vsc` to the host (its status reports are `balloon_status`).",
@@ -154,9 +154,9 @@ const MEANINGS: &[(&str, &str)] = &[
         "The guest is done with a channel that was taken back; its number may be used again.",
     ),
     ("vmbus_request_offers", "The guest asks which channels there are."),
+    ("vmbus_rescind", "The host takes the channel of Dynamic Memory back, as it was told to."),
     ("vmbus_stale_trailers", "The guest leaves the trailers of its packets stale. Nothing depends on them."),
     ("vmbus_teardown_gpadl", "The guest asks for the pages of its rings back."),
-    ("vmbus_rescind", "The host takes the channel of Dynamic Memory back, as it was told to."),
     ("vmbus_unload", "The guest leaves the bus (`dm-vsc`); it has left (`dm-vsp`)."),
     ("vmbus_unloaded", "The guest knows that it has left the bus."),
     ("workload_ended", "A workload was ended."),
