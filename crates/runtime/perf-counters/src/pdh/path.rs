@@ -32,6 +32,24 @@ impl CounterPath {
     }
 }
 
+impl CounterPath {
+    /// What all paths share that [`is`](Self::is) takes for the same, and no others.
+    pub(super) fn key(&self) -> String {
+        key(&self.machine, &self.object, self.instance.as_deref(), &self.counter)
+    }
+
+    /// The key of a counter of a set.
+    pub(super) fn key_of(machine: &str, counter: &CounterDefinition, instance: Option<&str>) -> String {
+        key(machine, counter.object, instance, counter.name)
+    }
+}
+
+fn key(machine: &str, object: &str, instance: Option<&str>, counter: &str) -> String {
+    // No part of a path has a backslash, and no instance a parenthesis.
+    let instance = instance.map_or_else(String::new, |instance| format!("({})", instance_name(instance)));
+    format!("{}\\{object}{instance}\\{counter}", instance_name(machine)).to_lowercase()
+}
+
 /// Equal but for the case of letters.
 pub(crate) fn same(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || (!a.is_ascii() && a.to_lowercase() == b.to_lowercase())
@@ -102,9 +120,13 @@ mod tests {
             r"\\host\hyper-v dynamic memory vm(büro [old] _2)\physical memory".parse().unwrap();
         assert!(path.is("HOST", &physical, Some("Büro (old) #2")));
         assert!(!path.is("HOST", &physical, Some("Büro")) && !path.is("HOST", &physical, None));
+        assert_eq!(path.key(), CounterPath::key_of("HOST", &physical, Some("Büro (old) #2")));
+        assert_ne!(path.key(), CounterPath::key_of("HOST", &physical, Some("Büro")));
+        assert_ne!(path.key(), CounterPath::key_of("HOST", &physical, None));
         let [available, ..] = crate::GuestCounters::DEFINITIONS;
         let path: CounterPath = r"\\Büro (old) #2\Memory\Available MBytes".parse().unwrap();
         assert!(path.is("BÜRO [OLD] _2", &available, None));
+        assert_eq!(path.key(), CounterPath::key_of("BÜRO [OLD] _2", &available, None));
     }
 
     #[test]

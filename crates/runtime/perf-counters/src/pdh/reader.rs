@@ -1,6 +1,7 @@
 //! Reading PDH-CSV and PDH-TSV.
 
 use core::{fmt, time::Duration};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use input_file::{CodePage, LineError, TextLines};
@@ -10,6 +11,7 @@ use jiff::{
 };
 
 use super::{CounterPath, path::same};
+use crate::CounterDefinition;
 
 /// A counter file in memory, column by column.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +21,8 @@ pub struct CounterLog {
     times: Vec<DateTime>,
     /// One per path; NaN where a value is missing.
     columns: Vec<Vec<f64>>,
+    /// Place of each path, by its [key](CounterPath::key); of paths that differ only in case, the first.
+    places: BTreeMap<String, usize>,
     remarks: Vec<Remark>,
 }
 
@@ -161,7 +165,7 @@ impl CounterLog {
         let mut fields = Fields::new(lines.line(), line, separator);
         let first = fields.next().ok_or_else(not_pdh)??;
         let minutes = minutes_to_utc(&first).ok_or_else(not_pdh)?;
-        let mut paths = Vec::new();
+        let mut paths: Vec<CounterPath> = Vec::new();
         for (index, text) in fields.enumerate() {
             let text = text?;
             paths.push(
@@ -170,7 +174,11 @@ impl CounterLog {
             );
         }
         let columns = vec![Vec::new(); paths.len()];
-        let mut log = Self { columns, paths, times: Vec::new(), remarks: Vec::new() };
+        let mut places = BTreeMap::new();
+        for (place, path) in paths.iter().enumerate() {
+            places.entry(path.key()).or_insert(place);
+        }
+        let mut log = Self { columns, places, paths, times: Vec::new(), remarks: Vec::new() };
         let mut clock = Clock { minutes_to_utc: minutes, ..Clock::default() };
         // A line that is no row, and may be what typeperf says at the end.
         let mut closing: Option<(u64, String)> = None;
@@ -279,8 +287,14 @@ impl CounterLog {
 
     /// A column by its path, compared as Windows does: without regard to case. `None` for a value = missing in that row.
     pub fn column(&self, path: &str) -> Option<Vec<Option<f64>>> {
-        let index = self.paths.iter().position(|p| same(&p.to_string(), path))?;
+        let path: CounterPath = path.parse().ok()?;
+        let index = *self.places.get(&path.key())?;
         Some(self.values(index).collect())
+    }
+
+    /// Index in [`Self::paths`] of a counter of a set, compared as [`CounterPath::is`] compares.
+    pub fn find(&self, machine: &str, counter: &CounterDefinition, instance: Option<&str>) -> Option<usize> {
+        self.places.get(&CounterPath::key_of(machine, counter, instance)).copied()
     }
 
     /// A column by its index in [`Self::paths`]; nothing if there is no such column.
@@ -291,15 +305,12 @@ impl CounterLog {
 
     /// The instances of a counter set in the file's order: the VMs, for `Hyper-V Dynamic Memory VM`.
     pub fn instances(&self, object: &str) -> Vec<&str> {
-        let mut found: Vec<&str> = Vec::new();
-        for path in self.paths.iter().filter(|path| same(&path.object, object)) {
-            if let Some(instance) = path.instance.as_deref()
-                && !found.iter().any(|known| same(known, instance))
-            {
-                found.push(instance);
-            }
-        }
-        found
+        let mut known = BTreeSet::new();
+        let of_set = self.paths.iter().filter(|path| same(&path.object, object));
+        of_set
+            .filter_map(|path| path.instance.as_deref())
+            .filter(|instance| known.insert(instance.to_lowercase()))
+            .collect()
     }
 }
 

@@ -116,7 +116,7 @@ impl Reader<'_> {
         counter: &CounterDefinition,
         instance: Option<&str>,
     ) -> Result<Column, FiguresError> {
-        let found = self.log.paths().iter().position(|path| path.is(machine, counter, instance));
+        let found = self.log.find(machine, counter, instance);
         let index = found.ok_or_else(|| match self.log.localised() {
             Some(localised) => {
                 FiguresError::Localised { path: self.path.to_owned(), counter: localised.to_string() }
@@ -211,9 +211,7 @@ impl Recorded {
             log.paths().iter().find(|path| path.is(&path.machine, &available, Some(BALANCER_INSTANCE)));
         let host = host.or(log.paths().first()).map_or_else(String::new, |path| path.machine.clone());
         let instances = log.instances(physical.object);
-        let column_of = |name: &str| {
-            log.paths().iter().position(|path| path.is(&host, &physical, Some(name))).map(|_| name.to_owned())
-        };
+        let column_of = |name: &str| log.find(&host, &physical, Some(name)).map(|_| name.to_owned());
         let in_run: Option<Vec<String>> =
             of.as_ref().and_then(|of| of.vms.iter().map(|vm| column_of(&vm.name)).collect());
         let vms = match in_run {
