@@ -46,6 +46,16 @@ pub(crate) fn print(text: fmt::Arguments<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Prints text with colours in it, whose other parts have been [escaped](terminal_text::escape) already.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_coloured(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    let (Reader::Listens | Reader::Gone) = judge(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
+    Ok(())
+}
+
 /// Prints a line to standard output; an error if it cannot be written.
 macro_rules! say {
     ($($text:tt)*) => {

@@ -21,7 +21,7 @@ use scenario::file::{self, LoadOptions, Scenario};
 use scenario::run::{self, Choices, Plan, Point, RunError, RunOptions, directory, story};
 
 use super::{bad_input, tools};
-use crate::output::{note, print, say};
+use crate::output::{note, print, print_coloured, say};
 
 /// What to run, and how.
 #[derive(clap::Args, Debug)]
@@ -274,6 +274,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     };
     let folder = shorter(&folder);
     let events = args.events.unwrap_or_else(|| usual_events(&plan));
+    if let Some(remark) = file.remark() {
+        note!("warning: {remark}");
+    }
     if args.events.is_none() && events != EventsLevel::All && !args.quiet && !args.json {
         note!(
             "a long run of many VMs: decisions are recorded, not the traffic of every second (--events all records it)"
@@ -322,9 +325,13 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         let summary = std::fs::read_to_string(folder.join(run::SUMMARY_FILE))?;
         print(format_args!("{summary}"))?;
     } else if !args.quiet {
-        let story = story::tell(&file.title, &plan, &outcome.summary, &outcome.points);
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colour = !plain && std::io::stdout().is_terminal();
+        let story = story::tell(&file.title, &plan, &outcome.summary, &outcome.points, colour);
+        // The story has been escaped, and may have colours.
+        print_coloured(&story)?;
         say!(
-            "{story}\nFiles: {}\nEvents: cargo xtask events {}   Repeat: {command}",
+            "\nFiles: {}\nEvents: cargo xtask events {}   Repeat: {command}",
             folder.display(),
             folder.display()
         );

@@ -449,6 +449,7 @@ impl Guest {
                 events.push(GuestEvent::CommitFailed { application: id, requested, left });
             }
             if running.next == NextStep::Finished {
+                self.memory.withdraw(running.process);
                 events.push(GuestEvent::ApplicationFinished { application: id, commit });
             }
         }

@@ -155,7 +155,7 @@ impl Task {
             Self::Contention(task) => {
                 let (plan, outcome) = task.contention(directory.to_owned()).run(pieces)?;
                 let title = "real guests, one host, not enough memory for all";
-                let told = story::tell(title, &plan, &outcome.summary, &outcome.points);
+                let told = story::tell(title, &plan, &outcome.summary, &outcome.points, false);
                 let _closed = writeln!(terminal_text::Escaped::new(std::io::stdout()), "{told}");
                 Ok(())
             }

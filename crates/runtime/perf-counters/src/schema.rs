@@ -213,13 +213,15 @@ counter_set! {
 
 counter_set! {
     /// What the model knows of one VM and Windows Server 2008 R2 shows nowhere.
-    ModelVmCounters, "Dynamic Memory Model VM", Model, 3;
+    ModelVmCounters, "Dynamic Memory Model VM", Model, 4;
     startup_memory: "Startup Memory", Megabytes, Gauge, "dynamic_memory_model_vm_startup_bytes",
         "What the VM was given at its last start.";
     maximum_memory: "Maximum Memory", Megabytes, Gauge, "dynamic_memory_model_vm_maximum_bytes",
         "The VM's maximum RAM.";
     demand: "Demand", Megabytes, Gauge, "dynamic_memory_model_vm_demand_bytes",
         "What the VM needs by its guest's report, without buffer.";
+    refused: "Refused Commit", Megabytes, Gauge, "dynamic_memory_model_vm_refused_commit_bytes",
+        "What applications in the guest have asked for, were refused for want of memory and page file, and still want.";
 }
 
 /// Instance of the balancer's counter set.

@@ -73,7 +73,7 @@ measures! {
     WorstSlowdown, "slowdown_worst", "slowdown, worst VM", "×", Lower, 2, Worst,
         "The same for the VM that was slowed down most.";
     Unmet, "unmet_demand", "unmet demand", "MB·s", Lower, 0, Mean,
-        "What guests had committed beyond the memory they had, over time, all VMs together. The guest's own commit at that moment, not its last report.";
+        "What guests had committed, or had refused applications that still wanted it, beyond the memory they had, over time, all VMs together. The guest's own commit at that moment, not its last report.";
     Above100, "time_above_100", "time above 100", "VM·s", Lower, 0, Mean,
         "Time in which a VM had committed more than it had, all VMs together.";
     PageIns, "page_ins", "guest page-ins", "MB", Lower, 0, Mean,

@@ -138,7 +138,7 @@ impl Collector {
                 self.delay += delay;
             }
             if now.guest_available.is_some() {
-                let lacks = now.guest_commit.saturating_sub(now.physical);
+                let lacks = need(now).saturating_sub(now.physical);
                 if !lacks.is_zero() {
                     self.unmet += lacks.mib() * seconds;
                     self.above += seconds;
@@ -150,7 +150,7 @@ impl Collector {
                 self.refused += since(now.guest_commit_failures, vm.last.guest_commit_failures);
                 vm.stall += now.guest_stall.checked_sub(vm.last.guest_stall).unwrap_or(now.guest_stall);
                 let buffer = vm.settings.buffer_fraction();
-                vm.steps.sample(point.time, now.guest_commit.mib(), now.physical.mib(), buffer);
+                vm.steps.sample(point.time, need(now).mib(), now.physical.mib(), buffer);
             } else if vm.last.guest_available.is_some() {
                 vm.steps.off(point.time);
             }
@@ -174,7 +174,7 @@ impl Collector {
     fn satisfaction(&self) -> Option<f64> {
         let (mut sum, mut squares, mut count) = (0.0, 0.0, 0.0);
         for vm in &self.vms {
-            let (Some(_), need) = (vm.last.guest_available, vm.last.guest_commit.mib()) else { continue };
+            let (Some(_), need) = (vm.last.guest_available, need(&vm.last).mib()) else { continue };
             let enough = (need * (1.0 + vm.settings.buffer_fraction())).min(vm.settings.maximum.mib());
             let lacks = if enough > 0.0 { (1.0 - vm.last.physical.mib() / enough).max(0.0) } else { 0.0 };
             let satisfied = (1.0 - lacks * (0.5 + f64::from(vm.settings.weight) / 10_000.0)).max(0.0);
@@ -206,8 +206,8 @@ impl Collector {
             }
             // Buffers may differ: what counts is how far each is from what would satisfy it.
             let relative = |pressure: f64| 100.0 * pressure / satisfied_pressure(&vm.settings);
-            let own = relative(pressure(vm.last.guest_commit, vm.last.physical));
-            if vm.last.guest_commit > vm.last.physical && own > lowest_of_lower + INVERSION_MARGIN {
+            let own = relative(pressure(need(&vm.last), vm.last.physical));
+            if need(&vm.last) > vm.last.physical && own > lowest_of_lower + INVERSION_MARGIN {
                 return true;
             }
             if vm.last.physical > vm.settings.minimum {
@@ -224,8 +224,7 @@ impl Collector {
             return;
         }
         let round = |mib: f64| mib.round();
-        let need: PageCount =
-            point.vms.iter().filter(|vm| vm.guest_available.is_some()).map(|vm| vm.guest_commit).sum();
+        let need: PageCount = point.vms.iter().filter(|vm| vm.guest_available.is_some()).map(need).sum();
         let host = &point.host;
         series.time_s.push(point.time.as_secs_f64());
         series.need_mb.push(round(need.mib()));
@@ -331,6 +330,11 @@ impl Vm {
             self.turns += 1;
         }
     }
+}
+
+/// What a guest has committed, and what it has refused its applications and they still want.
+fn need(vm: &VmPoint) -> PageCount {
+    vm.guest_commit + vm.guest_refused
 }
 
 /// Of sorted values, the smallest that is not below so many of them.

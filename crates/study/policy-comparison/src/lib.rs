@@ -34,7 +34,6 @@ mod plans;
 mod result;
 mod statistics;
 mod steps;
-mod svg;
 mod table;
 mod timed;
 

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use charts::{Amounts, Row, Spot, dots, escape, number, plane, small};
+
 use super::catalogue::{MEASURES, Measure, MeasureId};
+use super::collector::Series;
 use super::result::{Cell, Comparison, Judgement, LoadResult};
-use super::svg::{Mark, Spot, dots, escape, plane, time_line};
-use super::table::{median, number, relative};
+use super::table::{median, relative};
 
 /// Colours that stay apart on light and dark ground, and for most who do not see all colours.
 const COLOURS: [(&str, &str); 10] = [
@@ -136,7 +138,7 @@ impl Comparison {
             .filter(|(policy, _)| !left_out.contains(policy))
             .filter_map(|(policy, name)| {
                 let (x, y) = (value(policy, MeasureId::Moved)?, value(policy, MeasureId::Unmet)?);
-                Some(Spot { label: name.clone(), policy, x, y })
+                Some(Spot { label: name.clone(), class: class(policy), x, y })
             })
             .collect();
         let figure = plane(
@@ -160,7 +162,7 @@ impl Comparison {
         html.push_str("<div class=\"grid2\">");
         for id in DRAWN {
             let measure = id.measure();
-            let marks: Vec<Mark> = self
+            let rows: Vec<Row> = self
                 .policies
                 .iter()
                 .enumerate()
@@ -168,9 +170,9 @@ impl Comparison {
                     let cell = load.cell(policy, id)?;
                     let interval = cell.median?;
                     let mark = load.judgement(policy, measure).mark();
-                    Some(Mark {
+                    Some(Row {
                         label: name.clone(),
-                        policy,
+                        class: class(policy),
                         median: interval.median,
                         low: interval.low,
                         high: interval.high,
@@ -180,11 +182,11 @@ impl Comparison {
                     })
                 })
                 .collect();
-            if !marks.is_empty() {
+            if !rows.is_empty() {
                 let _ = write!(
                     html,
                     "<figure>{}</figure>",
-                    dots(measure.title, measure.unit, measure.ends(), &marks)
+                    dots(measure.title, measure.unit, measure.ends(), &rows)
                 );
             }
         }
@@ -233,7 +235,7 @@ impl Comparison {
         let most = all.copied().fold(0.0, f64::max);
         html.push_str("<div class=\"grid4\">");
         for (policy, series) in self.policies.iter().zip(&load.series) {
-            let _ = write!(html, "<figure>{}</figure>", time_line(policy, series, most));
+            let _ = write!(html, "<figure>{}</figure>", small(policy, amounts(series), most));
         }
         let _ = write!(
             html,
@@ -264,6 +266,20 @@ fn table_cell(measure: &Measure, cell: &Cell, first: &Cell, judgement: Judgement
         format!(" <small>{}</small>", relative(measure, difference.median, first))
     });
     format!("<td class=\"{class}\"{interval}>{}{difference}{mark}</td>", median(measure, cell))
+}
+
+/// The class that has a policy's colour.
+fn class(policy: usize) -> String {
+    format!("p{policy}")
+}
+
+fn amounts(series: &Series) -> Amounts<'_> {
+    Amounts {
+        time_s: &series.time_s,
+        need_mb: &series.need_mb,
+        assigned_mb: &series.assigned_mb,
+        capacity_mb: &series.capacity_mb,
+    }
 }
 
 /// A class for the colour of each policy, in both schemes.

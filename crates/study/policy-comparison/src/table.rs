@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use charts::number;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::catalogue::{MEASURES, Measure, MeasureId};
@@ -238,21 +239,6 @@ fn signed(value: f64, digits: usize) -> String {
     }
 }
 
-/// With so many digits after the point, and thin spaces between thousands.
-pub(super) fn number(value: f64, digits: usize) -> String {
-    let text = format!("{:.digits$}", value.abs());
-    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let nothing = text.chars().all(|c| matches!(c, '0' | '.'));
-    let mut out = String::from(if value < 0.0 && !nothing { "−" } else { "" });
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) && whole.len() > 4 {
-            out.push('\u{202f}');
-        }
-        out.push(digit);
-    }
-    out + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,11 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_readable() {
-        assert_eq!(number(1_234_567.0, 0), "1\u{202f}234\u{202f}567");
-        assert_eq!(number(1234.5, 1), "1234.5");
-        assert_eq!(number(-0.04, 1), "0.0");
-        assert_eq!(number(-12.34, 1), "−12.3");
+    fn differences_have_their_sign() {
         assert_eq!(signed(3.0, 0), "+3");
         assert_eq!(signed(0.01, 1), "0.0");
     }

@@ -4,12 +4,10 @@
 //! the source marks them; what the source reported stands beside what the run showed. Every curve differs from its neighbours
 //! in more than its colour and is named beside its end, so that the figures can be read in black and white.
 
-mod chart;
 mod compared;
 mod over_time;
 mod recorded;
 mod starts;
-mod svg;
 
 use std::path::{Path, PathBuf};
 

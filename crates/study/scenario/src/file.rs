@@ -16,6 +16,7 @@ mod plan;
 mod reader;
 mod reference;
 mod schema;
+mod selection;
 mod settings;
 mod timeline;
 mod vm;
@@ -140,6 +141,7 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
     }
     let checks = read_checks(&root, &configured);
     let seed = root.integer("seed", 0, u64::MAX).map_or(1, |seed| seed.value);
+    let never_started = timeline::never_started(&timeline, &configured.vms);
     let name = source.file().file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let text = |key| root.text(key).map(|text| text.value);
     let (title, description, origin) = (text("title"), text("description"), text("source"));
@@ -156,6 +158,7 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
         policy,
         balancer,
         vms: configured.vms,
+        never_started,
         timeline,
         checks,
         trace,

@@ -32,3 +32,6 @@ pub use summary::Summary;
 /// The components of a run, by which events are recorded and logged.
 pub const COMPONENTS: [&str; 8] =
     ["operator", "vmms", "memory-balancer", "dm-vsp", "dm-vsc", "guest", "sampler", "run"];
+
+#[cfg(test)]
+mod tests;

@@ -43,10 +43,10 @@ impl MemoryManager {
     pub fn allocate(&mut self, id: ProcessId, pages: PageCount) -> Result<(), CommitFailed> {
         let left = self.commit_limit().saturating_sub(self.committed());
         let Some(at) = self.index(id).filter(|_| pages <= left) else {
-            self.commit_failures += 1;
-            return Err(CommitFailed { requested: pages, left });
+            return Err(self.refuse(id, pages, left));
         };
         self.processes.change(at, |process| {
+            process.refused = PageCount::ZERO;
             process.commit += pages;
             process.to_touch += pages;
         });
@@ -57,8 +57,7 @@ impl MemoryManager {
     /// As [`MemoryManager::allocate`], for memory that is never paged out.
     pub(crate) fn allocate_nonpaged(&mut self, id: ProcessId, pages: PageCount) -> Result<(), CommitFailed> {
         if pages > self.available() {
-            self.commit_failures += 1;
-            return Err(CommitFailed { requested: pages, left: self.available() });
+            return Err(self.refuse(id, pages, self.available()));
         }
         self.allocate(id, pages)?;
         if let Some(at) = self.index(id) {
@@ -67,11 +66,38 @@ impl MemoryManager {
         Ok(())
     }
 
+    /// Refuse a process `pages`: counted, and remembered as what the process wants and does not have.
+    fn refuse(&mut self, id: ProcessId, pages: PageCount, left: PageCount) -> CommitFailed {
+        self.commit_failures += 1;
+        if let Some(at) = self.index(id) {
+            self.processes.change(at, |process| process.refused = pages);
+        }
+        CommitFailed { requested: pages, left }
+    }
+
+    /// A process no longer wants what it was refused.
+    pub fn withdraw(&mut self, id: ProcessId) {
+        if let Some(at) = self.index(id) {
+            self.processes.change(at, |process| process.refused = PageCount::ZERO);
+        }
+    }
+
+    /// What processes have asked for, were refused, and still want: memory that the guest lacks and that no other counter shows.
+    #[must_use]
+    pub fn refused(&self) -> PageCount {
+        self.processes.iter().map(|process| process.refused).sum()
+    }
+
     /// Release up to `pages` of a process's commit, evenly from what is resident and what is not. Returns how many.
     pub fn release(&mut self, id: ProcessId, pages: PageCount) -> PageCount {
         let Some(at) = self.index(id) else { return PageCount::ZERO };
         let file = &mut self.page_file;
-        let (released, freed) = self.processes.change(at, |process| release_from(process, file, pages));
+        let (released, freed) = self.processes.change(at, |process| {
+            if !pages.is_zero() {
+                process.refused = PageCount::ZERO;
+            }
+            release_from(process, file, pages)
+        });
         self.lists.free.insert_all(freed);
         released
     }

@@ -32,6 +32,8 @@ pub(super) struct Process {
     pub(super) active: PageCount,
     /// Untouched pages that it is about to write to.
     pub(super) to_touch: PageCount,
+    /// What it last asked for and was refused, as long as it still wants that.
+    pub(super) refused: PageCount,
     /// Time it has lost waiting for pages.
     pub(super) stall: Duration,
     /// Whether [`Process::stall`] counts in the guest's stall time (applications: yes, the system: no).
@@ -67,6 +69,7 @@ impl Process {
             nonpaged: PageCount::ZERO,
             active: PageCount::ZERO,
             to_touch: PageCount::ZERO,
+            refused: PageCount::ZERO,
             stall: Duration::ZERO,
             application,
         }

@@ -44,6 +44,8 @@ pub struct Counters {
     pub cache_faults: u64,
     /// Allocations refused for want of commit, since boot.
     pub commit_failures: u64,
+    /// What applications have asked for, were refused, and still want.
+    pub refused: PageCount,
     /// Time that applications have lost waiting for pages since boot, each one's added up.
     pub stall: Duration,
 }
@@ -70,6 +72,7 @@ impl MemoryManager {
             page_writes: self.page_file.writes,
             cache_faults: self.cache_faults,
             commit_failures: self.commit_failures,
+            refused: self.refused(),
             stall: self.stall,
         }
     }

@@ -47,8 +47,18 @@ fn commit_fails_at_the_limit_and_changes_nothing() {
     let before = memory.counters();
     let error = memory.allocate(process, mib(185)).unwrap_err();
     assert_eq!(error, CommitFailed { requested: mib(185), left: mib(184) });
-    assert_eq!(memory.counters(), Counters { commit_failures: 1, ..before });
+    // Nothing has changed but that the process still wants what it was refused.
+    assert_eq!(memory.counters(), Counters { commit_failures: 1, refused: mib(185), ..before });
+    memory.allocate(process, mib(186)).unwrap_err();
+    assert_eq!(memory.refused(), mib(186), "asked for again, not in addition");
+    memory.withdraw(process);
+    assert_eq!(memory.refused(), PageCount::ZERO);
+    memory.allocate(process, mib(185)).unwrap_err();
     memory.allocate(process, mib(184)).unwrap();
+    assert_eq!(memory.refused(), PageCount::ZERO);
+    memory.allocate(process, mib(1)).unwrap_err();
+    memory.release(process, mib(1));
+    assert_eq!(memory.refused(), PageCount::ZERO);
     memory.check().unwrap();
 }
 

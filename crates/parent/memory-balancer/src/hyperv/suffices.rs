@@ -101,6 +101,10 @@ impl PressureBandPolicy {
                 let waited = host.now.saturating_sub(since).as_secs_f64();
                 (expected, reason("surplus").with("waited_seconds", waited))
             }
+            // Above its band, and yet at rest: there is nothing more to give it, or too little is missing.
+            (Course::Steady, None) if pressure(demand, expected) > band.maximum => {
+                (expected, reason(if wanted > expected { "nearly-enough" } else { "at-maximum" }))
+            }
             (Course::Steady, None) => (expected, reason("in-band")),
         };
         proposal.set(index, pages, reason);

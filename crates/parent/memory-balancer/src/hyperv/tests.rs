@@ -124,6 +124,17 @@ fn within_the_band_nothing_moves() {
 }
 
 #[test]
+fn a_vm_above_its_band_is_not_said_to_be_in_it() {
+    let mut host = Host::new(10_000);
+    // 88.6 % with all of the maximum of 4000 MB.
+    assert_eq!(host.round(&[vm(1, 3545, 4000)]), [4000]);
+    assert_eq!(host.rules(), ["at-maximum"]);
+    // 85.5 %: what is missing to 120 MB is less than the balancer moves.
+    assert_eq!(host.round(&[vm(1, 100, 117)]), [117]);
+    assert_eq!(host.rules(), ["nearly-enough"]);
+}
+
+#[test]
 fn above_the_band_a_vm_gets_its_demand_and_its_buffer() {
     let mut host = Host::new(10_000);
     assert_eq!(host.round(&[vm(1, 860, 1000), vm(2, 3900, 3900)]), [1032, 4000]);

@@ -147,6 +147,7 @@ mod tests {
                 r#""\\HOST\Dynamic Memory Model VM(VM1)\Startup Memory","#,
                 r#""\\HOST\Dynamic Memory Model VM(VM1)\Maximum Memory","#,
                 r#""\\HOST\Dynamic Memory Model VM(VM1)\Demand","#,
+                r#""\\HOST\Dynamic Memory Model VM(VM1)\Refused Commit","#,
                 r#""\\VM1\Memory\Available MBytes","\\VM1\Memory\Committed Bytes","#,
                 r#""\\VM1\Memory\Page Reads/sec","\\VM1\Memory\Page Writes/sec""#,
             )
@@ -155,7 +156,7 @@ mod tests {
             lines.next().unwrap(),
             concat!(
                 r#""09/22/2026 21:42:32.824"," "," "," "," "," "," "," "," "," "," "," "," "," "," ","80.859375"," "," "," "," "," ","#,
-                r#""512.000000"," "," "," "," "," "," "," "," ""#
+                r#""512.000000"," "," "," "," "," "," "," "," "," ""#
             )
         );
         assert!(lines.next().unwrap().starts_with(r#""09/22/2026 21:42:34.024","450.503906"," ","#));

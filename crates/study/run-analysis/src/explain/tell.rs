@@ -8,6 +8,9 @@ use run_journal::Record;
 
 use super::{Decided, Explanation, Life, VmThen, words};
 
+/// How old the numbers of the host's state may be and still be told as those of the time asked for: as long as a report may
+/// take to change a decision. Invented.
+const FRESH: Duration = Duration::from_secs(2);
 /// Other VMs that are told of.
 const OTHERS: usize = 12;
 
@@ -34,7 +37,7 @@ impl fmt::Display for Explanation {
                     str::to_owned,
                 );
                 writeln!(f, "  Since {}: {meaning} (`{}`).", time(host.at), host.rule)?;
-                writeln!(f, "  When that began: {}.", words::inputs(&host.inputs))?;
+                self.then_and_now(f, host.at, &host.inputs)?;
             }
             None => writeln!(f, "  There had been no round.")?,
         }
@@ -90,6 +93,24 @@ impl Explanation {
                 )
             }
         }
+    }
+
+    /// The numbers of a state of the host: it is recorded when it begins, and its numbers are those of that time.
+    fn then_and_now(&self, f: &mut fmt::Formatter<'_>, began: Duration, inputs: &str) -> fmt::Result {
+        let age = self.at.saturating_sub(began);
+        if age < FRESH {
+            return writeln!(f, "  When that began: {}.", words::inputs(inputs));
+        }
+        let running = self.others.values().chain([&self.then]);
+        let running: Vec<&VmThen> =
+            running.filter(|then| matches!(then.life, Life::Running { .. })).collect();
+        let has: PageCount = running.iter().map(|then| then.has).sum();
+        let who = match running.len() {
+            1 => "1 VM was running and".to_owned(),
+            count => format!("{count} VMs were running and"),
+        };
+        writeln!(f, "  At {}, {who} had {} together.", time(self.at), mb(has))?;
+        writeln!(f, "  When that state began, {} before: {}.", time(age), words::inputs(inputs))
     }
 
     fn decision(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

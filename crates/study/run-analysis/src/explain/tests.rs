@@ -167,3 +167,19 @@ fn a_policy_that_fails_loses_its_rounds_and_the_run_goes_on() {
     assert!(decision.at < Duration::from_secs(181));
     assert!(explanation.to_string().contains("The policy had failed in"), "{explanation}");
 }
+
+#[test]
+fn numbers_of_the_past_are_not_told_as_those_of_now() {
+    let records = events();
+    // The first state of the host was found when nothing ran, and stood for minutes.
+    let explanation = explained(&records, "VM1", 100).unwrap();
+    let host = explanation.host.clone().unwrap();
+    assert!(host.at < Duration::from_secs(30), "{host:?}");
+    let said = explanation.to_string();
+    assert!(!said.contains("When that began"), "{said}");
+    assert!(
+        said.contains("When that state began, 1m") && said.contains(" before: capacity 3584 MB"),
+        "{said}"
+    );
+    assert!(said.contains("At 1m40s, 1 VM was running and had 512 MB together."), "{said}");
+}

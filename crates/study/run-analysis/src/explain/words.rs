@@ -5,6 +5,10 @@ pub(super) fn rule(policy: &str, rule: &str) -> Option<&'static str> {
     let of_policy = match policy {
         "hyperv" => match rule {
             "in-band" => "Its pressure is within its band: it is left alone.",
+            "at-maximum" => "Its pressure is above its band, and it has all that it can be given.",
+            "nearly-enough" => {
+                "Its pressure is above its band, but what is missing to its need and buffer is less than is moved at a time."
+            }
             "short" => {
                 "Its pressure has left the band at the top: it is brought to what it needs and its buffer."
             }

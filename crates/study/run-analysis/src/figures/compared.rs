@@ -1,7 +1,6 @@
 //! Several views of the same thing over time, one panel for each thing.
 
-use super::chart::{Curve, Figure, Panel};
-use super::svg::{BLACK, BLUE, GREY, ORANGE, Stroke};
+use charts::{BLACK, BLUE, Curve, Figure, GREY, ORANGE, Panel, Stroke};
 
 /// A panel: what its axis says, and its curves. A curve is its name, and points of time (seconds) and value; NaN makes a gap.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,9 +2,8 @@
 
 use page_range::PageCount;
 
-use super::chart::{Curve, Figure, Given, Panel, Phase};
 use super::recorded::Recorded;
-use super::svg::{BLACK, BLUE, GREY, ORANGE, Stroke};
+use charts::{BLACK, BLUE, Curve, Figure, GREY, Given, ORANGE, Panel, Phase, Stroke};
 use scenario::run::Cycle;
 use scenario::run::phases::Phases;
 use scenario::run::points::VmPoint;
@@ -20,7 +19,7 @@ struct Table41 {
 
 /// The two runs of Table 4-1: told by the host's memory and its reserve.
 fn table_4_1(run: &Recorded) -> Option<Table41> {
-    let reserve = run.points.last()?.host.reserve.mib();
+    let reserve = run.points.first()?.host.reserve.mib();
     if (run.host_mb - 32_768.0).abs() > 0.5 || run.vms.len() != 8 {
         None
     } else if (reserve - 1344.0).abs() < 0.5 {
@@ -152,6 +151,15 @@ fn others(run: &Recorded, newcomer: usize) -> String {
     }
 }
 
+/// Whether all others have their maximum, but for what is too little to move, when the newcomer has come.
+fn at_their_maximum(run: &Recorded, newcomer: usize, idle_s: f64) -> bool {
+    let Some(then) = run.points.iter().find(|point| point.time.as_secs_f64() >= idle_s) else { return false };
+    let others = then.vms.iter().zip(&run.maximum).enumerate().filter(|(vm, _)| *vm != newcomer);
+    others
+        .into_iter()
+        .all(|(_, (vm, maximum))| maximum.is_some_and(|maximum| vm.physical.mib() + 4.0 >= maximum))
+}
+
 /// Figure 4-5: several VMs, contention.
 pub(super) fn figure_4_5(run: &Recorded, note: &str) -> Option<String> {
     let (phases, newcomer) = contention(run)?;
@@ -189,8 +197,9 @@ pub(super) fn figure_4_5(run: &Recorded, note: &str) -> Option<String> {
     let numbered = |from: f64, to: f64, number| Phase { from: from / 60.0, to: to / 60.0, number };
     let figure = Figure {
         title: format!(
-            "Figure 4-5  Contention: {} at their maximum, then {}",
+            "Figure 4-5  Contention: {}{}, then {}",
             others(run, newcomer),
+            if at_their_maximum(run, newcomer, phases.idle_s) { " at their maximum" } else { "" },
             phases.newcomer
         ),
         note: note.to_owned(),
@@ -353,6 +362,15 @@ fn steps(points: &[(f64, f64)], anchor: f64) -> Vec<(f64, f64)> {
     steps
 }
 
+/// What guests have refused their applications, if any has.
+fn refused(run: &Recorded) -> Option<Panel> {
+    let total = |point: &Point| point.vms.iter().map(|vm| vm.guest_refused).sum::<PageCount>().mib();
+    run.points.iter().any(|point| total(point) > 0.0).then(|| {
+        let all = curve(run, "refused by guests", Stroke::solid(ORANGE, 1.8), total);
+        panel("", "wanted and refused (MB)", 95.0, vec![all])
+    })
+}
+
 /// What any run can be shown as: the host's memory and the VMs'.
 pub(super) fn overview(run: &Recorded, note: &str) -> Option<String> {
     const EACH: usize = 8;
@@ -391,7 +409,10 @@ pub(super) fn overview(run: &Recorded, note: &str) -> Option<String> {
         from: 0.0,
         to: end,
         phases: Vec::new(),
-        panels: vec![host, panel("", "Physical Memory (MB)", 190.0, vms.collect())],
+        panels: [host, panel("", "Physical Memory (MB)", 190.0, vms.collect())]
+            .into_iter()
+            .chain(refused(run))
+            .collect(),
     };
     Some(figure.draw())
 }

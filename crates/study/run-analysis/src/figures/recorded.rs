@@ -179,6 +179,7 @@ fn as_counted(point: &Point) -> Point {
                 demand: vm.demand,
                 guest_available: vm.guest_available,
                 guest_commit: own_commit(vm.guest_committed, vm.visible, vm.physical),
+                guest_refused: vm.guest_refused,
                 ..VmPoint::default()
             })
             .collect(),
@@ -253,7 +254,7 @@ impl Recorded {
             let in_guest = |name| reader.column(vm, &named(&GuestCounters::DEFINITIONS, name), None);
             let (physical, visible) = (of("Physical Memory")?, of("Guest Visible Physical Memory")?);
             let (available, committed) = (in_guest("Available MBytes")?, in_guest("Committed Bytes")?);
-            let demand = of_model("Demand")?;
+            let (demand, refused) = (of_model("Demand")?, of_model("Refused Commit").unwrap_or_default());
             maximum.push(of_model("Maximum Memory")?.into_iter().flatten().reduce(f64::max));
             for (row, point) in points.iter_mut().enumerate() {
                 let (has, sees) = (pages(physical[row]), pages(visible[row]));
@@ -265,6 +266,7 @@ impl Recorded {
                     demand: demand[row].map(|demand| pages(Some(demand))),
                     guest_available: available[row].map(|mb| pages(Some(mb))),
                     guest_commit: own_commit(commit, sees, has),
+                    guest_refused: pages(refused.get(row).copied().flatten()),
                     ..VmPoint::default()
                 });
                 point.host.assigned += has;
@@ -303,8 +305,10 @@ impl Recorded {
 
     /// Which run it is, under the title of a figure.
     pub(super) fn note(&self) -> String {
-        let reserve = self.points.last().map_or(0.0, |point| point.host.reserve.mib());
-        let host = format!("host {:.0} GB, reserve {reserve:.0} MB", self.host_mb / 1024.0);
+        let reserve = |point: Option<&Point>| point.map_or(0.0, |point| point.host.reserve.mib());
+        let (first, last) = (reserve(self.points.first()), reserve(self.points.last()));
+        let later = if first == last { String::new() } else { format!(" (at the end {last:.0} MB)") };
+        let host = format!("host {:.0} GB, reserve {first:.0} MB{later}", self.host_mb / 1024.0);
         match &self.of {
             Some(of) => format!("scenario {}, seed {}, policy {}; {host}", of.scenario, of.seed, of.policy),
             None => host,

@@ -1,8 +1,10 @@
 //! Figures 4-1 and 4-3 of \[A\]: how much memory VMs take that only run, and how many of them there can be.
 
-use super::chart::{Curve, Figure, Mark, Panel, divisions, tick};
-use super::svg::{Anchor, BLACK, BLUE, GREY, HALO, LIGHT, ORANGE, Picture, Stroke};
 use crate::verify::host_used;
+use charts::{
+    Anchor, BLACK, BLUE, Curve, Figure, GREY, HALO, LIGHT, Mark, ORANGE, Panel, Picture, Stroke, divisions,
+    tick,
+};
 use scenario::run::Point;
 
 /// What of a run the two figures show.

@@ -40,6 +40,8 @@ pub struct Scenario {
     pub balancer: Balancer,
     /// All configured VMs.
     pub vms: Vec<Vm>,
+    /// Names of the VMs that nothing starts: they stay off in every run.
+    pub never_started: Vec<String>,
     /// What happens when.
     pub timeline: Vec<Step>,
     /// What must be seen.
@@ -87,6 +89,23 @@ impl Scenario {
     /// A complaint about a place in the file, for what only the runner can know.
     pub fn complain(&self, span: &Span, message: impl Into<String>) -> Diagnostic {
         self.source.complain(span.clone(), message)
+    }
+
+    /// What whoever runs the file should be told, though nothing is wrong with it.
+    #[must_use]
+    pub fn remark(&self) -> Option<String> {
+        let (off, all) = (self.never_started.len(), self.vms.len());
+        let file = self.source.file().display();
+        let first = self.never_started.first()?;
+        Some(match off {
+            _ if off == all => format!(
+                "{file} starts no VM: without a [[timeline]] entry of action \"start\" all of its VMs stay off"
+            ),
+            1 => format!("{file} never starts {first:?}: it stays off"),
+            _ => {
+                format!("{file} never starts {first:?} and {} more of its {all} VMs: they stay off", off - 1)
+            }
+        })
     }
 
     /// The checks that belong to a run with this host.

@@ -11,6 +11,7 @@ use super::{
     host::{Host, positive_time},
     reader::{Located, Table},
     schema::{ACTIONS, quoted},
+    selection::{Unselected, select},
     settings::read_workload,
     vm::{Named, Vm},
     vms::Configured,
@@ -313,9 +314,17 @@ fn read_vms(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Vec<usiz
     for text in &texts.value {
         match select(&text.value, &around.configured.vms) {
             Ok(vms) => chosen.extend(vms.into_iter().filter(|vm| seen.insert(*vm))),
-            Err(unknown) => {
+            Err(Unselected::NoVm(unknown)) => {
                 good = false;
                 complain_of_vm(table, text, &unknown, around.configured);
+            }
+            Err(Unselected::NoRange { first, last }) => {
+                good = false;
+                table.reader.add(
+                    table
+                        .bad_value("vm", &text.span, format!("from {first:?} to {last:?} is no range of VMs"))
+                        .allowed("names that differ only in a number, such as \"VM1..VM7\"; a list of names"),
+                );
             }
         }
     }
@@ -342,26 +351,22 @@ fn complain_of_vm(table: &Table<'_, '_>, text: &Located<String>, unknown: &str, 
     table.reader.add(diagnostic);
 }
 
-/// The VMs that a text selects; the name that no VM has, if there is none.
-fn select(text: &str, vms: &[Vm]) -> Result<Vec<usize>, String> {
-    if text == "all" {
-        return Ok((0..vms.len()).collect());
-    }
-    let find = |name: &str| {
-        vms.iter()
-            .position(|vm| vm.name.eq_ignore_ascii_case(name.trim()))
-            .ok_or_else(|| name.trim().to_owned())
-    };
-    let Some((first, last)) = text.split_once("..") else { return find(text).map(|vm| vec![vm]) };
-    let (from, to) = (find(first)?, find(last)?);
-    Ok(if from <= to { (from..=to).collect() } else { (to..=from).rev().collect() })
-}
-
 /// Complains about a VM that another part of the file names, if there is none.
 pub(super) fn check_vm(table: &Table<'_, '_>, name: &Located<String>, configured: &Configured) {
     if !configured.vms.iter().any(|vm| vm.name.eq_ignore_ascii_case(&name.value)) {
         complain_of_vm(table, name, &name.value, configured);
     }
+}
+
+/// The VMs that no entry starts.
+pub(super) fn never_started(steps: &[Step], vms: &[Vm]) -> Vec<String> {
+    let started: BTreeSet<usize> = steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::Start { .. }))
+        .flat_map(|step| step.vms.iter().copied())
+        .collect();
+    let off = vms.iter().enumerate().filter(|(place, _)| !started.contains(place));
+    off.map(|(_, vm)| vm.name.clone()).collect()
 }
 
 /// Follows the timeline at its earliest times: starts and stops that cannot be, and more running VMs than the host may have.

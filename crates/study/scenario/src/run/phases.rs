@@ -5,8 +5,11 @@
 //!
 //! * ① begins when the newcomer has its startup RAM (mapped, not only promised);
 //! * ② when its Physical Memory first exceeds its startup RAM;
-//! * ③ when the others have first lost more than 8 MB in all, against what they had when ② began;
-//! * ④ when the newcomer has fallen 64 MB below its peak. It lasts until the others have what they had, or to the end.
+//! * ③ when the others have first lost more than 8 MB in all, against what they had when ② began. It is a phase only if the host
+//!   has nothing left in it, and the newcomer goes on growing: a policy that takes memory from VMs while the host has plenty
+//!   shows no contention;
+//! * ④ when the newcomer has fallen 64 MB below its peak, and so has what its guest has committed: it has less because it needs
+//!   less, not because it is squeezed. It lasts until the others have what they had, or to the end.
 
 use serde::Serialize;
 
@@ -36,6 +39,8 @@ pub struct Phases {
 const LOSS: PageCount = PageCount::from_mib(8);
 /// How far below its peak the newcomer is when its load has fallen.
 const FALL: PageCount = PageCount::from_mib(64);
+/// Available Memory below which the host has nothing left. Invented: what the balancer would not move by itself.
+const NOTHING_LEFT: PageCount = PageCount::from_mib(32);
 /// How near to what they had the others must come: a VM moves only for 4 MB or more.
 const NEAR: PageCount = PageCount::from_mib(4);
 
@@ -64,11 +69,18 @@ pub fn find(points: &[Point], names: &[String]) -> Option<Phases> {
     let grows = (idle..points.len()).find(|&index| physical(index) > startup)?;
     let had = others(grows);
     let contention = (grows..points.len()).find(|&index| had.saturating_sub(others(index)) > LOSS)?;
-    let mut peak = PageCount::ZERO;
+    let (mut peak, mut committed) = (PageCount::ZERO, PageCount::ZERO);
     let falls = (contention..points.len()).find(|&index| {
-        peak = peak.max(physical(index));
-        peak.saturating_sub(physical(index)) > FALL
+        let now = &points[index].vms[vm];
+        peak = peak.max(now.physical);
+        committed = committed.max(now.guest_commit);
+        let needs_less = now.guest_available.is_none() || committed.saturating_sub(now.guest_commit) > FALL;
+        needs_less && peak.saturating_sub(now.physical) > FALL
     })?;
+    let lowest = points[contention..=falls].iter().map(|point| point.host.available).min()?;
+    if lowest > NOTHING_LEFT || peak <= physical(contention) {
+        return None;
+    }
     let restored = (falls..points.len()).find(|&index| {
         points[index]
             .vms
@@ -135,6 +147,22 @@ mod tests {
 
     #[test]
     fn a_run_without_contention_has_no_phases() {
+        // Others lose memory while the host has plenty: a policy's way, and no contention.
+        let mut plenty = points(&[0, 512, 900, 1200, 1300, 1100], &[128, 4096, 4096, 4000, 3900, 3900]);
+        assert!(find(&plenty, &names()).is_some());
+        for point in &mut plenty {
+            point.host.available = PageCount::from_mib(1476);
+        }
+        assert_eq!(find(&plenty, &names()), None);
+        // The newcomer loses memory though its guest needs as much as before.
+        let mut squeezed = points(&[0, 512, 900, 1200, 1300, 1100], &[128, 4096, 4096, 4000, 3900, 3900]);
+        for point in &mut squeezed {
+            point.vms[1].guest_available = Some(PageCount::ZERO);
+            point.vms[1].guest_commit = PageCount::from_mib(1200);
+        }
+        assert_eq!(find(&squeezed, &names()), None);
+        squeezed[5].vms[1].guest_commit = PageCount::from_mib(500);
+        assert_eq!(find(&squeezed, &names()).map(|phases| phases.falls_s), Some(5.0));
         let calm = points(&[0, 512, 600, 512], &[4096, 4096, 4096, 4096]);
         assert_eq!(find(&calm, &names()), None);
         let together = points(&[512, 900, 1500, 1400], &[4096, 4096, 3500, 4096]);

@@ -65,6 +65,8 @@ pub struct VmPoint {
     pub guest_page_writes: u64,
     /// Allocations it has refused.
     pub guest_commit_failures: u64,
+    /// What its applications have asked for, were refused, and still want.
+    pub guest_refused: PageCount,
     /// Time its applications have lost waiting for pages.
     pub guest_stall: Duration,
 }

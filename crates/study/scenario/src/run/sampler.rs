@@ -142,6 +142,7 @@ impl Sampler {
                     startup_memory: running.and_then(|view| memory(view.settings.startup)),
                     maximum_memory: view.and_then(|view| memory(view.settings.maximum)),
                     demand: counters.demand.and_then(memory),
+                    refused: None,
                 },
                 guest: GuestCounters::default(),
             };
@@ -184,6 +185,8 @@ impl Sampler {
             point.guest_commit = guest.committed.saturating_sub(guest.driver_locked);
             point.guest_page_reads = guest.page_reads;
             point.guest_page_writes = guest.page_writes;
+            sample.model.refused = memory(guest.refused);
+            point.guest_refused = guest.refused;
             point.guest_commit_failures = guest.commit_failures;
             point.guest_stall = guest.stall;
             if self.check_guests

@@ -6,7 +6,7 @@ use std::time::Duration;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use quantities::format_duration;
-use terminal_text::{escape, escape_lines};
+use terminal_text::escape;
 
 use super::kept::Points;
 use super::plan::{Action, Plan};
@@ -15,9 +15,10 @@ use super::summary::{Summary, VmSummary};
 /// VMs beyond which the table shows only those that differ most.
 const ROWS: usize = 24;
 
-/// Tells the run. What a file wrote (titles, marks, names) is escaped where it is not text.
+/// Tells the run. What a file wrote (titles, marks, names) is escaped where it is not text. `colour`: what VMs were refused is
+/// shown in red, for a terminal.
 #[must_use]
-pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points) -> String {
+pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points, colour: bool) -> String {
     let mut text = String::new();
     let mut line = |words: String| {
         text.push_str(&words);
@@ -26,9 +27,14 @@ pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points) -> Str
     line(format!("{}: {}", escape(&summary.scenario), escape(title)));
     let host = &summary.host;
     line(format!(
-        "Host with {} GB, {} MB of it reserved for the parent OS; policy {}, seed {}.",
+        "Host with {} GB, {} MB of it reserved for the parent OS{}; policy {}, seed {}.",
         number(host.memory_mb / 1024.0),
-        number(host.reserve_mb),
+        number(host.reserve_at_start_mb),
+        if host.reserve_at_start_mb == host.reserve_mb {
+            String::new()
+        } else {
+            format!(" ({} MB at the end)", number(host.reserve_mb))
+        },
         summary.policy,
         summary.seed
     ));
@@ -37,7 +43,16 @@ pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points) -> Str
         line(format!("{:>9}  {}", clock(time), escape(&words)));
     }
     line(String::new());
-    line(escape_lines(&table(summary)).into_owned());
+    line(table(summary, colour));
+    let off: Vec<&str> = summary
+        .vms
+        .iter()
+        .filter(|vm| vm.started_s.is_none() && vm.failed_starts == 0)
+        .map(|vm| vm.name.as_str())
+        .collect();
+    if !off.is_empty() {
+        line(format!("Never started: {}.", escape(&listed(&off))));
+    }
     if summary.vms.len() > ROWS {
         line(format!("({} more VMs: see summary.json)", summary.vms.len() - ROWS));
     }
@@ -111,6 +126,21 @@ fn happenings(plan: &Plan, summary: &Summary, points: &Points) -> Vec<(f64, Stri
     for event in &summary.event_log {
         all.push((event.time_s, format!("{} ({}, {})", event.text, event.log, event.id)));
     }
+    for vm in &summary.vms {
+        if let Some(time) = vm.in_guest.first_commit_failure_s {
+            let most = vm.in_guest.refused_commit_mb.map_or(0.0, |refused| refused.maximum);
+            all.push((
+                time,
+                format!(
+                    "{}: the guest refuses its applications memory, {} times until the end and up to {} MB at once: its memory and \
+                     its page file are committed.",
+                    vm.name,
+                    vm.in_guest.commit_failures,
+                    number(most)
+                ),
+            ));
+        }
+    }
     for panic in &summary.end.panics {
         all.push((summary.end.time_s, format!("a component panicked: {panic}")));
     }
@@ -139,38 +169,66 @@ fn assigned(summary: &Summary) -> f64 {
     running.filter_map(|vm| vm.physical_memory_mb).map(|physical| physical.last).sum()
 }
 
-fn table(summary: &Summary) -> String {
+/// Some names, and how many more there are.
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn table(summary: &Summary, colour: bool) -> String {
+    // A column that would be empty says nothing.
+    let refusals = summary.vms.iter().any(|vm| vm.in_guest.commit_failures > 0);
     let mut table = Table::new();
     table.load_style(NOTHING);
-    table.set_header([
-        "VM", "startup", "minimum", "peak", "final", "visible", "pressure", "peak", "added", "removed",
-        "guest",
-    ]);
+    let mut header =
+        vec!["VM", "startup", "minimum", "peak", "final", "visible", "pressure", "peak", "added", "removed"];
+    if refusals {
+        header.push("refused");
+    }
+    header.push("guest");
+    let last = header.len() - 1;
+    table.set_header(header);
     for (index, column) in table.column_iter_mut().enumerate() {
-        if index != 0 && index != 10 {
+        if index != 0 && index != last {
             column.set_cell_alignment(CellAlignment::Right);
         }
         column.set_padding((0, 2));
     }
     for vm in summary.vms.iter().take(ROWS) {
-        table.add_row(row(vm));
+        table.add_row(row(vm, refusals));
     }
     let mut text = String::new();
     let _infallible = writeln!(
         text,
-        "Physical Memory in MB, pressure in percent (final and peak), operations that added and removed memory:"
+        "Physical Memory in MB, pressure in percent (final and peak), operations that added and removed memory{}:",
+        if refusals { ", allocations that the guest refused" } else { "" }
     );
-    text.push_str(&table.trim_fmt());
+    // A header, then a row for each VM; cells do not have several lines.
+    let table = table.trim_fmt();
+    let refused = summary.vms.iter().take(ROWS).map(|vm| vm.in_guest.commit_failures > 0);
+    let lines = table.lines().zip([false].into_iter().chain(refused));
+    let lines =
+        lines.map(|(line, red)| if red && colour { format!("{RED}{line}{PLAIN}") } else { line.to_owned() });
+    text.push_str(&lines.collect::<Vec<_>>().join("\n"));
     text
 }
 
-fn row(vm: &VmSummary) -> Vec<String> {
+/// Starts red letters on a terminal (ECMA-48, SGR).
+const RED: &str = "\u{1b}[31m";
+/// Starts letters of the usual colour.
+const PLAIN: &str = "\u{1b}[39m";
+
+fn row(vm: &VmSummary, refusals: bool) -> Vec<String> {
     let missing = || "–".to_owned();
     let of = |spread: Option<super::summary::Spread>, pick: fn(&super::summary::Spread) -> f64| {
         spread.as_ref().map_or_else(missing, |spread| number(pick(spread)))
     };
-    vec![
-        vm.name.clone(),
+    let mut row = vec![
+        escape(&vm.name).into_owned(),
         number(vm.startup_mb),
         of(vm.physical_memory_mb, |spread| spread.minimum),
         of(vm.physical_memory_mb, |spread| spread.maximum),
@@ -180,6 +238,10 @@ fn row(vm: &VmSummary) -> Vec<String> {
         of(vm.current_pressure, |spread| spread.maximum),
         vm.memory_add_operations.to_string(),
         vm.memory_remove_operations.to_string(),
-        vm.guest.clone(),
-    ]
+    ];
+    if refusals {
+        row.push(vm.in_guest.commit_failures.to_string());
+    }
+    row.push(escape(&vm.guest).into_owned());
+    row
 }

@@ -57,6 +57,8 @@ pub struct EndSummary {
 pub struct HostSummary {
     /// All memory.
     pub memory_mb: f64,
+    /// Reserve of the parent OS at the beginning.
+    pub reserve_at_start_mb: f64,
     /// Reserve of the parent OS at the end.
     pub reserve_mb: f64,
     /// Memory in use: all that is not the parent OS's free memory.
@@ -116,10 +118,12 @@ pub struct VmSummary {
     pub current_pressure: Option<Spread>,
     /// Demand.
     pub demand_mb: Option<Spread>,
-    /// Demand beyond what it had, over time, MB·s.
+    /// Demand beyond what it had, and what its guest refused its applications for want of memory, over time, MB·s.
     pub unmet_demand_mb_s: f64,
     /// Time with more demanded than assigned.
     pub time_above_100_s: f64,
+    /// The longest time without a break in which it had less than demanded, or its guest refused its applications memory.
+    pub longest_shortage_s: f64,
     /// Memory added, over all starts.
     pub added_memory_mb: f64,
     /// Memory removed, over all starts.
@@ -145,6 +149,10 @@ pub struct InGuest {
     pub stall_s: f64,
     /// Allocations refused.
     pub commit_failures: u64,
+    /// When the first was refused.
+    pub first_commit_failure_s: Option<f64>,
+    /// What applications asked for, were refused, and still wanted.
+    pub refused_commit_mb: Option<Spread>,
 }
 
 /// An entry of the event log.
@@ -194,6 +202,7 @@ pub(crate) fn summarize(ending: Ending<'_>, sums: &Sums) -> Summary {
         end,
         host: HostSummary {
             memory_mb: plan.host.memory.mib(),
+            reserve_at_start_mb: sums.first_reserve.unwrap_or(reserve).mib(),
             reserve_mb: reserve.mib(),
             used_mb: sums.used.spread(),
             available_memory_mb: sums.available.spread(),
@@ -228,6 +237,7 @@ pub(crate) fn summarize(ending: Ending<'_>, sums: &Sums) -> Summary {
                     demand_mb: sums.demand.spread(),
                     unmet_demand_mb_s: round(sums.unmet_mib_s),
                     time_above_100_s: round(sums.above_100_s),
+                    longest_shortage_s: round(sums.longest_shortage.as_secs_f64()),
                     added_memory_mb: last.added.mib(),
                     removed_memory_mb: last.removed.mib(),
                     memory_add_operations: last.add_operations,
@@ -238,6 +248,8 @@ pub(crate) fn summarize(ending: Ending<'_>, sums: &Sums) -> Summary {
                         page_writes: sums.page_writes,
                         stall_s: round(sums.stall.as_secs_f64()),
                         commit_failures: sums.commit_failures,
+                        first_commit_failure_s: seconds(sums.first_refused),
+                        refused_commit_mb: sums.refused.spread(),
                     },
                 }
             })

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use page_range::PageCount;
 use serde::Serialize;
 
 use super::points::{Point, VmPoint};
@@ -64,7 +65,11 @@ pub(crate) struct VmSums {
     pub(crate) pressure: Collect,
     pub(crate) demand: Collect,
     pub(crate) available: Collect,
+    pub(crate) refused: Collect,
+    pub(crate) first_refused: Option<Duration>,
     pub(crate) unmet_mib_s: f64,
+    pub(crate) shortage: Duration,
+    pub(crate) longest_shortage: Duration,
     pub(crate) above_100_s: f64,
     pub(crate) page_reads: u64,
     pub(crate) page_writes: u64,
@@ -83,6 +88,7 @@ pub(crate) struct Sums {
     pub(crate) parent_free: Collect,
     pub(crate) parent_reads: Collect,
     pub(crate) reads_total: u64,
+    pub(crate) first_reserve: Option<PageCount>,
     pub(crate) vms: Vec<VmSums>,
 }
 
@@ -92,7 +98,8 @@ impl Sums {
     }
 
     pub(crate) fn add(&mut self, point: &Point, before: Option<&Point>) {
-        let seconds = before.map_or(0.0, |before| (point.time - before.time).as_secs_f64());
+        let elapsed = before.map_or(Duration::ZERO, |before| point.time.saturating_sub(before.time));
+        let seconds = elapsed.as_secs_f64();
         let host = &point.host;
         self.available.add(host.available.mib());
         self.in_transit.add(host.in_transit.mib());
@@ -100,6 +107,7 @@ impl Sums {
         self.parent_free.add(host.parent_free_mib);
         self.parent_reads.add(host.parent_reads_per_second);
         self.reads_total = host.parent_reads_total;
+        self.first_reserve.get_or_insert(host.reserve);
         let total = host.available + host.assigned + host.in_transit + host.overhead + host.reserve;
         self.used.add(total.mib() - host.parent_free_mib);
         for (sums, vm) in self.vms.iter_mut().zip(&point.vms) {
@@ -110,10 +118,16 @@ impl Sums {
             if vm.guest_available.is_some() {
                 sums.page_reads += grown(vm.guest_page_reads, was.guest_page_reads);
                 sums.page_writes += grown(vm.guest_page_writes, was.guest_page_writes);
-                sums.commit_failures += grown(vm.guest_commit_failures, was.guest_commit_failures);
+                let refusals = grown(vm.guest_commit_failures, was.guest_commit_failures);
+                sums.commit_failures += refusals;
+                if refusals > 0 {
+                    sums.first_refused.get_or_insert(point.time);
+                }
+                sums.refused.add(vm.guest_refused.mib());
                 sums.stall += vm.guest_stall.checked_sub(was.guest_stall).unwrap_or(vm.guest_stall);
             }
             if !vm.running {
+                sums.shortage = Duration::ZERO;
                 continue;
             }
             sums.physical.add(vm.physical.mib());
@@ -123,15 +137,54 @@ impl Sums {
             }
             if let Some(demand) = vm.demand {
                 sums.demand.add(demand.mib());
-                let missing = demand.saturating_sub(vm.physical);
-                sums.unmet_mib_s += missing.mib() * seconds;
-                if !missing.is_zero() {
-                    sums.above_100_s += seconds;
-                }
             }
+            let missing = vm.demand.map_or(PageCount::ZERO, |demand| demand.saturating_sub(vm.physical));
+            // What the guest refused its applications is in no report, and is lacking all the same.
+            let lacking = missing + vm.guest_refused;
+            sums.unmet_mib_s += lacking.mib() * seconds;
+            if !missing.is_zero() {
+                sums.above_100_s += seconds;
+            }
+            sums.shortage = if lacking.is_zero() { Duration::ZERO } else { sums.shortage + elapsed };
+            sums.longest_shortage = sums.longest_shortage.max(sums.shortage);
             if let Some(available) = vm.guest_available {
                 sums.available.add(available.mib());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_shortage_is_no_sum_of_shortages() {
+        let mib = PageCount::from_mib;
+        let mut sums = Sums::new(1);
+        let mut before: Option<Point> = None;
+        // By second: demand, and what the guest refuses, with 512 MB assigned.
+        let samples =
+            [(400, 0), (600, 0), (600, 0), (400, 0), (600, 0), (600, 0), (400, 50), (400, 0), (600, 0)];
+        for (second, (demand, refused)) in samples.into_iter().enumerate() {
+            let point = Point {
+                time: Duration::from_secs(second as u64),
+                vms: vec![VmPoint {
+                    running: true,
+                    physical: mib(512),
+                    demand: Some(mib(demand)),
+                    guest_refused: mib(refused),
+                    guest_available: Some(PageCount::ZERO),
+                    ..VmPoint::default()
+                }],
+                ..Point::default()
+            };
+            sums.add(&point, before.as_ref());
+            before = Some(point);
+        }
+        let vm = &sums.vms[0];
+        assert_eq!(vm.longest_shortage, Duration::from_secs(3));
+        assert_eq!(vm.above_100_s, 5.0);
+        assert_eq!(vm.unmet_mib_s, 5.0 * 88.0 + 50.0);
     }
 }

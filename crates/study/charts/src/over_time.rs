@@ -1,71 +1,90 @@
 //! Charts over time: panels one below the other, phases marked across all of them, every curve named beside its end.
 
-use super::svg::{Anchor, BLACK, GREY, HALO, LIGHT, PALE, Picture, Stroke};
+use crate::picture::{Anchor, BLACK, GREY, HALO, LIGHT, PALE, Picture, Stroke};
+use crate::scale::{divisions, tick};
 
 /// A curve.
 #[derive(Clone, Debug)]
-pub(crate) struct Curve {
+pub struct Curve {
     /// Stands beside its end; empty: the curve is named with another.
-    pub(crate) label: String,
-    pub(crate) stroke: Stroke,
+    pub label: String,
+    /// How it looks.
+    pub stroke: Stroke,
     /// Time in minutes and value; NaN is a gap.
-    pub(crate) points: Vec<(f64, f64)>,
+    pub points: Vec<(f64, f64)>,
 }
 
 /// A value that the source gave: a line, or a band from one value to another.
 #[derive(Clone, Debug)]
-pub(crate) struct Given {
+pub struct Given {
     /// When, in minutes.
-    pub(crate) from: f64,
-    pub(crate) to: f64,
-    /// From this value to that one; equal for a line.
-    pub(crate) low: f64,
-    pub(crate) high: f64,
+    pub from: f64,
+    /// Until when, in minutes.
+    pub to: f64,
+    /// From this value; equal to `high` for a line.
+    pub low: f64,
+    /// To this value.
+    pub high: f64,
     /// Stands beside the curves' names.
-    pub(crate) label: String,
+    pub label: String,
 }
 
 /// A point that the source gave.
 #[derive(Clone, Debug)]
-pub(crate) struct Mark {
-    pub(crate) at: (f64, f64),
-    pub(crate) label: String,
+pub struct Mark {
+    /// Minutes and value.
+    pub at: (f64, f64),
+    /// Stands beside it.
+    pub label: String,
 }
 
 /// One panel.
 #[derive(Clone, Debug)]
-pub(crate) struct Panel {
-    pub(crate) title: String,
+pub struct Panel {
+    /// Stands above it; may be empty.
+    pub title: String,
     /// What the vertical axis shows, with its unit.
-    pub(crate) axis: String,
-    pub(crate) height: f64,
+    pub axis: String,
+    /// Its height, points.
+    pub height: f64,
     /// Upper end of the vertical axis; `None`: what the curves need.
-    pub(crate) top: Option<f64>,
-    pub(crate) curves: Vec<Curve>,
-    pub(crate) given: Vec<Given>,
-    pub(crate) marks: Vec<Mark>,
+    pub top: Option<f64>,
+    /// What was measured.
+    pub curves: Vec<Curve>,
+    /// Values of the source.
+    pub given: Vec<Given>,
+    /// Points of the source.
+    pub marks: Vec<Mark>,
 }
 
 /// A phase: when, in minutes, and its number.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Phase {
-    pub(crate) from: f64,
-    pub(crate) to: f64,
-    pub(crate) number: usize,
+pub struct Phase {
+    /// When it begins.
+    pub from: f64,
+    /// When it ends.
+    pub to: f64,
+    /// Its number.
+    pub number: usize,
 }
 
 /// A figure.
 #[derive(Clone, Debug)]
-pub(crate) struct Figure {
-    pub(crate) title: String,
-    pub(crate) note: String,
+pub struct Figure {
+    /// Stands above it.
+    pub title: String,
+    /// Stands under the title.
+    pub note: String,
     /// What the horizontal axis shows, with its unit.
-    pub(crate) axis: &'static str,
+    pub axis: &'static str,
     /// Its ends: minutes, for time.
-    pub(crate) from: f64,
-    pub(crate) to: f64,
-    pub(crate) phases: Vec<Phase>,
-    pub(crate) panels: Vec<Panel>,
+    pub from: f64,
+    /// The right end.
+    pub to: f64,
+    /// The phases, in order.
+    pub phases: Vec<Phase>,
+    /// The panels, from above.
+    pub panels: Vec<Panel>,
 }
 
 const WIDTH: f64 = 720.0;
@@ -80,38 +99,10 @@ const GIVEN: Stroke = Stroke::dashed(BLACK, 0.9, "1.5 2");
 /// Labels beside curves are at least so far apart.
 const APART: f64 = 13.0;
 
-/// A round number of divisions for an axis up to `top`: their distance, and the axis's end.
-pub(crate) fn divisions(top: f64, wanted: f64) -> (f64, f64) {
-    let top = if top > 0.0 { top } else { 1.0 };
-    let rough = top / wanted;
-    let power = libm::pow(10.0, libm::floor(libm::log10(rough)));
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|n| n * power).find(|step| *step >= rough);
-    let step = step.unwrap_or(10.0 * power);
-    // Sizes in MB are read in powers of two, but an axis of 0, 1000, 2000 is read faster.
-    (step, step * (top / step).ceil())
-}
-
-/// A number of an axis.
-pub(crate) fn tick(value: f64, step: f64) -> String {
-    let decimals = if step >= 1.0 && (step - step.round()).abs() < 1e-9 {
-        0
-    } else if step >= 0.1 {
-        1
-    } else {
-        2
-    };
-    let text = format!("{value:.decimals$}");
-    if text.len() > 4 && decimals == 0 {
-        // 4 096 is easier than 4096 only from five digits on.
-        let (head, tail) = text.split_at(text.len() - 3);
-        return if head.len() > 1 { format!("{head}\u{202f}{tail}") } else { text };
-    }
-    text
-}
-
 impl Figure {
     /// Draws it.
-    pub(crate) fn draw(&self) -> String {
+    #[must_use]
+    pub fn draw(&self) -> String {
         let panels: f64 = self.panels.iter().map(|panel| panel.height + BETWEEN).sum::<f64>() - BETWEEN;
         let band = if self.phases.is_empty() { 0.0 } else { BAND };
         let height = HEAD + band + panels + FOOT;
@@ -314,14 +305,6 @@ impl Label<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn axes_end_at_round_numbers() {
-        assert_eq!(divisions(4096.0, 5.0), (1000.0, 5000.0));
-        assert_eq!(divisions(64.0, 4.0), (20.0, 80.0));
-        assert_eq!(divisions(0.0, 4.0).1, 1.0);
-        assert_eq!((tick(5000.0, 1000.0), tick(0.5, 0.5)), ("5000".to_owned(), "0.5".to_owned()));
-    }
 
     #[test]
     fn a_straight_line_needs_two_points() {

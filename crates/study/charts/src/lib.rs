@@ -1,0 +1,23 @@
+//! Charts as SVG text.
+//!
+//! * [`Figure`]: panels over time, one below the other, with phases, values of a source, and every curve named beside its end.
+//!   A figure stands alone and is printed in black and white as well.
+//! * [`dots`], [`plane`] and [`small`]: values with intervals, two measures against each other, and amounts over time, for a page
+//!   whose style sheet has the colours, in light and in dark.
+//!
+//! What is the same everywhere: the same numbers give the same bytes on any machine (`libm` in place of the platform's).
+#![forbid(unsafe_code)]
+
+mod dots;
+mod over_time;
+mod picture;
+mod plane;
+mod scale;
+mod small;
+
+pub use dots::{Row, dots};
+pub use over_time::{Curve, Figure, Given, Mark, Panel, Phase};
+pub use picture::{Anchor, BLACK, BLUE, GREY, HALO, LIGHT, Look, ORANGE, PALE, Picture, Stroke, escape};
+pub use plane::{Spot, plane};
+pub use scale::{divisions, number, tick};
+pub use small::{Amounts, small};

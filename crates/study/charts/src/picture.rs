@@ -1,0 +1,309 @@
+//! Pictures as SVG text: lines, boxes, circles, words.
+//!
+//! A picture stands [alone](Picture::new), with its colours in it, or [inside a page](Picture::inline), whose style sheet gives
+//! elements their colours by class, in light and in dark.
+
+use std::fmt::Write as _;
+
+/// Fonts that are nearly everywhere; numbers of one width.
+const FONTS: &str = "'DejaVu Sans', 'Liberation Sans', Arial, Helvetica, sans-serif";
+
+/// Where words stand to their place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// They begin there.
+    Start,
+    /// Their middle is there.
+    Middle,
+    /// They end there.
+    End,
+}
+
+impl Anchor {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Middle => "middle",
+            Self::End => "end",
+        }
+    }
+}
+
+/// How a line looks. Every line differs from its neighbours in more than its colour.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stroke {
+    /// Its colour.
+    pub colour: &'static str,
+    /// Its width, points.
+    pub width: f64,
+    /// Lengths of dashes and gaps; empty: a whole line.
+    pub dashes: &'static str,
+}
+
+/// How an element looks: with colours of its own, or as the page's style sheet says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Look<'a> {
+    /// Drawn as this line.
+    Line(Stroke),
+    /// Classes of the page's style sheet; empty: none.
+    Class(&'a str),
+}
+
+impl From<Stroke> for Look<'_> {
+    fn from(stroke: Stroke) -> Self {
+        Self::Line(stroke)
+    }
+}
+
+impl<'a> From<&'a str> for Look<'a> {
+    fn from(classes: &'a str) -> Self {
+        Self::Class(classes)
+    }
+}
+
+impl Look<'_> {
+    fn attributes(self) -> String {
+        match self {
+            Self::Line(stroke) => {
+                let dashes = if stroke.dashes.is_empty() {
+                    String::new()
+                } else {
+                    format!(" stroke-dasharray=\"{}\"", stroke.dashes)
+                };
+                format!(" stroke=\"{}\" stroke-width=\"{}\"{dashes}", stroke.colour, stroke.width)
+            }
+            Self::Class("") => String::new(),
+            Self::Class(classes) => format!(" class=\"{classes}\""),
+        }
+    }
+}
+
+/// Black. This and the next three differ for colour-blind readers and in brightness too (Okabe and Ito).
+pub const BLACK: &str = "#000000";
+/// Blue.
+pub const BLUE: &str = "#0072B2";
+/// Orange.
+pub const ORANGE: &str = "#D55E00";
+/// Grey.
+pub const GREY: &str = "#808080";
+/// Grey for lines behind others.
+pub const LIGHT: &str = "#D9D9D9";
+/// Grey for areas.
+pub const PALE: &str = "#F0F0F0";
+
+/// Words among lines: the lines keep a little distance.
+pub const HALO: &str =
+    " paint-order=\"stroke\" stroke=\"#ffffff\" stroke-width=\"3.5\" stroke-linejoin=\"round\"";
+
+impl Stroke {
+    /// A whole line.
+    #[must_use]
+    pub const fn solid(colour: &'static str, width: f64) -> Self {
+        Self { colour, width, dashes: "" }
+    }
+
+    /// A dashed line.
+    #[must_use]
+    pub const fn dashed(colour: &'static str, width: f64, dashes: &'static str) -> Self {
+        Self { colour, width, dashes }
+    }
+}
+
+/// A picture being drawn.
+#[derive(Debug)]
+pub struct Picture {
+    text: String,
+}
+
+/// Text that may stand in SVG and HTML.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Tenths of a point are finer than any printer; so files are small and the same everywhere.
+fn place(value: f64) -> String {
+    let text = format!("{:.1}", (value * 10.0).round() / 10.0);
+    let text = text.strip_suffix(".0").unwrap_or(&text);
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+impl Picture {
+    /// A picture that stands alone, of this size in points.
+    #[must_use]
+    pub fn new(width: f64, height: f64, title: &str) -> Self {
+        let mut text = String::new();
+        let _: std::fmt::Result = write!(
+            text,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" role=\"img\" \
+             font-family=\"{FONTS}\" font-size=\"11\">\n<title>{2}</title>\n<rect width=\"{0}\" height=\"{1}\" fill=\"#ffffff\"/>\n",
+            place(width),
+            place(height),
+            escape(title)
+        );
+        Self { text }
+    }
+
+    /// A picture inside a page, of this size in the page's units, which is read to whoever does not see it as `label`.
+    #[must_use]
+    pub fn inline(width: f64, height: f64, label: &str) -> Self {
+        let text = format!(
+            "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">",
+            place(width),
+            place(height),
+            escape(label)
+        );
+        Self { text }
+    }
+
+    fn add(&mut self, element: std::fmt::Arguments<'_>) {
+        // Writing to a String does not fail.
+        let _: std::fmt::Result = self.text.write_fmt(element);
+        self.text.push('\n');
+    }
+
+    /// A straight line.
+    pub fn line<'a>(&mut self, (x1, y1): (f64, f64), (x2, y2): (f64, f64), look: impl Into<Look<'a>>) {
+        self.add(format_args!(
+            "<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"{}/>",
+            place(x1),
+            place(y1),
+            place(x2),
+            place(y2),
+            look.into().attributes()
+        ));
+    }
+
+    /// A line through points; a gap is a new piece.
+    pub fn path<'a>(&mut self, pieces: &[Vec<(f64, f64)>], look: impl Into<Look<'a>>) {
+        let mut way = String::new();
+        for piece in pieces {
+            for (index, (x, y)) in piece.iter().enumerate() {
+                let command = if index == 0 { 'M' } else { 'L' };
+                let _: std::fmt::Result = write!(way, "{command}{} {}", place(*x), place(*y));
+            }
+        }
+        if !way.is_empty() {
+            self.add(format_args!(
+                "<path d=\"{way}\" fill=\"none\" stroke-linejoin=\"round\"{}/>",
+                look.into().attributes()
+            ));
+        }
+    }
+
+    /// An area with these corners.
+    pub fn area(&mut self, corners: &[(f64, f64)], class: &str) {
+        let corners: Vec<String> =
+            corners.iter().map(|(x, y)| format!("{},{}", place(*x), place(*y))).collect();
+        self.add(format_args!(
+            "<polygon points=\"{}\"{}/>",
+            corners.join(" "),
+            Look::Class(class).attributes()
+        ));
+    }
+
+    /// A box: its upper left corner, and its width and height.
+    pub fn rectangle(
+        &mut self,
+        (x, y): (f64, f64),
+        (width, height): (f64, f64),
+        fill: &str,
+        stroke: Option<Stroke>,
+    ) {
+        let edge = stroke.map(|stroke| Look::Line(stroke).attributes()).unwrap_or_default();
+        self.add(format_args!(
+            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{fill}\"{edge}/>",
+            place(x),
+            place(y),
+            place(width.max(0.0)),
+            place(height.max(0.0))
+        ));
+    }
+
+    /// A circle.
+    pub fn circle(&mut self, (x, y): (f64, f64), radius: f64, fill: &str, stroke: Stroke) {
+        self.add(format_args!(
+            "<circle cx=\"{}\" cy=\"{}\" r=\"{}\" fill=\"{fill}\"{}/>",
+            place(x),
+            place(y),
+            place(radius),
+            Look::Line(stroke).attributes()
+        ));
+    }
+
+    /// A dot that looks as the page says.
+    pub fn dot(&mut self, (x, y): (f64, f64), radius: f64, class: &str) {
+        self.add(format_args!(
+            "<circle cx=\"{}\" cy=\"{}\" r=\"{}\"{}/>",
+            place(x),
+            place(y),
+            place(radius),
+            Look::Class(class).attributes()
+        ));
+    }
+
+    /// Words that look as the page says.
+    pub fn words(&mut self, at: (f64, f64), anchor: Anchor, class: &str, words: &str) {
+        self.styled(at, anchor, &Look::Class(class).attributes(), words);
+    }
+
+    /// Words.
+    pub fn text(&mut self, (x, y): (f64, f64), anchor: Anchor, words: &str) {
+        self.styled((x, y), anchor, "", words);
+    }
+
+    /// Words with attributes of their own.
+    pub fn styled(&mut self, (x, y): (f64, f64), anchor: Anchor, style: &str, words: &str) {
+        self.add(format_args!(
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"{}\"{style}>{}</text>",
+            place(x),
+            place(y),
+            anchor.word(),
+            escape(words)
+        ));
+    }
+
+    /// Words that read from below to above.
+    pub fn upright(&mut self, (x, y): (f64, f64), words: &str) {
+        self.add(format_args!(
+            "<text transform=\"translate({} {}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            place(x),
+            place(y),
+            escape(words)
+        ));
+    }
+
+    /// A number in a circle, as phases are named. Drawn, since not every font has these signs.
+    pub fn circled(&mut self, (x, y): (f64, f64), number: usize) {
+        self.circle((x, y), 7.5, "#ffffff", Stroke::solid(BLACK, 0.9));
+        self.styled((x, y + 3.8), Anchor::Middle, " font-size=\"10.5\"", &number.to_string());
+    }
+
+    /// The picture's text.
+    #[must_use]
+    pub fn finish(mut self) -> String {
+        self.text.push_str("</svg>\n");
+        self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_short() {
+        assert_eq!(place(12.0), "12");
+        assert_eq!(place(12.34), "12.3");
+        assert_eq!(place(-0.01), "0");
+    }
+
+    #[test]
+    fn words_cannot_break_the_picture() {
+        let mut picture = Picture::new(10.0, 10.0, "<&>");
+        picture.text((0.0, 0.0), Anchor::Start, "a < b & c");
+        let text = picture.finish();
+        assert!(text.contains("<title>&lt;&amp;&gt;</title>") && text.contains("a &lt; b &amp; c"));
+        assert!(text.ends_with("</svg>\n"));
+    }
+}

@@ -1,0 +1,92 @@
+//! What a run's story and summary say.
+
+use component_runtime::Driver;
+
+use super::{Choices, Outcome, Plan, RunOptions, build, run, story};
+use crate::file::{self, LoadOptions};
+
+fn ran(text: &str) -> (Plan, Outcome) {
+    let scenario = file::parse("test.toml", text, &LoadOptions::default()).unwrap();
+    let plan = build::plan_alone(&scenario, &Choices::default()).unwrap();
+    let options = RunOptions { driver: Driver::Inline, keep_points: true, ..RunOptions::default() };
+    let outcome = run(plan.clone(), options).unwrap();
+    (plan, outcome)
+}
+
+fn told(plan: &Plan, outcome: &Outcome, colour: bool) -> String {
+    story::tell("test", plan, &outcome.summary, &outcome.points, colour)
+}
+
+/// A guest of 512 MB whose application asks for 6 GB at once: more than memory and page file have together.
+const REFUSED: &str = r#"
+    until = "8m"
+    host = { memory = "16GB" }
+    [[vm]]
+    name = "Quiet"
+    guest = "ws2008-r2-sp1-enterprise"
+    startup_bytes = "512MB"
+    [[vm]]
+    name = "Greedy"
+    guest = "ws2008-r2-sp1-enterprise"
+    startup_bytes = "512MB"
+    maximum_bytes = "8GB"
+    workload = { kind = "step", to = "6GB", after = "1m" }
+    [[timeline]]
+    at = "0s"
+    action = "start"
+    vm = "all"
+"#;
+
+#[test]
+fn what_a_guest_refuses_its_applications_is_unmet_demand_and_is_told() {
+    let (plan, outcome) = ran(REFUSED);
+    let [quiet, greedy] = &outcome.summary.vms[..] else { panic!("two VMs") };
+    assert_eq!((quiet.in_guest.commit_failures, quiet.in_guest.first_commit_failure_s), (0, None));
+    assert!(greedy.in_guest.commit_failures > 100);
+    let refused = greedy.in_guest.refused_commit_mb.unwrap();
+    assert!((refused.last - 6144.0).abs() < 1.0, "{refused:?}");
+    // 6 GB, from the step on.
+    let lacked = 6144.0 * (480.0 - greedy.in_guest.first_commit_failure_s.unwrap());
+    assert!(
+        (greedy.unmet_demand_mb_s - lacked).abs() < 0.02 * lacked,
+        "{} of {lacked}",
+        greedy.unmet_demand_mb_s
+    );
+    assert!(greedy.longest_shortage_s > 200.0 && quiet.longest_shortage_s == 0.0);
+    let plain = told(&plan, &outcome, false);
+    let line = plain.lines().find(|line| line.contains("refuses its applications memory")).unwrap();
+    assert!(line.contains("Greedy") && line.contains("up to 6144 MB"), "{line}");
+    let row = |name: &str| plain.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(row("Greedy").contains(&greedy.in_guest.commit_failures.to_string()), "{plain}");
+    assert!(!plain.contains('\u{1b}'), "{plain:?}");
+    let coloured = told(&plan, &outcome, true);
+    let red: Vec<&str> = coloured.lines().filter(|line| line.contains('\u{1b}')).collect();
+    assert!(matches!(red[..], [line] if line.starts_with("\u{1b}[31mGreedy")), "{coloured:?}");
+}
+
+#[test]
+fn the_reserve_of_the_beginning_is_told_as_that_of_the_beginning() {
+    let (plan, outcome) = ran(r#"
+        until = "4m"
+        host = { memory = "8GB" }
+        [[vm]]
+        name = "A{n}"
+        numbers = "1..2"
+        guest = "ws2008-r2-sp1-enterprise"
+        startup_bytes = "512MB"
+        [[timeline]]
+        at = "0s"
+        action = "start"
+        vm = "A1"
+        [[timeline]]
+        at = "2m"
+        action = "set_registry"
+        name = "MemoryReserve"
+        value = 0
+    "#);
+    let host = &outcome.summary.host;
+    assert!((host.reserve_at_start_mb - 624.0).abs() < 0.5 && host.reserve_mb == 0.0);
+    let story = told(&plan, &outcome, false);
+    assert!(story.contains("624 MB of it reserved for the parent OS (0 MB at the end)"), "{story}");
+    assert!(story.contains("\nNever started: A2.\n"), "{story}");
+}
