@@ -117,6 +117,8 @@ struct Local {
     component: Cell<usize>,
     now: Cell<u64>,
     cause: Cell<u64>,
+    /// Events that were recorded on this thread.
+    recorded: Cell<u64>,
 }
 
 #[cfg(not(shuttle))]
@@ -131,7 +133,13 @@ model_sync::thread_local! {
 
 impl Local {
     const fn new() -> Self {
-        Local { run: RefCell::new(None), component: Cell::new(0), now: Cell::new(0), cause: Cell::new(0) }
+        Local {
+            run: RefCell::new(None),
+            component: Cell::new(0),
+            now: Cell::new(0),
+            cause: Cell::new(0),
+            recorded: Cell::new(0),
+        }
     }
 }
 
@@ -202,12 +210,19 @@ pub fn with_cause<R>(cause: Cause, f: impl FnOnce() -> R) -> R {
 #[must_use]
 pub fn next_seq() -> Cause {
     LOCAL.with(|local| {
+        local.recorded.set(local.recorded.get() + 1);
         local
             .run
             .borrow()
             .as_ref()
             .map_or(Cause::NONE, |run| Cause(run.next_seq.fetch_add(1, Ordering::Relaxed)))
     })
+}
+
+/// How many events have been recorded on this thread: the difference over some work is what that work has led to here.
+#[must_use]
+pub fn recorded() -> u64 {
+    LOCAL.with(|local| local.recorded.get())
 }
 
 /// Whether anything can have a cause here: not in a run that has never taken an event number.
