@@ -120,7 +120,7 @@ pub fn fuzz_host_bad_guest(bytes: &[u8]) -> Reached {
         assert_eq!((status.state, status.failures), (VmState::Running, 0), "good guest {vm}");
         assert!(status.login_at.is_some(), "good guest {vm} has not booted");
     }
-    for (_, entry) in &ended.hands.status.look().event_log {
+    for (_, entry) in ended.hands.status.look().event_log.iter() {
         if entry.id == 12540 {
             // Hyper-V's words, and nobody else is accused.
             assert!(entry.text.starts_with("'bad' device "), "{}", entry.text);

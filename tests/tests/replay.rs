@@ -65,6 +65,7 @@ fn again(left: &Left, component: &str, mut spoil: impl FnMut(u64, &mut dm_vsp::I
                 spoil(number, &mut input);
                 machine.as_mut().unwrap().handle(now.into(), input, &mut out);
             }
+            RecordedVspInput::LeftOut { .. } => panic!("nothing of an orderly guest is left out"),
         }
         number += 1;
         out

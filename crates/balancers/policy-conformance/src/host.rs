@@ -55,7 +55,7 @@ enum Event {
     Stop(VmId),
     Booted { vm: VmId, run: u64, frames: HostFrames },
     Report { vm: VmId, run: u64 },
-    Grown { vm: VmId, run: u64, operation: OperationId, frames: HostFrames, unballoon: PageCount },
+    Grown { vm: VmId, run: u64, operation: OperationId, frames: HostFrames },
     Shrunk { vm: VmId, run: u64, operation: OperationId, pages: PageCount },
     Silent { vm: VmId, run: u64 },
     Parent,
@@ -174,10 +174,10 @@ impl SimulatedHost {
                     self.at(self.now + took, Event::Booted { vm, run, frames });
                 }
             }
-            Output::Grant { vm, operation, frames, unballoon, .. } => {
+            Output::Grant { vm, operation, frames, .. } => {
                 let pages = frames.pages();
                 let took = self.host_time(pages) + guest_time(pages, 1.0);
-                self.operation(vm, took, |run| Event::Grown { vm, run, operation, frames, unballoon });
+                self.operation(vm, took, |run| Event::Grown { vm, run, operation, frames });
             }
             Output::Shrink { vm, operation, pages } => {
                 let took = self.host_time(pages) + guest_time(pages, 2.0);
@@ -218,9 +218,10 @@ impl SimulatedHost {
                 self.at(self.now + BOOT, Event::Report { vm, run });
             }
             Event::Report { vm, run } => self.report(vm, run),
-            Event::Grown { vm, run, operation, mut frames, unballoon } => {
+            Event::Grown { vm, run, operation, mut frames } => {
                 let Some(of) = self.vms.get_mut(&vm).filter(|of| of.run == run) else { return };
-                of.ballooned = of.ballooned.saturating_sub(unballoon);
+                // What was ballooned is returned first.
+                of.ballooned = of.ballooned.saturating_sub(frames.pages());
                 let (mapped, returnable) = (frames.pages(), of.ballooned);
                 let kept = frames.take_all();
                 let merged = of.mapped.merge(kept);

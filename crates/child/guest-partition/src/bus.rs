@@ -3,7 +3,6 @@
 //! What `hv_vmbus` is in Linux and `vmbus.sys` in Windows. It knows drivers by the class of their device and nothing else
 //! of them.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +38,7 @@ const RETRY_PAGES: Duration = Duration::from_secs(1);
 const WAITING_PACKETS: usize = 256;
 
 /// Packets that wait for room, at most: four times what the longest answer to one request takes, 585,728 single pages at 510
-/// in a message (invented). What comes on top is lost, as it would be if the driver had given up.
+/// in a message (invented). What comes on top is lost, as if the driver had given up.
 const MOST_WAITING_PACKETS: usize = 4096;
 
 /// What the owner of the bus has to know.
@@ -70,30 +69,22 @@ enum Stage {
     Open,
 }
 
-thread_local! {
-    /// Where packets are checked, and then copied from; and what drivers want done. One for all that a thread runs, so that
-    /// they stay in the processor's cache; they are taken while they are in use.
-    static PACKET: Cell<PacketBuffer> = Cell::default();
-    static WANTED: Cell<Vec<DriverOutput>> = Cell::default();
-}
-
 /// A channel in use by a driver.
-///
-/// In this order in memory: what a message to the host takes is at the end, beside the outgoing ring's place.
-#[repr(C)]
 struct Channel {
-    pages: Vec<GuestPage>,
-    gpadl: GpadlId,
-    /// To be closed as soon as the host has answered: until then its pages are the host's to use.
-    unwanted: bool,
-    rings: ChannelRings,
-    next_transaction: u64,
-    waiting: VecDeque<Packet>,
-    poll_at: Option<Duration>,
     relid: Relid,
     /// Where its signals go.
     connection_id: u32,
     stage: Stage,
+    /// To be closed as soon as the host has answered: until then its pages are the host's to use.
+    unwanted: bool,
+    gpadl: GpadlId,
+    pages: Vec<GuestPage>,
+    rings: ChannelRings,
+    next_transaction: u64,
+    /// Packets that found no room in the ring.
+    waiting: VecDeque<Packet>,
+    /// When to look for room again, if the host does not say when there is some.
+    poll_at: Option<Duration>,
 }
 
 /// A packet to be sent.
@@ -146,31 +137,30 @@ struct Leaving {
     pages: Vec<GuestPage>,
 }
 
-/// In this order in memory: the driver beside the end of its channel.
-#[repr(C)]
+/// A driver, and the channel that it has.
 struct Slot {
-    channel: Option<Channel>,
     driver: Box<dyn Driver>,
+    channel: Option<Channel>,
 }
 
-/// In this order in memory: what every wake takes comes first, in a cache line.
-#[repr(C, align(64))]
 pub(crate) struct GuestBus {
-    slots: Vec<Slot>,
-    news: Vec<BusNews>,
-    retry_at: Option<Duration>,
-    /// When the client is due: as it said when what it wanted was last carried out.
-    client_due: Option<Duration>,
-    lanes: CauseLanes,
-    side: Arc<dyn GuestSide>,
     client: Client,
     outputs: Vec<Output>,
+    /// When the client is due: as it said when what it wanted was last carried out.
+    client_due: Option<Duration>,
+    side: Arc<dyn GuestSide>,
     guest: Arc<Mutex<Guest>>,
+    lanes: CauseLanes,
+    slots: Vec<Slot>,
     /// Pages of rings that the host may still use, until it says that it does not, or has forgotten us.
     leaving: Vec<Leaving>,
     /// Offers whose rings found no pages; they are tried again at `retry_at`.
     starved: Vec<Offer>,
     told_starved: bool,
+    retry_at: Option<Duration>,
+    news: Vec<BusNews>,
+    /// Where packets are checked, and then copied from.
+    buffer: PacketBuffer,
 }
 
 impl GuestBus {
@@ -194,6 +184,7 @@ impl GuestBus {
             leaving: Vec::new(),
             starved: Vec::new(),
             told_starved: false,
+            buffer: PacketBuffer::default(),
         }
     }
 
@@ -297,13 +288,6 @@ impl GuestBus {
         self.timers(now, spend);
     }
 
-    /// Asks the processor for what the next call looks at first.
-    pub(crate) fn prefetch(&self) {
-        prefetch::value(&*self.slots);
-        prefetch::value(&*self.guest);
-        prefetch::value(&*self.side);
-    }
-
     /// When `run` is to be called at the latest.
     pub(crate) fn next_timeout(&self) -> Option<Duration> {
         let drivers = self.slots.iter().filter_map(|slot| {
@@ -328,7 +312,7 @@ impl GuestBus {
             let poll_at = self.slots[index].channel.as_ref().and_then(|channel| channel.poll_at);
             if poll_at.is_some_and(|due| due <= now) {
                 self.flush(index, now);
-                // It may have been left unread while too much waited to be sent.
+                // The channel may have been left unread while too much waited to be sent.
                 self.read(index, now, spend);
             }
         }
@@ -350,10 +334,10 @@ impl GuestBus {
         now: Duration,
         call: impl FnOnce(&mut dyn Driver, &mut Vec<DriverOutput>),
     ) {
-        let mut wanted = WANTED.take();
+        let mut wanted = Vec::new();
         call(&mut *self.slots[index].driver, &mut wanted);
         let mut sent = false;
-        for output in wanted.drain(..) {
+        for output in wanted {
             match output {
                 DriverOutput::Send(payload) => {
                     if let Some(channel) = &mut self.slots[index].channel
@@ -371,7 +355,6 @@ impl GuestBus {
                 }
             }
         }
-        WANTED.set(wanted);
         if sent {
             self.flush(index, now);
         }
@@ -437,12 +420,10 @@ impl GuestBus {
             if channel.waiting.len() >= WAITING_PACKETS || !spend() {
                 return;
             }
-            let mut buffer = PACKET.take();
-            let read = channel.rings.read(&mut buffer).map(|packet| {
+            let read = channel.rings.read(&mut self.buffer).map(|packet| {
                 let completed = packet.completion_requested.then_some(packet.transaction_id);
                 (packet.offset, packet.kind, completed, packet.payload.to_vec())
             });
-            PACKET.set(buffer);
             match read {
                 Ok((offset, kind, completed, payload)) => {
                     self.lanes.follow(Lane::Downstream, channel.relid.get(), offset);

@@ -158,10 +158,6 @@ impl GuestComponent {
 }
 
 impl Component for GuestComponent {
-    fn prefetch_beyond(&self) {
-        prefetch::value(&*self.guest);
-    }
-
     fn wake(&mut self, _now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
         let now: Duration = ctx.now().into();
         if cause.message || cause.again {
@@ -222,15 +218,6 @@ impl BusComponent {
 }
 
 impl Component for BusComponent {
-    fn prefetch_self(&self) {
-        // What every wake takes comes first.
-        prefetch::line(&self.bus);
-    }
-
-    fn prefetch_beyond(&self) {
-        self.bus.prefetch();
-    }
-
     fn wake(&mut self, _now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
         let now: Duration = ctx.now().into();
         if cause.message || cause.again {

@@ -126,7 +126,7 @@ impl DmDriver {
             }
         }
         if let [Output::Reported { .. }, Output::Send { .. }] = outputs[..] {
-            // A report comes with the second, whatever is being carried out meanwhile.
+            // A report comes with the second, whatever request is being carried out meanwhile.
             trace::set_cause(Cause::NONE);
         }
         // What was done comes before the message that says so: the one leads to the other.

@@ -107,12 +107,12 @@ impl Console {
     }
 }
 
-/// A simulated VM: what it is made of, and where one works in it. It makes the machine at each start.
+/// A simulated VM: what it is made of, and its console. As a factory it makes the machine at each start.
 #[derive(Clone)]
 pub struct SimulatedVm {
     /// What it is made of.
     pub config: MachineConfig,
-    /// Where one works in it, over all of its starts.
+    /// The console, the same over all starts.
     pub console: Console,
     /// Drivers besides the DM VSC.
     pub drivers: Arc<MoreDrivers>,

@@ -126,12 +126,6 @@ impl StatusHistory {
         self.length = (self.length + 1).min(HISTORY_LENGTH as u8);
     }
 
-    /// Asks the processor for the memory that the next report goes to, without waiting for it: with many VMs, no cache has
-    /// what is written once in half a minute. To be called a little before [`push`](Self::push).
-    pub fn prefetch(&self) {
-        prefetch::value(&self.reports[self.next()]);
-    }
-
     /// Where the next report goes.
     fn next(&self) -> usize {
         (usize::from(self.newest) + 1) % HISTORY_LENGTH

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use balancing_policy::{PageCount, VmId};
 use serde::Serialize;
 
-use crate::engine::Balancer;
+use crate::state::Balancer;
 
 /// `Hyper-V Dynamic Memory Balancer`, instance "System Balancer" (Table 3-6), and the rest of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

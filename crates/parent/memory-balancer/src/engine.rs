@@ -1,216 +1,16 @@
 //! The engine: inputs in, outputs out.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use balancing_policy::{
-    GuestStatus, MemorySettings, PageCount, ParentState, PendingKind, Phase, Policy, Proposal, Reservation,
-    SettingsError, Target, VmId, VmView, pressure,
-};
+use balancing_policy::{GuestStatus, PageCount, PendingKind, Phase, VmId, pressure};
 use page_range::HostFrames;
 
-use crate::constants::DEFAULT_GRANULE;
-use crate::ledger::{Books, Ledger};
-use crate::rates::{Ewma, Rates};
-use crate::starts::Waiting;
-use crate::turns::Turns;
-use crate::vm::{Joined, Live, Operation, Registered, Tally};
-use crate::{BalancerConfig, Done, Fault, Input, OperationId, Output, Stopwatch};
-
-/// Why a VM cannot be registered, or its settings not changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RegisterError {
-    /// There is a VM of this id.
-    #[error("VM {} is registered already, as {name}", .vm.0)]
-    Duplicate {
-        /// The id.
-        vm: VmId,
-        /// Who has it.
-        name: Arc<str>,
-    },
-    /// There is no VM of this id.
-    #[error("VM {} is not registered", .0.0)]
-    Unknown(VmId),
-    /// The settings are not valid.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// The VM has memory.
-    #[error("VM {} is running, or waits to start", .0.0)]
-    InUse(VmId),
-}
-
-/// The memory balancer: see the [crate's documentation](crate).
-pub struct Balancer {
-    pub(crate) config: BalancerConfig,
-    pub(crate) books: Books,
-    pub(crate) registered: BTreeMap<VmId, Registered>,
-    /// Running VMs in ascending order: their ids close together, where they are looked up; what the engine keeps of each; what
-    /// the policy sees of it; its target, and why.
-    pub(crate) ids: Vec<VmId>,
-    pub(crate) live: Vec<Live>,
-    pub(crate) views: Vec<VmView>,
-    pub(crate) targets: Vec<Target>,
-    pub(crate) waiting: Vec<Waiting>,
-    pub(crate) parent: ParentState,
-    pub(crate) rates: Rates,
-    pub(crate) policy: Box<dyn Policy>,
-    pub(crate) policy_name: Arc<str>,
-    pub(crate) by_priority: bool,
-    pub(crate) stopwatch: Option<Stopwatch>,
-    pub(crate) interval: Duration,
-    pub(crate) next_round: Duration,
-    pub(crate) rounds: u64,
-    pub(crate) last_summary: &'static str,
-    pub(crate) proposal: Proposal,
-    pub(crate) reservations: Vec<Reservation>,
-    /// What the policy leaves for starts; nothing before it has seen that one waits.
-    pub(crate) for_starts: PageCount,
-    /// Indices of VMs below their targets, in the order in which they are served.
-    pub(crate) growers: Vec<usize>,
-    next_operation: u64,
-    turns: Turns,
-    /// Switched off by the test that shows what setting aside is for.
-    #[cfg(test)]
-    pub(crate) protects_starts: bool,
-}
+use crate::rates::Ewma;
+use crate::state::Balancer;
+use crate::vm::{Joined, Operation};
+use crate::{Done, Fault, Input, OperationId, Output};
 
 impl Balancer {
-    /// A balancer that owns `frames`, which is all memory of the host. Its first round comes one interval after `now`.
-    #[must_use]
-    pub fn new(config: BalancerConfig, frames: HostFrames, policy: Box<dyn Policy>, now: Duration) -> Self {
-        let interval = policy.interval();
-        Self {
-            books: Books::new(frames, config.reserve),
-            registered: BTreeMap::new(),
-            ids: Vec::new(),
-            live: Vec::new(),
-            views: Vec::new(),
-            targets: Vec::new(),
-            waiting: Vec::new(),
-            parent: ParentState::default(),
-            rates: Rates::new(config.rate_window),
-            policy_name: Arc::from(policy.name()),
-            by_priority: policy.uses_priority(),
-            policy,
-            stopwatch: None,
-            interval,
-            next_round: now + interval,
-            rounds: 0,
-            last_summary: "",
-            proposal: Proposal::default(),
-            reservations: Vec::new(),
-            for_starts: PageCount::ZERO,
-            growers: Vec::new(),
-            next_operation: 1,
-            turns: Turns::default(),
-            #[cfg(test)]
-            protects_starts: true,
-            config,
-        }
-    }
-
-    /// The same, skipping rounds in which the policy takes too long.
-    #[must_use]
-    pub fn with_stopwatch(mut self, stopwatch: Stopwatch) -> Self {
-        self.stopwatch = Some(stopwatch);
-        self
-    }
-
-    /// Make a VM known. It is off.
-    ///
-    /// # Errors
-    /// If the id is taken or the settings are not valid; nothing has changed then.
-    pub fn register(
-        &mut self,
-        vm: VmId,
-        name: Arc<str>,
-        settings: MemorySettings,
-    ) -> Result<(), RegisterError> {
-        settings.validate()?;
-        if let Some(other) = self.registered.get(&vm) {
-            return Err(RegisterError::Duplicate { vm, name: other.name.clone() });
-        }
-        let registered = Registered { name, settings, tally: Tally::default(), at_start: Tally::default() };
-        self.registered.insert(vm, registered);
-        Ok(())
-    }
-
-    /// Change a VM's settings, running or not. A running VM keeps its startup RAM's meaning until it starts again.
-    ///
-    /// # Errors
-    /// If there is no such VM or the settings are not valid; nothing has changed then.
-    pub fn configure(
-        &mut self,
-        now: Duration,
-        vm: VmId,
-        settings: MemorySettings,
-    ) -> Result<(), RegisterError> {
-        settings.validate()?;
-        let registered = self.registered.get_mut(&vm).ok_or(RegisterError::Unknown(vm))?;
-        registered.settings = settings;
-        if let Some(index) = self.index(vm) {
-            self.views[index].settings = settings;
-            self.refresh(index, now);
-        }
-        Ok(())
-    }
-
-    /// Forget a VM that is off, and its counters.
-    ///
-    /// # Errors
-    /// If there is no such VM or it is not off.
-    pub fn unregister(&mut self, vm: VmId) -> Result<(), RegisterError> {
-        if self.index(vm).is_some() || self.is_waiting(vm) {
-            return Err(RegisterError::InUse(vm));
-        }
-        self.registered.remove(&vm).map(drop).ok_or(RegisterError::Unknown(vm))
-    }
-
-    /// The accounts of the host's memory.
-    #[must_use]
-    pub fn ledger(&self) -> Ledger {
-        self.books.ledger()
-    }
-
-    /// Whether the books are in order, checked frame by account rather than by the running sums alone.
-    #[must_use]
-    pub fn books_in_order(&self) -> bool {
-        let aside = self.waiting.iter().map(|waiting| waiting.aside.pages()).sum();
-        self.books.in_order(self.live.iter().map(|live| &live.account), aside)
-    }
-
-    /// The configuration in force.
-    #[must_use]
-    pub fn config(&self) -> &BalancerConfig {
-        &self.config
-    }
-
-    /// The policy's name.
-    #[must_use]
-    pub fn policy_name(&self) -> &str {
-        &self.policy_name
-    }
-
-    /// The running VMs as the policy sees them, in ascending order of id.
-    #[must_use]
-    pub fn vms(&self) -> &[VmView] {
-        &self.views
-    }
-
-    /// What a running VM is to have, and why.
-    #[must_use]
-    pub fn target(&self, vm: VmId) -> Option<&Target> {
-        self.index(vm).map(|index| &self.targets[index])
-    }
-
-    /// When to come back with [`Input::Timer`] at the latest.
-    #[must_use]
-    pub fn next_timeout(&self) -> Option<Duration> {
-        let retry = self.waiting.iter().map(|waiting| waiting.next_attempt).min();
-        Some(retry.map_or(self.next_round, |retry| retry.min(self.next_round)))
-    }
-
     /// Handle one input, and whatever has come due by `now`. Outputs are added to `out`.
     pub fn handle(&mut self, now: Duration, input: Input, out: &mut Vec<Output>) {
         if let Err(fault) = self.take_in(now, input, out) {
@@ -256,7 +56,7 @@ impl Balancer {
             Input::Left { vm } => {
                 let index = self.running(vm)?;
                 self.live[index].joined = None;
-                // What it said was of before a reboot, or nobody knows whether it is still true.
+                // What the guest reported may be of before a reboot: whether it still holds is not known.
                 self.live[index].average_pressure = Ewma::default();
                 self.views[index].history.clear();
                 self.views[index].returnable = PageCount::ZERO;
@@ -276,7 +76,7 @@ impl Balancer {
             Input::Responsive { vm, responsive } => {
                 let index = self.running(vm)?;
                 let live = &mut self.live[index];
-                live.told_unresponsive = !responsive;
+                live.does_not_answer = !responsive;
                 live.silent &= !responsive;
                 if let Some(operation) = live.operation.as_mut() {
                     operation.stalled |= !responsive;
@@ -297,19 +97,6 @@ impl Balancer {
             Input::Timer => {}
         }
         Ok(())
-    }
-
-    pub(crate) fn index(&self, vm: VmId) -> Option<usize> {
-        self.ids.binary_search(&vm).ok()
-    }
-
-    fn running(&self, vm: VmId) -> Result<usize, Fault> {
-        self.index(vm).ok_or(Fault::NotRunning(vm))
-    }
-
-    /// Bring the policy's view of a VM up to what the engine knows.
-    pub(crate) fn refresh(&mut self, index: usize, now: Duration) {
-        self.live[index].refresh(&mut self.views[index], now);
     }
 
     fn started(&mut self, now: Duration, vm: VmId) -> Result<(), Fault> {
@@ -347,7 +134,6 @@ impl Balancer {
         returnable: PageCount,
     ) -> Result<(), Fault> {
         let index = self.running(vm)?;
-        self.prefetch_next_reports(index);
         let view = &mut self.views[index];
         let live = &mut self.live[index];
         view.history.push(now, status);
@@ -355,7 +141,7 @@ impl Balancer {
         if pressure.is_finite() {
             live.average_pressure.add(self.config.average_pressure_window, now, pressure);
         }
-        // Mostly it is one report of many, and what the VM can be brought to is the same as before.
+        // One report of many mostly changes nothing about what the VM can be brought to.
         let was_silent = core::mem::take(&mut live.silent);
         if core::mem::replace(&mut view.returnable, returnable) != returnable || was_silent {
             live.refresh(view, now);
@@ -363,18 +149,6 @@ impl Balancer {
             live.refresh_pauses(view, now);
         }
         Ok(())
-    }
-
-    /// Asks the processor for what the next reports change: a second later than these VMs' last, it is in no cache.
-    fn prefetch_next_reports(&mut self, index: usize) {
-        let [next, next_but_one] = self.turns.reported(index);
-        if let Some(view) = next.and_then(|index| self.views.get(index)) {
-            view.history.prefetch();
-        }
-        if let Some(index) = next_but_one.filter(|&index| index < self.views.len()) {
-            prefetch::value(&self.views[index]);
-            prefetch::line(&self.live[index]);
-        }
     }
 
     pub(crate) fn begin_operation(
@@ -458,7 +232,7 @@ impl Balancer {
                 fits && in_all <= operation.pages
             }
             (PendingKind::Grow, Done::Shrunk { returned, .. }) => {
-                // Whatever it says it did, the grant is over.
+                // The answer is that of another kind of operation: the grant is over, and nothing of it was mapped.
                 let (mapped, _) =
                     self.books.grant_ended(&mut live.account, operation.pages, PageCount::ZERO, returned);
                 debug_assert!(mapped.is_zero(), "nothing was said to be mapped");
@@ -511,21 +285,5 @@ impl Balancer {
         }
         self.books.come_home(frames);
         Ok(())
-    }
-
-    /// The hot-add granule of a guest that has not named one.
-    pub(crate) fn default_granule() -> PageCount {
-        DEFAULT_GRANULE.pages()
-    }
-}
-
-impl core::fmt::Debug for Balancer {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Balancer")
-            .field("policy", &self.policy_name)
-            .field("ledger", &self.ledger())
-            .field("running", &self.live.len())
-            .field("waiting", &self.waiting.len())
-            .finish_non_exhaustive()
     }
 }

@@ -13,7 +13,7 @@
 //!   granted while memory for it is still being taken from others, but no more of it than is lacking: so nothing jumps
 //!   when a shortage begins or ends.
 //! * **Starts**: λ may rise for a VM that is to start up to a bound that its weight sets. At weight 0 that is 0: only
-//!   others' surplus may be taken. If that is not enough, nobody is pressed in vain.
+//!   others' surplus may be taken. If that is not enough, no VM is pressed in vain.
 //!
 //! VMs that cannot be moved now (see [`VmView::lowest`]) count with what they have.
 //!
@@ -131,7 +131,7 @@ struct Situation {
     wanted: f64,
     stock: f64,
     starts: f64,
-    /// Whether starts wait that nobody may be pressed for.
+    /// Whether starts wait for which no VM may be pressed.
     hopeless: bool,
 }
 
@@ -160,8 +160,7 @@ impl PressureBandPolicy {
         PressureBand::around(self.centre(settings), self.config.half_width)
     }
 
-    /// What every VM claims, and where it stands to its band. One pass, since the views of many VMs do not fit in a
-    /// cache: a round's time is how often it goes through them.
+    /// What every VM claims, and where it stands to its band.
     fn collect(&mut self, host: &HostView<'_>, vms: &[VmView]) {
         self.claims.clear();
         let Self { config, states, claims, .. } = self;
@@ -169,7 +168,7 @@ impl PressureBandPolicy {
             let share = config.share(vm.settings.weight);
             match vm.demand() {
                 Some(demand) if vm.can_move() => {
-                    // What a guest claims beyond its maximum can never be met, and presses nobody.
+                    // What a guest claims beyond its maximum can never be met, and presses no other VM.
                     let demand = demand.min(vm.settings.maximum);
                     let wanted = demand.get() as f64 * (1.0 + vm.settings.buffer_fraction());
                     let reachable = vm.reachable(PageCount(wanted as u64));

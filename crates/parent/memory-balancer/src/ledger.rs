@@ -42,19 +42,15 @@ impl Ledger {
     }
 }
 
-/// What one running VM has, and costs. The overhead is elsewhere in memory: looked at only when the VM has ended.
+/// What one running VM has, and costs.
 #[derive(Debug)]
-#[repr(C)]
 pub(crate) struct Account {
     assigned: PageCount,
     granted: PageCount,
-    overhead: Box<HostFrames>,
+    overhead: HostFrames,
 }
 
 impl Account {
-    /// What of it is looked at all the time: so many bytes from its start.
-    pub(crate) const HOT: usize = core::mem::offset_of!(Self, overhead);
-
     pub(crate) fn assigned(&self) -> PageCount {
         self.assigned
     }
@@ -75,8 +71,8 @@ pub(crate) struct Books {
     pool: HostFrames,
     reserve: HostFrames,
     reserve_target: PageCount,
-    /// Frames that came home while the books still have them with a VM: its end was not yet told. Nobody may have them
-    /// until it is, or the same memory would be in two accounts.
+    /// Frames that came home while the books still have them with a VM, whose end the balancer has not been told yet. They
+    /// are given to no VM until then, or the same memory would be in two accounts.
     early: HostFrames,
     overhead: PageCount,
     assigned: PageCount,
@@ -269,7 +265,7 @@ impl Books {
         self.set_aside -= needed;
         self.granted += startup;
         self.overhead += overhead;
-        let account = Account { assigned: PageCount::ZERO, granted: startup, overhead: Box::new(kept) };
+        let account = Account { assigned: PageCount::ZERO, granted: startup, overhead: kept };
         let rest = aside.pages();
         self.give_back(aside, rest);
         Some((account, frames))
@@ -282,7 +278,7 @@ impl Books {
         self.granted -= granted;
         self.coming_home += assigned + granted;
         self.overhead -= overhead.pages();
-        self.pool_in(*overhead);
+        self.pool_in(overhead);
         self.settle_early();
     }
 

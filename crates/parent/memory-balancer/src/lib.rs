@@ -35,16 +35,17 @@ mod moves;
 mod rates;
 mod round;
 mod starts;
-mod turns;
+mod state;
 mod vm;
+mod waiting;
 
 pub use balancing_policy::{MemorySettings, PageCount, VmId};
 pub use config::{BalancerConfig, Stopwatch};
 pub use constants::constants;
 pub use counters::{MemoryStatus, SystemCounters, VmCounters};
-pub use engine::{Balancer, RegisterError};
 pub use ledger::Ledger;
 pub use message::{Correction, Decision, Done, Fault, Input, OperationId, Output};
+pub use state::{Balancer, RegisterError};
 
 #[cfg(test)]
 mod tests;

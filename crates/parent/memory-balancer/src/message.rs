@@ -36,7 +36,7 @@ pub enum Input {
         vm: VmId,
     },
     /// The VM has ended and starts again at once (its guest rebooted, say): [`Input::VmStopped`] and
-    /// [`Input::StartRequest`] in one, in which nobody gets ahead of it to what was its own, up to its startup RAM.
+    /// [`Input::StartRequest`] in one. No other VM gets what was this VM's own, up to its startup RAM.
     VmRestarts {
         /// Which VM.
         vm: VmId,
@@ -86,7 +86,7 @@ pub enum Input {
         #[serde(serialize_with = "runs")]
         frames: HostFrames,
     },
-    /// Whether the VM answers. One that does not is set aside until it does.
+    /// Whether the guest answers. A VM whose guest does not is set aside until the guest does.
     Responsive {
         /// Which VM.
         vm: VmId,
@@ -95,7 +95,7 @@ pub enum Input {
     },
     /// How the parent OS fares.
     ParentState(ParentState),
-    /// Frames that nobody owned any more, collected from the host's memory.
+    /// Frames whose owner was dropped, collected from the host's memory.
     FramesHome(#[serde(serialize_with = "runs")] HostFrames),
     /// The reserve of the parent OS is set anew (`MemoryReserve`).
     SetReserve(PageCount),
@@ -171,13 +171,11 @@ pub enum Output {
         vm: VmId,
         /// The operation.
         operation: OperationId,
-        /// The frames, `unballoon` + `hot_add` of them.
+        /// The frames. Whether the guest gets them back from its balloon or as new memory is for the worker to decide.
         #[serde(serialize_with = "runs")]
         frames: HostFrames,
-        /// Pages to return exactly.
-        unballoon: PageCount,
-        /// Pages to hot-add, a multiple of the VM's granule.
-        hot_add: PageCount,
+        /// What they are for: to bring the VM to this.
+        target: PageCount,
     },
     /// Take this much from the VM.
     Shrink {
@@ -204,7 +202,7 @@ pub enum Output {
         /// What happened.
         message: String,
     },
-    /// An input did not fit what the balancer knows. It was handled as far as it made sense.
+    /// An input did not fit what the balancer knows. The balancer has taken from it what made sense.
     Fault(Fault),
 }
 

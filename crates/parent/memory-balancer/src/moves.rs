@@ -5,7 +5,7 @@ use core::time::Duration;
 use balancing_policy::{PageCount, PendingKind};
 
 use crate::Output;
-use crate::engine::Balancer;
+use crate::state::Balancer;
 
 /// What a VM can be given in one operation.
 #[derive(Clone, Copy, Debug)]
@@ -27,36 +27,35 @@ struct Growth {
 }
 
 impl Growth {
-    /// Pages to return, and pages to hot-add.
+    /// Pages to grant: an amount that the VM's worker can use up. How it is given is the worker's business.
     ///
-    /// What was ballooned is given back first, exactly. The rest is hot-added: rounded up to the granule if maximum, pool
-    /// and operation limit allow, else down. A granule above the operation limit is one operation, or its VM would get
-    /// nothing for ever.
-    fn size(&self) -> Option<(PageCount, PageCount)> {
+    /// Pages that the guest has ballooned can be returned to it exactly, whatever their number; beyond them it takes whole
+    /// granules only. So what exceeds the balloon is rounded up to the granule if maximum, pool and operation limit allow,
+    /// else down. A granule above the operation limit is one operation, or its VM would get nothing for ever.
+    fn size(&self) -> Option<PageCount> {
         let want = self.want.min(self.room);
         if want.is_zero() || (want < self.minimum && want < self.room) {
             return None;
         }
         let wanted_now = want.min(self.limit);
-        let unballoon = wanted_now.min(self.returnable).min(self.pool);
-        let hot_add = match self.granule {
-            Some(granule) if unballoon == self.returnable => {
-                let rest = wanted_now - unballoon;
-                let space = (self.room - unballoon).min(self.pool - unballoon);
-                let limit =
-                    if unballoon.is_zero() { self.limit.max(granule) } else { self.limit - unballoon };
+        let exact = wanted_now.min(self.returnable).min(self.pool);
+        let granules = match self.granule {
+            Some(granule) if exact == self.returnable => {
+                let rest = wanted_now - exact;
+                let space = (self.room - exact).min(self.pool - exact);
+                let limit = if exact.is_zero() { self.limit.max(granule) } else { self.limit - exact };
                 let up = rest.round_up_to(granule);
                 if up <= space.min(limit) { up } else { rest.min(space).min(limit).round_down_to(granule) }
             }
             _ => PageCount::ZERO,
         };
-        let pages = unballoon + hot_add;
-        (pages >= self.minimum.min(self.room) && !pages.is_zero()).then_some((unballoon, hot_add))
+        let pages = exact + granules;
+        (pages >= self.minimum.min(self.room) && !pages.is_zero()).then_some(pages)
     }
 }
 
 impl Balancer {
-    /// Whether whatever can be taken is taken, however little: someone waits for the last page of it.
+    /// Whether even less than the least move is taken: a VM that waits to start, or the reserve, lacks every page.
     fn every_page_counts(&self) -> bool {
         !self.waiting.is_empty() || !self.books.reserve_debt().is_zero()
     }
@@ -111,13 +110,12 @@ impl Balancer {
             limit: self.config.operation_limit,
             minimum: self.config.minimum_move,
         };
-        let Some((unballoon, hot_add)) = growth.size() else { return };
-        let pages = unballoon + hot_add;
+        let Some(pages) = growth.size() else { return };
+        let (vm, target) = (view.id, live.target.min(view.highest));
         let Some(frames) = self.books.grant(&mut self.live[index].account, pages) else { return };
-        let vm = view.id;
         self.rates.granted(pages.get());
         let operation = self.begin_operation(index, now, PendingKind::Grow, pages);
-        out.push(Output::Grant { vm, operation, frames, unballoon, hot_add });
+        out.push(Output::Grant { vm, operation, frames, target });
     }
 
     /// Take what a VM has above its target, if it is not busy.
@@ -155,41 +153,42 @@ mod tests {
         minimum: mib(4),
     };
 
-    fn sized(growth: Growth) -> Option<(f64, f64)> {
-        growth.size().map(|(unballoon, hot_add)| (unballoon.mib(), hot_add.mib()))
+    /// MiB.
+    fn sized(growth: Growth) -> Option<f64> {
+        growth.size().map(PageCount::mib)
     }
 
     #[test]
-    fn what_was_ballooned_is_returned_first_and_exactly() {
+    fn what_can_be_returned_is_granted_exactly() {
         assert_eq!(
             sized(Growth { returnable: mib(70), want: PageCount(12_801), ..GROWTH }),
-            Some((12_801.0 / 256.0, 0.0))
+            Some(12_801.0 / 256.0)
         );
-        assert_eq!(sized(Growth { returnable: mib(7), ..GROWTH }), Some((7.0, 44.0)));
-        assert_eq!(sized(Growth { returnable: mib(200), want: mib(300), ..GROWTH }), Some((64.0, 0.0)));
+        assert_eq!(sized(Growth { returnable: mib(7), ..GROWTH }), Some(51.0));
+        assert_eq!(sized(Growth { returnable: mib(200), want: mib(300), ..GROWTH }), Some(64.0));
         // Without hot-add that is all there is.
-        assert_eq!(sized(Growth { returnable: mib(7), granule: None, ..GROWTH }), Some((7.0, 0.0)));
+        assert_eq!(sized(Growth { returnable: mib(7), granule: None, ..GROWTH }), Some(7.0));
         assert_eq!(sized(Growth { granule: None, ..GROWTH }), None);
     }
 
     #[test]
     fn hot_add_is_rounded_up_if_it_may_else_down() {
-        assert_eq!(sized(Growth { want: mib(51), ..GROWTH }), Some((0.0, 52.0)));
-        assert_eq!(sized(Growth { want: mib(51), room: mib(51), ..GROWTH }), Some((0.0, 50.0)));
-        assert_eq!(sized(Growth { want: mib(51), pool: mib(51), ..GROWTH }), Some((0.0, 50.0)));
-        assert_eq!(sized(Growth { want: mib(200), ..GROWTH }), Some((0.0, 64.0)));
-        assert_eq!(sized(Growth { want: mib(200), pool: mib(13), ..GROWTH }), Some((0.0, 12.0)));
+        assert_eq!(sized(Growth { want: mib(51), ..GROWTH }), Some(52.0));
+        assert_eq!(sized(Growth { want: mib(51), room: mib(51), ..GROWTH }), Some(50.0));
+        assert_eq!(sized(Growth { want: mib(51), pool: mib(51), ..GROWTH }), Some(50.0));
+        assert_eq!(sized(Growth { want: mib(200), ..GROWTH }), Some(64.0));
+        assert_eq!(sized(Growth { want: mib(200), pool: mib(13), ..GROWTH }), Some(12.0));
     }
 
     #[test]
     fn a_granule_above_the_operation_limit_is_one_operation() {
         let linux = Growth { granule: Some(mib(128)), ..GROWTH };
-        assert_eq!(sized(linux), Some((0.0, 128.0)));
-        assert_eq!(sized(Growth { want: mib(500), ..linux }), Some((0.0, 128.0)));
+        assert_eq!(sized(linux), Some(128.0));
+        assert_eq!(sized(Growth { want: mib(500), ..linux }), Some(128.0));
         assert_eq!(sized(Growth { pool: mib(127), ..linux }), None);
         assert_eq!(sized(Growth { room: mib(127), ..linux }), None);
         // First what is exact; the granule is an operation of its own.
-        assert_eq!(sized(Growth { returnable: mib(10), ..linux }), Some((10.0, 0.0)));
+        assert_eq!(sized(Growth { returnable: mib(10), ..linux }), Some(10.0));
         // A want below the least move gets no granule either.
         assert_eq!(sized(Growth { want: mib(3), ..linux }), None);
     }
@@ -197,8 +196,8 @@ mod tests {
     #[test]
     fn little_moves_only_up_to_the_maximum() {
         assert_eq!(sized(Growth { want: mib(3), ..GROWTH }), None);
-        assert_eq!(sized(Growth { want: mib(2), room: mib(2), ..GROWTH }), Some((0.0, 2.0)));
-        assert_eq!(sized(Growth { want: mib(9), room: mib(2), ..GROWTH }), Some((0.0, 2.0)));
+        assert_eq!(sized(Growth { want: mib(2), room: mib(2), ..GROWTH }), Some(2.0));
+        assert_eq!(sized(Growth { want: mib(9), room: mib(2), ..GROWTH }), Some(2.0));
         // The pool has less than a move.
         assert_eq!(sized(Growth { pool: mib(3), ..GROWTH }), None);
         assert_eq!(sized(Growth { want: PageCount::ZERO, ..GROWTH }), None);

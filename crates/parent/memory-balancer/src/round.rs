@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use balancing_policy::{HostView, PageCount, Reservation, VmId};
 
 use crate::constants::ROUND_SHORTEST;
-use crate::engine::Balancer;
+use crate::state::Balancer;
 use crate::vm::{Live, Recorded};
 use crate::{Correction, Decision, Output};
 

@@ -1,52 +1,15 @@
-//! VMs that wait for memory to start.
+//! Starts: VMs wait for memory, and are admitted.
 
 use core::time::Duration;
 
 use balancing_policy::{PageCount, VmId};
-use page_range::HostFrames;
 
-use crate::engine::Balancer;
+use crate::state::Balancer;
 use crate::vm::Live;
+use crate::waiting::Waiting;
 use crate::{Fault, Output};
 
-/// A VM that waits to start. What is set aside for it can go to nobody else.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    pub(crate) vm: VmId,
-    pub(crate) weight: u32,
-    pub(crate) startup: PageCount,
-    pub(crate) overhead: PageCount,
-    /// What it had before it restarted stays its own, up to what it needs.
-    pub(crate) own: PageCount,
-    pub(crate) since: Duration,
-    /// Tries that failed.
-    pub(crate) attempts: u32,
-    pub(crate) next_attempt: Duration,
-    pub(crate) aside: HostFrames,
-}
-
-impl Waiting {
-    pub(crate) fn needed(&self) -> PageCount {
-        self.startup.saturating_add(self.overhead)
-    }
-
-    fn missing(&self) -> PageCount {
-        self.needed().saturating_sub(self.aside.pages())
-    }
-
-    /// How much may be set aside for it, of what is left for starts.
-    fn allowed(&self, left: &mut PageCount) -> PageCount {
-        let of_left = self.needed().min(*left);
-        *left -= of_left;
-        of_left.max(self.own)
-    }
-}
-
 impl Balancer {
-    pub(crate) fn is_waiting(&self, vm: VmId) -> bool {
-        self.waiting.iter().any(|waiting| waiting.vm == vm)
-    }
-
     pub(crate) fn start_requested(
         &mut self,
         now: Duration,

@@ -69,20 +69,17 @@ pub(crate) struct Recorded {
 
 /// A VM that runs, or has its startup RAM on its way. Beside it, at the same index, are its id, its [`VmView`] and its
 /// target with the reason.
-///
-/// In the order of use: a report and a round that moves nothing look at the first cache line, a round that records at one
-/// more, and only an operation at the rest.
 #[derive(Debug)]
-#[repr(C, align(64))]
 pub(crate) struct Live {
     /// What it is to have.
     pub(crate) target: PageCount,
     pub(crate) joined: Option<Joined>,
-    /// It said that it does not answer.
-    pub(crate) told_unresponsive: bool,
-    /// It used to report and does not any more.
+    /// Its worker has said that the guest does not answer what it is asked.
+    pub(crate) does_not_answer: bool,
+    /// The guest used to report and does not any more.
     pub(crate) silent: bool,
-    /// What it can be brought to changes with time alone: it has refused lately.
+    /// The guest has refused memory, or to give memory, lately: what it can be brought to changes when the pause after that
+    /// is over, so with time alone.
     pauses: bool,
     pub(crate) average_pressure: Ewma,
     pub(crate) account: Account,
@@ -100,7 +97,7 @@ impl Live {
         Self {
             target: startup,
             joined: None,
-            told_unresponsive: false,
+            does_not_answer: false,
             silent: false,
             pauses: false,
             average_pressure: Ewma::default(),
@@ -178,7 +175,7 @@ impl Live {
     }
 
     fn is_responsive(&self) -> bool {
-        !self.told_unresponsive && !self.silent
+        !self.does_not_answer && !self.silent
     }
 
     /// The least and the most that it can be brought to now.
@@ -208,10 +205,3 @@ impl Live {
         }
     }
 }
-
-#[cfg(target_pointer_width = "64")]
-const _: () = {
-    use core::mem::offset_of;
-    assert!(offset_of!(Live, account) + Account::HOT <= 64);
-    assert!(offset_of!(Live, shrink_refusals) <= 2 * 64);
-};

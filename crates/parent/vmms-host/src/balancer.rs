@@ -1,8 +1,9 @@
 //! The memory balancer as a component: mailbox, timer and doorbell around [`memory_balancer::Balancer`].
 //!
-//! It owns nothing itself: the pool is the engine's. It forwards what the engine decides to workers and vmms, and records
-//! why.
+//! The component owns no memory: the pool is the engine's. It forwards what the engine decides to workers and vmms, and
+//! records why.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ impl SharedBalancer {
         Self(Arc::new(Mutex::new(balancer)))
     }
 
-    /// Looks at the engine. Nobody may hold this for long: the balancer waits.
+    /// Looks at the engine. The balancer waits meanwhile, so this is not to be held for long.
     pub fn look(&self) -> MutexGuard<'_, Balancer> {
         self.0.lock()
     }
@@ -54,35 +55,8 @@ struct Known {
     start: Cause,
 }
 
-/// What is known of the VMs, in the order of their ids. Every report is looked up, so the ids lie close together in memory.
-#[derive(Default)]
-struct Directory {
-    ids: Vec<VmId>,
-    known: Vec<Known>,
-}
-
-impl Directory {
-    fn insert(&mut self, vm: VmId, known: Known) {
-        match self.ids.binary_search(&vm) {
-            Ok(index) => self.known[index] = known,
-            Err(index) => {
-                self.ids.insert(index, vm);
-                self.known.insert(index, known);
-            }
-        }
-    }
-
-    fn get(&self, vm: VmId) -> Option<&Known> {
-        self.ids.binary_search(&vm).ok().map(|index| &self.known[index])
-    }
-
-    fn get_mut(&mut self, vm: VmId) -> Option<&mut Known> {
-        self.ids.binary_search(&vm).ok().map(|index| &mut self.known[index])
-    }
-}
-
-/// Memory that VMs have given back and nobody has been given since, as far as the host has no other: whoever is given some of
-/// it is given it because it came back, too.
+/// Memory that VMs have given back and that has been given to no VM since, as far as the pool has no other. A grant that takes some
+/// of it was possible because that memory came back.
 #[derive(Default)]
 struct CameBack {
     pages: PageCount,
@@ -96,10 +70,10 @@ pub(crate) struct BalancerComponent {
     pub(crate) memory: Arc<HostMemory>,
     pub(crate) inbox: Mailbox<BalancerMessage>,
     pub(crate) vmms: Address<VmmsMessage>,
-    known: Directory,
-    slowdown: f64,
+    known: BTreeMap<VmId, Known>,
     came_back: CameBack,
-    outputs: Vec<Output>,
+    /// What vmms was last told that VMs have been given.
+    told_given: PageCount,
 }
 
 impl BalancerComponent {
@@ -114,10 +88,9 @@ impl BalancerComponent {
             memory,
             inbox,
             vmms,
-            known: Directory::default(),
-            slowdown: 1.0,
+            known: BTreeMap::new(),
             came_back: CameBack::default(),
-            outputs: Vec::new(),
+            told_given: PageCount::ZERO,
         }
     }
 
@@ -125,16 +98,15 @@ impl BalancerComponent {
         let now: Duration = ctx.now().into();
         match &input {
             Input::Status { vm, .. } => {
-                if let Some(known) = self.known.get_mut(*vm) {
+                if let Some(known) = self.known.get_mut(vm) {
                     known.cause = trace::cause();
                 }
             }
             Input::StartRequest { vm } | Input::VmRestarts { vm } => {
-                if let Some(known) = self.known.get_mut(*vm) {
+                if let Some(known) = self.known.get_mut(vm) {
                     known.start = trace::cause();
                 }
             }
-            Input::ParentState(state) => self.slowdown = state.slowdown,
             _ => {}
         }
         let arriving = arriving(&input);
@@ -142,14 +114,14 @@ impl BalancerComponent {
             self.came_back.pages += arriving;
             self.came_back.cause = trace::cause();
         }
-        let mut outputs = std::mem::take(&mut self.outputs);
+        let mut outputs = Vec::new();
         let (mut pool, left) = {
             let mut engine = self.shared.look();
             let before = engine.ledger().available;
             engine.handle(now, input, &mut outputs);
             (before + arriving, engine.ledger().available)
         };
-        for output in outputs.drain(..) {
+        for output in outputs {
             if let Output::Grant { frames, .. } = &output {
                 let others = pool.saturating_sub(self.came_back.pages);
                 let also = (frames.pages() > others).then_some(self.came_back.cause);
@@ -160,8 +132,7 @@ impl BalancerComponent {
                 self.carry_out(ctx, output, None);
             }
         }
-        self.outputs = outputs;
-        // There is more than what came back: nobody had to wait for that.
+        // The pool has more than what came back: no VM had to wait for that.
         if left > self.came_back.pages {
             self.came_back = CameBack::default();
         }
@@ -177,7 +148,7 @@ impl BalancerComponent {
                 self.known.insert(vm, Known { name, ..Known::default() });
             }
             BalancerMessage::Worker { vm, worker } => {
-                if let Some(known) = self.known.get_mut(vm) {
+                if let Some(known) = self.known.get_mut(&vm) {
                     known.worker = worker;
                 }
             }
@@ -196,8 +167,8 @@ impl BalancerComponent {
         match output {
             Output::Admitted { vm, frames, waited } => {
                 let name = self.name(vm);
-                let asked = self.known.get(vm).map_or(Cause::NONE, |known| known.start);
-                // What came while it waited.
+                let asked = self.known.get(&vm).map_or(Cause::NONE, |known| known.start);
+                // The memory that came while the VM waited.
                 let also = Some(trace::cause()).filter(|&cause| !waited.is_zero() && cause != asked);
                 trace::with_cause(asked, || {
                     tracing::info!(
@@ -216,22 +187,20 @@ impl BalancerComponent {
             Output::StartRefused { vm, required, available, .. } => {
                 ctx.send(&self.vmms, VmmsMessage::StartRefused { vm, required, available });
             }
-            Output::Grant { vm, operation, frames, unballoon, hot_add } => {
-                let slowdown = self.slowdown;
+            Output::Grant { vm, operation, frames, target } => {
                 self.order(ctx, vm, |name| {
                     tracing::info!(
                         event = "add_memory",
                         vm = name,
-                        unballoon = unballoon.get(),
-                        hot_add = hot_add.get(),
+                        pages = frames.pages().get(),
+                        target = target.get(),
                         operation = operation.0,
                         also_because_of = link(also)
                     );
-                    WorkerMessage::Grant { operation, frames, slowdown }
+                    WorkerMessage::Grant { operation, frames }
                 });
             }
             Output::Shrink { vm, operation, pages } => {
-                let slowdown = self.slowdown;
                 self.order(ctx, vm, |name| {
                     tracing::info!(
                         event = "remove_memory",
@@ -239,7 +208,7 @@ impl BalancerComponent {
                         pages = pages.get(),
                         operation = operation.0
                     );
-                    WorkerMessage::Shrink { operation, pages, slowdown }
+                    WorkerMessage::Shrink { operation, pages }
                 });
             }
             Output::Decision(decision) => self.record(&decision),
@@ -253,14 +222,24 @@ impl BalancerComponent {
         }
     }
 
+    /// Tells vmms what the parent OS has not, if that has changed.
+    fn tell_what_is_given(&mut self, ctx: &mut Context<'_>) {
+        let ledger = self.shared.look().ledger();
+        // What is set aside for a start is in no VM yet: the parent OS still has it.
+        let given = ledger.assigned + ledger.overhead + ledger.granted + ledger.coming_home;
+        if std::mem::replace(&mut self.told_given, given) != given {
+            trace::with_cause(Cause::NONE, || ctx.send(&self.vmms, VmmsMessage::Given(given)));
+        }
+    }
+
     fn name(&self, vm: VmId) -> Arc<str> {
-        self.known.get(vm).map_or_else(|| Arc::from("?"), |known| Arc::clone(&known.name))
+        self.known.get(&vm).map_or_else(|| Arc::from("?"), |known| Arc::clone(&known.name))
     }
 
     /// Sends an order to a VM's worker, because of what was last decided about the VM. A worker that is gone drops it; what it
     /// owned comes home.
     fn order(&mut self, ctx: &mut Context<'_>, vm: VmId, order: impl FnOnce(&str) -> WorkerMessage) {
-        let Some(known) = self.known.get(vm) else { return };
+        let Some(known) = self.known.get(&vm) else { return };
         trace::with_cause(known.cause, || {
             let message = order(&known.name);
             if let Some(worker) = &known.worker {
@@ -270,7 +249,7 @@ impl BalancerComponent {
     }
 
     fn record(&mut self, decision: &Decision) {
-        let Some(known) = self.known.get_mut(decision.vm) else { return };
+        let Some(known) = self.known.get_mut(&decision.vm) else { return };
         known.cause = trace::with_cause(known.cause, || {
             tracing::info!(
                 event = "decision",
@@ -330,7 +309,7 @@ impl std::fmt::Display for Inputs<'_> {
 
 impl Component for BalancerComponent {
     fn wake(&mut self, now: SimTime, _cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
-        // What nobody owned any more came home by itself, whatever rang.
+        // Frames whose owner was dropped have come home by themselves, whatever rang.
         let home = self.memory.collect();
         if !home.is_empty() {
             self.tell(ctx, Input::FramesHome(home));
@@ -344,27 +323,7 @@ impl Component for BalancerComponent {
             self.tell(ctx, Input::Timer);
             due = self.shared.look().next_timeout();
         }
+        self.tell_what_is_given(ctx);
         due.map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    #[test]
-    fn a_directory_is_a_map() {
-        let (mut directory, mut model) = (Directory::default(), BTreeMap::new());
-        for (cause, id) in [5, 1, 9, 5, 3, 0, 9].into_iter().enumerate() {
-            let cause = Cause(cause as u64 + 1);
-            directory.insert(VmId(id), Known { cause, ..Known::default() });
-            model.insert(id, cause);
-        }
-        for id in 0..12 {
-            assert_eq!(directory.get(VmId(id)).map(|known| known.cause), model.get(&id).copied());
-            assert_eq!(directory.get_mut(VmId(id)).is_some(), model.contains_key(&id));
-        }
     }
 }

@@ -49,12 +49,21 @@ model_constants::constants! {
     /// Reports of one guest are passed on to the balancer no more often than this; of those in between, the last.
     REPORT_INTERVAL = "worker.report_interval", 0.1, "s", Invented,
         "guests report once a second";
-    /// Events that a guest can cause at will are recorded this often in each second.
-    NOISE = "worker.events_per_second", 20.0, "events", Invented,
-        "an orderly guest causes about ten in its life";
-    /// Protocol errors of one VM that the event log shows from one start to the next.
+    /// Events, and inputs of the journal, that a guest can cause at will are recorded up to this many in each second.
+    EVENTS_PER_SECOND = "worker.events_per_second", 20.0, "events", Invented,
+        "an orderly guest causes one a second, and about ten when it boots";
+    /// Besides, so many are recorded for each operation that the balancer asks for.
+    EVENTS_PER_OPERATION = "worker.events_per_operation", 100.0, "events", Invented,
+        "64 MiB in single pages are 33 answers, each with an unmapping";
+    /// A guest that resets itself again sooner is reset when this has passed.
+    RESET_INTERVAL = "worker.reset_interval", 1.0, "s", Invented,
+        "no guest boots in less; a guest that does nothing but reset is recorded, and costs, once a second";
+    /// Protocol errors of one VM that the event log shows from one start by an administrator to the next.
     LOGGED_ERRORS = "worker.logged_protocol_errors", 50.0, "entries", Invented,
-        "whoever looks has seen enough; the log is kept in memory";
+        "whoever looks has seen enough";
+    /// Entries of the event log that are kept: the newest.
+    EVENT_LOG_ENTRIES = "event_log.entries", 10000.0, "entries", Invented,
+        "about 2 MiB; more than any run here writes";
     /// Packets for the guest that wait for room in the ring, at most.
     WAITING_PACKETS = "worker.waiting_packets", 256.0, "packets", Invented,
         "one operation needs far fewer";

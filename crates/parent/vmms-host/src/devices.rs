@@ -2,24 +2,15 @@
 
 use std::time::Duration;
 
-use gmo_memory_manager::GmoMemoryManager;
 use machine_contract::{ChannelDevice, DeviceOutput};
 use vmbus::control::Relid;
 use vmbus::ring::PacketType;
 
-use crate::bus::{BusEvent, HostBus, SendError};
+use crate::bus::{HostBus, SendError};
 
 struct Slot {
     device: Box<dyn ChannelDevice>,
     relid: Option<Relid>,
-}
-
-/// What driving a device takes of its worker.
-pub(crate) struct Around<'a> {
-    pub(crate) now: Duration,
-    pub(crate) bus: &'a mut HostBus,
-    pub(crate) memory: &'a mut GmoMemoryManager,
-    pub(crate) events: &'a mut Vec<BusEvent>,
 }
 
 /// All of them.
@@ -31,15 +22,19 @@ impl Devices {
     }
 
     /// Offers those that are not on offer.
-    pub(crate) fn offer(&mut self, around: &mut Around<'_>) {
+    pub(crate) fn offer(&mut self, bus: &mut HostBus) {
         for slot in self.0.iter_mut().filter(|slot| slot.relid.is_none()) {
-            slot.relid = around.bus.offer(slot.device.offer(), around.memory, around.events).ok();
+            slot.relid = bus.offer(slot.device.offer()).ok();
         }
     }
 
-    /// A channel was opened. An error: not everything that the device said could be sent.
-    pub(crate) fn opened(&mut self, around: &mut Around<'_>, relid: Relid) -> Result<(), SendError> {
-        self.drive(around, relid, |device, now, out| device.opened(now, out))
+    /// A channel was opened.
+    ///
+    /// # Errors
+    /// Not everything that the device said could be sent.
+    pub(crate) fn opened(&mut self, now: Duration, bus: &mut HostBus, relid: Relid) -> Result<(), SendError> {
+        let slot = self.0.iter_mut().find(|slot| slot.relid == Some(relid));
+        slot.map_or(Ok(()), |slot| slot.drive(bus, |device, out| device.opened(now, out)))
     }
 
     /// A channel was closed.
@@ -56,37 +51,36 @@ impl Devices {
         }
     }
 
-    /// Hands the devices what their drivers have sent, while `spend` allows, and the time. An error: not everything that
-    /// they said could be sent.
+    /// Hands the devices what their drivers have sent, while `spend` allows, and the time.
+    ///
+    /// # Errors
+    /// Not everything that they said could be sent.
     pub(crate) fn run(
         &mut self,
-        around: &mut Around<'_>,
+        now: Duration,
+        bus: &mut HostBus,
         mut spend: impl FnMut() -> bool,
     ) -> Result<(), SendError> {
         let mut result = Ok(());
         for slot in &mut self.0 {
-            let Some(relid) = slot.relid.filter(|&relid| around.bus.is_open(relid)) else { continue };
+            let Some(relid) = slot.relid.filter(|&relid| bus.is_open(relid)) else { continue };
             loop {
                 if !spend() {
-                    around.bus.pause_reading(relid, around.memory, around.events);
+                    bus.pause_reading(relid);
                     break;
                 }
-                let Some(packet) = around.bus.read(relid, around.memory, around.events) else { break };
+                let Some(packet) = bus.read(relid) else { break };
                 if packet.completion_requested {
-                    let id = packet.transaction_id;
-                    let sent = around.bus.complete(relid, id, &[], around.memory, around.events);
-                    result = sent.and(result);
+                    result = bus.complete(relid, packet.transaction_id, &[]).and(result);
                 }
                 // No device here knows other packets.
                 if packet.kind == PacketType::IN_BAND {
-                    let sent =
-                        slot.drive(around, |device, now, out| device.packet(now, &packet.payload, out));
+                    let sent = slot.drive(bus, |device, out| device.packet(now, &packet.payload, out));
                     result = sent.and(result);
                 }
             }
-            if slot.device.next_timeout().is_some_and(|due| due <= around.now) {
-                let sent = slot.drive(around, |device, now, out| device.timer(now, out));
-                result = sent.and(result);
+            if slot.device.next_timeout().is_some_and(|due| due <= now) {
+                result = slot.drive(bus, |device, out| device.timer(now, out)).and(result);
             }
         }
         result
@@ -97,35 +91,21 @@ impl Devices {
         let open = self.0.iter().filter(|slot| slot.relid.is_some_and(|relid| bus.is_open(relid)));
         open.filter_map(|slot| slot.device.next_timeout()).min()
     }
-
-    fn drive(
-        &mut self,
-        around: &mut Around<'_>,
-        relid: Relid,
-        call: impl FnOnce(&mut dyn ChannelDevice, Duration, &mut Vec<DeviceOutput>),
-    ) -> Result<(), SendError> {
-        let slot = self.0.iter_mut().find(|slot| slot.relid == Some(relid));
-        slot.map_or(Ok(()), |slot| slot.drive(around, call))
-    }
 }
 
 impl Slot {
     /// Calls the device, and does what it wants.
     fn drive(
         &mut self,
-        around: &mut Around<'_>,
-        call: impl FnOnce(&mut dyn ChannelDevice, Duration, &mut Vec<DeviceOutput>),
+        bus: &mut HostBus,
+        call: impl FnOnce(&mut dyn ChannelDevice, &mut Vec<DeviceOutput>),
     ) -> Result<(), SendError> {
         let mut wanted = Vec::new();
-        call(&mut *self.device, around.now, &mut wanted);
+        call(&mut *self.device, &mut wanted);
         let mut result = Ok(());
-        for output in wanted {
-            match (output, self.relid) {
-                (DeviceOutput::Send(payload), Some(relid)) => {
-                    let sent = around.bus.send(relid, &payload, around.memory, around.events);
-                    result = sent.and(result);
-                }
-                (DeviceOutput::Send(_), None) => {}
+        for DeviceOutput::Send(payload) in wanted {
+            if let Some(relid) = self.relid {
+                result = bus.send(relid, &payload).and(result);
             }
         }
         result

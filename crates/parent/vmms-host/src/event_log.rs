@@ -1,7 +1,12 @@
 //! Hyper-V's event log: the wording of what fails (documented; ids and texts as Hyper-V writes them).
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use dm_vsp::PROTOCOL_ERROR_EVENT;
 use page_range::PageCount;
+
+use crate::constants::EVENT_LOG_ENTRIES;
 
 /// An entry of the event log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +17,47 @@ pub struct LogEntry {
     pub log: &'static str,
     /// Its text.
     pub text: String,
+}
+
+/// The newest entries, `event_log.entries` of them at most: a host runs for years.
+#[derive(Clone, Debug, Default)]
+pub struct EventLog {
+    entries: VecDeque<(Duration, LogEntry)>,
+    left_out: u64,
+}
+
+impl EventLog {
+    /// Adds an entry that was made at `now`; the oldest makes room.
+    pub fn push(&mut self, now: Duration, entry: LogEntry) {
+        if self.entries.len() as u64 >= EVENT_LOG_ENTRIES.whole() {
+            self.entries.pop_front();
+            self.left_out += 1;
+        }
+        self.entries.push_back((now, entry));
+    }
+
+    /// The entries with their times, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &(Duration, LogEntry)> {
+        self.entries.iter()
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many older entries have made room.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
 }
 
 /// A stable id in the form of a GUID: the virtual machine ID that Hyper-V names. Derived from the name, so that two runs agree.
@@ -101,6 +147,18 @@ pub fn failed_to_start(vm: &str) -> LogEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_entries_are_kept() {
+        let mut log = EventLog::default();
+        let most = EVENT_LOG_ENTRIES.whole();
+        for second in 0..most + 5 {
+            log.push(Duration::from_secs(second), failed_to_start("VM8"));
+        }
+        assert_eq!((log.len() as u64, log.left_out(), log.is_empty()), (most, 5, false));
+        let times: Vec<u64> = log.iter().map(|(time, _)| time.as_secs()).collect();
+        assert_eq!(times, (5..most + 5).collect::<Vec<_>>());
+    }
 
     #[test]
     fn the_wording_is_hyper_vs() {

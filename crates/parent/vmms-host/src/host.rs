@@ -58,8 +58,7 @@ impl Host {
         let component =
             BalancerComponent::new(engine.clone(), Arc::clone(&memory), balancer_inbox, vmms.clone());
         balancer_seat.start(Box::new(component));
-        let service =
-            Vmms::new(config, vms, (vmms.clone(), vmms_inbox), to_balancer, engine.clone(), status.clone());
+        let service = Vmms::new(config, vms, (vmms.clone(), vmms_inbox), to_balancer, status.clone());
         vmms_seat.start(Box::new(service));
         Self { vmms, balancer: engine, status, memory }
     }
@@ -73,7 +72,7 @@ impl Host {
         let mut engine = self.balancer.look();
         let mut out = Vec::new();
         loop {
-            // Grants and admissions that the engine decided on meanwhile: nobody is there to take them.
+            // Frames of grants and admissions that the engine decided on meanwhile are dropped: their workers are gone.
             out.clear();
             engine.handle(now, Input::FramesHome(self.memory.collect()), &mut out);
             let running: Vec<_> = engine.vms().iter().map(|view| view.id).collect();
@@ -81,7 +80,7 @@ impl Host {
                 break;
             }
             for vm in running {
-                // What it had may be enough for one that waited to start, which is then the next to be stopped.
+                // The memory of this VM may be enough for another that waited to start, which is then stopped next.
                 engine.handle(now, Input::VmStopped { vm }, &mut out);
             }
         }

@@ -22,6 +22,7 @@ mod constants;
 mod devices;
 pub mod event_log;
 mod host;
+mod host_slowdown;
 mod limits;
 mod message;
 pub mod parent_os;

@@ -18,8 +18,6 @@ pub enum WorkerMessage {
         operation: OperationId,
         /// The memory.
         frames: HostFrames,
-        /// How much longer than usual the host's own work takes now (1 = not at all).
-        slowdown: f64,
     },
     /// Take this much from the guest.
     Shrink {
@@ -27,8 +25,6 @@ pub enum WorkerMessage {
         operation: OperationId,
         /// How much.
         pages: PageCount,
-        /// How much longer than usual the host's own work takes now (1 = not at all).
-        slowdown: f64,
     },
     /// Ask the guest to shut down.
     ShutDown,
@@ -51,8 +47,8 @@ pub enum WorkerEnd {
     Orderly,
     /// It could not go on: why.
     Failed(String),
-    /// Its guest restarts and it has less than it starts with: it ends, and is to start again when the balancer has found the
-    /// rest. (Smart Paging, which bridges that time, came with Windows Server 2012.)
+    /// Its guest restarts, and the VM has less memory than it starts with. The VM ends, and starts again when the balancer has
+    /// found the rest. (Smart Paging, which bridges that time, came with Windows Server 2012.)
     Restart,
 }
 
@@ -141,6 +137,9 @@ pub enum VmmsMessage {
         /// What there was.
         available: PageCount,
     },
+    /// The balancer: so much of the host's memory is with VMs, or on its way to them or from them. What is set aside for a
+    /// start is not counted: the parent OS still has it.
+    Given(PageCount),
     /// The worker: this belongs into the event log.
     Log {
         /// Which VM.

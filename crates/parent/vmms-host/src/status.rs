@@ -6,7 +6,7 @@ use std::time::Duration;
 use model_sync::{Mutex, MutexGuard};
 use serde::Serialize;
 
-use crate::event_log::LogEntry;
+use crate::event_log::EventLog;
 
 /// Where a VM is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -66,8 +66,8 @@ pub struct HostStatus {
     pub vms: Vec<VmStatus>,
     /// The parent OS.
     pub parent: ParentStatus,
-    /// The event log, oldest first.
-    pub event_log: Vec<(Duration, LogEntry)>,
+    /// The event log.
+    pub event_log: EventLog,
 }
 
 impl HostStatus {

@@ -15,13 +15,13 @@ use model_sync::Mutex;
 use page_range::{HostFrames, PageCount};
 use vmbus::control::server::ServerConfig;
 
-use crate::balancer::SharedBalancer;
 use crate::event_log::{self, LogEntry};
+use crate::host_slowdown::HostSlowdown;
 use crate::limits::HostEdition;
 use crate::message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
 use crate::parent_os::{ParentOs, ParentOsConfig};
 use crate::status::{ParentStatus, SharedStatus, VmState};
-use crate::worker::{HostOperationTime, Worker, WorkerSpec};
+use crate::worker::{HostOperationTime, SharedRestraint, Worker, WorkerSpec};
 
 /// How the host treats the Dynamic Memory driver of its guests.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ pub struct HostConfig {
     pub sabotage: Sabotage,
 }
 
-/// A step to be left out, so that tests can show that they would notice.
+/// A step that the host leaves out, so that a test can show that the test would notice.
 #[cfg(feature = "test-support")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sabotage {
@@ -128,6 +128,8 @@ struct Vm {
     /// All components of the VM as it runs now.
     components: Arc<Mutex<Vec<ComponentId>>>,
     generation: u64,
+    /// What is restrained of it, over all of its workers.
+    restraint: SharedRestraint,
 }
 
 /// The component.
@@ -139,9 +141,11 @@ pub(crate) struct Vmms {
     inbox: Mailbox<VmmsMessage>,
     own: Address<VmmsMessage>,
     balancer: Address<BalancerMessage>,
-    engine: SharedBalancer,
     status: SharedStatus,
     parent: ParentOs,
+    /// What the parent OS does not have, as the balancer said last.
+    given: PageCount,
+    slowdown: HostSlowdown,
     next_tick: Duration,
 }
 
@@ -154,7 +158,6 @@ impl Vmms {
         vms: Vec<VmConfig>,
         mail: (Address<VmmsMessage>, Mailbox<VmmsMessage>),
         balancer: Address<BalancerMessage>,
-        engine: SharedBalancer,
         status: SharedStatus,
     ) -> Self {
         let parent = ParentOs::new(config.parent_os.clone(), config.memory);
@@ -167,6 +170,7 @@ impl Vmms {
                 worker: None,
                 components: Arc::default(),
                 generation: 0,
+                restraint: SharedRestraint::default(),
             })
             .collect();
         status.look().vms = vec![Default::default(); vms.len()];
@@ -178,9 +182,10 @@ impl Vmms {
             inbox,
             own,
             balancer,
-            engine,
             status,
             parent,
+            given: PageCount::ZERO,
+            slowdown: HostSlowdown::default(),
             next_tick: Duration::ZERO,
         }
     }
@@ -205,7 +210,7 @@ impl Vmms {
 
     fn log(&self, now: Duration, vm: &str, entry: LogEntry) {
         tracing::error!(event = "event_log", vm, id = entry.id, log = entry.log, text = entry.text.as_str());
-        self.status.look().event_log.push((now, entry));
+        self.status.look().event_log.push(now, entry);
     }
 
     fn tell_balancer(&self, ctx: &mut Context<'_>, input: Input) {
@@ -267,6 +272,9 @@ impl Vmms {
             return;
         }
         tracing::info!(event = "start_requested", vm = &*name);
+        if let Some(vm) = self.vm(vm) {
+            vm.restraint.lock().started();
+        }
         if let Some(status) = self.status.look().vms.get_mut(vm.0 as usize) {
             status.state = VmState::Starting;
             status.asked_at = Some(now);
@@ -301,7 +309,7 @@ impl Vmms {
             return;
         }
         let spec = {
-            let (own, balancer) = (self.own.clone(), self.balancer.clone());
+            let (own, balancer, slowdown) = (self.own.clone(), self.balancer.clone(), self.slowdown.clone());
             let config = self.config.clone();
             self.shutting_down.remove(&id);
             let Some(vm) = self.vm(id) else { return };
@@ -337,6 +345,8 @@ impl Vmms {
                 frames,
                 bus: config.bus,
                 operation_time: config.operation_time,
+                slowdown,
+                restraint: Arc::clone(&vm.restraint),
                 #[cfg(feature = "test-support")]
                 sabotage: config.sabotage,
                 factory: vm.factory.partition(),
@@ -376,7 +386,7 @@ impl Vmms {
         self.shutting_down.remove(&id);
         let Some(vm) = self.vm(id) else { return };
         vm.worker = None;
-        // What comes of it from now on is not news.
+        // Messages of this run that are still on their way are ignored: they name another generation.
         vm.generation += 1;
         for component in std::mem::take(&mut *vm.components.lock()) {
             ctx.kill(component);
@@ -429,6 +439,7 @@ impl Vmms {
                 self.log(now, &name, event_log::failed_to_start(&name));
                 self.failed_start(vm);
             }
+            VmmsMessage::Given(pages) => self.given = pages,
             VmmsMessage::LoggedIn(vm) => {
                 if let Some(status) = self.status.look().vms.get_mut(vm.0 as usize) {
                     status.login_at = Some(now);
@@ -457,7 +468,7 @@ impl Vmms {
                             let why = format!("{} panicked: {message}", notice.name);
                             self.ended(ctx, vm, WorkerEnd::Failed(why));
                         }
-                        // A guest that was reset has other components now; a worker says itself that it ends.
+                        // The components of a guest are killed when it is reset, and a worker that stops has said why (`Ended`).
                         ExitReason::Stopped | ExitReason::Killed => {}
                     }
                 }
@@ -466,12 +477,10 @@ impl Vmms {
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>, now: Duration) {
-        let ledger = self.engine.look().ledger();
-        // What is set aside for a start has left nobody: the parent OS still has it.
-        let given = ledger.assigned + ledger.overhead + ledger.granted + ledger.coming_home;
         let before = self.parent.slowdown();
-        self.parent.advance(now, self.config.memory.saturating_sub(given));
+        self.parent.advance(now, self.config.memory.saturating_sub(self.given));
         let parent = &self.parent;
+        self.slowdown.set(parent.slowdown());
         self.status.look().parent = ParentStatus {
             in_use_mib: parent.in_use_mib(),
             free_mib: parent.free_mib(),

@@ -18,7 +18,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "add_memory",
-        "The balancer takes frames from its pool for a VM: `unballoon` pages that the guest gave before, `hot_add` new ones. They are in transit from now on.",
+        "The balancer takes frames from its pool for a VM, to bring it to `target`; pages. They are in transit from now on. How the guest gets them, the VM's worker decides (`operation_finished`).",
     ),
     ("add_memory_failed", "The partition cannot give the guest memory that was mapped for it."),
     ("application_finished", "An application has all the memory that it wanted: `commit` pages."),
@@ -65,7 +65,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("dm_version", "The host's answer to the version that the guest asked for."),
     ("dm_version_accepted", "The guest has learnt that its version is accepted."),
     ("event_log", "An entry of Hyper-V's event log, with its id and wording."),
-    ("events_left_out", "A guest causes events faster than they are recorded; `count` were left out."),
+    (
+        "events_left_out",
+        "A guest does more than is recorded of it; `count` of what it did (packets, messages, power events) left no events and are not in the journal.",
+    ),
     ("exit_notice_panicked", "Code that was to be told of a component's end panicked."),
     ("garbage_sent", "A fault was injected: the guest sent random bytes."),
     ("grant", "The worker has received frames for its VM."),
@@ -86,7 +89,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("not_running", "A VM was asked to stop or reboot that does not run."),
     (
         "operation_finished",
-        "An operation is over: `done` of the `requested` pages; `unconfirmed` ones were offered and may be in use.",
+        "An operation is over: `done` of the `requested` pages, of which the guest got `unballooned` back and `hot_added` new; `unconfirmed` ones were offered and may be in use.",
     ),
     ("operation_rejected", "An operation was refused before the guest was asked."),
     ("pages_mapped", "Frames are in the VM's map."),

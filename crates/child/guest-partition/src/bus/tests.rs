@@ -1,7 +1,9 @@
 //! Both ends of the bus joined over a simulated partition, message by message, without a runtime.
 
+use std::collections::BTreeMap;
+
 use component_runtime::random::stream;
-use gmo_memory_manager::GmoMemoryManager;
+use gmo_memory_manager::{GmoMemoryManager, Pin};
 use guest_memory_manager::{GuestConfig, IntegrationServices, find_profile};
 use machine_contract::HostPartition;
 use page_range::{GuestRange, HostFrames, HostMemory, RangeSet};
@@ -9,7 +11,7 @@ use partition::{GuestMemory as _, SimulatedPartition};
 use proptest::prelude::*;
 use vmbus::control::Guid;
 use vmbus::control::server::{Offer as HostOffer, ServerConfig};
-use vmms_host::bus::{BusEvent, HostBus};
+use vmms_host::bus::{BusEvent, HostBus, RequestId};
 
 use super::*;
 
@@ -92,7 +94,9 @@ struct Pair {
     partition: SimulatedPartition,
     host: HostBus,
     map: GmoMemoryManager,
-    events: Vec<BusEvent>,
+    pins: BTreeMap<RequestId, Pin>,
+    /// The host's bus is answered only before it is called the next time.
+    late: bool,
     happened: Vec<BusEvent>,
     guest: GuestBus,
     memory: Arc<Mutex<Guest>>,
@@ -120,7 +124,8 @@ impl Pair {
             guest,
             partition,
             map,
-            events: Vec::new(),
+            pins: BTreeMap::new(),
+            late: false,
             happened: Vec::new(),
             memory,
             drivers,
@@ -141,13 +146,38 @@ impl Pair {
 
     fn offer(&mut self, class: Guid, number: u8) -> Option<Relid> {
         let offer = HostOffer::new(class, instance(number));
-        self.host.offer(offer, &mut self.map, &mut self.events).ok()
+        self.host.offer(offer).ok()
     }
 
     fn run_host(&mut self) {
-        self.host.poll(&mut self.map, &mut self.events, || true);
-        self.happened.append(&mut self.events);
-        self.check();
+        self.answer_host();
+        while self.host.poll(|| true) && !self.late {
+            self.answer_host();
+        }
+        if !self.late {
+            self.answer_host();
+            self.check();
+        }
+    }
+
+    /// Does what the host's bus asks, and takes down what it says, as a worker does.
+    fn answer_host(&mut self) {
+        while let Some(event) = self.host.next_event() {
+            match event {
+                BusEvent::Pin { request, pages } => {
+                    let pinned = self.map.pin(&pages).map(|pin| self.pins.insert(request, pin));
+                    let result = pinned.map(|before| assert!(before.is_none(), "{request} was asked twice"));
+                    self.host.pinned(request, result.map_err(|error| error.to_string()));
+                }
+                BusEvent::Unpin(request) => {
+                    // Of pages that could not be pinned there is no pin.
+                    if let Some(pin) = self.pins.remove(&request) {
+                        self.map.unpin(pin).unwrap();
+                    }
+                }
+                other => self.happened.push(other),
+            }
+        }
     }
 
     fn run_guest(&mut self) {
@@ -191,14 +221,15 @@ impl Pair {
 
     /// The VM is reset, as a worker does it: the guest boots anew.
     fn reset(&mut self) {
-        self.host.reset(&mut self.map, &mut self.events);
+        self.host.reset();
+        self.answer_host();
         self.partition.host().reset();
         self.partition.host().add(ram()).unwrap();
         (self.memory, self.guest) = switched_on(&self.partition, &self.drivers, CauseLanes::default());
     }
 
     fn read(&mut self, relid: Relid) -> Option<Vec<u8>> {
-        self.host.read(relid, &mut self.map, &mut self.events).map(|packet| packet.payload)
+        self.host.read(relid).map(|packet| packet.payload)
     }
 }
 
@@ -216,7 +247,7 @@ fn two_devices_of_two_classes_carry_packets_both_ways() {
     pair.settle();
     assert_eq!(pair.read(echo).as_deref(), Some(&b"greeting"[..]));
     assert_eq!(pair.read(other).as_deref(), Some(&b"other..."[..]));
-    pair.host.send(echo, b"answer..", &mut pair.map, &mut pair.events).unwrap();
+    pair.host.send(echo, b"answer..").unwrap();
     pair.settle();
     assert_eq!(pair.drivers[0].lock().packets, [b"answer.."]);
     assert!(pair.drivers[1].lock().packets.is_empty());
@@ -226,7 +257,7 @@ fn two_devices_of_two_classes_carry_packets_both_ways() {
 fn a_host_offers_rescinds_and_offers_again() {
     let mut pair = Pair::connected();
     for round in 1..20 {
-        pair.host.rescind(relid(1), &mut pair.map, &mut pair.events);
+        pair.host.rescind(relid(1));
         pair.settle();
         assert_eq!((pair.open_channels(), pair.drivers[0].lock().closed), (1, round));
         assert_eq!(pair.offer(ECHO, 1), Some(relid(1)), "its id was given back");
@@ -243,10 +274,38 @@ fn of_two_devices_of_a_class_the_other_is_used_when_the_first_goes() {
     pair.offer(ECHO, 3).unwrap();
     pair.settle();
     assert_eq!(pair.open_channels(), 2, "there is one driver for the class");
-    pair.host.rescind(relid(1), &mut pair.map, &mut pair.events);
+    pair.host.rescind(relid(1));
     pair.settle();
     assert_eq!(pair.open_channels(), 2);
     assert!(pair.host.is_open(relid(3)));
+}
+
+/// The answer to whether pages can be pinned may come at any time, and when nobody waits for it any more.
+#[test]
+fn a_bus_that_is_answered_late_goes_on_when_it_is_answered() {
+    let mut pair = Pair::new();
+    pair.late = true;
+    pair.offer(ECHO, 1);
+    pair.guest.connect(pair.now);
+    for _ in 0..20 {
+        pair.run_guest();
+        let _questions = pair.host.poll(|| true);
+    }
+    assert_eq!((pair.open_channels(), pair.map.pinned_pages()), (0, PageCount::ZERO));
+    pair.settle();
+    assert_eq!((pair.open_channels(), pair.map.pinned_pages()), (1, PageCount(10)));
+    // The guest has gone before the answer comes: the pages are pinned and let go of.
+    pair.guest.close_all(pair.now);
+    pair.settle();
+    pair.guest.reopen_all(pair.now);
+    for _ in 0..5 {
+        pair.run_guest();
+        let _questions = pair.host.poll(|| true);
+    }
+    pair.host.rescind(relid(1));
+    pair.settle();
+    assert_eq!((pair.open_channels(), pair.map.pinned_pages()), (0, PageCount::ZERO));
+    assert!(pair.pins.is_empty());
 }
 
 /// A guest that closed while the host had not yet answered used to take its pages back under the host's hands.
@@ -285,12 +344,12 @@ fn a_packet_that_asks_for_a_completion_gets_one() {
     // The trailer's upper half, which names the packet's place in the ring.
     let trailer = channel.pages[1].0 * 4096 + u64::from(at) + 16 + 8 + 4;
     pair.partition.host().write(trailer, &[0xff; 4]).unwrap();
-    let packet = pair.host.read(relid(1), &mut pair.map, &mut pair.events).unwrap();
+    let packet = pair.host.read(relid(1)).unwrap();
     assert_eq!((packet.kind, packet.transaction_id), (PacketType::IN_BAND, 0x1234));
     assert!(packet.completion_requested);
     assert_eq!(packet.payload, b"question");
-    assert_eq!(pair.events, [BusEvent::StaleTrailers(relid(1))]);
-    pair.host.complete(relid(1), packet.transaction_id, &[], &mut pair.map, &mut pair.events).unwrap();
+    assert_eq!(pair.host.next_event(), Some(BusEvent::StaleTrailers(relid(1))));
+    pair.host.complete(relid(1), packet.transaction_id, &[]).unwrap();
     let channel = pair.guest.slots[0].channel.as_mut().unwrap();
     let mut buffer = PacketBuffer::new();
     let completion = channel.rings.read(&mut buffer).unwrap();
@@ -304,15 +363,15 @@ fn the_guest_completes_what_the_host_asks_to_be_completed() {
     let mut pair = Pair::connected();
     while pair.read(relid(1)).is_some() {}
     let gpa = pair.guest.slots[0].channel.as_ref().unwrap().pages[6].0 * 4096;
-    pair.host.send(relid(1), b"question", &mut pair.map, &mut pair.events).unwrap();
+    pair.host.send(relid(1), b"question").unwrap();
     // The flag in the descriptor of the packet that was just written.
     pair.partition.host().write(gpa + 6, &1u16.to_le_bytes()).unwrap();
     pair.run_guest();
     assert_eq!(pair.drivers[0].lock().packets, [b"question"]);
-    let completion = pair.host.read(relid(1), &mut pair.map, &mut pair.events).unwrap();
+    let completion = pair.host.read(relid(1)).unwrap();
     assert_eq!((completion.kind, completion.transaction_id), (PacketType::COMPLETION, 0));
     // A completion that nobody asked for is no message.
-    pair.host.complete(relid(1), 7, b"nobody's", &mut pair.map, &mut pair.events).unwrap();
+    pair.host.complete(relid(1), 7, b"nobody's").unwrap();
     pair.run_guest();
     assert_eq!(pair.drivers[0].lock().packets.len(), 1);
 }
@@ -330,11 +389,9 @@ fn a_guest_that_reads_no_completions_has_to_wait() {
             asked += 1;
         }
         let _signal = channel.rings.commit_write().unwrap();
-        while let Some(packet) = pair.host.read(relid(1), &mut pair.map, &mut pair.events) {
+        while let Some(packet) = pair.host.read(relid(1)) {
             if packet.completion_requested {
-                pair.host
-                    .complete(relid(1), packet.transaction_id, &[], &mut pair.map, &mut pair.events)
-                    .unwrap();
+                pair.host.complete(relid(1), packet.transaction_id, &[]).unwrap();
                 completed += 1;
             }
         }
@@ -346,12 +403,10 @@ fn a_guest_that_reads_no_completions_has_to_wait() {
         let channel = pair.guest.slots[0].channel.as_mut().unwrap();
         while channel.rings.read(&mut buffer).is_ok() {}
         let _signal = channel.rings.commit_read().unwrap();
-        pair.host.poll(&mut pair.map, &mut pair.events, || true);
-        while let Some(packet) = pair.host.read(relid(1), &mut pair.map, &mut pair.events) {
+        pair.run_host();
+        while let Some(packet) = pair.host.read(relid(1)) {
             if packet.completion_requested {
-                pair.host
-                    .complete(relid(1), packet.transaction_id, &[], &mut pair.map, &mut pair.events)
-                    .unwrap();
+                pair.host.complete(relid(1), packet.transaction_id, &[]).unwrap();
                 completed += 1;
             }
         }
@@ -370,7 +425,7 @@ fn a_driver_without_pages_for_its_rings_gets_them_when_there_are_some() {
     for _ in 0..50 {
         pair.now += Duration::from_millis(300);
         pair.guest.run(pair.now, &mut || true);
-        pair.host.poll(&mut pair.map, &mut pair.events, || true);
+        pair.host.poll(|| true);
     }
     assert_eq!(pair.open_channels(), 0);
     let told = pair.guest.news().into_iter().filter(|news| matches!(news, BusNews::NotOpened(_))).count();
@@ -421,15 +476,15 @@ fn a_corrupt_ring_costs_its_channel_only_until_contact_is_renewed() {
 fn a_packet_that_no_ring_can_take_is_refused_and_blocks_nothing() {
     let mut pair = Pair::connected();
     let too_large = vec![1; 5 * 4096];
-    let refused = pair.host.send(relid(1), &too_large, &mut pair.map, &mut pair.events);
+    let refused = pair.host.send(relid(1), &too_large);
     assert_eq!(refused, Err(vmms_host::bus::SendError::TooLarge));
     // As many as fill the ring, and more wait in the queue.
     for _ in 0..10 {
-        pair.host.send(relid(1), &[2; 4000], &mut pair.map, &mut pair.events).unwrap();
+        pair.host.send(relid(1), &[2; 4000]).unwrap();
     }
-    let refused = pair.host.send(relid(1), &too_large, &mut pair.map, &mut pair.events);
+    let refused = pair.host.send(relid(1), &too_large);
     assert_eq!(refused, Err(vmms_host::bus::SendError::TooLarge));
-    pair.host.send(relid(1), b"the last", &mut pair.map, &mut pair.events).unwrap();
+    pair.host.send(relid(1), b"the last").unwrap();
     pair.settle();
     assert_eq!(pair.drivers[0].lock().packets.len(), 11);
     assert_eq!(pair.drivers[0].lock().packets.last().unwrap(), b"the last");
@@ -438,9 +493,7 @@ fn a_packet_that_no_ring_can_take_is_refused_and_blocks_nothing() {
 #[test]
 fn a_guest_that_reads_nothing_is_sent_no_more_than_so_much() {
     let mut pair = Pair::connected();
-    let sent = (0..10_000)
-        .take_while(|_| pair.host.send(relid(1), &[3; 100], &mut pair.map, &mut pair.events).is_ok())
-        .count();
+    let sent = (0..10_000).take_while(|_| pair.host.send(relid(1), &[3; 100]).is_ok()).count();
     assert!((256..1000).contains(&sent), "{sent}");
     pair.settle();
     assert_eq!(pair.drivers[0].lock().packets.len(), sent, "nothing that was taken is lost");
@@ -453,7 +506,7 @@ fn a_host_that_reads_nothing_is_not_answered_without_end() {
     pair.drivers[0].lock().answers = 10;
     let mut asked = 0;
     for _ in 0..100 {
-        while pair.host.send(relid(1), b"?", &mut pair.map, &mut pair.events).is_ok() {
+        while pair.host.send(relid(1), b"?").is_ok() {
             asked += 1;
         }
         pair.run_guest();
@@ -481,11 +534,11 @@ fn a_guest_that_posts_without_end_fills_its_own_buffers() {
     for _ in 0..1000 {
         let unload = [16, 0, 0, 0, 0, 0, 0, 0];
         refused += usize::from(side.post_message(1, &unload) == partition::HvStatus::InsufficientBuffers);
-        pair.host.poll(&mut pair.map, &mut pair.events, || true);
+        pair.run_host();
         assert!(pair.host.waiting_messages() <= 32, "{}", pair.host.waiting_messages());
     }
     // One answer in the slot, as many as may wait, and the port's own buffers.
-    assert_eq!((1000 - refused, pair.happened.len() + pair.events.len()), (1 + 16 + 16, 1 + 16));
+    assert_eq!((1000 - refused, pair.happened.len()), (1 + 16 + 16, 1 + 16));
 }
 
 /// Contact voids what was agreed, the answer to the contact before included; the guest has to read all the same.
@@ -500,9 +553,8 @@ fn a_guest_that_makes_contact_without_end_has_to_read() {
             let mut taken = 0;
             for _ in 0..1000 {
                 taken += usize::from(side.post_message(1, &contact) == partition::HvStatus::Success);
-                pair.host.poll(&mut pair.map, &mut pair.events, || true);
+                pair.run_host();
             }
-            pair.events.clear();
             taken
         };
         // One in the slot, as many as may wait, and the port's own buffers.
@@ -511,7 +563,7 @@ fn a_guest_that_makes_contact_without_end_has_to_read() {
         // A guest that reads goes on.
         for _ in 0..100 {
             let _stale = side.take_message(0, VMBUS_SINT);
-            pair.host.poll(&mut pair.map, &mut pair.events, || true);
+            pair.run_host();
         }
         pair.guest.connect(pair.now);
         pair.offer(ECHO, 1);
@@ -533,6 +585,8 @@ enum Step {
     Reset,
     Corrupt(u8, u16),
     Send(u8),
+    /// From now on, or no more, the host's bus has to wait for its answers.
+    Late(bool),
     Garbage(Vec<u8>),
 }
 
@@ -549,6 +603,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Reset),
         1 => (0..2u8, any::<u16>()).prop_map(|(slot, at)| Step::Corrupt(slot, at)),
         2 => (1..5u8).prop_map(Step::Send),
+        1 => any::<bool>().prop_map(Step::Late),
         1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Step::Garbage),
     ];
     prop::collection::vec(step, 1..80)
@@ -578,7 +633,7 @@ proptest! {
                     pair.offer(if number % 2 == 0 { ECHO } else { OTHER }, number);
                 }
                 Step::Rescind(number) => {
-                    pair.host.rescind(relid(number.into()), &mut pair.map, &mut pair.events);
+                    pair.host.rescind(relid(number.into()));
                 }
                 Step::CloseAll => pair.guest.close_all(now),
                 Step::ReopenAll => pair.guest.reopen_all(now),
@@ -596,13 +651,15 @@ proptest! {
                     }
                 }
                 Step::Send(number) => {
-                    let _closed = pair.host.send(relid(number.into()), b"ping", &mut pair.map, &mut pair.events);
+                    let _closed = pair.host.send(relid(number.into()), b"ping");
                 }
+                Step::Late(late) => pair.late = late,
                 Step::Garbage(bytes) => {
                     let _full = pair.partition.guest().post_message(1, &bytes);
                 }
             }
         }
+        pair.late = false;
         pair.guest.connect(pair.now);
         pair.settle();
         for number in [1, 2, 3, 4] {

@@ -144,17 +144,15 @@ impl Rig {
                 }
                 // A worker that is gone has nobody to take it: the frames drop, and go home.
                 Output::Grant { vm, .. } | Output::Shrink { vm, .. } if !self.mapped.contains_key(&vm) => {}
-                Output::Grant { vm, operation, frames, unballoon, hot_add } => {
-                    assert_eq!(frames.pages(), unballoon + hot_add);
+                Output::Grant { vm, operation, frames, target } => {
+                    // As a worker splits it: what is ballooned first, and the rest in whole granules.
+                    let unballoon = frames.pages().min(self.ballooned[&vm]);
+                    let hot_add = frames.pages() - unballoon;
                     let view = self.balancer.vms().iter().find(|view| view.id == vm).unwrap();
                     let limit = self.balancer.config().operation_limit.max(view.granule);
                     assert!(frames.pages() <= limit, "one operation was too large");
-                    assert_eq!(hot_add.round_down_to(view.granule), hot_add);
-                    assert!(unballoon <= self.ballooned[&vm], "returned what was not ballooned");
-                    assert!(
-                        hot_add.is_zero() || unballoon == self.ballooned[&vm],
-                        "hot-added with a balloon left"
-                    );
+                    assert_eq!(hot_add.round_down_to(view.granule), hot_add, "more than can be hot-added");
+                    assert_eq!(target, self.balancer.target(vm).unwrap().pages.min(view.highest));
                     let busy = self.asked.insert(vm, Asked::Grow { operation, frames, unballoon, hot_add });
                     assert!(busy.is_none(), "two operations at a time");
                 }

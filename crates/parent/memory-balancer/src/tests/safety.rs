@@ -485,8 +485,7 @@ fn inputs_and_outputs_are_recorded_with_runs_for_frames() {
         vm: VmId(7),
         operation: OperationId(3),
         frames: frames.take(mib(2)).unwrap(),
-        unballoon: mib(2),
-        hot_add: PageCount::ZERO,
+        target: mib(514),
     };
     let text = serde_json::to_string(&grant).unwrap();
     assert!(text.starts_with(r#"{"grant":{"vm":7,"operation":3,"frames":"#), "{text}");

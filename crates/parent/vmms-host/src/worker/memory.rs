@@ -1,12 +1,15 @@
 //! The worker's memory work: mapping, unmapping, and handing frames back to the balancer.
 
-use component_runtime::Context;
+use std::time::Duration;
+
+use component_runtime::{Context, trace};
 use dm_vsp::{Input, MapKind, MapRefused, OperationKind, ReleaseRefused};
 use gmo_memory_manager::UnmapRefusal;
 use memory_balancer::{Done, Input as Told};
 use page_range::{GuestPage, GuestRange, HostFrames, PageCount, RangeSet};
 use partition::MemoryError;
 
+use super::restraint::Recording;
 use super::{Work, Worker};
 
 impl Worker {
@@ -82,28 +85,42 @@ impl Worker {
     /// Host work whose time has come.
     pub(super) fn do_work(&mut self, ctx: &mut Context<'_>) {
         while self.work.front().is_some_and(|due| due.at <= Self::now(ctx)) {
-            let Some(super::Due { work, cause, .. }) = self.work.pop_front() else { return };
-            component_runtime::trace::set_cause(cause);
+            let Some(super::Due { work, cause, recording, .. }) = self.work.pop_front() else { return };
+            trace::set_cause(cause);
             match work {
                 Work::Grow { pages } => self.vsp(ctx, Input::Grow { pages }),
+                Work::Unmap { ticket, ranges } if recording == Recording::Guest => {
+                    self.heard(ctx, |worker, ctx| worker.unmap_ballooned(ctx, ticket, &ranges));
+                }
                 Work::Unmap { ticket, ranges } => {
-                    let (result, frames) = self.unmap(&ranges);
-                    tracing::info!(
-                        event = "pages_unmapped",
-                        pages = ranges.pages().get(),
-                        kind = "ballooned",
-                        ok = result.is_ok()
-                    );
-                    if let Some(frames) = frames {
-                        merge(&mut self.taken, frames);
-                        if self.operation.is_none() {
-                            self.return_taken(ctx);
-                        }
-                    }
-                    self.vsp(ctx, Input::Released { ticket, result });
+                    self.handle_as(recording, ctx, |worker, ctx| {
+                        worker.unmap_ballooned(ctx, ticket, &ranges)
+                    });
                 }
             }
         }
+    }
+
+    fn unmap_ballooned(&mut self, ctx: &mut Context<'_>, ticket: u64, ranges: &RangeSet<GuestPage>) {
+        let (result, frames) = self.unmap(ranges);
+        tracing::info!(
+            event = "pages_unmapped",
+            pages = ranges.pages().get(),
+            kind = "ballooned",
+            ok = result.is_ok()
+        );
+        if let Some(frames) = frames {
+            merge(&mut self.taken, frames);
+            if self.operation.is_none() {
+                self.return_taken(ctx);
+            }
+        }
+        self.vsp(ctx, Input::Released { ticket, result });
+    }
+
+    /// Has host work done at `at`. What comes of it is recorded for whoever it is now.
+    pub(super) fn push_work(&mut self, at: Duration, work: Work) {
+        self.work.push_back(super::Due { at, work, cause: trace::cause(), recording: self.recording });
     }
 
     /// What the guest gave back goes to the balancer before its operation ends, or outside of one.

@@ -10,15 +10,17 @@ use super::{Work, Worker};
 use crate::message::WorkerEnd;
 
 impl Worker {
-    /// The guest restarts: its memory is what it boots with. What it had beyond that goes back.
+    /// The guest restarts with the memory that it boots with. What the VM had beyond that goes back to the balancer.
     pub(super) fn reset(&mut self, ctx: &mut Context<'_>) {
         if self.over.is_some() {
             return;
         }
         tracing::info!(event = "vm_reset");
         if let Some(bus) = &mut self.bus {
-            bus.reset(&mut self.memory, &mut self.bus_events);
+            bus.reset();
         }
+        self.logged_in = false;
+        self.reset_at = None;
         self.settle_bus(ctx);
         // Host work that is under way is void; a grant that the VSP has not heard of is not begun any more.
         let not_begun = self.work.drain(..).any(|due| matches!(due.work, Work::Grow { .. }));
@@ -33,7 +35,7 @@ impl Worker {
             Err(error) => return self.fail(format!("cannot reset the memory map: {error}")),
         };
         let Some(startup) = frames.take(self.boot.pages()) else {
-            // It has less than it starts with. It ends, and starts again when the balancer has found the rest.
+            // The VM has less than it starts with. It ends, and starts again when the balancer has found the rest.
             merge(&mut self.taken, frames);
             self.over = Some(WorkerEnd::Restart);
             return;
@@ -42,7 +44,7 @@ impl Worker {
         if let Err(error) = self.memory.map_ranges(&boot, startup) {
             return self.fail(format!("cannot map the startup RAM: {}", error.refusal));
         }
-        // From here on the map is what the VSP takes it to be after a reset.
+        // The VSP takes the map after a reset to be the startup RAM, which is true from here on.
         self.vsp(ctx, Input::Reset);
         merge(&mut self.taken, frames);
         self.return_taken(ctx);

@@ -216,11 +216,7 @@ fn effect_in_words(effect: &Record) -> String {
     let pages = |name: &str| mb(PageCount(super::number(effect, name)));
     match &*effect.event {
         "add_memory" => {
-            format!(
-                "The balancer grants it {} to return and {} to add.",
-                pages("unballoon"),
-                pages("hot_add")
-            )
+            format!("The balancer grants it {}, to bring it to {}.", pages("pages"), pages("target"))
         }
         "remove_memory" => format!("The balancer asks it for {}.", pages("pages")),
         "ballooned" => {

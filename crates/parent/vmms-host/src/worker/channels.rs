@@ -1,0 +1,153 @@
+//! The VM's bus and what goes over its channels.
+
+use component_runtime::Context;
+use dm_vsp::Input;
+use page_range::GuestPage;
+use vmbus::control::server::{ContactOrigin, Offer};
+use vmbus::control::{Guid, Relid};
+use vmbus::ring::PacketType;
+
+use super::Worker;
+use crate::bus::{BusEvent, ReceivedPacket, RequestId, SendError};
+
+impl Worker {
+    /// Offers Dynamic Memory and the other devices, as far as they are not on offer.
+    pub(super) fn offer_devices(&mut self, ctx: &mut Context<'_>) {
+        let Some(bus) = &mut self.bus else { return };
+        if self.vsp.is_some() && self.dm_channel.is_none() {
+            let offer = Offer::new(Guid::DYNAMIC_MEMORY, Guid::DYNAMIC_MEMORY_INSTANCE);
+            self.dm_channel = bus.offer(offer).ok();
+        }
+        self.devices.offer(bus);
+        self.settle_bus(ctx);
+    }
+
+    /// Has the bus handle what the guest has posted.
+    pub(super) fn poll_bus(&mut self, ctx: &mut Context<'_>) {
+        loop {
+            let again = self.bus.as_mut().is_some_and(|bus| bus.poll(|| ctx.spend()));
+            self.settle_bus(ctx);
+            if !again {
+                break;
+            }
+        }
+    }
+
+    /// Tells the VSP and the devices what the bus reports, and answers what the bus asks.
+    pub(super) fn settle_bus(&mut self, ctx: &mut Context<'_>) {
+        while let Some(event) = self.bus.as_mut().and_then(|bus| bus.next_event()) {
+            match event {
+                BusEvent::Pin { request, pages } => self.pin(request, &pages),
+                BusEvent::Unpin(request) => self.unpin(request),
+                event => self.heard(ctx, |worker, ctx| worker.bus_event(ctx, event)),
+            }
+        }
+    }
+
+    fn bus_event(&mut self, ctx: &mut Context<'_>, event: BusEvent) {
+        match event {
+            BusEvent::Contact(version, origin) => {
+                tracing::info!(event = "vmbus_contact", version = %version);
+                // The VM was not reset: another kernel runs in it (kexec, kdump), or the guest's drivers were loaded anew.
+                // Neither knows of what was given away before.
+                if origin == ContactOrigin::AfterUnload {
+                    self.vsp(ctx, Input::GuestReplaced);
+                }
+                self.offer_devices(ctx);
+            }
+            BusEvent::Opened(relid) => {
+                tracing::info!(event = "vmbus_open", child_relid = relid.get());
+                if self.dm_channel == Some(relid) {
+                    self.vsp(ctx, Input::ChannelOpened);
+                } else if let Some(bus) = &mut self.bus {
+                    let sent = self.devices.opened(Self::now(ctx), bus, relid);
+                    self.told_whether_sent(sent);
+                }
+            }
+            BusEvent::Closed(relid) => {
+                tracing::info!(event = "vmbus_close", child_relid = relid.get());
+                self.channel_closed(ctx, relid);
+            }
+            BusEvent::Unloaded => tracing::info!(event = "vmbus_unload"),
+            BusEvent::Violation(violation) => self.protocol_error(ctx, "VMBus", &violation),
+            BusEvent::Corrupt(relid, corruption) => {
+                self.protocol_error(ctx, "VMBus ring", &corruption);
+                self.channel_closed(ctx, relid);
+                // The channel has been taken back. It is offered anew when the guest makes contact anew.
+                self.forget_channel(relid);
+            }
+            BusEvent::StaleTrailers(relid) => {
+                tracing::info!(event = "vmbus_stale_trailers", child_relid = relid.get());
+            }
+            BusEvent::Refused(why) => tracing::warn!(event = "vmbus_refused", why = why.as_str()),
+            BusEvent::Pin { .. } | BusEvent::Unpin(_) => {}
+        }
+    }
+
+    fn pin(&mut self, request: RequestId, pages: &[GuestPage]) {
+        let pinned = self.memory.pin(pages).map_err(|error| error.to_string());
+        let result = pinned.map(|pin| drop(self.pins.insert(request, pin)));
+        if let Some(bus) = &mut self.bus {
+            bus.pinned(request, result);
+        }
+    }
+
+    fn unpin(&mut self, request: RequestId) {
+        if let Some(pin) = self.pins.remove(&request) {
+            let unpinned = self.memory.unpin(pin);
+            debug_assert!(unpinned.is_ok(), "the pin is of this VM's map");
+        }
+    }
+
+    fn channel_closed(&mut self, ctx: &mut Context<'_>, relid: Relid) {
+        if self.dm_channel == Some(relid) {
+            self.vsp(ctx, Input::ChannelClosed);
+            self.left(ctx);
+        }
+        self.devices.closed(relid);
+    }
+
+    fn forget_channel(&mut self, relid: Relid) {
+        self.dm_channel.take_if(|dm| *dm == relid);
+        self.devices.forget(relid);
+    }
+
+    /// Hands on what the guest has sent.
+    pub(super) fn read_channels(&mut self, ctx: &mut Context<'_>) {
+        while let (Some(relid), Some(bus)) = (self.dm_channel, &mut self.bus) {
+            if !ctx.spend() {
+                bus.pause_reading(relid);
+                break;
+            }
+            let Some(packet) = bus.read(relid) else { break };
+            self.heard(ctx, |worker, ctx| worker.packet(ctx, relid, packet));
+        }
+        if let Some(bus) = &mut self.bus {
+            let sent = self.devices.run(Self::now(ctx), bus, || ctx.spend());
+            if sent.is_err() {
+                self.heard(ctx, |worker, _| worker.told_whether_sent(sent));
+            }
+        }
+        self.settle_bus(ctx);
+    }
+
+    /// A packet on the channel of Dynamic Memory.
+    fn packet(&mut self, ctx: &mut Context<'_>, relid: Relid, packet: ReceivedPacket) {
+        if let Some(bus) = self.bus.as_mut().filter(|_| packet.completion_requested) {
+            let sent = bus.complete(relid, packet.transaction_id, &[]);
+            self.told_whether_sent(sent);
+        }
+        if packet.kind == PacketType::IN_BAND {
+            self.vsp(ctx, Input::Packet(packet.payload));
+        } else {
+            self.protocol_error(ctx, "VMBus", &format_args!("a packet of type {:#x}", packet.kind.0));
+        }
+    }
+
+    /// What could not be sent, since the guest reads nothing, is lost: the guest's own doing.
+    pub(super) fn told_whether_sent(&self, sent: Result<(), SendError>) {
+        if let Err(error) = sent {
+            tracing::warn!(event = "send_failed", why = %error);
+        }
+    }
+}
