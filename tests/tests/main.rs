@@ -5,6 +5,7 @@ mod conservation;
 mod counter_files;
 mod devices;
 mod faults;
+mod floods;
 mod hostile;
 mod linux_guest;
 mod map;
