@@ -233,7 +233,7 @@ impl FloodGuest {
     }
 
     fn power(&self, ctx: &mut Context<'_>, event: PowerEvent, times: u64) -> u64 {
-        (0..times).filter(|_| ctx.send(&self.power, event)).count() as u64
+        (0..times).filter(|_| ctx.send(&self.power, event.clone())).count() as u64
     }
 
     fn post(&mut self, payload: &[u8]) {
