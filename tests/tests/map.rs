@@ -114,10 +114,6 @@ fn no_crate_depends_on_a_group_above_it() {
     for (package, group, dependencies) in &packages {
         for dependency in dependencies {
             let Some(&other) = group_of.get(dependency) else { continue };
-            // Until it is gone: it asks for memory early, for every layer.
-            if dependency == "prefetch" {
-                continue;
-            }
             looked_at += 1;
             assert!(
                 other == *group || map[*group].stands_on.contains(other),
