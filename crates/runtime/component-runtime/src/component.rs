@@ -27,18 +27,6 @@ use crate::wake::{NextWake, WakeCause};
 pub trait Component: Send {
     /// Handles inputs (at most the budget) and says how to go on.
     fn wake(&mut self, now: SimTime, cause: WakeCause, ctx: &mut Context<'_>) -> NextWake;
-
-    /// Asks the processor for those parts of the component itself that the next wake is going to look at (see the crate
-    /// `prefetch`). An implementation does nothing else, and reads nothing: the read would be waited for. Default: the beginning
-    /// of the component.
-    ///
-    /// Called by the inline driver, when the component is soon to be woken, and maybe in vain.
-    fn prefetch_self(&self) {
-        prefetch::value(self);
-    }
-
-    /// The same for memory that the component points to. Its own parts have been asked for before, so they may be read here.
-    fn prefetch_beyond(&self) {}
 }
 
 /// A component that is one function, for tests and small tools.
