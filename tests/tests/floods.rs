@@ -227,12 +227,12 @@ impl FloodGuest {
             Flood::Contacts => self.post_at_once(&contact()),
             Flood::OfferRequests => self.post_at_once(&Message::RequestOffers.to_payload()),
             Flood::BrokenRules => self.post_at_once(&[99, 0, 0, 0]),
-            Flood::Logins => self.power(ctx, PowerEvent::Login, 16),
-            Flood::Resets => self.power(ctx, PowerEvent::Reset, 1),
+            Flood::Logins => self.power(ctx, &PowerEvent::Login, 16),
+            Flood::Resets => self.power(ctx, &PowerEvent::Reset, 1),
         }
     }
 
-    fn power(&self, ctx: &mut Context<'_>, event: PowerEvent, times: u64) -> u64 {
+    fn power(&self, ctx: &mut Context<'_>, event: &PowerEvent, times: u64) -> u64 {
         (0..times).filter(|_| ctx.send(&self.power, event.clone())).count() as u64
     }
 

@@ -164,6 +164,7 @@ fn a_memfd_is_mapped_once_by_a_process() {
 }
 
 #[test]
+#[expect(clippy::single_range_in_vec_init, reason = "lists of ranges, some with one")]
 fn nothing_touches_withdrawn_pages() {
     let region = Region::process(8).unwrap();
     let held = region.page(3).unwrap().control().unwrap();

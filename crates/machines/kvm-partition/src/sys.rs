@@ -44,7 +44,8 @@ impl Guard {
         *BEST[usize::from(file)].get_or_init(|| {
             let probe = if file { Mapping::memfd(1) } else { Mapping::anonymous(1) };
             let marked = probe.is_ok_and(|probe| {
-                probe.region.withdraw(&[0..1]).is_ok() && probe.guard(Self::Markers, &(0..1)).is_ok()
+                probe.region.withdraw(std::slice::from_ref(&(0..1))).is_ok()
+                    && probe.guard(Self::Markers, &(0..1)).is_ok()
             });
             if marked { Self::Markers } else { Self::Mappings }
         })

@@ -31,7 +31,7 @@ impl DmVsp {
             unresponsive: false,
             statistics: Statistics::default(),
         };
-        Ok(Self { state, config: config })
+        Ok(Self { state, config })
     }
 
     /// Something happened at `now`; what is to be done about it is added to `out`, in order.

@@ -108,6 +108,6 @@ impl DmVsp {
             return Err(RestoreError::Operation);
         }
         state.times().for_each(|time| *time = time.saturating_add(now));
-        Ok(Self { state, config: config })
+        Ok(Self { state, config })
     }
 }

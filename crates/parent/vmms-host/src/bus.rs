@@ -127,12 +127,13 @@ pub struct HostBus {
 impl HostBus {
     /// A bus without channels. `doorbell` rings whenever the guest has posted, signalled or freed the message slot.
     pub fn new(
-        config: ServerConfig,
+        mut config: ServerConfig,
         partition: Arc<dyn HostPartition>,
         doorbell: Doorbell,
         lanes: CauseLanes,
     ) -> Self {
-        let server = Server::new(ServerConfig { processors: Some(partition.processors()), ..config });
+        config.processors = Some(partition.processors());
+        let server = Server::new(config);
         let mail = Arc::new(AtomicBool::new(false));
         let mail_doorbell: Doorbell = {
             let (mail, doorbell) = (Arc::clone(&mail), Arc::clone(&doorbell));

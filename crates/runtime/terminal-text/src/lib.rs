@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_string_of_json_stays_one() {
-        let json = format!("{{\"title\":\"\u{9b}2J\"}}");
+        let json = "{\"title\":\"\u{9b}2J\"}".to_owned();
         assert_eq!(escape_lines(&json), "{\"title\":\"\\u009b2J\"}");
     }
 

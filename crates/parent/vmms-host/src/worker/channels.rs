@@ -8,7 +8,7 @@ use vmbus::control::{Guid, Relid};
 use vmbus::ring::PacketType;
 
 use super::Worker;
-use crate::bus::{BusEvent, ReceivedPacket, RequestId, SendError};
+use crate::bus::{BusEvent, HostBus, ReceivedPacket, RequestId, SendError};
 
 impl Worker {
     /// Offers Dynamic Memory and the other devices, as far as they are not on offer.
@@ -35,7 +35,7 @@ impl Worker {
 
     /// Tells the VSP and the devices what the bus reports, and answers what the bus asks.
     pub(super) fn settle_bus(&mut self, ctx: &mut Context<'_>) {
-        while let Some(event) = self.bus.as_mut().and_then(|bus| bus.next_event()) {
+        while let Some(event) = self.bus.as_mut().and_then(HostBus::next_event) {
             match event {
                 BusEvent::Pin { request, pages } => self.pin(request, &pages),
                 BusEvent::Unpin(request) => self.unpin(request),

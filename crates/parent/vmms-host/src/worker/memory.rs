@@ -94,7 +94,7 @@ impl Worker {
                 }
                 Work::Unmap { ticket, ranges } => {
                     self.handle_as(recording, ctx, |worker, ctx| {
-                        worker.unmap_ballooned(ctx, ticket, &ranges)
+                        worker.unmap_ballooned(ctx, ticket, &ranges);
                     });
                 }
             }

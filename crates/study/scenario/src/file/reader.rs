@@ -39,13 +39,16 @@ impl<T> Located<T> {
 /// How many things that are wrong with a file are told. Invented.
 const MOST_TOLD: usize = 100;
 
+/// Line and column.
+type Place = (usize, usize);
+
 /// Collects what is wrong while a file is read.
 #[derive(Debug)]
 pub(super) struct Reader<'t> {
     pub(super) source: &'t SourceText,
     diagnostics: RefCell<Vec<Diagnostic>>,
-    /// Line, column and message of what has been told.
-    told: RefCell<BTreeSet<(Option<(usize, usize)>, String)>>,
+    /// Place and message of what has been told.
+    told: RefCell<BTreeSet<(Option<Place>, String)>>,
     /// How much is wrong beyond what is told.
     hidden: Cell<usize>,
     /// Whether anything in the file plays recorded loads.
