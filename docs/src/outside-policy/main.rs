@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let loads = ["multi-vm", "bursts-together"].map(loads::find).into_iter().collect::<Result<_, _>>()?;
     let settings = Settings { seeds: vec![1, 2, 3], ..Settings::new(contestants, loads) };
     let comparison = policy_comparison::compare(&settings, &mut |_| ())?;
-    println!("{}", comparison.table(policy_comparison::terminal_width()));
+    println!("{}", comparison.table(None));
     std::fs::write("compare.html", comparison.page("cargo run --release"))?;
     assert!(comparison.loads[0].cell(1, MeasureId::Moved).is_some());
     Ok(())

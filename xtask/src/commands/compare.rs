@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use clap::builder::RangedU64ValueParser;
 use guest_memory_manager::trace::TraceWindow;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use page_range::PageCount;
@@ -40,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, requires = "trace")]
     fill_gaps: bool,
     /// How many seeds. A trace alone is run with one unless you say otherwise
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<NonZero<u64>>::new().range(1..=10_000))]
     seeds: Option<NonZero<u64>>,
     /// The first seed; the others follow it. For seeds that a policy was not tuned with
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
