@@ -49,7 +49,7 @@ pub(crate) fn print(text: fmt::Arguments<'_>) -> Result<()> {
 /// Prints text with colours in it, whose other parts have been [escaped](terminal_text::escape) already.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_coloured(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     let (Reader::Listens | Reader::Gone) = judge(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
@@ -85,7 +85,7 @@ impl Lines {
     /// Prints a line.
     ///
     /// # Errors
-    /// As for [`print`].
+    /// As for [`print()`].
     pub(crate) fn line(&mut self, text: fmt::Arguments<'_>) -> Result<Reader> {
         judge(self.0.write_fmt(text).and_then(|()| self.0.write_all(b"\n")))
     }
@@ -93,7 +93,7 @@ impl Lines {
     /// Sees that all lines have arrived.
     ///
     /// # Errors
-    /// As for [`print`].
+    /// As for [`print()`].
     pub(crate) fn finish(mut self) -> Result<()> {
         let (Reader::Listens | Reader::Gone) = judge(self.0.flush())?;
         Ok(())
