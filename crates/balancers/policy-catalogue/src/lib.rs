@@ -65,7 +65,7 @@ pub const POLICIES: &[PolicyEntry] = &[
     // New ones go above this line.
 ];
 
-/// Name of the policy that is no balancing: in a [comparison](crate::compare) its VMs have static memory.
+/// Name of the policy that is no balancing: in a comparison its VMs have static memory.
 pub const STATIC: &str = balancer_static::Static::NAME;
 
 /// Why there is no policy.
