@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Client, Connection, Failure, Output, PostFailure, Ring, Stage};
+use super::{Client, Connection, Failure, GpadlState, Output, PostFailure, Ring, Stage};
 use crate::control::message::{Message, MessageError, MessageType, Payload};
 use crate::control::{GpadlId, PostStatus, Relid, Status};
 
@@ -189,7 +189,12 @@ impl Client {
             Ok(Message::GpadlBody(body)) => body.fixed().gpadl.get() != gpadl.0,
             _ => true,
         });
-        let Some(list) = self.state.gpadls.remove(&gpadl) else { return };
+        let list = match self.state.gpadls.get(&gpadl) {
+            Some(&list) if list.state == GpadlState::Creating => list,
+            // A host that has confirmed a list before it had all of it: its answer stands, and a channel may be open on the list.
+            _ => return,
+        };
+        self.state.gpadls.remove(&gpadl);
         let offered =
             self.state.channels.get(&list.relid).is_some_and(|channel| channel.stage == Stage::Offered);
         out.push(if offered {

@@ -301,6 +301,25 @@ fn a_request_that_cannot_be_posted_fails_alone() {
     assert_eq!(told[1..], [Output::Modified { relid: RELID, status: failed }]);
 }
 
+/// A host may confirm a list of which it has not had all messages. The list is used then, and is not given up when the rest of its
+/// messages is refused: a channel would be open on pages that nobody knows any more.
+#[test]
+fn a_list_that_was_confirmed_early_is_not_given_up() {
+    let mut guest = Guest::offered(Version::WS2022);
+    let mut out = Vec::new();
+    let gpadl = guest.client.establish_gpadl(RELID, &[0; 60], &mut out).unwrap();
+    guest.client.message(T0, GpadlCreated::new(1, gpadl, Status::SUCCESS).to_payload().as_ref(), &mut out);
+    guest.client.open(RELID, &params(gpadl), &mut out).unwrap();
+    guest.client.message(T0, OpenChannelResult::new(1, 1, Status::SUCCESS).to_payload().as_ref(), &mut out);
+    out.clear();
+    guest.client.post_result(T0, PostStatus::Other(5), &mut out);
+    assert!(matches!(out[0], Output::NotPosted(_)));
+    assert!(guest.client.has_gpadl(gpadl));
+    assert_eq!(guest.client.channel_status(RELID), Some(ChannelStatus::Open));
+    let config = ClientConfig { versions: alloc::vec![Version::WS2022], ..ClientConfig::default() };
+    assert_eq!(Client::restore(config, guest.client.save()).as_ref(), Ok(&guest.client));
+}
+
 #[test]
 fn order_is_kept_while_the_port_is_full() {
     let mut guest = Guest::offered(Version::WIN10);
