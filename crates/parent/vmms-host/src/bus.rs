@@ -270,8 +270,8 @@ impl HostBus {
     /// A channel's next packet. When none is left the ring has been asked to signal. What led to the packet becomes the
     /// current cause.
     ///
-    /// Nothing is read while 256 completions wait for the guest, which has asked for them and does not read
-    /// them: its next packet may ask for another. The guest signals when it has read, and is heard again.
+    /// Nothing is read while as many completions wait as may (`WAITING_PACKETS`) for a guest that has asked for them and does not
+    /// read them: its next packet may ask for another. The guest signals when it has read, and is heard again.
     pub fn read(&mut self, relid: Relid) -> Option<ReceivedPacket> {
         let channel = self.channels.get_mut(&relid)?;
         if channel.waiting_completions() >= WAITING_PACKETS {
