@@ -54,6 +54,15 @@ use anyhow::Result;
 /// Where runs are left if nothing is said: in the folder that the user stands in.
 pub(crate) const RUNS: &str = "runs";
 
+/// A word of a command line as a shell reads the word: in quotes where something in it means something to shells.
+pub(crate) fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=,:+%@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 /// What was given is wrong: exit code 2.
 #[derive(Debug)]
 pub(crate) struct BadInput(pub(crate) String);

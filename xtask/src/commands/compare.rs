@@ -12,9 +12,10 @@ use guest_memory_manager::trace::TraceWindow;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use page_range::PageCount;
 use policy_comparison::{Advance, CompareError, Comparison, Contestant, Settings, loads};
+use scenario::file::{self, LoadOptions, Setting};
 use scenario::run::Choices;
 
-use super::{bad_input, scenario as scenario_command};
+use super::{bad_input, scenario as scenario_command, shell_word};
 use crate::output::{note, print, say, terminal_width};
 
 /// Which policies, on what.
@@ -40,6 +41,9 @@ pub(crate) struct Args {
     /// they are refused
     #[arg(long, requires = "trace")]
     fill_gaps: bool,
+    /// Set a key of every load's file, such as host.memory=48GB or vm.VM3.priority=80. Can be given several times
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    set: Vec<Setting>,
     /// How many seeds. A trace alone is run with one unless you say otherwise
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<NonZero<u64>>::new().range(1..=10_000))]
     seeds: Option<NonZero<u64>>,
@@ -130,19 +134,23 @@ fn settings(args: &Args) -> Result<Settings> {
             .collect::<Result<_, _>>()
             .map_err(bad_input)?
     };
-    let mut found = args
-        .scenarios
-        .iter()
-        .map(|name| loads::find(name))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(bad_input)?;
+    if let Some(setting) = args.set.iter().find(|setting| setting.root() == "policy") {
+        return Err(bad_input(format!(
+            "--set {setting} would change nothing: each load is run with every policy of --policies, at the policy's own parameters"
+        )));
+    }
+    let options = LoadOptions { settings: args.set.clone(), ..LoadOptions::default() };
+    let find = |name: &str| file::find(name, &options);
+    let mut found =
+        args.scenarios.iter().map(|name| find(name)).collect::<Result<Vec<_>, _>>().map_err(bad_input)?;
     if let Some(path) = &args.trace {
-        let load =
-            loads::trace(path, args.trace_window, args.host_memory, args.fill_gaps).map_err(bad_input)?;
+        let options =
+            LoadOptions { trace_window: args.trace_window, fill_gaps: args.fill_gaps, ..options.clone() };
+        let load = loads::trace(path, args.host_memory, options).map_err(bad_input)?;
         super::scenario::tell_remarks(&load);
         found.push(load);
     } else if found.is_empty() {
-        found = loads::built_in().map(loads::find).collect::<Result<_, _>>().map_err(bad_input)?;
+        found = loads::built_in().map(find).collect::<Result<_, _>>().map_err(bad_input)?;
     }
     let usual = if args.trace.is_some() && args.scenarios.is_empty() { 1 } else { policy_comparison::SEEDS };
     let seeds = args.seeds.map_or(usual, NonZero::get);
@@ -224,7 +232,7 @@ fn command(args: &Args) -> String {
     let mut words = vec!["cargo xtask compare".to_owned()];
     let mut option = |name: &str, value: Option<String>| {
         if let Some(value) = value {
-            words.push(format!("--{name} {value}"));
+            words.push(format!("--{name} {}", shell_word(&value)));
         }
     };
     option("policies", (!args.policies.is_empty()).then(|| args.policies.join(",")));
@@ -235,6 +243,9 @@ fn command(args: &Args) -> String {
     option("seeds", args.seeds.map(|seeds| seeds.to_string()));
     option("first-seed", (args.first_seed != 1).then(|| args.first_seed.to_string()));
     option("until", args.until.map(quantities::format_duration));
+    for setting in &args.set {
+        option("set", Some(setting.to_string()));
+    }
     if args.fill_gaps {
         words.push("--fill-gaps".to_owned());
     }

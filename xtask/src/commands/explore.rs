@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use component_runtime::Driver;
 use run_journal::EventsLevel;
-use scenario::file::LoadOptions;
+use scenario::file::{LoadOptions, Setting};
 use scenario::run::{self, Choices, RunError, RunOptions};
 
 use super::bad_input;
@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// Balancing policy, in place of the files'
     #[arg(long, value_name = "POLICY")]
     policy: Option<String>,
+    /// Set a key of every scenario's file, such as host.memory=48GB or vm.VM3.priority=80. Can be given several times
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    set: Vec<Setting>,
     /// End of each run in virtual time, in place of the files'
     #[arg(long, value_name = "DUR", value_parser = super::scenario::positive_duration)]
     until: Option<Duration>,
@@ -62,10 +65,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.minutes.is_some_and(|minutes| !(minutes.is_finite() && minutes > 0.0)) {
         return Err(bad_input("--minutes must be more than 0"));
     }
-    let scenarios = names
-        .iter()
-        .map(|name| super::scenario::load(name, &LoadOptions::default()))
-        .collect::<Result<Vec<_>>>()?;
+    let options = LoadOptions { settings: args.set.clone(), ..LoadOptions::default() };
+    let scenarios =
+        names.iter().map(|name| super::scenario::load(name, &options)).collect::<Result<Vec<_>>>()?;
     let begin = std::time::Instant::now();
     let more = |done: u64| match args.minutes {
         Some(minutes) => begin.elapsed().as_secs_f64() < minutes * 60.0,

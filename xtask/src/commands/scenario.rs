@@ -17,10 +17,10 @@ use quantities::parse_duration;
 use run_analysis::figures::{self, Recorded};
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
 use run_journal::{EventsLevel, HumanLog};
-use scenario::file::{self, LoadOptions, Scenario};
+use scenario::file::{self, LoadOptions, Scenario, Setting};
 use scenario::run::{self, Choices, Plan, Point, RunError, RunOptions, directory, story};
 
-use super::{bad_input, tools};
+use super::{bad_input, shell_word, tools};
 use crate::output::{note, print, print_coloured, say};
 
 /// What to run, and how.
@@ -74,6 +74,9 @@ pub(crate) struct Args {
     /// Memory of the host, in place of the file's, such as 150GB
     #[arg(long, value_name = "SIZE", value_parser = host_memory)]
     host_memory: Option<PageCount>,
+    /// Set a key of the file by its path, such as vm.VM3.priority=80, host.memory=48GB or timeline.2.at=5m. Can be given several times
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    set: Vec<Setting>,
     /// Log to standard error: a level (error, warn, info, debug), or a list of levels and component=level such as
     /// `warn,dm-vsp=debug,dm-vsc/VM8=debug`
     #[arg(long, value_name = "FILTER")]
@@ -185,6 +188,7 @@ fn not_for_real_guests(args: &Args) -> Result<()> {
         ("--trace-window", args.trace_window.is_some()),
         ("--fill-gaps", args.fill_gaps),
         ("--host-memory", args.host_memory.is_some()),
+        ("--set", !args.set.is_empty()),
         ("--log", args.log.is_some()),
         ("--json", args.json),
         ("--quiet", args.quiet),
@@ -251,6 +255,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         trace: args.trace.clone(),
         trace_window: args.trace_window,
         fill_gaps: args.fill_gaps,
+        settings: args.set.clone(),
     };
     let mut file = load(&name, &load_options)?;
     tell_remarks(&file);
@@ -415,10 +420,11 @@ fn progress_bar(show: bool, plan: &Plan) -> ProgressBar {
 
 /// The command that repeats a run.
 fn command(args: &Args, name: &str, plan: &Plan) -> String {
-    let mut words = vec!["cargo xtask scenario".to_owned(), name.to_owned(), format!("--seed {}", plan.seed)];
+    let mut words =
+        vec!["cargo xtask scenario".to_owned(), shell_word(name), format!("--seed {}", plan.seed)];
     let mut option = |name: &str, value: Option<String>| {
         if let Some(value) = value {
-            words.push(format!("--{name} {value}"));
+            words.push(format!("--{name} {}", shell_word(&value)));
         }
     };
     option("policy", args.policy.clone());
@@ -432,6 +438,9 @@ fn command(args: &Args, name: &str, plan: &Plan) -> String {
     option("trace", args.trace.as_ref().map(|path| path.display().to_string()));
     option("trace-window", args.trace_window.map(|window| window.to_string()));
     option("host-memory", args.host_memory.map(quantities::format_size));
+    for setting in &args.set {
+        option("set", Some(setting.to_string()));
+    }
     if args.fill_gaps {
         words.push("--fill-gaps".to_owned());
     }
@@ -469,5 +478,7 @@ fn write_manifest(
         command: command.to_owned(),
         artifacts: std::collections::BTreeMap::new(),
     };
-    manifest.write(folder).with_context(|| format!("cannot write the manifest in {}", folder.display()))
+    manifest.write(folder).with_context(|| format!("cannot write the manifest in {}", folder.display()))?;
+    let text = folder.join(run::SCENARIO_FILE);
+    std::fs::write(&text, file.source.text()).with_context(|| format!("cannot write {}", text.display()))
 }

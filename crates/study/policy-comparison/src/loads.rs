@@ -25,22 +25,17 @@ pub fn find(name: &str) -> Result<Scenario, BadScenario> {
 /// A recorded load: every VM of the trace becomes a VM of the scenario `trace`, on a host with this much memory.
 ///
 /// What a VM was provisioned becomes its Maximum RAM (brought up to the startup RAM where less was provisioned); it starts with
-/// 512 MB, and that is its minimum, as in SP1. What it used is played as the commit of its whole guest.
+/// 512 MB, and that is its minimum, as in SP1. What it used is played as the commit of its whole guest. Which part is played, whether
+/// gaps are filled, and what is set in the scenario, `options` say.
 ///
 /// # Errors
 /// Everything that is wrong with the trace, with file and line.
 pub fn trace(
     path: &Path,
-    window: Option<TraceWindow>,
     host_memory: Option<PageCount>,
-    fill_gaps: bool,
+    options: LoadOptions,
 ) -> Result<Scenario, BadScenario> {
-    let options = LoadOptions {
-        trace: Some(path.to_owned()),
-        trace_window: window,
-        fill_gaps,
-        ..LoadOptions::default()
-    };
+    let options = LoadOptions { trace: Some(path.to_owned()), ..options };
     let mut scenario = file::find("trace", &options)?;
     scenario.name =
         path.file_stem().map_or_else(|| "trace".to_owned(), |stem| stem.to_string_lossy().into_owned());

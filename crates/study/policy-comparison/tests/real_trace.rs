@@ -6,6 +6,7 @@ use component_runtime::Driver;
 use page_range::PageCount;
 use policy_comparison::loads;
 use run_journal::EventsLevel;
+use scenario::file::LoadOptions;
 use scenario::run::{self, Choices, RunOptions};
 
 #[test]
@@ -15,7 +16,10 @@ fn a_recorded_load_is_served_and_its_counters_add_up() {
         .map(PathBuf::from)
         .expect("DYNAMIC_MEMORY_TRACE=FILE.csv names the trace");
     let window = "0h..4h".parse().unwrap();
-    let scenario = loads::trace(&path, Some(window), Some(PageCount::from_mib(150 * 1024)), false).unwrap();
+    let scenario = {
+        let options = LoadOptions { trace_window: Some(window), ..LoadOptions::default() };
+        loads::trace(&path, Some(PageCount::from_mib(150 * 1024)), options).unwrap()
+    };
     let plan = run::build::plan(&scenario, &Choices::default(), &mut |_| unreachable!()).unwrap();
     let vms = plan.vms.len();
     let options = RunOptions {

@@ -17,6 +17,7 @@ mod reader;
 mod reference;
 mod schema;
 mod selection;
+mod setting;
 mod settings;
 mod timeline;
 mod vm;
@@ -44,6 +45,7 @@ pub use plan::Planned;
 pub use reader::Located;
 pub use reference::{reference, reference_markdown};
 pub use schema::{Form, KeyDoc, TableDoc};
+pub use setting::{BadSetting, Setting};
 pub use timeline::{Action, Fault, HostUse, Step, VmComponent};
 pub use vm::Vm;
 pub use workload::Workload;
@@ -102,7 +104,11 @@ pub fn parse(
     text: impl Into<Arc<str>>,
     options: &LoadOptions,
 ) -> Result<Scenario, BadScenario> {
-    let source = SourceText::new(file, text);
+    let mut source = SourceText::new(file, text);
+    if !options.settings.is_empty() {
+        let changed = setting::apply(&source, &options.settings)?;
+        source = source.changed(changed, "as changed by --set");
+    }
     let reader = Reader::new(&source);
     let scenario = read(&reader, options);
     match scenario {

@@ -11,6 +11,7 @@ use super::{
     diagnostic::{BadScenario, Diagnostic, SourceText, Span},
     host::{Balancer, Host},
     reader::Located,
+    setting::Setting,
     timeline::Step,
     vm::Vm,
 };
@@ -83,6 +84,8 @@ pub struct LoadOptions {
     pub trace_window: Option<TraceWindow>,
     /// Whether missing rows of recorded loads are filled in, whatever the file says (`--fill-gaps`).
     pub fill_gaps: bool,
+    /// Keys that are set in place of what the file says (`--set`), in their order.
+    pub settings: Vec<Setting>,
 }
 
 impl Scenario {

@@ -9,6 +9,8 @@ use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceText {
     file: PathBuf,
+    /// The file as complaints name it.
+    named: PathBuf,
     text: Arc<str>,
     /// Where each line begins.
     lines: Arc<[usize]>,
@@ -22,7 +24,17 @@ impl SourceText {
     pub fn new(file: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
         let lines = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { file: file.into(), text, lines }
+        let file = file.into();
+        Self { named: file.clone(), file, text, lines }
+    }
+
+    /// Another text of the same file; complaints say `how` the text came to be.
+    #[must_use]
+    pub(super) fn changed(&self, text: String, how: &str) -> Self {
+        Self {
+            named: format!("{} ({how})", self.file.display()).into(),
+            ..Self::new(self.file.clone(), text)
+        }
     }
 
     /// The file, as it was given.
@@ -62,7 +74,7 @@ impl SourceText {
         let width = marked.chars().take(WIDEST_MARK).count().max(1);
         let place = Place { line, column, width, text: self.text.clone(), excerpt: self.line(line) };
         Diagnostic {
-            file: self.file.clone(),
+            file: self.named.clone(),
             place: Some(place),
             key: None,
             value: None,

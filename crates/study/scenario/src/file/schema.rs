@@ -274,14 +274,15 @@ pub(super) static VM: TableDoc = TableDoc {
         keys! {
             "odd", Form::Table, "", "Settings of a group's odd numbers, in place of the group's.";
             "even", Form::Table, "", "Settings of a group's even numbers, in place of the group's.";
+            "only", Form::Free, "", "Settings of single VMs of a group, [vm.only.NAME], in place of all others.";
         },
     ],
 };
 
-/// `[vm.odd]` and `[vm.even]`.
+/// `[vm.odd]`, `[vm.even]` and `[vm.only.NAME]`.
 pub(super) static VM_VARIANT: TableDoc = TableDoc {
-    name: "[vm.odd] or [vm.even]",
-    summary: "Settings of every other VM of a group. The keys are those of [[vm]].",
+    name: "[vm.odd], [vm.even] or [vm.only.NAME]",
+    summary: "Settings of every other VM of a group, or of one of its VMs. The keys are those of [[vm]].",
     groups: &[VM_SETTINGS],
 };
 

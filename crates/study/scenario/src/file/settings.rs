@@ -1,10 +1,11 @@
-//! Settings of VMs: what `[[vm]]`, `[vm.odd]` and `[vm.even]` have in common.
+//! Settings of VMs: what `[[vm]]`, `[vm.odd]`, `[vm.even]` and `[vm.only.NAME]` have in common.
 
 use balancing_policy::MemorySettings;
 use guest_memory_manager::{GuestProfile, IntegrationServices, find_profile, profiles};
 use page_range::PageCount;
 
 use super::{
+    diagnostic::Span,
     host::Edition,
     reader::{Located, Table},
     schema,
@@ -64,6 +65,11 @@ impl<'r, 't> Settings<'r, 't> {
             page_file: table.size("page_file"),
             workload: read_workload(&table, around.workloads),
         }
+    }
+
+    /// Where the table of these settings begins.
+    pub(super) fn span(&self) -> Span {
+        self.table.start()
     }
 
     /// These settings, with those of `variant` in their place where it has some.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     names::check_name,
-    reader::Table,
+    reader::{Table, type_name},
     schema,
     settings::Settings,
     vm::{Surroundings, Vm},
@@ -120,7 +120,8 @@ fn read_group(
     let base = Settings::read(*table, around);
     let variant = |key| table.table(key, &schema::VM_VARIANT).map(|table| Settings::read(table, around));
     let (odd, even) = (variant("odd"), variant("even"));
-    if let Some(key) = ["odd", "even"].into_iter().find(|key| table.has(key))
+    let only = read_only(table, around);
+    if let Some(key) = ["odd", "even", "only"].into_iter().find(|key| table.has(key))
         && !table.has("numbers")
     {
         let span = table.span_of(key);
@@ -144,6 +145,7 @@ fn read_group(
         );
         return None;
     }
+    check_only(table, &only, &name.value, &numbers);
     let mut vms: Vec<Vm> = Vec::new();
     let mut refused = [false; 2];
     for number in numbers {
@@ -154,9 +156,18 @@ fn read_group(
             continue;
         }
         let chosen = if is_odd { odd.as_ref() } else { even.as_ref() };
+        if let Some(only) = only.get(&vm_name) {
+            match base.with(chosen).with(Some(only)).vm(&number, around) {
+                Some(vm) => vms.push(Vm { name: vm_name, span: name.span.clone(), ..vm }),
+                None => refused_names.push(vm_name),
+            }
+            continue;
+        }
         // What holds for one number of a kind holds for all of them, but for what a trace says.
         let like = vms.iter().find(|vm| {
-            around.trace.is_none() && vm.number.parse::<u64>().is_ok_and(|n| (n % 2 == 1) == is_odd)
+            around.trace.is_none()
+                && !only.contains_key(&vm.name)
+                && vm.number.parse::<u64>().is_ok_and(|n| (n % 2 == 1) == is_odd)
         });
         let vm = match like {
             Some(like) => Some(Vm { number: number.clone(), ..like.clone() }),
@@ -175,6 +186,45 @@ fn read_group(
         }
     }
     Some((name.value, vms))
+}
+
+/// Settings of single VMs of a group, by their names.
+fn read_only<'r, 't>(table: &Table<'r, 't>, around: &Surroundings<'_>) -> BTreeMap<String, Settings<'r, 't>> {
+    let mut only = BTreeMap::new();
+    for (name, value) in table.raw_table("only").into_iter().flat_map(|(entries, _)| entries) {
+        match value.get_ref().as_table() {
+            Some(entries) => {
+                let vm = Table::new(table.reader, &schema::VM_VARIANT, entries, &value.span());
+                only.insert(name.get_ref().to_string(), Settings::read(vm, around));
+            }
+            None => table.reader.add(
+                table
+                    .bad_value(name.get_ref(), &value.span(), "the settings of a VM are a table")
+                    .label(format!("this is {}", type_name(value.get_ref())))
+                    .allowed("{ priority = … }"),
+            ),
+        }
+    }
+    only
+}
+
+/// Complains about settings of VMs that the group does not have.
+fn check_only(
+    table: &Table<'_, '_>,
+    only: &BTreeMap<String, Settings<'_, '_>>,
+    pattern: &str,
+    numbers: &[String],
+) {
+    let names: BTreeSet<String> = numbers.iter().map(|number| pattern.replace("{n}", number)).collect();
+    for (name, settings) in only.iter().filter(|(name, _)| !names.contains(*name)) {
+        let first = names.first().map_or("", String::as_str);
+        table.reader.add(
+            table
+                .bad_value("only", &settings.span(), format!("this group has no VM {name:?}"))
+                .allowed(format!("names of the group's VMs, such as [vm.only.{first}]"))
+                .nearest(name, names.iter().map(String::as_str)),
+        );
+    }
 }
 
 fn read_numbers(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Vec<String>> {

@@ -10,6 +10,9 @@ pub const COUNTERS_FILE: &str = "counters.csv";
 /// Name of the summary in a run directory.
 pub const SUMMARY_FILE: &str = "summary.json";
 
+/// Name of the scenario's text in a run directory: the text that was run, with what `--set` changed in it.
+pub const SCENARIO_FILE: &str = "scenario.toml";
+
 /// Why a run has no folder.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
@@ -88,7 +91,7 @@ pub fn create_next(runs: &Path, name: &str) -> Result<PathBuf, DirectoryError> {
 }
 
 fn is_of_a_run(name: &str) -> bool {
-    [MANIFEST_FILE, EVENTS_FILE, JOURNAL_FILE, COUNTERS_FILE, SUMMARY_FILE].contains(&name)
+    [MANIFEST_FILE, EVENTS_FILE, JOURNAL_FILE, COUNTERS_FILE, SUMMARY_FILE, SCENARIO_FILE].contains(&name)
         || (name.starts_with("figure-") && Path::new(name).extension().is_some_and(|ending| ending == "svg"))
 }
 

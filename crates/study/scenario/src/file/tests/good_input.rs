@@ -351,3 +351,28 @@ fn recorded_loads_may_come_from_the_command_line() {
     let scenario = parse("trace.toml", text, &options).unwrap_or_else(|bad| panic!("{bad}"));
     assert_eq!(scenario.vms.iter().map(|vm| vm.name.as_str()).collect::<Vec<_>>(), ["VM7"]);
 }
+
+#[test]
+fn a_setting_of_one_vm_changes_nothing_that_is_drawn_for_others() {
+    let options = LoadOptions {
+        settings: vec!["vm.VM3.priority=80".parse().unwrap(), "vm.VM8.buffer=5".parse().unwrap()],
+        ..LoadOptions::default()
+    };
+    let (plain, changed) = (built_in("multi-vm"), find("multi-vm", &options).unwrap());
+    for (before, after) in plain.vms.iter().zip(&changed.vms) {
+        let mut expected = before.memory;
+        match before.name.as_str() {
+            "VM3" => expected.weight = 8000,
+            "VM8" => expected.buffer = 5,
+            _ => {}
+        }
+        assert_eq!(
+            (&before.name, &before.number, before.guest.key()),
+            (&after.name, &after.number, after.guest.key())
+        );
+        assert_eq!(expected, after.memory, "{}", before.name);
+    }
+    assert_ne!(plain.vms[2].memory, changed.vms[2].memory);
+    assert_eq!(plain.plan(7, plain.until).unwrap(), changed.plan(7, changed.until).unwrap());
+    assert_eq!(plain.initial_workloads(7).unwrap(), changed.initial_workloads(7).unwrap());
+}

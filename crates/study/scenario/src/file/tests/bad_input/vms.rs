@@ -625,3 +625,61 @@ error: the last number is below the first
 "#,
     );
 }
+
+#[test]
+fn settings_of_single_vms_are_of_vms_that_the_group_has() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB" }
+[[vm]]
+name = "VM{n}"
+numbers = "1..3"
+guest = "linux"
+startup_bytes = "512MB"
+only.VM2 = 3
+[vm.only.VM4]
+priority = 101
+"#,
+        r#"
+error: the settings of a VM are a table
+ --> bad.toml:8:12
+  |
+8 | only.VM2 = 3
+  |            ^ this is a whole number
+  |
+  = allowed: { priority = … }
+
+error: this group has no VM "VM4"
+ --> bad.toml:9:1
+  |
+9 | [vm.only.VM4]
+  | ^^^^^^^^^^^^^
+  |
+  = allowed: names of the group's VMs, such as [vm.only.VM1]
+  = help: did you mean `VM1`?
+
+error: `priority` cannot be 101
+  --> bad.toml:10:12
+   |
+10 | priority = 101
+   |            ^^^
+   |
+   = allowed: a whole number from 0 to 100
+
+3 errors in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn a_setting_beside_the_file_is_complained_of_like_one_in_it() {
+    let options = super::LoadOptions {
+        settings: vec!["vm.VM3.priority=800".parse().unwrap()],
+        ..super::LoadOptions::default()
+    };
+    let bad = super::find("multi-vm", &options).unwrap_err().to_string();
+    let expected = "error: `priority` cannot be 800\n  --> scenarios/multi-vm.toml (as changed by --set):27:21\n   |\n\
+        27 | only.VM3.priority = 800\n   |                     ^^^\n   |\n   = allowed: a whole number from 0 to 100\n\n\
+        1 error in scenarios/multi-vm.toml (as changed by --set); nothing was started";
+    assert_eq!(bad, expected);
+}
