@@ -8,7 +8,9 @@ model_constants::constants! {
     // Footprints of the guest operating systems at idle.
     /// Idle commit of Windows Server 2008 R2 (kernel and services).
     WS2008_R2_COMMIT = "windows_server_2008_r2.idle_commit", 414.0, "MiB", Calibrated,
-        "Figure 4-4 of [A]: about 98 MB available at 512 MB of startup RAM";
+        "Figure 4-4 of [A]: about 98 MB available at 512 MB of startup RAM",
+        chosen_with ["single-vm-ws2008r2/idle_available", "single-vm-ws2008r2/idle_at_startup", "max-vms-dynamic-7/memory_assigned"],
+        free "what is in use, not how it is divided: into nonpaged memory, services and the file cache";
     /// Of [`WS2008_R2_COMMIT`], what the kernel holds nonpaged.
     WS2008_R2_NONPAGED = "windows_server_2008_r2.nonpaged", 96.0, "MiB", Invented,
         "kernel image, drivers and nonpaged pool; only its share of the footprint matters, under paging";
@@ -17,7 +19,9 @@ model_constants::constants! {
         "size of the system files a booted server reads; part of the available memory";
     /// Idle commit of Windows Server 2003 and 2003 R2 (kernel and services).
     WS2003_COMMIT = "windows_server_2003.idle_commit", 100.0, "MiB", Calibrated,
-        "run (2) of [A]: idle guests stay at 128 MB with a buffer of 20 %, so at most 106 MiB are in use";
+        "run (2) of [A]: idle guests stay at 128 MB with a buffer of 20 %, so at most 106 MiB are in use",
+        chosen_with ["single-vm-ws2003r2/idle_at_startup", "max-vms-dynamic-7/memory_assigned"],
+        free "any less: no source says how much is available to this guest";
     /// Of [`WS2003_COMMIT`], what the kernel holds nonpaged.
     WS2003_NONPAGED = "windows_server_2003.nonpaged", 28.0, "MiB", Invented,
         "kernel image, drivers and nonpaged pool; only its share of the footprint matters, under paging";
@@ -73,11 +77,13 @@ model_constants::constants! {
     SERVICES_ACTIVE_SHARE = "services.active_share", 0.5, "ratio", Invented,
         "the rest may be trimmed to the page file without being missed";
     /// Standard deviation of the services' commit, large guests.
-    NOISE_LARGE = "noise.sigma_large", 3.0, "MiB", Invented,
-        "guest commit at idle is not constant; at most 3 so that no idle guest leaves its pressure band";
+    NOISE_LARGE = "noise.sigma_large", 3.0, "MiB", Calibrated,
+        "guest commit at idle is not constant; at most 3 so that no idle guest leaves its pressure band",
+        chosen_with ["single-vm-ws2008r2/idle_at_startup"], free "0 to 7, at which the guest leaves the band";
     /// Standard deviation of the services' commit, guests of about 100 MiB.
-    NOISE_SMALL = "noise.sigma_small", 1.5, "MiB", Invented,
-        "as above; Windows Server 2003 R2 must stay below 106 MiB in use";
+    NOISE_SMALL = "noise.sigma_small", 1.5, "MiB", Calibrated,
+        "as above; Windows Server 2003 R2 must stay below 106 MiB in use",
+        chosen_with ["single-vm-ws2003r2/idle_at_startup"], free "0 to 3, at which the guest leaves the band";
     /// The noise is cut off at this many standard deviations.
     NOISE_CUT = "noise.cut", 3.0, "sigma", Invented,
         "keeps an idle guest's commit inside the band whatever the seed";

@@ -4,13 +4,23 @@
 
 model_constants::constants! {
     RESERVE_BASE = "reserve when MemoryReserve is unset: base", 384.0, "MiB", Calibrated,
-        "a published rule of thumb; Table 4-1 does not determine the reserve: 1024 in all, with other constants of the parent OS, fits as well";
+        "a published rule of thumb, and Table 4-1",
+        chosen_with ["exhaustion/parent_free", "exhaustion/page_reads_peak", "exhaustion/available_mean"],
+        free "Table 4-1 does not determine the reserve: 1024 in all, with a knee of 682 and a need scale of 203, fits as well";
     RESERVE_PER_GIB = "reserve when MemoryReserve is unset: per GB of the host", 30.0, "MiB", Calibrated,
-        "Table 4-1, with the base; 64 per GB, also published, does not fit";
+        "Table 4-1, with the base; 64 per GB, also published, does not fit",
+        chosen_with ["exhaustion/parent_free", "exhaustion/page_reads_peak", "exhaustion/available_mean"],
+        free "one host of 32 GB says nothing about how the reserve grows with the host";
     OVERHEAD = "overhead per running VM", 8.0, "MiB", Calibrated,
-        "30.31 GB and 4.26 GB in use with seven VMs, with what the parent OS uses; 7 to 12 all give 88 VMs";
-    OPERATION_LIMIT = "most memory per operation", 64.0, "MiB", Invented,
-        "halving is harmless; doubling costs about half the seeds";
+        "30.31 GB and 4.26 GB in use with seven VMs, with what the parent OS uses; 88 VMs, of which none failed to start",
+        chosen_with ["max-vms-static/host_memory_used", "max-vms-dynamic-7/host_memory_used",
+            "max-vms-dynamic-7/host_memory_used_ratio", "max-vms-dynamic/vms_started", "max-vms-dynamic/vms_started_ratio",
+            "max-vms-dynamic/no_failed_start"],
+        free "7 to 12 all give 88 VMs";
+    OPERATION_LIMIT = "most memory per operation", 64.0, "MiB", Calibrated,
+        "doubled, Available Memory leaves the bounds of Table 4-1 with about half the seeds",
+        chosen_with ["exhaustion/available_mean", "exhaustion-reserve-2048/available_mean"],
+        free "halving is harmless";
     MINIMUM_MOVE = "least memory per operation, but for a VM's last step to its maximum", 4.0, "MiB", Invented,
         "keeps the noise of guests' commit from moving memory";
     DEFAULT_GRANULE = "hot-add granule of a guest that names none", 2.0, "MiB", Invented,
@@ -34,9 +44,13 @@ model_constants::constants! {
     BAND_HALF_WIDTH = "pressure band: half its width", 2.0, "percent", Invented,
         "Minimum and Maximum Pressure are documented, what they follow from is not";
     HOLD = "time below the band before memory is reclaimed without contention", 300.0, "s", Inferred,
-        "Microsoft's tests of Linux guests on later hosts wait 240 to 420 s; [A] 4.2 says only: for a while";
+        "Microsoft's tests of Linux guests on later hosts wait 240 to 420 s; [A] 4.2 says only: for a while",
+        chosen_with ["single-vm-ws2008r2/hold", "single-vm-ws2003r2/hold", "oracle-remove-then-pressure/reclaim_time"],
+        free "240 to 420";
     STOCK_FACTOR = "lead-time stock: multiple of what is granted during the lead time", 2.1, "times", Calibrated,
-        "Table 4-1's two means of Available Memory lie in the middle of what runs with many seeds show";
+        "Table 4-1's two means of Available Memory lie in the middle of what runs with many seeds show",
+        chosen_with ["exhaustion/available_mean", "exhaustion-reserve-2048/available_mean"],
+        free "only its product with the lead time and the rate of the load matters";
     SHARE_WEIGHT_OFFSET = "share of a shortage: g(weight) = (offset - weight) / divisor, offset", 11000.0, "weight", Invented,
         "positive at every weight, falling with it";
     SHARE_WEIGHT_DIVISOR = "share of a shortage: g(weight) = (offset - weight) / divisor, divisor", 6000.0, "weight", Invented,

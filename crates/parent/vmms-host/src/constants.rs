@@ -5,42 +5,61 @@ model_constants::constants! {
     // The parent OS's own memory.
     /// In use when idle.
     PARENT_IN_USE = "parent_os.in_use_idle", 2258.0, "MiB", Calibrated,
-        "4.26 GB used with 2048 MB assigned to seven VMs, [A] 4.1: with the overhead per VM one equation of two unknowns";
+        "4.26 GB used with 2048 MB assigned to seven VMs, [A] 4.1",
+        chosen_with ["max-vms-static/host_memory_used", "max-vms-dynamic-7/host_memory_used",
+            "max-vms-dynamic-7/host_memory_used_ratio", "max-vms-dynamic/vms_started", "max-vms-dynamic/vms_started_ratio"],
+        free "with the overhead per VM one equation of two unknowns: 2230 with an overhead of 12 gives the same sums";
     /// Free memory below which working sets are trimmed.
     PARENT_COMFORTABLE = "parent_os.comfortable_free", 810.0, "MiB", Calibrated,
-        "the free memory of Table 4-1 of [A], reserve 2048: above its middle of 800; 805 to 840 fit";
+        "the free memory of Table 4-1 of [A], reserve 2048: above its middle of 800",
+        chosen_with ["exhaustion-reserve-2048/parent_free"], free "805 to 840 fit";
     /// The working set at which trimming bites.
     PARENT_KNEE = "parent_os.working_set_knee", 1002.0, "MiB", Calibrated,
-        "Table 4-1 of [A], reserve unset: 1344 + 108 - 450; follows from the reserve, which the table does not determine";
+        "Table 4-1 of [A], reserve unset: 1344 + 108 - 450",
+        chosen_with ["exhaustion/parent_free", "exhaustion/page_reads_peak", "exhaustion-reserve-2048/page_reads_peak"],
+        free "follows from the reserve, which the table does not determine: 682 with a reserve of 1024 and a need scale of 203";
     /// Free memory that trimming defends at the knee.
     PARENT_FREE_AT_KNEE = "parent_os.free_at_knee", 450.0, "MiB", Calibrated,
-        "the middle of the 400 to 500 of Table 4-1 of [A]";
+        "the middle of the 400 to 500 of Table 4-1 of [A]",
+        chosen_with ["exhaustion/parent_free"], free "400 to 500, with a knee that is as much lower or higher";
     /// How fast need falls with the size of the working set (e-folding).
     PARENT_NEED_SCALE = "parent_os.need_scale", 96.0, "MiB", Calibrated,
-        "the two maxima of page reads in Table 4-1 of [A], with this knee: about 203 with a reserve of 1024";
+        "the two maxima of page reads in Table 4-1 of [A]",
+        chosen_with ["exhaustion/page_reads_peak", "exhaustion-reserve-2048/page_reads_peak"],
+        free "belongs to the knee: about 203 with a reserve of 1024 and a knee of 682";
     /// Page-file reads at the knee.
     PARENT_READS_AT_KNEE = "parent_os.reads_at_knee", 56.0, "reads/s", Calibrated,
-        "the maximum of 64.1 page reads a second in Table 4-1 of [A], read as the largest average over 15 s";
+        "the maximum of 64.1 page reads a second in Table 4-1 of [A], read as the largest average over 15 s",
+        chosen_with ["exhaustion/page_reads_peak", "exhaustion-reserve-2048/page_reads_peak"],
+        free "belongs to the window of 15 s: a shorter one shows higher maxima, and asks for fewer reads here";
     /// Page-file reads that are always there.
     PARENT_READS_IDLE = "parent_os.reads_idle", 0.1, "reads/s", Inferred,
-        "a few, Figure 4-7 of [A]";
+        "a few, Figure 4-7 of [A]",
+        chosen_with ["exhaustion/page_reads_idle", "exhaustion-reserve-2048/page_reads_idle"],
+        free "anything that reads as a few: the check allows 5";
     /// Time constant with which the working set follows.
     PARENT_LAG = "parent_os.lag", 2.0, "s", Invented,
         "1 to 10 make no difference to Table 4-1";
     /// Slowdown of the host's own work for each page read a second.
     PARENT_SLOWDOWN = "parent_os.slowdown_per_read", 0.06, "s/read", Calibrated,
-        "the difference of the two means of Available Memory in Table 4-1 of [A]; with 0 a paging parent would cost nothing";
+        "the difference of the two means of Available Memory in Table 4-1 of [A]; with 0 a paging parent would cost nothing",
+        chosen_with ["exhaustion/available_mean", "exhaustion-reserve-2048/available_mean"],
+        free "with the stock factor and the rate of the load: two means, three numbers";
     /// The largest slowdown.
     PARENT_SLOWDOWN_CAP = "parent_os.slowdown_cap", 8.0, "times", Invented,
         "bounds what a parent that does nothing but page can do to its VMs";
 
     // The host's own work.
     /// The host's part of an operation, however small it is.
-    OPERATION_BASE = "operation.base", 0.1, "s", Invented,
-        "messages between service, worker and hypervisor";
+    OPERATION_BASE = "operation.base", 0.1, "s", Calibrated,
+        "messages between service, worker and hypervisor; how long they take, no source says",
+        chosen_with ["exhaustion/available_mean", "exhaustion-reserve-2048/available_mean"],
+        free "part of the lead time, so of the stock: the stock factor was chosen for these times";
     /// The host's part of an operation, for each MiB that is mapped or unmapped.
-    OPERATION_PER_MIB = "operation.per_mib", 0.001, "s", Invented,
-        "zeroing 4 KiB pages at about 1 GB/s";
+    OPERATION_PER_MIB = "operation.per_mib", 0.001, "s", Calibrated,
+        "zeroing 4 KiB pages at about 1 GB/s",
+        chosen_with ["exhaustion/available_mean", "exhaustion-reserve-2048/available_mean"],
+        free "part of the lead time, so of the stock: the stock factor was chosen for these times";
     /// A guest that shuts down longer than this is switched off.
     SHUTDOWN_TIMEOUT = "vm.shutdown_timeout", 60.0, "s", Invented,
         "longer than any guest of the model takes";

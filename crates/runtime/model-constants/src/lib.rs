@@ -1,17 +1,22 @@
 //! Constants of a model: each with its unit, how well founded it is, and where it comes from.
 //!
 //! A crate that models something writes its numbers as one table with [`constants!`]. Its code uses the items of the table and its
-//! documentation prints them, so the two cannot differ.
+//! documentation prints them, so the two cannot differ. A constant that was chosen with results in view names them, and says what
+//! they leave free.
 //!
 //! ```
 //! mod constants {
 //!     model_constants::constants! {
 //!         /// How often the guest reports.
 //!         REPORT = "report.interval", 1.0, "s", Documented, "Linux' hv_balloon: once a second";
+//!         /// What a VM costs beside its memory.
+//!         OVERHEAD = "overhead", 8.0, "MiB", Calibrated, "what the host had in use",
+//!             chosen_with ["max-vms-dynamic/vms_started"], free "7 to 12 give as many VMs";
 //!     }
 //! }
 //! assert_eq!(constants::REPORT.duration().as_secs(), 1);
-//! assert_eq!(constants::constants().len(), 1);
+//! assert_eq!(constants::OVERHEAD.chosen_with, ["max-vms-dynamic/vms_started"]);
+//! assert_eq!(constants::constants().len(), 2);
 //! ```
 #![forbid(unsafe_code)]
 
@@ -60,6 +65,11 @@ pub struct Constant {
     pub label: Label,
     /// Where it comes from, in words.
     pub source: &'static str,
+    /// The checks that it was chosen with in view, each as `scenario/check`. A run in which one of them is as expected is no evidence
+    /// for the model.
+    pub chosen_with: &'static [&'static str],
+    /// What these checks leave free: other values that would do, alone or together with others.
+    pub free: &'static str,
 }
 
 impl Constant {
@@ -85,7 +95,10 @@ impl Constant {
 /// Defines a crate's constants, `constants()`, which lists them in the order of the table, and a test that the table is sound.
 #[macro_export]
 macro_rules! constants {
-    ($($(#[$doc:meta])* $item:ident = $name:literal, $value:expr, $unit:literal, $label:ident, $source:expr;)*) => {
+    ($(
+        $(#[$doc:meta])* $item:ident = $name:literal, $value:expr, $unit:literal, $label:ident, $source:expr
+        $(, chosen_with [$($check:literal),+ $(,)?], free $free:literal)?;
+    )*) => {
         $(
             $(#[$doc])*
             pub(crate) const $item: $crate::Constant = $crate::Constant {
@@ -94,6 +107,8 @@ macro_rules! constants {
                 unit: $unit,
                 label: $crate::Label::$label,
                 source: $source,
+                chosen_with: &[$($($check),+)?],
+                free: concat!($($free)?),
             };
         )*
 
@@ -113,13 +128,19 @@ macro_rules! constants {
 }
 
 /// The name of the first constant that is not as a table's entries must be: finite, not negative, with unit and source, and with a
-/// name that no other has.
+/// name that no other has. What is calibrated names the checks that it was chosen with; what a source states was not chosen.
 #[must_use]
 pub fn unsound(constants: &[Constant]) -> Option<&'static str> {
     let sound = |constant: &Constant| {
         constant.value.is_finite()
             && constant.value >= 0.0
             && ![constant.name, constant.unit, constant.source].contains(&"")
+            && constant.chosen_with.is_empty() == constant.free.is_empty()
+            && match constant.label {
+                Label::Documented => constant.chosen_with.is_empty(),
+                Label::Calibrated => !constant.chosen_with.is_empty(),
+                Label::Inferred | Label::Invented => true,
+            }
     };
     let again = |n: usize| constants[..n].iter().any(|other| other.name == constants[n].name);
     (0..constants.len()).find(|n| !sound(&constants[*n]) || again(*n)).map(|n| constants[n].name)
@@ -129,8 +150,15 @@ pub fn unsound(constants: &[Constant]) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    const HALF: Constant =
-        Constant { name: "half", value: 0.5, unit: "s", label: Label::Invented, source: "a test" };
+    const HALF: Constant = Constant {
+        name: "half",
+        value: 0.5,
+        unit: "s",
+        label: Label::Invented,
+        source: "a test",
+        chosen_with: &[],
+        free: "",
+    };
 
     #[test]
     fn values_are_taken_in_their_units() {
@@ -145,11 +173,21 @@ mod tests {
         let other = Constant { name: "other", ..HALF };
         assert_eq!(unsound(&[HALF, other]), None);
         assert_eq!(unsound(&[HALF, other, HALF]), Some("half"));
+        let chosen = Constant {
+            label: Label::Calibrated,
+            chosen_with: &["scenario/check"],
+            free: "0.4 to 0.6",
+            ..other
+        };
+        assert_eq!(unsound(&[HALF, chosen]), None);
         for bad in [
             Constant { value: f64::NAN, ..other },
             Constant { value: -1.0, ..other },
             Constant { unit: "", ..other },
             Constant { source: "", ..other },
+            Constant { label: Label::Calibrated, ..other },
+            Constant { label: Label::Documented, chosen_with: &["scenario/check"], free: "nothing", ..other },
+            Constant { label: Label::Calibrated, chosen_with: &["scenario/check"], ..other },
         ] {
             assert_eq!(unsound(&[HALF, bad]), Some("other"));
         }

@@ -42,7 +42,7 @@ pub(super) fn page() -> String {
                 constant.value,
                 cell(constant.unit),
                 constant.label,
-                cell(constant.source)
+                cell(&from_where(&constant))
             ));
         }
     }
@@ -66,10 +66,27 @@ fn sections() -> Vec<(String, Vec<Constant>)> {
     sections
 }
 
+/// Where a constant comes from; and if it was chosen with checks in view, with which, and what they leave free.
+fn from_where(constant: &Constant) -> String {
+    if constant.chosen_with.is_empty() {
+        return constant.source.to_owned();
+    }
+    let checks: Vec<String> = constant.chosen_with.iter().map(|check| format!("`{check}`")).collect();
+    format!("{}. Chosen with {}. Free: {}", constant.source, checks.join(", "), constant.free)
+}
+
 /// The runtime is no model, but what it adds to virtual time is chosen as well.
 fn runtime() -> Vec<Constant> {
     let config = RunConfig::default();
-    let invented = |name, value, unit, source| Constant { name, value, unit, label: Label::Invented, source };
+    let invented = |name, value, unit, source| Constant {
+        name,
+        value,
+        unit,
+        label: Label::Invented,
+        source,
+        chosen_with: &[],
+        free: "",
+    };
     vec![
         invented(
             "latency",
