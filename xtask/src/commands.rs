@@ -6,6 +6,8 @@ mod bench;
 mod compare;
 #[cfg(feature = "full")]
 mod completions;
+#[cfg(feature = "study")]
+mod diff;
 #[cfg(feature = "docs")]
 mod docs;
 pub(crate) mod elsewhere;
@@ -37,6 +39,8 @@ mod verify;
 use elsewhere as bench;
 #[cfg(not(feature = "study"))]
 use elsewhere as compare;
+#[cfg(not(feature = "study"))]
+use elsewhere as diff;
 #[cfg(not(feature = "docs"))]
 use elsewhere as docs;
 #[cfg(not(feature = "study"))]
@@ -89,6 +93,8 @@ pub(crate) enum Command {
     Events(events::Args),
     /// Tell why a VM had the memory it had at a time: inputs, rule, candidates, decision, what came of it
     Explain(explain::Args),
+    /// Compare two runs: what was set, the first decision that differs and why, what came of it
+    Diff(diff::Args),
     /// Feed a component's recorded inputs to it again, and compare its outputs
     Replay(replay::Args),
     /// Hold runs against what the sources say: every number and every observed behaviour, with fresh seeds
@@ -146,6 +152,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Completions(args) => completions::run(&args)?,
         #[cfg(feature = "full")]
         Command::Man(args) => completions::man(&args)?,
+        #[cfg(feature = "study")]
+        Command::Diff(args) => diff::run(&args)?,
         #[cfg(feature = "study")]
         Command::Verify(args) => verify::run(&args)?,
         #[cfg(feature = "study")]

@@ -49,7 +49,7 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
     let has = |word: &str| rest.iter().any(|other| other == word);
     let build = match command.to_str()? {
         "help" => return needed(rest),
-        "compare" | "verify" | "explore" => STUDY,
+        "compare" | "diff" | "verify" | "explore" => STUDY,
         "guest" => GUEST,
         "scenario" if has(super::guest_place::REAL_LINUX) => GUEST,
         "test" if has("--real-guest") => GUEST,

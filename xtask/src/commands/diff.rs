@@ -1,0 +1,46 @@
+//! `cargo xtask diff`: two runs side by side.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use run_diff::Pair;
+
+use super::bad_input;
+use crate::output::{print, say};
+
+/// Which runs.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Folder of a run
+    first: PathBuf,
+    /// Folder of the run to compare with it
+    second: PathBuf,
+    /// Print the difference as JSON and nothing else
+    #[arg(long)]
+    json: bool,
+    /// Write a page with the curves of both runs over each other; a file that exists is not overwritten
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
+}
+
+/// Tells how two runs differ.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let folders = Pair::new(&args.first, &args.second);
+    let read = |folder: &PathBuf| run_diff::read(folder).map_err(bad_input);
+    let runs = Pair::new(read(folders.first)?, read(folders.second)?);
+    let difference = run_diff::compare(&runs);
+    if let Some(path) = &args.html {
+        ensure!(!path.exists(), bad_input(format!("{} exists already; name another file", path.display())));
+        std::fs::write(path, run_diff::page::page(&difference, &folders))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if args.json {
+        say!("{}", serde_json::to_string_pretty(&difference)?);
+        return Ok(());
+    }
+    print(format_args!("{difference}"))?;
+    if let Some(path) = &args.html {
+        say!("\nCurves: {}", path.display());
+    }
+    Ok(())
+}
