@@ -28,6 +28,7 @@ mod new_balancer;
 #[cfg(feature = "docs")]
 mod reference;
 mod replay;
+mod report;
 mod scenario;
 mod test;
 mod tools;
@@ -101,6 +102,8 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Draw the source's figures from a run's counters, or from a scenario
     Figures(figures::Args),
+    /// Make the page that shows a run (report.html) of its folder
+    Report(report::Args),
     /// Run seeds and schedules with every invariant checked, and print the shortest that fails
     Explore(explore::Args),
     /// Run balancing policies on the same loads with the same seeds, and compare what comes of it
@@ -143,6 +146,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Explain(args) => explain::run(&args)?,
         Command::Replay(args) => return replay::run(&args),
         Command::Figures(args) => figures::run(&args)?,
+        Command::Report(args) => report::run(&args)?,
         Command::NewBalancer(args) => new_balancer::run(&args)?,
         Command::Test(args) => test::run(&args)?,
         Command::Loom(args) => loom::run(&args)?,

@@ -16,7 +16,7 @@ use page_range::PageCount;
 use quantities::parse_duration;
 use run_analysis::figures::{self, Recorded};
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
-use run_journal::{EventsLevel, HumanLog};
+use run_journal::{EVENTS_FILE, EventsLevel, HumanLog, JOURNAL_FILE};
 use scenario::file::{self, LoadOptions, Scenario, Setting};
 use scenario::run::{self, Choices, Plan, Point, RunError, RunOptions, directory, story};
 
@@ -81,6 +81,9 @@ pub(crate) struct Args {
     /// `warn,dm-vsp=debug,dm-vsc/VM8=debug`
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+    /// Leave out report.html, the page that shows the run; `cargo xtask report DIR` makes it later
+    #[arg(long)]
+    no_report: bool,
     /// Print summary.json to standard output and nothing else; with `list`, the list as JSON
     #[arg(long)]
     json: bool,
@@ -190,6 +193,7 @@ fn not_for_real_guests(args: &Args) -> Result<()> {
         ("--host-memory", args.host_memory.is_some()),
         ("--set", !args.set.is_empty()),
         ("--log", args.log.is_some()),
+        ("--no-report", args.no_report),
         ("--json", args.json),
         ("--quiet", args.quiet),
     ];
@@ -325,6 +329,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     bar.finish_and_clear();
     let outcome = outcome?;
     draw_figures(&folder, &plan, outcome.points.all());
+    let report = if args.no_report { None } else { write_report(&folder) };
     let interrupted = !outcome.summary.end.complete;
     if args.json {
         let summary = std::fs::read_to_string(folder.join(run::SUMMARY_FILE))?;
@@ -335,8 +340,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         let story = story::tell(&file.title, &plan, &outcome.summary, &outcome.points, colour);
         // The story has been escaped, and may have colours.
         print_coloured(&story)?;
+        let report = report.map_or_else(String::new, |path| format!("\nReport: {}", path.display()));
         say!(
-            "\nFiles: {}\nEvents: cargo xtask events {}   Repeat: {command}",
+            "\nFiles: {}{report}\nEvents: cargo xtask events {}   Repeat: {command}",
             folder.display(),
             folder.display()
         );
@@ -347,6 +353,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 /// Bytes of counters that are read again to draw a run whose samples were too many to keep in memory. Beyond it, the figures are
 /// drawn only when asked for.
 const MOST_DRAWN: u64 = 64 << 20;
+
+/// Bytes of counters, events and journal that are read again for the page of a run, about five seconds' worth. Beyond it, the page is made
+/// only when asked for. Invented.
+const MOST_REPORTED: u64 = 256 << 20;
 
 /// Draws the figures of a run that has ended. A run without its figures is a run all the same.
 fn draw_figures(folder: &Path, plan: &Plan, points: &[Point]) {
@@ -366,6 +376,23 @@ fn draw_figures(folder: &Path, plan: &Plan, points: &[Point]) {
     };
     if let Err(error) = drawn {
         note!("warning: the figures could not be drawn: {error}");
+    }
+}
+
+/// Makes the page of a run that has ended. A run without it is a run all the same.
+fn write_report(folder: &Path) -> Option<PathBuf> {
+    let size = |name: &str| std::fs::metadata(folder.join(name)).map_or(0, |file| file.len());
+    let read = size(run::COUNTERS_FILE) + size(EVENTS_FILE) + size(JOURNAL_FILE);
+    if read > MOST_REPORTED {
+        note!("no report: {} MB to read; cargo xtask report {} makes it", read >> 20, folder.display());
+        return None;
+    }
+    match run_report::write(folder, &run_report::Options::default()) {
+        Ok(written) => Some(written.path),
+        Err(error) => {
+            note!("warning: the report could not be written: {error}");
+            None
+        }
     }
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model_sync::{Mutex, MutexGuard};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::event_log::EventLog;
 
 /// Where a VM is in its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VmState {
     /// It has no memory and does not run.

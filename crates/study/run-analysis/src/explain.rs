@@ -4,7 +4,7 @@
 //! stands. [`explain`] finds the one that stood at a time, what it was made from, who else had a claim, and what came of it.
 
 mod tell;
-mod words;
+pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! The rules of the policies, in plain words.
 
 /// What a decision's rule means, for a VM. A policy that is not known here speaks for itself: by its rule's name.
-pub(super) fn rule(policy: &str, rule: &str) -> Option<&'static str> {
+#[must_use]
+pub fn rule(policy: &str, rule: &str) -> Option<&'static str> {
     let of_policy = match policy {
         "hyperv" => match rule {
             "in-band" => "Its pressure is within its band: it is left alone.",
@@ -107,7 +108,8 @@ fn common(rule: &str) -> Option<&'static str> {
 }
 
 /// What the state of the host means that a round found.
-pub(super) fn state(policy: &str, rule: &str) -> Option<&'static str> {
+#[must_use]
+pub fn state(policy: &str, rule: &str) -> Option<&'static str> {
     Some(match (policy, rule) {
         ("hyperv", "enough") => "there is enough for everyone's needs, buffers and the stock",
         ("hyperv", "contention") => {

@@ -9,6 +9,8 @@ use run_journal::{EVENTS_FILE, JOURNAL_FILE, MANIFEST_FILE};
 pub const COUNTERS_FILE: &str = "counters.csv";
 /// Name of the summary in a run directory.
 pub const SUMMARY_FILE: &str = "summary.json";
+/// Name of the page that shows a run, in its directory.
+pub const REPORT_FILE: &str = "report.html";
 
 /// Name of the scenario's text in a run directory: the text that was run, with what `--set` changed in it.
 pub const SCENARIO_FILE: &str = "scenario.toml";
@@ -91,7 +93,8 @@ pub fn create_next(runs: &Path, name: &str) -> Result<PathBuf, DirectoryError> {
 }
 
 fn is_of_a_run(name: &str) -> bool {
-    [MANIFEST_FILE, EVENTS_FILE, JOURNAL_FILE, COUNTERS_FILE, SUMMARY_FILE, SCENARIO_FILE].contains(&name)
+    [MANIFEST_FILE, EVENTS_FILE, JOURNAL_FILE, COUNTERS_FILE, SUMMARY_FILE, SCENARIO_FILE, REPORT_FILE]
+        .contains(&name)
         || (name.starts_with("figure-") && Path::new(name).extension().is_some_and(|ending| ending == "svg"))
 }
 

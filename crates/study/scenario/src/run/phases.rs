@@ -11,13 +11,13 @@
 //! * ④ when the newcomer has fallen 64 MB below its peak, and so has what its guest has committed: it has less because it needs
 //!   less, not because it is squeezed. It lasts until the others have what they had, or to the end.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::points::Point;
 use page_range::PageCount;
 
 /// When the phases began, seconds of virtual time; and what was seen.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Phases {
     /// Name of the VM that came last.
     pub newcomer: String,

@@ -39,7 +39,15 @@ pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points, colour
         summary.seed
     ));
     line(String::new());
-    for (time, words) in happenings(plan, summary, points) {
+    let marks = plan.timeline.iter().filter_map(|step| match &step.action {
+        Action::Mark(text) => Some((step.at.as_secs_f64(), text.clone())),
+        _ => None,
+    });
+    let lowest = |from: f64, to: f64| {
+        let between = points.all().iter().filter(|point| (from..=to).contains(&point.time.as_secs_f64()));
+        between.map(|point| point.host.available.mib()).reduce(f64::min)
+    };
+    for (time, words) in happenings(marks, summary, lowest) {
         line(format!("{:>9}  {}", clock(time), escape(&words)));
     }
     line(String::new());
@@ -84,14 +92,15 @@ fn number(value: f64) -> String {
     if value.abs() >= 10.0 || value == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
 }
 
-/// What happened, in order of time.
-fn happenings(plan: &Plan, summary: &Summary, points: &Points) -> Vec<(f64, String)> {
-    let mut all: Vec<(f64, String)> = Vec::new();
-    for step in &plan.timeline {
-        if let Action::Mark(text) = &step.action {
-            all.push((step.at.as_secs_f64(), text.clone()));
-        }
-    }
+/// What happened in a run, in order of time: seconds of virtual time, and a sentence. `marks` are those of its timeline;
+/// `lowest_available` says the least Available Memory between two times in seconds, MB, if that is known.
+#[must_use]
+pub fn happenings(
+    marks: impl IntoIterator<Item = (f64, String)>,
+    summary: &Summary,
+    lowest_available: impl Fn(f64, f64) -> Option<f64>,
+) -> Vec<(f64, String)> {
+    let mut all: Vec<(f64, String)> = marks.into_iter().collect();
     if let Some(phases) = &summary.phases {
         let vm = &phases.newcomer;
         all.push((phases.idle_s, format!("① {vm} has started and idles; the others keep what they have.")));
@@ -99,19 +108,13 @@ fn happenings(plan: &Plan, summary: &Summary, points: &Points) -> Vec<(f64, Stri
             phases.grows_s,
             format!("② {vm} is loaded and grows from what the host still has; the others are not affected."),
         ));
-        let lowest = points
-            .all()
-            .iter()
-            .filter(|point| (phases.contention_s..=phases.falls_s).contains(&point.time.as_secs_f64()))
-            .map(|point| point.host.available.mib())
-            .fold(f64::INFINITY, f64::min);
+        let lowest = lowest_available(phases.contention_s, phases.falls_s)
+            .map_or_else(String::new, |mb| format!(" Available Memory falls to {} MB.", number(mb)));
         all.push((
             phases.contention_s,
             format!(
-                "③ {vm} has grown by {} MB and the host has nothing left: the others lose memory to {vm}. Available Memory falls \
-                 to {} MB.",
+                "③ {vm} has grown by {} MB and the host has nothing left: the others lose memory to {vm}.{lowest}",
                 number(phases.undisturbed_growth_mb),
-                number(lowest)
             ),
         ));
         let restored = phases.restored_s.map_or_else(

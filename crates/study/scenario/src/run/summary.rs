@@ -1,9 +1,10 @@
 //! What a run came to, as one documented JSON object: the same schema for every scenario.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use page_range::PageCount;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vmms_host::{HostStatus, VmState};
 
 use super::plan::Plan;
@@ -15,7 +16,7 @@ pub use super::sums::Spread;
 pub const SCHEMA: u32 = 1;
 
 /// A run's result. All sizes are MB (MiB), all times seconds of virtual time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Version of this schema.
     pub schema: u32,
@@ -40,7 +41,7 @@ pub struct Summary {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndSummary {
     /// Why it is over.
     pub reason: String,
@@ -53,7 +54,7 @@ pub struct EndSummary {
 }
 
 /// The host.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostSummary {
     /// All memory.
     pub memory_mb: f64,
@@ -86,7 +87,7 @@ pub struct HostSummary {
 }
 
 /// A VM.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VmSummary {
     /// Its name.
     pub name: String,
@@ -137,7 +138,7 @@ pub struct VmSummary {
 }
 
 /// What a monitor inside the guest saw.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InGuest {
     /// `Memory\Available MBytes`.
     pub available_mb: Option<Spread>,
@@ -156,14 +157,14 @@ pub struct InGuest {
 }
 
 /// An entry of the event log.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoggedEvent {
     /// When.
     pub time_s: f64,
     /// Event id.
     pub id: u32,
     /// The log.
-    pub log: &'static str,
+    pub log: Cow<'static, str>,
     /// Its text.
     pub text: String,
 }
@@ -261,7 +262,7 @@ pub(crate) fn summarize(ending: Ending<'_>, sums: &Sums) -> Summary {
             .map(|(time, entry)| LoggedEvent {
                 time_s: round(time.as_secs_f64()),
                 id: entry.id,
-                log: entry.log,
+                log: entry.log.into(),
                 text: entry.text.clone(),
             })
             .collect(),

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use page_range::PageCount;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::points::{Point, VmPoint};
 
 /// Smallest, mean, largest and last of a quantity over the samples.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Smallest sample.
     pub minimum: f64,

@@ -1,0 +1,237 @@
+//! The events of a run, packed: those that have the same place, name and fields together, field by field.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use run_journal::{FieldValue, Record, Severity};
+
+use crate::columns::{Cell, Column, Texts, integer, pack_whole};
+
+/// What the events of a group have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    severity: Severity,
+    component: Arc<str>,
+    vm: Option<Arc<str>>,
+    event: Arc<str>,
+    fields: Vec<Arc<str>>,
+}
+
+/// The events of one kind, in order.
+#[derive(Debug, Default)]
+struct Group {
+    seq: Vec<i64>,
+    time: Vec<i64>,
+    /// How many numbers before its event the cause is; 0 for none.
+    cause: Vec<i64>,
+    fields: Vec<Column>,
+}
+
+/// Events that are collected for a page.
+#[derive(Debug)]
+pub struct Events {
+    most: usize,
+    count: usize,
+    groups: BTreeMap<Kind, Group>,
+    texts: Texts,
+    /// Names of events that are left out, and how many of each.
+    left_out: BTreeMap<Arc<str>, u64>,
+}
+
+/// Events that matter less than others, the least first: what every second brings; what a second event says too.
+const LESS: [&[&str]; 4] = [
+    &["balloon_status", "status_report"],
+    &["dm_send", "dm_message_ignored", "round"],
+    &["grant", "shrink", "pages_mapped", "hot_added", "ballooned", "unballooned", "pages_unmapped"],
+    &["decision", "memory_moved"],
+];
+
+impl Events {
+    /// None yet; at most `most` are kept.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { most, count: 0, groups: BTreeMap::new(), texts: Texts::default(), left_out: BTreeMap::new() }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Names of the events that were left out because there would be too many, and how many of each.
+    #[must_use]
+    pub fn left_out(&self) -> &BTreeMap<Arc<str>, u64> {
+        &self.left_out
+    }
+
+    /// Adds an event, with a number above those before.
+    pub fn add(&mut self, record: &Record) {
+        if let Some(count) = self.left_out.get_mut(&record.event) {
+            *count += 1;
+            return;
+        }
+        let Ok(seq) = i64::try_from(record.seq) else { return };
+        let kind = Kind {
+            severity: record.severity,
+            component: record.component.clone(),
+            vm: record.vm.clone(),
+            event: record.event.clone(),
+            fields: record.fields.iter().map(|(name, _)| name.clone()).collect(),
+        };
+        let group = self.groups.entry(kind).or_default();
+        group.seq.push(seq);
+        group.time.push(i64::try_from(record.t.0).unwrap_or(i64::MAX).min((1 << 53) - 1));
+        let cause = i64::try_from(record.cause).unwrap_or(0);
+        group.cause.push(if cause == 0 { 0 } else { seq - cause });
+        group.fields.resize_with(record.fields.len(), Column::default);
+        for (column, (_, value)) in group.fields.iter_mut().zip(&record.fields) {
+            let cell = match value {
+                FieldValue::Unsigned(number) => Cell::unsigned(*number),
+                FieldValue::Negative(number) => Cell::Whole(*number),
+                FieldValue::Float(number) => Cell::Other((*number).into()),
+                FieldValue::Bool(value) => Cell::Other((*value).into()),
+                FieldValue::Text(text) => Cell::Text(self.texts.index(text)),
+            };
+            column.push(cell, &self.texts);
+        }
+        self.count += 1;
+        while self.count > self.most && self.leave_out() {}
+    }
+
+    /// Leaves out what matters least of what is there, now and from now on. Warnings and errors stay. `false`: nothing can be left out.
+    fn leave_out(&mut self) -> bool {
+        let present =
+            |kind: &Kind, names: &[&str]| kind.severity == Severity::Normal && names.contains(&&*kind.event);
+        let Some(names) = LESS.iter().find(|names| self.groups.keys().any(|kind| present(kind, names)))
+        else {
+            return false;
+        };
+        self.groups.retain(|kind, group| {
+            let goes = present(kind, names);
+            if goes {
+                *self.left_out.entry(kind.event.clone()).or_default() += group.seq.len() as u64;
+                self.count -= group.seq.len();
+            }
+            !goes
+        });
+        true
+    }
+
+    /// Appends the groups as JSON: `[{"component":…,"vm":…,"event":…,"severity":…,"n":…,"seq":…,"t":…,"cause":…,"fields":[[name, column]…]}…]`.
+    /// Names are indices of texts.
+    pub fn pack(&mut self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        for (index, (kind, group)) in self.groups.iter().enumerate() {
+            if index > 0 {
+                out.extend_from_slice(b",\n");
+            }
+            out.extend_from_slice(b"{\"component\":");
+            integer(self.texts.index(&kind.component), out);
+            if let Some(vm) = &kind.vm {
+                out.extend_from_slice(b",\"vm\":");
+                integer(self.texts.index(vm), out);
+            }
+            out.extend_from_slice(b",\"event\":");
+            integer(self.texts.index(&kind.event), out);
+            if kind.severity != Severity::Normal {
+                out.extend_from_slice(b",\"severity\":");
+                integer(self.texts.index(kind.severity.name()), out);
+            }
+            out.extend_from_slice(b",\"n\":");
+            integer(group.seq.len(), out);
+            for (name, numbers) in [("seq", &group.seq), ("t", &group.time), ("cause", &group.cause)] {
+                out.extend_from_slice(b",\"");
+                out.extend_from_slice(name.as_bytes());
+                out.extend_from_slice(b"\":");
+                pack_whole(numbers, out);
+            }
+            out.extend_from_slice(b",\"fields\":[");
+            for (place, (name, column)) in kind.fields.iter().zip(&group.fields).enumerate() {
+                if place > 0 {
+                    out.push(b',');
+                }
+                out.push(b'[');
+                integer(self.texts.index(name), out);
+                out.push(b',');
+                column.pack(out);
+                out.push(b']');
+            }
+            out.extend_from_slice(b"]}");
+        }
+        out.push(b']');
+    }
+
+    /// The texts that are referred to; after [`pack`](Self::pack) with the names.
+    #[must_use]
+    pub fn texts(&self) -> &[String] {
+        self.texts.all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use component_runtime::SimTime;
+
+    use super::*;
+
+    fn record(seq: u64, event: &str, severity: Severity) -> Record {
+        Record {
+            t: SimTime(seq * 10),
+            seq,
+            component: "dm-vsp".into(),
+            vm: Some("VM1".into()),
+            event: event.into(),
+            cause: seq.saturating_sub(1),
+            severity,
+            fields: vec![("pages".into(), FieldValue::Unsigned(512))],
+        }
+    }
+
+    #[test]
+    fn what_is_alike_is_together() {
+        let mut events = Events::new(100);
+        for seq in 1..=3 {
+            events.add(&record(seq, "grant", Severity::Normal));
+        }
+        events.add(&record(4, "shrink", Severity::Warning));
+        let mut out = Vec::new();
+        events.pack(&mut out);
+        let packed = String::from_utf8(out).unwrap();
+        assert_eq!(
+            packed,
+            concat!(
+                r#"[{"component":0,"vm":1,"event":2,"n":3,"seq":{"v":[1,2,3]},"t":{"e":[10,0,0]},"cause":{"v":[0,1,1]},"fields":[[3,{"c":512}]]},"#,
+                "\n",
+                r#"{"component":0,"vm":1,"event":4,"severity":5,"n":1,"seq":{"c":4},"t":{"c":40},"cause":{"c":1},"fields":[[3,{"c":512}]]}]"#
+            )
+        );
+        assert_eq!(events.texts(), ["dm-vsp", "VM1", "grant", "pages", "shrink", "warning"]);
+    }
+
+    #[test]
+    fn of_too_many_those_that_matter_least_go_and_warnings_stay() {
+        let mut events = Events::new(4);
+        events.add(&record(1, "vm_started", Severity::Normal));
+        events.add(&record(2, "status_report", Severity::Warning));
+        for seq in 3..=6 {
+            events.add(&record(seq, "status_report", Severity::Normal));
+        }
+        events.add(&record(7, "decision", Severity::Normal));
+        assert_eq!(events.len(), 3);
+        assert_eq!(
+            events.left_out().iter().map(|(name, count)| (&**name, *count)).collect::<Vec<_>>(),
+            [("status_report", 4)]
+        );
+        for seq in 8..=20 {
+            events.add(&record(seq, "vm_failed", Severity::Error));
+        }
+        assert_eq!(events.len(), 15, "what matters stays, however much there is");
+    }
+}

@@ -1,0 +1,264 @@
+//! What a run's folder holds, as far as it can be read, and what is missing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use run_analysis::explain::words;
+use run_journal::{EVENTS_FILE, FieldValue, JOURNAL_FILE, MANIFEST_FILE, Record, events};
+use scenario::run::{COUNTERS_FILE, SUMMARY_FILE, Summary, story, summary};
+use serde_json::Value;
+
+use crate::counters::Counters;
+use crate::events::Events;
+use crate::messages::{self, Messages};
+use crate::{Options, ReportError};
+
+/// Bytes that are read of a summary: about a kilobyte for each VM. Invented.
+const MOST_SUMMARY: u64 = 1 << 28;
+/// Bytes that are read of a manifest, which has about a thousand. Invented.
+const MOST_MANIFEST: u64 = 16 << 20;
+
+/// All that goes into a page.
+pub(crate) struct Facts {
+    /// As they are in the folder; null if they cannot be read.
+    pub(crate) manifest: Value,
+    pub(crate) summary: Value,
+    /// Seconds of virtual time, and a sentence.
+    pub(crate) story: Vec<(f64, String)>,
+    /// Rules of decisions and states of the host, and what they mean.
+    pub(crate) rules: Vec<(String, &'static str)>,
+    pub(crate) states: Vec<(String, &'static str)>,
+    pub(crate) events: Events,
+    /// Time of the last event, ns.
+    pub(crate) last: u64,
+    pub(crate) counters: Option<Counters>,
+    pub(crate) messages: Messages,
+    /// What could not be shown, a sentence each.
+    pub(crate) missing: Vec<String>,
+}
+
+fn json_file(path: &Path, most: u64) -> Result<Value, String> {
+    let bytes = input_file::read(path, most).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+}
+
+/// Reads a run's folder.
+pub(crate) fn read(directory: &Path, options: &Options) -> Result<Facts, ReportError> {
+    if ![EVENTS_FILE, COUNTERS_FILE, SUMMARY_FILE].iter().any(|name| directory.join(name).is_file()) {
+        return Err(ReportError::NotARun(directory.to_owned()));
+    }
+    let mut missing = Vec::new();
+    let manifest = json_file(&directory.join(MANIFEST_FILE), MOST_MANIFEST).unwrap_or_else(|error| {
+        missing.push(format!(
+            "{MANIFEST_FILE} cannot be read ({error}): the command that repeats the run is not known."
+        ));
+        Value::Null
+    });
+    let summary = json_file(&directory.join(SUMMARY_FILE), MOST_SUMMARY).unwrap_or_else(|error| {
+        missing.push(format!(
+            "{SUMMARY_FILE} cannot be read ({error}): sums and most of the story are missing. A run that was killed has none."
+        ));
+        Value::Null
+    });
+    let window = nanos(options.from)..=nanos(options.to);
+    let counters = counters(directory, options, &window, &mut missing);
+    let mut recorded = Recorded::new(options);
+    recorded.read(directory, &manifest, &window, &mut missing);
+    let messages = bytes_of_messages(directory, &recorded, &mut missing);
+    let story = tell(&summary, recorded.marks.clone(), counters.as_ref(), &mut missing);
+    let policy = [&summary, &manifest].into_iter().find_map(|of| of.get("policy")?.as_str()).unwrap_or("");
+    let explained = |names: &std::collections::BTreeSet<String>,
+                     words: fn(&str, &str) -> Option<&'static str>| {
+        names.iter().filter_map(|name| Some((name.clone(), words(policy, name)?))).collect()
+    };
+    Ok(Facts {
+        rules: explained(&recorded.rules, words::rule),
+        states: explained(&recorded.states, words::state),
+        manifest,
+        summary,
+        story,
+        events: recorded.events,
+        last: recorded.last,
+        counters,
+        messages,
+        missing,
+    })
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn counters(
+    directory: &Path,
+    options: &Options,
+    window: &core::ops::RangeInclusive<u64>,
+    missing: &mut Vec<String>,
+) -> Option<Counters> {
+    match Counters::read(&directory.join(COUNTERS_FILE), options.most_values, window.clone()) {
+        Ok(counters) => {
+            missing.extend(counters.remarks().iter().map(|remark| format!("{COUNTERS_FILE}: {remark}.")));
+            if counters.every > 1 {
+                missing.push(format!(
+                    "Of the counters one sample of every {} is here: all of them would be too much for a page. \
+                     cargo xtask report DIR --from TIME --to TIME takes a part of the run.",
+                    counters.every
+                ));
+            }
+            if counters.is_empty() {
+                missing.push(format!(
+                    "{COUNTERS_FILE} has no row of the time that is shown: there are no curves."
+                ));
+            }
+            (!counters.is_empty()).then_some(counters)
+        }
+        Err(error) => {
+            missing.push(format!("{COUNTERS_FILE} cannot be read ({error}): there are no curves."));
+            None
+        }
+    }
+}
+
+/// What is taken from the events while they are read.
+struct Recorded {
+    events: Events,
+    last: u64,
+    marks: Vec<(f64, String)>,
+    rules: std::collections::BTreeSet<String>,
+    states: std::collections::BTreeSet<String>,
+    /// Numbers of the first and last event that are shown.
+    numbers: Option<(u64, u64)>,
+    messages: bool,
+}
+
+impl Recorded {
+    fn new(options: &Options) -> Self {
+        Self {
+            events: Events::new(options.most_events),
+            last: 0,
+            marks: Vec::new(),
+            rules: std::collections::BTreeSet::new(),
+            states: std::collections::BTreeSet::new(),
+            numbers: None,
+            messages: false,
+        }
+    }
+
+    fn read(
+        &mut self,
+        directory: &Path,
+        manifest: &Value,
+        window: &core::ops::RangeInclusive<u64>,
+        missing: &mut Vec<String>,
+    ) {
+        let level = manifest.get("events").and_then(Value::as_str).unwrap_or("all");
+        let reader = match events::Reader::open(&directory.join(EVENTS_FILE)) {
+            Ok(reader) => reader,
+            Err(_) if level == "none" => {
+                missing.push(
+                    "No events were recorded (--events none): there is neither timeline nor sequence diagram nor explanation."
+                        .to_owned(),
+                );
+                return;
+            }
+            Err(error) => {
+                missing.push(format!(
+                    "{EVENTS_FILE}: {error}: there is neither timeline nor sequence diagram nor explanation."
+                ));
+                return;
+            }
+        };
+        for record in reader {
+            match record {
+                Ok(record) if window.contains(&record.t.0) => self.take(&record),
+                Ok(_) => {}
+                Err(error) => missing.push(format!("{EVENTS_FILE}: {error}.")),
+            }
+        }
+        if self.events.is_empty() {
+            missing.push(format!("{EVENTS_FILE} has no event of the time that is shown."));
+        }
+        if level == "decisions" {
+            missing.push(
+                "Decisions were recorded, not the traffic of every second: there are no status reports and no bytes of messages \
+                 (--events all records them)."
+                    .to_owned(),
+            );
+        }
+        let left_out: Vec<String> =
+            self.events.left_out().iter().map(|(name, count)| format!("{count} {name}")).collect();
+        if !left_out.is_empty() {
+            missing.push(format!(
+                "Events that would be too many for a page are left out: {}. cargo xtask report DIR --from TIME --to TIME takes a \
+                 part of the run with all of them.",
+                left_out.join(", ")
+            ));
+        }
+    }
+
+    fn take(&mut self, record: &Record) {
+        let text = |name: &str| record.field(name).and_then(FieldValue::as_str);
+        match &*record.event {
+            "mark" => self.marks.extend(text("text").map(|text| (record.t.0 as f64 / 1e9, text.to_owned()))),
+            "decision" | "round" => {
+                let names = if &*record.event == "round" { &mut self.states } else { &mut self.rules };
+                if let Some(rule) = text("rule").filter(|rule| !names.contains(*rule)) {
+                    names.insert(rule.to_owned());
+                }
+            }
+            "dm_send" => self.messages = true,
+            _ => {}
+        }
+        self.events.add(record);
+        self.last = self.last.max(record.t.0);
+        if record.seq > 0 {
+            let first = self.numbers.map_or(record.seq, |(first, _)| first);
+            self.numbers = Some((first, record.seq));
+        }
+    }
+}
+
+fn bytes_of_messages(directory: &Path, recorded: &Recorded, missing: &mut Vec<String>) -> Messages {
+    let Some((first, last)) = recorded.numbers.filter(|_| recorded.messages) else {
+        return Messages::default();
+    };
+    let (messages, trouble) = messages::read(directory, first..=last);
+    if let Some(trouble) = trouble {
+        missing.push(format!(
+            "{JOURNAL_FILE}: {trouble}. Bytes of messages are shown as far as they could be read."
+        ));
+    }
+    messages
+}
+
+/// The story as the run told it, as far as it can be told from its folder.
+fn tell(
+    value: &Value,
+    marks: Vec<(f64, String)>,
+    counters: Option<&Counters>,
+    missing: &mut Vec<String>,
+) -> Vec<(f64, String)> {
+    if value.is_null() {
+        return marks;
+    }
+    let schema = value.get("schema").and_then(Value::as_u64);
+    let read: Result<Summary, _> = serde_json::from_value(value.clone());
+    match read {
+        Ok(summary) => {
+            let least = |from, to| {
+                counters.and_then(|counters| {
+                    counters.least("Hyper-V Dynamic Memory Balancer", "Available Memory", from, to)
+                })
+            };
+            story::happenings(marks, &summary, least)
+        }
+        Err(error) => {
+            let schema = schema.map_or_else(|| "none".to_owned(), |schema| schema.to_string());
+            missing.push(format!(
+                "{SUMMARY_FILE} has schema {schema}, this program reads schema {}: the story is its marks only ({error}).",
+                summary::SCHEMA
+            ));
+            marks
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The page put together: its frame, its styles, its scripts and its data.
+
+use crate::columns::json;
+use crate::facts::Facts;
+
+/// What stands where in the frame.
+const FRAME: &str = include_str!("../page/index.html");
+
+/// Styles, in the order in which they count.
+const STYLES: [&str; 2] = [include_str!("../page/vendor/uPlot.min.css"), include_str!("../page/report.css")];
+
+/// Scripts, each after those that it uses.
+const SCRIPTS: [&str; 18] = [
+    concat!(
+        "/*! uPlot. ",
+        include_str!("../page/vendor/uPlot-LICENSE"),
+        "*/\n",
+        include_str!("../page/vendor/uPlot.iife.min.js")
+    ),
+    include_str!("../page/base.js"),
+    include_str!("../page/words.js"),
+    include_str!("../page/model.js"),
+    include_str!("../page/messages.js"),
+    include_str!("../page/explain.js"),
+    include_str!("../page/host.js"),
+    include_str!("../page/clock.js"),
+    include_str!("../page/charts.js"),
+    include_str!("../page/story.js"),
+    include_str!("../page/living.js"),
+    include_str!("../page/memory.js"),
+    include_str!("../page/lanes.js"),
+    include_str!("../page/timeline.js"),
+    include_str!("../page/event.js"),
+    include_str!("../page/sequence.js"),
+    include_str!("../page/tables.js"),
+    include_str!("../page/main.js"),
+];
+
+/// The page as bytes of UTF-8.
+pub(crate) fn assemble(facts: &mut Facts) -> Vec<u8> {
+    let mut out = Vec::with_capacity(4 << 20);
+    for (index, piece) in FRAME.split("<!--").enumerate() {
+        let Some((name, rest)) = piece.split_once("-->").filter(|_| index > 0) else {
+            out.extend_from_slice(piece.as_bytes());
+            continue;
+        };
+        match name.trim() {
+            "styles" => STYLES.iter().for_each(|style| element("style", style, &mut out)),
+            "data" => data(facts, &mut out),
+            "scripts" => SCRIPTS.iter().for_each(|script| element("script", script, &mut out)),
+            _ => {}
+        }
+        out.extend_from_slice(rest.as_bytes());
+    }
+    out
+}
+
+fn element(name: &str, text: &str, out: &mut Vec<u8>) {
+    for part in ["<", name, ">\n", text.trim_end(), "\n</", name, ">\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// A piece of data, for `Report.data(id)`.
+fn piece(id: &str, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b"<script type=\"application/json\" id=\"");
+    out.extend_from_slice(id.as_bytes());
+    out.extend_from_slice(b"\">");
+    write(out);
+    out.extend_from_slice(b"</script>\n");
+}
+
+fn data(facts: &mut Facts, out: &mut Vec<u8>) {
+    let Facts { manifest, summary, story, rules, states, missing, .. } = facts;
+    piece("data-run", out, |out| {
+        let parts = [
+            ("manifest", manifest.clone()),
+            ("summary", summary.clone()),
+            ("story", serde_json::json!(story)),
+            ("rules", serde_json::json!(rules)),
+            ("states", serde_json::json!(states)),
+            ("missing", serde_json::json!(missing)),
+            ("last", facts.last.into()),
+        ];
+        for (index, (name, value)) in parts.iter().enumerate() {
+            out.extend_from_slice(if index == 0 { b"{" } else { b",\n" });
+            json(name, out);
+            out.push(b':');
+            json(value, out);
+        }
+        out.push(b'}');
+    });
+    piece("data-events", out, |out| {
+        out.extend_from_slice(b"{\"groups\":");
+        facts.events.pack(out);
+        out.extend_from_slice(b",\n\"texts\":");
+        json(&facts.events.texts(), out);
+        out.push(b'}');
+    });
+    piece("data-counters", out, |out| match &facts.counters {
+        Some(counters) => counters.pack(out),
+        None => out.extend_from_slice(b"null"),
+    });
+    piece("data-messages", out, |out| facts.messages.pack(out));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_script_or_style_ends_the_element_that_it_is_in() {
+        for text in STYLES.iter().chain(&SCRIPTS) {
+            let text = text.to_ascii_lowercase();
+            assert!(!text.contains("</script") && !text.contains("</style") && !text.contains("<!--"));
+        }
+    }
+
+    #[test]
+    fn the_frame_names_every_part_once_and_nothing_from_elsewhere() {
+        for part in ["<!-- styles -->", "<!-- data -->", "<!-- scripts -->"] {
+            assert_eq!(FRAME.matches(part).count(), 1, "{part}");
+        }
+        assert!(!FRAME.contains("src=") && !FRAME.contains("href=\"http"));
+    }
+}

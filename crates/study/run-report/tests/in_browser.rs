@@ -1,0 +1,195 @@
+//! Pages in a browser, opened as files, with nothing else in reach.
+
+use std::path::Path;
+use std::time::Duration;
+
+use run_analysis::explain::explain;
+use run_journal::events::EventsError;
+use run_journal::{EVENTS_FILE, EventsLevel, Record, events};
+use run_report::{Options, write};
+use serde_json::{Value, json};
+
+use crate::browser::Page;
+use crate::runs;
+
+fn open(directory: &Path, width: u32) -> Option<Page> {
+    let written = write(directory, &Options::default()).unwrap();
+    Page::open(&written.path, width)
+}
+
+fn records(directory: &Path) -> Vec<Record> {
+    events::read_whole(&directory.join(EVENTS_FILE)).unwrap().records
+}
+
+#[test]
+fn a_run_can_be_studied() {
+    let folder = tempfile::tempdir().unwrap();
+    runs::contention(folder.path());
+    let Some(mut page) = open(folder.path(), 1300) else { return };
+    let records = records(folder.path());
+
+    // The model is the run: every event with its fields, its cause and its effects.
+    assert_eq!(page.value("Report.events.length"), records.len());
+    for record in records.iter().step_by(997) {
+        let found = page.value(&format!(
+            "(() => {{ const place = Report.events.find({}); const {{events}} = Report; \
+             return [events.where(place), events.name(place), events.time[place], events.cause(place), events.fields(place)]; }})()",
+            record.seq
+        ));
+        let mut line = Vec::new();
+        events::append(&mut line, record);
+        let line: Value = serde_json::from_slice(&line).unwrap();
+        let fields: Vec<Value> =
+            record.fields.iter().map(|(name, _)| json!([&**name, line[&**name]])).collect();
+        assert_eq!(found, json!([record.place(), &*record.event, record.t.0, record.cause, fields]));
+    }
+    let causality = run_journal::query::Causality::new(&records);
+    let operation = records.iter().rfind(|record| &*record.event == "add_memory").unwrap();
+    let chain = causality.chain(operation.seq).unwrap();
+    let numbers = |list: &[(usize, &Record)]| list.iter().map(|(_, record)| record.seq).collect::<Vec<_>>();
+    let found = page.value(&format!(
+        "(() => {{ const {{causes, effects}} = Report.causality.chain(Report.events.find({})); \
+         const seqs = (list) => list.map(([, place]) => Report.events.seq[place]); return [seqs(causes).sort((a, b) => a - b), seqs(effects)]; }})()",
+        operation.seq
+    ));
+    assert_eq!(found, json!([numbers(&chain.causes), numbers(&chain.effects)]));
+
+    // The story leads to its moments.
+    page.value("document.querySelectorAll('#story-list button')[1].click()");
+    page.until("document.querySelector('#story-list li.current').textContent.includes('②')");
+
+    // The slider moves, and the picture with it.
+    let pool = "document.querySelector('#living-picture').textContent.match(/Available: (\\d+)/)[1]";
+    page.value("document.querySelector('#living').scrollIntoView()");
+    page.until("document.querySelector('#living-picture svg') !== null");
+    let at_the_beginning = "(() => { const slider = document.querySelector('#slider'); slider.value = 0; \
+                            slider.dispatchEvent(new Event('input')); })()";
+    page.value(at_the_beginning);
+    page.until(&format!("Number({pool}) > 31000"));
+    page.value(&at_the_beginning.replace("slider.value = 0", "slider.value = 900000"));
+    page.until(&format!("Number({pool}) < 1000"));
+
+    // It plays, and stops.
+    page.value(at_the_beginning);
+    page.value("document.querySelector('#play').click()");
+    page.until("Report.state.get().playing && Report.state.get().now > 20e9");
+    page.value("document.querySelector('#play').click()");
+    page.until("!Report.state.get().playing");
+
+    // A click on a lane opens an event with its chain.
+    page.value("document.querySelector('#line-operation').click(); document.querySelector('#timeline').scrollIntoView()");
+    page.until("document.querySelectorAll('#event .chain li').length > 3");
+    let chosen = page.value("Report.state.get().seq").as_u64().unwrap();
+    let clicked = "(() => { const canvas = document.querySelector('#lanes'); const box = canvas.getBoundingClientRect(); \
+                   for (let y = box.top; y < box.bottom; y += 4) for (let x = box.left + 120; x < box.right; x += 6) { \
+                   for (const type of ['pointerdown', 'pointerup']) canvas.dispatchEvent(new PointerEvent(type, {clientX: x, clientY: y, pointerId: 1, bubbles: true})); \
+                   Report.state.settle(); if (Report.state.get().seq !== CHOSEN) return Report.state.get().seq; } return 0; })()";
+    // Pointers that no finger moves cannot be captured.
+    page.value("Element.prototype.setPointerCapture = () => {}");
+    let other = page.value(&clicked.replace("CHOSEN", &chosen.to_string())).as_u64().unwrap();
+    assert!(other != 0 && other != chosen);
+    page.until(&format!("document.querySelector('#event h3').textContent.startsWith('#{other} ')"));
+
+    // Zoom: to 10 µs and no further, and back to the whole run.
+    page.value("for (let times = 0; times < 60; times++) document.querySelector('#line-in').click()");
+    page.until("Report.state.get().lineTo - Report.state.get().lineFrom === 10000");
+    page.value("Report.interval.zoom(60e9, 120e9)");
+    page.until("document.querySelector('#interval').textContent === '1m to 2m'");
+    page.value("document.querySelector('#whole').click()");
+    page.until("document.querySelector('#interval').textContent === ''");
+
+    // Events are searched and chosen from; of all only those in view are elements.
+    page.value("document.querySelector('#events').scrollIntoView()");
+    page.until("document.querySelectorAll('#table .row').length > 5");
+    assert!(page.value("document.querySelectorAll('#table .row').length").as_u64().unwrap() < 100);
+    page.value("document.querySelector('#search').value = 'vm8 remove_memory'; document.querySelector('#search').dispatchEvent(new Event('input'))");
+    let wanted = records
+        .iter()
+        .filter(|record| &*record.event == "remove_memory" && record.vm.as_deref() == Some("VM8"))
+        .count();
+    assert!(wanted > 0);
+    page.until(&format!("document.querySelector('#found').textContent.startsWith('{wanted} of')"));
+    page.value("document.querySelector('#table .row').click()");
+    page.until("Report.events.name(Report.events.find(Report.state.get().seq)) === 'remove_memory'");
+
+    // A handshake as a diagram, with the bytes of its messages.
+    page.value("document.querySelector('#sequence').scrollIntoView()");
+    page.until(
+        "[...document.querySelector('#exchange').options].some((option) => option.value === 'handshake')",
+    );
+    page.value("document.querySelector('#exchange').value = 'handshake'; document.querySelector('#exchange').dispatchEvent(new Event('change'))");
+    page.until("document.querySelector('#diagram').textContent.includes('CAPABILITIES_RESPONSE')");
+    let bytes = page.value("document.querySelector('#messages table').textContent");
+    assert!(bytes.as_str().unwrap().contains("VERSION_REQUEST, 16 bytes"), "{bytes}");
+
+    // Other keys: another VM, the other theme.
+    let vm = page.value("Report.state.get().vm");
+    page.value("document.dispatchEvent(new KeyboardEvent('keydown', {key: 'v'}))");
+    page.until(&format!("Report.state.get().vm !== {vm}"));
+    let theme = page.value("document.documentElement.dataset.theme");
+    page.value("document.dispatchEvent(new KeyboardEvent('keydown', {key: 'd'}))");
+    page.until(&format!("document.documentElement.dataset.theme !== {theme}"));
+
+    assert_eq!(page.complaints, [""; 0]);
+}
+
+#[test]
+fn the_page_explains_as_the_command_does() {
+    let folder = tempfile::tempdir().unwrap();
+    runs::contention(folder.path());
+    let Some(mut page) = open(folder.path(), 1300) else { return };
+    let records = records(folder.path());
+    for (vm, milliseconds) in [
+        ("VM8", 962_742),
+        ("VM8", 1_290_000),
+        ("VM3", 1_290_000),
+        ("VM1", 500),
+        ("VM1", 16_100),
+        ("VM8", 700_000),
+        ("VM2", 1_322_222),
+        ("VM6", 263_900),
+        ("VM5", 1_141_000),
+        ("VM7", 1_378_999),
+        ("VM4", 300_001),
+    ] {
+        let at = Duration::from_millis(milliseconds);
+        let said = explain(records.iter().cloned().map(Ok::<_, EventsError>), "hyperv", vm, at, None)
+            .unwrap()
+            .to_string();
+        let shown = page.value(&format!("Report.explain({vm:?}, {})", at.as_nanos()));
+        assert_eq!(shown.as_str().unwrap(), said, "{vm} at {at:?}");
+    }
+}
+
+#[test]
+fn a_narrow_screen_needs_no_sideways_scrolling() {
+    let folder = tempfile::tempdir().unwrap();
+    runs::run("multi-vm", Duration::from_secs(300), EventsLevel::All, folder.path());
+    let Some(mut page) = open(folder.path(), 390) else { return };
+    for section in ["story", "living", "memory", "timeline", "sequence", "events", "sums"] {
+        page.value(&format!("document.getElementById('{section}').scrollIntoView()"));
+        page.until("document.scrollingElement.scrollWidth <= 390");
+    }
+    assert_eq!(page.complaints, [""; 0]);
+}
+
+#[test]
+fn what_is_left_of_a_run_is_shown_without_a_complaint() {
+    let folder = tempfile::tempdir().unwrap();
+    runs::run("multi-vm", Duration::from_secs(60), EventsLevel::None, folder.path());
+    for name in ["summary.json", "manifest.json", "counters.csv"] {
+        if name == "counters.csv" {
+            std::fs::write(folder.path().join(EVENTS_FILE), "").unwrap();
+        }
+        let Some(mut page) = open(folder.path(), 1300) else { return };
+        for section in ["story", "living", "memory", "timeline", "sequence", "events", "sums"] {
+            page.value(&format!("document.getElementById('{section}').scrollIntoView()"));
+            page.until("true");
+        }
+        assert!(
+            page.value("document.querySelector('#missing').textContent").as_str().unwrap().contains("events")
+        );
+        assert_eq!(page.complaints, [""; 0], "before {name} was taken away");
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+}
