@@ -25,7 +25,7 @@ use vmbus::control::message::{
     Body as _, CloseChannel, GpadlMessages, GpadlTeardown, InitiateContact, Message, ModifyChannel,
     OpenChannel, RelidReleased, UserData,
 };
-use vmbus::control::{GpadlId, Guid, Relid, VMBUS_SINT, Version};
+use vmbus::control::{DYNAMIC_MEMORY_CLASS, GpadlId, Relid, VMBUS_SINT, Version};
 use vmbus::ring::{ChannelRings, OutgoingPacket, PacketBuffer, Role};
 use vmms_host::{VmState, VmmsCommand};
 
@@ -384,7 +384,7 @@ impl BadGuest {
             match Message::decode(&bytes) {
                 Ok(Message::OfferChannel(offer)) => {
                     reached.offers += 1;
-                    if offer.class == Guid::DYNAMIC_MEMORY {
+                    if offer.class.get() == DYNAMIC_MEMORY_CLASS {
                         self.relid = Relid::new(offer.relid.get());
                     }
                 }

@@ -10,8 +10,8 @@ use machine_contract::{
 use model_sync::Mutex;
 use page_range::GuestRange;
 use partition::{
-    ConnectionInUse, Doorbell, EventPort, GuestMemory, GuestRam, MappedPages, MemoryError, Message,
-    MessagePort, NoSuchSint, PostError,
+    ConnectionInUse, EventPort, GuestMemory, GuestRam, MappedPages, MemoryError, Message, MessagePort,
+    NoSuchSint, NotifyFn, PostError,
 };
 
 /// What the host's side of a partition is watched by.
@@ -118,10 +118,10 @@ impl MessagePort for TappedHost {
         self.1.lock().messages.push((false, message.to_vec()));
         Ok(())
     }
-    fn on_slot_free(&self, vp: u32, sint: u8, doorbell: Doorbell) -> Result<(), NoSuchSint> {
+    fn on_slot_free(&self, vp: u32, sint: u8, doorbell: NotifyFn) -> Result<(), NoSuchSint> {
         self.0.on_slot_free(vp, sint, doorbell)
     }
-    fn open_message_port(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse> {
+    fn open_message_port(&self, connection_id: u32, doorbell: NotifyFn) -> Result<(), ConnectionInUse> {
         self.0.open_message_port(connection_id, doorbell)
     }
     fn take_posted(&self, connection_id: u32) -> Option<Message> {
@@ -138,7 +138,7 @@ impl EventPort for TappedHost {
     fn set_event(&self, vp: u32, sint: u8, flag: u16) -> Result<(), NoSuchSint> {
         self.0.set_event(vp, sint, flag)
     }
-    fn open_event_port(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse> {
+    fn open_event_port(&self, connection_id: u32, doorbell: NotifyFn) -> Result<(), ConnectionInUse> {
         self.0.open_event_port(connection_id, doorbell)
     }
     fn close_event_port(&self, connection_id: u32) {

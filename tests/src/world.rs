@@ -41,14 +41,8 @@ pub fn ordinary(profile: &str, seed: u64) -> SimulatedVm {
 /// Memory settings in MiB, with the usual buffer and weight.
 #[must_use]
 pub fn settings(startup: u64, minimum: u64, maximum: u64) -> MemorySettings {
-    MemorySettings {
-        dynamic: true,
-        startup: PageCount::from_mib(startup),
-        minimum: PageCount::from_mib(minimum),
-        maximum: PageCount::from_mib(maximum),
-        buffer: MemorySettings::DEFAULT_BUFFER,
-        weight: MemorySettings::DEFAULT_WEIGHT,
-    }
+    MemorySettings::dynamic(PageCount::from_mib(startup), PageCount::from_mib(maximum))
+        .with_minimum(PageCount::from_mib(minimum))
 }
 
 /// A VM for [`World::new`].

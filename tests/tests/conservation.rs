@@ -72,14 +72,9 @@ fn action(vms: usize) -> impl Strategy<Value = Action> {
         2 => (0..1500u64).prop_map(move |mib| Action::SetMemoryReserve(Some(memory(mib)))),
         2 => (vm(), 1..4u64).prop_map(move |(vm, size)| Action::Configure {
             vm,
-            settings: MemorySettings {
-                dynamic: true,
-                startup: memory(256),
-                minimum: memory(256 / size),
-                maximum: memory(256 * (size + 1)),
-                buffer: 20,
-                weight: 1000 * size as u32,
-            },
+            settings: MemorySettings::dynamic(memory(256), memory(256 * (size + 1)))
+                .with_minimum(memory(256 / size))
+                .with_weight(1000 * size as u32),
         }),
         6 => (vm(), faults()).prop_map(|(vm, faults)| Action::SetFaults { vm, faults: Box::new(faults) }),
     ]
@@ -89,14 +84,14 @@ fn faults() -> impl Strategy<Value = Faults> {
     let none = Faults::default;
     prop_oneof![
         3 => Just(none()),
-        1 => Just(Faults { never_answer: true, ..none() }),
-        1 => Just(Faults { never_answer: true, no_status: true, ..none() }),
-        1 => (0..60_000u64).prop_map(move |ms| Faults { answer_later: Duration::from_millis(ms), ..none() }),
-        1 => (0..100u8).prop_map(move |percent| Faults { balloon_percent: Some(percent), ..none() }),
-        1 => Just(Faults { answer_twice: true, ..none() }),
-        1 => Just(Faults { hot_add: Some(HotAddFault::RefuseForNow), ..none() }),
-        1 => Just(Faults { hot_add: Some(HotAddFault::RefuseForGood), ..none() }),
-        1 => (0..100u8).prop_map(move |percent| Faults { hot_add: Some(HotAddFault::Percent(percent)), ..none() }),
+        1 => Just(none().with(|c| c.never_answer = true)),
+        1 => Just(none().with(|c| { c.never_answer = true; c.no_status = true; })),
+        1 => (0..60_000u64).prop_map(move |ms| none().with(|c| c.answer_later = Duration::from_millis(ms))),
+        1 => (0..100u8).prop_map(move |percent| none().with(|c| c.balloon_percent = Some(percent))),
+        1 => Just(none().with(|c| c.answer_twice = true)),
+        1 => Just(none().with(|c| c.hot_add = Some(HotAddFault::RefuseForNow))),
+        1 => Just(none().with(|c| c.hot_add = Some(HotAddFault::RefuseForGood))),
+        1 => (0..100u8).prop_map(move |percent| none().with(|c| c.hot_add = Some(HotAddFault::Percent(percent)))),
     ]
 }
 

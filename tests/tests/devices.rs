@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use balancing_policy::{MemorySettings, VmId};
-use guest_partition::{BusCommand, Driver, DriverOutput, SimulatedVm};
+use guest_partition::{BusCommand, ChannelDriver, DriverOutput, SimulatedVm};
 use machine_contract::{ChannelDevice, DeviceOutput};
 use model_sync::Mutex;
 use page_range::PageCount;
-use vmbus::control::Guid;
+use vmbus::control::Uuid;
 use vmbus::control::server::Offer;
 use vmms_host::{VmState, VmmsCommand};
 use whole_stack_tests::journey::s;
 use whole_stack_tests::world::{self, World};
 
-const ECHO: Guid = Guid::from_wire(*b"\xec\x00echo device\0\0\0");
+const ECHO: Uuid = Uuid::from_bytes(*b"\xec\x00echo device\0\0\0");
 
 /// The host's half: sends everything back.
 struct Echo {
@@ -24,7 +24,7 @@ struct Echo {
 
 impl ChannelDevice for Echo {
     fn offer(&self) -> Offer {
-        Offer::new(ECHO, Guid::from_wire([1; 16]))
+        Offer::new(ECHO, Uuid::from_bytes([1; 16]))
     }
     fn packet(&mut self, _now: Duration, payload: &[u8], out: &mut Vec<DeviceOutput>) {
         out.push(DeviceOutput::Send(payload.to_vec()));
@@ -41,7 +41,7 @@ struct Slow {
 
 impl ChannelDevice for Slow {
     fn offer(&self) -> Offer {
-        Offer::new(ECHO, Guid::from_wire([1; 16]))
+        Offer::new(ECHO, Uuid::from_bytes([1; 16]))
     }
     fn opened(&mut self, _now: Duration, out: &mut Vec<DeviceOutput>) {
         out.push(DeviceOutput::Send(1000_u64.to_le_bytes().to_vec()));
@@ -77,8 +77,8 @@ struct Counter {
     until: u64,
 }
 
-impl Driver for Counter {
-    fn class(&self) -> Guid {
+impl ChannelDriver for Counter {
+    fn class(&self) -> Uuid {
         ECHO
     }
     fn ring_pages(&self) -> u32 {

@@ -162,7 +162,7 @@ fn a_silent_guest_is_silent_after_a_reboot() {
 #[test]
 fn late_answers_are_taken_when_they_come() {
     let mut plan = journey::plan(&scenario("3GB", "20m", ""), 1);
-    let late = Faults { answer_later: s(90), ..Faults::default() };
+    let late = Faults::default().with(|c| c.answer_later = s(90));
     journey::insert(&mut plan, s(100), Action::SetFaults { vm: 1, faults: Box::new(late) });
     let outcome = journey::run(plan, None).unwrap();
     assert_eq!(outcome.end.panics, []);
@@ -177,14 +177,14 @@ fn liars_harm_only_themselves() {
     let beyond = GuestRange::new(GuestPage(1 << 30), PageCount(9)).unwrap();
     let first = GuestRange::new(GuestPage(0), PageCount(4)).unwrap();
     let lies = [
-        Faults { answer_twice: true, ..Faults::default() },
-        Faults { foreign_ranges: vec![beyond], ..Faults::default() },
-        Faults { foreign_ranges: vec![first, first], ..Faults::default() },
-        Faults { claim: Some(StatusClaim { available: u64::MAX, committed: u64::MAX }), ..Faults::default() },
-        Faults { claim: Some(StatusClaim { available: 0, committed: 0 }), ..Faults::default() },
-        Faults { balloon_percent: Some(10), ..Faults::default() },
-        Faults { hot_add: Some(HotAddFault::Percent(50)), ..Faults::default() },
-        Faults { hot_add: Some(HotAddFault::RefuseForGood), ..Faults::default() },
+        Faults::default().with(|c| c.answer_twice = true),
+        Faults::default().with(|c| c.foreign_ranges = vec![beyond]),
+        Faults::default().with(|c| c.foreign_ranges = vec![first, first]),
+        Faults::default().with(|c| c.claim = Some(StatusClaim { available: u64::MAX, committed: u64::MAX })),
+        Faults::default().with(|c| c.claim = Some(StatusClaim { available: 0, committed: 0 })),
+        Faults::default().with(|c| c.balloon_percent = Some(10)),
+        Faults::default().with(|c| c.hot_add = Some(HotAddFault::Percent(50))),
+        Faults::default().with(|c| c.hot_add = Some(HotAddFault::RefuseForGood)),
     ];
     for lie in lies {
         let mut plan = journey::plan(&scenario("3GB", "10m", ""), 1);

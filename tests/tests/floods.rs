@@ -24,7 +24,7 @@ use run_journal::{EventsLevel, Recorder, journal};
 use vmbus::control::message::{
     Body as _, CloseChannel, GpadlMessages, InitiateContact, Message, OpenChannel, UserData,
 };
-use vmbus::control::{GpadlId, Guid, Relid, VMBUS_SINT, Version};
+use vmbus::control::{DYNAMIC_MEMORY_CLASS, GpadlId, Relid, VMBUS_SINT, Version};
 use vmbus::ring::{ChannelRings, OutgoingPacket, PacketBuffer, Role};
 use vmms_host::{RecordedVspInput, VmmsCommand};
 use whole_stack_tests::world::{self, World};
@@ -163,7 +163,7 @@ impl FloodGuest {
     fn listen(&mut self) {
         while let Some(bytes) = self.side.take_message(0, VMBUS_SINT) {
             match Message::decode(&bytes) {
-                Ok(Message::OfferChannel(offer)) if offer.class == Guid::DYNAMIC_MEMORY => {
+                Ok(Message::OfferChannel(offer)) if offer.class.get() == DYNAMIC_MEMORY_CLASS => {
                     self.relid = Relid::new(offer.relid.get());
                 }
                 Ok(Message::OpenChannelResult(result)) => self.opened = result.status.get() == 0,

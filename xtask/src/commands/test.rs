@@ -119,7 +119,20 @@ fn real_guest() -> Result<()> {
 }
 
 /// What has to work without the standard library.
-const NO_STD: [&str; 6] = ["-p", "dm-protocol", "-p", "vmbus", "--no-default-features", "--locked"];
+const NO_STD: [&str; 12] = [
+    "-p",
+    "page-range",
+    "-p",
+    "vmbus",
+    "-p",
+    "dm-protocol",
+    "-p",
+    "dm-vsp",
+    "-p",
+    "dm-vsc",
+    "--no-default-features",
+    "--locked",
+];
 /// A target that has no standard library: a crate that uses it, itself or by a dependency, does not build there.
 const BARE_METAL: &str = "x86_64-unknown-none";
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use balancing_policy::{MemorySettings, PageCount, Policy, VmId};
 use memory_balancer::BalancerConfig;
-use policy_conformance::{Guest, Load, Memory, Population, SimulatedHost};
+use policy_conformance::{Guest, Load, Memory, Population, TestHost};
 
 use super::{Config, Esx};
 
@@ -13,10 +13,10 @@ const fn mib(mib: u64) -> PageCount {
 }
 
 /// A host of 10 GB without a reserve, and VMs with startup 2 GB, 512 MB to 8 GB, that need this much at these weights.
-fn host(vms: &[(u64, u32)], config: Config) -> SimulatedHost {
+fn host(vms: &[(u64, u32)], config: Config) -> TestHost {
     let total = mib(10_000);
     let balancer = BalancerConfig { reserve: PageCount::ZERO, ..BalancerConfig::for_host(total) };
-    let mut host = SimulatedHost::new(total, balancer, Box::new(Esx::new(config)));
+    let mut host = TestHost::new(total, balancer, Box::new(Esx::new(config)));
     for (id, &(load, weight)) in (1..).zip(vms) {
         let settings =
             MemorySettings::dynamic(mib(2048), mib(8192)).with_minimum(mib(512)).with_weight(weight);
@@ -26,7 +26,7 @@ fn host(vms: &[(u64, u32)], config: Config) -> SimulatedHost {
     host
 }
 
-fn assigned(host: &SimulatedHost, vm: u32) -> f64 {
+fn assigned(host: &TestHost, vm: u32) -> f64 {
     host.assigned(VmId(vm)).mib()
 }
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use balancing_policy::{MemorySettings, PageCount, VmId};
 use memory_balancer::BalancerConfig;
-use policy_conformance::{Conformance, Guest, Load, Memory, Population, Promises, SimulatedHost};
+use policy_conformance::{Conformance, Guest, Load, Memory, Population, Promises, TestHost};
 
 use super::{Config, Mom, Samples};
 
@@ -13,9 +13,9 @@ const fn mib(mib: u64) -> PageCount {
 }
 
 /// A host without a reserve, and VMs of 512 to 4096 MB that use this much.
-fn host(total: u64, loads: &[u64]) -> SimulatedHost {
+fn host(total: u64, loads: &[u64]) -> TestHost {
     let config = BalancerConfig { reserve: PageCount::ZERO, ..BalancerConfig::for_host(mib(total)) };
-    let mut host = SimulatedHost::new(mib(total), config, Box::new(Mom::default()));
+    let mut host = TestHost::new(mib(total), config, Box::new(Mom::default()));
     for (id, &load) in (1..).zip(loads) {
         let settings = MemorySettings::dynamic(mib(2048), mib(4096)).with_minimum(mib(512));
         host.add(VmId(id), settings, Guest::new(Load::constant(mib(load)))).unwrap();
@@ -24,7 +24,7 @@ fn host(total: u64, loads: &[u64]) -> SimulatedHost {
     host
 }
 
-fn assigned(host: &SimulatedHost, vm: u32) -> u64 {
+fn assigned(host: &TestHost, vm: u32) -> u64 {
     host.assigned(VmId(vm)).whole_mib()
 }
 

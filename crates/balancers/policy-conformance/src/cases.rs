@@ -2,17 +2,16 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::sync::Arc;
 
 use balancing_policy::{
-    GuestStatus, MemorySettings, PageBalance, PageCount, PageCounter, PendingKind, PendingOperation, Phase,
-    Policy, Reservation, StatusHistory, VmId, VmView,
+    GuestStatus, MemorySettings, PageBalance, PageCount, PageCounter, PendingKind, PendingOperation, Policy,
+    Reservation, VmId, VmView,
 };
 use memory_balancer::BalancerConfig;
 use proptest::prelude::*;
 
 use crate::guest::{Guest, Load, Manners};
-use crate::host::SimulatedHost;
+use crate::host::TestHost;
 
 /// A VM of a running host. MB and seconds.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,11 +85,11 @@ impl HostCase {
     }
 
     /// The host with its VMs started, and with whatever else is to be different about the first one.
-    pub(crate) fn build(&self, policy: Box<dyn Policy>, first: First) -> SimulatedHost {
+    pub(crate) fn build(&self, policy: Box<dyn Policy>, first: First) -> TestHost {
         let total = PageCount::from_mib(self.total());
         let reserve = PageCount::from_mib(self.reserve);
         let config = BalancerConfig { reserve, ..BalancerConfig::for_host(total) };
-        let mut host = SimulatedHost::new(total, config, policy);
+        let mut host = TestHost::new(total, config, policy);
         for (id, vm) in (1..).zip(&self.vms) {
             let (mut settings, mut guest) = (vm.settings(), vm.guest());
             match first {
@@ -286,13 +285,8 @@ impl ViewCase {
     pub(crate) fn reservations(&self) -> Vec<Reservation> {
         (1..)
             .zip(&self.reservations)
-            .map(|(n, &(weight, needed))| Reservation {
-                vm: VmId(1000 + n),
-                weight,
-                needed: PageCount(needed),
-                set_aside: PageCount::ZERO,
-                own: PageCount::ZERO,
-                since: Duration::ZERO,
+            .map(|(n, &(weight, needed))| {
+                Reservation::new(VmId(1000 + n), weight, PageCount(needed), Duration::ZERO)
             })
             .collect()
     }
@@ -302,41 +296,28 @@ impl VmState {
     fn view(&self, id: u32) -> VmView {
         let (minimum, maximum) = (PageCount(self.minimum), PageCount(self.maximum));
         let assigned = PageCount(self.assigned);
-        let mut vm = VmView {
-            id: VmId(id),
-            name: Arc::from(format!("VM{id}")),
-            settings: MemorySettings::dynamic(minimum, maximum)
-                .with_buffer(self.buffer)
-                .with_weight(self.weight),
-            phase: Phase::Running,
-            started_at: Duration::ZERO,
-            assigned,
-            lowest: minimum,
-            highest: maximum,
-            granule: PageCount::LARGE_PAGE,
-            returnable: PageCount::ZERO,
-            responsive: self.responsive,
-            pending: self.pending.map(|(grow, pages)| PendingOperation {
-                kind: if grow { PendingKind::Grow } else { PendingKind::Shrink },
-                pages: PageCount(pages),
-                since: Duration::ZERO,
-            }),
-            history: StatusHistory::default(),
-        };
+        let settings =
+            MemorySettings::dynamic(minimum, maximum).with_buffer(self.buffer).with_weight(self.weight);
+        let mut vm = VmView::new(VmId(id), settings);
+        (vm.assigned, vm.responsive) = (assigned, self.responsive);
+        vm.pending = self.pending.map(|(grow, pages)| {
+            let kind = if grow { PendingKind::Grow } else { PendingKind::Shrink };
+            PendingOperation::new(kind, PageCount(pages), Duration::ZERO)
+        });
         if !self.responsive {
             let held = vm.expected().max(assigned);
             (vm.lowest, vm.highest) = (held, held);
         }
         if let Some(demand) = self.demand {
-            let status = |writes: u64, stalled: u64| GuestStatus {
-                demand: PageCount(demand),
-                commit: PageCount(demand),
-                available: PageCount(self.available),
-                free: PageCount(self.available),
-                page_file: PageCount(self.page_file_writes),
-                page_file_writes: PageCounter::at(writes),
-                io_balance: PageBalance::of(writes, 0),
-                stalled: self.stalled_milliseconds.map(|_| Duration::from_millis(stalled)),
+            let status = |writes: u64, stalled: u64| {
+                GuestStatus::default().with(|status| {
+                    (status.demand, status.commit) = (PageCount(demand), PageCount(demand));
+                    (status.available, status.free) = (PageCount(self.available), PageCount(self.available));
+                    status.page_file = PageCount(self.page_file_writes);
+                    status.page_file_writes = PageCounter::at(writes);
+                    status.io_balance = PageBalance::of(writes, 0);
+                    status.stalled = self.stalled_milliseconds.map(|_| Duration::from_millis(stalled));
+                })
             };
             // What was written and how long something stood still, between the two.
             vm.history.push(Duration::ZERO, status(0, 0));

@@ -10,7 +10,7 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use crate::cases::{self, First, HostCase, Rivals, ViewCase};
-use crate::host::SimulatedHost;
+use crate::host::TestHost;
 use crate::population::{Memory, Population};
 use crate::report::{Outcome, Report, Verdict};
 
@@ -413,7 +413,7 @@ impl Conformance {
             host
         };
         let (silent, fixed) = (settled(First::NeverAnswers), settled(First::Static));
-        let total = |host: &SimulatedHost| assigned(host, case).skip(1).sum::<PageCount>();
+        let total = |host: &TestHost| assigned(host, case).skip(1).sum::<PageCount>();
         let (with_silent, with_static) = (total(&silent), total(&fixed));
         let range = PageCount((with_static.get() as f64 * self.promises.rests_within) as u64);
         let allowed =
@@ -443,23 +443,15 @@ fn view<'a>(case: &ViewCase, now: Duration, vms: &[VmView], reservations: &'a [R
     let capacity = PageCount(case.capacity);
     let held = vms.iter().fold(PageCount::ZERO, |sum, vm| sum.saturating_add(vm.expected()));
     let reserve = PageCount::from_mib(1024);
-    HostView {
-        now,
-        total: capacity + reserve,
-        reserve,
-        overhead: PageCount::ZERO,
-        capacity,
-        available: capacity.saturating_sub(held),
-        in_transit: PageCount::ZERO,
-        parent: ParentState {
-            page_reads: f64::from(case.slowdown - 1) / 0.06,
-            slowdown: f64::from(case.slowdown),
-        },
-        grant_rate: f64::from(case.grant_rate),
-        lead_time: Duration::from_millis(1500 * u64::from(case.slowdown)),
-        minimum_move: PageCount::from_mib(4),
-        reservations,
-    }
+    let mut host = HostView::new(capacity, capacity.saturating_sub(held));
+    host.now = now;
+    (host.total, host.reserve) = (capacity + reserve, reserve);
+    host.parent = ParentState::new(f64::from(case.slowdown - 1) / 0.06, f64::from(case.slowdown));
+    host.grant_rate = f64::from(case.grant_rate);
+    host.lead_time = Duration::from_millis(1500 * u64::from(case.slowdown));
+    host.minimum_move = PageCount::from_mib(4);
+    host.reservations = reservations;
+    host
 }
 
 fn sane(vms: &[VmView], targets: &[Target], proposal: &Proposal, capacity: PageCount) -> Checked {
@@ -486,12 +478,12 @@ fn sane(vms: &[VmView], targets: &[Target], proposal: &Proposal, capacity: PageC
     Ok(())
 }
 
-fn assigned(host: &SimulatedHost, case: &HostCase) -> impl Iterator<Item = PageCount> {
+fn assigned(host: &TestHost, case: &HostCase) -> impl Iterator<Item = PageCount> {
     (1..=case.vms.len() as u32).map(|vm| host.assigned(VmId(vm)))
 }
 
 /// What the engine had to say about the policy since the last time.
-fn nothing_corrected(host: &mut SimulatedHost, second: u64) -> Checked {
+fn nothing_corrected(host: &mut TestHost, second: u64) -> Checked {
     for output in host.record.drain(..) {
         match output {
             Output::PolicyFailed { message, .. } => {

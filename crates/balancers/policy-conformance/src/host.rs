@@ -25,7 +25,7 @@ pub type Parent = Box<dyn FnMut(Duration, &Ledger) -> ParentState>;
 /// It is no model of the whole product (the project's scenarios are): it has what a policy can see. Operations take the
 /// times of the calibration: on the host 0.1 s + 1 ms/MB, times the parent's slowdown; in the guest 0.05 s + 2 ms/MB to
 /// balloon and 1 ms/MB to add.
-pub struct SimulatedHost {
+pub struct TestHost {
     /// The balancer.
     pub balancer: Balancer,
     /// What the balancer put out for the record since it was last taken away.
@@ -61,7 +61,7 @@ enum Event {
     Parent,
 }
 
-impl SimulatedHost {
+impl TestHost {
     /// A host with `total` memory and no VM.
     #[must_use]
     pub fn new(total: PageCount, config: BalancerConfig, policy: Box<dyn Policy>) -> Self {
@@ -271,15 +271,14 @@ impl SimulatedHost {
         if self.balancer.vms().iter().any(|view| view.id == vm && view.history.is_empty()) {
             self.send(Input::Joined { vm, granule, balloon: true, hot_add: true });
         }
-        let status = GuestStatus {
-            demand,
-            commit: demand.saturating_add(returnable),
-            available: assigned.saturating_sub(demand),
-            free: assigned.saturating_sub(demand),
-            page_file: assigned,
-            page_file_writes,
-            ..GuestStatus::default()
-        };
+        let status = GuestStatus::default().with(|c| {
+            c.demand = demand;
+            c.commit = demand.saturating_add(returnable);
+            c.available = assigned.saturating_sub(demand);
+            c.free = assigned.saturating_sub(demand);
+            c.page_file = assigned;
+            c.page_file_writes = page_file_writes;
+        });
         self.send(Input::Status { vm, status, returnable });
         self.at(self.now + REPORTS, Event::Report { vm, run });
     }
@@ -311,9 +310,9 @@ impl Event {
     }
 }
 
-impl core::fmt::Debug for SimulatedHost {
+impl core::fmt::Debug for TestHost {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("SimulatedHost")
+        f.debug_struct("TestHost")
             .field("now", &self.now)
             .field("balancer", &self.balancer)
             .finish_non_exhaustive()

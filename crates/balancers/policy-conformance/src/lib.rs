@@ -50,7 +50,7 @@ mod report;
 
 pub use checks::{Check, Conformance, Promises};
 pub use guest::{Guest, Load, Manners};
-pub use host::{Parent, SimulatedHost};
+pub use host::{Parent, TestHost};
 pub use population::{Memory, Population};
 pub use report::{Outcome, Report, Verdict};
 

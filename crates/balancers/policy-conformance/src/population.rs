@@ -1,11 +1,9 @@
 //! Many VMs at once, made up: for rounds whose time is measured.
 
 use core::time::Duration;
-use std::sync::Arc;
 
 use balancing_policy::{
-    GuestStatus, HostView, MemorySettings, PageCount, ParentState, Phase, Policy, Proposal, Reason,
-    StatusHistory, Target, VmId, VmView,
+    GuestStatus, HostView, MemorySettings, PageCount, Policy, Proposal, Reason, Target, VmId, VmView,
 };
 
 /// Whether there is enough memory for everyone.
@@ -46,21 +44,7 @@ impl Population {
             let demand = PageCount(startup.get() / 2 + next(&mut random) % (maximum.get() / 2));
             wanted += demand.get() + demand.get() * u64::from(settings.buffer) / 100;
             base.push(demand);
-            vms.push(VmView {
-                id: VmId(id),
-                name: Arc::from(format!("VM{id}")),
-                settings,
-                phase: Phase::Running,
-                started_at: Duration::ZERO,
-                assigned: demand.max(settings.minimum),
-                lowest: settings.minimum,
-                highest: settings.maximum,
-                granule: PageCount::LARGE_PAGE,
-                returnable: PageCount::ZERO,
-                responsive: true,
-                pending: None,
-                history: StatusHistory::default(),
-            });
+            vms.push(VmView::new(VmId(id), settings).with(|vm| vm.assigned = demand.max(settings.minimum)));
         }
         let capacity = match memory {
             Memory::Enough => wanted + wanted / 2,
@@ -90,27 +74,26 @@ impl Population {
         for (vm, base) in self.vms.iter_mut().zip(&self.base) {
             let one_percent = base.get() / 100 + 1;
             let demand = PageCount(base.get() + next(&mut self.random) % one_percent);
-            vm.history.push(self.now, GuestStatus { demand, commit: demand, ..GuestStatus::default() });
+            vm.history.push(
+                self.now,
+                GuestStatus::default().with(|c| {
+                    c.demand = demand;
+                    c.commit = demand;
+                }),
+            );
         }
     }
 
     /// One round. What is proposed is what everyone has in the next.
     pub fn round(&mut self, policy: &mut dyn Policy) {
         let assigned: PageCount = self.vms.iter().map(|vm| vm.assigned).sum();
-        let host = HostView {
-            now: self.now,
-            total: self.capacity + PageCount::from_mib(2048),
-            reserve: PageCount::from_mib(2048),
-            overhead: PageCount::ZERO,
-            capacity: self.capacity,
-            available: self.capacity.saturating_sub(assigned),
-            in_transit: PageCount::ZERO,
-            parent: ParentState::default(),
-            grant_rate: 0.0,
-            lead_time: Duration::from_millis(1500),
-            minimum_move: PageCount::from_mib(4),
-            reservations: &[],
-        };
+        let host = HostView::new(self.capacity, self.capacity.saturating_sub(assigned)).with(|host| {
+            host.now = self.now;
+            host.total = self.capacity + PageCount::from_mib(2048);
+            host.reserve = PageCount::from_mib(2048);
+            host.lead_time = Duration::from_millis(1500);
+            host.minimum_move = PageCount::from_mib(4);
+        });
         let last = |vm: &VmView| Target { pages: vm.assigned, reason: Reason::new("last") };
         self.proposal.begin(self.vms.iter().map(last));
         policy.round(&host, &self.vms, &mut self.proposal);

@@ -98,31 +98,15 @@ impl Forecast {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
-    use balancing_policy::{GuestStatus, MemorySettings, PageCount, Phase, StatusHistory, VmId};
+    use balancing_policy::{GuestStatus, MemorySettings, PageCount, VmId};
 
     use super::*;
 
     const FORECASTING: Forecasting = Forecasting { trend_reports: 4, half_life: 60.0, least_margin: 0.05 };
 
     fn vm() -> VmView {
-        let pages = PageCount(100_000);
-        VmView {
-            id: VmId(1),
-            name: Arc::from("VM1"),
-            settings: MemorySettings::fixed(pages),
-            phase: Phase::Running,
-            started_at: Duration::ZERO,
-            assigned: pages,
-            lowest: pages,
-            highest: pages,
-            granule: PageCount(512),
-            returnable: PageCount::ZERO,
-            responsive: true,
-            pending: None,
-            history: StatusHistory::default(),
-        }
+        VmView::new(VmId(1), MemorySettings::fixed(PageCount(100_000)))
     }
 
     /// The forecast after these demands, one a second.
@@ -130,7 +114,7 @@ mod tests {
         let (mut vm, mut forecast) = (vm(), Forecast::default());
         for (second, demand) in (1..).zip(demands) {
             let at = Duration::from_secs(second);
-            vm.history.push(at, GuestStatus { demand: PageCount(demand), ..GuestStatus::default() });
+            vm.history.push(at, GuestStatus::default().with(|c| c.demand = PageCount(demand)));
             forecast.update(&vm, &FORECASTING);
             forecast.update(&vm, &FORECASTING);
         }

@@ -45,9 +45,8 @@ impl Refusal {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
-    use balancing_policy::{MemorySettings, PageCount, Phase, StatusHistory, VmId};
+    use balancing_policy::{MemorySettings, PageCount, VmId};
 
     use super::*;
 
@@ -55,21 +54,8 @@ mod tests {
 
     fn vm(paused: bool) -> VmView {
         let (minimum, has) = (PageCount(1000), PageCount(5000));
-        VmView {
-            id: VmId(1),
-            name: Arc::from("VM1"),
-            settings: MemorySettings::dynamic(has, has).with_minimum(minimum),
-            phase: Phase::Running,
-            started_at: Duration::ZERO,
-            assigned: has,
-            lowest: if paused { has } else { minimum },
-            highest: has,
-            granule: PageCount(512),
-            returnable: PageCount::ZERO,
-            responsive: true,
-            pending: None,
-            history: StatusHistory::default(),
-        }
+        let settings = MemorySettings::dynamic(has, has).with_minimum(minimum);
+        VmView::new(VmId(1), settings).with(|vm| vm.lowest = if paused { has } else { minimum })
     }
 
     /// Whether it is no use to ask after these: second, whether the balancer's pause is on, what the guest has beyond demand.

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use balancing_policy::{MemorySettings, PageCount, Policy, VmId};
 use memory_balancer::BalancerConfig;
-use policy_conformance::{Guest, Load, Memory, Population, SimulatedHost};
+use policy_conformance::{Guest, Load, Memory, Population, TestHost};
 
 use super::{Config, PredictiveBand};
 
@@ -17,9 +17,9 @@ const fn secs(seconds: u64) -> Duration {
 }
 
 /// A host of this many MB without a reserve, and VMs with startup 1 GB, 512 MB to 8 GB.
-fn host(total: u64, vms: &[(Load, u32)]) -> SimulatedHost {
+fn host(total: u64, vms: &[(Load, u32)]) -> TestHost {
     let config = BalancerConfig { reserve: PageCount::ZERO, ..BalancerConfig::for_host(mib(total)) };
-    let mut host = SimulatedHost::new(mib(total), config, Box::new(PredictiveBand::default()));
+    let mut host = TestHost::new(mib(total), config, Box::new(PredictiveBand::default()));
     for (id, (load, weight)) in (1..).zip(vms) {
         let settings =
             MemorySettings::dynamic(mib(1024), mib(8192)).with_minimum(mib(512)).with_weight(*weight);
@@ -38,11 +38,11 @@ fn through(points: &[(u64, u64)]) -> Load {
     Load::through(points.iter().map(|&(at, amount)| (secs(at), mib(amount))).collect())
 }
 
-fn assigned(host: &SimulatedHost, vm: u32) -> f64 {
+fn assigned(host: &TestHost, vm: u32) -> f64 {
     host.assigned(VmId(vm)).mib()
 }
 
-fn rule(host: &SimulatedHost, vm: u32) -> &'static str {
+fn rule(host: &TestHost, vm: u32) -> &'static str {
     host.balancer.target(VmId(vm)).unwrap().reason.rule()
 }
 
@@ -130,7 +130,7 @@ fn in_a_shortage_the_margins_go_before_anyones_need() {
 fn needs_are_cut_alike_at_the_same_weight_and_less_at_a_higher() {
     let mut equal = host(5000, &[(level(4000), 5000), (level(2000), 5000)]);
     equal.run_until(secs(300));
-    let ratio = |host: &SimulatedHost, vm, need: f64| assigned(host, vm) / need;
+    let ratio = |host: &TestHost, vm, need: f64| assigned(host, vm) / need;
     let (one, two) = (ratio(&equal, 1, 4000.0), ratio(&equal, 2, 2000.0));
     assert!((one - two).abs() < 0.035 && one + two > 1.6, "{one} and {two}");
     let mut unequal = host(5000, &[(level(3000), 9000), (level(3000), 1000)]);
@@ -158,8 +158,8 @@ fn a_parent_that_pages_is_left_more() {
     use balancing_policy::ParentState;
     let run = |page_reads: f64| {
         let config = BalancerConfig { reserve: mib(512), ..BalancerConfig::for_host(mib(8192)) };
-        let mut host = SimulatedHost::new(mib(8192), config, Box::new(PredictiveBand::default()))
-            .with_parent(Box::new(move |_, _| ParentState { page_reads, slowdown: 1.0 + 0.06 * page_reads }));
+        let mut host = TestHost::new(mib(8192), config, Box::new(PredictiveBand::default()))
+            .with_parent(Box::new(move |_, _| ParentState::new(page_reads, 1.0 + 0.06 * page_reads)));
         for id in 1..=2 {
             let settings = MemorySettings::dynamic(mib(1024), mib(8192));
             host.add(VmId(id), settings, Guest::new(level(3200))).unwrap();

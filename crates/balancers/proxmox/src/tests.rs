@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use balancing_policy::{MemorySettings, PageCount, Policy, VmId};
 use memory_balancer::BalancerConfig;
-use policy_conformance::{Conformance, Guest, Load, Memory, Population, Promises, SimulatedHost};
+use policy_conformance::{Conformance, Guest, Load, Memory, Population, Promises, TestHost};
 
 use super::{Config, Proxmox};
 
@@ -13,10 +13,10 @@ const fn mib(mib: u64) -> PageCount {
 }
 
 /// A host of 10 GB without a reserve, and VMs of 1 to 4 GB with these loads and weights.
-fn host(vms: &[(u64, u32)]) -> SimulatedHost {
+fn host(vms: &[(u64, u32)]) -> TestHost {
     let total = mib(10_000);
     let config = BalancerConfig { reserve: PageCount::ZERO, ..BalancerConfig::for_host(total) };
-    let mut host = SimulatedHost::new(total, config, Box::new(Proxmox::default()));
+    let mut host = TestHost::new(total, config, Box::new(Proxmox::default()));
     for (id, &(load, weight)) in (1..).zip(vms) {
         let settings = MemorySettings::dynamic(mib(1024), mib(4096)).with_weight(weight);
         host.add(VmId(id), settings, Guest::new(Load::constant(mib(load)))).unwrap();
@@ -25,7 +25,7 @@ fn host(vms: &[(u64, u32)]) -> SimulatedHost {
     host
 }
 
-fn assigned(host: &SimulatedHost, vm: u32) -> u64 {
+fn assigned(host: &TestHost, vm: u32) -> u64 {
     host.assigned(VmId(vm)).whole_mib()
 }
 

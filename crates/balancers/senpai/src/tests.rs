@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use balancing_policy::{GuestReport, MemorySettings, PageCount, VmId};
 use memory_balancer::BalancerConfig;
-use policy_conformance::{Conformance, Guest, Load, Memory, Population, Promises, SimulatedHost};
+use policy_conformance::{Conformance, Guest, Load, Memory, Population, Promises, TestHost};
 
 use super::{Config, Senpai};
 
@@ -13,9 +13,9 @@ const fn mib(mib: u64) -> PageCount {
 }
 
 /// A host without a reserve, and VMs of 512 to 4096 MB that need this much.
-fn host(total: u64, loads: &[u64]) -> SimulatedHost {
+fn host(total: u64, loads: &[u64]) -> TestHost {
     let config = BalancerConfig { reserve: PageCount::ZERO, ..BalancerConfig::for_host(mib(total)) };
-    let mut host = SimulatedHost::new(mib(total), config, Box::new(Senpai::default()));
+    let mut host = TestHost::new(mib(total), config, Box::new(Senpai::default()));
     for (id, &load) in (1..).zip(loads) {
         let settings = MemorySettings::dynamic(mib(2048), mib(4096)).with_minimum(mib(512));
         host.add(VmId(id), settings, Guest::new(Load::constant(mib(load)))).unwrap();
@@ -24,7 +24,7 @@ fn host(total: u64, loads: &[u64]) -> SimulatedHost {
     host
 }
 
-fn assigned(host: &SimulatedHost, vm: u32) -> f64 {
+fn assigned(host: &TestHost, vm: u32) -> f64 {
     host.assigned(VmId(vm)).mib()
 }
 
@@ -72,9 +72,9 @@ fn what_there_is_is_shared_by_all_that_rise() {
 #[test]
 fn a_reported_stall_counts_before_writes() {
     let policy = Senpai::default();
-    let writes = GuestReport { page_file_writes: PageCount(50), ..GuestReport::default() };
+    let writes = GuestReport::default().with(|report| report.page_file_writes = PageCount(50));
     assert_eq!(policy.stall(&writes), 1_500.0);
-    let says = GuestReport { stalled: Some(Duration::from_millis(2)), ..writes };
+    let says = writes.with(|report| report.stalled = Some(Duration::from_millis(2)));
     assert_eq!(policy.stall(&says), 2_000.0);
 }
 

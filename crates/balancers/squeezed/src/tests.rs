@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use balancing_policy::{MemorySettings, PageCount, VmId};
 use memory_balancer::BalancerConfig;
-use policy_conformance::{Guest, Load, Manners, Memory, Population, SimulatedHost};
+use policy_conformance::{Guest, Load, Manners, Memory, Population, TestHost};
 
 use super::{Config, Squeezed};
 
@@ -14,9 +14,9 @@ const fn mib(mib: u64) -> PageCount {
 
 const SETTINGS: MemorySettings = MemorySettings::dynamic(mib(1024), mib(4096)).with_minimum(mib(512));
 
-fn host(total: u64, vms: &[(MemorySettings, Manners)]) -> SimulatedHost {
+fn host(total: u64, vms: &[(MemorySettings, Manners)]) -> TestHost {
     let config = BalancerConfig { reserve: PageCount::ZERO, ..BalancerConfig::for_host(mib(total)) };
-    let mut host = SimulatedHost::new(mib(total), config, Box::new(Squeezed::default()));
+    let mut host = TestHost::new(mib(total), config, Box::new(Squeezed::default()));
     for (id, &(settings, manners)) in (1..).zip(vms) {
         let guest = Guest::new(Load::constant(mib(400))).with_manners(manners);
         host.add(VmId(id), settings, guest).unwrap();
@@ -25,7 +25,7 @@ fn host(total: u64, vms: &[(MemorySettings, Manners)]) -> SimulatedHost {
     host
 }
 
-fn assigned(host: &SimulatedHost, vm: u32) -> f64 {
+fn assigned(host: &TestHost, vm: u32) -> f64 {
     host.assigned(VmId(vm)).mib()
 }
 

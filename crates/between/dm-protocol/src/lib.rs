@@ -33,7 +33,6 @@ struct Readme;
 
 mod decode;
 mod encode;
-mod identity;
 mod limits;
 mod message;
 mod message_type;
@@ -45,7 +44,6 @@ pub mod wire;
 
 pub use decode::DecodeError;
 pub use encode::EncodeError;
-pub use identity::{CLASS_GUID, INSTANCE_GUID};
 pub use limits::{
     MAX_BALLOON_REQUEST_PAGES, MAX_BALLOON_RESPONSE_RANGES, MAX_GUEST_PAYLOAD, MAX_HOST_PAYLOAD,
     MAX_UNBALLOON_REQUEST_RANGES,

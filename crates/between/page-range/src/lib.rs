@@ -19,11 +19,21 @@
 //!
 //! It holds no bytes of memory (the partition does), maps nothing (the GMO memory manager does), decides nothing about
 //! who gets memory (the balancer does), and depends on no hash order: every iteration is in page order.
+//!
+//! # Features
+//!
+//! * `std` (on by default): host frames, whose home is behind a lock. Without `std` the crate is `no_std` and has the numbers, ranges and sets.
+//! * `serde`: page numbers, counts, ranges and sets can be serialized.
+#![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
 
 mod count;
 mod counter;
+#[cfg(feature = "std")]
 mod frames;
+#[cfg(feature = "std")]
 mod host_memory;
 mod page;
 mod range;
@@ -31,7 +41,9 @@ mod set;
 
 pub use count::{LARGE_PAGE_PAGES, PAGE_SIZE, PAGES_PER_MIB, PageCount};
 pub use counter::{PageBalance, PageCounter};
+#[cfg(feature = "std")]
 pub use frames::{ForeignFrames, FrameHome, HostFrames, NotOwned, ReturnedFrames};
+#[cfg(feature = "std")]
 pub use host_memory::HostMemory;
 pub use page::{GuestPage, HostPage, PageNumber};
 pub use range::{BadRange, PageRange};

@@ -17,20 +17,21 @@
 //! guest in the place of the other.
 //!
 //! **Owns**: the bytes of guest pages, message slots, post buffers, event flags.
-//! **Never**: looks into a message, knows what a VMBus channel is, starts a thread, waits, or reads a clock. A doorbell
-//! ([`Doorbell`]) tells whoever waits; how it wakes is the doorbell's business. No lock is held while one rings.
+//! **Never**: looks into a message, knows what a VMBus channel is, starts a thread, waits, or reads a clock. A
+//! function that the caller gives ([`NotifyFn`]) is called when there is something to look at; how the caller then wakes is its
+//! own business. The partition holds no lock while it calls that function.
 //!
 //! Facts: Hypervisor Top-Level Functional Specification, chapter "Virtual Interrupt Controller" (SynIC).
 #![forbid(unsafe_code)]
 
-mod doorbell;
 mod memory;
+mod notify;
 mod power;
 mod simulated;
 mod synic;
 
-pub use doorbell::Doorbell;
 pub use memory::{GuestMemory, GuestRam, MemoryError};
+pub use notify::NotifyFn;
 pub use power::PowerEvent;
 pub use shared_memory::{ControlPage, DataPages, MappedPages, Page, ViewError};
 pub use simulated::{SimulatedGuest, SimulatedHost, SimulatedPartition};

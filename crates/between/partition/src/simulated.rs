@@ -11,7 +11,7 @@ use shared_memory::MappedPages;
 
 use crate::synic::{ConnectionInUse, EventFlags, HvStatus, Message, NoSuchSint, PostError};
 use crate::{
-    Doorbell, EventPort, GuestMemory, GuestRam, GuestSynic, Hypercalls, MemoryError, MessagePort, SINTS,
+    EventPort, GuestMemory, GuestRam, GuestSynic, Hypercalls, MemoryError, MessagePort, NotifyFn, SINTS,
 };
 use ports::Ports;
 use ram::Ram;
@@ -103,7 +103,7 @@ impl GuestMemory for SimulatedHost {
 
 impl SimulatedHost {
     /// The VM is reset or switched off: memory, messages and flags are gone. Ports, which the host has opened, and
-    /// doorbells stay.
+    /// functions to call stay.
     pub fn reset(&self) {
         self.0.ram.clear();
         self.0.sints.iter().flatten().for_each(Sint::reset);
@@ -119,12 +119,12 @@ impl MessagePort for SimulatedHost {
         let target = self.0.sint(vp, sint)?;
         target.try_post(Message::new(message)?)
     }
-    fn on_slot_free(&self, vp: u32, sint: u8, doorbell: Doorbell) -> Result<(), NoSuchSint> {
-        self.0.sint(vp, sint)?.slot_free.connect(&doorbell);
+    fn on_slot_free(&self, vp: u32, sint: u8, notify: NotifyFn) -> Result<(), NoSuchSint> {
+        self.0.sint(vp, sint)?.slot_free.connect(&notify);
         Ok(())
     }
-    fn open_message_port(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse> {
-        self.0.ports.open_messages(connection_id, doorbell)
+    fn open_message_port(&self, connection_id: u32, notify: NotifyFn) -> Result<(), ConnectionInUse> {
+        self.0.ports.open_messages(connection_id, notify)
     }
     fn take_posted(&self, connection_id: u32) -> Option<Message> {
         self.0.ports.take_message(connection_id)
@@ -139,8 +139,8 @@ impl EventPort for SimulatedHost {
         self.0.sint(vp, sint)?.set_event(flag);
         Ok(())
     }
-    fn open_event_port(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse> {
-        self.0.ports.open_events(connection_id, doorbell)
+    fn open_event_port(&self, connection_id: u32, notify: NotifyFn) -> Result<(), ConnectionInUse> {
+        self.0.ports.open_events(connection_id, notify)
     }
     fn close_event_port(&self, connection_id: u32) {
         self.0.ports.close_events(connection_id);
@@ -158,7 +158,7 @@ impl Hypercalls for SimulatedGuest {
 }
 
 impl GuestSynic for SimulatedGuest {
-    fn on_interrupt(&self, vp: u32, sint: u8, handler: Doorbell) -> Result<(), NoSuchSint> {
+    fn on_interrupt(&self, vp: u32, sint: u8, handler: NotifyFn) -> Result<(), NoSuchSint> {
         self.0.sint(vp, sint)?.interrupt.connect(&handler);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use crate::Doorbell;
+use crate::NotifyFn;
 
 /// Synthetic interrupt sources of a virtual processor (documented, TLFS).
 pub const SINTS: u8 = 16;
@@ -83,8 +83,8 @@ pub struct ConnectionInUse {
 /// Why a message to the guest was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PostError {
-    /// The guest has not taken the message before. Normal: keep the message and try again when the slot-free doorbell
-    /// rings.
+    /// The guest has not taken the message before. Normal: keep the message and try again when the slot-free function
+    /// is called.
     #[error("the message slot is occupied")]
     Busy,
     /// See [`MessageTooLong`].
@@ -116,14 +116,14 @@ pub trait MessagePort: Send + Sync {
     fn processors(&self) -> u32;
 
     /// Puts a message into the slot of `sint` on processor `vp` and interrupts the guest. There is one slot: `Busy` means
-    /// that the message before has not been taken, and that the slot-free doorbell will ring when it has.
+    /// that the message before has not been taken, and that the slot-free function will be called when it has.
     fn try_post(&self, vp: u32, sint: u8, message: &[u8]) -> Result<(), PostError>;
 
     /// Sets who is told that a slot that was found busy is free (the guest has written EOM).
-    fn on_slot_free(&self, vp: u32, sint: u8, doorbell: Doorbell) -> Result<(), NoSuchSint>;
+    fn on_slot_free(&self, vp: u32, sint: u8, notify: NotifyFn) -> Result<(), NoSuchSint>;
 
-    /// Listens to messages that the guest posts to `connection_id`; the doorbell rings for each.
-    fn open_message_port(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse>;
+    /// Listens to messages that the guest posts to `connection_id`; `notify` is called for each.
+    fn open_message_port(&self, connection_id: u32, notify: NotifyFn) -> Result<(), ConnectionInUse>;
 
     /// Takes the oldest message posted to `connection_id`.
     fn take_posted(&self, connection_id: u32) -> Option<Message>;
@@ -138,8 +138,8 @@ pub trait EventPort: Send + Sync {
     /// Flags from [`EVENT_FLAGS`] on do not exist and are ignored.
     fn set_event(&self, vp: u32, sint: u8, flag: u16) -> Result<(), NoSuchSint>;
 
-    /// Rings `doorbell` whenever the guest signals `connection_id`.
-    fn open_event_port(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse>;
+    /// Calls `notify` whenever the guest signals `connection_id`.
+    fn open_event_port(&self, connection_id: u32, notify: NotifyFn) -> Result<(), ConnectionInUse>;
 
     /// Stops listening. An unknown id is ignored.
     fn close_event_port(&self, connection_id: u32);
@@ -157,7 +157,7 @@ pub trait Hypercalls: Send + Sync {
 /// What the guest's interrupt handler finds.
 pub trait GuestSynic: Send + Sync {
     /// Sets the interrupt handler of `sint` on processor `vp`.
-    fn on_interrupt(&self, vp: u32, sint: u8, handler: Doorbell) -> Result<(), NoSuchSint>;
+    fn on_interrupt(&self, vp: u32, sint: u8, handler: NotifyFn) -> Result<(), NoSuchSint>;
 
     /// Takes the message out of the slot, and writes EOM if the host waits for the slot.
     fn take_message(&self, vp: u32, sint: u8) -> Option<Message>;

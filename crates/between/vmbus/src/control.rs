@@ -5,14 +5,13 @@
 //! - [`client`]: the guest's side, as a driver such as Linux' `hv_vmbus` has it.
 //! - [`queue`]: the host's queue in front of the guest's single message slot.
 //!
-//! The machines do no I/O, start no thread and read no clock. Messages and answers go in, actions come out; the
-//! caller carries the actions out **in order**. Neither machine believes the other: whatever arrives may be refused
+//! The machines do no I/O, start no thread and read no clock. Messages and answers go in, outputs come out; the
+//! caller carries the outputs out **in order**. Neither machine believes the other: whatever arrives may be refused
 //! and reported, and never causes a panic, a loop without end or memory without bound.
 
 pub mod client;
 #[cfg(test)]
 mod explore;
-mod guid;
 mod ids;
 pub mod message;
 pub mod queue;
@@ -21,9 +20,9 @@ pub mod server;
 pub mod test_support;
 mod version;
 
-pub use guid::{Guid, ParseGuidError};
 pub use ids::{
-    CONTACT_CONNECTION_ID, CONTACT_CONNECTION_ID_V5, GpadlId, InvalidRelid, MAX_RELID, NO_INTERRUPT_VP,
-    PostStatus, Relid, Status, VMBUS_MESSAGE_TYPE, VMBUS_SINT,
+    CONTACT_CONNECTION_ID, CONTACT_CONNECTION_ID_V5, DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE, GpadlId,
+    InvalidRelid, MAX_RELID, NO_INTERRUPT_VP, PostStatus, Relid, Status, VMBUS_MESSAGE_TYPE, VMBUS_SINT,
 };
+pub use uuid::Uuid;
 pub use version::Version;

@@ -1,5 +1,6 @@
 //! Carrying out what the host asked for, and telling it.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use dm_protocol::{
@@ -9,7 +10,7 @@ use page_range::{GuestRange, LARGE_PAGE_PAGES, PageCount, PageNumber};
 
 use crate::machine::{Back, DmVsc, Job};
 use crate::{
-    BalloonAllocation, Floor, HotAddFault, HotAddRefusal, MemoryManager, Output, RangeStyle, StatusFields,
+    BalloonAllocation, Floor, HotAddFault, HotAddRefusal, MemoryServices, Output, RangeStyle, StatusFields,
 };
 
 impl DmVsc {
@@ -17,7 +18,7 @@ impl DmVsc {
         &mut self,
         now: Duration,
         job: Job,
-        memory: &mut dyn MemoryManager,
+        memory: &mut dyn MemoryServices,
         out: &mut Vec<Output>,
     ) {
         match job {
@@ -38,7 +39,7 @@ impl DmVsc {
 
     /// Pages are taken at the end of the operation's time, when they are told to the host, so that the guest's reports and
     /// the host's account of them do not drift apart meanwhile.
-    fn allocate(&mut self, now: Duration, requested: PageCount, memory: &mut dyn MemoryManager) {
+    fn allocate(&mut self, now: Duration, requested: PageCount, memory: &mut dyn MemoryServices) {
         let status = memory.status();
         let mut want = requested;
         if self.config.floor != Floor::MemoryManager {
@@ -96,7 +97,7 @@ impl DmVsc {
         &mut self,
         back: &Back,
         more_pages: bool,
-        memory: &mut dyn MemoryManager,
+        memory: &mut dyn MemoryServices,
         out: &mut Vec<Output>,
     ) {
         let left_alone = back.left_alone;
@@ -111,7 +112,7 @@ impl DmVsc {
     }
 
     /// Returns how many pages are back in use.
-    pub(crate) fn take_back(&mut self, back: &Back, memory: &mut dyn MemoryManager) -> PageCount {
+    pub(crate) fn take_back(&mut self, back: &Back, memory: &mut dyn MemoryServices) -> PageCount {
         let ranges: Vec<GuestRange> = back.later.runs().collect();
         self.held.remove_all(&back.later);
         let freed = if ranges.is_empty() { PageCount::ZERO } else { memory.free_balloon(&ranges) };
@@ -123,7 +124,7 @@ impl DmVsc {
         &mut self,
         range: GuestRange,
         region: Option<GuestRange>,
-        memory: &mut dyn MemoryManager,
+        memory: &mut dyn MemoryServices,
         out: &mut Vec<Output>,
     ) {
         let mut offer = Ok(range);
@@ -164,7 +165,7 @@ impl DmVsc {
 
     /// Commit includes what is ballooned, and what is hot-added and not yet online, new memory that is just being taken
     /// among it (documented: Linux; so that a host which knows of them can tell them from what the guest needs).
-    pub(crate) fn report_status(&mut self, memory: &mut dyn MemoryManager, out: &mut Vec<Output>) {
+    pub(crate) fn report_status(&mut self, memory: &mut dyn MemoryServices, out: &mut Vec<Output>) {
         if self.faults().no_status {
             return;
         }

@@ -1,5 +1,6 @@
 //! How a driver behaves.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use dm_protocol::Version;
@@ -12,6 +13,7 @@ use crate::constants as c;
 /// A version of the protocol that a driver can propose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum DriverVersion {
     /// 0.3: drivers of the time of Windows Server 2008 R2 SP1.
     #[cfg_attr(feature = "serde", serde(rename = "0.3"))]
@@ -45,6 +47,7 @@ impl DriverVersion {
 /// How long a guest takes for an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct OperationTime {
     /// However small it is.
     pub base: Duration,
@@ -61,6 +64,12 @@ impl OperationTime {
     /// To take pages, back or new (`add.base`, `add.per_mib`).
     pub const ADD: Self = Self { base: c::ADD_BASE.duration(), per_mib: c::ADD_PER_MIB.duration() };
 
+    /// `base` however small the operation is, and `per_mib` for each MiB of it.
+    #[must_use]
+    pub const fn new(base: Duration, per_mib: Duration) -> Self {
+        Self { base, per_mib }
+    }
+
     /// How long an operation of this size takes.
     #[must_use]
     pub fn of(&self, pages: PageCount) -> Duration {
@@ -73,6 +82,7 @@ impl OperationTime {
 /// What is left to the guest however much the host asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Floor {
     /// The memory manager keeps its own floor.
     #[default]
@@ -109,6 +119,7 @@ impl Floor {
 /// How given pages are cut into ranges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum RangeStyle {
     /// As they come from the memory manager.
     #[default]
@@ -120,6 +131,7 @@ pub enum RangeStyle {
 /// Which fields of a status report a driver fills. The others are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum StatusFields {
     /// All of them (inferred: the fields are those of Windows' own memory manager, and the protocol was made for it).
     #[default]
@@ -132,6 +144,7 @@ pub enum StatusFields {
 /// What a driver does with a request that comes while it carries out another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum BusyRequests {
     /// It is dropped (chosen: what Windows does is not known, and a host has one request outstanding).
     #[default]
@@ -145,6 +158,7 @@ pub enum BusyRequests {
 /// What a driver does with pages that the host returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum UnballoonCheck {
     /// Only pages that the driver gave away are taken back; others are left alone (chosen: what Windows does is not known,
     /// and a driver that frees a page in use corrupts its guest).
@@ -157,6 +171,7 @@ pub enum UnballoonCheck {
 /// Configuration of a driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct VscConfig {
     /// The versions to propose, in order; the last is proposed as the last attempt.
     pub proposals: Vec<DriverVersion>,
@@ -200,6 +215,13 @@ pub struct VscConfig {
 }
 
 impl VscConfig {
+    /// This configuration with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// A Windows guest with a driver of this version.
     #[must_use]
     pub fn windows(version: DriverVersion) -> Self {

@@ -1,5 +1,6 @@
 //! What can be wrong with a guest, for scenarios and tests.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use page_range::GuestRange;
@@ -8,6 +9,7 @@ use page_range::GuestRange;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
 pub struct Faults {
     /// Requests are dropped, and so never answered.
     pub never_answer: bool,
@@ -28,6 +30,13 @@ pub struct Faults {
 }
 
 impl Faults {
+    /// These faults with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// Nothing is wrong.
     pub const NONE: Self = Self {
         never_answer: false,
@@ -44,6 +53,7 @@ impl Faults {
 /// What happens to new memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum HotAddFault {
     /// It is refused for now.
     RefuseForNow,

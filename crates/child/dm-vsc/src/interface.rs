@@ -1,5 +1,7 @@
 //! What goes into a driver and what comes out.
 
+use alloc::vec::Vec;
+
 use dm_protocol::MessageType;
 use page_range::PageCount;
 
@@ -24,6 +26,7 @@ pub enum Input {
 /// Why a driver gave up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum EndReason {
     /// The host refused every version.
     VersionsRefused,
@@ -36,6 +39,7 @@ pub enum EndReason {
 /// Why a message from the host was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Ignored {
     /// It is no message.
     Malformed,
@@ -52,6 +56,8 @@ pub enum Ignored {
 }
 
 /// What to do, or to know.
+///
+/// This enum is exhaustive on purpose: code that does not carry out an output is not complete, and the compiler says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Output {

@@ -2,7 +2,7 @@
 //! Windows guests of the source and `hv_balloon` in Linux (table 2-3 of the source).
 //!
 //! It is a state machine without I/O, threads or clocks: the caller hands in what happened ([`Input`]), the time and the
-//! guest's [`MemoryManager`], and carries out what comes back ([`Output`]).
+//! guest's [`MemoryServices`], and carries out what comes back ([`Output`]).
 //!
 //! **What it owns**: the conversation with the host (version, capabilities, the request that is being carried out) and
 //! the knowledge of which pages it has given away.
@@ -21,23 +21,23 @@
 //! use core::time::Duration;
 //!
 //! use dm_vsc::{
-//!     BalloonAllocation, DmVsc, DriverVersion, HotAddRefusal, Input, MemoryManager, Output, StatusSnapshot, VscConfig,
+//!     BalloonAllocation, DmVsc, DriverVersion, HotAddRefusal, Input, MemoryServices, Output, StatusSnapshot, VscConfig,
 //! };
 //! use page_range::{GuestPage, GuestRange, PageCount};
 //!
 //! /// A guest of 64 MiB that uses nothing, and gives pages from the top of what it has left.
 //! struct Memory(PageCount);
 //!
-//! impl MemoryManager for Memory {
+//! impl MemoryServices for Memory {
 //!     fn status(&self) -> StatusSnapshot {
-//!         StatusSnapshot { total: self.0, available: self.0, ..StatusSnapshot::default() }
+//!         StatusSnapshot::default().with(|status| (status.total, status.available) = (self.0, self.0))
 //!     }
 //!
 //!     fn allocate_balloon(&mut self, most: PageCount) -> BalloonAllocation {
 //!         let pages = most.min(self.0);
 //!         self.0 -= pages;
 //!         let ranges = GuestRange::new(GuestPage(self.0.get()), pages).into_iter().collect();
-//!         BalloonAllocation { ranges, delay: Duration::ZERO }
+//!         BalloonAllocation::new(ranges, Duration::ZERO)
 //!     }
 //!
 //!     fn free_balloon(&mut self, ranges: &[GuestRange]) -> PageCount {
@@ -65,7 +65,13 @@
 //! assert!(out.contains(&Output::VersionAccepted(DriverVersion::V0_3)));
 //! ```
 
+#![no_std]
 #![forbid(unsafe_code)]
+
+#[macro_use]
+extern crate alloc;
+#[cfg(any(test, feature = "test-support"))]
+extern crate std;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -89,4 +95,4 @@ pub use constants::constants;
 pub use faults::{Faults, HotAddFault, StatusClaim};
 pub use interface::{EndReason, Ignored, Input, Output};
 pub use machine::DmVsc;
-pub use memory::{BalloonAllocation, HotAddRefusal, MemoryManager, StatusSnapshot};
+pub use memory::{BalloonAllocation, HotAddRefusal, MemoryServices, StatusSnapshot};

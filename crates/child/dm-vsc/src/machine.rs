@@ -1,5 +1,6 @@
 //! The state of a driver, its inputs and its deadlines.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use dm_protocol::{
@@ -8,7 +9,7 @@ use dm_protocol::{
 };
 use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
 
-use crate::{DriverVersion, EndReason, Faults, Ignored, Input, MemoryManager, Output, VscConfig};
+use crate::{DriverVersion, EndReason, Faults, Ignored, Input, MemoryServices, Output, VscConfig};
 
 /// Status is not reported more often, so that time goes on between two reports whatever is configured (invented).
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
@@ -118,7 +119,7 @@ impl DmVsc {
         &mut self,
         now: Duration,
         input: Input,
-        memory: &mut dyn MemoryManager,
+        memory: &mut dyn MemoryServices,
         out: &mut Vec<Output>,
     ) {
         self.do_what_is_due(now, memory, out);
@@ -184,7 +185,7 @@ impl DmVsc {
         &self.config.faults
     }
 
-    fn do_what_is_due(&mut self, now: Duration, memory: &mut dyn MemoryManager, out: &mut Vec<Output>) {
+    fn do_what_is_due(&mut self, now: Duration, memory: &mut dyn MemoryServices, out: &mut Vec<Output>) {
         if let Phase::Version { deadline, .. } | Phase::Capabilities { deadline, .. } = self.phase
             && deadline <= now
         {
@@ -207,7 +208,7 @@ impl DmVsc {
         &mut self,
         now: Duration,
         payload: &[u8],
-        memory: &mut dyn MemoryManager,
+        memory: &mut dyn MemoryServices,
         out: &mut Vec<Output>,
     ) {
         let packet = match Packet::decode(payload) {
@@ -307,7 +308,7 @@ impl DmVsc {
 
     /// The conversation is over; what was asked for is not to be answered any more. Pages that the host does not know of go
     /// back into use, and so do those that it has returned. What it has been given stays given.
-    fn stop(&mut self, memory: &mut dyn MemoryManager) {
+    fn stop(&mut self, memory: &mut dyn MemoryServices) {
         self.next_status = None;
         self.next = NextJobs::default();
         match self.job.take() {

@@ -1,11 +1,12 @@
 //! What the driver needs of the guest's memory manager.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use page_range::{GuestRange, PageBalance, PageCount, PageCounter};
 
-/// The guest's memory manager, as its DM driver sees it.
-pub trait MemoryManager {
+/// What the guest's memory manager does for the DM driver.
+pub trait MemoryServices {
     /// How things are.
     fn status(&self) -> StatusSnapshot;
 
@@ -28,6 +29,7 @@ pub trait MemoryManager {
 /// The figures of a status report as the memory manager knows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct StatusSnapshot {
     /// Memory that the guest manages: without what is ballooned.
     pub total: PageCount,
@@ -47,8 +49,18 @@ pub struct StatusSnapshot {
     pub io_balance: PageBalance,
 }
 
+impl StatusSnapshot {
+    /// These figures with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
 /// Pages that are no longer used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BalloonAllocation {
     /// The pages; disjoint.
     pub ranges: Vec<GuestRange>,
@@ -56,9 +68,18 @@ pub struct BalloonAllocation {
     pub delay: Duration,
 }
 
+impl BalloonAllocation {
+    /// These pages, which are disjoint, and the time that the guest takes to free them beyond the driver's own time.
+    #[must_use]
+    pub fn new(ranges: Vec<GuestRange>, delay: Duration) -> Self {
+        Self { ranges, delay }
+    }
+}
+
 /// Why no new memory was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum HotAddRefusal {
     /// Not now; the host may ask again.
     ForNow,

@@ -1,5 +1,6 @@
 //! What the host asks for.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use dm_protocol::{
@@ -8,7 +9,7 @@ use dm_protocol::{
 use page_range::{GuestPage, GuestRange, PageCount};
 
 use crate::machine::{Back, DmVsc, Job, ignore};
-use crate::{BusyRequests, Ignored, MemoryManager, OperationTime, Output, UnballoonCheck};
+use crate::{BusyRequests, Ignored, MemoryServices, OperationTime, Output, UnballoonCheck};
 
 impl DmVsc {
     pub(crate) fn balloon_request(&mut self, now: Duration, request: BalloonRequest, out: &mut Vec<Output>) {
@@ -39,7 +40,7 @@ impl DmVsc {
         &mut self,
         now: Duration,
         request: UnballoonRequest<'_>,
-        memory: &mut dyn MemoryManager,
+        memory: &mut dyn MemoryServices,
         out: &mut Vec<Output>,
     ) {
         let message_type = MessageType::UNBALLOON_REQUEST;
@@ -67,7 +68,7 @@ impl DmVsc {
     }
 
     /// What is kept here is limited by what the driver holds, whatever the host names.
-    fn name_for_return(&mut self, range: GuestRange, back: &mut Back, memory: &mut dyn MemoryManager) {
+    fn name_for_return(&mut self, range: GuestRange, back: &mut Back, memory: &mut dyn MemoryServices) {
         match self.config.unballoon_check {
             UnballoonCheck::OwnPagesOnly => {
                 let own: Vec<GuestRange> = self.held.within(range).collect();

@@ -1,5 +1,6 @@
 //! For tests and fuzzing: a memory manager that is only an account of pages, and what must hold for any host.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use dm_protocol::test_support::vectors;
@@ -10,7 +11,7 @@ use dm_protocol::{
 use page_range::{GuestPage, GuestRange, PageBalance, PageCount, PageCounter, PageNumber, RangeSet};
 
 use crate::{
-    BalloonAllocation, DmVsc, DriverVersion, HotAddRefusal, Input, MemoryManager, Output, StatusSnapshot,
+    BalloonAllocation, DmVsc, DriverVersion, HotAddRefusal, Input, MemoryServices, Output, StatusSnapshot,
     UnballoonCheck, VscConfig,
 };
 
@@ -72,7 +73,7 @@ impl PlainMemory {
     }
 }
 
-impl MemoryManager for PlainMemory {
+impl MemoryServices for PlainMemory {
     fn status(&self) -> StatusSnapshot {
         StatusSnapshot {
             total: self.present.pages().saturating_sub(self.ballooned.pages()),

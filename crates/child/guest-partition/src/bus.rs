@@ -13,13 +13,12 @@ use model_sync::Mutex;
 use page_range::{GuestPage, PageCount};
 use partition::{GuestRam, GuestSynic, Hypercalls};
 use vmbus::control::client::{Client, ClientConfig, Offer, OpenParams, Output};
-use vmbus::control::message::UserData;
 use vmbus::control::{GpadlId, PostStatus, Relid, VMBUS_SINT, Version};
 use vmbus::ring::{
     ChannelRings, Corruption, OutgoingPacket, PacketBuffer, PacketType, ReadError, Role, Wait, WriteError,
 };
 
-use crate::driver::{Driver, DriverOutput};
+use crate::driver::{ChannelDriver, DriverOutput};
 
 /// What a hypervisor gives a guest.
 pub trait GuestSide: GuestRam + Hypercalls + GuestSynic {}
@@ -139,7 +138,7 @@ struct Leaving {
 
 /// A driver, and the channel that it has.
 struct Slot {
-    driver: Box<dyn Driver>,
+    driver: Box<dyn ChannelDriver>,
     channel: Option<Channel>,
 }
 
@@ -169,7 +168,7 @@ impl GuestBus {
         side: Arc<dyn GuestSide>,
         guest: Arc<Mutex<Guest>>,
         lanes: CauseLanes,
-        drivers: Vec<Box<dyn Driver>>,
+        drivers: Vec<Box<dyn ChannelDriver>>,
     ) -> Self {
         Self {
             slots: drivers.into_iter().map(|driver| Slot { driver, channel: None }).collect(),
@@ -332,7 +331,7 @@ impl GuestBus {
         &mut self,
         index: usize,
         now: Duration,
-        call: impl FnOnce(&mut dyn Driver, &mut Vec<DriverOutput>),
+        call: impl FnOnce(&mut dyn ChannelDriver, &mut Vec<DriverOutput>),
     ) {
         let mut wanted = Vec::new();
         call(&mut *self.slots[index].driver, &mut wanted);
@@ -615,7 +614,7 @@ impl GuestBus {
             return self.take_back(index, now);
         }
         let downstream_offset = u32::try_from(channel.pages.len() / 2).unwrap_or(u32::MAX);
-        let params = OpenParams { gpadl, downstream_offset, target_vp: 0, user_data: UserData::ZERO };
+        let params = OpenParams::new(gpadl, downstream_offset);
         channel.stage = Stage::Opening;
         if !ok || self.client.open(relid, &params, &mut self.outputs).is_err() {
             self.news.push(BusNews::NotOpened(format!("the host did not take the rings of channel {relid}")));

@@ -7,14 +7,14 @@ use component_runtime::Doorbell;
 use component_runtime::trace::{self, Cause};
 use dm_protocol::MessageType;
 use dm_vsc::{
-    BalloonAllocation, DmVsc, Faults, HotAddRefusal, Input, MemoryManager, Output, StatusSnapshot, VscConfig,
+    BalloonAllocation, DmVsc, Faults, HotAddRefusal, Input, MemoryServices, Output, StatusSnapshot, VscConfig,
 };
 use guest_memory_manager::Guest;
 use model_sync::Mutex;
 use page_range::{GuestRange, PageBalance, PageCount, PageCounter};
-use vmbus::control::Guid;
+use vmbus::control::{DYNAMIC_MEMORY_CLASS, Uuid};
 
-use crate::driver::{Driver, DriverOutput};
+use crate::driver::{ChannelDriver, DriverOutput};
 
 /// The guest's memory manager as the DM VSC sees it, at one moment.
 struct Bridge<'a> {
@@ -22,24 +22,24 @@ struct Bridge<'a> {
     guest: &'a mut Guest,
 }
 
-impl MemoryManager for Bridge<'_> {
+impl MemoryServices for Bridge<'_> {
     fn status(&self) -> StatusSnapshot {
         let counters = self.guest.counters();
-        StatusSnapshot {
-            total: counters.visible.saturating_sub(counters.driver_locked),
-            available: counters.available,
-            committed: counters.committed.saturating_sub(counters.driver_locked),
-            not_online: PageCount::ZERO,
-            page_file_size: counters.page_file_size,
-            zero_free: counters.zeroed + counters.free,
-            page_file_writes: PageCounter::at(counters.page_writes),
-            io_balance: PageBalance::of(counters.cache_faults, counters.page_reads),
-        }
+        StatusSnapshot::default().with(|status| {
+            status.total = counters.visible.saturating_sub(counters.driver_locked);
+            status.available = counters.available;
+            status.committed = counters.committed.saturating_sub(counters.driver_locked);
+            status.not_online = PageCount::ZERO;
+            status.page_file_size = counters.page_file_size;
+            status.zero_free = counters.zeroed + counters.free;
+            status.page_file_writes = PageCounter::at(counters.page_writes);
+            status.io_balance = PageBalance::of(counters.cache_faults, counters.page_reads);
+        })
     }
 
     fn allocate_balloon(&mut self, most: PageCount) -> BalloonAllocation {
         let given = self.guest.allocate_balloon(self.now, most);
-        BalloonAllocation { ranges: given.ranges, delay: given.write_time }
+        BalloonAllocation::new(given.ranges, given.write_time)
     }
 
     fn free_balloon(&mut self, ranges: &[GuestRange]) -> PageCount {
@@ -184,9 +184,9 @@ impl DmDriver {
     }
 }
 
-impl Driver for DmDriver {
-    fn class(&self) -> Guid {
-        Guid::DYNAMIC_MEMORY
+impl ChannelDriver for DmDriver {
+    fn class(&self) -> Uuid {
+        DYNAMIC_MEMORY_CLASS
     }
 
     fn opened(&mut self, now: Duration, out: &mut Vec<DriverOutput>) {

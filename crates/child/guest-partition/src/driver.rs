@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vmbus::control::Guid;
+use vmbus::control::Uuid;
 
 /// What a driver wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,11 +14,11 @@ pub enum DriverOutput {
 }
 
 /// The guest's half of a device with one channel: a state machine that the bus drives.
-pub trait Driver: Send {
-    /// Devices of this class are its own.
-    fn class(&self) -> Guid;
+pub trait ChannelDriver: Send {
+    /// The class of the devices that this driver serves.
+    fn class(&self) -> Uuid;
 
-    /// Pages of each of its rings, control page included; at least 2. Default: 5, as Linux' DM driver has (documented).
+    /// Pages of each ring of the driver's channel, control page included; at least 2. Default: 5, as Linux' DM driver has (documented).
     fn ring_pages(&self) -> u32 {
         5
     }
@@ -35,6 +35,6 @@ pub trait Driver: Send {
     /// The time that `next_timeout` named has come.
     fn timer(&mut self, now: Duration, out: &mut Vec<DriverOutput>);
 
-    /// When it wants to be called at the latest.
+    /// When the driver wants to be called at the latest.
     fn next_timeout(&self) -> Option<Duration>;
 }

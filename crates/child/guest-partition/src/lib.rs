@@ -19,7 +19,7 @@ mod machine;
 
 pub use bus::GuestSide;
 pub use components::{BusCommand, GuestCommand};
-pub use driver::{Driver, DriverOutput};
+pub use driver::{ChannelDriver, DriverOutput};
 pub use machine::{
     Console, MachineConfig, MoreDevices, MoreDrivers, SimulatedVm, default_bus_versions, driver_config,
 };

@@ -22,7 +22,7 @@ use vmbus::control::{VMBUS_SINT, Version};
 use crate::bus::GuestBus;
 use crate::components::{BusCommand, BusComponent, GuestCommand, GuestComponent};
 use crate::dm::{DmDriver, FaultSwitch};
-use crate::driver::Driver;
+use crate::driver::ChannelDriver;
 
 /// What a simulated VM is made of.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct MachineConfig {
 }
 
 /// Makes drivers besides the DM VSC, at every boot.
-pub type MoreDrivers = dyn Fn() -> Vec<Box<dyn Driver>> + Send + Sync;
+pub type MoreDrivers = dyn Fn() -> Vec<Box<dyn ChannelDriver>> + Send + Sync;
 
 /// Makes the host's halves of devices besides Dynamic Memory, at every start.
 pub type MoreDevices = dyn Fn() -> Vec<Box<dyn ChannelDevice>> + Send + Sync;
@@ -226,7 +226,7 @@ impl SimulatedMachine {
             let driver = DmDriver::new(config, Arc::clone(&guest), faults, os_seat.doorbell());
             drivers.push(Box::new(driver));
         }
-        let client = ClientConfig { versions: self.config.bus_versions.clone(), ..ClientConfig::default() };
+        let client = ClientConfig::default().with(|c| c.versions = self.config.bus_versions.clone());
         let bus = GuestBus::new(client, side, Arc::clone(&guest), request.lanes.clone(), drivers);
 
         self.console.switched_on(Arc::clone(&guest), (commands, to_bus.clone()));
@@ -258,7 +258,7 @@ pub fn driver_config(profile: &GuestProfile) -> VscConfig {
         }),
         Kernel::Linux => VscConfig::linux(),
     };
-    VscConfig { hot_add_alignment: u32::from(profile.hot_add_alignment()), ..usual }
+    usual.with(|c| c.hot_add_alignment = u32::from(profile.hot_add_alignment()))
 }
 
 /// The VMBus versions of guests of the time: 4.0 and older.

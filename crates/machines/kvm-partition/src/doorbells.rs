@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
-use partition::Doorbell;
+use partition::NotifyFn;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
@@ -36,7 +36,7 @@ const STOP: u64 = u64::MAX;
 
 struct Line {
     fd: EventFd,
-    doorbell: Doorbell,
+    doorbell: NotifyFn,
 }
 
 struct Shared {
@@ -72,7 +72,7 @@ impl Doorbells {
     }
 
     /// Listens to an eventfd. One that was listened to for the same source is forgotten.
-    pub(crate) fn listen(&self, source: Source, fd: EventFd, doorbell: Doorbell) -> io::Result<()> {
+    pub(crate) fn listen(&self, source: Source, fd: EventFd, doorbell: NotifyFn) -> io::Result<()> {
         self.forget(source);
         let event = EpollEvent::new(EventSet::IN, source.token());
         let number = fd.as_raw_fd();
@@ -154,7 +154,7 @@ mod tests {
         let doorbells = Doorbells::new("test", Box::new(|why| panic!("{why}"))).unwrap();
         let (rang, heard) = mpsc::channel();
         let fd = EventFd::new(EFD_NONBLOCK).unwrap();
-        let bell: Doorbell = {
+        let bell: NotifyFn = {
             let rang = rang.clone();
             Arc::new(move || {
                 let _ = rang.send("first");
@@ -167,7 +167,7 @@ mod tests {
         assert!(doorbells.forget(Source::Connection(17)).is_some());
         fd.write(1).unwrap();
         let other = EventFd::new(EFD_NONBLOCK).unwrap();
-        let bell: Doorbell = Arc::new(move || {
+        let bell: NotifyFn = Arc::new(move || {
             let _ = rang.send("second");
         });
         doorbells.listen(Source::SlotFree(17), other.try_clone().unwrap(), bell).unwrap();
@@ -183,7 +183,7 @@ mod tests {
         });
         let doorbells = Doorbells::new("test", failed).unwrap();
         let fd = EventFd::new(EFD_NONBLOCK).unwrap();
-        let bell: Doorbell = Arc::new(|| panic!("the bell is cracked"));
+        let bell: NotifyFn = Arc::new(|| panic!("the bell is cracked"));
         doorbells.listen(Source::Connection(1), fd.try_clone().unwrap(), bell).unwrap();
         fd.write(1).unwrap();
         let why = said.recv().unwrap();

@@ -8,8 +8,8 @@ use kvm_ioctls::VmFd;
 use page_range::{GuestPage, GuestRange};
 use parking_lot::{Mutex, RwLock};
 use partition::{
-    ConnectionInUse, Doorbell, EventPort, GuestMemory, GuestRam, HvStatus, MappedPages, MemoryError, Message,
-    MessagePort, NoSuchSint, POST_BUFFERS, PostError, VMBUS_SINT,
+    ConnectionInUse, EventPort, GuestMemory, GuestRam, HvStatus, MappedPages, MemoryError, Message,
+    MessagePort, NoSuchSint, NotifyFn, POST_BUFFERS, PostError, VMBUS_SINT,
 };
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
@@ -27,7 +27,7 @@ pub(crate) struct Connected {
 }
 
 struct PostPort {
-    doorbell: Doorbell,
+    doorbell: NotifyFn,
     posted: VecDeque<Message>,
 }
 
@@ -38,7 +38,7 @@ pub struct KvmPartition {
     synic: Synic,
     connected: RwLock<Option<Connected>>,
     posts: Mutex<BTreeMap<u32, PostPort>>,
-    slot_free: Mutex<BTreeMap<u32, Doorbell>>,
+    slot_free: Mutex<BTreeMap<u32, NotifyFn>>,
     doorbells: Doorbells,
 }
 
@@ -193,7 +193,7 @@ impl MessagePort for KvmPartition {
         Ok(())
     }
 
-    fn on_slot_free(&self, vp: u32, sint: u8, doorbell: Doorbell) -> Result<(), NoSuchSint> {
+    fn on_slot_free(&self, vp: u32, sint: u8, doorbell: NotifyFn) -> Result<(), NoSuchSint> {
         if vp >= self.vps || sint != VMBUS_SINT {
             return Err(NoSuchSint { vp, sint });
         }
@@ -205,7 +205,7 @@ impl MessagePort for KvmPartition {
         Ok(())
     }
 
-    fn open_message_port(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse> {
+    fn open_message_port(&self, connection_id: u32, doorbell: NotifyFn) -> Result<(), ConnectionInUse> {
         match self.posts.lock().entry(connection_id) {
             std::collections::btree_map::Entry::Occupied(_) => Err(ConnectionInUse { connection_id }),
             std::collections::btree_map::Entry::Vacant(free) => {
@@ -232,7 +232,7 @@ impl EventPort for KvmPartition {
         Ok(())
     }
 
-    fn open_event_port(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse> {
+    fn open_event_port(&self, connection_id: u32, doorbell: NotifyFn) -> Result<(), ConnectionInUse> {
         let source = Source::Connection(connection_id);
         let in_use = ConnectionInUse { connection_id };
         if self.doorbells.hears(source) {
@@ -280,7 +280,7 @@ mod tests {
     fn a_guest_that_floods_the_bus_waits_for_buffers() {
         let partition = partition();
         let rang = Arc::new(AtomicUsize::new(0));
-        let bell: Doorbell = {
+        let bell: NotifyFn = {
             let rang = Arc::clone(&rang);
             Arc::new(move || {
                 rang.fetch_add(1, Ordering::Relaxed);

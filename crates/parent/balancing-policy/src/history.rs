@@ -13,6 +13,7 @@ pub const HISTORY_LENGTH: usize = 32;
 /// one report to the next of them, which are in a [`GuestReport`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct GuestStatus {
     /// What the guest needs: its commit without what the host knows to be ballooned, or hot-added and not yet online.
     pub demand: PageCount,
@@ -32,9 +33,19 @@ pub struct GuestStatus {
     pub stalled: Option<Duration>,
 }
 
+impl GuestStatus {
+    /// This status with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
 /// One status report as a policy sees it. What a guest says is a claim, not a fact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct GuestReport {
     /// When the balancer received it.
     pub at: Duration,
@@ -60,6 +71,13 @@ pub struct GuestReport {
 }
 
 impl GuestReport {
+    /// This report with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// The report that `status` is when `before` is the status that the same guest reported last since it booted.
     fn new(at: Duration, status: &GuestStatus, before: Option<&GuestStatus>) -> Self {
         let before = before.unwrap_or(status);
@@ -78,9 +96,6 @@ impl GuestReport {
 }
 
 /// The last [`HISTORY_LENGTH`] reports of a guest since it started, or came back to Dynamic Memory.
-///
-/// When the newest came and what it demands is at hand. The reports themselves are elsewhere in memory, where a round that
-/// asks for no more than that never goes, and where a report is written once.
 #[derive(Clone, Debug)]
 pub struct StatusHistory {
     /// A ring: the oldest makes room.

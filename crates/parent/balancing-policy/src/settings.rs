@@ -9,6 +9,7 @@ use page_range::PageCount;
 /// Static memory is a VM with startup = minimum = maximum and [`dynamic`](Self::dynamic) unset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct MemorySettings {
     /// Whether Dynamic Memory is on. Without it the amount never changes.
     pub dynamic: bool,
@@ -59,6 +60,12 @@ impl MemorySettings {
     #[must_use]
     pub const fn with_minimum(self, minimum: PageCount) -> Self {
         Self { minimum, ..self }
+    }
+
+    /// The same with another maximum.
+    #[must_use]
+    pub const fn with_maximum(self, maximum: PageCount) -> Self {
+        Self { maximum, ..self }
     }
 
     /// The same with another buffer, in percent.
@@ -118,6 +125,7 @@ impl MemorySettings {
 
 /// A setting with a range of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Setting {
     /// Memory buffer, in percent.
     Buffer,

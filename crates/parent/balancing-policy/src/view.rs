@@ -15,11 +15,21 @@ pub struct VmId(pub u32);
 /// How the parent OS fares. It has the memory that is given to no VM.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct ParentState {
     /// Page file reads per second.
     pub page_reads: f64,
     /// How many times as long as on an idle host the host's own operations and the balancer's round take; at least 1.
     pub slowdown: f64,
+}
+
+impl ParentState {
+    /// A parent OS that reads its page file `page_reads` times a second, and on which operations take `slowdown` times as long
+    /// as on an idle host.
+    #[must_use]
+    pub const fn new(page_reads: f64, slowdown: f64) -> Self {
+        Self { page_reads, slowdown }
+    }
 }
 
 impl Default for ParentState {
@@ -32,6 +42,7 @@ impl Default for ParentState {
 ///
 /// Always true: Σ assigned + in transit + overhead + reserve + available = total.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct HostView<'a> {
     /// Time since the run started.
     pub now: Duration,
@@ -59,8 +70,38 @@ pub struct HostView<'a> {
     pub reservations: &'a [Reservation],
 }
 
+impl HostView<'_> {
+    /// A host, for tests of a policy: all its memory is for VMs, of which the balancer could grant `available` pages at once;
+    /// the parent OS is idle, nothing is on its way, and no VM waits to start.
+    #[must_use]
+    pub fn new(capacity: PageCount, available: PageCount) -> Self {
+        Self {
+            now: Duration::ZERO,
+            total: capacity,
+            reserve: PageCount::ZERO,
+            overhead: PageCount::ZERO,
+            capacity,
+            available,
+            in_transit: PageCount::ZERO,
+            parent: ParentState::default(),
+            grant_rate: 0.0,
+            lead_time: Duration::ZERO,
+            minimum_move: PageCount(1),
+            reservations: &[],
+        }
+    }
+
+    /// This view with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
 /// A VM that waits for memory to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reservation {
     /// Which VM.
     pub vm: VmId,
@@ -76,9 +117,18 @@ pub struct Reservation {
     pub since: Duration,
 }
 
+impl Reservation {
+    /// A VM that waits for `needed` pages since `since`, and for which nothing is set aside yet.
+    #[must_use]
+    pub const fn new(vm: VmId, weight: u32, needed: PageCount, since: Duration) -> Self {
+        Self { vm, weight, needed, set_aside: PageCount::ZERO, own: PageCount::ZERO, since }
+    }
+}
+
 /// How far a VM has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Phase {
     /// Its startup RAM is on its way to it.
     Starting,
@@ -100,6 +150,7 @@ pub enum PendingKind {
 /// The operation a VM is busy with. There is never more than one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct PendingOperation {
     /// Which way.
     pub kind: PendingKind,
@@ -109,8 +160,17 @@ pub struct PendingOperation {
     pub since: Duration,
 }
 
+impl PendingOperation {
+    /// An operation that was begun at `since` to move `pages`.
+    #[must_use]
+    pub const fn new(kind: PendingKind, pages: PageCount, since: Duration) -> Self {
+        Self { kind, pages, since }
+    }
+}
+
 /// One VM in this round.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct VmView {
     /// Which VM.
     pub id: VmId,
@@ -142,6 +202,34 @@ pub struct VmView {
 }
 
 impl VmView {
+    /// A VM that runs with its startup RAM, can be brought to its minimum and its maximum, and whose guest has reported nothing
+    /// yet. Its name is `VM` and its number; hot-add comes in large pages.
+    #[must_use]
+    pub fn new(id: VmId, settings: MemorySettings) -> Self {
+        Self {
+            id,
+            phase: Phase::Running,
+            responsive: true,
+            started_at: Duration::ZERO,
+            settings,
+            name: Arc::from(format!("VM{}", id.0)),
+            lowest: settings.minimum,
+            highest: settings.maximum,
+            pending: None,
+            assigned: settings.startup,
+            granule: PageCount::LARGE_PAGE,
+            returnable: PageCount::ZERO,
+            history: StatusHistory::default(),
+        }
+    }
+
+    /// This view with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// The newest report.
     #[must_use]
     pub fn report(&self) -> Option<&GuestReport> {

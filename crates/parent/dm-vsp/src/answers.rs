@@ -1,5 +1,6 @@
 //! What the guest answers to what it was asked.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use dm_protocol::{BalloonResponse, HotAddResponse};

@@ -1,5 +1,6 @@
 //! What a VSP is told about its VM and its host.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use dm_protocol::Version;
@@ -10,6 +11,7 @@ use crate::constants as c;
 /// A version of the protocol that this host can speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum ProtocolVersion {
     /// 0.3: Windows Server 2008 R2 SP1.
     #[cfg_attr(feature = "serde", serde(rename = "0.3"))]
@@ -38,6 +40,7 @@ impl ProtocolVersion {
 /// walks down, and newer Linux drivers propose 2.0 alone: on a host of 2008 R2 SP1 such a guest keeps its startup RAM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum HostRelease {
     /// Windows Server 2008 R2 SP1: 0.3 (documented: the release that brought that version).
     #[default]
@@ -65,6 +68,7 @@ impl HostRelease {
 /// Where a guest's memory is, in guest pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct GuestLayout {
     /// RAM that the guest boots with (its startup RAM).
     pub boot: RangeSet<GuestPage>,
@@ -115,6 +119,7 @@ impl GuestLayout {
 /// Whether a guest that cannot both balloon and hot-add is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum CapabilityPolicy {
     /// It is refused (documented: the reason that Linux' driver gives for claiming both even when it will use neither; not
     /// compared with a Hyper-V host here).
@@ -127,6 +132,7 @@ pub enum CapabilityPolicy {
 /// The form of MEM_HOT_ADD_REQUEST.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum HotAddForm {
     /// What the version spoken has: in 0.3 the range only (documented: the published message of that version ends there),
     /// later range and region (documented: QEMU; which version brought the region is not published).
@@ -142,6 +148,7 @@ pub enum HotAddForm {
 /// asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Timeouts {
     /// For each step of the handshake (`timeout.handshake`).
     pub handshake: Duration,
@@ -174,6 +181,13 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
+    /// These timeouts with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     pub(crate) fn balloon(&self, pages: PageCount) -> Duration {
         let units = chunks(pages, self.balloon_base_pages);
         self.balloon_base.saturating_mul(units.max(1))
@@ -192,6 +206,7 @@ fn chunks(pages: PageCount, chunk: PageCount) -> u32 {
 /// How long no hot-add is tried after one that the guest refused for now: (0 pages, result 0).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct HotAddBackoff {
     /// After the first refusal; doubled with every further one (`hot_add_backoff.first`).
     pub first: Duration,
@@ -212,6 +227,13 @@ impl Default for HotAddBackoff {
 }
 
 impl HotAddBackoff {
+    /// This pause with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// How long to wait after that many refusals in a row (1 or more).
     pub(crate) fn after(&self, refusals: u32) -> Duration {
         let factor = 1u32.checked_shl(refusals.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -222,6 +244,7 @@ impl HotAddBackoff {
 /// Configuration of a VSP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct VspConfig {
     /// Versions that are accepted; those of a release are [`HostRelease::versions`]. Default: 0.3 alone, as Windows Server
     /// 2008 R2 SP1.
@@ -250,6 +273,13 @@ pub struct VspConfig {
 const MAX_PAGES: u64 = dm_protocol::WireRange::MAX_START + 1;
 
 impl VspConfig {
+    /// This configuration with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// A host of Windows Server 2008 R2 SP1 for a VM of this layout.
     #[must_use]
     pub fn new(layout: GuestLayout) -> Self {

@@ -1,5 +1,8 @@
 //! What is written to the event log when a guest breaks a rule.
 
+use alloc::string::String;
+use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::fmt;
 
 use page_range::{GuestRange, PageCount};

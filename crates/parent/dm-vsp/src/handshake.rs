@@ -1,5 +1,6 @@
 //! Version, capabilities, and the status reports that follow.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use dm_protocol::{

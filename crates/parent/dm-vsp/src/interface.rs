@@ -1,5 +1,6 @@
 //! What goes into a VSP and what comes out.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
@@ -58,6 +59,7 @@ pub enum Input {
 /// Why guest pages were not mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum MapRefused {
     /// There are not enough host frames.
     NoFrames,
@@ -68,6 +70,7 @@ pub enum MapRefused {
 /// Why guest pages were not released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum ReleaseRefused {
     /// Some of the pages are pinned: they are part of a live GPADL, such as the guest's own ring.
     Pinned,
@@ -122,6 +125,7 @@ pub enum OperationKind {
 /// What a guest can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct GuestCapabilities {
     /// It can give pages away.
     pub balloon: bool,
@@ -147,6 +151,7 @@ impl From<Capabilities> for GuestCapabilities {
 /// A guest's status report: claims, each limited to 2^40 pages, as many as the protocol can number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct StatusReport {
     /// Available memory.
     pub available: PageCount,
@@ -165,6 +170,7 @@ pub struct StatusReport {
 /// What a VSP waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Waiting {
     /// VERSION_REQUEST.
     Version,
@@ -181,6 +187,7 @@ pub enum Waiting {
 /// Why an operation was not begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Rejection {
     /// The guest is not ready: no channel, no handshake yet, or still in its quiet period.
     NotReady,
@@ -193,6 +200,7 @@ pub enum Rejection {
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Outcome {
     /// All that was asked for is done.
     Complete,
@@ -224,6 +232,7 @@ pub enum Outcome {
 /// Why a message was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Ignored {
     /// Its type is not known.
     UnknownType,
@@ -236,6 +245,8 @@ pub enum Ignored {
 }
 
 /// What to do, or to know.
+///
+/// This enum is exhaustive on purpose: code that does not carry out an output is not complete, and the compiler says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Output {

@@ -18,7 +18,7 @@
 //! ```
 //! use dm_vsp::{DmVsp, GuestLayout, Input, Output, VspConfig};
 //! use page_range::PageCount;
-//! use std::time::Duration;
+//! use core::time::Duration;
 //!
 //! let layout = GuestLayout::flat(PageCount::from_mib(512), PageCount::from_mib(4096))?;
 //! let mut vsp = DmVsp::new(VspConfig::new(layout))?;
@@ -45,7 +45,13 @@
 //! void. Messages in `Send` belong to the handshake or to the one outstanding operation: a caller whose ring is full
 //! queues them and never has more than one operation's messages to queue.
 
+#![no_std]
 #![forbid(unsafe_code)]
+
+#[macro_use]
+extern crate alloc;
+#[cfg(any(test, feature = "test-support"))]
+extern crate std;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

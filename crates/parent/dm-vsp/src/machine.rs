@@ -1,6 +1,8 @@
 //! A VSP's inputs and deadlines: what comes in is dealt out to the files below.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::string::ToString;
+use alloc::vec::Vec;
 
 use core::time::Duration;
 

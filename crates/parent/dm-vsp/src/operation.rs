@@ -1,5 +1,7 @@
 //! The one operation that may be outstanding: giving the guest pages, or taking some.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use dm_protocol::WireRange;

@@ -1,6 +1,6 @@
 //! The account of one guest's pages.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use dm_protocol::WireRange;
 use page_range::{GuestPage, GuestRange, LARGE_PAGE_PAGES, PageCount, PageNumber, RangeSet};

@@ -1,5 +1,7 @@
 //! Messages to the guest.
 
+use alloc::vec::Vec;
+
 use dm_protocol::{
     BalloonRequest, HotAddRequest, MAX_UNBALLOON_REQUEST_RANGES, Message, Packet, UnballoonRequest, WireRange,
 };

@@ -1,7 +1,8 @@
 //! The state of a VSP: what the files above change, and what is saved and restored.
 
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use core::time::Duration;
-use std::collections::BTreeMap;
 
 use dm_protocol::MessageType;
 use page_range::{GuestPage, GuestRange, PageCount, RangeSet};
@@ -74,6 +75,7 @@ pub(crate) struct Service {
 /// Whether memory can be hot-added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum HotAddState {
     /// Nothing is known that speaks against it.
     Available,

@@ -1,5 +1,6 @@
 //! For tests and fuzzing: a memory map that is only an account of pages, and what must hold for any guest.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use dm_protocol::test_support::vectors;

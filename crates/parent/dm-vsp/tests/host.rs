@@ -27,11 +27,10 @@ struct Host {
 /// 64 MiB of boot RAM, room up to 4 GiB, frames for 1 GiB more; versions 0.3 and 2.0, no quiet period.
 fn config() -> VspConfig {
     let layout = GuestLayout::flat(mib(64), mib(4096)).unwrap();
-    VspConfig {
-        versions: vec![ProtocolVersion::V0_3, ProtocolVersion::V2_0],
-        quiet_period: Duration::ZERO,
-        ..VspConfig::new(layout)
-    }
+    VspConfig::new(layout).with(|c| {
+        c.versions = vec![ProtocolVersion::V0_3, ProtocolVersion::V2_0];
+        c.quiet_period = Duration::ZERO;
+    })
 }
 
 fn host(config: VspConfig) -> Host {

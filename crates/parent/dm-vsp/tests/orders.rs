@@ -86,7 +86,7 @@ fn config() -> VspConfig {
     let mut layout = GuestLayout::flat(PageCount(2 * GRANULE), PageCount(4 * GRANULE)).unwrap();
     // Room for one refusal: a place that was refused is never offered again, and there are only so many states then.
     layout.hot_add = layout.hot_add.clone().take_lowest(PageCount(3 * GRANULE));
-    VspConfig { quiet_period: Duration::ZERO, ..VspConfig::new(layout) }
+    VspConfig::new(layout).with(|c| c.quiet_period = Duration::ZERO)
 }
 
 const GRANULE: u64 = 256;

@@ -36,12 +36,11 @@ struct Pair {
 
 /// 1 GiB of boot RAM, 256 MiB of it in use, up to 4 GiB; versions as a host of 2016; no quiet period.
 fn host_config() -> VspConfig {
-    VspConfig {
-        versions: vec![ProtocolVersion::V0_3, ProtocolVersion::V1_0, ProtocolVersion::V2_0],
-        quiet_period: Duration::ZERO,
-        maximum: Some(mib(4096)),
-        ..VspConfig::new(GuestLayout::flat(mib(1024), mib(4096)).unwrap())
-    }
+    VspConfig::new(GuestLayout::flat(mib(1024), mib(4096)).unwrap()).with(|c| {
+        c.versions = vec![ProtocolVersion::V0_3, ProtocolVersion::V1_0, ProtocolVersion::V2_0];
+        c.quiet_period = Duration::ZERO;
+        c.maximum = Some(mib(4096));
+    })
 }
 
 impl Pair {

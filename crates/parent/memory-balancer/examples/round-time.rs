@@ -41,7 +41,10 @@ fn main() {
             let began = Instant::now();
             for id in 1..=count {
                 let demand = PageCount::from_mib(418 + (u64::from(id) + second) % 9);
-                let status = GuestStatus { demand, commit: demand, ..GuestStatus::default() };
+                let status = GuestStatus::default().with(|c| {
+                    c.demand = demand;
+                    c.commit = demand;
+                });
                 let returnable = PageCount::ZERO;
                 // Just before the round: what is due is handled with any input.
                 let before = now - Duration::from_millis(1);

@@ -20,13 +20,11 @@ impl Balancer {
         self.refresh_all(now);
         self.proposal.begin_with(core::mem::take(&mut self.targets));
         self.reservations.clear();
-        self.reservations.extend(self.waiting.iter().map(|waiting| Reservation {
-            vm: waiting.vm,
-            weight: waiting.weight,
-            needed: waiting.needed(),
-            set_aside: waiting.aside.pages(),
-            own: waiting.own,
-            since: waiting.since,
+        self.reservations.extend(self.waiting.iter().map(|waiting| {
+            let mut reservation =
+                Reservation::new(waiting.vm, waiting.weight, waiting.needed(), waiting.since);
+            (reservation.set_aside, reservation.own) = (waiting.aside.pages(), waiting.own);
+            reservation
         }));
         let answer = self.ask_policy(now);
         self.targets = self.proposal.take_targets();
@@ -66,20 +64,17 @@ impl Balancer {
 
     /// Whatever a policy does, the balancer goes on: a panic costs it the round.
     fn ask_policy(&mut self, now: Duration) -> Result<(), String> {
-        let host = HostView {
-            now,
-            total: self.books.total(),
-            reserve: self.books.reserve_target(),
-            overhead: self.books.overhead(),
-            capacity: self.books.capacity(),
-            available: self.books.available(),
-            in_transit: self.books.in_transit(),
-            parent: self.parent,
-            grant_rate: self.rates.grant_rate(),
-            lead_time: self.rates.lead_time(),
-            minimum_move: self.config.minimum_move,
-            reservations: &self.reservations,
-        };
+        let mut host = HostView::new(self.books.capacity(), self.books.available());
+        host.now = now;
+        host.total = self.books.total();
+        host.reserve = self.books.reserve_target();
+        host.overhead = self.books.overhead();
+        host.in_transit = self.books.in_transit();
+        host.parent = self.parent;
+        host.grant_rate = self.rates.grant_rate();
+        host.lead_time = self.rates.lead_time();
+        host.minimum_move = self.config.minimum_move;
+        host.reservations = &self.reservations;
         let (policy, views, proposal) = (&mut self.policy, &self.views, &mut self.proposal);
         let stopwatch = self.stopwatch.as_ref();
         let began = stopwatch.map(|stopwatch| (stopwatch.clock)());

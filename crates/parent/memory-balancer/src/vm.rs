@@ -125,21 +125,15 @@ impl Live {
         granule: PageCount,
     ) -> VmView {
         let startup = self.account.granted();
-        VmView {
-            id,
-            name: registered.name.clone(),
-            settings: registered.settings,
-            phase: Phase::Starting,
-            started_at: now,
-            assigned: PageCount::ZERO,
-            lowest: startup,
-            highest: startup,
-            granule,
-            returnable: PageCount::ZERO,
-            responsive: true,
-            pending: Some(PendingOperation { kind: PendingKind::Grow, pages: startup, since: now }),
-            history: balancing_policy::StatusHistory::default(),
-        }
+        VmView::new(id, registered.settings).with(|view| {
+            view.name = registered.name.clone();
+            view.phase = Phase::Starting;
+            view.started_at = now;
+            view.assigned = PageCount::ZERO;
+            (view.lowest, view.highest) = (startup, startup);
+            view.granule = granule;
+            view.pending = Some(PendingOperation::new(PendingKind::Grow, startup, now));
+        })
     }
 
     /// What it has and what is on its way to it.
@@ -154,11 +148,8 @@ impl Live {
         self.pauses = !(self.shrink_refusals.is_none() && self.growth_refusals.is_none());
         view.responsive = self.is_responsive();
         if let Some(operation) = &self.operation {
-            view.pending = Some(PendingOperation {
-                kind: operation.kind,
-                pages: operation.pages.saturating_sub(operation.released),
-                since: operation.since,
-            });
+            let left = operation.pages.saturating_sub(operation.released);
+            view.pending = Some(PendingOperation::new(operation.kind, left, operation.since));
         } else if view.phase == Phase::Running {
             view.pending = None;
         }

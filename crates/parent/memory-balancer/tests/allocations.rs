@@ -63,7 +63,10 @@ fn the_engine_allocates_nothing_while_nothing_moves() {
         let at = Duration::from_secs(now);
         for id in 1..=64_u32 {
             let demand = PageCount::from_mib(420 + u64::from(id) % 7 + now % 3);
-            let status = GuestStatus { demand, commit: demand, ..GuestStatus::default() };
+            let status = GuestStatus::default().with(|c| {
+                c.demand = demand;
+                c.commit = demand;
+            });
             balancer.handle(at, Input::Status { vm: VmId(id), status, returnable: PageCount::ZERO }, out);
         }
         balancer.handle(at, Input::Timer, out);

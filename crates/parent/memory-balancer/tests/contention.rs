@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use balancing_policy::{MemorySettings, PageCount, ParentState, VmId};
 use memory_balancer::hyperv::{HyperVConfig, PressureBandPolicy};
 use memory_balancer::{BalancerConfig, Ledger, Output};
-use policy_conformance::{Guest, Load, Parent, SimulatedHost};
+use policy_conformance::{Guest, Load, Parent, TestHost};
 
 const fn mib(mib: u64) -> PageCount {
     PageCount::from_mib(mib)
@@ -30,7 +30,7 @@ fn parent(slowdown_per_read: f64, free: Arc<Mutex<f64>>) -> Parent {
         in_use += (1.0 - libm::exp(-0.125)) * (target - in_use);
         let page_reads = 0.1 + 56.0 * libm::exp(-(in_use - 1002.0) / 96.0);
         *free.lock().unwrap() = left - in_use;
-        ParentState { page_reads, slowdown: (1.0 + slowdown_per_read * page_reads).min(8.0) }
+        ParentState::new(page_reads, (1.0 + slowdown_per_read * page_reads).min(8.0))
     })
 }
 
@@ -68,7 +68,7 @@ fn contention(reserve: Option<u64>, slowdown_per_read: f64, policy: HyperVConfig
         config.reserve = mib(reserve);
     }
     let free = Arc::new(Mutex::new(0.0));
-    let mut host = SimulatedHost::new(total, config, Box::new(PressureBandPolicy::new(policy)))
+    let mut host = TestHost::new(total, config, Box::new(PressureBandPolicy::new(policy)))
         .with_parent(parent(slowdown_per_read, free.clone()));
     for id in 1..=8_u32 {
         let (startup, idle) = if id % 2 == 1 { (128, 104) } else { (512, 414) };
@@ -91,8 +91,7 @@ fn contention(reserve: Option<u64>, slowdown_per_read: f64, policy: HyperVConfig
         host.start_at(secs(if id < 8 { u64::from(id) } else { 700 }), VmId(id));
     }
     host.run_until(secs(899));
-    let all =
-        |host: &SimulatedHost| -> Vec<PageCount> { (1..=8).map(|id| host.assigned(VmId(id))).collect() };
+    let all = |host: &TestHost| -> Vec<PageCount> { (1..=8).map(|id| host.assigned(VmId(id))).collect() };
     let before = all(&host);
     let (mut undisturbed, mut peak, mut over) = (None, PageCount::ZERO, false);
     let mut samples = Vec::new();

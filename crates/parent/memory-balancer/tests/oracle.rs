@@ -6,7 +6,7 @@ use core::time::Duration;
 use balancing_policy::{MemorySettings, PageCount, VmId};
 use memory_balancer::hyperv::PressureBandPolicy;
 use memory_balancer::{BalancerConfig, Output};
-use policy_conformance::{Guest, Load, SimulatedHost};
+use policy_conformance::{Guest, Load, TestHost};
 
 const TOTAL: PageCount = PageCount::from_mib(32 * 1024);
 const MINIMUM: PageCount = PageCount::from_mib(512);
@@ -22,13 +22,13 @@ fn percent(percent: u64) -> PageCount {
 }
 
 struct Bench {
-    host: SimulatedHost,
+    host: TestHost,
 }
 
 impl Bench {
     fn new() -> Self {
         let config = BalancerConfig::for_host(TOTAL);
-        Self { host: SimulatedHost::new(TOTAL, config, Box::new(PressureBandPolicy::default())) }
+        Self { host: TestHost::new(TOTAL, config, Box::new(PressureBandPolicy::default())) }
     }
 
     /// A VM that starts at a time, idles, and after its settling time needs `stress`.

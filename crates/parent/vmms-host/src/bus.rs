@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use component_runtime::lanes::CauseLanes;
 use machine_contract::HostPartition;
 use page_range::GuestPage;
-use partition::{Doorbell, MappedPages};
+use partition::{MappedPages, NotifyFn};
 use vmbus::control::queue::MessageQueue;
 pub use vmbus::control::server::RequestId;
 use vmbus::control::server::{
@@ -113,8 +113,8 @@ pub struct HostBus {
     gpadls: BTreeMap<GpadlId, Gpadl>,
     /// Messages for the guest, which has a slot for one.
     queue: MessageQueue,
-    doorbell: Doorbell,
-    mail_doorbell: Doorbell,
+    doorbell: NotifyFn,
+    mail_doorbell: NotifyFn,
     /// Set when the guest has posted or freed its slot: a signal alone, which is all that comes in the steady state, is no
     /// reason to look for messages.
     mail: Arc<AtomicBool>,
@@ -129,13 +129,13 @@ impl HostBus {
     pub fn new(
         mut config: ServerConfig,
         partition: Arc<dyn HostPartition>,
-        doorbell: Doorbell,
+        doorbell: NotifyFn,
         lanes: CauseLanes,
     ) -> Self {
         config.processors = Some(partition.processors());
         let server = Server::new(config);
         let mail = Arc::new(AtomicBool::new(false));
-        let mail_doorbell: Doorbell = {
+        let mail_doorbell: NotifyFn = {
             let (mail, doorbell) = (Arc::clone(&mail), Arc::clone(&doorbell));
             Arc::new(move || {
                 // Release: whoever sees the flag sees the message.

@@ -329,12 +329,13 @@ impl Vmms {
                 }
             };
             let boot = layout.boot.clone();
-            let vsp = vm.settings.dynamic.then(|| VspConfig {
-                versions: config.dynamic_memory.versions.clone(),
-                quiet_period: config.dynamic_memory.quiet_period,
-                timeouts: config.dynamic_memory.timeouts.clone(),
-                maximum: Some(vm.settings.maximum),
-                ..VspConfig::new(layout)
+            let vsp = vm.settings.dynamic.then(|| {
+                VspConfig::new(layout).with(|c| {
+                    c.versions = config.dynamic_memory.versions.clone();
+                    c.quiet_period = config.dynamic_memory.quiet_period;
+                    c.timeouts = config.dynamic_memory.timeouts.clone();
+                    c.maximum = Some(vm.settings.maximum);
+                })
             });
             WorkerSpec {
                 vm: id,
@@ -489,7 +490,7 @@ impl Vmms {
             slowdown: parent.slowdown(),
         };
         if (parent.slowdown() - before).abs() > 1e-9 || self.next_tick == Duration::ZERO {
-            let state = ParentState { page_reads: parent.reads_per_second(), slowdown: parent.slowdown() };
+            let state = ParentState::new(parent.reads_per_second(), parent.slowdown());
             self.tell_balancer(ctx, Input::ParentState(state));
         }
         for (vm, _) in self.shutting_down.extract_if(.., |_, deadline| *deadline <= now).collect::<Vec<_>>() {

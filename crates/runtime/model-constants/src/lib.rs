@@ -18,17 +18,17 @@
 //! assert_eq!(constants::OVERHEAD.chosen_with, ["max-vms-dynamic/vms_started"]);
 //! assert_eq!(constants::constants().len(), 2);
 //! ```
+#![no_std]
 #![forbid(unsafe_code)]
 
 use core::fmt;
 use core::time::Duration;
 
 use page_range::{PAGES_PER_MIB, PageCount};
-use serde::Serialize;
 
 /// How well founded a constant is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Label {
     /// A source states it.
     Documented,
@@ -53,7 +53,8 @@ impl fmt::Display for Label {
 }
 
 /// One constant of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Constant {
     /// Its name, as the documentation prints it.
     pub name: &'static str,

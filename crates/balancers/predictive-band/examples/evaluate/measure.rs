@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use balancing_policy::{PageCount, ParentState, Policy, VmId};
 use memory_balancer::{BalancerConfig, Ledger, Output};
-use policy_conformance::{Guest, Load, SimulatedHost};
+use policy_conformance::{Guest, Load, TestHost};
 
 use crate::loads::Scenario;
 
@@ -68,7 +68,7 @@ impl Parent {
         if let Ok(mut shared) = self.slowdown.lock() {
             *shared = slowdown;
         }
-        ParentState { page_reads, slowdown }
+        ParentState::new(page_reads, slowdown)
     }
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn run(scenario: &Scenario, policy: Box<dyn Policy>) -> Measures {
     let total = PageCount::from_mib(scenario.memory * 1024);
     let slowdown = Arc::new(Mutex::new(1.0));
     let mut parent = Parent { in_use: 2258.0, slowdown: slowdown.clone() };
-    let mut host = SimulatedHost::new(total, BalancerConfig::for_host(total), policy)
+    let mut host = TestHost::new(total, BalancerConfig::for_host(total), policy)
         .with_parent(Box::new(move |_, ledger| parent.next(ledger)));
     for (id, vm) in (1..).zip(&scenario.vms) {
         let added = host.add(VmId(id), vm.settings, Guest::new(vm.load.clone()));
@@ -172,7 +172,7 @@ pub(crate) fn run(scenario: &Scenario, policy: Box<dyn Policy>) -> Measures {
 }
 
 /// A server that takes 20 MB a second of what is available, and leaves 64 MB.
-fn greed(host: &mut SimulatedHost, vm: VmId, last: PageCount, least: &Load) -> PageCount {
+fn greed(host: &mut TestHost, vm: VmId, last: PageCount, least: &Load) -> PageCount {
     let least = least.at(host.now());
     let assigned = host.assigned(vm);
     let fits = assigned.saturating_sub(PageCount::from_mib(64));

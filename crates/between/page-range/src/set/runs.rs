@@ -1,7 +1,7 @@
 //! How the runs of a set are stored.
 
+use alloc::collections::{btree_map, vec_deque};
 use core::option;
-use std::collections::{btree_map, vec_deque};
 
 mod few;
 mod many;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use model_sync::{Mutex, RwLock};
 use smallvec::SmallVec;
 
-use crate::Doorbell;
+use crate::NotifyFn;
 use crate::synic::{ConnectionInUse, HvStatus, Message, POST_BUFFERS};
 
 #[derive(Default)]
@@ -18,7 +18,7 @@ pub(super) struct Ports {
 }
 
 /// In the order of their connection ids. A VM has one or two, and the guest signals all the time: they are at hand.
-type EventPorts = SmallVec<[(u32, Doorbell); 2]>;
+type EventPorts = SmallVec<[(u32, NotifyFn); 2]>;
 
 fn find(ports: &EventPorts, connection_id: u32) -> Result<usize, usize> {
     ports.binary_search_by_key(&connection_id, |&(known, _)| known)
@@ -26,7 +26,7 @@ fn find(ports: &EventPorts, connection_id: u32) -> Result<usize, usize> {
 
 struct Port {
     buffers: Mutex<VecDeque<Message>>,
-    doorbell: Doorbell,
+    notify: NotifyFn,
 }
 
 impl fmt::Debug for Ports {
@@ -38,14 +38,10 @@ impl fmt::Debug for Ports {
 }
 
 impl Ports {
-    pub(super) fn open_messages(
-        &self,
-        connection_id: u32,
-        doorbell: Doorbell,
-    ) -> Result<(), ConnectionInUse> {
+    pub(super) fn open_messages(&self, connection_id: u32, notify: NotifyFn) -> Result<(), ConnectionInUse> {
         match self.messages.write().entry(connection_id) {
             Entry::Vacant(vacant) => {
-                vacant.insert(Arc::new(Port { buffers: Mutex::default(), doorbell }));
+                vacant.insert(Arc::new(Port { buffers: Mutex::default(), notify }));
                 Ok(())
             }
             Entry::Occupied(_) => Err(ConnectionInUse { connection_id }),
@@ -56,12 +52,12 @@ impl Ports {
         self.messages.write().remove(&connection_id);
     }
 
-    pub(super) fn open_events(&self, connection_id: u32, doorbell: Doorbell) -> Result<(), ConnectionInUse> {
+    pub(super) fn open_events(&self, connection_id: u32, notify: NotifyFn) -> Result<(), ConnectionInUse> {
         let mut events = self.events.write();
         match find(&events, connection_id) {
             Ok(_) => Err(ConnectionInUse { connection_id }),
             Err(place) => {
-                events.insert(place, (connection_id, doorbell));
+                events.insert(place, (connection_id, notify));
                 Ok(())
             }
         }
@@ -91,12 +87,12 @@ impl Ports {
             }
             buffers.push_back(message);
         }
-        (port.doorbell)();
+        (port.notify)();
         HvStatus::Success
     }
 
     pub(super) fn signal(&self, connection_id: u32, flag: u16) -> HvStatus {
-        let doorbell = {
+        let notify = {
             let events = self.events.read();
             let Ok(place) = find(&events, connection_id) else { return HvStatus::InvalidConnectionId };
             Arc::clone(&events[place].1)
@@ -104,7 +100,7 @@ impl Ports {
         if flag != 0 {
             return HvStatus::InvalidParameter;
         }
-        doorbell();
+        notify();
         HvStatus::Success
     }
 

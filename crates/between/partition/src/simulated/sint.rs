@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use model_sync::Mutex;
 
-use crate::doorbell::DoorbellSlot;
+use crate::notify::NotifySlot;
 use crate::synic::{EVENT_FLAGS, EventFlags, Message, PostError};
 
 #[derive(Debug, Default)]
@@ -13,8 +13,8 @@ pub(super) struct Sint {
     slot: Mutex<Slot>,
     /// Made at first use: of 16 sources a guest uses one or two.
     flags: OnceLock<Box<Flags>>,
-    pub(super) interrupt: DoorbellSlot,
-    pub(super) slot_free: DoorbellSlot,
+    pub(super) interrupt: NotifySlot,
+    pub(super) slot_free: NotifySlot,
 }
 
 type Flags = [AtomicU64; EVENT_FLAGS as usize / 64];
@@ -36,7 +36,7 @@ impl Sint {
             }
             slot.message = Some(Box::new(message));
         }
-        self.interrupt.ring();
+        self.interrupt.call();
         Ok(())
     }
 
@@ -46,7 +46,7 @@ impl Sint {
             (slot.message.take()?, std::mem::take(&mut slot.host_waits))
         };
         if host_waits {
-            self.slot_free.ring();
+            self.slot_free.call();
         }
         Some(*message)
     }
@@ -60,7 +60,7 @@ impl Sint {
         // Release: what was done before the signal is seen by whoever takes the flag.
         let before = flags[usize::from(flag / 64)].fetch_or(bit, Ordering::AcqRel);
         if before & bit == 0 {
-            self.interrupt.ring();
+            self.interrupt.call();
         }
     }
 
@@ -80,7 +80,7 @@ impl Sint {
     pub(super) fn reset(&self) {
         let slot = std::mem::take(&mut *self.slot.lock());
         if slot.host_waits {
-            self.slot_free.ring();
+            self.slot_free.call();
         }
         if let Some(flags) = self.flags.get() {
             flags.iter().for_each(|word| word.store(0, Ordering::Relaxed));

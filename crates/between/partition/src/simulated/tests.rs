@@ -13,15 +13,15 @@ fn range(start: u64, pages: u64) -> GuestRange {
     GuestRange::new(GuestPage(start), PageCount(pages)).unwrap()
 }
 
-fn counter() -> (Arc<AtomicU32>, Doorbell) {
+fn counter() -> (Arc<AtomicU32>, NotifyFn) {
     let count = Arc::new(AtomicU32::new(0));
-    let doorbell = {
+    let notify = {
         let count = Arc::clone(&count);
         Arc::new(move || {
             count.fetch_add(1, Ordering::Relaxed);
         })
     };
-    (count, doorbell)
+    (count, notify)
 }
 
 fn rings(count: &AtomicU32) -> u32 {
@@ -119,7 +119,7 @@ fn both_sides_see_one_page_and_a_ring_is_contiguous() {
 }
 
 #[test]
-fn one_message_slot_and_a_doorbell_when_it_is_free() {
+fn one_message_slot_and_a_call_when_it_is_free() {
     let partition = SimulatedPartition::new(2);
     let (host, guest) = (partition.host(), partition.guest());
     let (interrupts, handler) = counter();
@@ -172,10 +172,10 @@ fn an_event_flag_interrupts_when_it_was_clear() {
 fn sixteen_post_buffers_for_each_connection() {
     let partition = SimulatedPartition::new(1);
     let (host, guest) = (partition.host(), partition.guest());
-    let (posted, doorbell) = counter();
+    let (posted, notify) = counter();
     assert_eq!(guest.post_message(1, b"hello"), HvStatus::InvalidConnectionId);
-    host.open_message_port(1, Arc::clone(&doorbell)).unwrap();
-    assert_eq!(host.open_message_port(1, doorbell), Err(ConnectionInUse { connection_id: 1 }));
+    host.open_message_port(1, Arc::clone(&notify)).unwrap();
+    assert_eq!(host.open_message_port(1, notify), Err(ConnectionInUse { connection_id: 1 }));
     for number in 0..POST_BUFFERS as u8 {
         assert_eq!(guest.post_message(1, &[number]), HvStatus::Success);
     }
@@ -192,13 +192,13 @@ fn sixteen_post_buffers_for_each_connection() {
 }
 
 #[test]
-fn a_signal_rings_the_doorbell_of_its_connection() {
+fn a_signal_calls_the_function_of_its_connection() {
     let partition = SimulatedPartition::new(1);
     let (host, guest) = (partition.host(), partition.guest());
-    let (signals, doorbell) = counter();
+    let (signals, notify) = counter();
     assert_eq!(guest.signal_event(17, 0), HvStatus::InvalidConnectionId);
-    host.open_event_port(17, Arc::clone(&doorbell)).unwrap();
-    assert_eq!(host.open_event_port(17, doorbell), Err(ConnectionInUse { connection_id: 17 }));
+    host.open_event_port(17, Arc::clone(&notify)).unwrap();
+    assert_eq!(host.open_event_port(17, notify), Err(ConnectionInUse { connection_id: 17 }));
     assert_eq!(guest.signal_event(17, 0), HvStatus::Success);
     assert_eq!(guest.signal_event(17, 1), HvStatus::InvalidParameter);
     assert_eq!(rings(&signals), 1);

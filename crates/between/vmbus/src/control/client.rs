@@ -30,7 +30,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::message::{Message, MessageError, MessageType, Payload, UserData};
-use super::{GpadlId, Guid, Relid, Status, VMBUS_SINT, Version};
+use super::{GpadlId, Relid, Status, Uuid, VMBUS_SINT, Version};
 pub use channels::ClientError;
 use outbox::Outbox;
 pub use saved::{RestoreError, SAVED_FORMAT, SavedState};
@@ -38,6 +38,7 @@ pub use saved::{RestoreError, SAVED_FORMAT, SavedState};
 /// How a guest uses the bus.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct ClientConfig {
     /// The versions to try, in this order. Those this crate does not speak are tried and not used if agreed to.
     pub versions: Vec<Version>,
@@ -53,6 +54,15 @@ pub struct ClientConfig {
     pub retry: Retry,
     /// How long to wait for an answer to contact or UNLOAD. None: for ever, as Linux does (documented).
     pub reply_timeout: Option<Duration>,
+}
+
+impl ClientConfig {
+    /// This configuration with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 impl Default for ClientConfig {
@@ -72,6 +82,7 @@ impl Default for ClientConfig {
 /// How a post that the host does not take now is repeated: the wait doubles from `first` to `longest`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Retry {
     /// Posts of one message before giving up (documented: 100).
     pub attempts: u32,
@@ -79,6 +90,15 @@ pub struct Retry {
     pub first: Duration,
     /// The longest wait (invented).
     pub longest: Duration,
+}
+
+impl Retry {
+    /// This repetition with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 impl Default for Retry {
@@ -90,13 +110,14 @@ impl Default for Retry {
 /// A channel as the host offered it. What it says is the host's claim.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Offer {
     /// The channel's id.
     pub relid: Relid,
     /// Class of the device.
-    pub class: Guid,
+    pub class: Uuid,
     /// Which device of the class.
-    pub instance: Guid,
+    pub instance: Uuid,
     /// 0 for a device's primary channel.
     pub subchannel_index: u16,
     /// Channel flags; see [`super::message::offer_flags`].
@@ -113,6 +134,7 @@ pub struct Offer {
 
 /// How a driver opens its channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct OpenParams {
     /// The list with both rings.
     pub gpadl: GpadlId,
@@ -122,6 +144,14 @@ pub struct OpenParams {
     pub target_vp: u32,
     /// The driver's own.
     pub user_data: UserData,
+}
+
+impl OpenParams {
+    /// The rings in this list, the downstream ring from that page of the list on; interrupts on VP 0, and nothing of the
+    /// driver's own.
+    pub const fn new(gpadl: GpadlId, downstream_offset: u32) -> Self {
+        Self { gpadl, downstream_offset, target_vp: 0, user_data: UserData::ZERO }
+    }
 }
 
 /// What the owner shall do, or know, in the order given.
@@ -357,6 +387,7 @@ pub struct Client {
 
 /// What a channel is doing, for who looks from outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum ChannelStatus {
     /// Offered, not open.
     Closed,
@@ -422,7 +453,7 @@ impl Client {
     }
 
     /// The channels on offer whose device is of this class.
-    pub fn offers_of(&self, class: Guid) -> impl Iterator<Item = &Offer> {
+    pub fn offers_of(&self, class: Uuid) -> impl Iterator<Item = &Offer> {
         self.offers().filter(move |offer| offer.class == class)
     }
 

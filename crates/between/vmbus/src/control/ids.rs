@@ -1,6 +1,13 @@
-//! Small types both sides share: channel and GPADL ids, statuses, connection ids.
+//! Small types both sides share: identifiers of devices, channel and GPADL ids, statuses, connection ids.
 
 use core::fmt;
+
+use uuid::{Uuid, uuid};
+
+/// The class (interface type) of the Dynamic Memory device (documented).
+pub const DYNAMIC_MEMORY_CLASS: Uuid = uuid!("525074dc-8985-46e2-8057-a307dc18a502");
+/// The instance of the Dynamic Memory device in every VM of Hyper-V (documented by guests' device lists).
+pub const DYNAMIC_MEMORY_INSTANCE: Uuid = uuid!("1eccfd72-4b41-45ef-b73a-4a6e44c12924");
 
 /// SynIC message type of every channel message (documented).
 pub const VMBUS_MESSAGE_TYPE: u32 = 1;

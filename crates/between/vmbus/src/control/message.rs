@@ -6,6 +6,7 @@
 //! taken (later versions append fields), shorter ones are not.
 
 mod gpadl;
+mod guid;
 mod payload;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use gpadl::{
     GPADL_BODY_PAGES, GPADL_HEADER_PAGES, GpadlBody, GpadlHeader, GpadlMessages, GpadlSizeError,
     MAX_GPADL_PAGES,
 };
+pub use guid::WireGuid;
 pub use payload::{MAX_PAYLOAD, Payload, PayloadTooLong, USER_DATA_SIZE, UserData};
 pub use wire::{
     Body, CloseChannel, ContactTarget, GpadlBodyFixed, GpadlCreated, GpadlHeaderFixed, GpadlTeardown,

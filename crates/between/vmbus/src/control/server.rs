@@ -17,11 +17,11 @@
 //! ```
 //! use vmbus::control::message::{Body, InitiateContact, MessageType};
 //! use vmbus::control::server::{Output, Offer, Server, ServerConfig};
-//! use vmbus::control::{Guid, PostStatus, Version};
+//! use vmbus::control::{DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE, Uuid, PostStatus, Version};
 //!
 //! let mut server = Server::new(ServerConfig::default());
 //! let mut outputs = Vec::new();
-//! let relid = server.offer(Offer::new(Guid::DYNAMIC_MEMORY, Guid::DYNAMIC_MEMORY_INSTANCE), &mut outputs)?;
+//! let relid = server.offer(Offer::new(DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE), &mut outputs)?;
 //! assert_eq!(relid.get(), 1);
 //! let contact = InitiateContact::with_interrupt_page(Version::WIN10, 0, 0, [0, 0]).to_payload();
 //! assert_eq!(server.message(4, &contact, &mut outputs), PostStatus::InvalidConnectionId);
@@ -45,7 +45,7 @@ use core::fmt;
 
 use super::message::{Body, Message, MessageType, Payload, TlConnectResult, UserData};
 pub use super::queue::{HostMessage, MessageTarget};
-use super::{CONTACT_CONNECTION_ID, CONTACT_CONNECTION_ID_V5, GpadlId, Guid, PostStatus, Relid, Version};
+use super::{CONTACT_CONNECTION_ID, CONTACT_CONNECTION_ID_V5, GpadlId, PostStatus, Relid, Uuid, Version};
 pub use channels::OfferError;
 pub use saved::{RestoreError, SAVED_FORMAT, SavedState};
 pub use violation::Violation;
@@ -53,6 +53,7 @@ pub use violation::Violation;
 /// How a host treats one guest.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct ServerConfig {
     /// The newest version agreed to. 4.0 unless said otherwise; beyond 5.3 counts as 5.3.
     pub max_version: Version,
@@ -77,6 +78,13 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
+    /// This configuration with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// Whether the guest may have this processor.
     fn has_processor(&self, vp: u32) -> bool {
         vp != super::NO_INTERRUPT_VP && self.processors.is_none_or(|processors| vp < processors)
@@ -86,11 +94,21 @@ impl ServerConfig {
 /// Bounds on what one guest may make the host remember (invented: far above what the devices here need).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Limits {
     /// GPADLs at a time.
     pub gpadls: usize,
     /// Pages of all GPADLs together.
     pub gpadl_pages: usize,
+}
+
+impl Limits {
+    /// These limits with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 impl Default for Limits {
@@ -102,6 +120,7 @@ impl Default for Limits {
 /// The scheme of the connection ids with which a guest signals the host.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum ConnectionIds {
     /// 16 + relid, as QEMU does (documented).
     #[default]
@@ -123,11 +142,12 @@ impl ConnectionIds {
 /// A channel to be offered.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Offer {
     /// Class of the device.
-    pub class: Guid,
+    pub class: Uuid,
     /// Which device of the class.
-    pub instance: Guid,
+    pub instance: Uuid,
     /// 0 for a device's primary channel.
     pub subchannel_index: u16,
     /// Channel flags; see [`super::message::offer_flags`].
@@ -139,8 +159,15 @@ pub struct Offer {
 }
 
 impl Offer {
+    /// This offer with some fields changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// A primary channel without further wishes.
-    pub const fn new(class: Guid, instance: Guid) -> Self {
+    pub const fn new(class: Uuid, instance: Uuid) -> Self {
         Self { class, instance, subchannel_index: 0, flags: 0, mmio_mib: 0, user_defined: UserData::ZERO }
     }
 }
@@ -159,6 +186,7 @@ impl fmt::Display for RequestId {
 /// How a guest opened a channel.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Rings {
     /// The established list with both rings.
     pub gpadl: GpadlId,
@@ -245,6 +273,7 @@ pub enum Output {
 /// sends when a kernel ends (kexec, panic with a crash kernel, hibernation; from 3.0 on) or the module leaves (documented).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum ContactOrigin {
     /// The first contact since the virtual machine was started or reset.
     First,
@@ -332,6 +361,7 @@ impl State {
 
 /// What a channel is doing, for who looks from outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum ChannelStatus {
     /// The guest does not know of it: it has not been told, or has released the channel. The channel is offered when the
     /// guest makes contact anew.

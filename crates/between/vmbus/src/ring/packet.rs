@@ -27,6 +27,7 @@ const FLAG_COMPLETION_REQUESTED: u16 = 1;
 
 /// A packet to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OutgoingPacket<'a> {
     /// Its type.
     pub kind: PacketType,
@@ -42,6 +43,11 @@ impl<'a> OutgoingPacket<'a> {
     /// A packet of type 6 that asks for no completion.
     pub fn in_band(transaction_id: u64, payload: &'a [u8]) -> Self {
         Self { kind: PacketType::IN_BAND, transaction_id, completion_requested: false, payload }
+    }
+
+    /// The same packet, which asks for a completion.
+    pub fn requesting_completion(self) -> Self {
+        Self { completion_requested: true, ..self }
     }
 
     /// The completion of a packet that asked for one.

@@ -31,7 +31,7 @@ fn the_capabilities_are_those_of_the_vector() {
 
 #[test]
 fn a_newer_linux_has_one_attempt() {
-    let config = VscConfig { proposals: vec![DriverVersion::V2_0], ..VscConfig::linux() };
+    let config = VscConfig::linux().with(|c| c.proposals = vec![DriverVersion::V2_0]);
     let mut guest = guest(config);
     assert_eq!(guest.input(Input::ChannelOpened), [send("DM1b")]);
     let out = guest.vector("DM2b");
@@ -144,7 +144,8 @@ fn a_report_is_announced_with_what_it_is_made_of() {
 #[test]
 fn suppression_is_honoured_by_whom_it_is() {
     for (honour_suppression, reports) in [(true, 0), (false, 5)] {
-        let config = VscConfig { honour_suppression, ..VscConfig::windows(DriverVersion::V2_0) };
+        let config =
+            VscConfig::windows(DriverVersion::V2_0).with(|c| c.honour_suppression = honour_suppression);
         let mut guest = guest(config);
         guest.input(Input::ChannelOpened);
         guest.vector("DM2");
@@ -157,7 +158,7 @@ fn suppression_is_honoured_by_whom_it_is() {
 fn a_lie_is_told() {
     let mut guest = running(VscConfig::windows(DriverVersion::V2_0));
     let claim = Some(StatusClaim { available: 1, committed: u64::MAX });
-    guest.input(Input::SetFaults(Faults { claim, ..Faults::default() }));
+    guest.input(Input::SetFaults(Faults::default().with(|c| c.claim = claim)));
     let out = guest.run_until(seconds(1));
     let Message::StatusReport(report) = sent(&out[0].1).unwrap().message else { panic!() };
     assert_eq!((report.available, report.committed), (1, u64::MAX));

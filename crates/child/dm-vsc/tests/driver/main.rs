@@ -36,13 +36,12 @@ fn running(config: VscConfig) -> Guest {
 /// A Windows guest that takes no time and reports no status.
 fn quick() -> VscConfig {
     use dm_vsc::{Faults, OperationTime};
-    VscConfig {
-        balloon_time: OperationTime::NONE,
-        unballoon_time: OperationTime::NONE,
-        hot_add_time: OperationTime::NONE,
-        faults: Faults { no_status: true, ..Faults::default() },
-        ..VscConfig::windows(DriverVersion::V2_0)
-    }
+    VscConfig::windows(DriverVersion::V2_0).with(|c| {
+        c.balloon_time = OperationTime::NONE;
+        c.unballoon_time = OperationTime::NONE;
+        c.hot_add_time = OperationTime::NONE;
+        c.faults = Faults::default().with(|c| c.no_status = true);
+    })
 }
 
 impl Guest {

@@ -43,7 +43,7 @@ fn pages_are_given_when_the_time_has_passed() {
 
 #[test]
 fn what_is_ballooned_counts_as_committed() {
-    let config = VscConfig { faults: Faults::default(), ..quick() };
+    let config = quick().with(|c| c.faults = Faults::default());
     let mut guest = running(config);
     guest.message(balloon(8 * 256));
     let committed = |guest: &mut Guest, at| {
@@ -69,7 +69,7 @@ fn a_guest_at_its_minimum_answers_with_nothing() {
 #[test]
 fn a_floor_is_left() {
     let floor = Floor::Available(PageCount::from_mib(40));
-    let mut guest = running(VscConfig { floor, ..quick() });
+    let mut guest = running(quick().with(|c| c.floor = floor));
     let out = guest.message(balloon(100 * 256));
     assert!(
         out.contains(&Output::Ballooned {
@@ -77,15 +77,15 @@ fn a_floor_is_left() {
             given: PageCount::from_mib(8)
         })
     );
-    let mut guest = running(VscConfig { floor: Floor::Linux, ..quick() });
+    let mut guest = running(quick().with(|c| c.floor = Floor::Linux));
     guest.message(balloon(100 * 256));
     assert_eq!(guest.memory.ballooned.pages(), PageCount::from_mib(8), "48 available, floor of 64 is 40");
 }
 
 #[test]
 fn linux_gives_blocks_then_single_pages_and_ends_with_an_empty_message() {
-    let config = VscConfig { floor: Floor::MemoryManager, ..VscConfig::linux() };
-    let mut guest = running(VscConfig { balloon_time: quick().balloon_time, ..config });
+    let config = VscConfig::linux().with(|c| c.floor = Floor::MemoryManager);
+    let mut guest = running(config.with(|c| c.balloon_time = quick().balloon_time));
     guest.memory.in_use = PageCount(64 * 256 - 2 * 512 - 3);
     let answers = given(&guest.message(balloon(5 * 512)));
     let expected = [
@@ -98,8 +98,8 @@ fn linux_gives_blocks_then_single_pages_and_ends_with_an_empty_message() {
 
 #[test]
 fn many_ranges_take_many_messages() {
-    let config = VscConfig { floor: Floor::MemoryManager, ..VscConfig::linux() };
-    let mut guest = running(VscConfig { balloon_time: quick().balloon_time, ..config });
+    let config = VscConfig::linux().with(|c| c.floor = Floor::MemoryManager);
+    let mut guest = running(config.with(|c| c.balloon_time = quick().balloon_time));
     guest.memory.present = (0..1200).map(|i| range(i * 2, 1)).collect();
     guest.memory.in_use = PageCount::ZERO;
     let answers = given(&guest.message(balloon(1200)));
@@ -126,7 +126,7 @@ fn only_own_pages_are_taken_back() {
 
 #[test]
 fn linux_trusts_its_host() {
-    let mut guest = running(VscConfig { unballoon_check: UnballoonCheck::Trust, ..quick() });
+    let mut guest = running(quick().with(|c| c.unballoon_check = UnballoonCheck::Trust));
     guest.message(balloon(8 * 256));
     let named = [wire(0, 100), wire(60 * 256, 256)];
     guest.message(Message::UnballoonRequest(UnballoonRequest { more_pages: false, ranges: &named }));
@@ -183,10 +183,10 @@ fn new_memory_is_taken_in_part_or_refused() {
         (HotAddFault::Percent(50), (512, 1)),
         (HotAddFault::Percent(0), (0, 0)),
     ] {
-        let faults = Faults { hot_add: Some(fault), ..Faults::default() };
-        assert_eq!(answer(&mut running(VscConfig { faults, ..quick() })), expected);
+        let faults = Faults::default().with(|c| c.hot_add = Some(fault));
+        assert_eq!(answer(&mut running(quick().with(|c| c.faults = faults))), expected);
     }
-    assert_eq!(answer(&mut running(VscConfig { hibernation: true, ..quick() })), (0, 1));
+    assert_eq!(answer(&mut running(quick().with(|c| c.hibernation = true))), (0, 1));
     let mut guest = running(quick());
     let out = guest.message(hot_add(64 * 256, 0));
     assert_eq!(messages(&out), [Message::HotAddResponse(HotAddResponse { page_count: 0, result: 0 })]);
@@ -194,7 +194,7 @@ fn new_memory_is_taken_in_part_or_refused() {
 
 #[test]
 fn a_guest_that_could_hibernate_says_nothing() {
-    let mut guest = running(VscConfig { hibernation: true, ..quick() });
+    let mut guest = running(quick().with(|c| c.hibernation = true));
     for name in ["DM6", "DM8"] {
         let out = guest.vector(name);
         assert!(matches!(out[..], [Output::Ignored { why: Ignored::Hibernation, .. }]));
@@ -212,23 +212,23 @@ fn one_request_is_carried_out_at_a_time() {
 
 #[test]
 fn faults() {
-    let faults = |faults| VscConfig { faults: Faults { no_status: true, ..faults }, ..quick() };
-    let mut guest = running(faults(Faults { never_answer: true, ..Faults::default() }));
+    let faults = |faults: Faults| quick().with(|c| c.faults = faults.with(|c| c.no_status = true));
+    let mut guest = running(faults(Faults::default().with(|c| c.never_answer = true)));
     assert!(matches!(guest.vector("DM6")[..], [Output::Ignored { why: Ignored::Fault, .. }]));
 
-    let mut guest = running(faults(Faults { answer_later: seconds(100), ..Faults::default() }));
+    let mut guest = running(faults(Faults::default().with(|c| c.answer_later = seconds(100))));
     guest.message(balloon(1));
     let at = guest.run_until(seconds(200))[..].iter().find(|(_, output)| sent(output).is_some()).unwrap().0;
     assert_eq!(at, seconds(100));
 
-    let mut guest = running(faults(Faults { balloon_percent: Some(25), ..Faults::default() }));
+    let mut guest = running(faults(Faults::default().with(|c| c.balloon_percent = Some(25))));
     assert_eq!(given(&guest.message(balloon(400)))[0].1, [(16384 - 100, 100)]);
 
-    let mut guest = running(faults(Faults { answer_twice: true, ..Faults::default() }));
+    let mut guest = running(faults(Faults::default().with(|c| c.answer_twice = true)));
     assert_eq!(given(&guest.message(balloon(4))).len(), 2);
 
     let foreign_ranges = vec![range(5, 5)];
-    let mut guest = running(faults(Faults { foreign_ranges, ..Faults::default() }));
+    let mut guest = running(faults(Faults::default().with(|c| c.foreign_ranges = foreign_ranges)));
     let answers = given(&guest.message(balloon(4)));
     assert_eq!(answers, [(true, vec![(16380, 4)]), (false, vec![(5, 5)])]);
     assert_eq!(guest.vsc.ballooned().pages(), PageCount(4));
@@ -254,12 +254,12 @@ fn closing_in_the_middle_loses_nothing() {
 #[test]
 fn a_guest_that_must_write_pages_first_answers_later_and_gives_them_up_if_closed() {
     struct Slow(PlainMemory);
-    impl dm_vsc::MemoryManager for Slow {
+    impl dm_vsc::MemoryServices for Slow {
         fn status(&self) -> dm_vsc::StatusSnapshot {
             self.0.status()
         }
         fn allocate_balloon(&mut self, most: PageCount) -> dm_vsc::BalloonAllocation {
-            dm_vsc::BalloonAllocation { delay: seconds(3), ..self.0.allocate_balloon(most) }
+            dm_vsc::BalloonAllocation::new(self.0.allocate_balloon(most).ranges, seconds(3))
         }
         fn free_balloon(&mut self, ranges: &[GuestRange]) -> PageCount {
             self.0.free_balloon(ranges)
@@ -290,10 +290,15 @@ fn a_guest_that_must_write_pages_first_answers_later_and_gives_them_up_if_closed
 /// Linux' driver has one set of parameters for each kind of request, and runs its work again when a request came meanwhile.
 #[test]
 fn requests_that_cross_are_overwritten_and_run_by_linux() {
-    let slow = dm_vsc::OperationTime { base: seconds(1), per_mib: Duration::ZERO };
-    let faults = Faults { no_status: true, ..Faults::default() };
+    let slow = dm_vsc::OperationTime::new(seconds(1), Duration::ZERO);
+    let faults = Faults::default().with(|c| c.no_status = true);
     let (floor, balloon_time, hot_add_time) = (Floor::MemoryManager, slow, slow);
-    let mut guest = running(VscConfig { faults, floor, balloon_time, hot_add_time, ..VscConfig::linux() });
+    let mut guest = running(VscConfig::linux().with(|c| {
+        c.faults = faults;
+        c.floor = floor;
+        c.balloon_time = balloon_time;
+        c.hot_add_time = hot_add_time;
+    }));
     guest.memory.granule = PageCount(1);
     let ask = |num_pages| Message::BalloonRequest(BalloonRequest { num_pages });
     for pages in [10, 20, 30] {

@@ -9,7 +9,7 @@ use machine_contract::HostPartition;
 use page_range::{GuestRange, HostFrames, HostMemory, RangeSet};
 use partition::{GuestMemory as _, SimulatedPartition};
 use proptest::prelude::*;
-use vmbus::control::Guid;
+use vmbus::control::Uuid;
 use vmbus::control::server::{Offer as HostOffer, ServerConfig};
 use vmms_host::bus::{BusEvent, HostBus, RequestId};
 
@@ -18,13 +18,13 @@ use super::*;
 const RAM: PageCount = PageCount::from_mib(256);
 
 /// A class of device that has nothing to do with memory.
-const ECHO: Guid = Guid::from_wire(*b"an echo device\0\0");
-const OTHER: Guid = Guid::from_wire(*b"another device\0\0");
+const ECHO: Uuid = Uuid::from_bytes(*b"an echo device\0\0");
+const OTHER: Uuid = Uuid::from_bytes(*b"another device\0\0");
 
-fn instance(number: u8) -> Guid {
+fn instance(number: u8) -> Uuid {
     let mut bytes = [0; 16];
     bytes[0] = number;
-    Guid::from_wire(bytes)
+    Uuid::from_bytes(bytes)
 }
 
 /// What a driver saw.
@@ -39,10 +39,10 @@ struct Seen {
     answers: usize,
 }
 
-struct TestDriver(Guid, Arc<Mutex<Seen>>);
+struct TestDriver(Uuid, Arc<Mutex<Seen>>);
 
-impl Driver for TestDriver {
-    fn class(&self) -> Guid {
+impl ChannelDriver for TestDriver {
+    fn class(&self) -> Uuid {
         self.0
     }
     fn opened(&mut self, _now: Duration, out: &mut Vec<DriverOutput>) {
@@ -81,7 +81,7 @@ fn switched_on(
         page_file: RAM,
     };
     let memory = Arc::new(Mutex::new(Guest::new(&config, Duration::ZERO, stream(1, "guest"))));
-    let made: Vec<Box<dyn Driver>> = vec![
+    let made: Vec<Box<dyn ChannelDriver>> = vec![
         Box::new(TestDriver(ECHO, Arc::clone(&drivers[0]))),
         Box::new(TestDriver(OTHER, Arc::clone(&drivers[1]))),
     ];
@@ -144,7 +144,7 @@ impl Pair {
         pair
     }
 
-    fn offer(&mut self, class: Guid, number: u8) -> Option<Relid> {
+    fn offer(&mut self, class: Uuid, number: u8) -> Option<Relid> {
         let offer = HostOffer::new(class, instance(number));
         self.host.offer(offer).ok()
     }
@@ -337,7 +337,7 @@ fn a_channel_that_is_being_opened_is_closed_when_the_host_has_answered() {
 fn a_packet_that_asks_for_a_completion_gets_one() {
     let mut pair = Pair::connected();
     while pair.read(relid(1)).is_some() {}
-    let asks = OutgoingPacket { completion_requested: true, ..OutgoingPacket::in_band(0x1234, b"question") };
+    let asks = OutgoingPacket::in_band(0x1234, b"question").requesting_completion();
     let channel = pair.guest.slots[0].channel.as_mut().unwrap();
     let at = channel.rings.write(&asks).unwrap();
     let _signal = channel.rings.commit_write().unwrap();
@@ -384,7 +384,7 @@ fn a_guest_that_reads_no_completions_has_to_wait() {
     let mut completed = 0;
     for round in 0..20 {
         let channel = pair.guest.slots[0].channel.as_mut().unwrap();
-        let asks = OutgoingPacket { completion_requested: true, ..OutgoingPacket::in_band(asked, b"") };
+        let asks = OutgoingPacket::in_band(asked, b"").requesting_completion();
         while channel.rings.write(&asks).is_ok() {
             asked += 1;
         }

@@ -60,8 +60,8 @@ pub(super) fn taken(bytes: &[u8]) {
             child_relid = offer.relid.get(),
             is_ddc_int = offer.dedicated_interrupt.get(),
             connection_id = offer.connection_id.get(),
-            if_type = %offer.class,
-            if_instance = %offer.instance
+            if_type = %offer.class.get(),
+            if_instance = %offer.instance.get()
         ),
         Message::RescindChannelOffer(rescind) => {
             tracing::debug!(event = "vmbus_onoffer_rescind", child_relid = rescind.relid.get());

@@ -70,7 +70,7 @@ fn linux_gets_multiples_of_its_memory_block() {
 
 #[test]
 fn large_hot_adds_are_cut_and_the_window_ends() {
-    let mut host = ready_with(VspConfig { hot_add_request_pages: mib(512), ..config() }, 7);
+    let mut host = ready_with(config().with(|c| c.hot_add_request_pages = mib(512)), 7);
     host.map.frames = mib(10_000);
     let mut out = host.grow(mib(5000));
     let mut starts = Vec::new();
@@ -107,7 +107,7 @@ fn payload(output: &Output) -> Option<usize> {
 
 #[test]
 fn the_short_form_has_no_region() {
-    let mut host = ready_with(VspConfig { hot_add_form: HotAddForm::RangeOnly, ..config() }, 1);
+    let mut host = ready_with(config().with(|c| c.hot_add_form = HotAddForm::RangeOnly), 1);
     let out = host.grow(mib(2));
     let [Packet { message: Message::HotAddRequest(request), .. }] = sent(&out)[..] else { panic!() };
     assert_eq!(request.region, None);
@@ -116,7 +116,7 @@ fn the_short_form_has_no_region() {
 #[test]
 fn many_ranges_take_many_messages_of_one_transaction_and_many_transactions() {
     let layout = GuestLayout::flat(mib(256), mib(256)).unwrap();
-    let mut host = ready_with(VspConfig { layout, ..config() }, 1);
+    let mut host = ready_with(config().with(|c| c.layout = layout), 1);
     // As many as fit a ring with one data page: 16 + 506 × 8 bytes, with descriptor and trailer less than 4096.
     let count = 17 * 506u64;
     let ranges: Vec<_> = (0..count).map(|i| (i * 2, 1)).collect();

@@ -14,7 +14,7 @@ fn answered(version: u32, is_last_attempt: bool, accepted: bool) -> Output {
 
 #[test]
 fn a_2008_r2_host_accepts_0_3_after_the_guest_has_walked_down() {
-    let mut host = host(VspConfig { versions: vec![ProtocolVersion::V0_3], ..config() });
+    let mut host = host(config().with(|c| c.versions = vec![ProtocolVersion::V0_3]));
     assert_eq!(host.input(Input::ChannelOpened), []);
     assert_eq!(host.vector("DM1"), [send("DM2b"), answered(0x20000, false, false)]);
     let out = host.vector("DM1c");
@@ -23,8 +23,9 @@ fn a_2008_r2_host_accepts_0_3_after_the_guest_has_walked_down() {
     assert_eq!((sent(&out)[0].trans_id, &out[1]), (3, &answered(3, true, true)));
     let out = host.vector("DM3");
     assert_eq!(out[0], send("DM4"));
-    let capabilities =
-        GuestCapabilities { balloon: true, hot_add: true, granule: mib(128), hot_remove: false };
+    let capabilities = GuestCapabilities::from(Capabilities::new(true, true, 7));
+    let GuestCapabilities { balloon, hot_add, granule, hot_remove, .. } = capabilities;
+    assert_eq!((balloon, hot_add, granule, hot_remove), (true, true, mib(128), false));
     assert_eq!(out[1], Output::CapabilitiesAnswered { capabilities, accepted: true });
     assert_eq!(out[2], Output::Ready { version: ProtocolVersion::V0_3, capabilities });
     assert_eq!(host.vsp.agreed(), Some((ProtocolVersion::V0_3, capabilities)));
@@ -42,7 +43,7 @@ fn versions_must_match_exactly() {
         (0x1_0001, false),
         (0x30000, false),
     ] {
-        let mut host = host(VspConfig { versions: all.clone(), ..config() });
+        let mut host = host(config().with(|c| c.versions = all.clone()));
         host.input(Input::ChannelOpened);
         let request =
             dm_protocol::VersionRequest { version: dm_protocol::Version(version), is_last_attempt: false };
@@ -53,7 +54,7 @@ fn versions_must_match_exactly() {
 
 #[test]
 fn a_refused_last_attempt_is_the_end() {
-    let mut host = host(VspConfig { versions: vec![ProtocolVersion::V0_3], ..config() });
+    let mut host = host(config().with(|c| c.versions = vec![ProtocolVersion::V0_3]));
     host.input(Input::ChannelOpened);
     assert_eq!(host.vector("DM1b"), [send("DM2b"), answered(0x20000, true, false)]);
     let out = host.vector("DM1d");
@@ -70,7 +71,7 @@ fn capabilities_that_are_not_enough_are_refused() {
         for (policy, accepted) in
             [(CapabilityPolicy::RequireBoth, false), (CapabilityPolicy::AcceptAny, true)]
         {
-            let mut host = host(VspConfig { capability_policy: policy, ..config() });
+            let mut host = host(config().with(|c| c.capability_policy = policy));
             host.input(Input::ChannelOpened);
             host.vector("DM1");
             let out = host.message(Message::CapabilitiesReport(CapabilitiesReport {
@@ -98,8 +99,10 @@ fn capabilities_that_are_not_enough_are_refused() {
 
 #[test]
 fn nothing_is_asked_in_the_quiet_period_and_status_is_heard() {
-    let mut host =
-        host(VspConfig { quiet_period: seconds(50), maximum: Some(PageCount(0x80000)), ..config() });
+    let mut host = host(config().with(|c| {
+        c.quiet_period = seconds(50);
+        c.maximum = Some(PageCount(0x80000));
+    }));
     host.input(Input::ChannelOpened);
     host.vector("DM1");
     let out = host.vector("DM3");
@@ -117,7 +120,7 @@ fn nothing_is_asked_in_the_quiet_period_and_status_is_heard() {
 
 #[test]
 fn the_quiet_period_ends_in_time_even_if_nobody_says_so() {
-    let mut host = host(VspConfig { quiet_period: seconds(50), ..config() });
+    let mut host = host(config().with(|c| c.quiet_period = seconds(50)));
     host.handshake(1);
     host.now = seconds(51);
     let out = host.shrink(mib(2));
@@ -126,7 +129,7 @@ fn the_quiet_period_ends_in_time_even_if_nobody_says_so() {
 
 #[test]
 fn a_0_3_guest_gets_no_information() {
-    let mut host = host(VspConfig { maximum: Some(PageCount(0x80000)), ..config() });
+    let mut host = host(config().with(|c| c.maximum = Some(PageCount(0x80000))));
     host.input(Input::ChannelOpened);
     host.vector("DM1d");
     assert_eq!(sent(&host.vector("DM3")).len(), 1);
@@ -224,7 +227,8 @@ fn absurd_claims_are_limited() {
     let report = WireStatus { available: u64::MAX, committed: (1 << 40) + 1, ..WireStatus::default() };
     let out = host.message(Message::StatusReport(report));
     let most = PageCount(1 << 40);
-    let reported = StatusReport { available: most, committed: most, ..StatusReport::default() };
+    let mut reported = StatusReport::default();
+    (reported.available, reported.committed) = (most, most);
     assert_eq!(out, [Output::Status { reported, demand: most, absurd: true }]);
     assert_eq!(host.vsp.statistics().absurd_status_reports, 1);
     let report = WireStatus { committed: 1 << 40, ..WireStatus::default() };

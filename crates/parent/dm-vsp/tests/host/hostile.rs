@@ -109,7 +109,7 @@ fn a_flood_of_empty_answers_neither_ends_nor_extends_the_wait() {
 #[test]
 fn single_pages_pile_up_as_pages_and_not_as_work() {
     let layout = GuestLayout::flat(mib(1024), mib(1024)).unwrap();
-    let mut host = ready_with(VspConfig { layout, ..config() }, 1);
+    let mut host = ready_with(config().with(|c| c.layout = layout), 1);
     host.held_back = Some(Vec::new());
     host.shrink(PageCount(50_000));
     for n in 0..50_000 {
@@ -132,7 +132,7 @@ fn single_pages_pile_up_as_pages_and_not_as_work() {
 #[test]
 fn no_more_is_given_than_asked() {
     let layout = GuestLayout::flat(mib(4096), mib(4096)).unwrap();
-    let mut host = ready_with(VspConfig { layout, ..config() }, 1);
+    let mut host = ready_with(config().with(|c| c.layout = layout), 1);
     host.shrink(PageCount(1000));
     let answers = (0..2000).take_while(|n| violation(&host.gives(true, &[(n * 512, 512)])).is_none());
     assert_eq!(answers.count(), 2);

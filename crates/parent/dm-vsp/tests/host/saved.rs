@@ -4,7 +4,7 @@ use super::*;
 
 /// A host in every state that can be told apart, with its name.
 fn states() -> Vec<(&'static str, Host)> {
-    let slow = || VspConfig { quiet_period: seconds(50), ..config() };
+    let slow = || config().with(|c| c.quiet_period = seconds(50));
     let mut states = vec![("closed", host(config()))];
     let mut host = host(slow());
     host.input(Input::ChannelOpened);
@@ -163,7 +163,7 @@ fn what_cannot_be_is_refused() {
     assert_eq!(restore(&busy, value), Err(RestoreError::Operation), "a ticket that will be given again");
     let mut layout = host.vsp.config().layout.clone();
     layout.boot = range(0, 100).into();
-    let config = VspConfig { layout, ..host.vsp.config().clone() };
+    let config = host.vsp.config().clone().with(|c| c.layout = layout);
     let saved = host.vsp.save(host.now);
     assert_eq!(DmVsp::restore(config, saved, host.now), Err(RestoreError::Pages));
 }

@@ -60,7 +60,7 @@ fn more_than_asked_is_taken_up_to_a_block() {
 #[test]
 fn large_requests_are_cut() {
     let layout = GuestLayout::flat(mib(8192), mib(8192)).unwrap();
-    let mut host = ready_with(VspConfig { layout, ..config() }, 1);
+    let mut host = ready_with(config().with(|c| c.layout = layout), 1);
     let most = 585_728;
     assert_eq!(asks(&host.shrink(PageCount(most + 100))), [most as u32]);
     assert_eq!(asks(&host.gives(false, &[(0, most)])), [100]);

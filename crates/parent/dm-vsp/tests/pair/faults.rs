@@ -4,7 +4,7 @@ use super::*;
 use dm_vsc::{Faults, HotAddFault, StatusClaim};
 
 fn with(faults: Faults) -> Pair {
-    Pair::opened(host_config(), VscConfig { faults, ..VscConfig::windows(DriverVersion::V2_0) })
+    Pair::opened(host_config(), VscConfig::windows(DriverVersion::V2_0).with(|c| c.faults = faults))
 }
 
 fn unresponsive(pair: &Pair) -> Option<Duration> {
@@ -14,7 +14,7 @@ fn unresponsive(pair: &Pair) -> Option<Duration> {
 #[test]
 fn a_guest_that_never_answers_costs_only_its_own_operations() {
     for grow in [false, true] {
-        let mut pair = with(Faults { never_answer: true, ..Faults::default() });
+        let mut pair = with(Faults::default().with(|c| c.never_answer = true));
         let start = pair.now;
         pair.ask(grow, mib(64));
         pair.run_for(seconds(3600));
@@ -40,7 +40,7 @@ fn a_guest_that_never_answers_costs_only_its_own_operations() {
 #[test]
 fn a_late_answer_counts() {
     for grow in [false, true] {
-        let mut pair = with(Faults { answer_later: seconds(100), ..Faults::default() });
+        let mut pair = with(Faults::default().with(|c| c.answer_later = seconds(100)));
         pair.ask(grow, mib(64));
         pair.run_for(seconds(99));
         assert!(pair.vsp.is_unresponsive());
@@ -52,13 +52,13 @@ fn a_late_answer_counts() {
 
 #[test]
 fn a_partial_answer_is_what_it_is() {
-    let mut pair = with(Faults { balloon_percent: Some(25), ..Faults::default() });
+    let mut pair = with(Faults::default().with(|c| c.balloon_percent = Some(25)));
     pair.shrink(mib(64));
     pair.run_for(seconds(1));
     assert_eq!(pair.finished().map(|end| (end.1, end.2)), Some((mib(16), Outcome::GuestAtMinimum)));
     for (fault, done) in [(HotAddFault::Percent(50), mib(32)), (HotAddFault::RefuseForGood, PageCount::ZERO)]
     {
-        let mut pair = with(Faults { hot_add: Some(fault), ..Faults::default() });
+        let mut pair = with(Faults::default().with(|c| c.hot_add = Some(fault)));
         pair.grow(mib(64));
         pair.run_for(seconds(1));
         assert_eq!(pair.finished().map(|end| (end.1, end.2)), Some((done, Outcome::HotAddOver)));
@@ -69,7 +69,7 @@ fn a_partial_answer_is_what_it_is() {
 #[test]
 fn a_refusal_for_now_ends() {
     let fault = Some(HotAddFault::RefuseForNow);
-    let mut pair = with(Faults { hot_add: fault, ..Faults::default() });
+    let mut pair = with(Faults::default().with(|c| c.hot_add = fault));
     pair.grow(mib(64));
     pair.run_for(seconds(1));
     let Some((_, PageCount::ZERO, Outcome::HotAddLater { not_before })) = pair.finished() else { panic!() };
@@ -100,7 +100,7 @@ fn a_region_that_linux_could_not_add_does_not_cut_later_ones() {
 
 #[test]
 fn an_answer_that_comes_twice_is_dropped_while_nothing_is_asked() {
-    let mut pair = with(Faults { answer_twice: true, ..Faults::default() });
+    let mut pair = with(Faults::default().with(|c| c.answer_twice = true));
     pair.shrink(mib(64));
     pair.run_for(seconds(1));
     let ignored = |pair: &Pair| pair.events.iter().any(|(_, event)| matches!(event, Output::Ignored { .. }));
@@ -114,7 +114,7 @@ fn an_answer_that_comes_twice_is_dropped_while_nothing_is_asked() {
 #[test]
 fn pages_that_are_not_the_guests_cost_it_its_channel() {
     let beyond = page_range::GuestRange::new(GuestPage(1 << 30), PageCount(512));
-    let mut pair = with(Faults { foreign_ranges: beyond.into_iter().collect(), ..Faults::default() });
+    let mut pair = with(Faults::default().with(|c| c.foreign_ranges = beyond.into_iter().collect()));
     pair.shrink(mib(64));
     pair.run_for(seconds(1));
     let broken = pair.events.iter().find_map(|(_, event)| match event {
@@ -131,7 +131,7 @@ fn pages_that_are_not_the_guests_cost_it_its_channel() {
 #[test]
 fn lies_about_pressure_are_limited() {
     let claim = Some(StatusClaim { available: u64::MAX, committed: u64::MAX });
-    let mut pair = with(Faults { claim, ..Faults::default() });
+    let mut pair = with(Faults::default().with(|c| c.claim = claim));
     pair.run_for(seconds(2));
     let (reported, demand) = pair.last_status().unwrap();
     assert_eq!((reported.committed, demand), (PageCount(1 << 40), PageCount(1 << 40)));
@@ -140,7 +140,7 @@ fn lies_about_pressure_are_limited() {
 
 #[test]
 fn a_guest_that_could_hibernate_never_answers_and_refuses_for_good() {
-    let guest = VscConfig { hibernation: true, ..VscConfig::linux() };
+    let guest = VscConfig::linux().with(|c| c.hibernation = true);
     let mut pair = Pair::opened(host_config(), guest);
     pair.grow(mib(128));
     pair.run_for(seconds(1));

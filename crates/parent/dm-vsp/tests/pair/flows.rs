@@ -13,7 +13,7 @@ fn every_driver_finds_the_newest_version_that_both_speak() {
         (vec![V0_3, V1_0, V2_0], DriverVersion::V0_3, Some(V0_3)),
         (vec![V2_0], DriverVersion::V1_0, None),
     ] {
-        let host = VspConfig { versions: host, ..host_config() };
+        let host = host_config().with(|c| c.versions = host);
         let pair = Pair::opened(host, VscConfig::windows(guest));
         assert_eq!(pair.vsp.agreed().map(|agreed| agreed.0), spoken);
         assert_eq!(pair.vsc.version().map(DriverVersion::on_wire), spoken.map(ProtocolVersion::on_wire));
@@ -24,15 +24,15 @@ fn every_driver_finds_the_newest_version_that_both_speak() {
 
 #[test]
 fn a_guest_that_is_refused_closes() {
-    let host = VspConfig { versions: vec![ProtocolVersion::V0_3], ..host_config() };
-    let guest = VscConfig { proposals: vec![DriverVersion::V2_0], ..VscConfig::linux() };
+    let host = host_config().with(|c| c.versions = vec![ProtocolVersion::V0_3]);
+    let guest = VscConfig::linux().with(|c| c.proposals = vec![DriverVersion::V2_0]);
     let pair = Pair::opened(host, guest);
     assert!(pair.vsp.agreed().is_none() && pair.vsp.next_timeout().is_none());
 }
 
 #[test]
 fn status_comes_once_a_second_also_in_the_quiet_period() {
-    let host = VspConfig { quiet_period: seconds(50), ..host_config() };
+    let host = host_config().with(|c| c.quiet_period = seconds(50));
     let mut pair = Pair::opened(host, VscConfig::windows(DriverVersion::V2_0));
     pair.run_until(millis(49_990));
     assert_eq!((pair.vsp.statistics().status_reports, pair.vsp.is_ready()), (49, false));
@@ -65,7 +65,7 @@ fn operations_take_the_guests_time() {
 #[test]
 fn demand_does_not_move_while_memory_does() {
     // The floor of a Linux guest is part of what it reports, and moves with its memory: left out here.
-    let linux = VscConfig { floor: dm_vsc::Floor::MemoryManager, ..VscConfig::linux() };
+    let linux = VscConfig::linux().with(|c| c.floor = dm_vsc::Floor::MemoryManager);
     for mut pair in [Pair::windows(), Pair::opened(host_config(), linux)] {
         pair.host_time = millis(150);
         pair.run_until(seconds(60));
@@ -150,7 +150,7 @@ fn a_fragmented_balloon_comes_back_in_many_messages() {
     let rest = pair.memory.present.difference(&scattered);
     pair.memory.ballooned = rest.clone();
     pair.memory.in_use = PageCount::ZERO;
-    pair.vsc = DmVsc::new(VscConfig { floor: dm_vsc::Floor::MemoryManager, ..VscConfig::linux() });
+    pair.vsc = DmVsc::new(VscConfig::linux().with(|c| c.floor = dm_vsc::Floor::MemoryManager));
     pair.diverged = true;
     pair.host(Input::ChannelClosed);
     pair.open();

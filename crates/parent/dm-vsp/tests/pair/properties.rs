@@ -42,13 +42,14 @@ fn any_faults() -> impl Strategy<Value = Faults> {
     ];
     let times = prop_oneof![3 => Just(0u64), 1 => 0..100_000u64];
     (any::<bool>(), times, proptest::option::of(0..100u8), any::<bool>(), hot_add).prop_map(
-        |(never_answer, later, balloon_percent, answer_twice, hot_add)| Faults {
-            never_answer: never_answer && later % 2 == 1,
-            answer_later: millis(later),
-            balloon_percent,
-            answer_twice,
-            hot_add,
-            ..Faults::default()
+        |(never_answer, later, balloon_percent, answer_twice, hot_add)| {
+            Faults::default().with(|c| {
+                c.never_answer = never_answer && later % 2 == 1;
+                c.answer_later = millis(later);
+                c.balloon_percent = balloon_percent;
+                c.answer_twice = answer_twice;
+                c.hot_add = hot_add;
+            })
         },
     )
 }

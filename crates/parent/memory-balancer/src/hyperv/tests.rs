@@ -1,11 +1,10 @@
 //! The policy by itself: what it proposes for hosts and VMs made up for it.
 
 use core::time::Duration;
-use std::sync::Arc;
 
 use balancing_policy::{
-    GuestStatus, HostView, MemorySettings, PageCount, ParentState, PendingKind, PendingOperation, Phase,
-    Policy, Proposal, Reason, Reservation, StatusHistory, Target, VmId, VmView,
+    GuestStatus, HostView, MemorySettings, PageCount, PendingKind, PendingOperation, Policy, Proposal,
+    Reason, Reservation, StatusHistory, Target, VmId, VmView,
 };
 use proptest::prelude::*;
 
@@ -18,26 +17,10 @@ const fn mib(mib: u64) -> PageCount {
 /// A VM with 100–4000 MB, buffer 20 %, default weight.
 fn vm(id: u32, demand: u64, assigned: u64) -> VmView {
     let settings = MemorySettings::dynamic(mib(512), mib(4000)).with_minimum(mib(100));
-    let mut history = StatusHistory::default();
-    history.push(
-        Duration::ZERO,
-        GuestStatus { demand: mib(demand), commit: mib(demand), ..GuestStatus::default() },
-    );
-    VmView {
-        id: VmId(id),
-        name: Arc::from(format!("VM{id}")),
-        settings,
-        phase: Phase::Running,
-        started_at: Duration::ZERO,
-        assigned: mib(assigned),
-        lowest: settings.minimum,
-        highest: settings.maximum,
-        granule: mib(2),
-        returnable: PageCount::ZERO,
-        responsive: true,
-        pending: None,
-        history,
-    }
+    let mut vm = VmView::new(VmId(id), settings).with(|vm| vm.assigned = mib(assigned));
+    let status = GuestStatus::default().with(|s| (s.demand, s.commit) = (mib(demand), mib(demand)));
+    vm.history.push(Duration::ZERO, status);
+    vm
 }
 
 fn weighing(mut vm: VmView, weight: u32) -> VmView {
@@ -71,34 +54,20 @@ impl Host {
     }
 
     fn starting(mut self, weight: u32, needed: u64) -> Self {
-        self.reservations.push(Reservation {
-            vm: VmId(99),
-            weight,
-            needed: mib(needed),
-            set_aside: PageCount::ZERO,
-            own: PageCount::ZERO,
-            since: self.now,
-        });
+        self.reservations.push(Reservation::new(VmId(99), weight, mib(needed), self.now));
         self
     }
 
     /// A round; the targets in MB, rounded.
     fn round(&mut self, vms: &[VmView]) -> Vec<u64> {
         let assigned: PageCount = vms.iter().map(|vm| vm.assigned).sum();
-        let host = HostView {
-            now: self.now,
-            total: self.capacity + mib(1000),
-            reserve: mib(1000),
-            overhead: PageCount::ZERO,
-            capacity: self.capacity,
-            available: self.capacity.saturating_sub(assigned),
-            in_transit: PageCount::ZERO,
-            parent: ParentState::default(),
-            grant_rate: self.grant_rate,
-            lead_time: Duration::from_secs(2),
-            minimum_move: mib(4),
-            reservations: &self.reservations,
-        };
+        let mut host = HostView::new(self.capacity, self.capacity.saturating_sub(assigned));
+        host.now = self.now;
+        (host.total, host.reserve) = (self.capacity + mib(1000), mib(1000));
+        host.grant_rate = self.grant_rate;
+        host.lead_time = Duration::from_secs(2);
+        host.minimum_move = mib(4);
+        host.reservations = &self.reservations;
         let last = |vm: &VmView| Target { pages: vm.assigned, reason: Reason::new("last") };
         self.proposal.begin(vms.iter().map(last));
         self.policy.round(&host, vms, &mut self.proposal);
@@ -149,10 +118,10 @@ fn above_the_band_a_vm_gets_its_demand_and_its_buffer() {
 fn what_is_on_its_way_counts_as_there() {
     let mut host = Host::new(10_000);
     let mut growing = vm(1, 860, 1000);
-    growing.pending = Some(PendingOperation { kind: PendingKind::Grow, pages: mib(32), since: host.now });
+    growing.pending = Some(PendingOperation::new(PendingKind::Grow, mib(32), host.now));
     assert_eq!(host.round(&[growing]), [1032]);
     let mut shrinking = vm(1, 860, 1032);
-    shrinking.pending = Some(PendingOperation { kind: PendingKind::Shrink, pages: mib(32), since: host.now });
+    shrinking.pending = Some(PendingOperation::new(PendingKind::Shrink, mib(32), host.now));
     assert_eq!(host.round(&[shrinking]), [1032]);
     assert_eq!(host.rules(), ["short"]);
 }
@@ -427,10 +396,8 @@ fn any_vm() -> impl Strategy<Value = VmView> {
             (vm.settings.minimum, vm.settings.maximum) = (vm.lowest, vm.highest);
             vm.history = StatusHistory::default();
             if reports {
-                vm.history.push(
-                    Duration::ZERO,
-                    GuestStatus { demand: PageCount(demand), ..GuestStatus::default() },
-                );
+                vm.history
+                    .push(Duration::ZERO, GuestStatus::default().with(|c| c.demand = PageCount(demand)));
             }
             if !answers {
                 vm.responsive = false;
@@ -438,7 +405,7 @@ fn any_vm() -> impl Strategy<Value = VmView> {
             }
             if busy {
                 let kind = if demand % 2 == 0 { PendingKind::Grow } else { PendingKind::Shrink };
-                vm.pending = Some(PendingOperation { kind, pages: PageCount(1024), since: Duration::ZERO });
+                vm.pending = Some(PendingOperation::new(kind, PageCount(1024), Duration::ZERO));
             }
             vm
         })

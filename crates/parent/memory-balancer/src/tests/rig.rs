@@ -232,7 +232,10 @@ impl Rig {
 
     pub(super) fn report(&mut self, vm: u32, demand: PageCount) {
         let returnable = self.ballooned.get(&VmId(vm)).copied().unwrap_or_default();
-        let status = GuestStatus { demand, commit: demand, ..GuestStatus::default() };
+        let status = GuestStatus::default().with(|c| {
+            c.demand = demand;
+            c.commit = demand;
+        });
         self.send(Input::Status { vm: VmId(vm), status, returnable });
     }
 

@@ -183,11 +183,11 @@ fn a_paging_parent_slows_the_round() {
     let mut rig = rig(1);
     rig.wait();
     assert_eq!(rig.balancer.next_timeout(), Some(secs(2)));
-    rig.send(Input::ParentState(ParentState { page_reads: 56.0, slowdown: 4.5 }));
+    rig.send(Input::ParentState(ParentState::new(56.0, 4.5)));
     rig.wait();
     assert_eq!(rig.balancer.next_timeout(), Some(Duration::from_millis(6500)));
     // Whatever is claimed, time goes on.
-    rig.send(Input::ParentState(ParentState { page_reads: 0.0, slowdown: f64::NAN }));
+    rig.send(Input::ParentState(ParentState::new(0.0, f64::NAN)));
     rig.wait();
     assert_eq!(rig.balancer.next_timeout(), Some(Duration::from_millis(7500)));
 }
@@ -462,12 +462,12 @@ fn settings_can_be_changed_while_a_vm_runs() {
     let mut rig = rig(1);
     rig.policy.set(1, mib(4096));
     rig.balancer.configure(rig.now, VmId(1), SETTINGS.with_buffer(1)).unwrap_err();
-    let lowered = MemorySettings { maximum: mib(520), ..SETTINGS };
+    let lowered = SETTINGS.with_maximum(mib(520));
     rig.balancer.configure(rig.now, VmId(1), lowered).unwrap();
     rig.wait();
     rig.finish(1);
     assert_eq!(rig.physical(1), mib(520));
-    let lower = MemorySettings { maximum: mib(512), ..SETTINGS };
+    let lower = SETTINGS.with_maximum(mib(512));
     rig.balancer.configure(rig.now, VmId(1), lower).unwrap();
     rig.wait();
     rig.finish(1);

@@ -4,7 +4,7 @@ use component_runtime::Context;
 use dm_vsp::Input;
 use page_range::GuestPage;
 use vmbus::control::server::{ContactOrigin, Offer};
-use vmbus::control::{Guid, Relid};
+use vmbus::control::{DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE, Relid};
 use vmbus::ring::PacketType;
 
 use super::Worker;
@@ -15,7 +15,7 @@ impl Worker {
     pub(super) fn offer_devices(&mut self, ctx: &mut Context<'_>) {
         let Some(bus) = &mut self.bus else { return };
         if self.vsp.is_some() && self.dm_channel.is_none() {
-            let offer = Offer::new(Guid::DYNAMIC_MEMORY, Guid::DYNAMIC_MEMORY_INSTANCE);
+            let offer = Offer::new(DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE);
             self.dm_channel = bus.offer(offer).ok();
         }
         self.devices.offer(bus);

@@ -213,7 +213,10 @@ mod tests {
 
     fn report(pages: u64) -> Report {
         let demand = PageCount(pages);
-        let status = GuestStatus { demand, commit: demand, ..GuestStatus::default() };
+        let status = GuestStatus::default().with(|c| {
+            c.demand = demand;
+            c.commit = demand;
+        });
         Report { status, returnable: PageCount::ZERO, cause: Cause(pages) }
     }
 

@@ -174,16 +174,15 @@ impl Worker {
             io_diff = reported.io_balance.low_bits(),
             demand = demand.get()
         );
-        let status = GuestStatus {
-            demand,
-            commit: reported.committed,
-            available: reported.available,
-            free: reported.zero_free,
-            page_file: reported.page_file_size,
-            page_file_writes: reported.page_file_writes,
-            io_balance: reported.io_balance,
-            stalled: None,
-        };
+        let status = GuestStatus::default().with(|status| {
+            status.demand = demand;
+            status.commit = reported.committed;
+            status.available = reported.available;
+            status.free = reported.zero_free;
+            status.page_file = reported.page_file_size;
+            status.page_file_writes = reported.page_file_writes;
+            status.io_balance = reported.io_balance;
+        });
         let returnable = self.returnable();
         self.reports.came(Report { status, returnable, cause: trace::cause() });
         self.pass_report_on(ctx);

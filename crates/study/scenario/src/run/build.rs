@@ -185,11 +185,14 @@ fn fault_actions(
     let faults = |faults: Faults| Action::SetFaults { vm, faults: Box::new(faults) };
     let (begin, end) = match fault {
         Fault::GuestSilent => (
-            faults(Faults { never_answer: true, no_status: true, ..Faults::default() }),
+            faults(Faults::default().with(|c| {
+                c.never_answer = true;
+                c.no_status = true;
+            })),
             Some(faults(Faults::default())),
         ),
         Fault::GuestRefusesHotAdd => (
-            faults(Faults { hot_add: Some(HotAddFault::RefuseForNow), ..Faults::default() }),
+            faults(Faults::default().with(|c| c.hot_add = Some(HotAddFault::RefuseForNow))),
             Some(faults(Faults::default())),
         ),
         Fault::GuestSendsGarbage => (Action::SendGarbage(vm), None),
@@ -259,10 +262,8 @@ fn host(host: &file::Host, balancer: &file::Balancer) -> HostConfig {
                 .collect(),
             ..vmms_host::DynamicMemoryConfig::default()
         },
-        bus: vmbus::control::server::ServerConfig {
-            max_version: Version::new(host.vmbus_version.0, host.vmbus_version.1),
-            ..vmbus::control::server::ServerConfig::default()
-        },
+        bus: vmbus::control::server::ServerConfig::default()
+            .with(|c| c.max_version = Version::new(host.vmbus_version.0, host.vmbus_version.1)),
         policy_limit: Some(POLICY_LIMIT),
         ..usual
     }
@@ -271,9 +272,9 @@ fn host(host: &file::Host, balancer: &file::Balancer) -> HostConfig {
 fn guest_times(operations: &file::Operations) -> Option<GuestOperationTimes> {
     let changed = [operations.guest_fixed, operations.guest_balloon_per_mb, operations.guest_add_per_mb];
     changed.iter().any(Option::is_some).then(|| {
-        let time = |usual: OperationTime, per_mib: Option<Duration>| OperationTime {
-            base: operations.guest_fixed.unwrap_or(usual.base),
-            per_mib: per_mib.unwrap_or(usual.per_mib),
+        let time = |usual: OperationTime, per_mib: Option<Duration>| {
+            let base = operations.guest_fixed.unwrap_or(usual.base);
+            OperationTime::new(base, per_mib.unwrap_or(usual.per_mib))
         };
         GuestOperationTimes {
             balloon: time(OperationTime::BALLOON, operations.guest_balloon_per_mb),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use balancing_policy::{Policy, VmId};
 use component_runtime::{EndReason, RunConfig, RunEnd, Runtime, SimTime};
-use dm_vsc::VscConfig;
 use guest_partition::{Console, MachineConfig, SimulatedVm, default_bus_versions, driver_config};
 use parking_lot::Mutex;
 use perf_counters::{Layout, Sample};
@@ -207,11 +206,12 @@ fn last_of(host: &Host, vm: VmId) -> Final {
 }
 
 fn vm_config(plan: &Plan, vm: &PlannedVm, console: &Console) -> VmConfig {
-    let driver = vm.operation_times.map(|times| VscConfig {
-        balloon_time: times.balloon,
-        unballoon_time: times.add,
-        hot_add_time: times.add,
-        ..driver_config(&vm.profile)
+    let driver = vm.operation_times.map(|times| {
+        driver_config(&vm.profile).with(|c| {
+            c.balloon_time = times.balloon;
+            c.unballoon_time = times.add;
+            c.hot_add_time = times.add;
+        })
     });
     let machine = MachineConfig {
         profile: vm.profile,

@@ -1,6 +1,6 @@
 //! A few runs, in a ring buffer.
 
-use std::collections::{VecDeque, vec_deque};
+use alloc::collections::{VecDeque, vec_deque};
 
 use super::{Run, common};
 

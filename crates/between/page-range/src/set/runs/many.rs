@@ -1,6 +1,6 @@
 //! Many runs, in a tree.
 
-use std::collections::{BTreeMap, btree_map};
+use alloc::collections::{BTreeMap, btree_map};
 
 use super::{Run, common};
 

@@ -357,8 +357,8 @@ impl Client {
         }
         let offer = Offer {
             relid,
-            class: message.class,
-            instance: message.instance,
+            class: message.class.get(),
+            instance: message.instance.get(),
             subchannel_index: message.subchannel_index.get(),
             flags: message.flags.get(),
             mmio_mib: message.mmio_mib.get(),

@@ -7,13 +7,13 @@ use proptest::prelude::*;
 
 use super::outbox::kind_of;
 use super::*;
-use crate::control::PostStatus;
 use crate::control::message::{
     Body, GpadlCreated, GpadlTorndown, ModifyChannelResponse, OfferChannel, OpenChannelResult,
     RescindChannelOffer, VersionResponse,
 };
 use crate::control::server::{self, ServerConfig};
 use crate::control::test_support::{Pair, fuzz_client};
+use crate::control::{DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE, PostStatus};
 
 const RELID: Relid = Relid::FIRST;
 const LIST: GpadlId = GpadlId(FIRST_GPADL);
@@ -26,8 +26,8 @@ fn params(gpadl: GpadlId) -> OpenParams {
 
 fn offer_message(relid: u32) -> Payload {
     OfferChannel {
-        class: Guid::DYNAMIC_MEMORY,
-        instance: Guid::DYNAMIC_MEMORY_INSTANCE,
+        class: DYNAMIC_MEMORY_CLASS.into(),
+        instance: DYNAMIC_MEMORY_INSTANCE.into(),
         reserved: Default::default(),
         flags: 0.into(),
         mmio_mib: 0.into(),
@@ -360,8 +360,8 @@ fn a_host_that_never_answers() {
 #[test]
 fn a_driver_opens_and_closes() {
     let mut guest = Guest::offered(Version::WIN10);
-    assert_eq!(guest.client.offers_of(Guid::DYNAMIC_MEMORY).count(), 1);
-    assert_eq!(guest.client.offers_of(Guid::NIL).count(), 0);
+    assert_eq!(guest.client.offers_of(DYNAMIC_MEMORY_CLASS).count(), 1);
+    assert_eq!(guest.client.offers_of(Uuid::nil()).count(), 0);
     assert!(guest.client.all_offers_delivered());
     let (list, _) = guest.run(|client, out| client.establish_gpadl(RELID, &PAGES, out));
     assert_eq!(list, Ok(LIST));
@@ -682,8 +682,8 @@ fn a_saved_client_goes_on() {
 fn pair(max_version: Version, buffers: usize) -> Pair {
     let config = ServerConfig { max_version, ..ServerConfig::default() };
     let mut pair = Pair::new(ClientConfig::default(), config, buffers);
-    let dm = server::Offer::new(Guid::DYNAMIC_MEMORY, Guid::DYNAMIC_MEMORY_INSTANCE);
-    let echo = server::Offer::new(Guid::from_wire([0xec; 16]), Guid::NIL);
+    let dm = server::Offer::new(DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE);
+    let echo = server::Offer::new(Uuid::from_bytes([0xec; 16]), Uuid::nil());
     pair.host(|server, out| server.offer(dm, out)).unwrap();
     pair.host(|server, out| server.offer(echo, out)).unwrap();
     pair.guest(Client::connect);

@@ -10,11 +10,14 @@ use crate::control::message::{
 };
 use crate::control::server::{Offer, Output, Sabotage, SavedState, Server, ServerConfig};
 use crate::control::test_support::{Monitor, Question};
-use crate::control::{CONTACT_CONNECTION_ID, GpadlId, Guid, Relid, Status, Version};
+use crate::control::{
+    CONTACT_CONNECTION_ID, DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE, GpadlId, Relid, Status, Uuid,
+    Version,
+};
 
 const DEVICES: [Offer; 2] = [
-    Offer::new(Guid::DYNAMIC_MEMORY, Guid::DYNAMIC_MEMORY_INSTANCE),
-    Offer::new(Guid::from_wire([0xec; 16]), Guid::NIL),
+    Offer::new(DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE),
+    Offer::new(Uuid::from_bytes([0xec; 16]), Uuid::nil()),
 ];
 const LISTS: [GpadlId; 2] = [GpadlId(1), GpadlId(2)];
 /// The owner answers before it is asked more than this; overtaken questions count.

@@ -11,9 +11,9 @@ use crate::control::client::{ChannelStatus, Client, ClientConfig, OpenParams, Ou
 use crate::control::message::UserData;
 use crate::control::server::{Offer, Sabotage, Server, ServerConfig};
 use crate::control::test_support::{Pair, Step};
-use crate::control::{GpadlId, Guid, Relid, Version};
+use crate::control::{DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE, GpadlId, Relid, Version};
 
-const DEVICE: Offer = Offer::new(Guid::DYNAMIC_MEMORY, Guid::DYNAMIC_MEMORY_INSTANCE);
+const DEVICE: Offer = Offer::new(DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE);
 /// Enough to bring any state to rest.
 const SETTLING_STEPS: usize = 100;
 

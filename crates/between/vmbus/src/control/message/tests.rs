@@ -9,7 +9,9 @@ use zerocopy::little_endian::U64;
 
 use super::*;
 use crate::control::test_support::fuzz_message;
-use crate::control::{GpadlId, Guid, Relid, Status, VMBUS_MESSAGE_TYPE, Version};
+use crate::control::{
+    DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE, GpadlId, Relid, Status, VMBUS_MESSAGE_TYPE, Version,
+};
 
 fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> =
@@ -24,8 +26,8 @@ fn relid(number: u32) -> Relid {
 /// The offer of the Dynamic Memory device.
 fn dm_offer(connection_id: u32) -> OfferChannel {
     OfferChannel {
-        class: Guid::DYNAMIC_MEMORY,
-        instance: Guid::DYNAMIC_MEMORY_INSTANCE,
+        class: DYNAMIC_MEMORY_CLASS.into(),
+        instance: DYNAMIC_MEMORY_INSTANCE.into(),
         reserved: [U64::ZERO; 2],
         flags: 0.into(),
         mmio_mib: 0.into(),

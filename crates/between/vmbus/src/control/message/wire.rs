@@ -3,9 +3,10 @@
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::guid::WireGuid;
 use super::payload::{Payload, UserData};
 use super::{HEADER_SIZE, MessageType};
-use crate::control::{GpadlId, Guid, Relid, Status, VMBUS_SINT, Version};
+use crate::control::{GpadlId, Relid, Status, VMBUS_SINT, Version};
 
 /// A message with a fixed body: what it is called on the wire, and how it is written.
 pub trait Body: sealed::Sealed + FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Sized {
@@ -47,9 +48,9 @@ bodies! {
     /// Host to guest: there is a channel.
     OfferChannel = OFFER_CHANNEL, 196 {
         /// Class of the device.
-        class: Guid,
+        class: WireGuid,
         /// Which device of the class.
-        instance: Guid,
+        instance: WireGuid,
         /// Zero.
         reserved: [U64; 2],
         /// Channel flags; see [`super::offer_flags`].
@@ -184,16 +185,16 @@ bodies! {
     /// append a silo's GUID).
     TlConnectRequest = TL_CONNECT_REQUEST, 40 {
         /// The guest's end.
-        endpoint: Guid,
+        endpoint: WireGuid,
         /// The host's service.
-        service: Guid,
+        service: WireGuid,
     }
     /// Host to guest: how TL_CONNECT_REQUEST ended (the layout is OpenVMM's; no other public source has it).
     TlConnectResult = TL_CONNECT_RESULT, 44 {
         /// That of the request.
-        endpoint: Guid,
+        endpoint: WireGuid,
         /// That of the request.
-        service: Guid,
+        service: WireGuid,
         /// An NTSTATUS.
         status: U32,
     }
@@ -302,6 +303,7 @@ impl InitiateContact {
 
 /// Where a guest wants the host's messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct ContactTarget {
     /// The virtual processor.
     pub vp: u32,

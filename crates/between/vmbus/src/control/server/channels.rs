@@ -137,8 +137,8 @@ impl Server {
         channel.state = ChannelState::Closed;
         let offer = &channel.offer;
         let message = OfferChannel {
-            class: offer.class,
-            instance: offer.instance,
+            class: offer.class.into(),
+            instance: offer.instance.into(),
             reserved: [U64::ZERO; 2],
             flags: offer.flags.into(),
             mmio_mib: offer.mmio_mib.into(),

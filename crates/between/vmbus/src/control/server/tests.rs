@@ -10,10 +10,10 @@ use crate::control::message::{
     RelidReleased, TlConnectRequest,
 };
 use crate::control::test_support::{Monitor, Question, fuzz_server};
-use crate::control::{NO_INTERRUPT_VP, Status};
+use crate::control::{DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE, NO_INTERRUPT_VP, Status};
 
-const DM: Offer = Offer::new(Guid::DYNAMIC_MEMORY, Guid::DYNAMIC_MEMORY_INSTANCE);
-const ECHO: Offer = Offer::new(Guid::from_wire([0xec; 16]), Guid::NIL);
+const DM: Offer = Offer::new(DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE);
+const ECHO: Offer = Offer::new(Uuid::from_bytes([0xec; 16]), Uuid::nil());
 const LIST: GpadlId = GpadlId(0xe1e10);
 const RELID: Relid = Relid::FIRST;
 
@@ -343,8 +343,10 @@ fn a_contact_says_what_preceded_it() {
 fn hyper_v_sockets_are_refused_in_words_from_4_1_on() {
     let request = |version| {
         let mut host = Host::opened(version);
-        let request =
-            TlConnectRequest { endpoint: Guid::from_wire([1; 16]), service: Guid::from_wire([2; 16]) };
+        let request = TlConnectRequest {
+            endpoint: Uuid::from_bytes([1; 16]).into(),
+            service: Uuid::from_bytes([2; 16]).into(),
+        };
         let mut out = Vec::new();
         let connection_id = contact_connection(version);
         let _ = host.server.message(connection_id, &request.to_payload(), &mut out);
@@ -551,7 +553,7 @@ fn all_ids_in_use() {
     for number in 1..=2047u16 {
         let mut wire = [0; 16];
         wire[..2].copy_from_slice(&number.to_le_bytes());
-        assert_eq!(host.offer(Offer::new(Guid::NIL, Guid::from_wire(wire))).get(), u32::from(number));
+        assert_eq!(host.offer(Offer::new(Uuid::nil(), Uuid::from_bytes(wire))).get(), u32::from(number));
     }
     assert_eq!(host.run(|server, out| server.offer(DM, out)).0, Err(OfferError::NoRelid));
     host.rescind(Relid::new(1000).unwrap());

@@ -15,7 +15,9 @@ use crate::control::message::{
     RelidReleased, RescindChannelOffer, UserData, VersionResponse,
 };
 use crate::control::server::{Limits, Offer, RequestId, Server, ServerConfig};
-use crate::control::{GpadlId, Guid, NO_INTERRUPT_VP, PostStatus, Relid, Status, Version};
+use crate::control::{
+    DYNAMIC_MEMORY_CLASS, GpadlId, NO_INTERRUPT_VP, PostStatus, Relid, Status, Uuid, Version,
+};
 
 /// Inputs handled at most: more bytes than that tell nothing new.
 const MOST_INPUTS: usize = 2_000;
@@ -82,7 +84,7 @@ pub fn fuzz_server(bytes: &[u8]) -> Reached {
 fn server_input(pair: &mut Pair, bytes: &mut Bytes<'_>) {
     match bytes.below(16) {
         0 => {
-            let offer = Offer::new(Guid::DYNAMIC_MEMORY, Guid::from_wire([bytes.byte() % 3; 16]));
+            let offer = Offer::new(DYNAMIC_MEMORY_CLASS, Uuid::from_bytes([bytes.byte() % 3; 16]));
             let _ = pair.host(|server, out| server.offer(offer, out));
         }
         // Seldom, or there would be few channels.
@@ -351,8 +353,8 @@ fn honest_answer(posted: &Payload) -> Option<Payload> {
 
 fn offer(relid: u32) -> Payload {
     OfferChannel {
-        class: Guid::DYNAMIC_MEMORY,
-        instance: Guid::NIL,
+        class: DYNAMIC_MEMORY_CLASS.into(),
+        instance: Uuid::nil().into(),
         reserved: Default::default(),
         flags: 0.into(),
         mmio_mib: 0.into(),
