@@ -204,8 +204,7 @@ fn quiet_panics() {
     let hook = std::panic::take_hook();
     let shown = std::sync::atomic::AtomicBool::new(false);
     std::panic::set_hook(Box::new(move |info| {
-        if policy_comparison::in_a_policy_s_round() && shown.swap(true, std::sync::atomic::Ordering::Relaxed)
-        {
+        if policy_comparison::is_in_policy_round() && shown.swap(true, std::sync::atomic::Ordering::Relaxed) {
             return;
         }
         hook(info);

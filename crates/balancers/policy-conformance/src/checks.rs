@@ -10,59 +10,10 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use crate::cases::{self, First, HostCase, Rivals, ViewCase};
+use crate::check::Check;
 use crate::host::TestHost;
 use crate::population::{Memory, Population};
 use crate::report::{Outcome, Report, Verdict};
-
-/// A check: see the [crate's documentation](crate).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Check {
-    /// Targets are within bounds and capacity, whatever the views.
-    SaneProposals,
-    /// No VM, 1024 VMs, no demand, more than any host has.
-    Extremes,
-    /// The same calls give the same answers.
-    Deterministic,
-    /// On a running host: bounds, books, nothing to correct.
-    Bounds,
-    /// Constant loads come to rest.
-    Converges,
-    /// At rest, memory does not go back and forth.
-    Oscillation,
-    /// Weight counts in a shortage.
-    Priority,
-    /// A VM that does not answer starves nobody.
-    Unresponsive,
-}
-
-impl Check {
-    /// All checks, in the order in which they run: the quick ones first.
-    pub const ALL: [Self; 8] = [
-        Self::SaneProposals,
-        Self::Extremes,
-        Self::Deterministic,
-        Self::Bounds,
-        Self::Converges,
-        Self::Oscillation,
-        Self::Priority,
-        Self::Unresponsive,
-    ];
-
-    /// Its name in a report.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SaneProposals => "sane proposals",
-            Self::Extremes => "extremes",
-            Self::Deterministic => "deterministic",
-            Self::Bounds => "bounds",
-            Self::Converges => "converges",
-            Self::Oscillation => "no oscillation",
-            Self::Priority => "priority",
-            Self::Unresponsive => "unresponsive VM",
-        }
-    }
-}
 
 /// What a design promises of its behaviour under constant loads.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -42,13 +42,15 @@
 #![forbid(unsafe_code)]
 
 mod cases;
+mod check;
 mod checks;
 mod guest;
 mod host;
 mod population;
 mod report;
 
-pub use checks::{Check, Conformance, Promises};
+pub use check::Check;
+pub use checks::{Conformance, Promises};
 pub use guest::{Guest, Load, Manners};
 pub use host::{Parent, TestHost};
 pub use population::{Memory, Population};

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::checks::Check;
+use crate::check::Check;
 
 /// What came of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]

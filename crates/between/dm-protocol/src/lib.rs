@@ -1,8 +1,8 @@
 //! The wire messages of the Hyper-V Dynamic Memory (DM) protocol: the bytes that a DM VSC (guest driver) and a DM VSP
 //! (host) exchange, one message per VMBus packet, and nothing else.
 //!
-//! The crate owns layouts, sizes and bit packings. It never decides: what a message means for a VM, whether it may
-//! come now, and whether the page ranges in it are the sender's, is for `dm-vsp` and `dm-vsc`. It allocates nothing,
+//! The crate owns layouts, sizes and bit packings. The crate never decides: what a message means for a VM, whether it may
+//! come now, and whether the page ranges in it are the sender's, is for `dm-vsp` and `dm-vsc`. The crate allocates nothing,
 //! needs no `std`, and no input makes it panic.
 //!
 //! - [`Packet::decode`] turns a packet's payload into a [`Message`] that borrows from it; sizes and range counts are

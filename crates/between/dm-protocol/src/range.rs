@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// A range of guest pages on the wire: first page number in bits 0–39, number of pages in bits 40–63.
 ///
-/// Every bit pattern is a value: a range may be empty, and may end beyond the last page number. Whoever uses one checks
+/// Every bit pattern is a value: a range may be empty, and may end beyond the last page number. Code that uses a range checks
 /// it.
 #[derive(
     Clone, Copy, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,

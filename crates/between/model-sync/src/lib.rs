@@ -1,4 +1,4 @@
-//! One switch for everything that is synchronised by hand.
+//! The atomics, locks and threads of everything that is synchronised by hand, in one place.
 //!
 //! Production code and its models are the same source, which takes its atomics, fences, `Arc` and threads from this crate. In a
 //! normal build these types are those of `core` and `std`; under `--cfg loom` those of [loom], which explores every

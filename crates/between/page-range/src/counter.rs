@@ -1,4 +1,5 @@
-//! Numbers of pages that a guest counts since it booted. They are no [`PageCount`]: only the difference of two of them is.
+//! Numbers of pages that a guest counts since it booted. Such a number is no [`PageCount`]: only the difference of two such
+//! numbers is.
 
 use crate::PageCount;
 

@@ -60,7 +60,7 @@ pub trait GuestRam: Send + Sync {
 
 /// What the host can do with a guest's memory.
 pub trait GuestMemory: GuestRam {
-    /// Gives the guest memory at addresses where it had none (boot, hot-add). It reads as zeros.
+    /// Gives the guest memory at addresses where it had none (boot, hot-add). The new memory reads as zeros.
     fn add(&self, range: GuestRange) -> Result<(), MemoryError>;
 
     /// Takes pages that the guest has given back (balloon): their bytes are free for the host, and until they are
@@ -69,14 +69,14 @@ pub trait GuestMemory: GuestRam {
     /// taken already stay so.
     ///
     /// What a guest gets that touches such a page all the same is up to the partition: it has no memory there (simulated), or
-    /// it is ended (KVM). It never gets host memory.
+    /// it is ended (KVM). Such an access never gets host memory.
     ///
     /// # Errors
     /// See [`MemoryError`].
     fn discard(&self, ranges: &[GuestRange]) -> Result<(), MemoryError>;
 
-    /// Gives pages back that were [taken](Self::discard) (unballoon). They read as zeros. Pages that are the guest's stay as
-    /// they are. All or nothing.
+    /// Gives pages back that were [taken](Self::discard) (unballoon). These pages read as zeros. Pages that are the guest's
+    /// stay as they are. All or nothing.
     ///
     /// # Errors
     /// See [`MemoryError`].

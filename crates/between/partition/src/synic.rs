@@ -104,7 +104,7 @@ pub enum HvStatus {
     Success = 0,
     /// A parameter is out of range, such as a payload longer than 240 bytes.
     InvalidParameter = 5,
-    /// Nobody listens on this connection id. A guest takes it as "try the next version" when it makes contact.
+    /// No port is open for this connection id. A guest takes this status as "try the next version" when it makes contact.
     InvalidConnectionId = 0x12,
     /// The port's buffers are full. Try again later.
     InsufficientBuffers = 0x13,

@@ -1,14 +1,11 @@
-//! Who accesses which page in which width, and which pages nobody may access.
+//! Which page is accessed in which width, and which pages must not be accessed at all.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 use model_sync::Mutex;
 use page_range::{PageNumber, PageRange, RangeSet};
-
-use crate::region::Region;
 
 /// The size of the atomic accesses made to a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +30,7 @@ pub struct WidthConflict {
     pub wanted: Width,
 }
 
-/// A page was withdrawn with [`Region::withdraw`], and is not accessible.
+/// A page was withdrawn with [`Region::withdraw`](crate::Region::withdraw), and is not accessible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("page {page} of the mapping is withdrawn: it cannot be accessed")]
 pub struct Withdrawn {
@@ -44,10 +41,10 @@ pub struct Withdrawn {
 /// Why there is no view of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ViewError {
-    /// It is viewed in the other width.
+    /// A view of the page in the other width exists.
     #[error(transparent)]
     WidthConflict(#[from] WidthConflict),
-    /// It is withdrawn.
+    /// The page is withdrawn.
     #[error(transparent)]
     Withdrawn(#[from] Withdrawn),
 }
@@ -130,7 +127,8 @@ impl Claims {
         self.0.lock().entries.len()
     }
 
-    fn take(&self, page: usize, wanted: Width) -> Result<(), ViewError> {
+    /// Claims a page in a width: see [`Page`](crate::Page).
+    pub(crate) fn take(&self, page: usize, wanted: Width) -> Result<(), ViewError> {
         let mut state = self.0.lock();
         state.check(page)?;
         let entry = state.entries.entry(page).or_insert(Entry { width: wanted, holders: 0 });
@@ -141,8 +139,8 @@ impl Claims {
         Ok(())
     }
 
-    /// Calls `access` with the width to use for a short access to the page. Nobody can claim the page in another width, or
-    /// withdraw it, meanwhile.
+    /// Calls `access` with the width to use for a short access to the page. Meanwhile no claim of the page in
+    /// another width, and no withdrawal of the page, succeeds.
     pub(crate) fn during<R>(&self, page: usize, access: impl FnOnce(Width) -> R) -> Result<R, Withdrawn> {
         let state = self.0.lock();
         state.check(page)?;
@@ -150,7 +148,8 @@ impl Claims {
         Ok(access(width))
     }
 
-    fn release(&self, page: usize) {
+    /// Gives a claim back.
+    pub(crate) fn release(&self, page: usize) {
         let entries = &mut self.0.lock().entries;
         if let Some(entry) = entries.get_mut(&page) {
             entry.holders -= 1;
@@ -160,7 +159,7 @@ impl Claims {
         }
     }
 
-    /// See [`Region::withdraw`].
+    /// See [`Region::withdraw`](crate::Region::withdraw).
     pub(crate) fn withdraw(&self, pages: &[Range<usize>]) -> Result<Vec<Range<usize>>, WithdrawError> {
         let mut state = self.0.lock();
         for range in pages {
@@ -176,7 +175,7 @@ impl Claims {
         Ok(fresh)
     }
 
-    /// See [`Region::withdrawn_of`].
+    /// See [`Region::withdrawn_of`](crate::Region::withdrawn_of).
     pub(crate) fn withdrawn_of(&self, pages: &[Range<usize>]) -> Vec<Range<usize>> {
         let state = self.0.lock();
         pages
@@ -187,7 +186,7 @@ impl Claims {
             .collect()
     }
 
-    /// See [`Region::reinstate`].
+    /// See [`Region::reinstate`](crate::Region::reinstate).
     pub(crate) fn reinstate(&self, pages: &[Range<usize>]) {
         let mut state = self.0.lock();
         for range in pages.iter().filter_map(indices) {
@@ -205,26 +204,5 @@ impl Claims {
         let state = self.0.lock();
         // Not more than the region has pages, which is a usize.
         (state.withdrawn.run_count(), state.withdrawn.pages().get() as usize)
-    }
-}
-
-/// The right to access one page in one width; given back on drop. Keeps the mapping alive.
-#[derive(Debug)]
-pub(crate) struct Claim {
-    region: Arc<Region>,
-    page: usize,
-}
-
-impl Claim {
-    /// Claims `page`, which lies in `region`, in the wanted width.
-    pub(crate) fn new(region: &Arc<Region>, page: usize, wanted: Width) -> Result<Self, ViewError> {
-        region.claims().take(page, wanted)?;
-        Ok(Self { region: Arc::clone(region), page })
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        self.region.claims().release(self.page);
     }
 }

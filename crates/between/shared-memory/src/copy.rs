@@ -19,7 +19,7 @@ pub struct OutOfPage {
 /// Why bytes of a page could not be copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CopyError {
-    /// They would not be inside the page.
+    /// The bytes would not be inside the page.
     #[error(transparent)]
     OutOfPage(#[from] OutOfPage),
     /// The page is withdrawn.

@@ -15,7 +15,7 @@
 //!
 //! **Never**: interprets what is in a page, allocates guest page numbers, or hands out `&[u8]` into shared memory.
 //!
-//! It is also the one crate of the stack with `unsafe` code. Each block carries its argument; all of it is in the modules
+//! This crate is also the one of the stack with `unsafe` code. Each block carries its argument; all of it is in the modules
 //! `region`, `memfd` and `view`.
 
 mod claim;
@@ -23,13 +23,15 @@ mod copy;
 #[cfg(target_os = "linux")]
 mod memfd;
 mod region;
+mod size;
 mod view;
 
 pub use claim::{ViewError, Width, WidthConflict, WithdrawError, Withdrawn};
 pub use copy::{CopyError, OutOfPage};
 #[cfg(target_os = "linux")]
 pub use memfd::MemfdError;
-pub use region::{Region, RegionError};
+pub use region::Region;
+pub use size::RegionError;
 pub use view::{ControlPage, DataPages, MappedPages, Page};
 
 /// Bytes of a page. Hyper-V's interface page size is 4 KiB on every guest architecture (TLFS, "page").

@@ -2,16 +2,15 @@
 #![expect(unsafe_code, reason = "mmap and munmap of the file")]
 
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::PAGE_BYTES;
-use crate::region::{Region, RegionError, byte_len};
+use crate::size::{RegionError, byte_len};
 
 /// Why a memfd could not be made or mapped.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +75,8 @@ pub(crate) struct MemfdMapping {
 }
 
 impl MemfdMapping {
-    fn new(fd: BorrowedFd<'_>, pages: usize) -> Result<Self, MemfdError> {
+    /// Maps the first `pages` pages of the file.
+    pub(crate) fn new(fd: BorrowedFd<'_>, pages: usize) -> Result<Self, MemfdError> {
         let bytes = byte_len(pages)?;
         let seals = rustix::fs::fcntl_get_seals(fd).map_err(system("fcntl(F_GET_SEALS)"))?;
         if !seals.contains(SealFlags::SHRINK) {
@@ -114,26 +114,12 @@ impl Drop for MemfdMapping {
     }
 }
 
-impl Region {
-    /// Makes a memfd of zeroed pages, seals it against shrinking and maps it. The file descriptor is for the other
-    /// process, which maps it with [`Region::from_memfd`]; it is closed on exec.
-    pub fn memfd(name: &str, pages: usize) -> Result<(Arc<Self>, OwnedFd), MemfdError> {
-        let bytes = byte_len(pages)?;
-        let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
-            .map_err(system("memfd_create"))?;
-        rustix::fs::ftruncate(&fd, bytes as u64).map_err(system("ftruncate"))?;
-        rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK).map_err(system("fcntl(F_ADD_SEALS)"))?;
-        let region = Self::from_memfd(fd.as_fd(), pages)?;
-        Ok((region, fd))
-    }
-
-    /// Maps the first `pages` pages of a memfd that another process made. A process that has mapped the file shares its
-    /// region: a second one is refused. A file that could still be shrunk is refused: touching a page beyond its end would
-    /// kill this process.
-    ///
-    /// # Errors
-    /// See [`MemfdError`].
-    pub fn from_memfd(fd: BorrowedFd<'_>, pages: usize) -> Result<Arc<Self>, MemfdError> {
-        Ok(Self::of_memfd(MemfdMapping::new(fd, pages)?))
-    }
+/// A new file of zeroed pages, sealed against shrinking.
+pub(crate) fn create(name: &str, pages: usize) -> Result<OwnedFd, MemfdError> {
+    let bytes = byte_len(pages)?;
+    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+        .map_err(system("memfd_create"))?;
+    rustix::fs::ftruncate(&fd, bytes as u64).map_err(system("ftruncate"))?;
+    rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK).map_err(system("fcntl(F_ADD_SEALS)"))?;
+    Ok(fd)
 }

@@ -5,34 +5,16 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::fmt;
 use std::ops::Range;
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::PAGE_BYTES;
 use crate::claim::{Claims, WithdrawError};
 #[cfg(target_os = "linux")]
-use crate::memfd::MemfdMapping;
-use crate::view::{MappedPages, Page};
-
-/// Why a region could not be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RegionError {
-    /// A region has at least one page.
-    #[error("a mapping of no pages")]
-    Empty,
-    /// The size in bytes does not fit the address space.
-    #[error("a mapping of {pages} pages does not fit the address space")]
-    TooLarge {
-        /// Pages asked for.
-        pages: usize,
-    },
-    /// The allocator gave nothing.
-    #[error("no memory for {pages} pages")]
-    OutOfMemory {
-        /// Pages asked for.
-        pages: usize,
-    },
-}
+use crate::memfd::{self, MemfdError, MemfdMapping};
+use crate::size::{RegionError, byte_len};
 
 /// A contiguous mapping of whole pages, shared with other holders of the same memory: threads, processes or a guest.
 ///
@@ -73,17 +55,6 @@ impl fmt::Debug for Region {
         };
         f.debug_struct("Region").field("kind", &kind).field("pages", &self.pages).finish_non_exhaustive()
     }
-}
-
-/// The size of a mapping in bytes, checked to be usable for pointer arithmetic.
-pub(crate) fn byte_len(pages: usize) -> Result<usize, RegionError> {
-    if pages == 0 {
-        return Err(RegionError::Empty);
-    }
-    pages
-        .checked_mul(PAGE_BYTES)
-        .filter(|&bytes| isize::try_from(bytes).is_ok())
-        .ok_or(RegionError::TooLarge { pages })
 }
 
 impl Region {
@@ -131,16 +102,6 @@ impl Region {
     /// Number of pages.
     pub fn pages(&self) -> usize {
         self.pages
-    }
-
-    /// Page `index`, if the region has it.
-    pub fn page(self: &Arc<Self>, index: usize) -> Option<Page> {
-        (index < self.pages).then(|| Page::new(Arc::clone(self), index))
-    }
-
-    /// All pages, in order.
-    pub fn all_pages(self: &Arc<Self>) -> MappedPages {
-        (0..self.pages).map(|index| Page::new(Arc::clone(self), index)).collect()
     }
 
     /// Number of pages of which a view ([`crate::DataPages`], [`crate::ControlPage`]) exists.
@@ -198,6 +159,30 @@ impl Region {
         // SAFETY: the offset is inside the one allocation that `base` points to (just checked), whose size fits `isize`
         // (`byte_len`).
         unsafe { self.base.add(index * PAGE_BYTES) }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Region {
+    /// Makes a memfd of zeroed pages, seals it against shrinking and maps it. The file descriptor is for the other
+    /// process, which maps it with [`Region::from_memfd`]; it is closed on exec.
+    ///
+    /// # Errors
+    /// See [`MemfdError`].
+    pub fn memfd(name: &str, pages: usize) -> Result<(Arc<Self>, OwnedFd), MemfdError> {
+        let fd = memfd::create(name, pages)?;
+        let region = Self::from_memfd(fd.as_fd(), pages)?;
+        Ok((region, fd))
+    }
+
+    /// Maps the first `pages` pages of a memfd that another process made. A process that has mapped the file shares its
+    /// region: a second one is refused. A file that could still be shrunk is refused: touching a page beyond its end would
+    /// kill this process.
+    ///
+    /// # Errors
+    /// See [`MemfdError`].
+    pub fn from_memfd(fd: BorrowedFd<'_>, pages: usize) -> Result<Arc<Self>, MemfdError> {
+        Ok(Self::of_memfd(MemfdMapping::new(fd, pages)?))
     }
 }
 

@@ -6,11 +6,44 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use crate::claim::{Claim, ViewError, Width, Withdrawn};
+use crate::claim::{ViewError, Width, Withdrawn};
 use crate::region::Region;
 use crate::{CONTROL_WORDS_PER_PAGE, PAGE_BYTES, WORDS_PER_PAGE};
 
-/// One page of a [`Region`]. Holding it keeps the mapping alive; it gives no access by itself.
+/// The right to access one page in one width; given back on drop. Keeps the mapping alive.
+#[derive(Debug)]
+struct Claim {
+    region: Arc<Region>,
+    page: usize,
+}
+
+impl Claim {
+    /// Claims `page`, which lies in `region`, in the wanted width.
+    fn new(region: &Arc<Region>, page: usize, wanted: Width) -> Result<Self, ViewError> {
+        region.claims().take(page, wanted)?;
+        Ok(Self { region: Arc::clone(region), page })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.region.claims().release(self.page);
+    }
+}
+
+impl Region {
+    /// Page `index`, if the region has it.
+    pub fn page(self: &Arc<Self>, index: usize) -> Option<Page> {
+        (index < self.pages()).then(|| Page::new(Arc::clone(self), index))
+    }
+
+    /// All pages, in order.
+    pub fn all_pages(self: &Arc<Self>) -> MappedPages {
+        (0..self.pages()).map(|index| Page::new(Arc::clone(self), index)).collect()
+    }
+}
+
+/// One page of a [`Region`]. A `Page` keeps the mapping alive and gives no access by itself.
 #[derive(Clone, Debug)]
 pub struct Page {
     region: Arc<Region>,

@@ -4,8 +4,8 @@
 //! other. [`ring`] is the data path, two rings in guest pages; [`control`] is how a guest finds its channels, opens and
 //! leaves them.
 //!
-//! It owns positions in rings and the state of both ends' protocol, and nothing else: no guest memory, no device. It never
-//! does I/O, starts a thread, reads a clock, or believes the other side.
+//! The crate owns positions in rings and the state of both ends' protocol, and nothing else: no guest memory, no device. It
+//! never does I/O, starts a thread, reads a clock, or believes the other side.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 extern crate alloc;

@@ -34,7 +34,7 @@
 //! # What is not trusted
 //! Everything that the other side can write: its index, its mask, its pending send size, every byte of data. Indices are
 //! checked whenever they are loaded, also against going backwards or past what can be there; a packet is checked
-//! against what is available and copied out before anybody looks into it. One violation ([`Corruption`]) is final: the
+//! against what is available and copied out before any code looks into it. One violation ([`Corruption`]) is final: the
 //! offsets refuse everything from then on, and the channel is to be closed. Our own indices live in the offsets and are
 //! never read back from the control page.
 //!
@@ -97,11 +97,11 @@ impl Signal {
 
 /// Whether the other side will signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "it may be there already: then no signal comes"]
+#[must_use = "what is waited for may be there already: then no signal comes"]
 pub enum Wait {
-    /// It is not there yet, and the other side will signal when it is.
+    /// What the caller waits for is not there yet; the other side will signal when it is.
     Armed,
-    /// It is there already: go on. No signal will come for it.
+    /// What the caller waits for is there already: go on. No signal will come for it.
     Ready,
 }
 

@@ -87,11 +87,11 @@ pub enum Floor {
     /// The memory manager keeps its own floor.
     #[default]
     MemoryManager,
-    /// This much stays available.
+    /// This many pages stay available.
     Available(PageCount),
     /// As the Linux driver computes it from the memory that the guest manages (documented: 40, 72, 104, 168, 232, 360, 488,
-    /// 744, 1000 MiB and so on for 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384 MiB). It is part of the commit that is
-    /// reported.
+    /// 744, 1000 MiB and so on for 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384 MiB). The floor is part of the commit that
+    /// is reported.
     Linux,
 }
 
@@ -146,10 +146,10 @@ pub enum StatusFields {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum BusyRequests {
-    /// It is dropped (chosen: what Windows does is not known, and a host has one request outstanding).
+    /// The request is dropped (chosen: what Windows does is not known, and a host has one request outstanding).
     #[default]
     Drop,
-    /// It is carried out next; of several of one kind only the last is. Pages that the host returns are taken at once
+    /// The request is carried out next; of several of one kind only the last is. Pages that the host returns are taken at once
     /// (documented: Linux' driver keeps one set of parameters for each kind of request, overwrites them, and runs its work
     /// again; it takes pages back in the channel's callback).
     Overwrite,

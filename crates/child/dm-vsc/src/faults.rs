@@ -55,11 +55,11 @@ impl Faults {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum HotAddFault {
-    /// It is refused for now.
+    /// The guest refuses the memory for now.
     RefuseForNow,
-    /// It is refused for good.
+    /// The guest refuses the memory for good.
     RefuseForGood,
-    /// At most this percentage of it is taken.
+    /// The guest takes at most this percentage of the memory.
     Percent(u8),
 }
 

@@ -41,11 +41,11 @@ pub enum EndReason {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Ignored {
-    /// It is no message.
+    /// The bytes are no message.
     Malformed,
     /// Its type is not known, or the driver does not support it.
     Unsupported,
-    /// It is not to come from a host, or not now.
+    /// A host does not send this message, or not in this state.
     Unexpected,
     /// Another request is being carried out.
     Busy,

@@ -1,7 +1,7 @@
 //! The DM VSC (Dynamic Memory virtualization service client): the guest's driver for Dynamic Memory, `dmvsc.sys` in the
 //! Windows guests of the source and `hv_balloon` in Linux (table 2-3 of the source).
 //!
-//! It is a state machine without I/O, threads or clocks: the caller hands in what happened ([`Input`]), the time and the
+//! [`DmVsc`] is a state machine without I/O, threads or clocks: the caller hands in what happened ([`Input`]), the time and the
 //! guest's [`MemoryServices`], and carries out what comes back ([`Output`]).
 //!
 //! **What it owns**: the conversation with the host (version, capabilities, the request that is being carried out) and

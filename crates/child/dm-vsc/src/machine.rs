@@ -16,7 +16,7 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The guest's driver for Dynamic Memory.
 ///
-/// It carries out one request at a time, and takes for it the time that its guest takes.
+/// The driver carries out one request at a time, and takes as long for it as its guest does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DmVsc {
@@ -60,7 +60,7 @@ pub(crate) enum Phase {
 pub(crate) enum Job {
     /// Pages are to be taken from the memory manager at `due`.
     Balloon { requested: PageCount, due: Duration },
-    /// They have been, and the host is told at `due`.
+    /// The pages have been given away, and the host is told at `due`.
     BalloonAnswer { requested: PageCount, ranges: Vec<GuestRange>, complete: bool, due: Duration },
     /// More pages to be taken back are to be named by the host.
     UnballoonMore { back: Back },

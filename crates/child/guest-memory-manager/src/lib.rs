@@ -15,8 +15,8 @@
 //!
 //! # What it never does
 //!
-//! It reads no clock, starts no thread, sends no message and holds no bytes of memory. It decides nothing about how much
-//! memory the VM has: the host does, through the balloon and hot-add. It never gives away a page that is in use.
+//! The crate reads no clock, starts no thread, sends no message and holds no bytes of memory. The memory manager decides
+//! nothing about how much memory the VM has: the host does, through the balloon and hot-add. It never gives away a page in use.
 #![forbid(unsafe_code)]
 
 mod constants;

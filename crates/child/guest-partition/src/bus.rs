@@ -1,7 +1,7 @@
 //! The guest's end of VMBus: carries out what [`vmbus::control::client`] decides, and gives drivers their channels.
 //!
-//! What `hv_vmbus` is in Linux and `vmbus.sys` in Windows. It knows drivers by the class of their device and nothing else
-//! of them.
+//! This is what `hv_vmbus` is in Linux and `vmbus.sys` in Windows. The bus knows drivers by the class of their device and
+//! nothing else of them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -62,9 +62,9 @@ pub(crate) enum BusNews {
 enum Stage {
     /// The host has been told of the rings' pages.
     Sharing,
-    /// The host has been asked to open it.
+    /// The host has been asked to open the channel.
     Opening,
-    /// It is in use.
+    /// The channel is in use.
     Open,
 }
 
@@ -501,7 +501,7 @@ impl GuestBus {
                         self.client.post_result(now, status, &mut self.outputs);
                     }
                     Output::Connected(version) => {
-                        // Whoever answers a new contact has forgotten the one before.
+                        // A host that answers a new contact has forgotten the contact before.
                         self.free_left(now, |_| true);
                         self.news.push(BusNews::Connected(version));
                     }

@@ -1,14 +1,15 @@
 //! A simulated VM: applications, memory manager, DM VSC and guest VMBus.
 //!
-//! In the source documents this is the child partition of Figure 2-3. It assembles what the guest-side crates provide, as
-//! two components: `guest` (the operating system with its memory manager, and the applications) and `dm-vsc` (the VMBus
+//! In the source documents this is the child partition of Figure 2-3. The crate assembles what the guest-side crates provide,
+//! as two components: `guest` (the operating system with its memory manager, and the applications) and `dm-vsc` (the VMBus
 //! driver with the drivers above it). Both share the memory manager under a lock, as a driver and its kernel do.
 //!
-//! **It owns** the machine of a [`SimulatedVm`]: partition, guest, drivers, over any number of boots; and the [`Console`] at which
-//! a person, or a scenario, works in the guest. A worker has it by the [`machine_contract`] alone.
+//! **The crate owns** the machine of a [`SimulatedVm`]: partition, guest, drivers, over any number of boots; and the
+//! [`Console`] at which a person, or a scenario, works in the guest. A worker reaches the machine through the
+//! [`machine_contract`] alone.
 //!
-//! **It never** talks to the host but through the partition: messages, event flags, rings in guest pages. A real guest could
-//! stand in its place.
+//! **The crate never** talks to the host but through the partition: messages, event flags, rings in guest pages. A real guest
+//! could stand in its place.
 #![forbid(unsafe_code)]
 
 mod bus;

@@ -83,7 +83,7 @@ impl Console {
         guest.map(|guest| guest.lock().counters())
     }
 
-    /// Looks into the guest, while it is switched on. It waits meanwhile.
+    /// Looks into the guest, while it is switched on. The guest waits meanwhile.
     pub fn look<R>(&self, look: impl FnOnce(&Guest) -> R) -> Option<R> {
         let guest = self.inner.lock().guest.clone();
         guest.map(|guest| look(&guest.lock()))

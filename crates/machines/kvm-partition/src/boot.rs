@@ -11,11 +11,8 @@ use crate::acpi;
 use crate::error::MachineError;
 use crate::kernel::KernelImage;
 use crate::ram::Ram;
-use crate::registers;
+use crate::registers::{self, ZERO_PAGE};
 
-pub(crate) const GDT: u64 = 0x500;
-pub(crate) const ZERO_PAGE: u64 = 0x7000;
-pub(crate) const PAGE_TABLES: u64 = 0x9000;
 const COMMAND_LINE: u64 = 0x2_0000;
 /// A command line has at most this many bytes (documented: `COMMAND_LINE_SIZE` of x86).
 const COMMAND_LINE_BYTES: usize = 2048;

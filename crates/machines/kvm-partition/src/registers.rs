@@ -4,9 +4,14 @@ use kvm_bindings::{Msrs, kvm_fpu, kvm_msr_entry, kvm_regs, kvm_segment};
 use kvm_ioctls::VcpuFd;
 use partition::MemoryError;
 
-use crate::boot::{GDT, PAGE_TABLES, ZERO_PAGE};
 use crate::ram::Ram;
 
+/// Where the descriptor table is.
+const GDT: u64 = 0x500;
+/// Where the kernel finds what the boot protocol tells it: RSI points here.
+pub(crate) const ZERO_PAGE: u64 = 0x7000;
+/// Where the page tables are: one page of each of the upper two levels, and one of 2 MiB pages.
+const PAGE_TABLES: u64 = 0x9000;
 const CODE: u16 = 0x10;
 const DATA: u16 = 0x18;
 /// MTRRdefType (documented, Intel SDM): MTRRs on, write-back.

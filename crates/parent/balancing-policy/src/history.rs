@@ -224,7 +224,7 @@ mod tests {
             let report = history.latest().unwrap();
             (report.page_file_writes.get(), report.io_difference, report.stalled.map(|time| time.as_millis()))
         };
-        // Nobody knows over which time the first report counts.
+        // Over which time the first report counts is not known.
         assert_eq!(push(&mut history, status(wrap - 9, 50, 0, 700)), (0, 0, Some(0)));
         assert_eq!(push(&mut history, status(wrap + 1, 50, 20, 705)), (10, -20, Some(5)));
         assert_eq!(push(&mut history, status(wrap + 1, 53, 20, 705)), (0, 3, Some(0)));

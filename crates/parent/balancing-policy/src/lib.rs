@@ -38,13 +38,13 @@
 //!
 //! # What a policy cannot do
 //!
-//! It holds no frames and sends nothing. Its targets are proposals: the engine holds them against bounds, capacity and
+//! A policy holds no frames and sends nothing. Its targets are proposals: the engine holds them against bounds, capacity and
 //! reservations, corrects what does not fit, and records what it corrected. A policy that panics loses its round; the
 //! last targets hold.
 //!
 //! # What this crate never does
 //!
-//! It decides nothing, reads no clock (`now` comes with the [`HostView`]), and nothing in it allocates in a round that
+//! This crate decides nothing, reads no clock (`now` comes with the [`HostView`]), and nothing in it allocates in a round that
 //! has the same VMs as the round before.
 #![forbid(unsafe_code)]
 

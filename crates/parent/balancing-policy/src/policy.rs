@@ -6,7 +6,7 @@ use crate::{HostView, PressureBand, Proposal, VmView, satisfied_pressure};
 
 /// A design that decides how much memory each VM should have.
 ///
-/// It may keep state. It must be deterministic: the same calls in the same order give the same answers. It reads no
+/// A policy may keep state. It must be deterministic: the same calls in the same order give the same answers. It reads no
 /// clock, draws no random numbers of its own making, and takes transcendental functions from the `libm` crate, so that
 /// one run is the same run on every machine.
 pub trait Policy: Send {

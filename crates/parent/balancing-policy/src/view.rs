@@ -12,7 +12,7 @@ use crate::{GuestReport, MemorySettings, StatusHistory, pressure};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct VmId(pub u32);
 
-/// How the parent OS fares. It has the memory that is given to no VM.
+/// How short of memory the parent OS is. The parent OS has the memory that is given to no VM.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -58,7 +58,7 @@ pub struct HostView<'a> {
     pub available: PageCount,
     /// Granted and not yet mapped, set aside for a start, or on its way home.
     pub in_transit: PageCount,
-    /// How the parent OS fares.
+    /// How short of memory the parent OS is.
     pub parent: ParentState,
     /// Memory granted lately, in pages per second (exponentially weighted, see the engine's constants).
     pub grant_rate: f64,
@@ -130,9 +130,9 @@ impl Reservation {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Phase {
-    /// Its startup RAM is on its way to it.
+    /// The VM's startup RAM is on its way to the VM.
     Starting,
-    /// It has its memory; its guest boots or runs. Whether it takes part in Dynamic Memory shows in what it can be
+    /// The VM has its memory; its guest boots or runs. Whether it takes part in Dynamic Memory shows in what it can be
     /// brought to ([`VmView::can_move`]).
     Running,
 }
@@ -174,9 +174,9 @@ impl PendingOperation {
 pub struct VmView {
     /// Which VM.
     pub id: VmId,
-    /// How far it has got.
+    /// How far the VM has got.
     pub phase: Phase,
-    /// Whether it answers. One that does not is set aside: it keeps what it has, and nothing is asked of it.
+    /// Whether the VM answers. A VM that does not answer is set aside: it keeps what it has, and nothing is asked of it.
     pub responsive: bool,
     /// When it started (got its startup RAM), as time since the run started.
     pub started_at: Duration,

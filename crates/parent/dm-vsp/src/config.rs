@@ -72,7 +72,7 @@ impl HostRelease {
 pub struct GuestLayout {
     /// RAM that the guest boots with (its startup RAM).
     pub boot: RangeSet<GuestPage>,
-    /// Addresses at which memory may be hot-added. They are more than memory that may be added: new memory begins at a
+    /// Addresses at which memory may be hot-added. There are more addresses than memory to add: new memory begins at a
     /// multiple of the guest's granule, and addresses that a guest refused are not offered again.
     pub hot_add: RangeSet<GuestPage>,
     /// The most memory that the VM can have, boot RAM included.
@@ -121,11 +121,11 @@ impl GuestLayout {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum CapabilityPolicy {
-    /// It is refused (documented: the reason that Linux' driver gives for claiming both even when it will use neither; not
-    /// compared with a Hyper-V host here).
+    /// Such a guest is refused (documented: the reason that Linux' driver gives for claiming both even when it will use
+    /// neither; not compared with a Hyper-V host here).
     #[default]
     RequireBoth,
-    /// It is served with what it can do, as QEMU does.
+    /// Such a guest is served with what it can do, as QEMU does.
     AcceptAny,
 }
 
@@ -144,8 +144,8 @@ pub enum HotAddForm {
     RangeOnly,
 }
 
-/// How long a guest may take; the defaults are those of [`constants`](crate::constants()). After that it is [unresponsive](crate::Output::Unresponsive), and what was asked of it stays
-/// asked.
+/// How long a guest may take; the defaults are those of [`constants`](crate::constants()). After that the guest is
+/// [unresponsive](crate::Output::Unresponsive), and what was asked of it stays asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

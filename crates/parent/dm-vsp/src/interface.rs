@@ -49,8 +49,8 @@ pub enum Input {
     /// and its channel is closed.
     Reset,
     /// Another operating system runs in the VM, which was not reset (kexec, kdump): the guest unloaded the bus and made contact
-    /// anew, and its channel is closed. It does not know what the one before it gave away. Not for a driver that is unloaded
-    /// and loaded again: that knows.
+    /// anew, and its channel is closed. The new system does not know what the one before it gave away. Not for a driver that
+    /// is unloaded and loaded again: such a driver knows.
     GuestReplaced,
     /// The time that [`crate::DmVsp::next_timeout`] named has come. Harmless at any other time.
     Timer,
@@ -94,9 +94,9 @@ impl fmt::Display for ReleaseRefused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum MapKind {
-    /// The guest gave them away earlier and is to take them back.
+    /// The guest gave the pages away earlier and is to take them back.
     Unballoon,
-    /// They are new memory for the guest.
+    /// The pages are new memory for the guest.
     HotAdd,
 }
 
@@ -104,11 +104,11 @@ pub enum MapKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ReleaseKind {
-    /// The guest gave them away.
+    /// The guest gave the pages away.
     Ballooned,
-    /// They were mapped for a hot-add that the guest refused, wholly or from some page on.
+    /// The pages were mapped for a hot-add that the guest refused, wholly or from some page on.
     HotAddRefused,
-    /// They were mapped for a request that could no longer be sent.
+    /// The pages were mapped for a request that could no longer be sent.
     NotSent,
 }
 
@@ -127,13 +127,13 @@ pub enum OperationKind {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct GuestCapabilities {
-    /// It can give pages away.
+    /// The guest can give pages away.
     pub balloon: bool,
-    /// It can take new memory.
+    /// The guest can take new memory.
     pub hot_add: bool,
     /// Hot-added memory begins at, and is, a multiple of this.
     pub granule: PageCount,
-    /// It can remove memory (2.0; known, not used).
+    /// The guest can remove memory (2.0; known, not used).
     pub hot_remove: bool,
 }
 
@@ -234,11 +234,11 @@ pub enum Outcome {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Ignored {
-    /// Its type is not known.
+    /// The message's type is not known.
     UnknownType,
-    /// It is not to come from a guest, or not now.
+    /// A guest does not send this message, or not in this state.
     Unexpected,
-    /// It is shorter than its type requires.
+    /// The message is shorter than its type requires.
     TooShort,
     /// The channel is being closed, or the guest has been refused.
     Closed,

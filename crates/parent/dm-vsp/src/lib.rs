@@ -1,7 +1,7 @@
 //! The DM VSP (Dynamic Memory virtualization service provider): the host's end of the Dynamic Memory protocol, one for
 //! each virtual machine, in the worker process of that VM (table 2-3 of the source).
 //!
-//! It is a state machine without I/O, threads or clocks: the caller hands in what happened ([`Input`]) and the time, and
+//! [`DmVsp`] is a state machine without I/O, threads or clocks: the caller hands in what happened ([`Input`]) and the time, and
 //! carries out what comes back ([`Output`]). Inputs and outputs are plain data, so a recorded run can be fed in again
 //! and must give the same outputs.
 //!

@@ -92,7 +92,7 @@ impl DmVsp {
         self.service().map(|service| (service.version, service.capabilities))
     }
 
-    /// Whether operations are possible: the handshake and the quiet period are over. One may be outstanding.
+    /// Whether operations are possible: the handshake and the quiet period are over. One operation may be outstanding.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         matches!(self.state.phase, Phase::Ready { .. })
@@ -243,7 +243,7 @@ impl DmVsp {
                 Step::Unballoon { ranges, .. } => operation.unconfirmed += ranges.pages(),
                 Step::HotAdd { range, .. } => operation.unconfirmed += range.pages(),
                 Step::Balloon { .. } => {}
-                // It was over before.
+                // The operation was over before.
                 Step::Ending { outcome: first } => operation.step = Step::Ending { outcome: first },
             }
         }

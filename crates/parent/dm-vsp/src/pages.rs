@@ -329,7 +329,7 @@ impl Left {
 
     /// Takes up to `most` pages from the high end of `range`.
     fn take(&mut self, range: GuestRange, most: u64, chosen: &mut RangeSet<GuestPage>) {
-        // One message range has 24 bits for its count; whole blocks keep what follows aligned.
+        // A range in a message has 24 bits for its count; whole blocks keep what follows aligned.
         const LONGEST: u64 = WireRange::MAX_COUNT - WireRange::MAX_COUNT % LARGE_PAGE_PAGES;
         let (mut end, mut most) = (range.end(), most.min(self.pages));
         while self.ranges > 0 {

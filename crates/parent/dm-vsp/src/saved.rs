@@ -20,7 +20,7 @@ pub struct SavedState {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// It was written by another version of this crate.
+    /// Another version of this crate wrote the state.
     #[error("saved in format {found}; this version reads format {FORMAT}")]
     Format {
         /// The format that it names.

@@ -2,7 +2,7 @@
 
 use page_range::PageCount;
 
-/// Counters since the VSP was made. They only grow; a reset of the VM does not clear them.
+/// Counters since the VSP was made. Counters only grow; a reset of the VM does not clear them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -4,7 +4,7 @@ use page_range::{GuestPage, GuestRange, HostFrames, PageCount};
 
 use crate::{Pin, PinId};
 
-/// Frames were not mapped. They are given back.
+/// Frames were not mapped; this error gives them back.
 #[derive(Debug, thiserror::Error)]
 #[error("{} not mapped: {refusal}", .frames.pages())]
 pub struct MapError {
@@ -91,7 +91,7 @@ pub struct PinError {
     pub page: GuestPage,
 }
 
-/// A pin of another memory map. It is given back.
+/// A pin of another memory map; this error gives it back.
 #[derive(Debug, thiserror::Error)]
 #[error("a pin of another memory map")]
 pub struct ForeignPin {

@@ -17,7 +17,7 @@
 //! # What it never does
 //!
 //! It speaks no protocol (`dm-vsp` does), decides on no sizes (the balancer does), and holds no bytes (the partition
-//! does). It trusts no range: whatever a guest claims, up to all 2^40 pages, costs time for what is mapped and not for
+//! does). The map trusts no range: whatever a guest claims, up to all 2^40 pages, costs time for what is mapped and not for
 //! what is claimed, and either is done whole or changes nothing.
 #![forbid(unsafe_code)]
 

@@ -31,7 +31,7 @@ pub struct BalancerConfig {
     pub average_pressure_window: Duration,
     /// Silence after which a VM that used to report is set aside.
     pub report_timeout: Duration,
-    /// First pause after a guest gave or took less than asked. It doubles with every refusal in a row …
+    /// First pause after a guest gave or took less than asked. The pause doubles with every refusal in a row …
     pub refusal_first: Duration,
     /// … up to this.
     pub refusal_longest: Duration,

@@ -141,7 +141,7 @@ impl Balancer {
         if pressure.is_finite() {
             live.average_pressure.add(self.config.average_pressure_window, now, pressure);
         }
-        // One report of many mostly changes nothing about what the VM can be brought to.
+        // Most reports change nothing about what the VM can be brought to.
         let was_silent = core::mem::take(&mut live.silent);
         if core::mem::replace(&mut view.returnable, returnable) != returnable || was_silent {
             live.refresh(view, now);

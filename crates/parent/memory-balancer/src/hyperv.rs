@@ -5,9 +5,9 @@
 //! [`constants`](crate::constants())):
 //!
 //! * A VM is satisfied at p* = 100 / (1 + buffer), and left alone within p* ± δ.
-//! * **Memory suffices**: a VM above its band is brought to p*. One below its band gives memory back when another needs
-//!   it, or when it has been below for the hold time. What is taken for others is taken from low weights first; priority
-//!   has no other effect.
+//! * **Memory suffices**: a VM above its band is brought to p*. A VM below its band gives memory back when another VM
+//!   needs it, or when the VM has been below for the hold time. What is taken for others is taken from low weights first;
+//!   priority has no other effect.
 //! * **Shortage**: there is one λ ≥ 0 such that pressure_i = p*_i · (1 + λ · g(weight_i)), within minimum and maximum,
 //!   uses up the capacity. The buffer gives way first; a low weight loses more. A stock is kept back that covers what is
 //!   granted while memory for it is still being taken from others, but no more of it than is lacking: so nothing jumps
@@ -107,7 +107,7 @@ pub struct PressureBandPolicy {
     short: bool,
 }
 
-/// Which way a VM is being brought to p*. It is entered at an edge of the band and left at p*.
+/// Which way a VM is being brought to p*. A course is entered at an edge of the band and left at p*.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Course {
     #[default]

@@ -18,9 +18,9 @@
 //!
 //! # What it never does
 //!
-//! It maps nothing, speaks to no guest, starts no thread and reads no clock: [`Input`]s and `now` go in, [`Output`]s come
-//! out, [`Balancer::next_timeout`] says when to come back. It believes no guest: a report is a claim that a policy may
-//! weigh, and pages that a guest says to have returned count when their frames are there.
+//! The balancer maps nothing, speaks to no guest, starts no thread and reads no clock: [`Input`]s and `now` go in, [`Output`]s
+//! come out, [`Balancer::next_timeout`] says when to come back. The balancer believes no guest: a report is a claim that a
+//! policy may weigh, and pages that a guest says to have returned count when their frames are there.
 #![forbid(unsafe_code)]
 
 mod backoff;

@@ -269,7 +269,7 @@ pub enum Fault {
     /// A VM gave back more than it had.
     #[error("VM {} gave back more than it had", .0.0)]
     MoreThanItHad(VmId),
-    /// Frames of another host's memory. They were sent to their own home.
+    /// Frames of another host's memory came in; they were sent to their own home.
     #[error("frames of another host's memory came in")]
     ForeignFrames,
 }

@@ -1,4 +1,4 @@
-//! One balancing round: ask the policy, check what it says, act on it.
+//! A balancing round: ask the policy, check what it says, act on it.
 
 use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};

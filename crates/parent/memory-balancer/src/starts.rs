@@ -22,7 +22,7 @@ impl Balancer {
         self.wait_to_start(now, vm, PageCount::ZERO, out)
     }
 
-    /// The VM ends and starts at once: nobody gets ahead of it to what was its own.
+    /// The VM ends and starts at once. No other VM that waits gets the memory that this VM had.
     pub(crate) fn restarted(&mut self, now: Duration, vm: VmId, out: &mut Vec<Output>) -> Result<(), Fault> {
         let had = self.stop(vm)?;
         self.wait_to_start(now, vm, had, out)
@@ -68,14 +68,14 @@ impl Balancer {
         waiting
     }
 
-    /// Try again what is due.
+    /// Tries again to admit the VMs whose next attempt is due.
     pub(crate) fn retry_starts(&mut self, now: Duration, out: &mut Vec<Output>) {
         while let Some(place) = self.waiting.iter().position(|waiting| waiting.next_attempt <= now) {
             self.attempt(place, now, out);
         }
     }
 
-    /// One try: what is set aside and what is free are enough, or not.
+    /// Tries to admit a waiting VM: what is set aside for it and what is free are enough, or not.
     fn attempt(&mut self, place: usize, now: Duration, out: &mut Vec<Output>) {
         let waiting = &mut self.waiting[place];
         let missing = waiting.missing();
@@ -92,7 +92,7 @@ impl Balancer {
             out.push(Output::StartRefused { vm, required, available, attempts });
             self.serve(now, out);
         } else {
-            // A pause of nothing would try for ever in one moment.
+            // With a pause of zero this loop would try for ever at the same instant.
             waiting.next_attempt = now + self.config.start_retry.max(Duration::from_millis(1));
             let retry_at = waiting.next_attempt;
             out.push(Output::StartWaits { vm, attempt: attempts, required, available, retry_at });

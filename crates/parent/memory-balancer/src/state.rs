@@ -114,7 +114,7 @@ impl Balancer {
         self
     }
 
-    /// Make a VM known. It is off.
+    /// Makes a VM known, which is off at first.
     ///
     /// # Errors
     /// If the id is taken or the settings are not valid; nothing has changed then.

@@ -1,8 +1,8 @@
 //! The host's end of a VM's VMBus: carries out what [`vmbus::control::server`] decides, and owns the open rings.
 //!
-//! It connects the protocol machine to a partition: messages through the guest's one slot with a queue in front of it,
-//! pages of a GPADL by number, doorbells by connection id. It knows channels, not devices: what a channel carries is the
-//! business of whoever offered it.
+//! The host's end of the bus connects the protocol machine to a partition: messages through the guest's one slot with a queue
+//! in front of it, pages of a GPADL by number, doorbells by connection id. The bus knows channels, not devices: what a channel
+//! carries is the business of whoever offered it.
 //!
 //! What its owner has to know or to do comes out of [`HostBus::next_event`], in order. Pages that the guest shares must stay
 //! mapped meanwhile; the memory map is not the bus' own, so the bus asks ([`BusEvent::Pin`]) and goes on when it is answered
@@ -98,9 +98,9 @@ struct Gpadl {
 }
 
 enum GpadlState {
-    /// The owner has been asked to pin them.
+    /// The owner has been asked to pin the pages.
     Asked(Vec<u64>),
-    /// They are pinned.
+    /// The pages are pinned.
     Ready(MappedPages),
 }
 
@@ -218,7 +218,7 @@ impl HostBus {
                 // A guest that does not read is heard again when it has.
                 while !self.queue.is_congested() {
                     if !spend() {
-                        // Whoever has done enough comes back.
+                        // The owner has spent its budget: the flag makes its next call look here again.
                         self.mail.store(true, Ordering::Release);
                         break;
                     }

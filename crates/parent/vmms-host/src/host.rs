@@ -96,7 +96,7 @@ impl Host {
     }
 }
 
-/// Real time, for one purpose: to notice a policy that has gone astray. It decides nothing else.
+/// Real time, for one purpose: to notice a policy whose round takes too long. Nothing else depends on this clock.
 #[expect(clippy::disallowed_methods, reason = "measures the policy itself, not the run")]
 fn monotonic() -> impl Fn() -> Duration + Send {
     let start = std::time::Instant::now();

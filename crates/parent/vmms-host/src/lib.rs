@@ -12,8 +12,9 @@
 //!
 //! # What it never does
 //!
-//! It decides nothing about amounts of memory (the balancer and its policy do), knows nothing of what is inside a guest, and
-//! does not care what kind of machine it has: a simulated one and a real one come from a [`machine_contract::VmFactory`].
+//! The crate decides nothing about amounts of memory (the balancer and its policy do), knows nothing of what is inside a
+//! guest, and does not care what kind of machine it has: a simulated one and a real one come from a
+//! [`machine_contract::VmFactory`].
 #![forbid(unsafe_code)]
 
 mod balancer;

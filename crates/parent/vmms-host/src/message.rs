@@ -45,7 +45,7 @@ pub enum WorkerMessage {
 pub enum WorkerEnd {
     /// As it was asked to, by its guest or from outside.
     Orderly,
-    /// It could not go on: why.
+    /// The worker could not go on: why.
     Failed(String),
     /// Its guest restarts, and the VM has less memory than it starts with. The VM ends, and starts again when the balancer has
     /// found the rest. (Smart Paging, which bridges that time, came with Windows Server 2012.)

@@ -12,35 +12,35 @@ use crate::event_log::EventLog;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VmState {
-    /// It has no memory and does not run.
+    /// The VM has no memory and does not run.
     #[default]
     Off,
-    /// It waits for memory.
+    /// The VM waits for memory.
     Starting,
-    /// It runs.
+    /// The VM runs.
     Running,
-    /// Its guest was asked to shut down.
+    /// The VM's guest was asked to shut down.
     Stopping,
-    /// It ended without being asked to. It may be started again.
+    /// The VM ended without being asked to, and may be started again.
     Failed,
 }
 
-/// One VM.
+/// How a VM stands.
 #[derive(Clone, Debug, Default)]
 pub struct VmStatus {
-    /// Its state.
+    /// The VM's state.
     pub state: VmState,
-    /// When it was last asked to start.
+    /// When the VM was last asked to start.
     pub asked_at: Option<Duration>,
-    /// When it got its memory.
+    /// When the VM got its memory.
     pub started_at: Option<Duration>,
-    /// When it showed its login screen.
+    /// When the guest showed its login screen.
     pub login_at: Option<Duration>,
-    /// How often it was started.
+    /// How often the VM was started.
     pub starts: u32,
     /// How often a start failed.
     pub failed_starts: u32,
-    /// How often it ended without being asked to.
+    /// How often the VM ended without being asked to.
     pub failures: u32,
 }
 

@@ -380,7 +380,7 @@ impl Vmms {
         }
     }
 
-    /// The VM is over: nothing of it stays.
+    /// The VM's run has ended: its components are killed, and balancer and status are told.
     fn ended(&mut self, ctx: &mut Context<'_>, id: VmId, end: WorkerEnd) {
         let now: Duration = ctx.now().into();
         let name = self.name(id);

@@ -1,8 +1,8 @@
 //! The worker of one VM (`vmwp.exe` in Figure 2-3): DM VSP and GMO memory manager, over the host's end of the VM's bus.
 //!
-//! It owns the VM's memory: the map of what is mapped, and the frames on their way. It carries out what the VSP's state machine
-//! and the bus decide, takes the time that the host's own work takes, and translates between the VSP and the balancer.
-//! It decides nothing about amounts of memory.
+//! The worker owns the VM's memory: the map of what is mapped, and the frames on their way. It carries out what the VSP's
+//! state machine and the bus decide, takes the time that the host's own work takes, and translates between the VSP and the
+//! balancer. The worker decides nothing about amounts of memory.
 
 mod channels;
 mod journal;
@@ -24,7 +24,7 @@ use gmo_memory_manager::{GmoMemoryManager, Pin};
 use machine_contract::{
     ChannelDevice, HostPartition, PartitionFactory, PartitionRequest, PowerEvent, RunningPartition, Watch,
 };
-use memory_balancer::{Input as Told, OperationId};
+use memory_balancer::{Input as BalancerInput, OperationId};
 use page_range::{GuestPage, GuestRange, HostFrames, PageCount, RangeSet};
 use vmbus::control::Relid;
 use vmbus::control::server::ServerConfig;
@@ -71,7 +71,7 @@ pub(crate) struct WorkerSpec {
     pub(crate) name: Arc<str>,
     /// Configuration of its DM VSP; `None`: a VM with static memory, which is offered no such device.
     pub(crate) vsp: Option<dm_vsp::VspConfig>,
-    /// What it boots with.
+    /// The pages that the VM boots with.
     pub(crate) boot: RangeSet<GuestPage>,
     /// Startup RAM.
     pub(crate) frames: HostFrames,
@@ -264,7 +264,7 @@ impl Worker {
                 self.partition = Some(host);
                 self.offer_devices(ctx);
                 tracing::info!(event = "vm_started", startup_mb = self.memory.pages().whole_mib());
-                self.tell_balancer(ctx, Told::VmStarted { vm: self.vm });
+                self.tell_balancer(ctx, BalancerInput::VmStarted { vm: self.vm });
             }
             Err(error) => self.fail(error.0),
         }
@@ -275,8 +275,8 @@ impl Worker {
         self.over.get_or_insert(WorkerEnd::Failed(why));
     }
 
-    fn tell_balancer(&self, ctx: &mut Context<'_>, told: Told) {
-        ctx.send(&self.balancer, BalancerMessage::Input(told));
+    fn tell_balancer(&self, ctx: &mut Context<'_>, input: BalancerInput) {
+        ctx.send(&self.balancer, BalancerMessage::Input(input));
     }
 
     fn returnable(&self) -> PageCount {

@@ -18,9 +18,9 @@ use crate::wake::{NextWake, WakeCause};
 
 /// A state machine with mailboxes and doorbells.
 ///
-/// [`wake`](Component::wake) is called when something is there for it: it handles inputs, at most the budget
-/// ([`Context::budget`]), and says how to go on. It must not block: other components of a virtual run wait for it, and the
-/// watchdog names it. Between wakes it costs nothing.
+/// The runtime calls [`wake`](Component::wake) when there is input for the component, which handles inputs, at most the budget
+/// ([`Context::budget`]), and says how to go on. `wake` must not block: other components of a virtual run wait for its end, and
+/// the watchdog names a component that blocks. Between wakes a component costs nothing.
 ///
 /// Dropping a component must set free all that it owns; the runtime drops it when it has stopped, panicked, was killed, or
 /// the run has ended. Its mailboxes belong to it, so messages that it has not read go with it.

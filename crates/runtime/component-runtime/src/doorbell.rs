@@ -7,8 +7,8 @@ use crate::route::Route;
 
 /// Wakes a component without a message: there is something to look at in what it shares with others, for example a ring.
 ///
-/// Rings that have not reached the component yet are one. It may be rung from anywhere: in a wake, in `Drop`, and, in a run
-/// with the wall clock, on any thread. A component that is gone is not disturbed.
+/// Several rings before the component wakes are one wake. A doorbell may be rung from anywhere: in a wake, in `Drop`, and, in
+/// a run with the wall clock, on any thread. Ringing for a component that is gone does nothing.
 #[derive(Clone)]
 pub struct Doorbell {
     route: Route,

@@ -1,20 +1,21 @@
 //! Components, doorbells, clocks and drivers: how the parts of the stack run.
 //!
 //! The sources do not describe this layer: it stands where threads, events and waits of the hypervisor, the kernel and the
-//! services would be. It owns time, the order in which things happen, and the lives of components. It knows nothing of memory,
-//! VMs or protocols, and never looks into a message.
+//! services would be. The crate owns time, the order in which things happen, and the lives of components. It knows nothing of
+//! memory, VMs or protocols, and never looks into a message.
 //!
 //! # The driving contract
 //!
-//! A [`Component`] is a state machine. The runtime *wakes* it when something is there for it, and it says how to go on:
+//! A [`Component`] is a state machine. The runtime *wakes* a component when there is input for it, and the component says how
+//! to go on:
 //!
 //! 1. A wake has a time, [`Context::now`], that does not change while it lasts, and a [`WakeCause`] that says what came since
 //!    the last wake, all together.
 //! 2. The component handles inputs, at most its budget: [`Context::recv`] returns `None` when the budget has ended, and the
 //!    runtime wakes the component again a little later. Inputs from elsewhere are counted with [`Context::spend`].
-//! 3. It returns [`NextWake::Idle`], [`NextWake::At`] with its one timer, [`NextWake::Again`] or [`NextWake::Stopped`].
-//!    Messages and doorbells wake it in any case. Each return value replaces the timer before it.
-//! 4. It never blocks, never sleeps, and reads no clock.
+//! 3. The component returns [`NextWake::Idle`], [`NextWake::At`] with its one timer, [`NextWake::Again`] or
+//!    [`NextWake::Stopped`]. Messages and doorbells wake it in any case. Each return value replaces the timer before it.
+//! 4. The component never blocks, never sleeps, and reads no clock.
 //! 5. Messages to one mailbox arrive in the order in which they were sent. Nothing arrives at the instant at which it was sent:
 //!    every message and every ring takes [`RunConfig::latency`], so virtual time always gets on.
 //!
@@ -59,12 +60,13 @@
 //! # Ok::<(), component_runtime::ConfigError>(())
 //! ```
 //!
-//! # Life and death
+//! # Start and end of a component
 //!
 //! A component gets its place, a [`Seat`], before it exists, so that addresses can be handed out; [`Seat::start`] puts it in.
-//! It ends by [`NextWake::Stopped`], by [`Context::kill`], or by a panic, which is caught and takes no other component down. It is
-//! dropped on its own thread, together with its mailboxes and the messages in them (so what they own comes home), and then
-//! those who asked for it with [`Seat::on_exit`] are told. Sending to a component that is gone drops the message.
+//! A component ends by [`NextWake::Stopped`], by [`Context::kill`], or by a panic, which is caught and takes no other
+//! component down. It is dropped on its own thread, together with its mailboxes and the messages in them (so what they own
+//! comes home), and then those who asked for it with [`Seat::on_exit`] are told. Sending to a component that is gone drops the
+//! message.
 //!
 //! When the run ends, the components that live are dropped, the last started first, and no notices are sent.
 #![forbid(unsafe_code)]

@@ -87,7 +87,7 @@ impl Run {
         })
     }
 
-    /// The run, shared. Whoever borrows a run has it from an owner, so there is one.
+    /// The run, shared. A borrowed run was borrowed from an owner, so there is an owner.
     fn shared(&self) -> Arc<Run> {
         self.this.upgrade().expect("a run that is borrowed has an owner")
     }

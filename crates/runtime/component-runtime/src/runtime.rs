@@ -34,7 +34,7 @@ pub struct StopHandle {
 }
 
 impl StopHandle {
-    /// Ends the run. It may be called at any time and from any thread (a signal handler has to leave it to a thread).
+    /// Ends the run. This method may be called at any time and from any thread (a signal handler has to leave it to a thread).
     pub fn stop(&self) {
         self.run.interrupt();
     }

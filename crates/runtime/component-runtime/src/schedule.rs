@@ -1,5 +1,5 @@
-//! The scheduler of the virtual clock: what runs next, and what time it is then. It knows no threads and calls no component;
-//! the drivers do what it decides, so both run in the same order.
+//! The scheduler of the virtual clock: what runs next, and what time it is then. The scheduler knows no threads and calls no
+//! component; the drivers do what it decides, so both run in the same order.
 mod entry;
 mod heap;
 mod scheduler;

@@ -11,11 +11,11 @@ use crate::time::SimTime;
 pub struct WakeCause {
     /// The component's first wake.
     pub started: bool,
-    /// A message has arrived in one of its mailboxes.
+    /// A message has arrived in a mailbox of the component.
     pub message: bool,
-    /// One of its doorbells has rung.
+    /// A doorbell of the component has rung.
     pub doorbell: bool,
-    /// The time of its last [`NextWake::At`] has come.
+    /// The time of the component's last [`NextWake::At`] has come.
     pub timer: bool,
     /// The component had asked for another wake ([`NextWake::Again`]), or its budget had ended with messages left. Also set when
     /// something else wakes the component before the delay is over.

@@ -1,4 +1,4 @@
-//! Birth and death of components under the virtual clock. Each under both drivers.
+//! Start and end of components under the virtual clock; each test under both drivers.
 
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};

@@ -55,9 +55,9 @@ struct Member {
 
 /// What all share. It is only as deterministic as the order in which they run.
 #[derive(Default)]
-struct Village {
+struct Shared {
     members: Vec<Member>,
-    born: u64,
+    started: u64,
     parcels: u64,
 }
 
@@ -65,30 +65,30 @@ struct Node {
     name: String,
     rng: Pcg64,
     inbox: Mailbox<Message>,
-    village: Arc<Mutex<Village>>,
+    shared: Arc<Mutex<Shared>>,
     log: Log,
 }
 
 impl Node {
     /// Seats and starts one that is as random as its name.
-    fn start(seat: impl FnOnce(&str) -> Seat, village: &Arc<Mutex<Village>>, log: &Log, seed: u64) {
+    fn start(seat: impl FnOnce(&str) -> Seat, shared: &Arc<Mutex<Shared>>, log: &Log, seed: u64) {
         let name = {
-            let mut village = village.lock().unwrap();
-            village.born += 1;
-            format!("node{}", village.born)
+            let mut shared = shared.lock().unwrap();
+            shared.started += 1;
+            format!("node{}", shared.started)
         };
         let mut seat = seat(&name);
         let (address, inbox) = seat.mailbox();
         let member = Member { id: seat.id(), address, bell: seat.doorbell() };
         {
-            let mut village = village.lock().unwrap();
-            if let Some(first) = village.members.first() {
+            let mut shared = shared.lock().unwrap();
+            if let Some(first) = shared.members.first() {
                 seat.on_exit(&first.address, Message::Exit);
             }
-            village.members.push(member);
+            shared.members.push(member);
         }
         let rng = random::stream(seed, &name);
-        seat.start(Box::new(Node { name, rng, inbox, village: village.clone(), log: log.clone() }));
+        seat.start(Box::new(Node { name, rng, inbox, shared: shared.clone(), log: log.clone() }));
     }
 }
 
@@ -112,25 +112,25 @@ impl Component for Node {
             // As an event that is recorded would.
             trace::set_cause(trace::next_seq());
             let (address, bell, id, members) = {
-                let village = self.village.lock().unwrap();
-                let any = |n: u64| usize::try_from(n).unwrap() % village.members.len();
-                let member = &village.members[any(below(rng, 1 << 20))];
-                let bell = &village.members[any(below(rng, 1 << 20))].bell;
-                (member.address.clone(), bell.clone(), member.id, village.members.len())
+                let shared = self.shared.lock().unwrap();
+                let any = |n: u64| usize::try_from(n).unwrap() % shared.members.len();
+                let member = &shared.members[any(below(rng, 1 << 20))];
+                let bell = &shared.members[any(below(rng, 1 << 20))].bell;
+                (member.address.clone(), bell.clone(), member.id, shared.members.len())
             };
             match below(rng, 40) {
                 0..20 => {
                     let number = {
-                        let mut village = self.village.lock().unwrap();
-                        village.parcels += 1;
-                        village.parcels
+                        let mut shared = self.shared.lock().unwrap();
+                        shared.parcels += 1;
+                        shared.parcels
                     };
                     ctx.send(&address, Message::Parcel(Parcel { number, log: self.log.clone(), bell }));
                 }
                 20..34 => bell.ring(),
                 34..37 if members < 40 => {
                     let seed = below(rng, u64::MAX);
-                    Node::start(|name| ctx.seat(name, None), &self.village, &self.log, seed);
+                    Node::start(|name| ctx.seat(name, None), &self.shared, &self.log, seed);
                 }
                 37 => {
                     ctx.kill(id);
@@ -164,12 +164,12 @@ fn run(
         ..RunConfig::default()
     };
     let mut runtime = Runtime::new(config).unwrap();
-    let (village, log) = (Arc::<Mutex<Village>>::default(), Log::default());
+    let (shared, log) = (Arc::<Mutex<Shared>>::default(), Log::default());
     for _ in 0..nodes {
-        Node::start(|name| runtime.seat(name, None), &village, &log, seed);
+        Node::start(|name| runtime.seat(name, None), &shared, &log, seed);
     }
     let end = runtime.run();
-    village.lock().unwrap().members.clear();
+    shared.lock().unwrap().members.clear();
     let lines = log.lock().unwrap().clone();
     (end, lines)
 }

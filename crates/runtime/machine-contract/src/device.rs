@@ -7,8 +7,8 @@ use vmbus::control::server::Offer;
 /// What a device wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceOutput {
-    /// Send this to the guest's driver as one packet. It waits if the ring has no room; a guest that reads nothing loses it
-    /// when too many wait.
+    /// Send this to the guest's driver as one packet. The packet waits if the ring has no room; a guest that reads
+    /// nothing loses packets when too many wait.
     Send(Vec<u8>),
 }
 
@@ -19,7 +19,7 @@ pub enum DeviceOutput {
 /// answers from [`timer`](Self::timer). The worker makes a device at each start of its VM; a reset of the guest closes the
 /// channel, and the same device sees it opened again.
 pub trait ChannelDevice: Send {
-    /// How it is offered. Asked again whenever the channel is offered anew.
+    /// How the device is offered. Asked again whenever the channel is offered anew.
     fn offer(&self) -> Offer;
 
     /// The guest's driver opened the channel.

@@ -32,7 +32,7 @@ pub trait VmFactory: Send {
 pub struct PartitionRequest<'a> {
     /// The VM's name.
     pub vm: &'a Arc<str>,
-    /// The pages that it boots with. They are mapped.
+    /// The pages that the guest boots with; all of them are mapped.
     pub boot: &'a RangeSet<GuestPage>,
     /// Where the guest's power events go.
     pub power: &'a Address<PowerEvent>,

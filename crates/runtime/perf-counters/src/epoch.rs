@@ -5,7 +5,7 @@ use core::{fmt, str::FromStr, time::Duration};
 use jiff::{Timestamp, civil::DateTime, tz::Offset};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// The date and time (UTC) at which virtual time 0 lies. It comes from the scenario, so that timestamps do
+/// The date and time (UTC) at which virtual time 0 lies. This date comes from the scenario, so that timestamps do
 /// not depend on when a run is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Epoch(Timestamp);

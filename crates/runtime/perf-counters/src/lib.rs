@@ -10,7 +10,7 @@
 //! [Prometheus text](prometheus) with `windows_exporter`'s names, and the [check](balance) that the
 //! counters add up.
 //!
-//! It never computes a counter: who owns a quantity fills it in. A quantity that is unknown stays `None`,
+//! This crate never computes a counter: the owner of a quantity fills it in. A quantity that is unknown stays `None`,
 //! which leaves one field empty and drops nothing else.
 //!
 //! ```

@@ -15,6 +15,7 @@ use component_runtime::SimTime;
 use input_file::LimitedFile;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use crate::json_text::append_text;
 use crate::{
     names::Interner,
     record::{FieldValue, Record, Severity, ValueRef},
@@ -77,19 +78,6 @@ pub(crate) fn append_end(out: &mut Vec<u8>) {
 
 fn append_integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-}
-
-pub(crate) fn append_text(out: &mut Vec<u8>, text: &str) {
-    // All bytes are looked at, without an end in between: the compiler looks at many at once then.
-    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
-    if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    } else {
-        // Writing text into memory cannot fail.
-        let _: Result<(), serde_json::Error> = serde_json::to_writer(&mut *out, text);
-    }
 }
 
 /// Appends a record as one line.

@@ -4,7 +4,7 @@
 //! happens in a run is instrumented once, with [`tracing`]; this crate turns those events into what a run leaves behind
 //! and what a person reads meanwhile.
 //!
-//! It owns the formats of a run directory's [`events.jsonl`](events), [journal] and [manifest], the
+//! The crate owns the formats of a run directory's [`events.jsonl`](events), [journal] and [manifest], the
 //! [recorder](Recorder) that writes the first two while a run goes on, the [human-readable log](HumanLog), the
 //! [questions](query) one can ask of recorded events, and the [replay](replay()) of a recorded state machine.
 //!
@@ -39,6 +39,7 @@ pub mod events;
 mod filter;
 mod human;
 pub mod journal;
+mod json_text;
 mod layer;
 pub mod manifest;
 mod names;

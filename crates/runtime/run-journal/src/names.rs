@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use crate::events;
+use crate::json_text::append_text;
 
 /// Numbers names in the order in which they are first met, and keeps what is written for each.
 ///
@@ -38,7 +38,7 @@ impl Numbering {
             place = (place + 1) % self.table.len();
         }
         let mut json = Vec::with_capacity(name.len() + 2);
-        events::append_text(&mut json, name);
+        append_text(&mut json, name);
         self.names.push(Name { text: name.into(), json: json.into() });
         let next = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         self.table[place] = next;

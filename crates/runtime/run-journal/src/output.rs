@@ -62,8 +62,8 @@ impl Output {
     }
 }
 
-/// A thread that flushes what is recorded once a second, while this value lives. It holds the lock of a recording for one write, and has
-/// no part in what is recorded.
+/// A thread that flushes what is recorded once a second, while this value lives. The thread holds the lock of a recording for
+/// one write, and has no part in what is recorded.
 pub(crate) struct Flusher {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,

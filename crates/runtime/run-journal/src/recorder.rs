@@ -234,7 +234,7 @@ enum Field {
     Vm(u32),
     Component(u32),
     Cause(u32),
-    /// One of the event's own: the number of its name.
+    /// A field of the event's own: the number of the field's name.
     Own(u32),
 }
 

@@ -43,7 +43,7 @@ pub use contestant::Contestant;
 pub use jobs::Advance;
 pub use result::{CONFIDENCE, Cell, Comparison, Judgement, LoadResult, PolicyCost, SCHEMA};
 pub use statistics::{Interval, confidence};
-pub use timed::in_a_policy_s_round;
+pub use timed::is_in_policy_round;
 
 use std::time::Duration;
 

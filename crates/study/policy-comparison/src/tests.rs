@@ -167,7 +167,7 @@ impl Policy for Panics {
     fn round(&mut self, _host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
         self.0 += 1;
         if self.0.is_multiple_of(2) {
-            assert!(in_a_policy_s_round());
+            assert!(is_in_policy_round());
             // A panic without its message on standard error.
             std::panic::resume_unwind(Box::new("every other round"));
         }

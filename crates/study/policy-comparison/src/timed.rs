@@ -80,7 +80,7 @@ thread_local! {
 
 /// Whether this thread is in a round of a policy that is being compared: a panic now costs the policy its round, and is counted.
 #[must_use]
-pub fn in_a_policy_s_round() -> bool {
+pub fn is_in_policy_round() -> bool {
     IN_ROUND.get()
 }
 

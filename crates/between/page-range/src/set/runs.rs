@@ -29,7 +29,7 @@ const LEAST_MANY: usize = MOST_FEW / 2;
 /// touches one line. Only what bounds the cost of a set of many runs, the tree, touches several for every change.
 #[derive(Clone, Debug)]
 pub(super) enum Runs {
-    /// One run. A set that was ever more than that keeps its buffer.
+    /// At most one run. A set that ever had more runs keeps its buffer.
     One(Run),
     /// Up to [`MOST_FEW`].
     Few(Few),

@@ -3,10 +3,7 @@
 use std::sync::mpsc;
 use std::thread::Thread;
 
-use crate::measure::{Message, Receiver, Sender};
-
-/// As many messages as fit in the ring: a descriptor and a trailer take 24 bytes of it for each.
-pub(crate) const CAPACITY: usize = crate::ring::RING_BYTES / (crate::measure::MESSAGE_BYTES + 24);
+use crate::ends::{CAPACITY, Message, Receiver, Sender};
 
 pub(crate) fn crossbeam() -> (crossbeam_channel::Sender<Message>, crossbeam_channel::Receiver<Message>) {
     crossbeam_channel::bounded(CAPACITY)

@@ -11,6 +11,7 @@
 //! ```
 
 mod channels;
+mod ends;
 mod measure;
 mod peers;
 mod placement;

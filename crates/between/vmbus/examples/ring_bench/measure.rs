@@ -5,34 +5,9 @@ use std::sync::{Arc, Barrier};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use crate::ends::{MESSAGE_BYTES, Message, Receiver, Sender};
 use crate::placement::{Placement, pin};
 use crate::{channels, peers, ring};
-
-/// Bytes of a message.
-pub(crate) const MESSAGE_BYTES: usize = 64;
-pub(crate) type Message = [u8; MESSAGE_BYTES];
-
-/// The end that messages go in.
-pub(crate) trait Sender: Send + 'static {
-    /// Learns whom to wake.
-    fn meet(&mut self, receiver: Thread);
-    fn send(&mut self, message: &Message);
-    /// Sends messages in the order given.
-    #[inline]
-    fn send_all(&mut self, messages: &[Message]) {
-        messages.iter().for_each(|message| self.send(message));
-    }
-    /// Makes what was sent visible.
-    fn flush(&mut self);
-}
-
-/// The end that messages come out.
-pub(crate) trait Receiver: Send + 'static {
-    /// Learns whom to wake.
-    fn meet(&mut self, sender: Thread);
-    /// Waits for a message and takes it.
-    fn receive(&mut self, take: impl FnMut(&Message));
-}
 
 /// What carries the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

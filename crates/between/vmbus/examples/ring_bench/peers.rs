@@ -4,8 +4,7 @@
 use std::hint::spin_loop;
 use std::thread::{self, Thread};
 
-use crate::channels::CAPACITY;
-use crate::measure::{Message, Receiver, Sender};
+use crate::ends::{CAPACITY, Message, Receiver, Sender};
 
 /// Looks before a side gives way to other threads, with so many pauses before each: as often as the ring's sides look.
 const LOOKS: u32 = 4;

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use crate::measure::{MESSAGE_BYTES, Measured, Plan, Results, Subject};
+use crate::ends::MESSAGE_BYTES;
+use crate::measure::{Measured, Plan, Results, Subject};
 use crate::placement::Placement;
 
 fn median(values: &[f64]) -> f64 {
@@ -69,8 +70,8 @@ pub(crate) fn report(plan: &Plan, results: &Results) -> Value {
     json!({
         "alone": alone,
         "payload_bytes": MESSAGE_BYTES,
-        "ring_bytes": crate::ring::RING_BYTES,
-        "channel_capacity": crate::channels::CAPACITY,
+        "ring_bytes": crate::ends::RING_BYTES,
+        "channel_capacity": crate::ends::CAPACITY,
         "messages": plan.messages,
         "repetitions": plan.repetitions,
         "streams": streams,

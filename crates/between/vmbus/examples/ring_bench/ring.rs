@@ -11,10 +11,8 @@ use vmbus::ring::{
     RingPages, Signal, Wait, WriteError,
 };
 
-use crate::measure::{MESSAGE_BYTES, Message, Receiver, Sender};
+use crate::ends::{MESSAGE_BYTES, Message, RING_BYTES, Receiver, Sender};
 
-/// Bytes of the data area.
-pub(crate) const RING_BYTES: usize = 64 * 1024;
 /// A drain ends, and is committed, after this much even if there is more: the writer goes on meanwhile.
 const DRAIN_BYTES: u32 = RING_BYTES as u32 / 4;
 
@@ -29,8 +27,8 @@ const PAUSES: u32 = 6;
 /// more gather: up to so many pauses (some 1.5 µs), until it finds so many packets.
 const MOST_PAUSES: u32 = 64;
 const WORTH_A_LOOK: u32 = 32;
-/// If waiting twice as long brought no more packets it is no stream, but somebody who waits for an answer to each packet. It is not
-/// tried again for so many looks.
+/// If waiting twice as long brought no more packets the sender is no stream, but a thread that waits for an answer to each
+/// packet. Such a sender is not tried again for so many looks.
 const LOOKS_BETWEEN_TRIALS: u32 = 64;
 
 /// Wakes a thread: what an event flag and its interrupt do.

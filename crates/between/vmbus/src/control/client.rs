@@ -263,7 +263,7 @@ pub enum HostViolation {
     /// A type that is not known here.
     #[error("the host sent {0}, which is not known")]
     Unknown(MessageType),
-    /// Nobody asked.
+    /// The message answers a question that this guest did not ask.
     #[error("the host sent {0}, for which nobody waits")]
     NotAsked(MessageType),
     /// The channel id is not possible, or not one that was offered.

@@ -107,12 +107,12 @@ impl fmt::Debug for GpadlId {
 pub struct Status(pub u32);
 
 impl Status {
-    /// It worked (documented).
+    /// The request was carried out (documented).
     pub const SUCCESS: Self = Self(0);
-    /// It did not (an NTSTATUS, STATUS_UNSUCCESSFUL; which value a host sends is inferred, guests only compare with 0).
+    /// The request failed (an NTSTATUS, STATUS_UNSUCCESSFUL; which value a host sends is inferred, guests only compare with 0).
     pub const UNSUCCESSFUL: Self = Self(0xc000_0001);
 
-    /// Nobody takes the connection (an NTSTATUS, STATUS_CONNECTION_REFUSED; documented by OpenVMM: guests look at it).
+    /// No service takes the connection (an NTSTATUS, STATUS_CONNECTION_REFUSED; documented by OpenVMM: guests look at it).
     pub const CONNECTION_REFUSED: Self = Self(0xc000_0236);
 
     /// Whether it is [`Status::SUCCESS`].
@@ -146,7 +146,7 @@ pub enum PostStatus {
     Success,
     /// The host has no memory for it (0x0b): try again later.
     InsufficientMemory,
-    /// Nobody registered this connection id (0x12).
+    /// The host has no port for this connection id (0x12).
     InvalidConnectionId,
     /// The port's buffers are full (0x13): try again later.
     InsufficientBuffers,

@@ -1,6 +1,6 @@
 //! Channel messages: decoding, encoding, and nothing else.
 //!
-//! They travel as SynIC messages of type 1 with at most 240 bytes: guest to host by HvPostMessage, host to guest
+//! Channel messages travel as SynIC messages of type 1 with at most 240 bytes: guest to host by HvPostMessage, host to guest
 //! through a message slot. An 8-byte header (message type, zero) precedes the body; all integers are little-endian.
 //! Decoding borrows: [`Message`] is a view of the bytes it was made from. Longer messages than their type needs are
 //! taken (later versions append fields), shorter ones are not.

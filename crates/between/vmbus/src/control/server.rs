@@ -215,7 +215,7 @@ pub enum Output {
         /// Guest page numbers, in order; not checked against the guest's memory.
         pages: Vec<u64>,
     },
-    /// Let go of the list's pages. They are the guest's again when the next output is carried out.
+    /// Let go of the list's pages. The pages are the guest's again when the next output is carried out.
     ReleaseGpadl {
         /// The channel the list was for.
         relid: Relid,
@@ -263,11 +263,11 @@ pub enum Output {
     Unloaded,
     /// The guest broke a rule. What it asked for was not done.
     Violation(Violation),
-    /// The guest used a message this host does not have. It was ignored.
+    /// The guest used a message this host does not have; the message was ignored.
     Unsupported(MessageType),
 }
 
-/// What preceded a contact. It says whether the guest may still know what it agreed with its devices.
+/// What preceded a contact: this says whether the guest may still know what it agreed with its devices.
 ///
 /// A driver that is unbound and bound again makes no contact at all: its channel is closed and opened. UNLOAD is what Linux
 /// sends when a kernel ends (kexec, panic with a crash kernel, hibernation; from 3.0 on) or the module leaves (documented).
@@ -511,7 +511,7 @@ impl Server {
                 out.push(Output::ReleaseGpadl { relid: list.relid, gpadl });
             }
         }
-        // Who makes contact anew knows of no rescinded channel, so nobody will release it.
+        // A guest that makes contact anew knows of no rescinded channel, and so will not release any.
         self.state.channels.retain(|_, channel| channel.state != ChannelState::Rescinded);
         for channel in self.state.channels.values_mut() {
             channel.state = ChannelState::Unannounced;

@@ -179,7 +179,7 @@ impl<M: RingMemory> IncomingRing<M> {
             if descriptor.words < words.len() {
                 return Ok(words.len());
             }
-            // The first packet is longer than the limit. It is within what is available: that was checked.
+            // The first packet is longer than the limit. That the packet is within what is available was checked.
             limit = available;
         }
     }

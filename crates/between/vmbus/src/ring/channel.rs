@@ -37,7 +37,7 @@ pub enum RingLayoutError {
 pub enum Role {
     /// The parent partition: reads the upstream ring, writes the downstream ring.
     Host,
-    /// The child partition: the other way round. It makes the rings: both control pages are initialised.
+    /// The child partition: the other way round. The child makes the rings: both control pages are initialised.
     Guest,
 }
 
@@ -84,7 +84,7 @@ impl RingMemory for RingPages {
 
 /// Both rings of an open channel, with this side's offsets.
 ///
-/// The methods are those of the rings. Whoever wants to hold the offsets elsewhere takes the fields apart.
+/// The methods are those of the rings. A caller that holds the offsets elsewhere takes the fields apart.
 #[derive(Debug)]
 pub struct ChannelRings<M = RingPages> {
     /// The ring that the other side writes.

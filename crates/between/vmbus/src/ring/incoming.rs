@@ -23,7 +23,7 @@ pub struct IncomingOffsets {
     pub(super) published: u32,
     /// Where the next packet begins; ahead of `published` inside a transaction.
     pub(super) next: u32,
-    /// The writer's index when it was last looked at. It is looked at again when everything before it has been read.
+    /// The writer's index when it was last looked at. The reader looks again when everything before that index has been read.
     pub(super) write: u32,
     /// Whether the interrupt mask is set: from the first packet of a drain until the reader wants to sleep.
     pub(super) masked: bool,
@@ -121,7 +121,7 @@ impl<M: RingMemory> IncomingRing<M> {
         self.memory.control(word).store(value.to_le(), order);
     }
 
-    /// Looks at the writer's index. It moves forward, into space that it knows to be free.
+    /// Looks at the writer's index, which may only have moved forward, into space that the writer knows to be free.
     #[inline]
     fn load_write_index(&self, offsets: &mut IncomingOffsets) -> Result<u32, Corruption> {
         // Acquire: the packets before the index are there.

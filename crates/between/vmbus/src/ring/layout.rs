@@ -78,7 +78,7 @@ impl RingSize {
         if to >= from { to - from } else { to + self.0 - from }
     }
 
-    /// Bytes not in use: all of them when the ring is empty. One must stay free, or a full ring would look empty.
+    /// Bytes not in use: all of them when the ring is empty. One byte must stay free, or a full ring would look empty.
     #[inline]
     pub(crate) fn free(self, write: u32, read: u32) -> u32 {
         self.0 - self.distance(read, write)

@@ -100,7 +100,7 @@ impl<M: RingMemory> OutgoingRing<M> {
         self.memory.control(word).store(value.to_le(), order);
     }
 
-    /// Looks at the reader's index. It must be in what was published and not yet known to be read.
+    /// Looks at the reader's index, which must be in what was published and not yet known to be read.
     #[inline]
     fn load_read_index(&self, offsets: &mut OutgoingOffsets) -> Result<u32, Corruption> {
         // Acquire: the reader has done its copying before we write over what it has read.

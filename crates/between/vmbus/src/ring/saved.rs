@@ -41,13 +41,13 @@ pub struct SavedOutgoing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// It was written by another version.
+    /// Another version of this crate wrote the state.
     #[error("saved ring state has version {found}, this program reads {SAVED_STATE_VERSION}")]
     Version {
         /// Its version.
         found: u16,
     },
-    /// It was saved from a ring of another size.
+    /// The state was saved from a ring of another size.
     #[error("saved ring state is of a ring of {found} bytes, this one has {size}")]
     Size {
         /// The size in the state.

@@ -10,7 +10,7 @@ use super::lists::{Pages, Prefer};
 use crate::constants::PAGE_WRITE_RATE;
 use crate::profile::Kernel;
 
-/// Pages that the balloon driver got. They belong to it until it frees them.
+/// Pages that the balloon driver got. The pages belong to the driver until it frees them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BalloonAllocation {
     /// The pages: runs of whole large pages first, then the rest; each part lowest first, disjoint, maximal runs.
@@ -100,8 +100,8 @@ impl MemoryManager {
         BalloonAllocation { ranges, trimmed, write_time: Duration::from_secs_f64(write_time) }
     }
 
-    /// Take back pages that the balloon driver was given. Only pages that it has are accepted; returns how many. They go
-    /// to the free list.
+    /// Take back pages that the balloon driver was given. Only pages that the driver has are accepted; returns how many. The
+    /// pages go to the free list.
     pub fn free_balloon(&mut self, ranges: &[GuestRange]) -> PageCount {
         let mut accepted = PageCount::ZERO;
         for &range in ranges {
@@ -137,7 +137,7 @@ impl MemoryManager {
         Ok(accepted.pages())
     }
 
-    /// Lock pages for a driver, such as the rings of a VMBus channel. They need not be contiguous, and are never
+    /// Lock pages for a driver, such as the rings of a VMBus channel. The pages need not be contiguous, and are never
     /// ballooned or paged.
     ///
     /// # Errors

@@ -121,7 +121,7 @@ impl MemoryManager {
     fn fault_in_all(&mut self, time: Duration) -> PageCount {
         let reader = |p: &&Process| !p.wants_reads().is_zero();
         let readers = self.processes.iter().filter(reader).count().max(1) as u64;
-        // One disk: those who wait for it share it.
+        // There is one disk, which all processes that wait for it share.
         let reads = PageCount(rate(&PAGE_READ_RATE, time).get() / readers);
         let mut waiting: Vec<(usize, Faulted)> = Vec::new();
         for at in 0..self.processes.len() {

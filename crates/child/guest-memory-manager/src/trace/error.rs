@@ -4,7 +4,7 @@ use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-/// One thing that is wrong with a trace file.
+/// A thing that is wrong with a trace file.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}{}{}: {problem}", line.map_or_else(String::new, |line| format!(":{line}")),
     column.map_or_else(String::new, |column| format!(", column {column}")))]
@@ -28,7 +28,7 @@ const MOST_OF_ONE_FILE: u64 = 2;
 /// What is wrong with a trace file, and how to mend it.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceProblem {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[source] io::Error),
     /// The header is that of no format.

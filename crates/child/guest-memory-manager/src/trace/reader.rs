@@ -17,7 +17,7 @@ use crate::constants::TRACE_GAP;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gaps {
-    /// They are an error.
+    /// Such rows are an error.
     #[default]
     Refuse,
     /// The straight line between the rows around a gap is taken. Of rows with one time the first is; rows in which a VM is off

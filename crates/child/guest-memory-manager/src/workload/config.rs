@@ -31,7 +31,7 @@ pub enum WorkloadConfig {
     Idle,
     /// MS Paint: a canvas that a person enlarges.
     Paint(PaintConfig),
-    /// One size, then another.
+    /// A size, and from some time on another size.
     Step(StepConfig),
     /// From one size evenly to another.
     Ramp(RampConfig),

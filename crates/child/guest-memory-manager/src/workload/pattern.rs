@@ -1,7 +1,7 @@
 //! Workloads whose size is a function of time: idle, step, ramp, sawtooth, leak, bursts.
 //!
-//! All of them give everything back at once when they are unloaded. One that is refused memory stays at the size it has
-//! and tries again at its next step (the leak: never again).
+//! All of them give everything back at once when they are unloaded. A workload that is refused memory stays at the
+//! size it has and tries again at its next step (the leak: never again).
 
 use core::time::Duration;
 
@@ -74,7 +74,7 @@ impl Workload for Idle {
     }
 }
 
-/// One size, then another.
+/// A size, and from some time on another size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepConfig {
@@ -279,9 +279,9 @@ pub struct LeakConfig {
     /// Commit at first: what the program really uses.
     #[serde(default)]
     pub base: PageCount,
-    /// What it loses in an hour.
+    /// What the program loses in an hour.
     pub per_hour: PageCount,
-    /// It ends at this commit; otherwise only where the guest refuses more.
+    /// The commit at which the leak ends; without a limit it ends where the guest refuses more.
     #[serde(default)]
     pub limit: Option<PageCount>,
     /// Time between two losses.

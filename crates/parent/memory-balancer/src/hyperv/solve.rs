@@ -16,11 +16,12 @@ pub(super) struct Claims {
 pub(super) struct Solution {
     /// 0 if memory suffices.
     pub(super) lambda: f64,
-    /// Whether the capacity is met. It is not if everyone's lowest is above it.
+    /// Whether the targets fit into the capacity. They do not if the sum of what the VMs can be brought to at least is above
+    /// it.
     pub(super) met: bool,
 }
 
-/// At this λ nobody gets a page above the lowest: a claim is below 2^52 pages, a share above 2^-4.
+/// At this λ no VM gets a page above its lowest: a claim is below 2^52 pages, a share above 2^-4.
 const LAMBDA_MAX: f64 = (1u64 << 60) as f64;
 
 /// Pages within which the capacity is met, from below.

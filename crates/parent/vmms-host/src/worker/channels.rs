@@ -73,7 +73,7 @@ impl Worker {
             BusEvent::Corrupt(relid, corruption) => {
                 self.protocol_error(ctx, "VMBus ring", &corruption);
                 self.channel_closed(ctx, relid);
-                // The channel has been taken back. It is offered anew when the guest makes contact anew.
+                // The channel has been rescinded, and is offered again when the guest makes contact anew.
                 self.forget_channel(relid);
             }
             BusEvent::StaleTrailers(relid) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use component_runtime::{Context, trace};
 use dm_vsp::{Input, MapKind, MapRefused, OperationKind, ReleaseRefused};
 use gmo_memory_manager::UnmapRefusal;
-use memory_balancer::{Done, Input as Told};
+use memory_balancer::{Done, Input as BalancerInput};
 use page_range::{GuestPage, GuestRange, HostFrames, PageCount, RangeSet};
 use partition::MemoryError;
 
@@ -64,7 +64,7 @@ impl Worker {
                 let Some(partition) = &self.partition else { return (Ok(()), Some(frames)) };
                 let Err(error) = partition.discard(&runs) else { return (Ok(()), Some(frames)) };
                 tracing::error!(event = "discard_failed", why = %error);
-                // They were mapped a moment ago.
+                // The pages were mapped until `unmap` above, so mapping them again is not refused.
                 if let Err(error) = self.memory.map_ranges(&runs, frames) {
                     merge(&mut self.granted, error.frames);
                     self.fail(format!("pages that the guest keeps cannot be mapped: {}", error.refusal));
@@ -128,7 +128,7 @@ impl Worker {
         if !self.taken.is_empty() {
             let frames = self.taken.take_all();
             self.returned_early += frames.pages();
-            self.tell_balancer(ctx, Told::Returned { vm: self.vm, frames });
+            self.tell_balancer(ctx, BalancerInput::Returned { vm: self.vm, frames });
         }
     }
 
@@ -150,7 +150,7 @@ impl Worker {
                 Done::Shrunk { released: done.saturating_sub(early), returned: self.taken.take_all() }
             }
         };
-        let told = Told::OperationFinished {
+        let told = BalancerInput::OperationFinished {
             vm: self.vm,
             operation: operation.id,
             done,

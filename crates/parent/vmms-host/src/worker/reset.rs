@@ -35,7 +35,7 @@ impl Worker {
             Err(error) => return self.fail(format!("cannot reset the memory map: {error}")),
         };
         let Some(startup) = frames.take(self.boot.pages()) else {
-            // The VM has less than it starts with. It ends, and starts again when the balancer has found the rest.
+            // The VM has less memory than its startup RAM. The VM ends, and starts again when the balancer has found the rest.
             merge(&mut self.taken, frames);
             self.over = Some(WorkerEnd::Restart);
             return;

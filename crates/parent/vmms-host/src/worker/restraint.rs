@@ -147,7 +147,7 @@ impl Worker {
     /// recorded: everything that the guest can cause, events and the journal's inputs, is handled in here.
     pub(super) fn heard(&mut self, ctx: &mut Context<'_>, handle: impl FnOnce(&mut Self, &mut Context<'_>)) {
         if self.recording != Recording::Host {
-            // It is part of something that the guest did.
+            // The event is part of something that the guest did.
             return handle(self, ctx);
         }
         let now = Self::now(ctx);

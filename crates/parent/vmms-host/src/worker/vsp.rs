@@ -10,7 +10,7 @@ use dm_vsp::{
     DmVsp, GuestCapabilities, Input, MapKind, OperationKind, Outcome, Output, ReleaseKind, StatusReport,
     Waiting,
 };
-use memory_balancer::Input as Told;
+use memory_balancer::Input as BalancerInput;
 use page_range::{GuestPage, PageCount, RangeSet};
 
 use super::memory::merge;
@@ -39,7 +39,7 @@ impl Worker {
         // When a session ends, or the VM is reset, the VSP waits for no answer any more, and does not say so.
         if self.unresponsive && !self.vsp.as_ref().is_some_and(DmVsp::is_unresponsive) {
             self.unresponsive = false;
-            self.tell_balancer(ctx, Told::Responsive { vm: self.vm, responsive: true });
+            self.tell_balancer(ctx, BalancerInput::Responsive { vm: self.vm, responsive: true });
         }
     }
 
@@ -157,7 +157,7 @@ impl Worker {
         tracing::info!(event = "dm_ready");
         let GuestCapabilities { balloon, hot_add, granule, .. } = capabilities;
         self.known_to_balancer = true;
-        self.tell_balancer(ctx, Told::Joined { vm: self.vm, granule, balloon, hot_add });
+        self.tell_balancer(ctx, BalancerInput::Joined { vm: self.vm, granule, balloon, hot_add });
     }
 
     fn status(&mut self, ctx: &mut Context<'_>, reported: &StatusReport, demand: PageCount, absurd: bool) {
@@ -193,7 +193,7 @@ impl Worker {
         if let Some(Report { status, returnable, cause }) = self.reports.due(Self::now(ctx)) {
             self.known_to_balancer = true;
             trace::with_cause(cause, || {
-                self.tell_balancer(ctx, Told::Status { vm: self.vm, status, returnable });
+                self.tell_balancer(ctx, BalancerInput::Status { vm: self.vm, status, returnable });
             });
         }
     }
@@ -202,7 +202,7 @@ impl Worker {
         tracing::warn!(event = "guest_unresponsive", waiting_for = ?waiting_for);
         self.return_taken(ctx);
         self.unresponsive = true;
-        self.tell_balancer(ctx, Told::Responsive { vm: self.vm, responsive: false });
+        self.tell_balancer(ctx, BalancerInput::Responsive { vm: self.vm, responsive: false });
     }
 
     /// The guest is no part of Dynamic Memory any more, and what it counts since boot may begin anew. The balancer is told once
@@ -210,7 +210,7 @@ impl Worker {
     pub(super) fn left(&mut self, ctx: &mut Context<'_>) {
         self.reports.forget();
         if std::mem::take(&mut self.known_to_balancer) {
-            self.tell_balancer(ctx, Told::Left { vm: self.vm });
+            self.tell_balancer(ctx, BalancerInput::Left { vm: self.vm });
         }
     }
 }

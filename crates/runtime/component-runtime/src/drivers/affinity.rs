@@ -7,8 +7,8 @@ pub(crate) fn this_cpu() -> Option<usize> {
     (cpu < rustix::thread::CpuSet::MAX_CPU).then_some(cpu)
 }
 
-/// Keeps this thread, and those that it starts from now on, on `cpu`. It is only about speed: where it cannot be done,
-/// nothing happens.
+/// Keeps this thread, and those that it starts from now on, on `cpu`. This only affects speed: where the system does
+/// not allow it, the thread stays where it is.
 #[cfg(all(target_os = "linux", not(any(loom, shuttle))))]
 pub(crate) fn stay_on(cpu: usize) {
     let mut set = rustix::thread::CpuSet::new();

@@ -445,7 +445,7 @@ impl Scheduler {
             rest.wake_cause = cause;
         }
         let id = ComponentId::new(slot, entry.generation);
-        // It keeps its old keys while it is awake, the earliest of all among them: nothing new can be earlier.
+        // The component keeps its keys while it is awake. They are the earliest of all, and nothing new can be earlier.
         Ok(Decision::Wake { id, now: SimTime(now), wake, cause })
     }
 

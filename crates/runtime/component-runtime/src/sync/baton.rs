@@ -2,7 +2,7 @@
 use model_sync::atomic::{AtomicBool, Ordering};
 use model_sync::thread::{self, Thread};
 
-/// The right to run, for one thread. Whoever has the right gives it to the next thread and waits at its own baton.
+/// The right to run, for one thread. The thread that has the right gives it to the next thread and waits at its own baton.
 ///
 /// What the giver did before it gave, the taker sees.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Baton {
     pub(super) fn take(&self) -> bool {
         let given = self.given.load(Ordering::Acquire);
         if given {
-            // Nobody gives again before this thread has run.
+            // No thread gives this baton again before this thread has run.
             self.given.store(false, Ordering::Relaxed);
         }
         given

@@ -8,7 +8,7 @@ use model_sync::atomic::{AtomicU32, Ordering};
 use super::{Port, Signals, finds};
 use crate::trace::Cause;
 
-/// One rings after it has put something there; the other sleeps until it has it.
+/// A thread stores a number and then rings; another thread sleeps until it is rung, and must find the number.
 fn ring_against_sleep<const RECHECK: bool>() {
     let (port, shelf) = (Arc::new(Port::default()), Arc::new(AtomicU32::new(0)));
     let ringer = {
@@ -36,7 +36,8 @@ fn loom_port_negative_no_second_look() {
     finds("deadlock", ring_against_sleep::<false>);
 }
 
-/// One thread ends the run while another rings: the sleeper takes both signals, wherever each meets its falling asleep.
+/// A thread ends the run while another rings: the sleeper takes both signals, at whatever point of its falling asleep they
+/// come.
 #[test]
 fn loom_port_stop_against_wake() {
     loom::model(|| {

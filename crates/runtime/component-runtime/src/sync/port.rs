@@ -24,7 +24,7 @@ impl Signals {
     pub(crate) const HALT: Signals = Signals(8);
     /// The run ends, and it is this component's turn to be dropped.
     pub(crate) const DROP: Signals = Signals(16);
-    /// It is the time that the thread sleeps for.
+    /// The time until which the thread sleeps has come.
     #[cfg(shuttle)]
     pub(crate) const TICK: Signals = Signals(32);
     /// Set by the sleeper itself: the thread sleeps, or is about to.
@@ -44,8 +44,8 @@ impl BitOr for Signals {
 
 /// Signals for one thread, which sleeps while there are none.
 ///
-/// Whoever raises a signal has published what it is about before (a message in a queue, bytes in a ring); the thread that
-/// takes the signal sees it.
+/// A thread that raises a signal has published before what the signal is about (a message in a queue, bytes in a ring); the
+/// thread that takes the signal sees it.
 #[derive(Debug, Default)]
 pub(crate) struct Port {
     signals: AtomicU32,

@@ -27,7 +27,7 @@ impl Clock {
     #[inline]
     pub(crate) fn enter(&self, _port: &Port) {}
 
-    /// It is over.
+    /// The thread that sleeps at this port is over.
     #[inline]
     pub(crate) fn leave(&self, _port: &Port) {}
 

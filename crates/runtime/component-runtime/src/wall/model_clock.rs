@@ -64,7 +64,7 @@ impl Clock {
         self.shared.state.lock().living.push(Thread { port: Arc::clone(port), sleeps: None });
     }
 
-    /// It is over.
+    /// The thread that sleeps at this port is over.
     pub(crate) fn leave(&self, port: &Arc<Port>) {
         self.shared.state.lock().living.retain(|thread| !Arc::ptr_eq(&thread.port, port));
     }

@@ -75,7 +75,7 @@ pub(crate) struct Launch {
 
 /// What becomes of a component that is to be started.
 pub(crate) enum Started {
-    /// It waits for the run to begin.
+    /// The component waits for the run to begin.
     Kept,
     /// Start its thread.
     Now(Launch),

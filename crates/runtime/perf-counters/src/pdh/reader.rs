@@ -19,7 +19,7 @@ pub struct CounterLog {
     paths: Vec<CounterPath>,
     /// UTC; each after the one before.
     times: Vec<DateTime>,
-    /// One per path; NaN where a value is missing.
+    /// One value for each path; NaN where a value is missing.
     columns: Vec<Vec<f64>>,
     /// Place of each path, by its [key](CounterPath::key); of paths that differ only in case, the first.
     places: BTreeMap<String, usize>,

@@ -20,7 +20,7 @@ pub enum RestoreError {
     /// Written by another version of this crate.
     #[error("saved VMBus state has format {0}; this version reads format {SAVED_FORMAT}")]
     Format(u32),
-    /// It contradicts itself, or the configuration.
+    /// The state contradicts itself, or the configuration.
     #[error("saved VMBus state contradicts itself: {0}")]
     Inconsistent(&'static str),
 }

@@ -28,7 +28,7 @@ pub enum RestoreError {
     /// The agreed version is not one this configuration agrees to.
     #[error("saved VMBus state speaks version {0}, which is not configured")]
     Version(Version),
-    /// It contradicts itself.
+    /// The state contradicts itself.
     #[error("saved VMBus state contradicts itself: {0}")]
     Inconsistent(&'static str),
 }

@@ -1,4 +1,4 @@
-//! One side of a ring against a peer that writes anything anywhere. Each target panics if a rule is broken.
+//! A side of a ring against a peer that writes any bytes anywhere. Each target panics if a rule is broken.
 
 use alloc::vec::Vec;
 
