@@ -4,7 +4,7 @@ use std::num::NonZero;
 
 use anyhow::{Result, bail};
 use run_analysis::verify::mutate::{self, MUTATIONS, Mutation};
-use run_analysis::verify::{self, Options, Report};
+use run_analysis::verify::{self, Change, Options, Report, sensitivity};
 use scenario::file::{LoadOptions, Scenario};
 
 use super::bad_input;
@@ -13,11 +13,11 @@ use crate::output::{note, say, terminal_width};
 /// What to verify, and with which seeds.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Scenarios of the project or scenario files that have checks; default: the source's four scenarios
+    /// Scenarios of the project or scenario files that have checks; default: the source's four scenarios, and what others measured
     names: Vec<String>,
-    /// How many seeds, drawn afresh and printed
-    #[arg(long, value_name = "N", default_value = "20", conflicts_with = "seed")]
-    seeds: NonZero<u16>,
+    /// How many seeds, drawn afresh and printed; default: 20, or 3 with --sensitivity
+    #[arg(long, value_name = "N", conflicts_with = "seed")]
+    seeds: Option<NonZero<u16>>,
     /// These seeds, to repeat what was seen
     #[arg(long, value_name = "N[,N…]", value_delimiter = ',')]
     seed: Vec<u64>,
@@ -28,6 +28,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MECHANISM", num_args = 0..=1, require_equals = true, default_missing_value = "all",
           conflicts_with_all = ["names", "oracle"])]
     mutate: Option<String>,
+    /// Turn everything that was chosen with a check in view to half and to twice its value, and show which checks move
+    #[arg(long, conflicts_with_all = ["oracle", "mutate"])]
+    sensitivity: bool,
     /// Print JSON and nothing else
     #[arg(long)]
     json: bool,
@@ -36,11 +39,20 @@ pub(crate) struct Args {
     threads: Option<NonZero<usize>>,
 }
 
+/// Seeds of a verification, and of a table of sensitivity, if nobody says how many.
+const SEEDS: u16 = 20;
+const SEEDS_TURNED: u16 = 3;
+
 /// Runs the verification; exit code 1 if a check fails.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let usual = if args.sensitivity { SEEDS_TURNED } else { SEEDS };
     let options = Options {
-        seeds: if args.seed.is_empty() { drawn(args.seeds.get()) } else { args.seed.clone() },
-        mutation: None,
+        seeds: if args.seed.is_empty() {
+            drawn(args.seeds.map_or(usual, NonZero::get))
+        } else {
+            args.seed.clone()
+        },
+        change: Change::None,
         threads: args.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get),
     };
     if !args.json {
@@ -52,7 +64,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         None => {
             let names: Vec<&str> = match (args.oracle, args.names.is_empty()) {
                 (true, _) => verify::ORACLE.to_vec(),
-                (false, true) => verify::SOURCE.to_vec(),
+                (false, true) if args.sensitivity => verify::SOURCE.to_vec(),
+                (false, true) => verify::SOURCE.iter().chain(verify::OUTSIDE).copied().collect(),
                 (false, false) => args.names.iter().map(String::as_str).collect(),
             };
             let scenarios = load(&names)?;
@@ -63,6 +76,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                     "{:?} has no [[check]] that belongs to it: there is nothing to verify",
                     scenario.name
                 )));
+            }
+            if args.sensitivity {
+                return turned(&scenarios, &options, args.json);
             }
             let report = verify::verify(&scenarios, &options);
             print(&report, args.json)?;
@@ -103,7 +119,30 @@ fn print(report: &Report, json: bool) -> Result<()> {
     } else {
         // Elsewhere than on a terminal nobody knows the width.
         let width = terminal_width().unwrap_or(160);
-        say!("{}\n{}", report.table(Some(width)), report.conclusion());
+        if !report.rows.is_empty() {
+            say!("{}\n{}", report.table(Some(width)), report.conclusion());
+        }
+        if !report.outside.is_empty() {
+            say!(
+                "{}What others measured, on other hosts, guests and loads:",
+                if report.rows.is_empty() { "" } else { "\n" }
+            );
+            say!("{}", report.outside_table(Some(width)));
+            if let Some(conclusion) = report.outside_conclusion() {
+                say!("{conclusion}; one that did not is shown, and is no failure");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Each knob at half and twice its value.
+fn turned(scenarios: &[Scenario], options: &Options, json: bool) -> Result<()> {
+    let result = sensitivity::sensitivity(scenarios, &options.seeds, options.threads);
+    if json {
+        say!("{}", serde_json::to_string_pretty(&result)?);
+    } else {
+        say!("{}\n{}", result.table(Some(terminal_width().unwrap_or(160))), result.legend());
     }
     Ok(())
 }
@@ -125,7 +164,7 @@ fn mutated(which: &str, options: &Options, json: bool) -> Result<()> {
             let scenarios = load(&mutation.scenarios())?;
             Ok(mutate::Shown::new(
                 mutation,
-                verify::verify(&scenarios, &Options { mutation: Some(mutation), ..options.clone() }),
+                verify::verify(&scenarios, &Options { change: Change::Without(mutation), ..options.clone() }),
             ))
         })
         .collect::<Result<Vec<_>>>()?;

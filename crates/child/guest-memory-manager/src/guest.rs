@@ -353,8 +353,7 @@ impl Guest {
             return;
         }
         let profile = *self.memory.profile();
-        let footprint = &profile.family().footprint;
-        let (nonpaged, all) = (footprint.nonpaged.pages(), footprint.commit.pages());
+        let (nonpaged, all) = (profile.family().footprint.nonpaged.pages(), profile.idle_commit());
         let elapsed = now.saturating_sub(self.switched_on);
         let (services, login) = (profile.boot_to_services(), profile.boot_to_login());
 

@@ -223,6 +223,8 @@ pub struct GuestProfile {
     pub(crate) architecture: Architecture,
     pub(crate) support: Support,
     pub(crate) physical_limit: PageCount,
+    /// How many times the constant of the family the idle commit is, and its noise.
+    pub(crate) scale: (f64, f64),
 }
 
 impl GuestProfile {
@@ -305,10 +307,16 @@ impl GuestProfile {
         self.physical_limit
     }
 
+    /// The same guest with this many times the commit at idle, and this many times its noise: for studies of what depends on them.
+    #[must_use]
+    pub const fn with_footprint(self, commit: f64, noise: f64) -> Self {
+        Self { scale: (self.scale.0 * commit, self.scale.1 * noise), ..self }
+    }
+
     /// Commit of kernel and services at idle.
     #[must_use]
     pub const fn idle_commit(&self) -> PageCount {
-        self.family.footprint.commit.pages()
+        PageCount((self.family.footprint.commit.pages().get() as f64 * self.scale.0) as u64)
     }
 
     /// The unit in which the guest takes hot-added memory.
@@ -368,7 +376,7 @@ impl GuestProfile {
     }
 
     pub(crate) fn noise_sigma_pages(&self) -> f64 {
-        self.family.footprint.noise.value * page_range::PAGES_PER_MIB as f64
+        self.family.footprint.noise.value * self.scale.1 * page_range::PAGES_PER_MIB as f64
     }
 
     pub(crate) const fn services_active(&self) -> f64 {
@@ -381,10 +389,9 @@ impl PartialEq for GuestProfile {
         self.family.key == other.family.key
             && self.edition == other.edition
             && self.architecture == other.architecture
+            && self.scale == other.scale
     }
 }
-
-impl Eq for GuestProfile {}
 
 impl fmt::Display for GuestProfile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,19 +4,30 @@
 //! tests of Dynamic Memory ([`ORACLE`]).
 //!
 //! It owns the measuring and the judging. It changes no run: what it looks at are the counters of runs that know nothing of it.
-//! [`mutations`](mutate::MUTATIONS) switch one mechanism off, to show which checks depend on it.
+//! [`mutations`](mutate::MUTATIONS) switch one mechanism off, to show which checks depend on it. What it is worth that a check is as expected
+//! is its [`Kind`]; what it depends on of all that was chosen, [`sensitivity`] shows.
 
+mod change;
 mod contention;
 mod judge;
+pub mod kind;
+pub mod knob;
 mod measure;
 pub mod mutate;
 mod observation;
 pub mod report;
+pub mod sensitivity;
 mod single;
 pub mod suite;
+mod windows;
 
+pub use change::Change;
 pub use judge::{Verdict, judge};
+pub use kind::Kind;
+pub use knob::Knob;
 pub use measure::{Measured, measure};
 pub use observation::{Observation, Reference, host_used};
 pub use report::{Report, Row};
-pub use suite::{ORACLE, Options, SOURCE, verify};
+pub use sensitivity::Sensitivity;
+pub use suite::{ORACLE, OUTSIDE, Options, SOURCE, verify};
+pub use windows::Windows;

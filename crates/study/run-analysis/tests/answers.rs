@@ -5,7 +5,7 @@
 
 use page_range::PageCount;
 use run_analysis::verify::mutate::{MUTATIONS, Mutation};
-use run_analysis::verify::{self, Observation, Options, host_used, suite};
+use run_analysis::verify::{self, Change, Observation, Options, host_used, suite};
 use scenario::file::{self, BUILT_IN, LoadOptions, Scenario};
 use scenario::run::phases::Phases;
 use scenario::run::{Cycle, Point};
@@ -25,7 +25,7 @@ fn changed(name: &str, changes: &[(&str, &str)]) -> Scenario {
 }
 
 fn observe(scenario: &Scenario) -> Observation {
-    suite::observe_with_references(scenario, SEED, None)
+    suite::observe_with_references(scenario, SEED, Change::None)
         .unwrap_or_else(|error| panic!("{}: {error}", scenario.name))
 }
 
@@ -269,9 +269,9 @@ fn mutation(name: &str) -> &'static Mutation {
 }
 
 /// The medians of Available Memory in ③, without and with the reserve.
-fn available_means(mutation: Option<&'static Mutation>) -> [f64; 2] {
+fn available_means(change: Change) -> [f64; 2] {
     ["exhaustion", "exhaustion-reserve-2048"].map(|name| {
-        let options = Options { seeds: vec![SEED, 2, 3], mutation, threads: 2 };
+        let options = Options { seeds: vec![SEED, 2, 3], change, threads: 2 };
         let report = verify::verify(&[changed(name, &[])], &options);
         let row = report.rows.iter().find(|row| row.check == "available_mean").unwrap();
         row.measured.unwrap().median
@@ -280,9 +280,9 @@ fn available_means(mutation: Option<&'static Mutation>) -> [f64; 2] {
 
 #[test]
 fn without_the_slowed_parent_the_two_runs_of_table_4_1_are_alike() {
-    let [unset, set] = available_means(None);
+    let [unset, set] = available_means(Change::None);
     assert!(unset > 2.0 * set, "{unset} {set}");
-    let [unset, set] = available_means(Some(mutation("stall")));
+    let [unset, set] = available_means(Change::Without(mutation("stall")));
     assert!((unset / set - 1.0).abs() < 0.15, "with c = 0: {unset} {set}");
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use component_runtime::Driver;
 use run_analysis::figures::{self, Recorded};
-use run_analysis::verify::suite;
+use run_analysis::verify::{Change, suite};
 use run_journal::EventsLevel;
 use scenario::file::{self, LoadOptions};
 use scenario::run::{self, Choices, RunOptions};
@@ -20,7 +20,7 @@ fn run_into(name: &str, folder: &Path) -> Recorded {
     let scenario = file::find(name, &LoadOptions::default()).unwrap();
     let used = &mut |other: &str| {
         let other = file::find(other, &LoadOptions::default()).unwrap();
-        let observed = suite::observe_with_references(&other, 1, None)?;
+        let observed = suite::observe_with_references(&other, 1, Change::None)?;
         Ok(observed.as_reference().host_used)
     };
     let plan = run::build::plan(&scenario, &Choices { seed: Some(1), ..Choices::default() }, used).unwrap();

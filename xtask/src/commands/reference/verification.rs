@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use run_analysis::verify::{self, Options, Report};
+use run_analysis::verify::{self, Change, Options, Report};
 
 use super::cell;
 
@@ -32,7 +32,7 @@ fn section(text: &mut String, title: &str, names: &[&str]) -> Result<()> {
     let scenarios = super::super::verify::load(names)?;
     let options = Options {
         seeds: (1..=SEEDS).collect(),
-        mutation: None,
+        change: Change::None,
         threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     };
     let report = verify::verify(&scenarios, &options);

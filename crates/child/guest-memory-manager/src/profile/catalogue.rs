@@ -271,6 +271,7 @@ static PROFILES: LazyLock<Vec<GuestProfile>> = LazyLock::new(|| {
                     architecture,
                     support: row.support,
                     physical_limit,
+                    scale: (1.0, 1.0),
                 })
             };
             [profile(X64, x64), profile(X86, x86)].into_iter().flatten()

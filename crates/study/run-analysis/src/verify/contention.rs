@@ -8,13 +8,8 @@ use scenario::file::Check;
 use scenario::run::Point;
 use scenario::run::statistics::{mean, median, turns};
 
-/// What may change without being a move of memory.
-const NOTHING: PageCount = PageCount::from_mib(8);
 /// Below this, Available Memory has a single digit.
 const SINGLE_DIGIT_MIB: f64 = 10.0;
-/// A move up or down that shows in the figure, MB; and how many of them there must be in a minute.
-const LITTLE: f64 = 2.0;
-const TURNS_PER_MINUTE: f64 = 2.0;
 
 struct View<'a> {
     run: &'a Observation,
@@ -106,7 +101,7 @@ fn others_undisturbed(view: &View<'_>) -> Look {
         let had = view.physical(view.phases.idle, vm);
         for index in view.phases.idle..view.phases.contention {
             let has = view.physical(index, vm);
-            if had.max(has) - had.min(has) > NOTHING {
+            if had.max(has) - had.min(has) > view.run.windows.still {
                 return Ok(Measured::Fails(format!(
                     "{} has {has} at {:?}, and had {had}",
                     view.run.vms[vm].name, view.run.points[index].time
@@ -123,14 +118,14 @@ fn contention(view: &View<'_>) -> Look {
     for vm in view.others() {
         let had = view.physical(from, vm);
         let least = (view.phases.contention..=to).map(|index| view.physical(index, vm)).min();
-        if had.saturating_sub(least.unwrap_or(had)) <= NOTHING {
+        if had.saturating_sub(least.unwrap_or(had)) <= view.run.windows.still {
             return Ok(Measured::Fails(format!("{} loses nothing", view.run.vms[vm].name)));
         }
     }
     let vm = view.phases.newcomer;
     let peak = (view.phases.contention..=to).map(|index| view.physical(index, vm)).max().unwrap_or_default();
     let gained = peak.saturating_sub(view.physical(view.phases.contention, vm));
-    if gained <= NOTHING {
+    if gained <= view.run.windows.still {
         return Ok(Measured::Fails(format!("{} gains {gained}", view.run.vms[vm].name)));
     }
     Ok(Measured::Holds)
@@ -176,9 +171,9 @@ fn flat_while_idle(view: &View<'_>) -> Look {
 fn unsteady(view: &View<'_>) -> Look {
     let points = &view.run.points;
     let seconds = (points[view.phases.falls].time - points[view.phases.contention].time).as_secs_f64();
-    let least = (TURNS_PER_MINUTE * seconds / 60.0) as usize;
-    let available = turns(&view.available(), LITTLE);
-    let free = turns(&view.in_contention(|point| point.host.parent_free_mib), LITTLE);
+    let least = (view.run.windows.turns_per_minute * seconds / 60.0) as usize;
+    let available = turns(&view.available(), view.run.windows.turn);
+    let free = turns(&view.in_contention(|point| point.host.parent_free_mib), view.run.windows.turn);
     Ok(if available.min(free) >= least.max(1) {
         Measured::Holds
     } else {

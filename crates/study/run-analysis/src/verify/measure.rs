@@ -77,6 +77,31 @@ pub fn measure(check: &Check, run: &Observation) -> Result<Measured, Missing> {
             Ok(Measured::Number(at(until(check, run)?)? - at(from(check, run)?)?))
         }
         "reclaim_time" => reclaim_time(run, vm(check, run)?, from(check, run)?),
+        "assigned" => {
+            let vm = vm(check, run)?;
+            Ok(Measured::Number(run.points[until(check, run)?].vms[vm].physical.mib()))
+        }
+        "guest_visible" => {
+            let vm = vm(check, run)?;
+            Ok(Measured::Number(run.points[until(check, run)?].vms[vm].visible.mib()))
+        }
+        "overhead_per_vm" => {
+            let point = &run.points[until(check, run)?];
+            let running = point.vms.iter().filter(|vm| vm.running).count();
+            if running == 0 {
+                return Err("no VM runs then".to_owned());
+            }
+            Ok(Measured::Number(point.host.overhead.mib() / running as f64))
+        }
+        "pressure_difference" => {
+            let (vm, than) = (vm(check, run)?, than(check, run)?);
+            let point = &run.points[until(check, run)?];
+            let of = |vm: usize| point.vms[vm].pressure.ok_or("the guest does not report".to_owned());
+            Ok(Measured::Number(of(vm)? - of(than)?))
+        }
+        "high_pressure_time" => {
+            high_pressure_time(run, vm(check, run)?, from(check, run)?, until(check, run)?)
+        }
         name => {
             if let Some(look) = single::measure(name, check, run) {
                 return look;
@@ -229,12 +254,28 @@ fn reclaim_time(run: &Observation, vm: usize, from: usize) -> Look {
     Ok(Measured::Number((fallen.time - run.points[from].time).as_secs_f64()))
 }
 
-/// The parent's page reads, averaged over pieces of this length: \[A\]'s maxima cannot be those of single seconds.
-const READS_WINDOW: f64 = 15.0;
+/// Pressure above which a VM with the default buffer has less than it is to have, percent: Microsoft, "Hyper-V Performance – Memory"
+/// (blogs.technet.microsoft.com/neales, 2016).
+const HIGH_PRESSURE: f64 = 85.0;
 
+/// The longest time in a row in which a VM's pressure is high.
+fn high_pressure_time(run: &Observation, vm: usize, from: usize, to: usize) -> Look {
+    let (mut longest, mut since) = (0.0_f64, None);
+    for point in &run.points[from..=to] {
+        if point.vms[vm].pressure.is_some_and(|pressure| pressure > HIGH_PRESSURE) {
+            let began = *since.get_or_insert(point.time);
+            longest = longest.max((point.time - began).as_secs_f64());
+        } else {
+            since = None;
+        }
+    }
+    Ok(Measured::Number(longest))
+}
+
+/// The largest of the parent's page reads, averaged over pieces of a [window](super::windows::Windows::reads).
 pub(crate) fn peak_of_averages(run: &Observation, from: usize, to: usize) -> Option<f64> {
     let points = &run.points[from..=to];
     let times: Vec<f64> = points.iter().map(|point| point.time.as_secs_f64()).collect();
     let reads: Vec<f64> = points.iter().map(|point| point.host.parent_reads_per_second).collect();
-    statistics::averages(&times, &reads, READS_WINDOW).into_iter().reduce(f64::max)
+    statistics::averages(&times, &reads, run.windows.reads).into_iter().reduce(f64::max)
 }

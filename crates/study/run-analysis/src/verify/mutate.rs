@@ -99,7 +99,7 @@ pub static MUTATIONS: &[Mutation] = &[
     },
 ];
 
-fn parameter(plan: &mut Plan, name: &str, value: toml::Value) {
+pub(crate) fn parameter(plan: &mut Plan, name: &str, value: toml::Value) {
     plan.policy_parameters.insert(name.to_owned(), value);
 }
 

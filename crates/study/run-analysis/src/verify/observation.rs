@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use page_range::PageCount;
 
+use super::windows::Windows;
 use scenario::file::Scenario;
 use scenario::run::Cycle;
-use scenario::run::phases::Phases;
+use scenario::run::phases::{self, Phases};
 use scenario::run::plan::{Action, PlannedVm};
 use scenario::run::{Plan, Point, Summary};
 
@@ -32,6 +33,8 @@ pub struct Observation {
     pub summary: Summary,
     /// Runs of the scenarios that the checks name, by name.
     pub references: Vec<(String, Reference)>,
+    /// Windows and thresholds of the checks.
+    pub windows: Windows,
 }
 
 /// The phases of Figure 4-5 as places in the list of samples.
@@ -56,7 +59,14 @@ impl Observation {
                 asked[vm].get_or_insert(step.at);
             }
         }
-        Self { vms: plan.vms.clone(), asked, points, summary, references: Vec::new() }
+        Self {
+            vms: plan.vms.clone(),
+            asked,
+            points,
+            summary,
+            references: Vec::new(),
+            windows: Windows::default(),
+        }
     }
 
     /// The scenarios that the checks of `scenario` are measured against.
@@ -95,10 +105,8 @@ impl Observation {
     }
 
     pub(crate) fn contention(&self) -> Result<Contention, String> {
-        let phases: &Phases = self
-            .summary
-            .phases
-            .as_ref()
+        let names: Vec<String> = self.vms.iter().map(|vm| vm.name.to_string()).collect();
+        let phases: Phases = phases::find_with(&self.points, &names, self.windows.loss)
             .ok_or("the phases of Figure 4-5 do not come: no VM that starts last takes memory from the others and falls again")?;
         let at = |seconds: f64| self.at(Duration::from_secs_f64(seconds));
         Ok(Contention {

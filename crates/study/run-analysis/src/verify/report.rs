@@ -4,10 +4,11 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
 
 use super::judge::{Verdict, expected, number};
+use super::kind::{INVARIANTS, Kind};
 use scenario::file::{Check, Scenario};
 
 /// All rows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// The seeds.
     pub seeds: Vec<u64>,
@@ -15,6 +16,8 @@ pub struct Report {
     pub mutation: Option<&'static str>,
     /// One for each check of each scenario.
     pub rows: Vec<Row>,
+    /// The same of [what others measured](super::OUTSIDE): one that does not come out is no failure.
+    pub outside: Vec<Row>,
 }
 
 /// One check, over all seeds.
@@ -24,6 +27,8 @@ pub struct Row {
     pub scenario: String,
     /// The check's name.
     pub check: String,
+    /// What it is worth that it is as expected; `None` in a scenario that does not come with the project.
+    pub kind: Option<Kind>,
     /// The VM that it is about.
     pub vm: Option<String>,
     /// What is measured, or must hold.
@@ -66,10 +71,16 @@ pub struct Failure {
     pub why: String,
 }
 
+/// The kind of a check, if its scenario comes with the project.
+fn kind(scenario: &Scenario, check: &str) -> Option<Kind> {
+    if scenario.is_built_in() { Kind::of(&scenario.name, check) } else { None }
+}
+
 impl Row {
     pub(crate) fn new(scenario: &Scenario, check: &Check, verdicts: &[(u64, Verdict)]) -> Self {
         Self {
             check: check.check.name.to_owned(),
+            kind: kind(scenario, check.check.name),
             vm: check.vm.as_ref().map(|vm| vm.value.clone()),
             meaning: check.check.meaning.to_owned(),
             source: check.source.clone(),
@@ -81,7 +92,8 @@ impl Row {
 
     pub(crate) fn invariants(scenario: &Scenario, verdicts: &[(u64, Verdict)]) -> Self {
         Self {
-            check: "invariants".to_owned(),
+            check: INVARIANTS.to_owned(),
+            kind: kind(scenario, INVARIANTS),
             meaning: "At every sample all host memory is accounted for, at the end all of it is home, and no component panicked."
                 .to_owned(),
             expected: "holds".to_owned(),
@@ -104,6 +116,7 @@ impl Row {
         Self {
             scenario: scenario.name.clone(),
             check: String::new(),
+            kind: None,
             vm: None,
             meaning: String::new(),
             source: None,
@@ -115,6 +128,12 @@ impl Row {
             seeds_passed: verdicts.len() - failed.len(),
             failed,
         }
+    }
+
+    /// The check as it is named where kinds and knobs name it: `scenario/check`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.scenario, self.check)
     }
 
     /// What was measured, in words.
@@ -159,6 +178,18 @@ impl Report {
     /// As a table for a terminal of this width; `None`: as wide as it needs.
     #[must_use]
     pub fn table(&self, width: Option<u16>) -> String {
+        self.table_of(&self.rows, ["pass", "FAIL"], width)
+    }
+
+    /// What others measured, as such a table.
+    #[must_use]
+    pub fn outside_table(&self, width: Option<u16>) -> String {
+        let checks: Vec<Row> =
+            self.outside.iter().filter(|row| row.check != INVARIANTS || !row.passed).cloned().collect();
+        self.table_of(&checks, ["held", "not held"], width)
+    }
+
+    fn table_of(&self, rows: &[Row], [passed, failed]: [&str; 2], width: Option<u16>) -> String {
         let mut table = Table::new();
         table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
         table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -168,6 +199,7 @@ impl Report {
         table.set_header([
             "scenario",
             "check",
+            "kind",
             "source",
             "says",
             "measured: median (range)",
@@ -175,15 +207,16 @@ impl Report {
             "seeds",
         ]);
         let mut last = "";
-        for row in &self.rows {
+        for row in rows {
             let scenario = if row.scenario == last { "" } else { &row.scenario };
             last = &row.scenario;
             let seeds = self.seeds.len();
-            let (result, passed) = if row.passed {
-                ("pass", format!("{} of {seeds}", row.seeds_passed))
+            let (result, with) = if row.passed {
+                (passed, format!("{} of {seeds}", row.seeds_passed))
             } else {
-                let failed: Vec<String> = row.failed.iter().map(|failure| failure.seed.to_string()).collect();
-                ("FAIL", format!("{} of {seeds}; not {}", row.seeds_passed, failed.join(", ")))
+                let without: Vec<String> =
+                    row.failed.iter().map(|failure| failure.seed.to_string()).collect();
+                (failed, format!("{} of {seeds}; not {}", row.seeds_passed, without.join(", ")))
             };
             let check = match &row.vm {
                 Some(vm) => format!("{} {vm}", row.check),
@@ -192,29 +225,59 @@ impl Report {
             table.add_row([
                 scenario,
                 &check,
+                row.kind.as_ref().map_or("", Kind::name),
                 row.source.as_deref().unwrap_or(""),
                 &row.expected,
                 &row.seen(),
                 result,
-                &passed,
+                &with,
             ]);
         }
-        if let Some(column) = table.column_mut(5) {
+        if let Some(column) = table.column_mut(6) {
             column.set_cell_alignment(CellAlignment::Center);
         }
         table.to_string()
     }
 
-    /// One line that sums it up.
+    /// Lines that sum it up.
     #[must_use]
     pub fn conclusion(&self) -> String {
         let all = self.rows.len();
         let failed = self.failures().count();
         let seeds = self.seeds.len();
         let plural = if seeds == 1 { "seed" } else { "seeds" };
-        match failed {
+        let mut text = match failed {
             0 => format!("{all} checks, each with {seeds} {plural}: all pass"),
             _ => format!("{all} checks, each with {seeds} {plural}: {failed} fail"),
+        };
+        if let Some(kinds) = self.kinds() {
+            text.push_str(&format!("; {kinds}"));
         }
+        text
+    }
+
+    /// How many of the checks are of each kind, in words; `None` if none has a kind.
+    #[must_use]
+    pub fn kinds(&self) -> Option<String> {
+        let count = |name: &str| {
+            self.rows.iter().filter(|row| row.kind.as_ref().is_some_and(|kind| kind.name() == name)).count()
+        };
+        let [predicted, calibrated, construction] = ["predicted", "calibrated", "by construction"].map(count);
+        (predicted + calibrated + construction > 0).then(|| {
+            format!(
+                "{predicted} were predicted, {calibrated} are shown by what was calibrated, {construction} hold by construction"
+            )
+        })
+    }
+
+    /// How many of the measurements of others the runs show, in words; `None` if none was looked at.
+    #[must_use]
+    pub fn outside_conclusion(&self) -> Option<String> {
+        let predicted: Vec<&Row> =
+            self.outside.iter().filter(|row| row.kind == Some(Kind::Predicted)).collect();
+        let held = predicted.iter().filter(|row| row.passed).count();
+        (!predicted.is_empty()).then(|| {
+            format!("{held} of {} predictions of what others measured held, with every seed", predicted.len())
+        })
     }
 }

@@ -14,16 +14,12 @@ use scenario::run::statistics::{mean, slope};
 
 /// A change of the guest's commit that is a step of its load, and not its services' own.
 const STEP: f64 = 8.0;
-/// How long the parent may take to answer a step: report, round, operation.
-const REACTION: Duration = Duration::from_secs(15);
 /// Half the width of the pressure band in percent, and the least move in MB: demand can be off by so much without a grant.
 const BAND: f64 = 2.0;
 const MOVE: PageCount = PageCount::from_mib(4);
 /// Samples of steps and grants of which "drops" and "rises" must hold, and how many there must be.
 const MOST: f64 = 0.9;
 const FEW: usize = 5;
-/// A drop is answered within so long, though not every step has a grant of its own.
-const ANSWER: Duration = Duration::from_secs(60);
 /// What the guest may still give, asked again, when the reclaim is over: half an operation, MB.
 const LITTLE: f64 = 32.0;
 /// An idle phase that is to be looked at lasts at least so long.
@@ -101,6 +97,7 @@ fn idle_available(view: &View<'_>) -> Look {
 /// buffer come to, and never falls.
 fn follows_demand(view: &View<'_>) -> Look {
     let settings = &view.run.vms[view.vm].settings;
+    let reaction = view.run.windows.reaction;
     let (centre, maximum) = (satisfied_pressure(settings), settings.maximum);
     let demand = |index: usize| view.of(index).demand.unwrap_or_default().mib();
     let mut most = settings.startup.mib();
@@ -116,13 +113,13 @@ fn follows_demand(view: &View<'_>) -> Look {
                 format!("{physical} at {:?}: more than demand and buffer, {most:.0} MB", view.time(index))
             });
         }
-        let before = view.run.at(view.time(index).saturating_sub(REACTION));
+        let before = view.run.at(view.time(index).saturating_sub(reaction));
         if before > view.cycle.rises {
             let least = (demand(before) * 100.0 / (centre + BAND) - MOVE.mib()).min(maximum.mib());
             if physical.mib() < least {
                 return holds(false, || {
                     format!(
-                        "{physical} at {:?}: not what the demand of {REACTION:?} before needs, {least:.0} MB",
+                        "{physical} at {:?}: not what the demand of {reaction:?} before needs, {least:.0} MB",
                         view.time(index)
                     )
                 });
@@ -173,12 +170,12 @@ fn available_sawtooth(view: &View<'_>) -> Look {
 /// grant does.
 fn rises_after(view: &View<'_>, drop: usize) -> bool {
     let mut lowest = f64::INFINITY;
-    (drop..=view.cycle.falls).take_while(|&later| view.seconds(drop, later) <= ANSWER.as_secs_f64()).any(
-        |later| {
+    (drop..=view.cycle.falls)
+        .take_while(|&later| view.seconds(drop, later) <= view.run.windows.answer.as_secs_f64())
+        .any(|later| {
             lowest = lowest.min(view.available(later));
             view.available(later) - lowest >= STEP
-        },
-    )
+        })
 }
 
 fn unload_is_unseen(view: &View<'_>) -> Look {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use page_range::PageCount;
 use parking_lot::Mutex;
 
+use super::change::Change;
 use super::judge::{Verdict, judge};
-use super::mutate::Mutation;
 use super::observation::{Observation, Reference};
 use super::report::{Report, Row};
 use scenario::file::{self, LoadOptions, Scenario};
@@ -37,68 +37,96 @@ pub const ORACLE: &[&str] = &[
     "oracle-bounds",
 ];
 
+/// What others measured of Dynamic Memory, as files. No constant, load or window was chosen with these in view.
+///
+/// That one of them does not come out is shown, and is no failure of the verification: they were measured on other hosts, guests and loads, of
+/// which their authors say little.
+pub const OUTSIDE: &[&str] =
+    &["outside-overhead", "outside-case-study", "outside-ballooned", "outside-pressure"];
+
 /// What is verified and how.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The seeds; every scenario runs with each.
     pub seeds: Vec<u64>,
-    /// A mechanism that is switched off.
-    pub mutation: Option<&'static Mutation>,
+    /// What is different from the scenarios' files.
+    pub change: Change,
     /// Threads to run on.
     pub threads: usize,
+}
+
+/// A run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Job<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) seed: u64,
+    pub(crate) change: Change,
 }
 
 /// Runs every scenario with every seed and makes its checks.
 #[must_use]
 pub fn verify(scenarios: &[Scenario], options: &Options) -> Report {
-    let jobs: Vec<(usize, u64)> = (0..scenarios.len())
-        .flat_map(|scenario| options.seeds.iter().map(move |&seed| (scenario, seed)))
+    let change = options.change;
+    let jobs: Vec<Job<'_>> = scenarios
+        .iter()
+        .flat_map(|scenario| options.seeds.iter().map(move |&seed| Job { scenario, seed, change }))
         .collect();
+    let mut verdicts = run_all(&jobs, options.threads).into_iter();
+    let mut report =
+        Report { seeds: options.seeds.clone(), mutation: change.mechanism(), ..Report::default() };
+    for scenario in scenarios {
+        let of_seeds: Vec<_> = options.seeds.iter().copied().zip(verdicts.by_ref()).collect();
+        let group = if is_outside(scenario) { &mut report.outside } else { &mut report.rows };
+        group.extend(rows(scenario, &of_seeds));
+    }
+    report
+}
+
+/// Whether a scenario is one of [`OUTSIDE`].
+fn is_outside(scenario: &Scenario) -> bool {
+    scenario.is_built_in() && OUTSIDE.contains(&scenario.name.as_str())
+}
+
+/// Runs on so many threads; for each job the verdicts of its run, in the order of the jobs.
+pub(crate) fn run_all(jobs: &[Job<'_>], threads: usize) -> Vec<Vec<Verdict>> {
     let next = AtomicUsize::new(0);
     let done: Mutex<BTreeMap<usize, Vec<Verdict>>> = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
-        for _ in 0..options.threads.clamp(1, jobs.len().max(1)) {
+        for _ in 0..threads.clamp(1, jobs.len().max(1)) {
             scope.spawn(|| {
-                while let Some((job, &(scenario, seed))) = {
-                    let job = next.fetch_add(1, Ordering::Relaxed);
-                    jobs.get(job).map(|found| (job, found))
+                while let Some((place, job)) = {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    jobs.get(place).map(|found| (place, found))
                 } {
-                    let verdicts = verdicts(&scenarios[scenario], seed, options.mutation);
-                    done.lock().insert(job, verdicts);
+                    let verdicts = verdicts(job);
+                    done.lock().insert(place, verdicts);
                 }
             });
         }
     });
-    let done = done.into_inner();
-    let mut rows = Vec::new();
-    for (index, scenario) in scenarios.iter().enumerate() {
-        let of_scenario: Vec<(u64, &Vec<Verdict>)> = jobs
-            .iter()
-            .enumerate()
-            .filter(|(_, (of, _))| *of == index)
-            .filter_map(|(job, (_, seed))| Some((*seed, done.get(&job)?)))
-            .collect();
-        let column = |place: usize| -> Vec<(u64, Verdict)> {
-            of_scenario.iter().filter_map(|(seed, all)| Some((*seed, all.get(place)?.clone()))).collect()
-        };
-        rows.push(Row::invariants(scenario, &column(0)));
-        for (place, check) in scenario.applicable_checks().enumerate() {
-            rows.push(Row::new(scenario, check, &column(place + 1)));
-        }
-    }
-    Report { seeds: options.seeds.clone(), mutation: options.mutation.map(|mutation| mutation.name), rows }
+    done.into_inner().into_values().collect()
+}
+
+/// The rows of a scenario: of each seed, the verdicts of its run.
+pub(crate) fn rows(scenario: &Scenario, of_seeds: &[(u64, Vec<Verdict>)]) -> Vec<Row> {
+    let column = |place: usize| -> Vec<(u64, Verdict)> {
+        of_seeds.iter().filter_map(|(seed, all)| Some((*seed, all.get(place)?.clone()))).collect()
+    };
+    let checks = scenario.applicable_checks().enumerate();
+    let checks = checks.map(|(place, check)| Row::new(scenario, check, &column(place + 1)));
+    std::iter::once(Row::invariants(scenario, &column(0))).chain(checks).collect()
 }
 
 /// The verdicts of one run: first whether it held together at all, then check by check.
-fn verdicts(scenario: &Scenario, seed: u64, mutation: Option<&Mutation>) -> Vec<Verdict> {
-    let observed = observe_with_references(scenario, seed, mutation);
+fn verdicts(job: &Job<'_>) -> Vec<Verdict> {
+    let observed = observe_with_references(job.scenario, job.seed, job.change);
     let together = match &observed {
         Err(error) => Verdict::failed(error.to_string()),
         Ok(run) if run.summary.end.panics.is_empty() => Verdict::HOLDS,
         Ok(run) => Verdict::failed(run.summary.end.panics.join("; ")),
     };
     let mut verdicts = vec![together];
-    for check in scenario.applicable_checks() {
+    for check in job.scenario.applicable_checks() {
         verdicts.push(match &observed {
             Ok(run) => judge(check, run),
             Err(error) => Verdict::failed(error.to_string()),
@@ -114,31 +142,31 @@ fn verdicts(scenario: &Scenario, seed: u64, mutation: Option<&Mutation>) -> Vec<
 pub fn observe_with_references(
     scenario: &Scenario,
     seed: u64,
-    mutation: Option<&Mutation>,
+    change: Change,
 ) -> Result<Observation, RunError> {
     let mut references: Vec<(String, Reference)> = Vec::new();
     for name in Observation::needed(scenario) {
-        let measured = reference(&name, seed, mutation)?;
+        let measured = reference(&name, seed, change)?;
         references.push((name, measured));
     }
-    let mut run = observe(scenario, seed, mutation, &mut |name| match references
+    let mut run = observe(scenario, seed, change, &mut |name| match references
         .iter()
         .find(|(known, _)| known == name)
     {
         Some((_, known)) => Ok(known.host_used),
-        None => Ok(reference(name, seed, mutation)?.host_used),
+        None => Ok(reference(name, seed, change)?.host_used),
     })?;
     run.references = references;
     Ok(run)
 }
 
-fn reference(name: &str, seed: u64, mutation: Option<&Mutation>) -> Result<Reference, RunError> {
+fn reference(name: &str, seed: u64, change: Change) -> Result<Reference, RunError> {
     let scenario = file::find(name, &LoadOptions::default())
         .map_err(|error| RunError::Reference(name.to_owned(), error.to_string()))?;
     let mut nobody = |other: &str| {
         Err(RunError::Reference(other.to_owned(), format!("{name:?} refers to another scenario itself")))
     };
-    Ok(observe(&scenario, seed, mutation, &mut nobody)?.as_reference())
+    Ok(observe(&scenario, seed, change, &mut nobody)?.as_reference())
 }
 
 /// Runs a scenario inline with all samples kept.
@@ -148,14 +176,12 @@ fn reference(name: &str, seed: u64, mutation: Option<&Mutation>) -> Result<Refer
 pub fn observe(
     scenario: &Scenario,
     seed: u64,
-    mutation: Option<&Mutation>,
+    change: Change,
     used_in: &mut dyn FnMut(&str) -> Result<PageCount, RunError>,
 ) -> Result<Observation, RunError> {
     let choices = Choices { seed: Some(seed), ..Choices::default() };
     let mut plan = run::build::plan(scenario, &choices, used_in)?;
-    if let Some(mutation) = mutation {
-        (mutation.apply)(&mut plan);
-    }
+    change.apply(&mut plan);
     let options = RunOptions {
         driver: component_runtime::Driver::Inline,
         events: run_journal::EventsLevel::None,
@@ -163,5 +189,7 @@ pub fn observe(
         ..RunOptions::default()
     };
     let outcome = run::run(plan.clone(), options)?;
-    Ok(Observation::new(&plan, outcome.points.all().to_vec(), outcome.summary))
+    let mut observed = Observation::new(&plan, outcome.points.all().to_vec(), outcome.summary);
+    observed.windows = change.windows();
+    Ok(observed)
 }

@@ -25,6 +25,10 @@ scenarios![
     "oracle-remove-then-pressure",
     "oracle-startup-high-competes",
     "oracle-startup-low-competes",
+    "outside-ballooned",
+    "outside-case-study",
+    "outside-overhead",
+    "outside-pressure",
     "single-vm-ws2003r2",
     "single-vm-ws2008r2",
 ];

@@ -62,6 +62,11 @@ checks! {
     "demand_change", Some("MB"), "Change of the demand of `vm` from `from` to `at`.";
     "start_time", Some("s"), "From the first request to start `vm` until it has its startup RAM.";
     "reclaim_time", Some("s"), "From `from` until Physical Memory of `vm` first falls.";
+    "assigned", Some("MB"), "Physical Memory of `vm`, at `at`.";
+    "guest_visible", Some("MB"), "Guest Visible Physical Memory of `vm`, at `at`.";
+    "overhead_per_vm", Some("MB"), "Host memory that a running VM costs beside its own, at `at`.";
+    "pressure_difference", Some("percent"), "Current Pressure of `vm` less that of `than`, at `at`.";
+    "high_pressure_time", Some("s"), "Longest time in a row with a Current Pressure of `vm` above 85 percent, from `from` to `at`.";
     "within_bounds", None, "No VM with Dynamic Memory ever has less than its minimum or more than its maximum.";
     "bounds_reached", None, "Some VM with Dynamic Memory has all of its maximum at a time, and some VM no more than its minimum.";
 }

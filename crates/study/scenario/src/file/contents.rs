@@ -89,6 +89,12 @@ pub struct LoadOptions {
 }
 
 impl Scenario {
+    /// Whether this is a scenario that comes with the project, unchanged, and not another of its name.
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
+        super::BUILT_IN.contains(&(self.name.as_str(), self.source.text()))
+    }
+
     /// A complaint about a place in the file, for what only the runner can know.
     pub fn complain(&self, span: &Span, message: impl Into<String>) -> Diagnostic {
         self.source.complain(span.clone(), message)

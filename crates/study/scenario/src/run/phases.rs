@@ -36,7 +36,7 @@ pub struct Phases {
 }
 
 /// What the others may lose in all before it counts.
-const LOSS: PageCount = PageCount::from_mib(8);
+pub const LOSS: PageCount = PageCount::from_mib(8);
 /// How far below its peak the newcomer is when its load has fallen.
 const FALL: PageCount = PageCount::from_mib(64);
 /// Available Memory below which the host has nothing left. Invented: what the balancer would not move by itself.
@@ -57,6 +57,12 @@ fn newcomer(points: &[Point]) -> Option<usize> {
 /// Finds the phases; `None` where there is no newcomer, or a phase does not come.
 #[must_use]
 pub fn find(points: &[Point], names: &[String]) -> Option<Phases> {
+    find_with(points, names, LOSS)
+}
+
+/// As [`find`], with another loss of the others at which ③ begins.
+#[must_use]
+pub fn find_with(points: &[Point], names: &[String], loss: PageCount) -> Option<Phases> {
     let vm = newcomer(points)?;
     let seconds = |index: usize| points[index].time.as_secs_f64();
     let physical = |index: usize| points[index].vms[vm].physical;
@@ -68,7 +74,7 @@ pub fn find(points: &[Point], names: &[String]) -> Option<Phases> {
     let startup = physical(idle);
     let grows = (idle..points.len()).find(|&index| physical(index) > startup)?;
     let had = others(grows);
-    let contention = (grows..points.len()).find(|&index| had.saturating_sub(others(index)) > LOSS)?;
+    let contention = (grows..points.len()).find(|&index| had.saturating_sub(others(index)) > loss)?;
     let (mut peak, mut committed) = (PageCount::ZERO, PageCount::ZERO);
     let falls = (contention..points.len()).find(|&index| {
         let now = &points[index].vms[vm];

@@ -360,7 +360,7 @@ error: there is no check "parent_fre"
 8 | name = "parent_fre"
   |        ^^^^^^^^^^^^
   |
-  = allowed: vms_started, vms_started_ratio, host_memory_used, no_failed_start, start_refused, idle_at_startup, idle_available, follows_demand, available_trend, available_sawtooth, unload_is_unseen, hold, reclaim, idle_after_reclaim, undisturbed_growth, others_undisturbed, contention, available_single_digits, available_single_digit_share, back_at_maximum, parent_free, available_mean, page_reads_peak, page_reads_quiet, curves_cross, memory_assigned, host_memory_used_ratio, flat_while_idle, page_reads_idle, unsteady, assigned_difference, holds_more, assigned_change, demand_change, start_time, reclaim_time, within_bounds, bounds_reached
+  = allowed: vms_started, vms_started_ratio, host_memory_used, no_failed_start, start_refused, idle_at_startup, idle_available, follows_demand, available_trend, available_sawtooth, unload_is_unseen, hold, reclaim, idle_after_reclaim, undisturbed_growth, others_undisturbed, contention, available_single_digits, available_single_digit_share, back_at_maximum, parent_free, available_mean, page_reads_peak, page_reads_quiet, curves_cross, memory_assigned, host_memory_used_ratio, flat_while_idle, page_reads_idle, unsteady, assigned_difference, holds_more, assigned_change, demand_change, start_time, reclaim_time, assigned, guest_visible, overhead_per_vm, pressure_difference, high_pressure_time, within_bounds, bounds_reached
   = help: did you mean `parent_free`?
 
 1 error in bad.toml; nothing was started
