@@ -6,6 +6,7 @@ mod events;
 mod files;
 mod guests;
 mod policies;
+mod sensitivity;
 mod source;
 mod verification;
 
@@ -33,6 +34,8 @@ const PAGES: &[Page] = &[
     ("reference/policies.md", policies::page),
     ("reference/constants.md", || Ok(constants::page())),
     ("reference/verification.md", verification::page),
+    (sensitivity::NUMBERS, sensitivity::numbers),
+    ("reference/sensitivity.md", sensitivity::page),
     ("figures/max-vms-4-1.svg", || for_the_book("max-vms", "figure-4-1.svg")),
     ("figures/max-vms-4-3.svg", || for_the_book("max-vms", "figure-4-3.svg")),
     ("figures/single-vm-ws2008r2-4-4.svg", || for_the_book("single-vm-ws2008r2", "figure-4-4.svg")),

@@ -8,7 +8,7 @@ use run_analysis::verify::mutate::{MUTATIONS, Mutation};
 use run_analysis::verify::{self, Change, Observation, Options, host_used, suite};
 use scenario::file::{self, BUILT_IN, LoadOptions, Scenario};
 use scenario::run::phases::Phases;
-use scenario::run::{Cycle, Point};
+use scenario::run::{Cycle, Plan, Point};
 
 const SEED: u64 = 20_110_419;
 
@@ -284,6 +284,46 @@ fn without_the_slowed_parent_the_two_runs_of_table_4_1_are_alike() {
     assert!(unset > 2.0 * set, "{unset} {set}");
     let [unset, set] = available_means(Change::Without(mutation("stall")));
     assert!((unset / set - 1.0).abs() < 0.15, "with c = 0: {unset} {set}");
+}
+
+/// The checks of these scenarios that are not as expected when the plan is changed like this.
+fn not_as_expected(names: &[&str], change: fn(&mut Plan)) -> Vec<String> {
+    let scenarios: Vec<Scenario> = names.iter().map(|name| changed(name, &[])).collect();
+    let options = Options { seeds: vec![SEED], change: Change::By(change), threads: 2 };
+    verify::verify(&scenarios, &options).failures().map(|row| row.id()).collect()
+}
+
+const MAX_VMS: &[&str] = &["max-vms-static", "max-vms-dynamic-7", "max-vms-dynamic"];
+
+/// What the tables of constants say is free: other values give what the source measured, too.
+#[test]
+fn overhead_and_what_the_parent_uses_are_two_unknowns_of_one_equation() {
+    let none: Vec<String> = Vec::new();
+    let seven = |plan: &mut Plan| {
+        plan.host.balancer.overhead_per_vm = PageCount::from_mib(7);
+        plan.host.parent_os.in_use_idle_mib = 2265.0;
+    };
+    assert_eq!(not_as_expected(MAX_VMS, seven), none);
+    let twelve = |plan: &mut Plan| {
+        plan.host.balancer.overhead_per_vm = PageCount::from_mib(12);
+        plan.host.parent_os.in_use_idle_mib = 2230.0;
+    };
+    assert_eq!(not_as_expected(MAX_VMS, twelve), none);
+}
+
+#[test]
+fn table_4_1_determines_neither_the_reserve_nor_when_the_parent_is_comfortable() {
+    let none: Vec<String> = Vec::new();
+    let comfortable = |plan: &mut Plan| plan.host.parent_os.comfortable_free_mib = 840.0;
+    assert_eq!(not_as_expected(&["exhaustion", "exhaustion-reserve-2048"], comfortable), none);
+    let reserve = |plan: &mut Plan| {
+        plan.host.memory_reserve.get_or_insert(PageCount::from_mib(1024));
+        plan.host.parent_os.working_set_knee_mib = 682.0;
+        plan.host.parent_os.need_scale_mib = 203.0;
+    };
+    let unset = not_as_expected(&["exhaustion", "exhaustion-reserve-2048"], reserve);
+    // VM8 grows by the 320 MB more that the host has for VMs.
+    assert_eq!(unset, ["exhaustion-changed/undisturbed_growth"]);
 }
 
 #[test]

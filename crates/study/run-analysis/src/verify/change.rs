@@ -16,6 +16,8 @@ pub enum Change {
     Without(&'static Mutation),
     /// A knob has this many times its value.
     Turned(Knob, f64),
+    /// The plan of every run is changed like this.
+    By(fn(&mut Plan)),
 }
 
 impl Change {
@@ -24,6 +26,7 @@ impl Change {
             Self::None => {}
             Self::Without(mutation) => (mutation.apply)(plan),
             Self::Turned(knob, factor) => knob.turn_plan(plan, *factor),
+            Self::By(change) => change(plan),
         }
     }
 
@@ -39,7 +42,7 @@ impl Change {
     pub(crate) fn mechanism(&self) -> Option<&'static str> {
         match self {
             Self::Without(mutation) => Some(mutation.name),
-            Self::None | Self::Turned(..) => None,
+            Self::None | Self::Turned(..) | Self::By(_) => None,
         }
     }
 }

@@ -234,6 +234,29 @@ mod tests {
         assert_eq!(named, all());
     }
 
+    /// README.md says how many checks are of which kind.
+    #[test]
+    fn the_readme_counts_the_kinds_as_they_are() {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for name in SOURCE {
+            let scenario = file::find(name, &LoadOptions::default()).unwrap();
+            let checks = scenario.applicable_checks().map(|check| check.check.name);
+            for check in checks.chain([INVARIANTS]) {
+                *counts.entry(Kind::of(name, check).unwrap().name()).or_default() += 1;
+            }
+        }
+        let of = |name: &str| counts[name];
+        let all = counts.values().sum::<usize>();
+        let readme = include_str!("../../../../../README.md").replace("\n  ", " ");
+        for sentence in [
+            format!("Of the {all} checks {} were *predicted*", of("predicted")),
+            format!("{} are shown by what was *calibrated*", of("calibrated")),
+            format!("{} hold *by construction*", of("by construction")),
+        ] {
+            assert!(readme.contains(&sentence), "{sentence}");
+        }
+    }
+
     #[test]
     fn a_check_of_another_scenario_has_no_kind() {
         assert_eq!(Kind::of("my-scenario", "available_mean"), None);

@@ -127,10 +127,7 @@ impl Seen {
     }
 }
 
-/// Turns every knob that these scenarios have.
-///
-/// # Panics
-/// Never: a scenario that cannot be planned is told by its runs.
+/// Turns every knob that these scenarios have. A run that cannot be made is told where its checks are.
 #[must_use]
 pub fn sensitivity(scenarios: &[Scenario], seeds: &[u64], threads: usize) -> Sensitivity {
     let knobs: Vec<Knob> = Knob::all()
@@ -179,7 +176,7 @@ pub fn sensitivity(scenarios: &[Scenario], seeds: &[u64], threads: usize) -> Sen
 fn concerns(change: &Change, scenario: &Scenario) -> bool {
     match change {
         Change::Turned(knob, _) => knob.is_in(&scenario.name),
-        Change::None | Change::Without(_) => true,
+        Change::None | Change::Without(_) | Change::By(_) => true,
     }
 }
 

@@ -1,0 +1,186 @@
+//! What was chosen, turned: the page, and the numbers that it is made from.
+//!
+//! The numbers take minutes, so they are kept in a file beside the page, with what they were made from. They are made again when that has
+//! changed: a knob, a scenario, or the bytes of a run.
+
+use std::fmt::Write as _;
+use std::num::NonZero;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result};
+use run_analysis::verify::sensitivity::{Sensitivity, Turned, sensitivity};
+use run_analysis::verify::{self, Knob};
+use run_journal::manifest::sha256_hex;
+use serde::{Deserialize, Serialize};
+
+use super::cell;
+use crate::output::note;
+
+/// Where the numbers are, below `docs/src`.
+pub(super) const NUMBERS: &str = "reference/sensitivity.json";
+
+/// The seeds that they are made with.
+const SEEDS: [u64; 3] = [1, 2, 3];
+
+/// The committed hashes of a short run: what a run shows has changed if they have.
+const SAME_BITS: &str = include_str!("../../../../tests/tests/same_bits.sha256");
+
+/// The numbers with what they were made from.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    made_from: String,
+    result: Sensitivity,
+}
+
+/// A hash of everything that the numbers follow from.
+fn made_from() -> Result<String> {
+    let mut text = format!("{SEEDS:?}\n{SAME_BITS}\n");
+    for scenario in super::super::verify::load(verify::SOURCE)? {
+        text.push_str(scenario.source.text());
+    }
+    for knob in Knob::all() {
+        let _: std::fmt::Result = writeln!(
+            text,
+            "{} {:?} {} {:?} {}",
+            knob.name,
+            knob.value(None),
+            knob.unit,
+            knob.chosen_with,
+            knob.free
+        );
+    }
+    Ok(sha256_hex(text.as_bytes()))
+}
+
+/// The numbers as the file has them, made again if they are of something else.
+pub(super) fn numbers() -> Result<String> {
+    static MADE: OnceLock<String> = OnceLock::new();
+    let made_from = made_from()?;
+    if let Ok(text) = std::fs::read_to_string(super::path(NUMBERS))
+        && serde_json::from_str::<Kept>(&text).is_ok_and(|kept| kept.made_from == made_from)
+    {
+        return Ok(text);
+    }
+    if let Some(text) = MADE.get() {
+        return Ok(text.clone());
+    }
+    note!("what was chosen is turned, in a thousand runs: this takes some minutes");
+    let scenarios = super::super::verify::load(verify::SOURCE)?;
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let result = sensitivity(&scenarios, &SEEDS, threads);
+    let mut text = serde_json::to_string_pretty(&Kept { made_from, result })?;
+    text.push('\n');
+    Ok(MADE.get_or_init(|| text).clone())
+}
+
+/// The page.
+pub(super) fn page() -> Result<String> {
+    let kept: Kept = serde_json::from_str(&numbers()?).context("the numbers of the sensitivity page")?;
+    let result = kept.result;
+    let seeds: Vec<String> = result.seeds.iter().map(u64::to_string).collect();
+    let mut text = format!(
+        "# What was chosen, turned\n\n\
+         Everything that was chosen with a check in view, or could have been, at half and at twice its value: constants of the models, loads of the\n\
+         scenarios, windows of the checks themselves. `cargo xtask verify --sensitivity` makes such a table with fresh seeds; this one is made with\n\
+         the seeds {}{}.\n\n\
+         A check *moves* if its median differs by more than 5 %, or if it is as expected with another number of seeds. ✗ marks what is not as the\n\
+         check expects; with how many of the seeds, if not with all, stands in brackets. **Bold** are checks that the knob was chosen with in view:\n\
+         that they are as expected at once its value is no evidence for the model.\n",
+        seeds.join(", "),
+        match result.first_seed_only.as_slice() {
+            [] => String::new(),
+            names => format!(" ({} with the first only)", names.join(", ")),
+        }
+    );
+    strongest(&mut text, &result);
+    for (group, heading, what) in [
+        ("constant", "Constants", "Their sources are on the page [Constants of the models](constants.md)."),
+        (
+            "load",
+            "Loads",
+            "The guideline says in words how its VMs were loaded. The numbers are those of the files in `scenarios/`; where a file gives two to draw\n\
+             from, the value is what seed 1 draws.",
+        ),
+        ("window", "Windows of the checks", "What a check looks at is chosen as well."),
+    ] {
+        let _: std::fmt::Result = write!(text, "\n## {heading}\n\n{what}\n");
+        for knob in result.knobs.iter().filter(|knob| knob.group == group) {
+            section(&mut text, knob);
+        }
+    }
+    let unmoved: Vec<String> =
+        result.unmoved.iter().filter(|id| !id.ends_with("/invariants")).map(|id| format!("`{id}`")).collect();
+    let _: std::fmt::Result = write!(
+        text,
+        "\n## What nothing moves\n\n{} checks are moved by none of these: {}. And the invariants hold in every run.\n",
+        unmoved.len(),
+        unmoved.join(", ")
+    );
+    Ok(text)
+}
+
+/// How many checks each knob makes other than expected, the strongest first.
+fn strongest(text: &mut String, result: &Sensitivity) {
+    let mut all: Vec<(&Turned, usize)> = result
+        .knobs
+        .iter()
+        .map(|knob| {
+            let fails = |moved: &&verify::sensitivity::Moved| {
+                moved.once.as_expected() && !(moved.half.as_expected() && moved.twice.as_expected())
+            };
+            (knob, knob.moved.iter().filter(fails).count())
+        })
+        .collect();
+    all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    text.push_str(
+        "\n| knob | value | checks that move | of these, no longer as expected |\n|---|---|---|---|\n",
+    );
+    for (knob, fail) in all {
+        let _: std::fmt::Result = writeln!(
+            text,
+            "| {} | {} {} | {} | {fail} |",
+            cell(&knob.name),
+            knob.value,
+            cell(&knob.unit),
+            knob.moved.len()
+        );
+    }
+}
+
+fn section(text: &mut String, knob: &Turned) {
+    let _: std::fmt::Result =
+        write!(text, "\n### {}\n\n{}. Free: {}.\n", cell(&knob.name), about(knob), cell(&knob.free));
+    if knob.moved.is_empty() {
+        text.push_str("\nNo check moves.\n");
+        return;
+    }
+    text.push_str("\n| check | expected | half | once | twice |\n|---|---|---|---|---|\n");
+    for moved in &knob.moved {
+        let check = if knob.chosen_with.contains(&moved.check) {
+            format!("**`{}`**", moved.check)
+        } else {
+            format!("`{}`", moved.check)
+        };
+        let [half, once, twice] = [&moved.half, &moved.once, &moved.twice].map(|seen| seen.words());
+        let _: std::fmt::Result =
+            writeln!(text, "| {check} | {} | {half} | {once} | {twice} |", cell(&moved.expected));
+    }
+}
+
+fn about(knob: &Turned) -> String {
+    let value = format!("{} {}", knob.value, cell(&knob.unit));
+    match &knob.label {
+        Some(label) => format!("{value}, {label}"),
+        None => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_numbers_are_made_from_is_the_same_each_time() {
+        assert_eq!(made_from().unwrap(), made_from().unwrap());
+    }
+}
