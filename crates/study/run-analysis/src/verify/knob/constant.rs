@@ -19,10 +19,40 @@ pub(super) fn knobs() -> impl Iterator<Item = Knob> {
         chosen_with: constant.chosen_with,
         free: constant.free,
         // A test sees to it that every one can be turned.
-        turn: turn(constant.name).map_or(Turn::Fixed, |turn| Turn::Constant(constant.value, turn)),
+        turn: match turn(constant.name) {
+            None => Turn::Fixed,
+            Some(turn) if OF_LOAD.contains(&constant.name) => Turn::OfLoad(constant.value, turn),
+            Some(turn) => Turn::Constant(constant.value, turn),
+        },
     })
 }
 
+/// Constants that act only when a load changes or the host has nothing left: how the parent OS is trimmed and pages, how long operations take and
+/// how large they are, what is kept for them, and how long memory is held.
+const OF_LOAD: &[&str] = &[
+    "parent_os.comfortable_free",
+    "parent_os.working_set_knee",
+    "parent_os.free_at_knee",
+    "parent_os.need_scale",
+    "parent_os.reads_at_knee",
+    "parent_os.slowdown_per_read",
+    "operation.base",
+    "operation.per_mib",
+    "most memory per operation",
+    HOLD,
+    STOCK_FACTOR,
+];
+
+const HOLD: &str = "time below the band before memory is reclaimed without contention";
+const STOCK_FACTOR: &str = "lead-time stock: multiple of what is granted during the lead time";
+const RESERVE_BASE: &str = "reserve when MemoryReserve is unset: base";
+const RESERVE_PER_GIB: &str = "reserve when MemoryReserve is unset: per GB of the host";
+const WS2008_R2_COMMIT: &str = "windows_server_2008_r2.idle_commit";
+const WS2003_COMMIT: &str = "windows_server_2003.idle_commit";
+const NOISE_LARGE: &str = "noise.sigma_large";
+const NOISE_SMALL: &str = "noise.sigma_small";
+
+/// How a constant of this name is turned.
 fn turn(name: &str) -> Option<fn(&mut Plan, f64)> {
     let turn: fn(&mut Plan, f64) = match name {
         "parent_os.in_use_idle" => |plan, factor| plan.host.parent_os.in_use_idle_mib *= factor,
@@ -39,32 +69,30 @@ fn turn(name: &str) -> Option<fn(&mut Plan, f64)> {
         "operation.per_mib" => |plan, factor| {
             plan.host.operation_time.per_mib = plan.host.operation_time.per_mib.mul_f64(factor);
         },
-        "reserve when MemoryReserve is unset: base" => |plan, factor| reserve(plan, factor, 1.0),
-        "reserve when MemoryReserve is unset: per GB of the host" => {
-            |plan, factor| reserve(plan, 1.0, factor)
-        }
+        RESERVE_BASE => |plan, factor| reserve(plan, factor, 1.0),
+        RESERVE_PER_GIB => |plan, factor| reserve(plan, 1.0, factor),
         "overhead per running VM" => |plan, factor| {
             plan.host.balancer.overhead_per_vm = times(plan.host.balancer.overhead_per_vm, factor);
         },
         "most memory per operation" => |plan, factor| {
             plan.host.balancer.operation_limit = times(plan.host.balancer.operation_limit, factor);
         },
-        "time below the band before memory is reclaimed without contention" => |plan, factor| {
-            let usual = value("time below the band before memory is reclaimed without contention");
+        HOLD => |plan, factor| {
+            let usual = value(HOLD);
             parameter(plan, "hold", toml::Value::Float(usual * factor));
         },
-        "lead-time stock: multiple of what is granted during the lead time" => |plan, factor| {
-            let usual = value("lead-time stock: multiple of what is granted during the lead time");
+        STOCK_FACTOR => |plan, factor| {
+            let usual = value(STOCK_FACTOR);
             parameter(plan, "stock_factor", toml::Value::Float(usual * factor));
         },
-        "windows_server_2008_r2.idle_commit" => |plan, factor| {
-            commit(plan, "windows_server_2008_r2.idle_commit", factor);
+        WS2008_R2_COMMIT => |plan, factor| {
+            commit(plan, WS2008_R2_COMMIT, factor);
         },
-        "windows_server_2003.idle_commit" => |plan, factor| {
-            commit(plan, "windows_server_2003.idle_commit", factor);
+        WS2003_COMMIT => |plan, factor| {
+            commit(plan, WS2003_COMMIT, factor);
         },
-        "noise.sigma_large" => |plan, factor| noise(plan, "noise.sigma_large", factor),
-        "noise.sigma_small" => |plan, factor| noise(plan, "noise.sigma_small", factor),
+        NOISE_LARGE => |plan, factor| noise(plan, NOISE_LARGE, factor),
+        NOISE_SMALL => |plan, factor| noise(plan, NOISE_SMALL, factor),
         _ => return None,
     };
     Some(turn)
@@ -85,8 +113,7 @@ fn value(name: &str) -> f64 {
 fn reserve(plan: &mut Plan, base: f64, per_gib: f64) {
     if plan.host.memory_reserve.is_none() {
         let gib = (plan.host.memory.whole_mib() / 1024) as f64;
-        let mib = base * value("reserve when MemoryReserve is unset: base")
-            + per_gib * gib * value("reserve when MemoryReserve is unset: per GB of the host");
+        let mib = base * value(RESERVE_BASE) + per_gib * gib * value(RESERVE_PER_GIB);
         plan.host.memory_reserve = Some(PageCount::from_mib(mib as u64));
     }
 }
@@ -113,12 +140,7 @@ mod tests {
 
     #[test]
     fn names_that_are_looked_up_are_there() {
-        for name in [
-            "time below the band before memory is reclaimed without contention",
-            "lead-time stock: multiple of what is granted during the lead time",
-            "reserve when MemoryReserve is unset: base",
-            "reserve when MemoryReserve is unset: per GB of the host",
-        ] {
+        for name in [HOLD, STOCK_FACTOR, RESERVE_BASE, RESERVE_PER_GIB] {
             assert!(value(name).is_finite(), "{name}");
         }
     }
