@@ -15,6 +15,7 @@ pub mod knob;
 mod measure;
 pub mod mutate;
 mod observation;
+mod parameter;
 pub mod report;
 pub mod sensitivity;
 mod single;

@@ -290,7 +290,7 @@ fn without_the_slowed_parent_the_two_runs_of_table_4_1_are_alike() {
 fn not_as_expected(names: &[&str], change: fn(&mut Plan)) -> Vec<String> {
     let scenarios: Vec<Scenario> = names.iter().map(|name| changed(name, &[])).collect();
     let options = Options { seeds: vec![SEED], change: Change::By(change), threads: 2 };
-    verify::verify(&scenarios, &options).failures().map(|row| row.id()).collect()
+    verify::verify(&scenarios, &options).failures().map(verify::Row::id).collect()
 }
 
 const MAX_VMS: &[&str] = &["max-vms-static", "max-vms-dynamic-7", "max-vms-dynamic"];

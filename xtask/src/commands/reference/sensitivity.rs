@@ -8,8 +8,8 @@ use std::num::NonZero;
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
-use run_analysis::verify::sensitivity::{Sensitivity, Turned, sensitivity};
-use run_analysis::verify::{self, Knob};
+use run_analysis::verify;
+use run_analysis::verify::sensitivity::{Moved, Seen, Sensitivity, Turned, sensitivity};
 use run_journal::manifest::sha256_hex;
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ fn made_from() -> Result<String> {
     for scenario in super::super::verify::load(verify::SOURCE)? {
         text.push_str(scenario.source.text());
     }
-    for knob in Knob::all() {
+    for knob in verify::knob::all() {
         let _: std::fmt::Result = writeln!(
             text,
             "{} {:?} {} {:?} {}",
@@ -125,7 +125,7 @@ fn strongest(text: &mut String, result: &Sensitivity) {
         .knobs
         .iter()
         .map(|knob| {
-            let fails = |moved: &&verify::sensitivity::Moved| {
+            let fails = |moved: &&Moved| {
                 moved.once.as_expected() && !(moved.half.as_expected() && moved.twice.as_expected())
             };
             (knob, knob.moved.iter().filter(fails).count())
@@ -161,7 +161,7 @@ fn section(text: &mut String, knob: &Turned) {
         } else {
             format!("`{}`", moved.check)
         };
-        let [half, once, twice] = [&moved.half, &moved.once, &moved.twice].map(|seen| seen.words());
+        let [half, once, twice] = [&moved.half, &moved.once, &moved.twice].map(Seen::words);
         let _: std::fmt::Result =
             writeln!(text, "| {check} | {} | {half} | {once} | {twice} |", cell(&moved.expected));
     }

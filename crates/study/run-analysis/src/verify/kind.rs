@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use super::knob::Knob;
+use super::knob;
 
 /// What it is worth that a check is as expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,7 +50,7 @@ impl Kind {
         if let Some(found) = CONSTRUCTIONS.iter().find(|found| found.checks.contains(&id.as_str())) {
             return Some(Self::ByConstruction { invariant: found.invariant, because: found.because });
         }
-        let chosen: Vec<&'static str> = Knob::all()
+        let chosen: Vec<&'static str> = knob::all()
             .filter(|knob| knob.chosen_with.contains(&id.as_str()))
             .map(|knob| knob.name)
             .collect();
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn every_check_is_named_in_exactly_one_place_and_every_place_names_checks() {
         let mut places: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-        for knob in Knob::all() {
+        for knob in knob::all() {
             for &check in knob.chosen_with {
                 places.entry(check).or_default().insert("calibrated".to_owned());
             }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use vmms_host::parent_os::ParentOsConfig;
 
 use super::judge::number;
+use super::parameter::parameter;
 use super::report::Report;
 use scenario::run::Plan;
 
@@ -98,10 +99,6 @@ pub static MUTATIONS: &[Mutation] = &[
         must_agree: None,
     },
 ];
-
-pub(crate) fn parameter(plan: &mut Plan, name: &str, value: toml::Value) {
-    plan.policy_parameters.insert(name.to_owned(), value);
-}
 
 impl Mutation {
     /// The scenarios in which something must fail or agree, each once.

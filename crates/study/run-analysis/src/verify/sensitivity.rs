@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::change::Change;
 use super::judge::number;
 use super::kind::Kind;
-use super::knob::{Group, Knob};
+use super::knob::{self, Group, Knob};
 use super::report::Row;
 use super::suite::{self, Job};
 use scenario::file::Scenario;
@@ -130,7 +130,7 @@ impl Seen {
 /// Turns every knob that these scenarios have. A run that cannot be made is told where its checks are.
 #[must_use]
 pub fn sensitivity(scenarios: &[Scenario], seeds: &[u64], threads: usize) -> Sensitivity {
-    let knobs: Vec<Knob> = Knob::all()
+    let knobs: Vec<Knob> = knob::all()
         .filter(Knob::can_be_turned)
         .filter(|knob| scenarios.iter().any(|scenario| knob.is_in(&scenario.name)))
         .collect();

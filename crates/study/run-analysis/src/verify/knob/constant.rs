@@ -4,8 +4,8 @@ use model_constants::Constant;
 use page_range::PageCount;
 use scenario::run::Plan;
 
-use super::{Group, Knob, Turn};
-use crate::verify::mutate::parameter;
+use super::definition::{Group, Knob, Turn, times};
+use crate::verify::parameter::parameter;
 
 /// All constants of the models of host and guest that name a check.
 pub(super) fn knobs() -> impl Iterator<Item = Knob> {
@@ -96,10 +96,6 @@ fn turn(name: &str) -> Option<fn(&mut Plan, f64)> {
         _ => return None,
     };
     Some(turn)
-}
-
-pub(super) fn times(pages: PageCount, factor: f64) -> PageCount {
-    PageCount((pages.get() as f64 * factor + 0.5) as u64)
 }
 
 /// The value of a constant of the balancer.

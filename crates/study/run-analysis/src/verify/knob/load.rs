@@ -4,8 +4,7 @@ use guest_memory_manager::workload::{PaintConfig, PaintGoal, WorkloadConfig};
 use scenario::run::Plan;
 use scenario::run::plan::Action;
 
-use super::constant::times;
-use super::{CONTENTION, Group, Knob, SINGLE, Turn};
+use super::definition::{CONTENTION, Group, Knob, SINGLE, Turn, times};
 
 /// The checks of Available Memory in ③, which is in proportion to the rate at which VM8's load rises.
 const AVAILABLE: &[&str] = &[

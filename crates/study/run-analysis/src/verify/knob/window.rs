@@ -1,7 +1,6 @@
 //! Windows and thresholds of the checks.
 
-use super::constant::times;
-use super::{CONTENTION, Group, Knob, SINGLE, Turn};
+use super::definition::{CONTENTION, Group, Knob, SINGLE, Turn, times};
 
 macro_rules! window {
     ($name:literal, $unit:literal, $chosen:expr, $free:literal, $scenarios:expr, $read:expr, $turn:expr) => {
