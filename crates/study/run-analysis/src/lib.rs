@@ -1,5 +1,5 @@
 //! What a run shows: whether it shows what the sources say ([`verify`]), drawn ([`figures`]), and why the balancer decided as it
-//! did ([`explain`]).
+//! did ([`explain`]), and who said what to whom ([`sequence`]).
 //!
 //! In the source documents this is chapter 4 of the verification guideline \[A\]: what was observed.
 //!
@@ -8,4 +8,5 @@
 
 pub mod explain;
 pub mod figures;
+pub mod sequence;
 pub mod verify;
