@@ -28,6 +28,7 @@ const STUDY: Build = Build { feature: "study", release: false };
 const GUEST: Build = Build { feature: "guest", release: false };
 const BENCH: Build = Build { feature: "bench", release: true };
 pub(crate) const DOCS: Build = Build { feature: "docs", release: false };
+const LIVE: Build = Build { feature: "live", release: false };
 const FULL: Build = Build { feature: "full", release: false };
 
 /// Whether this build has a feature.
@@ -37,6 +38,7 @@ fn here(build: Build) -> bool {
         "guest" => cfg!(feature = "guest"),
         "bench" => cfg!(feature = "bench"),
         "docs" => cfg!(feature = "docs"),
+        "live" => cfg!(feature = "live"),
         _ => cfg!(feature = "full"),
     };
     // A measurement of a build with assertions would say nothing.
@@ -52,6 +54,7 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
         "compare" | "diff" | "verify" | "explore" => STUDY,
         "guest" => GUEST,
         "scenario" if has(super::guest_place::REAL_LINUX) => GUEST,
+        "scenario" if has("--live") => LIVE,
         "test" if has("--real-guest") => GUEST,
         "bench" => BENCH,
         "docs" => DOCS,

@@ -1,6 +1,8 @@
 //! `cargo xtask scenario`: runs a scenario.
 
 mod list;
+#[cfg(feature = "live")]
+mod live;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -43,9 +45,9 @@ pub(crate) struct Args {
     /// `virtual`: as fast as it goes, and repeatable; `wall`: truly concurrent, in real time
     #[arg(long, value_enum, default_value_t = ClockName::Virtual)]
     clock: ClockName,
-    /// With `--clock wall`: virtual seconds for each second
-    #[arg(long, value_name = "X", default_value_t = 1.0, requires = "clock", allow_negative_numbers = true)]
-    speed: f64,
+    /// With `--clock wall` or `--live`: virtual seconds for each second; default 1, with `--live` 20
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    speed: Option<f64>,
     /// End of the run in virtual time (such as 12m30s), in place of the file's
     #[arg(long, value_name = "DUR", value_parser = positive_duration, allow_hyphen_values = true)]
     until: Option<Duration>,
@@ -77,6 +79,9 @@ pub(crate) struct Args {
     /// Set a key of the file by its path, such as vm.VM3.priority=80, host.memory=48GB or timeline.2.at=5m. Can be given several times
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     set: Vec<Setting>,
+    /// Show the run in the terminal as it happens, with a hand in what happens; --speed says how fast it begins
+    #[arg(long, conflicts_with_all = ["json", "quiet", "log", "clock"])]
+    live: bool,
     /// Log to standard error: a level (error, warn, info, debug), or a list of levels and component=level such as
     /// `warn,dm-vsp=debug,dm-vsc/VM8=debug`
     #[arg(long, value_name = "FILTER")]
@@ -234,9 +239,15 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         not_for_real_guests(&args)?;
         return real_linux(args);
     }
+    if args.speed.is_some() && args.clock == ClockName::Virtual && !args.live {
+        return Err(bad_input(
+            "--speed is for --clock wall and for --live: in virtual time a run goes as fast as it can",
+        ));
+    }
+    let speed = args.speed.unwrap_or(if args.live { 20.0 } else { 1.0 });
     let clock = match args.clock {
         ClockName::Virtual => ClockMode::Virtual,
-        ClockName::Wall => ClockMode::Wall { speed: args.speed },
+        ClockName::Wall => ClockMode::Wall { speed },
     };
     let driver = match args.driver {
         DriverName::Threads => Driver::Threads,
@@ -248,10 +259,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
              --clock virtual",
         ));
     }
-    if !(args.speed > 0.0 && args.speed <= FASTEST) {
+    if !(speed > 0.0 && speed <= FASTEST) {
         return Err(bad_input(format!(
             "--speed {:?} must be a positive number up to {FASTEST}, for example 60; to run as fast as it goes, leave out --clock wall",
-            args.speed
+            speed
         )));
     }
     let load_options = LoadOptions {
@@ -294,7 +305,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let command = command(&args, &name, &plan);
     write_manifest(&args, &name, events, &file, &plan, &folder, &command)?;
 
-    let show = !args.quiet && !args.json && std::io::stderr().is_terminal();
+    let show = !args.quiet && !args.json && !args.live && std::io::stderr().is_terminal();
     let bar = progress_bar(show, &plan);
     let options = RunOptions {
         driver,
@@ -324,7 +335,15 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         })),
         ..RunOptions::default()
     };
-    let outcome = run::run(plan.clone(), options)
+    #[cfg(feature = "live")]
+    let outcome = if args.live {
+        live::run(&file, &plan, events, &folder, speed)
+    } else {
+        run::run(plan.clone(), options).map_err(anyhow::Error::from)
+    };
+    #[cfg(not(feature = "live"))]
+    let outcome = run::run(plan.clone(), options);
+    let outcome = outcome
         .with_context(|| format!("the run failed; what was recorded until then is in {}", folder.display()));
     bar.finish_and_clear();
     let outcome = outcome?;
@@ -458,7 +477,7 @@ fn command(args: &Args, name: &str, plan: &Plan) -> String {
     option("schedule-seed", args.schedule_seed.map(|seed| seed.to_string()));
     option("driver", (args.driver == DriverName::Inline).then(|| "inline".to_owned()));
     option("clock", (args.clock == ClockName::Wall).then(|| "wall".to_owned()));
-    option("speed", (args.clock == ClockName::Wall).then(|| args.speed.to_string()));
+    option("speed", args.speed.filter(|_| args.clock == ClockName::Wall).map(|speed| speed.to_string()));
     option("until", args.until.map(quantities::format_duration));
     option("events", args.events.map(|level| level.name().to_owned()));
     option("sample-interval", args.sample_interval.map(quantities::format_duration));
@@ -495,7 +514,7 @@ fn write_manifest(
         seeds: Seeds { seed: plan.seed, schedule_seed: args.schedule_seed },
         driver: if args.driver == DriverName::Threads { "threads" } else { "inline" }.to_owned(),
         clock: if args.clock == ClockName::Virtual { "virtual" } else { "wall" }.to_owned(),
-        speed: (args.clock == ClockName::Wall).then_some(args.speed),
+        speed: (args.clock == ClockName::Wall).then_some(args.speed.unwrap_or(1.0)),
         until: quantities::format_duration(plan.until),
         epoch: plan.epoch.to_string(),
         sample_interval: quantities::format_duration(plan.sample_interval),

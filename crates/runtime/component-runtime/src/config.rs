@@ -29,6 +29,9 @@ pub enum ClockMode {
     },
 }
 
+/// Called before each wake with its time, on the thread that drives the run. While the call lasts, the run stands still.
+pub type BeforeWake = Arc<dyn Fn(SimTime) + Send + Sync>;
+
 /// How a run is driven.
 #[derive(Clone)]
 pub struct RunConfig {
@@ -59,6 +62,9 @@ pub struct RunConfig {
     pub pin_threads: bool,
     /// Given to components by `ctx.recorder()`.
     pub recorder: Option<Arc<dyn MachineRecorder>>,
+    /// For whoever wants to watch a run at a pace of their own, or step by step. Only with [`Driver::Inline`]: the others have no one
+    /// thread that could wait.
+    pub before_wake: Option<BeforeWake>,
 }
 
 impl Default for RunConfig {
@@ -75,6 +81,7 @@ impl Default for RunConfig {
             watchdog: Some(Duration::from_secs(10)),
             pin_threads: true,
             recorder: None,
+            before_wake: None,
         }
     }
 }
@@ -94,6 +101,9 @@ impl RunConfig {
             if !(speed.is_finite() && speed > 0.0) {
                 return Err(ConfigError::Speed(speed));
             }
+        }
+        if self.before_wake.is_some() && self.driver != Driver::Inline {
+            return Err(ConfigError::BeforeWake);
         }
         if self.latency.is_zero() {
             return Err(ConfigError::NoDelay("latency"));
@@ -125,6 +135,7 @@ impl fmt::Debug for RunConfig {
             .field("watchdog", &self.watchdog)
             .field("pin_threads", &self.pin_threads)
             .field("recorder", &self.recorder.is_some())
+            .field("before_wake", &self.before_wake.is_some())
             .finish()
     }
 }
@@ -137,6 +148,9 @@ pub enum ConfigError {
         "the inline driver has one thread for all components and cannot follow the wall clock: use the threads driver, or the virtual clock"
     )]
     InlineWall,
+    /// Only the inline driver has one thread that can wait before each wake.
+    #[error("`before_wake` is for the inline driver")]
+    BeforeWake,
     /// The speed of the wall clock is not a positive number.
     #[error("the speed of the wall clock must be a positive number, for example 60; it is {0}")]
     Speed(f64),

@@ -99,7 +99,7 @@ mod wall;
 mod watchdog;
 
 pub use component::{Component, Context, Seat, from_fn};
-pub use config::{ClockMode, ConfigError, Driver, RunConfig};
+pub use config::{BeforeWake, ClockMode, ConfigError, Driver, RunConfig};
 pub use doorbell::Doorbell;
 pub use end::{ComponentPanic, EndReason, RunEnd};
 pub use exit::{ExitNotice, ExitReason};

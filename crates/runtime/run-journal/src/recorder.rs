@@ -139,6 +139,11 @@ impl Recorder {
         Ok(Self::new(Arc::new(Mutex::new(state)), level, None))
     }
 
+    /// Writes each event to `tap` as well, as a line of `events.jsonl`, at once: for whoever watches. A tap that fails is given up.
+    pub fn tap(&self, tap: Box<dyn Write + Send>) {
+        self.shared.state.lock().tap = Some(tap);
+    }
+
     fn new(state: Arc<Mutex<State>>, level: EventsLevel, flusher: Option<Flusher>) -> Self {
         let machines = state.lock().journal.is_some() && level == EventsLevel::All;
         Self { shared: Arc::new(Shared { level, machines, state, _flusher: flusher }) }
@@ -211,6 +216,8 @@ impl MachineRecorder for Recorder {
 struct State {
     events: Option<Output>,
     journal: Option<Output>,
+    /// Whoever watches: gets what the events file gets.
+    tap: Option<Sink>,
     names: Numbering,
     /// The places in the code that events come from, found by the address of their metadata: only looked up, so nothing depends
     /// on the order.
@@ -365,6 +372,11 @@ impl State {
             events::append_head(line, &Head { t, seq, component, vm, event, cause, severity });
             line.extend_from_slice(&parts.json);
             events::append_end(line);
+            if let Some(tap) = &mut self.tap
+                && tap.write_all(&line[before..]).is_err()
+            {
+                self.tap = None;
+            }
             self.recorded.events_bytes += (line.len() - before) as u64;
             file.entry_ends()?;
         }

@@ -14,6 +14,9 @@ pub(crate) fn drive(run: &Run, time: &VirtualTime) {
         let decision = time.scheduler.lock().step(woken.take(), interrupted);
         match decision {
             Decision::Wake { id, now, wake, cause } => {
+                if let Some(before_wake) = &run.config.before_wake {
+                    before_wake(now);
+                }
                 let index = id.index();
                 if wake.started {
                     if index >= components.len() {

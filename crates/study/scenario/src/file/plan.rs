@@ -88,6 +88,7 @@ fn without_workload<W>(action: &Action<super::Workload>) -> Action<W> {
         Action::Stop { turn_off } => Action::Stop { turn_off: *turn_off },
         Action::Reboot => Action::Reboot,
         Action::Unload | Action::SetWorkload(_) => Action::Unload,
+        Action::SetVmMemory { buffer, weight } => Action::SetVmMemory { buffer: *buffer, weight: *weight },
         Action::SetMemoryReserve(reserve) => Action::SetMemoryReserve(*reserve),
         Action::InjectFault { fault, duration } => Action::InjectFault { fault: *fault, duration: *duration },
         Action::Mark(text) => Action::Mark(text.clone()),

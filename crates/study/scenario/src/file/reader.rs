@@ -5,6 +5,7 @@ use core::{
     time::Duration,
 };
 
+use balancing_policy::MemorySettings;
 use page_range::PageCount;
 use std::collections::BTreeSet;
 
@@ -290,6 +291,12 @@ impl<'r, 't> Table<'r, 't> {
                 None
             }
         }
+    }
+
+    /// A memory buffer, percent.
+    pub(super) fn buffer(&self, name: &'static str) -> Option<Located<u64>> {
+        let range = MemorySettings::BUFFER_RANGE;
+        self.integer(name, (*range.start()).into(), (*range.end()).into())
     }
 
     /// A number, with or without decimals, from `low` to `high`.

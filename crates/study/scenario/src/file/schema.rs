@@ -366,12 +366,13 @@ workload! { PLAYBACK, "trace", "A recorded VM's load. Needs [trace].", [ACTIVE],
 }
 
 /// Actions of the timeline.
-pub(super) const ACTIONS: [(&str, &TableDoc); 8] = [
+pub(super) const ACTIONS: [(&str, &TableDoc); 9] = [
     ("start", &ACTION_START),
     ("stop", &ACTION_STOP),
     ("reboot", &ACTION_REBOOT),
     ("set_workload", &ACTION_SET_WORKLOAD),
     ("unload", &ACTION_UNLOAD),
+    ("set_vm_memory", &ACTION_SET_VM_MEMORY),
     ("set_registry", &ACTION_SET_REGISTRY),
     ("inject_fault", &ACTION_INJECT_FAULT),
     ("mark", &ACTION_MARK),
@@ -379,7 +380,7 @@ pub(super) const ACTIONS: [(&str, &TableDoc); 8] = [
 
 const WHEN: &[KeyDoc] = keys! {
     "at", Form::TimeDraw, "required", "When, in virtual time.";
-    "action", Form::Word(&["start", "stop", "reboot", "set_workload", "unload", "set_registry", "inject_fault", "mark"]), "required", "What happens.";
+    "action", Form::Word(&["start", "stop", "reboot", "set_workload", "unload", "set_vm_memory", "set_registry", "inject_fault", "mark"]), "required", "What happens.";
     "repeat_every", Form::Time, "once", "Again and again at this distance, until the run ends.";
 };
 const WHICH: &[KeyDoc] = keys! {
@@ -410,6 +411,10 @@ action! { ACTION_SET_WORKLOAD, "set_workload", "Ends what runs in the guests, an
     "workload", Form::Text, "required", "A name from [workloads], or a table.";
 }
 action! { ACTION_UNLOAD, "unload", "Lets what runs in the guests give its memory back in its own way.", [WHICH], }
+action! { ACTION_SET_VM_MEMORY, "set_vm_memory", "Changes a VM's memory settings, as Set-VMMemory does while the VM runs.", [WHICH],
+    "buffer", Form::Integer("percent, 5 to 2000"), "as it is", "Memory buffer (-Buffer) from now on.";
+    "priority", Form::Integer("0 to 100"), "as it is", "Memory priority (-Priority) from now on.";
+}
 action! { ACTION_SET_REGISTRY, "set_registry", "Sets a value in the parent OS's registry.", [],
     "name", Form::Word(&["MemoryReserve"]), "required", "Which value.";
     "value", Form::Integer("MB"), "required", "To what.";

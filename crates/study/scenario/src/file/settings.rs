@@ -56,11 +56,7 @@ impl<'r, 't> Settings<'r, 't> {
             startup: table.size("startup_bytes").filter(|size| aligned(&table, "startup_bytes", size)),
             minimum: table.size("minimum_bytes").filter(|size| aligned(&table, "minimum_bytes", size)),
             maximum: read_maximum(&table, around),
-            buffer: table.integer(
-                "buffer",
-                (*MemorySettings::BUFFER_RANGE.start()).into(),
-                (*MemorySettings::BUFFER_RANGE.end()).into(),
-            ),
+            buffer: table.buffer("buffer"),
             priority: table.integer("priority", 0, 100),
             page_file: table.size("page_file"),
             workload: read_workload(&table, around.workloads),

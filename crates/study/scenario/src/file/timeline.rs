@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
+use balancing_policy::MemorySettings;
 use page_range::PageCount;
 
 use super::{
@@ -58,6 +59,13 @@ pub enum Action<W> {
     SetWorkload(W),
     /// What runs in the guest gives its memory back in its own way.
     Unload,
+    /// The VM's memory settings change; what is `None` stays.
+    SetVmMemory {
+        /// Memory buffer, percent.
+        buffer: Option<u32>,
+        /// Memory weight: the priority times 100.
+        weight: Option<u32>,
+    },
     /// The registry value `MemoryReserve` is set.
     SetMemoryReserve(PageCount),
     /// Something goes wrong.
@@ -80,6 +88,7 @@ impl<W> Action<W> {
             Self::Reboot => "reboot",
             Self::SetWorkload(_) => "set_workload",
             Self::Unload => "unload",
+            Self::SetVmMemory { .. } => "set_vm_memory",
             Self::SetMemoryReserve(_) => "set_registry",
             Self::InjectFault { .. } => "inject_fault",
             Self::Mark(_) => "mark",
@@ -231,6 +240,7 @@ fn read_action(table: &Table<'_, '_>, name: &str, around: &Surroundings<'_>) -> 
             Action::SetWorkload(table.required("workload", workload)?.value)
         }
         "unload" => Action::Unload,
+        "set_vm_memory" => read_vm_memory(table)?,
         "set_registry" => read_registry(table, around)?,
         "inject_fault" => read_fault(table)?,
         _ => {
@@ -238,6 +248,24 @@ fn read_action(table: &Table<'_, '_>, name: &str, around: &Surroundings<'_>) -> 
             Action::Mark(table.required("text", text)?.value)
         }
     })
+}
+
+fn read_vm_memory(table: &Table<'_, '_>) -> Option<Action<Workload>> {
+    let buffer = table.buffer("buffer");
+    let priority = table.integer("priority", 0, 100);
+    if !table.has("buffer") && !table.has("priority") {
+        table.reader.add(
+            table
+                .reader
+                .complain(&table.start(), "this changes nothing: `buffer` and `priority` are missing")
+                .key("priority")
+                .allowed("at least one of buffer, priority"),
+        );
+        return None;
+    }
+    let number = |value: &Located<u64>| u32::try_from(value.value).unwrap_or(u32::MAX);
+    let weight = |value: &Located<u64>| number(value) * MemorySettings::WEIGHT_PER_PRIORITY;
+    Some(Action::SetVmMemory { buffer: buffer.as_ref().map(number), weight: priority.as_ref().map(weight) })
 }
 
 fn read_registry(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Action<Workload>> {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use balancing_policy::MemorySettings;
 use dm_vsc::{Faults, HotAddFault, OperationTime};
 use dm_vsp::ProtocolVersion;
+use guest_memory_manager::workload::WorkloadConfig;
 use memory_balancer::BalancerConfig;
 use page_range::PageCount;
 use vmbus::control::Version;
@@ -55,8 +57,16 @@ pub fn plan(
     policy_catalogue::make(&policy, &policy_parameters)?;
 
     let mut timeline = Vec::new();
+    // What each VM's settings have become by then.
+    let mut settings: Vec<MemorySettings> = scenario.vms.iter().map(|vm| vm.memory).collect();
     for planned in scenario.plan(seed, until).map_err(bad_workload)? {
         let at = planned.at;
+        if let (file::Action::SetVmMemory { buffer, weight }, Some(vm)) = (&planned.action, planned.vm) {
+            let now = &mut settings[vm];
+            *now = now.with_buffer(buffer.unwrap_or(now.buffer)).with_weight(weight.unwrap_or(now.weight));
+            timeline.push(Step { at, action: Action::Configure { vm, settings: *now } });
+            continue;
+        }
         for (at, action) in actions(at, planned.vm, planned.action, used_in)? {
             timeline.push(Step { at, action });
         }
@@ -117,6 +127,15 @@ pub fn plan_alone(scenario: &Scenario, choices: &Choices) -> Result<Plan, RunErr
     })
 }
 
+/// What the operator does for an action of a timeline that is carried out now, by hand; a fault that it begins lasts as long as the run.
+/// Nothing for an action that needs what the plan knows: another scenario's host memory, or a VM's settings.
+#[must_use]
+pub fn by_hand(vm: Option<usize>, action: file::Action<WorkloadConfig>) -> Vec<Action> {
+    let mut none = |other: &str| Err(RunError::Reference(other.to_owned(), "not by hand".to_owned()));
+    let actions = actions(Duration::ZERO, vm, action, &mut none).unwrap_or_default();
+    actions.into_iter().map(|(_, action)| action).collect()
+}
+
 /// When a workload of a VM's own is given to its guest after the start was asked for: the VM has its memory by then, if it gets it
 /// at once, and has not shown its login screen.
 const AFTER_START: Duration = Duration::from_secs(1);
@@ -145,7 +164,7 @@ fn policy(scenario: &Scenario, choices: &Choices) -> (String, toml::Table) {
 fn actions(
     at: Duration,
     vm: Option<usize>,
-    action: file::Action<guest_memory_manager::workload::WorkloadConfig>,
+    action: file::Action<WorkloadConfig>,
     used_in: &mut dyn FnMut(&str) -> Result<PageCount, RunError>,
 ) -> Result<Vec<(Duration, Action)>, RunError> {
     let workload: Arc<str> = Arc::from(WORKLOAD);
@@ -171,6 +190,8 @@ fn actions(
         (file::Action::InjectFault { fault, duration }, Some(vm)) => {
             Ok(fault_actions(at, vm, fault, duration))
         }
+        // These have been carried over with what the settings were before.
+        (file::Action::SetVmMemory { .. }, _) => Ok(Vec::new()),
         // The file's check sees to it that these name a VM.
         (_, None) => Ok(Vec::new()),
     }

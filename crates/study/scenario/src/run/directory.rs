@@ -95,6 +95,7 @@ pub fn create_next(runs: &Path, name: &str) -> Result<PathBuf, DirectoryError> {
 fn is_of_a_run(name: &str) -> bool {
     [MANIFEST_FILE, EVENTS_FILE, JOURNAL_FILE, COUNTERS_FILE, SUMMARY_FILE, SCENARIO_FILE, REPORT_FILE]
         .contains(&name)
+        || name.ends_with("-by-hand.toml")
         || (name.starts_with("figure-") && Path::new(name).extension().is_some_and(|ending| ending == "svg"))
 }
 

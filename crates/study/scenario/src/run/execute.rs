@@ -58,9 +58,13 @@ pub fn run_with_policy(
         clock: options.clock,
         schedule_seed: options.schedule_seed,
         until: SimTime::from(plan.until),
+        before_wake: options.before_wake.take(),
         recorder: outputs.recorder.as_ref().and_then(Recorder::machine_recorder),
         ..RunConfig::default()
     };
+    if let (Some(recorder), Some(tap)) = (&outputs.recorder, options.tap.take()) {
+        recorder.tap(tap);
+    }
     let dispatch = run_journal::dispatch(outputs.recorder.as_ref(), options.log.take());
     let (host, end) = tracing::dispatcher::with_default(&dispatch, || -> Result<_, RunError> {
         let mut runtime = Runtime::new(config)?;
@@ -115,6 +119,7 @@ fn seat_all(
         host_memory: plan.host.memory,
         trace: plan.trace.clone(),
         seed: plan.seed,
+        hand: options.hand.take(),
         drawn: vec![0; plan.vms.len()],
     }));
     runtime.seat("sampler", None).start(Box::new(Sampler {

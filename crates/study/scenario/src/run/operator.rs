@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use balancing_policy::VmId;
 use component_runtime::random::{below, stream};
@@ -12,6 +13,7 @@ use guest_partition::{BusCommand, Console, GuestCommand};
 use page_range::PageCount;
 use vmms_host::{SharedStatus, VmmsCommand, VmmsMessage};
 
+use super::hand::{Hand, LOOK};
 use super::plan::{Action, Step};
 use crate::file::VmComponent;
 
@@ -24,6 +26,8 @@ pub(crate) struct Operator {
     pub(crate) host_memory: PageCount,
     pub(crate) trace: Option<Arc<Trace>>,
     pub(crate) seed: u64,
+    /// What is done beside the timeline.
+    pub(crate) hand: Option<Hand>,
     /// Counts the workloads of each VM, so that each draws random numbers of its own.
     pub(crate) drawn: Vec<u32>,
 }
@@ -108,6 +112,13 @@ impl Component for Operator {
             trace::set_cause(Cause::NONE);
             self.act(ctx, step.action);
         }
-        self.timeline.front().map_or(NextWake::Idle, |step| NextWake::At(SimTime::from(step.at)))
+        let by_hand = self.hand.as_ref().map_or_else(Vec::new, |hand| hand.take(now.into()));
+        for action in by_hand {
+            trace::set_cause(Cause::NONE);
+            self.act(ctx, action);
+        }
+        let look = self.hand.is_some().then(|| Duration::from(now) + LOOK);
+        let next = self.timeline.front().map(|step| step.at).into_iter().chain(look).min();
+        next.map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))
     }
 }

@@ -1,14 +1,16 @@
 //! How a run is driven, and what comes of it.
 
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use component_runtime::{ClockMode, Driver, RunEnd, StopHandle};
+use component_runtime::{BeforeWake, ClockMode, Driver, RunEnd, StopHandle};
 use machine_contract::VmFactory;
 use run_journal::{EventsLevel, HumanLog, Recorded};
 
+use super::hand::Hand;
 use super::kept::Points;
 use super::plan::PlannedVm;
 use super::points::Point;
@@ -39,6 +41,12 @@ pub struct RunOptions {
     pub observer: Option<Observer>,
     /// Makes the machines of the VMs in place of simulated ones; the plan's guest profiles and workloads then mean nothing.
     pub machines: Option<Machines>,
+    /// Called before each wake of a component with its time, on the thread that runs the run; only with the inline driver.
+    pub before_wake: Option<BeforeWake>,
+    /// Gets each recorded event at once, as a line of `events.jsonl`; nothing without a folder, or where no events are recorded.
+    pub tap: Option<Box<dyn Write + Send>>,
+    /// Does by hand what the timeline does not say.
+    pub hand: Option<Hand>,
     /// Given the handle that ends the run early, before it begins.
     pub on_start: Option<Box<dyn FnOnce(StopHandle)>>,
 }

@@ -23,7 +23,7 @@ error: there is no action "strat"
 9 | action = "strat"
   |          ^^^^^^^
   |
-  = allowed: "start", "stop", "reboot", "set_workload", "unload", "set_registry", "inject_fault", "mark"
+  = allowed: "start", "stop", "reboot", "set_workload", "unload", "set_vm_memory", "set_registry", "inject_fault", "mark"
   = help: did you mean `start`?
 
 1 error in bad.toml; nothing was started

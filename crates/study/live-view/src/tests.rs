@@ -1,0 +1,217 @@
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use balancing_policy::MemorySettings;
+use component_runtime::{Driver, SimTime};
+use page_range::PageCount;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use run_journal::{EVENTS_FILE, EventsLevel, FieldValue, Record, Severity};
+use scenario::file::{self, LoadOptions};
+use scenario::run::{self, Choices, Hand, Plan, Point, RunOptions, build};
+
+use crate::draw::{SMALLEST, draw};
+use crate::hand::{Deed, FAULTS, HandFault, with_entries};
+use crate::keys::{Key, Keys, Wish};
+use crate::view::View;
+
+const SCENARIO: &str = r#"until = "4m"
+[host]
+memory = "4GB"
+[[vm]]
+name = "VM{n}"
+numbers = "1..2"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+maximum_bytes = "2GB"
+[[timeline]]
+at = "0s"
+action = "start"
+vm = "VM1"
+"#;
+
+fn plan(text: &str) -> Plan {
+    let file = file::parse("small.toml", text, &LoadOptions::default()).unwrap_or_else(|bad| panic!("{bad}"));
+    build::plan_alone(&file, &Choices::default()).unwrap()
+}
+
+fn events(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join(EVENTS_FILE)).unwrap()
+}
+
+/// Runs a plan into a folder; at each of these seconds something is done by hand. Gives the entries that repeat it.
+fn run_by_hand(plan: &Plan, folder: &Path, deeds: &[(u64, Deed)]) -> String {
+    let hand = Hand::default();
+    let mut settings: Vec<MemorySettings> = plan.vms.iter().map(|vm| vm.settings).collect();
+    let mut left = deeds.to_vec().into_iter().peekable();
+    let giving = hand.clone();
+    let options = RunOptions {
+        driver: Driver::Inline,
+        events: EventsLevel::All,
+        directory: Some(folder.to_owned()),
+        hand: Some(hand.clone()),
+        observer: Some(Box::new(move |point: &Point| {
+            while let Some((_, deed)) = left.next_if(|(second, _)| Duration::from_secs(*second) <= point.time)
+            {
+                deed.actions(&mut settings).into_iter().for_each(|action| giving.act(action));
+            }
+            ControlFlow::Continue(())
+        })),
+        ..RunOptions::default()
+    };
+    run::run(plan.clone(), options).unwrap();
+    let done = hand.done();
+    assert_eq!(done.len(), deeds.len(), "each deed here is one action");
+    done.iter().zip(deeds).map(|(step, (_, deed))| deed.entry(step.at, plan)).collect()
+}
+
+#[test]
+fn what_was_done_by_hand_is_repeated_by_its_timeline() {
+    let folder = tempfile::tempdir().unwrap();
+    let (by_hand, again) = (folder.path().join("by-hand"), folder.path().join("again"));
+    for folder in [&by_hand, &again] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let mib = PageCount::from_mib;
+    let deeds = vec![
+        (20, Deed::Start { vm: 1 }),
+        (70, Deed::Load { vm: 0, size: mib(900) }),
+        (75, Deed::Priority { vm: 1, priority: 90 }),
+        (80, Deed::Load { vm: 1, size: mib(1200) }),
+        (100, Deed::Reserve(mib(1024))),
+        (120, Deed::Fault { vm: 0, fault: HandFault::Silent }),
+        (150, Deed::Unload { vm: 1 }),
+        (200, Deed::Stop { vm: 1 }),
+    ];
+    let plan_by_hand = plan(SCENARIO);
+    let entries = run_by_hand(&plan_by_hand, &by_hand, &deeds);
+    let text = with_entries(SCENARIO, &entries);
+    let options = RunOptions {
+        driver: Driver::Inline,
+        events: EventsLevel::All,
+        directory: Some(again.clone()),
+        ..RunOptions::default()
+    };
+    run::run(plan(&text), options).unwrap();
+    assert!(events(&by_hand).contains("\"inject_fault\""));
+    assert!(events(&by_hand) == events(&again), "the timeline does not repeat the run:\n{text}");
+}
+
+#[test]
+fn every_fault_is_one_that_scenario_files_know() {
+    for fault in FAULTS {
+        let deed = Deed::Fault { vm: 0, fault };
+        let text = with_entries(SCENARIO, &deed.entry(Duration::from_secs(60), &plan(SCENARIO)));
+        assert_eq!(plan(&text).timeline.len(), 2, "{text}");
+    }
+}
+
+/// A view with something in all of its parts.
+fn view() -> View {
+    let mut view = View::new(&plan(SCENARIO));
+    let vm = |physical, demand: Option<u64>| run::points::VmPoint {
+        state: vmms_host::VmState::Running,
+        running: true,
+        physical: PageCount::from_mib(physical),
+        demand: demand.map(PageCount::from_mib),
+        pressure: demand.map(|demand| 100.0 * demand as f64 / physical as f64),
+        target: PageCount::from_mib(1100),
+        ..run::points::VmPoint::default()
+    };
+    let host = run::points::HostPoint {
+        available: PageCount::from_mib(1500),
+        assigned: PageCount::from_mib(1536),
+        in_transit: PageCount::from_mib(128),
+        parent_free_mib: 820.0,
+        slowdown: 1.0,
+        ..run::points::HostPoint::default()
+    };
+    let mut second = vm(512, None);
+    second.state = vmms_host::VmState::Starting;
+    view.sample(&Point { time: Duration::from_secs(90), host, vms: vec![vm(1024, Some(1200)), second] });
+    let record =
+        |seq, component: &str, vm: Option<&str>, event: &str, severity, fields: &[(&str, FieldValue)]| {
+            Record {
+                t: SimTime::from(Duration::from_millis(90_000 + seq)),
+                seq,
+                component: component.into(),
+                vm: vm.map(Into::into),
+                event: event.into(),
+                cause: 0,
+                severity,
+                fields: fields.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(),
+            }
+        };
+    let pages = FieldValue::Unsigned(256 * 76);
+    view.event(&record(1, "dm-vsc", Some("VM1"), "balloon_status", Severity::Normal, &[]));
+    view.event(&record(
+        2,
+        "memory-balancer",
+        Some("VM1"),
+        "add_memory",
+        Severity::Normal,
+        &[("pages", pages)],
+    ));
+    view.event(&record(3, "dm-vsp", Some("VM2"), "status_report", Severity::Normal, &[]));
+    view.event(&record(4, "dm-vsp", Some("VM1"), "guest_unresponsive", Severity::Warning, &[]));
+    view
+}
+
+fn drawn(view: &View, (width, height): (u16, u16)) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(view, frame)).unwrap();
+    terminal.backend().to_string()
+}
+
+#[test]
+fn the_view_at_80_columns() {
+    insta::assert_snapshot!("80-columns", drawn(&view(), (80, 30)));
+}
+
+#[test]
+fn any_terminal_gets_a_view_or_a_sentence() {
+    for width in (1..=200).step_by(33) {
+        for height in [1, 2, 8, 15, 16, 17, 24, 27, 28, 60] {
+            let text = drawn(&view(), (width, height));
+            if width >= SMALLEST.0 && height >= SMALLEST.1 {
+                assert!(text.contains("VM1"), "{width} by {height}:\n{text}");
+            }
+        }
+    }
+    assert!(drawn(&view(), (50, 10)).contains("this view"));
+}
+
+#[test]
+fn keys_ask_and_answer() {
+    let (mut keys, mut view) = (Keys::default(), view());
+    let mut typed = |view: &mut View, text: &str| {
+        let keys = &mut keys;
+        let mut wish = None;
+        for sign in text.chars() {
+            let key = match sign {
+                '\n' => Key::Enter,
+                '<' => Key::Backspace,
+                '~' => Key::Escape,
+                sign => Key::Char(sign),
+            };
+            wish = keys.press(key, view);
+        }
+        wish
+    };
+    assert_eq!(typed(&mut view, " "), Some(Wish::Pause));
+    assert_eq!(
+        typed(&mut view, "l2GB<B\n"),
+        Some(Wish::Do(Deed::Load { vm: 0, size: PageCount::from_mib(2048) }))
+    );
+    assert_eq!(typed(&mut view, "w101\n"), None);
+    assert_eq!(view.message, "\"101\" is no priority from 0 to 100");
+    assert_eq!(view.prompt.as_deref(), Some("Memory priority of VM1, 0 to 100: 101▁"));
+    assert_eq!(typed(&mut view, "<\n"), Some(Wish::Do(Deed::Priority { vm: 0, priority: 10 })));
+    assert_eq!(typed(&mut view, "jx1\n"), Some(Wish::Do(Deed::Fault { vm: 1, fault: HandFault::Silent })));
+    assert_eq!(typed(&mut view, "r~q"), Some(Wish::Quit));
+    view.vms[1].state = vmms_host::VmState::Off;
+    assert_eq!(typed(&mut view, "s"), Some(Wish::Do(Deed::Start { vm: 1 })));
+    assert_eq!(typed(&mut view, "u"), None);
+    assert_eq!(view.message, "this VM does not run; s starts it");
+}
