@@ -8,5 +8,6 @@
 
 pub mod explain;
 pub mod figures;
+pub mod growth;
 pub mod sequence;
 pub mod verify;
