@@ -36,5 +36,5 @@ pub use error::{
 };
 pub use manager::{GUEST_ADDRESS_SPACE, GmoMemoryManager};
 pub use pins::{Pin, PinId};
-pub use run_map::{Mapping, MappingCounts};
+pub use run_map::{Mapping, MappingCounts, SizeChanges};
 pub use saved::{Restored, SavedPin, SavedState, SavedStateV1};

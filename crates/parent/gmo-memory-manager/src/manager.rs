@@ -7,7 +7,7 @@ use crate::placement::place;
 use crate::run_map::RunMap;
 use crate::{
     ForeignPin, MapError, MapRefusal, Mapping, MappingCounts, Pin, PinError, PinId, RestoreError,
-    RestoreRefusal, Restored, SavedPin, SavedState, SavedStateV1, UnmapError, UnmapRefusal,
+    RestoreRefusal, Restored, SavedPin, SavedState, SavedStateV1, SizeChanges, UnmapError, UnmapRefusal,
 };
 
 /// Number of guest pages that can be addressed: 52 bits of physical address (documented: Intel SDM vol. 3, 4.1.4, the
@@ -145,6 +145,13 @@ impl GmoMemoryManager {
     #[must_use]
     pub fn counts(&self) -> MappingCounts {
         self.map.counts()
+    }
+
+    /// How often large pages have been split, and small ones merged. Ranges are counted one after the other: a large page that
+    /// comes of two ranges of one call was merged, and one that goes with two ranges of one call was split before.
+    #[must_use]
+    pub fn size_changes(&self) -> SizeChanges {
+        self.map.size_changes()
     }
 
     /// What is mapped to what, by guest page, in runs that are as long as they can be.

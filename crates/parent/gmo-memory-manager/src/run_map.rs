@@ -23,6 +23,15 @@ pub struct MappingCounts {
     pub small: u64,
 }
 
+/// How often entries have changed their size since the map was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SizeChanges {
+    /// Large pages of which a part was unmapped: the rest is mapped with pages of 4 KiB.
+    pub splits: u64,
+    /// Large pages that came of joining pages of 4 KiB with what was mapped beside them.
+    pub merges: u64,
+}
+
 /// A run: the first guest page's number is its key.
 #[derive(Clone, Copy, Debug)]
 struct Run {
@@ -39,11 +48,16 @@ pub(crate) struct RunMap {
     runs: BTreeMap<u64, Run>,
     pages: u64,
     large: u64,
+    changes: SizeChanges,
 }
 
 impl RunMap {
     pub(crate) fn counts(&self) -> MappingCounts {
         MappingCounts { large: self.large, small: self.pages - self.large * LARGE_PAGE_PAGES }
+    }
+
+    pub(crate) fn size_changes(&self) -> SizeChanges {
+        self.changes
     }
 
     pub(crate) fn run_count(&self) -> usize {
@@ -116,6 +130,7 @@ impl RunMap {
     pub(crate) fn insert(&mut self, guest: GuestRange, host: HostPage) {
         debug_assert_eq!(self.first_mapped(guest), None, "mapped twice");
         let (mut start, mut run) = (guest.start().0, Run { host: host.0, pages: guest.pages().get() });
+        let apart = self.large + large_pages(start, run);
         if let Some((&below, &before)) = self.runs.range(..start).next_back()
             && below + before.pages == start
             && before.host + before.pages == run.host
@@ -132,12 +147,15 @@ impl RunMap {
             run.pages += after.pages;
         }
         self.put_in(start, run);
+        self.changes.merges += self.large - apart;
     }
 
     /// Unmap what is mapped of the range; the frames that it was mapped to are added to `frames`.
     pub(crate) fn remove(&mut self, range: GuestRange, frames: &mut RangeSet<HostPage>) {
         while let Some((whole, Mapping { guest, host })) = self.first_part(range) {
             let (start, end) = (whole.guest.start().0, whole.guest.end());
+            let part = Run { host: host.start().0, pages: guest.pages().get() };
+            let whole_ones = self.large - large_pages(guest.start().0, part);
             self.take_out(start);
             if start < guest.start().0 {
                 self.put_in(start, Run { host: whole.host.start().0, pages: guest.start().0 - start });
@@ -145,6 +163,7 @@ impl RunMap {
             if guest.end() < end {
                 self.put_in(guest.end(), Run { host: host.end(), pages: end - guest.end() });
             }
+            self.changes.splits += whole_ones - self.large;
             frames.insert(host);
         }
     }

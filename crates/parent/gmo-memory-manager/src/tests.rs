@@ -55,8 +55,14 @@ fn a_large_page_is_split_when_a_part_goes_and_joined_when_it_comes_back() {
     assert!(!gmo.is_large(GuestPage(512)) && gmo.is_large(GuestPage(511)));
     assert_eq!(gmo.translate(GuestPage(700)), None);
     assert_eq!(gmo.translate(GuestPage(701)), Some(HostPage(2749)));
+    assert_eq!(gmo.size_changes(), SizeChanges { splits: 1, merges: 0 });
     gmo.map(guest(700, 701), page).unwrap();
     assert_eq!((gmo.counts(), gmo.run_count()), (large(4, 0), 1));
+    assert_eq!(gmo.size_changes(), SizeChanges { splits: 1, merges: 1 });
+    // A large page that goes or comes whole is neither split nor merged.
+    let whole = gmo.unmap(&[guest(512, 1024)]).unwrap();
+    gmo.map(guest(512, 1024), whole).unwrap();
+    assert_eq!((gmo.counts(), gmo.size_changes()), (large(4, 0), SizeChanges { splits: 1, merges: 1 }));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use balancing_policy::{PageCount, VmId};
 use serde::Serialize;
 
+use crate::origins::Source;
 use crate::state::Balancer;
 
 /// `Hyper-V Dynamic Memory Balancer`, instance "System Balancer" (Table 3-6), and the rest of the ledger.
@@ -26,6 +27,12 @@ pub struct SystemCounters {
     pub assigned: PageCount,
     /// Granted and not yet mapped, set aside for a start, or on its way home.
     pub in_transit: PageCount,
+    /// Of what is in transit: granted to VMs and not yet mapped.
+    pub granted: PageCount,
+    /// Of what is in transit: set aside for VMs that wait to start.
+    pub set_aside: PageCount,
+    /// Of what is in transit: given up by VMs and not yet home.
+    pub coming_home: PageCount,
     /// Overhead of the running VMs.
     pub overhead: PageCount,
     /// Held back for the parent OS.
@@ -119,9 +126,18 @@ impl Balancer {
             average_pressure: if reporting > 0.0 { pressures / reporting } else { 0.0 },
             assigned: ledger.assigned,
             in_transit: ledger.in_transit(),
+            granted: ledger.granted,
+            set_aside: ledger.set_aside,
+            coming_home: ledger.coming_home,
             overhead: ledger.overhead,
             reserve: ledger.reserve,
         }
+    }
+
+    /// From where the memory came that VMs were given since the balancer started: to each VM, from each source. What a VM was given
+    /// at its starts counts, with its overhead.
+    pub fn memory_moved(&self) -> impl Iterator<Item = (Source, VmId, PageCount)> {
+        self.moved.iter().map(|(&(source, vm), &pages)| (source, vm, pages))
     }
 
     /// The counters of every registered VM, in ascending order of id.

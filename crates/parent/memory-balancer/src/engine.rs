@@ -5,6 +5,7 @@ use core::time::Duration;
 use balancing_policy::{GuestStatus, PageCount, PendingKind, Phase, VmId, pressure};
 use page_range::HostFrames;
 
+use crate::origins::{Origin, Origins, Source};
 use crate::rates::Ewma;
 use crate::state::Balancer;
 use crate::vm::{Joined, Operation};
@@ -20,6 +21,7 @@ impl Balancer {
         if now >= self.next_round {
             self.round(now, out);
         }
+        self.came_back.settle(self.books.available());
         debug_assert!(self.ledger().balances(), "{:?}", self.ledger());
     }
 
@@ -121,7 +123,9 @@ impl Balancer {
         self.views.remove(index);
         self.targets.remove(index);
         let had = live.held() + live.account.overhead();
+        let pool = self.books.available();
         self.books.close(live.account);
+        self.came_home(pool, Source::Ended);
         self.plan();
         Ok(had)
     }
@@ -192,12 +196,18 @@ impl Balancer {
         let took = now.saturating_sub(operation.since);
         let live = &mut self.live[index];
         live.operation = None;
+        let mut granted_from = core::mem::take(&mut live.granted_from);
+        let pool = self.books.available();
         self.views[index].returnable = returnable;
         let (first, longest) = (self.config.refusal_first, self.config.refusal_longest);
         let fits = match (operation.kind, done) {
             (PendingKind::Grow, Done::Grown { mapped, returned, barrier }) => {
+                let back = returned.pages();
                 let (mapped, fits) =
                     self.books.grant_ended(&mut live.account, operation.pages, mapped, returned);
+                self.came_back.put_back(granted_from.take_last(back));
+                // What is missing comes home by itself.
+                granted_from.take_last(granted_from.pages().saturating_sub(mapped));
                 if barrier && let Some(joined) = live.joined.as_mut() {
                     joined.hot_add = false;
                 }
@@ -216,6 +226,7 @@ impl Balancer {
             }
             (PendingKind::Shrink, Done::Shrunk { released, returned }) => {
                 let (released, fits) = self.books.released(&mut live.account, released, returned);
+                self.came_back.came(Source::Vm(vm), self.books.available().saturating_sub(pool));
                 let in_all = operation.released + released;
                 if in_all >= operation.pages {
                     live.shrink_refusals.accepted();
@@ -232,6 +243,8 @@ impl Balancer {
                 fits && in_all <= operation.pages
             }
             (PendingKind::Grow, Done::Shrunk { returned, .. }) => {
+                let origins = core::mem::take(&mut granted_from);
+                self.came_back.put_back(origins);
                 // The answer is that of another kind of operation: the grant is over, and nothing of it was mapped.
                 let (mapped, _) =
                     self.books.grant_ended(&mut live.account, operation.pages, PageCount::ZERO, returned);
@@ -243,6 +256,7 @@ impl Balancer {
                 false
             }
         };
+        self.record_moved(vm, Some(id), granted_from, out);
         self.refresh(index, now);
         if operation.kind == PendingKind::Shrink {
             self.shrink(index, now, out);
@@ -263,7 +277,9 @@ impl Balancer {
             return Err(Fault::NotRunning(vm));
         };
         let live = &mut self.live[index];
+        let pool = self.books.available();
         let (released, fits) = self.books.released(&mut live.account, PageCount::ZERO, frames);
+        self.came_back.came(Source::Vm(vm), self.books.available().saturating_sub(pool));
         let mut late = true;
         if let Some(operation) =
             live.operation.as_mut().filter(|operation| operation.kind == PendingKind::Shrink)
@@ -283,7 +299,32 @@ impl Balancer {
         if !self.books.owns(&frames) {
             return Err(Fault::ForeignFrames);
         }
+        let pool = self.books.available();
         self.books.come_home(frames);
+        self.came_home(pool, Source::Ended);
         Ok(())
+    }
+
+    /// The pool had `before`, and has more now.
+    fn came_home(&mut self, before: PageCount, source: Source) {
+        self.came_back.came(source, self.books.available().saturating_sub(before));
+    }
+
+    /// Memory has become a VM's.
+    pub(crate) fn record_moved(
+        &mut self,
+        vm: VmId,
+        operation: Option<OperationId>,
+        origins: Origins,
+        out: &mut Vec<Output>,
+    ) {
+        if origins.is_empty() {
+            return;
+        }
+        let origins = origins.by_source();
+        for &Origin { source, pages } in &origins {
+            *self.moved.entry((source, vm)).or_default() += pages;
+        }
+        out.push(Output::Moved { vm, operation, origins });
     }
 }

@@ -32,6 +32,7 @@ pub mod hyperv;
 mod ledger;
 mod message;
 mod moves;
+mod origins;
 mod rates;
 mod round;
 mod starts;
@@ -45,6 +46,7 @@ pub use constants::constants;
 pub use counters::{MemoryStatus, SystemCounters, VmCounters};
 pub use ledger::Ledger;
 pub use message::{Correction, Decision, Done, Fault, Input, OperationId, Output};
+pub use origins::{Origin, Source};
 pub use state::{Balancer, RegisterError};
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use balancing_policy::{GuestStatus, PageCount, ParentState, Reason, VmId};
 use page_range::HostFrames;
 use serde::{Serialize, Serializer};
 
+use crate::origins::Origin;
+
 /// An operation on one VM's memory. Never used twice in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct OperationId(pub u64);
@@ -185,6 +187,15 @@ pub enum Output {
         operation: OperationId,
         /// How much.
         pages: PageCount,
+    },
+    /// Memory has become a VM's, of a grant or of its start: for the record.
+    Moved {
+        /// Which VM.
+        vm: VmId,
+        /// The grant; `None`: the VM starts, with its startup RAM and its overhead.
+        operation: Option<OperationId>,
+        /// From where it came: each source once, in ascending order.
+        origins: Vec<Origin>,
     },
     /// A target was set: for the record.
     Decision(Decision),

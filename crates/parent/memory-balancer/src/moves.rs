@@ -111,10 +111,11 @@ impl Balancer {
             minimum: self.config.minimum_move,
         };
         let Some(pages) = growth.size() else { return };
-        let (vm, target) = (view.id, live.target.min(view.highest));
+        let (vm, target, pool) = (view.id, live.target.min(view.highest), growth.pool);
         let Some(frames) = self.books.grant(&mut self.live[index].account, pages) else { return };
         self.rates.granted(pages.get());
         let operation = self.begin_operation(index, now, PendingKind::Grow, pages);
+        self.live[index].granted_from = self.came_back.take(pool, pages);
         out.push(Output::Grant { vm, operation, frames, target });
     }
 

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use balancing_policy::{PageCount, VmId};
 
+use crate::origins::Origins;
 use crate::state::Balancer;
 use crate::vm::Live;
 use crate::waiting::Waiting;
@@ -47,6 +48,7 @@ impl Balancer {
             attempts: 0,
             next_attempt: now,
             aside: self.books.nothing(),
+            origins: Origins::default(),
         };
         // Served by weight, and at the same weight in the order of their requests.
         let place = self.waiting.partition_point(|other| other.weight >= waiting.weight);
@@ -64,7 +66,7 @@ impl Balancer {
     fn drop_waiting(&mut self, place: usize) -> Waiting {
         let mut waiting = self.waiting.remove(place);
         let all = waiting.aside.pages();
-        self.books.give_back(&mut waiting.aside, all);
+        waiting.give_back(&mut self.books, &mut self.came_back, all);
         waiting
     }
 
@@ -81,7 +83,7 @@ impl Balancer {
         let missing = waiting.missing();
         let available = waiting.aside.pages() + self.books.available();
         if missing <= self.books.available() {
-            self.books.set_aside(&mut waiting.aside, missing);
+            waiting.set_aside(&mut self.books, &mut self.came_back, missing);
             self.admit(place, now, out);
             return;
         }
@@ -110,7 +112,7 @@ impl Balancer {
             let waiting = &mut self.waiting[place];
             let allowed = waiting.allowed(&mut left);
             let more = allowed.saturating_sub(waiting.aside.pages());
-            self.books.set_aside(&mut waiting.aside, more);
+            waiting.set_aside(&mut self.books, &mut self.came_back, more);
             if waiting.missing().is_zero() {
                 self.for_starts = self.for_starts.saturating_sub(waiting.needed());
                 self.admit(place, now, out);
@@ -125,7 +127,7 @@ impl Balancer {
         let mut left = self.for_starts;
         for waiting in &mut self.waiting {
             let beyond = waiting.aside.pages().saturating_sub(waiting.allowed(&mut left));
-            self.books.give_back(&mut waiting.aside, beyond);
+            waiting.give_back(&mut self.books, &mut self.came_back, beyond);
         }
     }
 
@@ -137,7 +139,7 @@ impl Balancer {
         {
             let waiting = &mut self.waiting[place];
             let needed = waiting.needed();
-            self.books.set_aside(&mut waiting.aside, needed);
+            waiting.set_aside(&mut self.books, &mut self.came_back, needed);
             self.admit(place, now, out);
         }
     }
@@ -156,6 +158,9 @@ impl Balancer {
             self.books.close(account);
             return;
         };
+        // What was set aside beyond what is needed is in the pool again.
+        let beyond = waiting.origins.pages().saturating_sub(waiting.needed());
+        self.came_back.put_back(waiting.origins.take_last(beyond));
         registered.at_start = registered.tally;
         let live = Live::new(account, registered, waiting.startup);
         let view = live.view(vm, registered, now, Self::default_granule());
@@ -166,5 +171,6 @@ impl Balancer {
         self.views.insert(index, view);
         self.plan();
         out.push(Output::Admitted { vm, frames, waited: now.saturating_sub(waiting.since) });
+        self.record_moved(vm, None, waiting.origins, out);
     }
 }

@@ -12,6 +12,7 @@ use page_range::HostFrames;
 
 use crate::constants::DEFAULT_GRANULE;
 use crate::ledger::{Books, Ledger};
+use crate::origins::{CameBack, Source};
 use crate::rates::Rates;
 use crate::vm::{Live, Registered, Tally};
 use crate::waiting::Waiting;
@@ -68,6 +69,8 @@ pub struct Balancer {
     /// Indices of VMs below their targets, in the order in which they are served.
     pub(crate) growers: Vec<usize>,
     pub(crate) next_operation: u64,
+    pub(crate) came_back: CameBack,
+    pub(crate) moved: BTreeMap<(Source, VmId), PageCount>,
     /// Switched off by the test that shows what setting aside is for.
     #[cfg(test)]
     pub(crate) protects_starts: bool,
@@ -101,6 +104,8 @@ impl Balancer {
             for_starts: PageCount::ZERO,
             growers: Vec::new(),
             next_operation: 1,
+            came_back: CameBack::default(),
+            moved: BTreeMap::new(),
             #[cfg(test)]
             protects_starts: true,
             config,

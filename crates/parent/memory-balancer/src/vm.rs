@@ -10,6 +10,7 @@ use balancing_policy::{
 
 use crate::backoff::Backoff;
 use crate::ledger::Account;
+use crate::origins::Origins;
 use crate::rates::Ewma;
 use crate::{Correction, OperationId};
 
@@ -90,6 +91,8 @@ pub(crate) struct Live {
     pub(crate) shrink_refusals: Backoff,
     pub(crate) growth_refusals: Backoff,
     pub(crate) operation: Option<Operation>,
+    /// Where the memory of the grant under way comes from.
+    pub(crate) granted_from: Origins,
 }
 
 impl Live {
@@ -108,6 +111,7 @@ impl Live {
             shrink_refusals: Backoff::default(),
             growth_refusals: Backoff::default(),
             operation: None,
+            granted_from: Origins::default(),
         }
     }
 

@@ -5,6 +5,9 @@ use core::time::Duration;
 use balancing_policy::{PageCount, VmId};
 use page_range::HostFrames;
 
+use crate::ledger::Books;
+use crate::origins::{CameBack, Origins};
+
 /// A VM that waits to start. What is set aside for it can go to nobody else.
 #[derive(Debug)]
 pub(crate) struct Waiting {
@@ -19,6 +22,8 @@ pub(crate) struct Waiting {
     pub(crate) attempts: u32,
     pub(crate) next_attempt: Duration,
     pub(crate) aside: HostFrames,
+    /// Where what is set aside comes from.
+    pub(crate) origins: Origins,
 }
 
 impl Waiting {
@@ -28,6 +33,20 @@ impl Waiting {
 
     pub(crate) fn missing(&self) -> PageCount {
         self.needed().saturating_sub(self.aside.pages())
+    }
+
+    /// Sets at most `pages` of the pool aside for it.
+    pub(crate) fn set_aside(&mut self, books: &mut Books, came_back: &mut CameBack, pages: PageCount) {
+        let (pool, before) = (books.available(), self.aside.pages());
+        books.set_aside(&mut self.aside, pages);
+        self.origins.append(came_back.take(pool, self.aside.pages() - before));
+    }
+
+    /// Gives at most `pages` of what is set aside for it back to the pool.
+    pub(crate) fn give_back(&mut self, books: &mut Books, came_back: &mut CameBack, pages: PageCount) {
+        let before = self.aside.pages();
+        books.give_back(&mut self.aside, pages);
+        came_back.put_back(self.origins.take_last(before - self.aside.pages()));
     }
 
     /// How much may be set aside for it, of what is left for starts.

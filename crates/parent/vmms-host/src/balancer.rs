@@ -10,7 +10,10 @@ use std::time::Duration;
 use balancing_policy::VmId;
 use component_runtime::trace::{self, Cause};
 use component_runtime::{Address, Component, Context, Mailbox, NextWake, SimTime, WakeCause};
-use memory_balancer::{Balancer, Correction, Decision, Done, Input, Output, SystemCounters, VmCounters};
+use memory_balancer::{
+    Balancer, Correction, Decision, Done, Input, OperationId, Origin, Output, Source, SystemCounters,
+    VmCounters,
+};
 use model_sync::{Mutex, MutexGuard};
 use page_range::{HostMemory, PageCount};
 
@@ -211,6 +214,12 @@ impl BalancerComponent {
                     WorkerMessage::Shrink { operation, pages }
                 });
             }
+            Output::Moved { vm, operation, origins } => {
+                let vm = self.name(vm);
+                for origin in origins {
+                    self.moved(&vm, operation, origin);
+                }
+            }
             Output::Decision(decision) => self.record(&decision),
             Output::Round { number, summary } => {
                 tracing::info!(event = "round", round = number, rule = summary.rule(), inputs = %Inputs(&summary));
@@ -245,6 +254,24 @@ impl BalancerComponent {
             if let Some(worker) = &known.worker {
                 ctx.send(worker, message);
             }
+        });
+    }
+
+    /// Records from where memory came that a VM has been given. Nothing comes of that: what follows has the cause that it had.
+    fn moved(&self, vm: &str, operation: Option<OperationId>, Origin { source, pages }: Origin) {
+        let donor = match source {
+            Source::Vm(donor) => Some(self.name(donor)),
+            Source::Free | Source::Ended => None,
+        };
+        trace::with_cause(trace::cause(), || {
+            tracing::info!(
+                event = "memory_moved",
+                vm = vm,
+                pages = pages.get(),
+                source = source.name(),
+                donor = donor.as_deref(),
+                operation = operation.map(|operation| operation.0)
+            );
         });
     }
 

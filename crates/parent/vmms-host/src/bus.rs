@@ -9,12 +9,15 @@
 //! ([`HostBus::pinned`]), at once or much later.
 
 mod channel;
+mod frame;
+mod rung;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use component_runtime::lanes::CauseLanes;
+use component_runtime::lanes::{CauseLanes, Lane};
 use machine_contract::HostPartition;
 use page_range::GuestPage;
 use partition::{MappedPages, NotifyFn};
@@ -26,7 +29,12 @@ use vmbus::control::server::{
 use vmbus::control::{GpadlId, Relid, Status, VMBUS_SINT, Version};
 use vmbus::ring::{ChannelRings, Corruption, PacketBuffer, PacketType, Role};
 
+use crate::statistics::{BusStatistics, ChannelStatistics};
 use channel::{Channel, Packet};
+use frame::Capture;
+pub use frame::{Bytes, Frame, RecordedFrame};
+pub use rung::Clock;
+use rung::Rung;
 
 /// Packets for the guest that wait for room in the ring, at most.
 const WAITING_PACKETS: usize = crate::constants::WAITING_PACKETS.whole() as usize;
@@ -38,8 +46,20 @@ pub enum BusEvent {
     Contact(Version, ContactOrigin),
     /// The guest opened a channel.
     Opened(Relid),
-    /// A channel is closed: by the guest, by contact renewed, or since its ring was found corrupt.
-    Closed(Relid),
+    /// A channel is closed: by the guest, by contact renewed, or since its ring was found corrupt. With what was counted while it
+    /// was open.
+    Closed(Relid, Box<ChannelStatistics>),
+    /// A ring has never been so full since its channel was opened. Told for every sixteenth of the ring.
+    HighWater {
+        /// The channel.
+        relid: Relid,
+        /// Which of its rings.
+        ring: Lane,
+        /// Bytes that packets took in it.
+        used: u32,
+        /// Bytes of its data area.
+        size: u32,
+    },
     /// The guest has taken its leave of the bus.
     Unloaded,
     /// The guest broke a rule of the channel protocol.
@@ -114,6 +134,7 @@ pub struct HostBus {
     /// Messages for the guest, which has a slot for one.
     queue: MessageQueue,
     doorbell: NotifyFn,
+    clock: Clock,
     mail_doorbell: NotifyFn,
     /// Set when the guest has posted or freed its slot: a signal alone, which is all that comes in the steady state, is no
     /// reason to look for messages.
@@ -122,14 +143,18 @@ pub struct HostBus {
     events: VecDeque<BusEvent>,
     /// Where packets are checked, and then copied from.
     buffer: PacketBuffer,
+    /// What was counted; of channels, those that are closed.
+    counted: BusStatistics,
+    capture: Capture,
 }
 
 impl HostBus {
-    /// A bus without channels. `doorbell` rings whenever the guest has posted, signalled or freed the message slot.
+    /// A bus without channels. `doorbell` rings whenever the guest has posted, signalled or freed the message slot; `clock` says when.
     pub fn new(
         mut config: ServerConfig,
         partition: Arc<dyn HostPartition>,
         doorbell: NotifyFn,
+        clock: Clock,
         lanes: CauseLanes,
     ) -> Self {
         config.processors = Some(partition.processors());
@@ -158,12 +183,52 @@ impl HostBus {
             gpadls: BTreeMap::new(),
             queue: MessageQueue::default(),
             doorbell,
+            clock,
             mail_doorbell,
             mail,
             outputs: Vec::new(),
             events: VecDeque::new(),
             buffer: PacketBuffer::default(),
+            counted: BusStatistics::default(),
+            capture: Capture::default(),
         }
+    }
+
+    /// What crosses is kept from now on, for [`take_frames`](Self::take_frames).
+    pub fn keep_frames(&mut self) {
+        self.capture.switch_on();
+    }
+
+    /// Whether there is something to take.
+    pub fn has_frames(&self) -> bool {
+        !self.capture.is_empty()
+    }
+
+    /// What has crossed since this was last called, in order. Beyond 4096 frames it is not kept.
+    pub fn take_frames(&mut self) -> impl Iterator<Item = Frame> + '_ {
+        self.capture.drain()
+    }
+
+    /// Its owner is awake: guests that have rung are being heard.
+    pub fn woken(&mut self, now: Duration) {
+        for channel in self.channels.values() {
+            if let Some(waited) = channel.rung.heard(now) {
+                self.counted.doorbell_wait += waited;
+                self.counted.doorbell_longest_wait = self.counted.doorbell_longest_wait.max(waited);
+            }
+        }
+    }
+
+    /// What was counted since the bus was made.
+    pub fn statistics(&self) -> BusStatistics {
+        let mut all = self.counted;
+        self.channels.values().for_each(|channel| all.channels.add(channel.statistics()));
+        all
+    }
+
+    /// What was counted of each channel that is open, since it was opened.
+    pub fn channel_statistics(&self) -> impl Iterator<Item = (Relid, ChannelStatistics)> + '_ {
+        self.channels.iter().map(|(&relid, channel)| (relid, channel.statistics()))
     }
 
     /// Offers a channel; a guest in contact learns of it at once.
@@ -223,6 +288,11 @@ impl HostBus {
                         break;
                     }
                     let Some(message) = self.partition.take_posted(connection_id) else { break };
+                    self.counted.control_from_guest += 1;
+                    self.capture.add(true, || RecordedFrame::Message {
+                        target: connection_id,
+                        bytes: Bytes(message.to_vec()),
+                    });
                     // The status matters to a hypervisor that asks while the guest waits; here the port was open.
                     let _status = self.server.message(connection_id, &message, &mut self.outputs);
                     self.carry_out();
@@ -278,11 +348,12 @@ impl HostBus {
             self.pause_reading(relid);
             return None;
         }
-        match channel.read(&*self.partition, &self.lanes, &mut self.buffer) {
+        match channel.read(&*self.partition, &self.lanes, &mut self.buffer, &mut self.capture) {
             Ok(packet) => {
                 if channel.has_new_stale_trailers() {
                     self.events.push_back(BusEvent::StaleTrailers(relid));
                 }
+                self.events.extend(channel.new_high_water(Lane::Upstream));
                 packet
             }
             Err(corruption) => {
@@ -325,8 +396,9 @@ impl HostBus {
 
     fn flush(&mut self, relid: Relid) {
         let Some(channel) = self.channels.get_mut(&relid) else { return };
-        if let Err(corruption) = channel.flush(&*self.partition, &self.lanes) {
-            self.corrupt(relid, corruption);
+        match channel.flush(&*self.partition, &self.lanes, &mut self.capture) {
+            Ok(()) => self.events.extend(channel.new_high_water(Lane::Downstream)),
+            Err(corruption) => self.corrupt(relid, corruption),
         }
     }
 
@@ -336,13 +408,19 @@ impl HostBus {
     }
 
     fn drain_queue(&mut self) {
-        let partition = &*self.partition;
-        self.queue.drain_into(|message| {
+        let Self { partition, queue, capture, counted, .. } = self;
+        queue.drain_into(|message| {
+            let target = message.target;
+            let posted = partition.try_post(target.vp, target.sint, message.payload.as_bytes());
+            if posted.is_ok() {
+                counted.control_to_guest += 1;
+                capture.add(false, || RecordedFrame::Message {
+                    target: target.vp,
+                    bytes: Bytes(message.payload.as_bytes().to_vec()),
+                });
+            }
             // What the partition refuses for ever (a VP that does not exist) is dropped; only "busy" waits.
-            !matches!(
-                partition.try_post(message.target.vp, message.target.sint, message.payload.as_bytes()),
-                Err(partition::PostError::Busy)
-            )
+            !matches!(posted, Err(partition::PostError::Busy))
         });
     }
 
@@ -389,10 +467,12 @@ impl HostBus {
                 self.server.open_result(request, status, &mut self.outputs);
             }
             Output::Close { relid } => {
-                if self.channels.remove(&relid).is_some() {
+                if let Some(channel) = self.channels.remove(&relid) {
                     self.partition.close_event_port(self.server.event_connection_id(relid));
                     self.lanes.forget(relid.get());
-                    self.events.push_back(BusEvent::Closed(relid));
+                    let counted = channel.statistics().closed();
+                    self.counted.channels.add(counted);
+                    self.events.push_back(BusEvent::Closed(relid, Box::new(counted)));
                 }
             }
             Output::Retarget { relid, target_vp } => {
@@ -422,10 +502,11 @@ impl HostBus {
         let open = ChannelRings::open(pages, rings.downstream_offset, Role::Host)
             .map_err(|error| error.to_string())?;
         let connection_id = self.server.event_connection_id(relid);
+        let rung = Arc::new(Rung::default());
         self.partition
-            .open_event_port(connection_id, Arc::clone(&self.doorbell))
+            .open_event_port(connection_id, Rung::counting(&rung, &self.clock, &self.doorbell))
             .map_err(|error| error.to_string())?;
-        self.channels.insert(relid, Channel::new(relid, open, rings.target_vp));
+        self.channels.insert(relid, Channel::new(relid, open, rings.target_vp, rung));
         Ok(())
     }
 }

@@ -74,6 +74,9 @@ model_constants::constants! {
     /// Besides, so many are recorded for each operation that the balancer asks for.
     EVENTS_PER_OPERATION = "worker.events_per_operation", 100.0, "events", Invented,
         "64 MiB in single pages are 33 answers, each with an unmapping";
+    /// Messages and packets between one guest and the host are recorded, byte for byte, up to this many in each second.
+    FRAMES_PER_SECOND = "worker.frames_per_second", 200.0, "frames", Invented,
+        "an orderly guest sends one a second, and a few dozen when it boots";
     /// A guest that resets itself again sooner is reset when this has passed.
     RESET_INTERVAL = "worker.reset_interval", 1.0, "s", Invented,
         "no guest boots in less; a guest that does nothing but reset is recorded, and costs, once a second";

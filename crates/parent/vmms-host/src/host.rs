@@ -10,6 +10,7 @@ use page_range::HostMemory;
 
 use crate::balancer::{BalancerComponent, SharedBalancer};
 use crate::message::{BalancerMessage, VmmsMessage};
+use crate::statistics::SharedVmStatistics;
 use crate::status::SharedStatus;
 use crate::vmms::{HostConfig, VmConfig, Vmms};
 
@@ -21,6 +22,8 @@ pub struct Host {
     pub balancer: SharedBalancer,
     /// States of the VMs, parent OS, event log.
     pub status: SharedStatus,
+    /// What is counted of each VM, by index of its id.
+    pub statistics: Vec<SharedVmStatistics>,
     /// The home of all frames.
     pub memory: Arc<HostMemory>,
 }
@@ -58,9 +61,11 @@ impl Host {
         let component =
             BalancerComponent::new(engine.clone(), Arc::clone(&memory), balancer_inbox, vmms.clone());
         balancer_seat.start(Box::new(component));
+        let statistics: Vec<_> = vms.iter().map(|_| SharedVmStatistics::default()).collect();
+        let vms = vms.into_iter().zip(statistics.iter().cloned()).collect();
         let service = Vmms::new(config, vms, (vmms.clone(), vmms_inbox), to_balancer, status.clone());
         vmms_seat.start(Box::new(service));
-        Self { vmms, balancer: engine, status, memory }
+        Self { vmms, balancer: engine, status, statistics, memory }
     }
 
     /// Looks whether all memory is there when the run is over: everything has been dropped, so pool, reserve, overhead and what came

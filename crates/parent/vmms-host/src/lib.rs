@@ -27,6 +27,7 @@ mod host_slowdown;
 mod limits;
 mod message;
 pub mod parent_os;
+mod statistics;
 mod status;
 mod vmms;
 mod worker;
@@ -36,6 +37,9 @@ pub use constants::constants;
 pub use host::Host;
 pub use limits::HostEdition;
 pub use message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
+pub use statistics::{
+    BusStatistics, ChannelStatistics, MapStatistics, RingStatistics, SharedVmStatistics, VmStatistics,
+};
 pub use status::{HostStatus, ParentStatus, SharedStatus, VmState, VmStatus};
 #[cfg(feature = "test-support")]
 pub use vmms::Sabotage;

@@ -20,6 +20,7 @@ use crate::host_slowdown::HostSlowdown;
 use crate::limits::HostEdition;
 use crate::message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
 use crate::parent_os::{ParentOs, ParentOsConfig};
+use crate::statistics::SharedVmStatistics;
 use crate::status::{ParentStatus, SharedStatus, VmState};
 use crate::worker::{HostOperationTime, SharedRestraint, Worker, WorkerSpec};
 
@@ -130,6 +131,7 @@ struct Vm {
     generation: u64,
     /// What is restrained of it, over all of its workers.
     restraint: SharedRestraint,
+    statistics: SharedVmStatistics,
 }
 
 /// The component.
@@ -155,7 +157,7 @@ const TICK: Duration = Duration::from_secs(1);
 impl Vmms {
     pub(crate) fn new(
         config: HostConfig,
-        vms: Vec<VmConfig>,
+        vms: Vec<(VmConfig, SharedVmStatistics)>,
         mail: (Address<VmmsMessage>, Mailbox<VmmsMessage>),
         balancer: Address<BalancerMessage>,
         status: SharedStatus,
@@ -163,7 +165,8 @@ impl Vmms {
         let parent = ParentOs::new(config.parent_os.clone(), config.memory);
         let vms: Vec<Vm> = vms
             .into_iter()
-            .map(|vm| Vm {
+            .map(|(vm, statistics)| Vm {
+                statistics,
                 name: vm.name,
                 settings: vm.settings,
                 factory: vm.factory,
@@ -348,6 +351,7 @@ impl Vmms {
                 operation_time: config.operation_time,
                 slowdown,
                 restraint: Arc::clone(&vm.restraint),
+                statistics: vm.statistics.clone(),
                 #[cfg(feature = "test-support")]
                 sabotage: config.sabotage,
                 factory: vm.factory.partition(),

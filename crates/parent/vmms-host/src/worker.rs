@@ -4,6 +4,7 @@
 //! state machine and the bus decide, takes the time that the host's own work takes, and translates between the VSP and the
 //! balancer. The worker decides nothing about amounts of memory.
 
+mod capture;
 mod channels;
 mod journal;
 mod memory;
@@ -34,6 +35,8 @@ use crate::constants as c;
 use crate::devices::Devices;
 use crate::host_slowdown::HostSlowdown;
 use crate::message::{BalancerMessage, VmmsMessage, WorkerEnd, WorkerMessage};
+use crate::statistics::{MapStatistics, SharedVmStatistics, VmStatistics};
+use capture::FrameJournal;
 pub use journal::RecordedVspInput;
 use journal::VspJournal;
 use memory::merge;
@@ -80,6 +83,7 @@ pub(crate) struct WorkerSpec {
     pub(crate) slowdown: HostSlowdown,
     /// What is restrained of this VM over all of its workers.
     pub(crate) restraint: SharedRestraint,
+    pub(crate) statistics: SharedVmStatistics,
     #[cfg(feature = "test-support")]
     pub(crate) sabotage: crate::Sabotage,
     pub(crate) factory: Box<dyn PartitionFactory>,
@@ -156,6 +160,7 @@ pub(crate) struct Worker {
     // Dynamic Memory.
     vsp: Option<DmVsp>,
     journal: VspJournal,
+    frames: FrameJournal,
     operation: Option<Operation>,
     operation_time: HostOperationTime,
     slowdown: HostSlowdown,
@@ -167,6 +172,7 @@ pub(crate) struct Worker {
     unresponsive: bool,
 
     restraint: SharedRestraint,
+    statistics: SharedVmStatistics,
     recording: Recording,
     /// When it is to be said that something which the guest did was left out.
     say_left_out_at: Option<Duration>,
@@ -214,6 +220,7 @@ impl Worker {
             returned_early: PageCount::ZERO,
             vsp,
             journal: VspJournal::new(&spec.name),
+            frames: FrameJournal::new(&spec.name),
             name: spec.name,
             operation: None,
             operation_time: spec.operation_time,
@@ -223,6 +230,7 @@ impl Worker {
             known_to_balancer: false,
             unresponsive: false,
             restraint: spec.restraint,
+            statistics: spec.statistics,
             recording: Recording::Host,
             say_left_out_at: None,
             reset_at: None,
@@ -255,12 +263,18 @@ impl Worker {
                 let host = running.host();
                 self.running = Some(running);
                 self.present = self.boot.clone();
-                self.bus = Some(HostBus::new(
+                let doorbell = self.doorbell.clone();
+                let mut bus = HostBus::new(
                     self.server.clone(),
                     Arc::clone(&host),
                     self.doorbell.clone().into_fn(),
+                    Arc::new(move || doorbell.now().into()),
                     self.lanes.clone(),
-                ));
+                );
+                if ctx.recorder().is_some() {
+                    bus.keep_frames();
+                }
+                self.bus = Some(bus);
                 self.partition = Some(host);
                 self.offer_devices(ctx);
                 tracing::info!(event = "vm_started", startup_mb = self.memory.pages().whole_mib());
@@ -365,13 +379,21 @@ impl Worker {
             .map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))
     }
 
+    /// Shows what is counted.
+    fn count(&self) {
+        let bus = self.bus.as_ref().map(HostBus::statistics).unwrap_or_default();
+        *self.statistics.look() = VmStatistics { bus, map: MapStatistics::of(&self.memory) };
+    }
+
     /// Ends the VM: the guest is switched off, and everything that it had goes home.
     fn end(&mut self, ctx: &mut Context<'_>, end: WorkerEnd) -> NextWake {
         if let Some(mut running) = self.running.take() {
             running.stop(ctx);
         }
+        self.record_frames(ctx);
         self.journal.ends(ctx);
         self.say_what_was_left_out();
+        self.record_open_channels();
         tracing::info!(event = "vm_stopped", failed = matches!(end, WorkerEnd::Failed(_)));
         ctx.send(&self.vmms, VmmsMessage::Ended { vm: self.vm, generation: self.generation, end });
         NextWake::Stopped
@@ -395,6 +417,9 @@ impl Component for Worker {
         if self.say_left_out_at.is_some_and(|due| SimTime::from(due) <= now) {
             self.say_what_was_left_out();
         }
+        if let Some(bus) = &mut self.bus {
+            bus.woken(now.into());
+        }
         if self.over.is_none() {
             self.poll_bus(ctx);
             self.read_channels(ctx);
@@ -417,7 +442,9 @@ impl Component for Worker {
             }
             self.settle_bus(ctx);
             self.pass_report_on(ctx);
+            self.record_frames(ctx);
         }
+        self.count();
         match self.over.take() {
             Some(end) => self.end(ctx, end),
             None => self.next_wake(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::id::ComponentId;
 use crate::route::Route;
+use crate::time::SimTime;
 
 /// Wakes a component without a message: there is something to look at in what it shares with others, for example a ring.
 ///
@@ -24,6 +25,13 @@ impl Doorbell {
     /// ([`trace::cause`](crate::trace::cause)), that of the last ring if there were several.
     pub fn ring(&self) {
         self.route.ring(self.component);
+    }
+
+    /// What time it is in the run, on whatever thread: with the virtual clock when the wake began that is going on, with the wall
+    /// clock now.
+    #[must_use]
+    pub fn now(&self) -> SimTime {
+        self.route.now()
     }
 
     /// The component that it wakes.

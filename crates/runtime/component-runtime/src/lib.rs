@@ -71,6 +71,8 @@
 //! When the run ends, the components that live are dropped, the last started first, and no notices are sent.
 #![forbid(unsafe_code)]
 
+#[cfg_attr(shuttle, path = "clock/model.rs")]
+mod clock;
 mod component;
 mod config;
 mod doorbell;

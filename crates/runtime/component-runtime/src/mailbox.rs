@@ -61,7 +61,7 @@ impl<M> Address<M> {
     pub fn post_external(&self, message: M) -> Result<(), M> {
         match &self.target.route {
             Route::Virtual(_) => Err(message),
-            Route::Wall(_) => self.try_send(message),
+            Route::Wall(..) => self.try_send(message),
         }
     }
 
@@ -88,7 +88,7 @@ impl<M> Address<M> {
                     }
                 }
             }
-            Route::Wall(port) => {
+            Route::Wall(port, _) => {
                 put(SimTime::ZERO, message)?;
                 port.raise(Signals::MESSAGE);
                 Ok(())

@@ -3,9 +3,11 @@ use std::sync::Arc;
 
 use model_sync::Mutex;
 
+use crate::clock::Clock;
 use crate::id::ComponentId;
 use crate::schedule::Scheduler;
 use crate::sync::Port;
+use crate::time::SimTime;
 use crate::trace;
 
 /// How to reach a component.
@@ -14,7 +16,7 @@ pub(crate) enum Route {
     /// In virtual time. Code of components never runs under this lock.
     Virtual(Arc<Mutex<Scheduler>>),
     /// With the wall clock.
-    Wall(Arc<Port>),
+    Wall(Arc<Port>, Arc<Clock>),
 }
 
 impl Route {
@@ -22,7 +24,15 @@ impl Route {
         let cause = trace::cause();
         match self {
             Route::Virtual(scheduler) => scheduler.lock().ring(id, cause),
-            Route::Wall(port) => port.ring(cause),
+            Route::Wall(port, _) => port.ring(cause),
+        }
+    }
+
+    /// What time it is in the run.
+    pub(crate) fn now(&self) -> SimTime {
+        match self {
+            Route::Virtual(scheduler) => scheduler.lock().now(),
+            Route::Wall(_, clock) => clock.now(),
         }
     }
 }

@@ -4,21 +4,19 @@ use std::sync::Arc;
 
 use model_sync::Mutex;
 
+use crate::clock::Clock;
 use crate::end::EndReason;
 use crate::sync::{Port, Signals};
 use crate::time::SimTime;
 
-#[cfg_attr(shuttle, path = "wall/model_clock.rs")]
-mod clock;
 mod registry;
 
-use clock::Clock;
 pub(crate) use registry::{Launch, Registry, Started};
 
 /// A run with the wall clock.
 #[derive(Debug)]
 pub(crate) struct Wall {
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<Clock>,
     wakes: AtomicU64,
     /// Where the thread that called `run` waits: `HALT` when the run is to end, `MESSAGE` when a component is gone.
     pub(crate) main: Arc<Port>,
@@ -28,7 +26,7 @@ pub(crate) struct Wall {
 impl Wall {
     pub(crate) fn new(speed: f64) -> Arc<Self> {
         Arc::new(Wall {
-            clock: Clock::new(speed),
+            clock: Arc::new(Clock::new(speed)),
             wakes: AtomicU64::new(0),
             main: Arc::default(),
             registry: Mutex::new(Registry::default()),

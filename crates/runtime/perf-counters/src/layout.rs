@@ -4,10 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     Epoch,
-    schema::{
-        BALANCER_INSTANCE, BalancerCounters, CounterDefinition, GuestCounters, ModelCounters,
-        ModelVmCounters, ParentCounters, VmCounters,
-    },
+    schema::{self, CounterDefinition, Machine},
 };
 
 /// Host, epoch and all configured VMs. PDH-CSV's columns are fixed for a file, so a VM has its columns from
@@ -82,13 +79,16 @@ impl Layout {
         let mut add = |machine: &str, instance: Option<&str>, set: &[CounterDefinition]| {
             paths.extend(set.iter().map(|counter| path(machine, counter.object, instance, counter.name)));
         };
-        add(&self.host, None, &ParentCounters::DEFINITIONS);
-        add(&self.host, Some(BALANCER_INSTANCE), &BalancerCounters::DEFINITIONS);
-        add(&self.host, None, &ModelCounters::DEFINITIONS);
+        for (instance, set) in schema::host_sets() {
+            add(&self.host, instance, set);
+        }
         for vm in &self.vms {
-            add(&self.host, Some(vm), &VmCounters::DEFINITIONS);
-            add(&self.host, Some(vm), &ModelVmCounters::DEFINITIONS);
-            add(vm, None, &GuestCounters::DEFINITIONS);
+            for (machine, set) in schema::vm_sets() {
+                match machine {
+                    Machine::Host => add(&self.host, Some(vm), set),
+                    Machine::Guest => add(vm, None, set),
+                }
+            }
         }
         paths
     }

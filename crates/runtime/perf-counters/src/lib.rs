@@ -46,7 +46,7 @@ pub use epoch::{Epoch, EpochError};
 pub use layout::{Layout, LayoutError};
 pub use sample::{Sample, VmSample};
 pub use schema::{
-    BalancerCounters, CounterDefinition, GuestCounters, Kind, ModelCounters, ModelVmCounters, ParentCounters,
-    Unit, VmCounters,
+    BalancerCounters, BusCounters, CounterDefinition, GuestCounters, Kind, MapCounters, ModelCounters,
+    ModelVmCounters, ParentCounters, Unit, VmCounters,
 };
-pub use value::{Memory, Percent, Rate, Value};
+pub use value::{Memory, Percent, Rate, Seconds, Value};

@@ -5,8 +5,8 @@ use crate::{
     layout::Layout,
     sample::{Sample, VmSample},
     schema::{
-        BALANCER_INSTANCE, BalancerCounters, CounterDefinition, GuestCounters, Kind, ModelCounters,
-        ModelVmCounters, ParentCounters, VmCounters,
+        BALANCER_INSTANCE, BalancerCounters, BusCounters, CounterDefinition, GuestCounters, Kind,
+        MapCounters, ModelCounters, ModelVmCounters, ParentCounters, VmCounters,
     },
     value::Value,
 };
@@ -27,6 +27,8 @@ pub fn write(out: &mut Vec<u8>, layout: &Layout, sample: &Sample) {
     vm_set(out, layout, sample, &VmCounters::DEFINITIONS, |vm, index| vm.vm.values()[index]);
     vm_set(out, layout, sample, &GuestCounters::DEFINITIONS, |vm, index| vm.guest.values()[index]);
     vm_set(out, layout, sample, &ModelVmCounters::DEFINITIONS, |vm, index| vm.model.values()[index]);
+    vm_set(out, layout, sample, &BusCounters::DEFINITIONS, |vm, index| vm.bus.values()[index]);
+    vm_set(out, layout, sample, &MapCounters::DEFINITIONS, |vm, index| vm.map.values()[index]);
 }
 
 fn host_set(out: &mut Vec<u8>, set: &[CounterDefinition], values: &[Option<Value>], labels: &str) {

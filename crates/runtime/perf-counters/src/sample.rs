@@ -4,7 +4,10 @@ use core::time::Duration;
 
 use crate::{
     layout::Layout,
-    schema::{BalancerCounters, GuestCounters, ModelCounters, ModelVmCounters, ParentCounters, VmCounters},
+    schema::{
+        BalancerCounters, BusCounters, GuestCounters, MapCounters, ModelCounters, ModelVmCounters,
+        ParentCounters, VmCounters,
+    },
     value::Value,
 };
 
@@ -30,6 +33,10 @@ pub struct VmSample {
     pub vm: VmCounters,
     /// What the model knows beyond it.
     pub model: ModelVmCounters,
+    /// Its VMBus.
+    pub bus: BusCounters,
+    /// Its memory map.
+    pub map: MapCounters,
     /// What a monitor inside the guest sees.
     pub guest: GuestCounters,
 }
@@ -57,6 +64,8 @@ impl Sample {
         for vm in &self.vms {
             vm.vm.values().into_iter().for_each(&mut each);
             vm.model.values().into_iter().for_each(&mut each);
+            vm.bus.values().into_iter().for_each(&mut each);
+            vm.map.values().into_iter().for_each(&mut each);
             vm.guest.values().into_iter().for_each(&mut each);
         }
     }

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::value::{Memory, Percent, Rate, Value};
+use crate::value::{Memory, Percent, Rate, Seconds, Value};
 
 /// Unit of a counter as Performance Monitor shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +23,12 @@ pub enum Unit {
     /// Bytes.
     #[serde(rename = "bytes")]
     Bytes,
+    /// A number of things, which the counter's name says.
+    #[serde(rename = "count")]
+    Count,
+    /// Seconds.
+    #[serde(rename = "s")]
+    Seconds,
 }
 
 impl Unit {
@@ -34,6 +40,8 @@ impl Unit {
             Self::PerSecond => "1/s",
             Self::Operations => "operations",
             Self::Bytes => "bytes",
+            Self::Count => "count",
+            Self::Seconds => "s",
         }
     }
 }
@@ -98,6 +106,12 @@ macro_rules! field_type {
     };
     (Bytes) => {
         u64
+    };
+    (Count) => {
+        u64
+    };
+    (Seconds) => {
+        Seconds
     };
 }
 
@@ -200,11 +214,17 @@ counter_set! {
 counter_set! {
     /// What the model knows of the host's memory and Windows shows nowhere; with the other sets these make
     /// the sum of the host's memory complete (see [`balance`](crate::balance)).
-    ModelCounters, "Dynamic Memory Model", Model, 4;
+    ModelCounters, "Dynamic Memory Model", Model, 7;
     host_memory: "Host Memory", Megabytes, Gauge, "dynamic_memory_model_host_bytes",
         "All memory of the host.";
     in_transit: "Memory In Transit", Megabytes, Gauge, "dynamic_memory_model_in_transit_bytes",
-        "Memory granted and not yet mapped, or taken back and not yet returned.";
+        "Memory granted and not yet mapped, or taken back and not yet returned: the next three together.";
+    granted: "Granted Memory", Megabytes, Gauge, "dynamic_memory_model_granted_bytes",
+        "Memory granted to VMs, for their growth or their start, and not yet mapped.";
+    set_aside: "Memory Set Aside", Megabytes, Gauge, "dynamic_memory_model_set_aside_bytes",
+        "Memory set aside for VMs that wait to start.";
+    coming_home: "Memory Coming Home", Megabytes, Gauge, "dynamic_memory_model_coming_home_bytes",
+        "Memory that VMs have given up, or that ended VMs had, and that is not back yet.";
     overhead: "Overhead Memory", Megabytes, Gauge, "dynamic_memory_model_overhead_bytes",
         "What the running VMs cost the host beyond their assigned memory.";
     reserve: "Reserve Memory", Megabytes, Gauge, "dynamic_memory_model_reserve_bytes",
@@ -224,20 +244,88 @@ counter_set! {
         "What applications in the guest have asked for, were refused for want of memory and page file, and still want.";
 }
 
+counter_set! {
+    /// The VMBus of one VM, all of its channels together, as the host sees it: of simulated and of real guests alike.
+    BusCounters, "Dynamic Memory Model VMBus", Model, 14;
+    packets_from_guest: "Packets From Guest", Count, Counter, "dynamic_memory_model_vmbus_packets_from_guest_total",
+        "Packets that the host has read from the rings.";
+    packets_to_guest: "Packets To Guest", Count, Counter, "dynamic_memory_model_vmbus_packets_to_guest_total",
+        "Packets that the host has written to the rings.";
+    signals_from_guest: "Signals From Guest", Count, Counter, "dynamic_memory_model_vmbus_signals_from_guest_total",
+        "Times that the guest has signalled the host for a channel (HvSignalEvent).";
+    suppressed_from_guest: "Signals Suppressed From Guest", Count, Counter, "dynamic_memory_model_vmbus_signals_suppressed_from_guest_total",
+        "Packets from the guest without a signal of their own, since the host was awake: packets less signals.";
+    signals_to_guest: "Signals To Guest", Count, Counter, "dynamic_memory_model_vmbus_signals_to_guest_total",
+        "Times that the host has set a channel's event flag in the guest.";
+    suppressed_to_guest: "Signals Suppressed To Guest", Count, Counter, "dynamic_memory_model_vmbus_signals_suppressed_to_guest_total",
+        "Times that the host wrote packets and set no event flag, since the guest was awake.";
+    upstream_used: "Upstream Ring Used", Bytes, Gauge, "dynamic_memory_model_vmbus_upstream_ring_used_bytes",
+        "Bytes in the ring from guest to host when the host last found packets there; of several channels the most.";
+    upstream_high_water: "Upstream Ring High Water", Bytes, Gauge, "dynamic_memory_model_vmbus_upstream_ring_high_water_bytes",
+        "The most bytes in the ring from guest to host that the host has found since the VM's last start.";
+    downstream_used: "Downstream Ring Used", Bytes, Gauge, "dynamic_memory_model_vmbus_downstream_ring_used_bytes",
+        "Bytes in the ring from host to guest when the host had last written to it; of several channels the most.";
+    downstream_high_water: "Downstream Ring High Water", Bytes, Gauge, "dynamic_memory_model_vmbus_downstream_ring_high_water_bytes",
+        "The most bytes in the ring from host to guest, after a write of the host, since the VM's last start.";
+    control_from_guest: "Control Messages From Guest", Count, Counter, "dynamic_memory_model_vmbus_control_messages_from_guest_total",
+        "Messages of the control plane that the guest has posted.";
+    control_to_guest: "Control Messages To Guest", Count, Counter, "dynamic_memory_model_vmbus_control_messages_to_guest_total",
+        "Messages of the control plane that the host has put into the guest's slot.";
+    doorbell_wait: "Doorbell Wait", Seconds, Counter, "dynamic_memory_model_vmbus_doorbell_wait_seconds_total",
+        "Time from a guest's signal to the wake of the VM's worker, summed over the wakes.";
+    doorbell_longest_wait: "Doorbell Longest Wait", Seconds, Gauge, "dynamic_memory_model_vmbus_doorbell_longest_wait_seconds",
+        "The longest time from a guest's signal to the wake of the VM's worker.";
+}
+
+counter_set! {
+    /// The memory map of one VM: guest pages to host frames.
+    MapCounters, "Dynamic Memory Model Map", Model, 4;
+    large_pages: "2M Pages", Count, Gauge, "dynamic_memory_model_map_large_pages",
+        "Pages of 2 MiB that the VM's memory is mapped with.";
+    small_pages: "4K Pages", Count, Gauge, "dynamic_memory_model_map_small_pages",
+        "Pages of 4 KiB that the VM's memory is mapped with.";
+    splits: "Page Splits", Count, Counter, "dynamic_memory_model_map_page_splits_total",
+        "Pages of 2 MiB that were split, since a part of them was taken from the VM.";
+    merges: "Page Merges", Count, Counter, "dynamic_memory_model_map_page_merges_total",
+        "Pages of 2 MiB that came of joining pages of 4 KiB.";
+}
+
 /// Instance of the balancer's counter set.
 pub const BALANCER_INSTANCE: &str = "System Balancer";
 
+/// The sets of the host, each with its instance, in the order of a file's columns.
+pub const fn host_sets() -> [(Option<&'static str>, &'static [CounterDefinition]); 3] {
+    [
+        (None, &ParentCounters::DEFINITIONS),
+        (Some(BALANCER_INSTANCE), &BalancerCounters::DEFINITIONS),
+        (None, &ModelCounters::DEFINITIONS),
+    ]
+}
+
+/// On which machine a set of a VM is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// On the host, with the VM as the instance.
+    Host,
+    /// In the VM's guest.
+    Guest,
+}
+
+/// The sets of each VM, in the order of a file's columns.
+pub const fn vm_sets() -> [(Machine, &'static [CounterDefinition]); 5] {
+    [
+        (Machine::Host, &VmCounters::DEFINITIONS),
+        (Machine::Host, &ModelVmCounters::DEFINITIONS),
+        (Machine::Host, &BusCounters::DEFINITIONS),
+        (Machine::Host, &MapCounters::DEFINITIONS),
+        (Machine::Guest, &GuestCounters::DEFINITIONS),
+    ]
+}
+
 /// Every counter there is, set by set.
 pub fn all() -> impl Iterator<Item = &'static CounterDefinition> {
-    let sets: [&'static [CounterDefinition]; 6] = [
-        &BalancerCounters::DEFINITIONS,
-        &VmCounters::DEFINITIONS,
-        &ParentCounters::DEFINITIONS,
-        &GuestCounters::DEFINITIONS,
-        &ModelCounters::DEFINITIONS,
-        &ModelVmCounters::DEFINITIONS,
-    ];
-    sets.into_iter().flatten()
+    let of_host = host_sets().into_iter().map(|(_, set)| set);
+    of_host.chain(vm_sets().into_iter().map(|(_, set)| set)).flatten()
 }
 
 /// The reference page of the counters, in Markdown.
@@ -246,15 +334,14 @@ pub fn reference_markdown() -> String {
     let mut page = String::from(
         "| counter | unit | kind | meaning | defined in | Prometheus |\n|---|---|---|---|---|---|\n",
     );
-    let sets = [
-        (r"\\HOST", "", &ParentCounters::DEFINITIONS[..]),
-        (r"\\HOST", "(System Balancer)", &BalancerCounters::DEFINITIONS[..]),
-        (r"\\HOST", "", &ModelCounters::DEFINITIONS[..]),
-        (r"\\HOST", "(VM1)", &VmCounters::DEFINITIONS[..]),
-        (r"\\HOST", "(VM1)", &ModelVmCounters::DEFINITIONS[..]),
-        (r"\\VM1", "", &GuestCounters::DEFINITIONS[..]),
-    ];
-    for (machine, instance, set) in sets {
+    let host = host_sets().into_iter().map(|(instance, set)| {
+        (r"\\HOST", instance.map_or_else(String::new, |instance| format!("({instance})")), set)
+    });
+    let vm = vm_sets().into_iter().map(|(machine, set)| match machine {
+        Machine::Host => (r"\\HOST", "(VM1)".to_owned(), set),
+        Machine::Guest => (r"\\VM1", String::new(), set),
+    });
+    for (machine, instance, set) in host.chain(vm) {
         for counter in set {
             let kind = match counter.kind {
                 Kind::Gauge => "gauge",

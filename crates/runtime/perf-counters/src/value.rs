@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 const PAGES_PER_MIB: u64 = 256;
 /// Fixed-point scale of [`Percent`] and [`Rate`]: six decimals, as many as PDH-CSV prints.
 const MILLIONTHS: u64 = 1_000_000;
+/// Nanoseconds in a second.
+const NANOS: u64 = 1_000_000_000;
 
 /// An amount of memory in 4 KiB pages; shown in MB (of 2^20 bytes, as Windows counts).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,6 +103,28 @@ impl Rate {
     }
 }
 
+/// A length of time in nanoseconds; shown in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seconds(u64);
+
+impl Seconds {
+    /// As long as this; saturates after 584 years.
+    pub fn from_duration(duration: core::time::Duration) -> Self {
+        Self(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// In nanoseconds.
+    pub const fn nanos(self) -> u64 {
+        self.0
+    }
+
+    /// In seconds.
+    pub fn to_f64(self) -> f64 {
+        self.0 as f64 / NANOS as f64
+    }
+}
+
 fn fixed_point(number: f64) -> Option<u64> {
     // Adding one half and cutting off is plain IEEE arithmetic, the same everywhere; the cast saturates.
     (number.is_finite() && number >= 0.0).then_some((number * MILLIONTHS as f64 + 0.5) as u64)
@@ -115,6 +139,8 @@ pub enum Value {
     Percent(Percent),
     /// Events per second.
     Rate(Rate),
+    /// A length of time.
+    Seconds(Seconds),
     /// A number of things, or bytes.
     Count(u64),
 }
@@ -126,6 +152,7 @@ impl Value {
             Self::Memory(memory) => memory.mib(),
             Self::Percent(percent) => percent.to_f64(),
             Self::Rate(rate) => rate.to_f64(),
+            Self::Seconds(seconds) => seconds.to_f64(),
             Self::Count(count) => count as f64,
         }
     }
@@ -143,6 +170,11 @@ impl Value {
                 out.push(b'.');
                 out.extend_from_slice(&six_digits((number % MILLIONTHS) as u32));
             }
+            Self::Seconds(Seconds(nanos)) => {
+                append_integer(out, nanos / NANOS);
+                out.push(b'.');
+                out.extend_from_slice(&six_digits((nanos % NANOS / 1000) as u32));
+            }
             Self::Count(count) => {
                 append_integer(out, count);
                 out.extend_from_slice(b".000000");
@@ -156,6 +188,7 @@ impl Value {
             Self::Memory(memory) => append_integer(out, memory.pages().saturating_mul(4096)),
             Self::Percent(Percent(number)) => append_decimal(out, number, 100 * MILLIONTHS, 8),
             Self::Rate(Rate(number)) => append_decimal(out, number, MILLIONTHS, 6),
+            Self::Seconds(Seconds(nanos)) => append_decimal(out, nanos, NANOS, 9),
             Self::Count(count) => append_integer(out, count),
         }
     }
@@ -185,6 +218,12 @@ impl From<Percent> for Value {
 impl From<Rate> for Value {
     fn from(rate: Rate) -> Self {
         Self::Rate(rate)
+    }
+}
+
+impl From<Seconds> for Value {
+    fn from(seconds: Seconds) -> Self {
+        Self::Seconds(seconds)
     }
 }
 
@@ -263,6 +302,8 @@ mod tests {
         assert_eq!(Value::from(Percent::from_ratio(2, 3).unwrap()).to_string(), "66.666667");
         assert_eq!(Value::from(Rate::from_f64(64.1).unwrap()).to_string(), "64.100000");
         assert_eq!(Value::from(7).to_string(), "7.000000");
+        let wait = core::time::Duration::from_nanos(2_000_010_999);
+        assert_eq!(Value::from(Seconds::from_duration(wait)).to_string(), "2.000010");
     }
 
     #[test]
@@ -272,6 +313,8 @@ mod tests {
         assert_eq!(base(Percent::from_ratio(1, 1).unwrap().into()), "1");
         assert_eq!(base(Percent::from_ratio(5, 4).unwrap().into()), "1.25");
         assert_eq!(base(Rate::from_f64(3.4).unwrap().into()), "3.4");
+        let wait = core::time::Duration::from_nanos(2_000_010_990);
+        assert_eq!(base(Seconds::from_duration(wait).into()), "2.00001099");
     }
 
     #[test]

@@ -34,6 +34,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     ("ballooned", "The guest gave pages to the balloon: `given` of the `requested`."),
     ("boot_failed", "A guest has less memory than it needs to boot."),
+    (
+        "channel_counters",
+        "What was counted of a channel while it was open, as the host saw it: recorded when the channel is closed, or the VM ends with it open. `suppressed_…` are packets that needed no signal of their own; `…_high_water` is the most that was in a ring, in bytes.",
+    ),
     ("commit_failed", "The guest refuses an allocation: its commit limit is reached."),
     ("component_exited", "A component has ended."),
     (
@@ -84,6 +88,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("login_screen", "The host has seen the guest's login screen: the VM counts as started."),
     ("mark", "A line that the timeline writes."),
     ("memory_reserve", "The registry value MemoryReserve was read."),
+    (
+        "memory_moved",
+        "Memory has become a VM's, and from where it came: `source` is `vm` (the VM `donor` gave it up), `free` (no VM had to give it up) or `ended` (it came home of a VM that had ended). What no VM has given up goes first; then what came back from VMs, oldest first. One event for each source of a grant (`operation`), or of a start (startup RAM and overhead; no `operation`).",
+    ),
     ("no_dynamic_memory", "The guest cannot use Dynamic Memory and runs at its startup RAM."),
     ("not_off", "A VM was asked to start that is not off."),
     ("not_running", "A VM was asked to stop or reboot that does not run."),
@@ -101,6 +109,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     ("register_failed", "The balancer refuses to know a VM."),
     ("remove_memory", "The balancer asks a VM for memory."),
+    (
+        "ring_high_water",
+        "A channel's ring has not been so full since the channel was opened, by a sixteenth of the ring or more: `used` of `size` bytes, as the host found it (`upstream`, guest to host) or left it (`downstream`).",
+    ),
     (
         "round",
         "A round of the balancer, recorded when its rule has changed: whether memory suffices, or by how much it does not (`lambda`).",

@@ -104,6 +104,12 @@ impl<M: RingMemory> IncomingRing<M> {
         self.size
     }
 
+    /// Bytes of the ring that packets take, those among them that have been read and not been given back: as the writer sees its
+    /// ring, when this side last looked at the writer's index.
+    pub fn used_bytes(&self, offsets: &IncomingOffsets) -> u32 {
+        self.size.distance(offsets.published, offsets.write)
+    }
+
     /// Whether the writer of this ring uses the pending send size. A peer that does so honours it as reader too.
     pub fn writer_uses_pending_send_size(&self) -> bool {
         self.load(ControlWord::FeatureBits, Ordering::Relaxed) & FEATURE_PENDING_SEND_SIZE != 0

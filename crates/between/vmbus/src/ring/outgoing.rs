@@ -267,6 +267,15 @@ impl<M: RingMemory> OutgoingRing<M> {
         offsets.pending = 0;
     }
 
+    /// Bytes of the ring that published packets take, by the reader's present index. An index that is not possible is not believed
+    /// and not complained of: what counts is then where the reader was last seen.
+    pub fn used_bytes(&self, offsets: &OutgoingOffsets) -> u32 {
+        let in_ring = self.size.distance(offsets.read, offsets.published);
+        let read = self.load(ControlWord::ReadIndex, Ordering::Relaxed);
+        let now = self.size.check_read_index(read).map(|read| self.size.distance(read, offsets.published));
+        now.map_or(in_ring, |now| now.min(in_ring))
+    }
+
     /// Bytes that packets and trailers can take now, by the reader's present index.
     ///
     /// # Errors

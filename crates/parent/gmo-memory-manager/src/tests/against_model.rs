@@ -157,6 +157,7 @@ impl World {
 
     fn map(&mut self, ranges: &[GuestRange], frames: HostFrames) {
         let given = frames.runs().clone();
+        let (before, changes_before) = (self.pages.clone(), self.gmo.size_changes());
         let wanted: u128 = ranges.iter().map(|range| u128::from(range.pages().get())).sum();
         match self.gmo.map_ranges(ranges, frames) {
             Ok(()) => {
@@ -170,6 +171,13 @@ impl World {
                 }
                 large = large.min(given.runs().filter_map(HostRange::large_part).map(large_pages).sum());
                 assert!(count_large(&self.pages) >= large_before + large, "too few large pages");
+                let (old, new) = (large_blocks(&before), large_blocks(&self.pages));
+                let had_a_part = |block: &&u64| before.range(**block..**block + LARGE).next().is_some();
+                let joined = new.difference(&old).filter(had_a_part).count() as u64;
+                let merges = self.gmo.size_changes().merges - changes_before.merges;
+                // Those that came of two pieces of this call count, too.
+                assert!((joined..=new.difference(&old).count() as u64).contains(&merges), "{merges} merges");
+                assert_eq!(self.gmo.size_changes().splits, changes_before.splits);
             }
             Err(error) => {
                 assert_eq!(error.frames.runs(), &given, "all frames are given back");
@@ -227,12 +235,21 @@ impl World {
 
     fn unmap(&mut self, ranges: &[GuestRange]) {
         let refusal = self.unmap_refusal(ranges);
+        let splits_before = self.gmo.size_changes().splits;
         match self.gmo.unmap(ranges) {
             Err(error) => assert_eq!(Some(error), refusal),
             Ok(frames) => {
                 assert_eq!(refusal, None);
-                let pages = ranges.iter().flat_map(|range| range.each_page());
-                let expected: BTreeSet<_> = pages.map(|page| self.pages.remove(&page.0).unwrap()).collect();
+                let (mut expected, mut splits) = (BTreeSet::new(), splits_before);
+                for range in ranges {
+                    let before = large_blocks(&self.pages);
+                    expected.extend(range.each_page().map(|page| self.pages.remove(&page.0).unwrap()));
+                    let after = large_blocks(&self.pages);
+                    let part_is_left =
+                        |block: &&u64| self.pages.range(**block..**block + LARGE).next().is_some();
+                    splits += before.difference(&after).filter(part_is_left).count() as u64;
+                }
+                assert_eq!(self.gmo.size_changes().splits, splits);
                 let came: BTreeSet<_> =
                     frames.runs().runs().flat_map(HostRange::each_page).map(|page| page.0).collect();
                 assert_eq!(came, expected);
@@ -304,13 +321,18 @@ fn whole_large_pages(ranges: &[GuestRange]) -> u64 {
 
 /// How many large pages these pages can be mapped with, found page by page.
 fn count_large(pages: &Pages) -> u64 {
+    large_blocks(pages).len() as u64
+}
+
+/// The first pages of those large pages.
+fn large_blocks(pages: &Pages) -> BTreeSet<u64> {
     let is_large = |large: &u64| {
         let start = large * LARGE;
         pages.get(&start).is_some_and(|&frame| {
             frame % LARGE == 0 && (0..LARGE).all(|page| pages.get(&(start + page)) == Some(&(frame + page)))
         })
     };
-    (0..GUEST_PAGES / LARGE).filter(is_large).count() as u64
+    (0..GUEST_PAGES / LARGE).filter(is_large).map(|large| large * LARGE).collect()
 }
 
 proptest! {

@@ -92,6 +92,8 @@ pub(super) struct Rig {
     pub(super) mapped: BTreeMap<VmId, HostFrames>,
     pub(super) asked: BTreeMap<VmId, Asked>,
     pub(super) ballooned: BTreeMap<VmId, PageCount>,
+    /// What each was given at its starts, with its overhead.
+    pub(super) started: BTreeMap<VmId, PageCount>,
     /// Everything else that came out, without frames.
     pub(super) said: Vec<Output>,
 }
@@ -124,6 +126,7 @@ impl Rig {
             mapped: BTreeMap::new(),
             asked: BTreeMap::new(),
             ballooned: BTreeMap::new(),
+            started: BTreeMap::new(),
             said: Vec::new(),
         }
     }
@@ -139,6 +142,8 @@ impl Rig {
         for output in out {
             match output {
                 Output::Admitted { vm, frames, .. } => {
+                    *self.started.entry(vm).or_default() +=
+                        frames.pages() + self.balancer.config().overhead_per_vm;
                     let busy = self.asked.insert(vm, Asked::Start { frames });
                     assert!(busy.is_none(), "{vm:?} started while busy with {busy:?}");
                 }
@@ -184,6 +189,12 @@ impl Rig {
         // What is out is in some account; what came home early is not out, and still in one.
         assert!(out <= ledger.assigned + ledger.granted + ledger.coming_home, "{ledger:?}");
         for counters in self.balancer.vm_counters() {
+            let moved = self.balancer.memory_moved().filter(|&(_, vm, _)| vm == counters.vm);
+            assert_eq!(
+                moved.map(|(_, _, pages)| pages).sum::<PageCount>(),
+                counters.added + self.started.get(&counters.vm).copied().unwrap_or_default(),
+                "what a VM was given came from somewhere"
+            );
             if counters.running && self.mapped.contains_key(&counters.vm) {
                 let view = self.balancer.vms().iter().find(|view| view.id == counters.vm).unwrap();
                 assert_eq!(

@@ -7,7 +7,8 @@ use page_range::HostMemory;
 
 use super::rig::{Asked, Rig, mib, secs};
 use crate::{
-    Correction, Decision, Done, Fault, Input, MemoryStatus, OperationId, Output, PageCount, Stopwatch, VmId,
+    Correction, Decision, Done, Fault, Input, MemoryStatus, OperationId, Output, PageCount, Source,
+    Stopwatch, VmId,
 };
 
 const SETTINGS: MemorySettings = MemorySettings::dynamic(mib(512), mib(4096)).with_minimum(mib(256));
@@ -476,6 +477,77 @@ fn settings_can_be_changed_while_a_vm_runs() {
     rig.stop(1);
     rig.balancer.unregister(VmId(1)).unwrap();
     rig.balancer.unregister(VmId(1)).unwrap_err();
+}
+
+/// What moved to a VM, in MiB, by source.
+fn moved_to(rig: &Rig, vm: u32) -> Vec<(Source, f64)> {
+    let to = rig.balancer.memory_moved().filter(|&(_, to, _)| to == VmId(vm));
+    to.map(|(source, _, pages)| (source, pages.mib())).collect()
+}
+
+#[test]
+fn whose_memory_a_vm_was_given_is_known() {
+    // Room for two VMs and 24 MB more.
+    let mut rig = Rig::new(mib(1048), PageCount::ZERO, |config| config.overhead_per_vm = PageCount::ZERO);
+    for vm in 1..=2 {
+        rig.register(vm, SETTINGS);
+        rig.run(vm);
+    }
+    assert_eq!(moved_to(&rig, 2), [(Source::Free, 512.0)]);
+    rig.said.clear();
+    rig.policy.set(1, mib(462));
+    rig.policy.set(2, mib(586));
+    rig.wait();
+    rig.finish_all();
+    assert_eq!((rig.physical(1), rig.physical(2)), (mib(462), mib(586)));
+    assert_eq!(moved_to(&rig, 2), [(Source::Free, 536.0), (Source::Vm(VmId(1)), 50.0)]);
+    let moved: PageCount = rig
+        .said
+        .iter()
+        .filter_map(|output| match output {
+            Output::Moved { vm: VmId(2), operation: Some(_), origins } => Some(origins),
+            _ => None,
+        })
+        .flatten()
+        .map(|origin| origin.pages)
+        .sum();
+    assert_eq!(moved, mib(74));
+    // And back.
+    rig.policy.set(1, mib(512));
+    rig.policy.set(2, mib(536));
+    rig.wait();
+    rig.finish_all();
+    assert_eq!(moved_to(&rig, 1), [(Source::Free, 512.0), (Source::Vm(VmId(2)), 50.0)]);
+}
+
+#[test]
+fn nobody_pays_while_the_host_has_memory_of_its_own() {
+    let mut rig = rig(2);
+    rig.policy.set(1, mib(462));
+    rig.wait();
+    rig.finish_all();
+    rig.policy.set(2, mib(562));
+    rig.wait();
+    rig.finish_all();
+    let overhead = rig.balancer.config().overhead_per_vm.mib();
+    assert_eq!(moved_to(&rig, 2), [(Source::Free, 512.0 + overhead + 50.0)]);
+}
+
+/// A VM that gives up first and another that grows a round later, as a policy does that gives only what has arrived.
+#[test]
+fn who_gave_first_has_paid_for_what_grows_later() {
+    let mut rig = Rig::new(mib(1024), PageCount::ZERO, |config| config.overhead_per_vm = PageCount::ZERO);
+    for vm in 1..=2 {
+        rig.register(vm, SETTINGS);
+        rig.run(vm);
+    }
+    rig.policy.set(1, mib(462));
+    rig.wait();
+    rig.finish_all();
+    rig.policy.set(2, mib(562));
+    rig.wait();
+    rig.finish_all();
+    assert_eq!(moved_to(&rig, 2), [(Source::Free, 512.0), (Source::Vm(VmId(1)), 50.0)]);
 }
 
 #[test]

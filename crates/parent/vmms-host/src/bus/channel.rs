@@ -1,13 +1,19 @@
 //! An open channel: its rings, and the packets that wait for room in one of them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use component_runtime::lanes::{CauseLanes, Lane};
 use machine_contract::HostPartition;
 use vmbus::control::{Relid, VMBUS_SINT};
-use vmbus::ring::{ChannelRings, Corruption, OutgoingPacket, PacketBuffer, ReadError, Wait, WriteError};
+use vmbus::ring::{
+    ChannelRings, Corruption, OutgoingPacket, PacketBuffer, ReadError, Signal, Wait, WriteError,
+};
 
-use super::{ReceivedPacket, SendError, WAITING_PACKETS};
+use super::frame::{Bytes, Capture, RecordedFrame};
+use super::rung::Rung;
+use super::{BusEvent, ReceivedPacket, SendError, WAITING_PACKETS};
+use crate::statistics::{ChannelStatistics, RingStatistics};
 
 /// A packet to be sent.
 pub(super) struct Packet {
@@ -27,11 +33,24 @@ pub(super) struct Channel {
     next_transaction: u64,
     /// The owner has been told of the guest's trailers.
     told_trailers: bool,
+    /// The guest's signals for the channel.
+    pub(super) rung: Arc<Rung>,
+    counted: ChannelStatistics,
+    /// What the owner was told of how full the rings were: upstream, downstream.
+    told_high_water: (u32, u32),
 }
 
 impl Channel {
-    pub(super) fn new(relid: Relid, rings: ChannelRings, target_vp: u32) -> Self {
+    pub(super) fn new(relid: Relid, rings: ChannelRings, target_vp: u32, rung: Arc<Rung>) -> Self {
+        let ring = |size| RingStatistics { size, ..RingStatistics::default() };
+        let counted = ChannelStatistics {
+            upstream: ring(rings.incoming.size()),
+            downstream: ring(rings.outgoing.size()),
+        };
         Self {
+            rung,
+            counted,
+            told_high_water: (0, 0),
             relid,
             rings,
             target_vp,
@@ -40,6 +59,27 @@ impl Channel {
             next_transaction: 0,
             told_trailers: false,
         }
+    }
+
+    /// What was counted since the channel was opened.
+    pub(super) fn statistics(&self) -> ChannelStatistics {
+        let mut counted = self.counted;
+        counted.upstream.signals = self.rung.times();
+        counted.upstream.suppressed = counted.upstream.packets.saturating_sub(counted.upstream.signals);
+        counted
+    }
+
+    /// Whether a ring has been fuller than the owner knows, by a sixteenth of the ring or more.
+    pub(super) fn new_high_water(&mut self, lane: Lane) -> Option<BusEvent> {
+        let (ring, told) = match lane {
+            Lane::Upstream => (&self.counted.upstream, &mut self.told_high_water.0),
+            Lane::Downstream => (&self.counted.downstream, &mut self.told_high_water.1),
+        };
+        if ring.high_water < told.saturating_add(ring.size / 16) {
+            return None;
+        }
+        *told = ring.high_water;
+        Some(BusEvent::HighWater { relid: self.relid, ring: lane, used: ring.high_water, size: ring.size })
     }
 
     pub(super) fn has_waiting(&self) -> bool {
@@ -63,10 +103,22 @@ impl Channel {
         partition: &dyn HostPartition,
         lanes: &CauseLanes,
         buffer: &mut PacketBuffer,
+        capture: &mut Capture,
     ) -> Result<Option<ReceivedPacket>, Corruption> {
         loop {
             match self.rings.read(buffer) {
                 Ok(packet) => {
+                    self.counted.upstream.packets += 1;
+                    self.counted.upstream.look(self.rings.incoming.used_bytes(&self.rings.incoming_offsets));
+                    capture.add(true, || RecordedFrame::Packet {
+                        child_relid: self.relid.get(),
+                        kind: packet.kind.0,
+                        completion_requested: packet.completion_requested,
+                        transaction_id: packet.transaction_id,
+                        offset: packet.offset,
+                        extra: Bytes(packet.extra.to_vec()),
+                        payload: Bytes(packet.payload.to_vec()),
+                    });
                     lanes.follow(Lane::Upstream, self.relid.get(), packet.offset);
                     return Ok(Some(ReceivedPacket {
                         kind: packet.kind,
@@ -120,15 +172,34 @@ impl Channel {
         &mut self,
         partition: &dyn HostPartition,
         lanes: &CauseLanes,
+        capture: &mut Capture,
     ) -> Result<(), Corruption> {
-        self.write_waiting(partition, lanes)?;
-        if self.rings.commit_write()?.is_needed() {
-            self.signal(partition);
+        self.write_waiting(partition, lanes, capture)?;
+        let wrote = self.rings.outgoing_offsets.has_uncommitted();
+        let signal = self.rings.commit_write()?;
+        if wrote {
+            self.wrote(partition, signal);
         }
         Ok(())
     }
 
-    fn write_waiting(&mut self, partition: &dyn HostPartition, lanes: &CauseLanes) -> Result<(), Corruption> {
+    /// Packets have been published: the guest is signalled if it is to be.
+    fn wrote(&mut self, partition: &dyn HostPartition, signal: Signal) {
+        let used = self.rings.outgoing.used_bytes(&self.rings.outgoing_offsets);
+        self.counted.downstream.look(used);
+        if signal.is_needed() {
+            self.signal(partition);
+        } else {
+            self.counted.downstream.suppressed += 1;
+        }
+    }
+
+    fn write_waiting(
+        &mut self,
+        partition: &dyn HostPartition,
+        lanes: &CauseLanes,
+        capture: &mut Capture,
+    ) -> Result<(), Corruption> {
         while let Some(packet) = self.waiting.front() {
             let outgoing = match packet.completes {
                 Some(transaction_id) => OutgoingPacket::completion(transaction_id, &packet.payload),
@@ -136,14 +207,25 @@ impl Channel {
             };
             match self.rings.write(&outgoing) {
                 Ok(offset) => {
+                    self.counted.downstream.packets += 1;
+                    capture.add(false, || RecordedFrame::Packet {
+                        child_relid: self.relid.get(),
+                        kind: outgoing.kind.0,
+                        completion_requested: outgoing.completion_requested,
+                        transaction_id: outgoing.transaction_id,
+                        offset,
+                        extra: Bytes::default(),
+                        payload: Bytes(packet.payload.clone()),
+                    });
                     lanes.note(Lane::Downstream, self.relid.get(), offset);
                     self.next_transaction += u64::from(packet.completes.is_none());
                     self.drop_first();
                 }
                 Err(WriteError::Full { needed }) => {
+                    let wrote = self.rings.outgoing_offsets.has_uncommitted();
                     let done = self.rings.wait_for_space(needed)?;
-                    if done.signal.is_needed() {
-                        self.signal(partition);
+                    if wrote {
+                        self.wrote(partition, done.signal);
                     }
                     if done.wait == Wait::Armed {
                         break;
@@ -164,9 +246,10 @@ impl Channel {
     }
 
     /// Sets the channel's event flag, unless the guest wants no interrupts (VP 0xffffffff) or named one that it does not have.
-    fn signal(&self, partition: &dyn HostPartition) {
+    fn signal(&mut self, partition: &dyn HostPartition) {
         if let Ok(flag) = u16::try_from(self.relid.get()) {
-            let _no_such_vp = partition.set_event(self.target_vp, VMBUS_SINT, flag);
+            let set = partition.set_event(self.target_vp, VMBUS_SINT, flag);
+            self.counted.downstream.signals += u64::from(set.is_ok());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The VM's bus and what goes over its channels.
 
-use component_runtime::Context;
+use component_runtime::lanes::Lane;
+use component_runtime::{Context, trace};
 use dm_vsp::Input;
 use page_range::GuestPage;
 use vmbus::control::server::{ContactOrigin, Offer};
@@ -9,6 +10,7 @@ use vmbus::ring::PacketType;
 
 use super::Worker;
 use crate::bus::{BusEvent, HostBus, ReceivedPacket, RequestId, SendError};
+use crate::statistics::ChannelStatistics;
 
 impl Worker {
     /// Offers Dynamic Memory and the other devices, as far as they are not on offer.
@@ -42,6 +44,7 @@ impl Worker {
                 event => self.heard(ctx, |worker, ctx| worker.bus_event(ctx, event)),
             }
         }
+        self.record_frames(ctx);
     }
 
     fn bus_event(&mut self, ctx: &mut Context<'_>, event: BusEvent) {
@@ -64,8 +67,9 @@ impl Worker {
                     self.told_whether_sent(sent);
                 }
             }
-            BusEvent::Closed(relid) => {
+            BusEvent::Closed(relid, counted) => {
                 tracing::info!(event = "vmbus_close", child_relid = relid.get());
+                record_counters(relid, &counted);
                 self.channel_closed(ctx, relid);
             }
             BusEvent::Unloaded => tracing::info!(event = "vmbus_unload"),
@@ -80,8 +84,24 @@ impl Worker {
                 tracing::info!(event = "vmbus_stale_trailers", child_relid = relid.get());
             }
             BusEvent::Refused(why) => tracing::warn!(event = "vmbus_refused", why = why.as_str()),
+            BusEvent::HighWater { relid, ring, used, size } => {
+                let ring = match ring {
+                    Lane::Upstream => "upstream",
+                    Lane::Downstream => "downstream",
+                };
+                // What comes next comes of the packets, not of this.
+                trace::with_cause(trace::cause(), || {
+                    tracing::info!(event = "ring_high_water", child_relid = relid.get(), ring, used, size);
+                });
+            }
             BusEvent::Pin { .. } | BusEvent::Unpin(_) => {}
         }
+    }
+
+    /// What was counted of the channels that are open, since the VM is over.
+    pub(super) fn record_open_channels(&self) {
+        let channels = self.bus.iter().flat_map(HostBus::channel_statistics);
+        channels.for_each(|(relid, counted)| record_counters(relid, &counted));
     }
 
     fn pin(&mut self, request: RequestId, pages: &[GuestPage]) {
@@ -133,6 +153,7 @@ impl Worker {
 
     /// A packet on the channel of Dynamic Memory.
     fn packet(&mut self, ctx: &mut Context<'_>, relid: Relid, packet: ReceivedPacket) {
+        self.record_frames(ctx);
         if let Some(bus) = self.bus.as_mut().filter(|_| packet.completion_requested) {
             let sent = bus.complete(relid, packet.transaction_id, &[]);
             self.told_whether_sent(sent);
@@ -150,4 +171,24 @@ impl Worker {
             tracing::warn!(event = "send_failed", why = %error);
         }
     }
+}
+
+/// Records what was counted of a channel while it was open. What comes next does not come of this.
+fn record_counters(relid: Relid, ChannelStatistics { upstream, downstream }: &ChannelStatistics) {
+    trace::with_cause(trace::cause(), || {
+        tracing::info!(
+            event = "channel_counters",
+            child_relid = relid.get(),
+            packets_from_guest = upstream.packets,
+            signals_from_guest = upstream.signals,
+            suppressed_from_guest = upstream.suppressed,
+            upstream_high_water = upstream.high_water,
+            upstream_size = upstream.size,
+            packets_to_guest = downstream.packets,
+            signals_to_guest = downstream.signals,
+            suppressed_to_guest = downstream.suppressed,
+            downstream_high_water = downstream.high_water,
+            downstream_size = downstream.size
+        );
+    });
 }

@@ -11,6 +11,7 @@ use partition::MemoryError;
 
 use super::restraint::Recording;
 use super::{Work, Worker};
+use crate::statistics::MapStatistics;
 
 impl Worker {
     pub(super) fn map(&mut self, ranges: &RangeSet<GuestPage>, kind: MapKind) -> Result<(), MapRefused> {
@@ -103,11 +104,14 @@ impl Worker {
 
     fn unmap_ballooned(&mut self, ctx: &mut Context<'_>, ticket: u64, ranges: &RangeSet<GuestPage>) {
         let (result, frames) = self.unmap(ranges);
+        let now = MapStatistics::of(&self.memory);
         tracing::info!(
             event = "pages_unmapped",
             pages = ranges.pages().get(),
             kind = "ballooned",
-            ok = result.is_ok()
+            ok = result.is_ok(),
+            large_pages = now.large_pages,
+            small_pages = now.small_pages
         );
         if let Some(frames) = frames {
             merge(&mut self.taken, frames);

@@ -16,6 +16,7 @@ use page_range::{GuestPage, PageCount, RangeSet};
 use super::memory::merge;
 use super::restraint::Report;
 use super::{Work, Worker};
+use crate::statistics::MapStatistics;
 
 /// The device as Hyper-V's event log names it.
 const DEVICE: &str = "Microsoft Hyper-V Dynamic Memory";
@@ -46,7 +47,7 @@ impl Worker {
     /// Does what the VSP says; what it is to be told in turn is returned.
     fn carry_out(&mut self, ctx: &mut Context<'_>, output: Output) -> Option<Input> {
         match output {
-            Output::Send { message, bytes } => self.send(message, &bytes),
+            Output::Send { message, bytes } => self.send(ctx, message, &bytes),
             Output::CloseChannel => return self.rescind_dynamic_memory(ctx),
             Output::Map { ticket, ranges, kind } => return Some(self.map_for_vsp(ticket, &ranges, kind)),
             Output::Release { ticket, ranges, kind: ReleaseKind::Ballooned } => {
@@ -106,10 +107,11 @@ impl Worker {
         None
     }
 
-    fn send(&mut self, message: MessageType, bytes: &[u8]) {
+    fn send(&mut self, ctx: &Context<'_>, message: MessageType, bytes: &[u8]) {
         let (Some(relid), Some(bus)) = (self.dm_channel, &mut self.bus) else { return };
         tracing::debug!(event = "dm_send", message = %message, bytes = bytes.len());
         let sent = bus.send(relid, bytes);
+        self.record_frames(ctx);
         self.told_whether_sent(sent);
     }
 
@@ -125,11 +127,14 @@ impl Worker {
 
     fn map_for_vsp(&mut self, ticket: u64, ranges: &RangeSet<GuestPage>, kind: MapKind) -> Input {
         let result = self.map(ranges, kind);
+        let now = MapStatistics::of(&self.memory);
         tracing::info!(
             event = "pages_mapped",
             pages = ranges.pages().get(),
             kind = if kind == MapKind::HotAdd { "hot_add" } else { "unballoon" },
-            ok = result.is_ok()
+            ok = result.is_ok(),
+            large_pages = now.large_pages,
+            small_pages = now.small_pages
         );
         Input::Mapped { ticket, result }
     }

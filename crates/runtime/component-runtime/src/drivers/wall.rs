@@ -69,7 +69,7 @@ pub(crate) fn drive(run: &Arc<Run>, wall: &Arc<Wall>) -> RunEnd {
 impl Engine for Arc<Wall> {
     fn seat(&self, label: Arc<Label>) -> (ComponentId, Route) {
         let (id, port) = self.registry.lock().seat(label);
-        (id, Route::Wall(port))
+        (id, Route::Wall(port, Arc::clone(&self.clock)))
     }
 
     fn start(

@@ -133,6 +133,8 @@ mod tests {
                 r#""\\HOST\Hyper-V Dynamic Memory Balancer(System Balancer)\Memory Remove Operations","#,
                 r#""\\HOST\Hyper-V Dynamic Memory Balancer(System Balancer)\Removed Memory","#,
                 r#""\\HOST\Dynamic Memory Model\Host Memory","\\HOST\Dynamic Memory Model\Memory In Transit","#,
+                r#""\\HOST\Dynamic Memory Model\Granted Memory","\\HOST\Dynamic Memory Model\Memory Set Aside","#,
+                r#""\\HOST\Dynamic Memory Model\Memory Coming Home","#,
                 r#""\\HOST\Dynamic Memory Model\Overhead Memory","\\HOST\Dynamic Memory Model\Reserve Memory","#,
                 r#""\\HOST\Hyper-V Dynamic Memory VM(VM1)\Added Memory","#,
                 r#""\\HOST\Hyper-V Dynamic Memory VM(VM1)\Average Pressure","#,
@@ -148,15 +150,35 @@ mod tests {
                 r#""\\HOST\Dynamic Memory Model VM(VM1)\Maximum Memory","#,
                 r#""\\HOST\Dynamic Memory Model VM(VM1)\Demand","#,
                 r#""\\HOST\Dynamic Memory Model VM(VM1)\Refused Commit","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Packets From Guest","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Packets To Guest","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Signals From Guest","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Signals Suppressed From Guest","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Signals To Guest","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Signals Suppressed To Guest","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Upstream Ring Used","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Upstream Ring High Water","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Downstream Ring Used","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Downstream Ring High Water","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Control Messages From Guest","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Control Messages To Guest","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Doorbell Wait","#,
+                r#""\\HOST\Dynamic Memory Model VMBus(VM1)\Doorbell Longest Wait","#,
+                r#""\\HOST\Dynamic Memory Model Map(VM1)\2M Pages","#,
+                r#""\\HOST\Dynamic Memory Model Map(VM1)\4K Pages","#,
+                r#""\\HOST\Dynamic Memory Model Map(VM1)\Page Splits","#,
+                r#""\\HOST\Dynamic Memory Model Map(VM1)\Page Merges","#,
                 r#""\\VM1\Memory\Available MBytes","\\VM1\Memory\Committed Bytes","#,
                 r#""\\VM1\Memory\Page Reads/sec","\\VM1\Memory\Page Writes/sec""#,
             )
         );
         assert_eq!(
             lines.next().unwrap(),
-            concat!(
-                r#""09/22/2026 21:42:32.824"," "," "," "," "," "," "," "," "," "," "," "," "," "," ","80.859375"," "," "," "," "," ","#,
-                r#""512.000000"," "," "," "," "," "," "," "," "," ""#
+            format!(
+                r#""09/22/2026 21:42:32.824"{}"80.859375"{}"512.000000"{}," ""#,
+                r#"," ""#.repeat(17) + ",",
+                r#"," ""#.repeat(5) + ",",
+                r#"," ""#.repeat(26)
             )
         );
         assert!(lines.next().unwrap().starts_with(r#""09/22/2026 21:42:34.024","450.503906"," ","#));

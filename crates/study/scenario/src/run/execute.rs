@@ -6,6 +6,7 @@ use std::time::Duration;
 use balancing_policy::{Policy, VmId};
 use component_runtime::{EndReason, RunConfig, RunEnd, Runtime, SimTime};
 use guest_partition::{Console, MachineConfig, SimulatedVm, default_bus_versions, driver_config};
+use memory_balancer::Source;
 use parking_lot::Mutex;
 use perf_counters::{Layout, Sample};
 use run_journal::Recorder;
@@ -19,7 +20,7 @@ use super::outputs::Outputs;
 use super::phases;
 use super::plan::{Plan, PlannedVm};
 use super::sampler::{Collected, Sampler};
-use super::summary::{self, EndSummary, Ending, Final, Summary};
+use super::summary::{self, EndSummary, Ending, Final, MemoryMoved, Summary};
 
 /// VMs and samples up to which a run keeps its samples for the phases, even if nobody asked.
 const KEEP: u64 = 200_000;
@@ -131,6 +132,7 @@ fn seat_all(
         status: host.status.clone(),
         paging: vec![(0, 0); consoles.len()],
         consoles,
+        statistics: host.statistics.clone(),
         host_memory: plan.host.memory,
         collected: Arc::clone(collected),
         check_guests: options.check_guests,
@@ -194,10 +196,25 @@ fn summarize(
             remove_operations: totals.remove_operations,
         },
         vms: (0..).zip(&plan.vms).map(|(id, _)| last_of(host, VmId(id))).collect(),
+        moved: moved(plan, host),
         status: &host.status.look(),
         phases: phases::find(points.all(), &names),
     };
     summary::summarize(ending, points.sums())
+}
+
+/// Who paid whom.
+fn moved(plan: &Plan, host: &Host) -> Vec<MemoryMoved> {
+    let name = |vm: VmId| plan.vms.get(vm.0 as usize).map(|vm| vm.name.to_string());
+    let engine = host.balancer.look();
+    let moved = engine.memory_moved().filter_map(|(source, to, pages)| {
+        let from = match source {
+            Source::Vm(donor) => name(donor),
+            Source::Free | Source::Ended => None,
+        };
+        Some(MemoryMoved { to: name(to)?, from, source: source.name().to_owned(), mb: pages.mib() })
+    });
+    moved.collect()
 }
 
 /// What the balancer has counted of a VM until the end; nothing if it never heard of it.

@@ -10,10 +10,10 @@ use guest_partition::Console;
 use page_range::PageCount;
 use parking_lot::Mutex;
 use perf_counters::{
-    BalancerCounters, GuestCounters, Layout, Memory, ModelCounters, ModelVmCounters, ParentCounters, Percent,
-    Rate, Sample, VmCounters, VmSample, balance,
+    BalancerCounters, BusCounters, GuestCounters, Layout, MapCounters, Memory, ModelCounters,
+    ModelVmCounters, ParentCounters, Percent, Rate, Sample, Seconds, VmCounters, VmSample, balance,
 };
-use vmms_host::{ParentStatus, SharedBalancer, SharedStatus, VmState};
+use vmms_host::{ParentStatus, SharedBalancer, SharedStatus, SharedVmStatistics, VmState, VmStatistics};
 
 use super::kept::Points;
 use super::options::Observer;
@@ -36,6 +36,7 @@ pub(crate) struct Sampler {
     pub(crate) balancer: SharedBalancer,
     pub(crate) status: SharedStatus,
     pub(crate) consoles: Vec<Console>,
+    pub(crate) statistics: Vec<SharedVmStatistics>,
     pub(crate) host_memory: PageCount,
     pub(crate) sample: Sample,
     /// Page reads and writes of each guest at the sample before.
@@ -110,6 +111,9 @@ impl Sampler {
         self.sample.model = ModelCounters {
             host_memory: memory(self.host_memory),
             in_transit: memory(system.in_transit),
+            granted: memory(system.granted),
+            set_aside: memory(system.set_aside),
+            coming_home: memory(system.coming_home),
             overhead: memory(system.overhead),
             reserve: memory(system.reserve),
         };
@@ -129,7 +133,8 @@ impl Sampler {
             return Err(format!("the balancer's books are not in order: {:?}", engine.ledger()));
         }
         let views = engine.vms();
-        for (id, (sample, point)) in (0..).zip(self.sample.vms.iter_mut().zip(&mut point.vms)) {
+        let vms = self.sample.vms.iter_mut().zip(&mut point.vms).zip(&self.statistics);
+        for (id, ((sample, point), statistics)) in (0..).zip(vms) {
             // At the very beginning the balancer has not heard of the VM.
             let Some(counters) = engine.counters_of(VmId(id)) else { continue };
             let view = views.binary_search_by_key(&counters.vm, |view| view.id).ok().map(|at| &views[at]);
@@ -144,6 +149,8 @@ impl Sampler {
                     demand: counters.demand.and_then(memory),
                     refused: None,
                 },
+                bus: running.map_or_else(BusCounters::default, |_| bus_counters_of(&statistics.look())),
+                map: running.map_or_else(MapCounters::default, |_| map_counters_of(&statistics.look())),
                 guest: GuestCounters::default(),
             };
             *point = VmPoint {
@@ -212,6 +219,37 @@ fn counters_of(counters: &memory_balancer::VmCounters) -> VmCounters {
         minimum_pressure: Percent::from_f64(counters.minimum_pressure),
         physical_memory: memory(counters.physical),
         removed_memory: memory(counters.removed_since_start),
+    }
+}
+
+/// What a VM's worker has counted of the bus.
+fn bus_counters_of(VmStatistics { bus, .. }: &VmStatistics) -> BusCounters {
+    let (upstream, downstream) = (&bus.channels.upstream, &bus.channels.downstream);
+    BusCounters {
+        packets_from_guest: Some(upstream.packets),
+        packets_to_guest: Some(downstream.packets),
+        signals_from_guest: Some(upstream.signals),
+        suppressed_from_guest: Some(upstream.suppressed),
+        signals_to_guest: Some(downstream.signals),
+        suppressed_to_guest: Some(downstream.suppressed),
+        upstream_used: Some(upstream.used.into()),
+        upstream_high_water: Some(upstream.high_water.into()),
+        downstream_used: Some(downstream.used.into()),
+        downstream_high_water: Some(downstream.high_water.into()),
+        control_from_guest: Some(bus.control_from_guest),
+        control_to_guest: Some(bus.control_to_guest),
+        doorbell_wait: Some(Seconds::from_duration(bus.doorbell_wait)),
+        doorbell_longest_wait: Some(Seconds::from_duration(bus.doorbell_longest_wait)),
+    }
+}
+
+/// What a VM's worker has counted of the memory map.
+fn map_counters_of(VmStatistics { map, .. }: &VmStatistics) -> MapCounters {
+    MapCounters {
+        large_pages: Some(map.large_pages),
+        small_pages: Some(map.small_pages),
+        splits: Some(map.splits),
+        merges: Some(map.merges),
     }
 }
 

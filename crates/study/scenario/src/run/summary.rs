@@ -34,6 +34,9 @@ pub struct Summary {
     pub host: HostSummary,
     /// The VMs, in their order.
     pub vms: Vec<VmSummary>,
+    /// From where the memory came that VMs were given: who paid whom. Runs of earlier versions have nothing here.
+    #[serde(default)]
+    pub memory_moved: Vec<MemoryMoved>,
     /// The phases of Figure 4-5, where the counters show them.
     pub phases: Option<super::phases::Phases>,
     /// Hyper-V's event log.
@@ -137,6 +140,21 @@ pub struct VmSummary {
     pub in_guest: InGuest,
 }
 
+/// Memory that a VM was given from one source, over the whole run: at its starts, with its overhead, and since. What no VM has given
+/// up is given first; then what came back from VMs, oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryMoved {
+    /// To which VM.
+    pub to: String,
+    /// Which VM gave it up, if one that ran did; otherwise the host had it (`free`), or it came home of a VM that had ended
+    /// (`ended`).
+    pub from: Option<String>,
+    /// `free`, `ended` or `vm`.
+    pub source: String,
+    /// How much.
+    pub mb: f64,
+}
+
 /// What a monitor inside the guest saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InGuest {
@@ -186,12 +204,13 @@ pub(crate) struct Ending<'a> {
     pub(crate) reserve: PageCount,
     pub(crate) totals: Final,
     pub(crate) vms: Vec<Final>,
+    pub(crate) moved: Vec<MemoryMoved>,
     pub(crate) status: &'a HostStatus,
     pub(crate) phases: Option<super::phases::Phases>,
 }
 
 pub(crate) fn summarize(ending: Ending<'_>, sums: &Sums) -> Summary {
-    let Ending { plan, schedule_seed, end, reserve, totals, vms, status, phases } = ending;
+    let Ending { plan, schedule_seed, end, reserve, totals, vms, moved, status, phases } = ending;
     let seconds = |time: Option<Duration>| time.map(|time| round(time.as_secs_f64()));
     let vms = plan.vms.iter().zip(vms).zip(&sums.vms).enumerate();
     Summary {
@@ -255,6 +274,7 @@ pub(crate) fn summarize(ending: Ending<'_>, sums: &Sums) -> Summary {
                 }
             })
             .collect(),
+        memory_moved: moved,
         phases,
         event_log: status
             .event_log
