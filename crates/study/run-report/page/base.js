@@ -138,3 +138,32 @@ Report.lastUpTo = (list, value, length = list.length) => {
   }
   return low - 1;
 };
+
+/** An SVG of the page as a file of its own: with the colours and letters that the page's style sheet gives it, on the page's ground. */
+Report.picture = (drawn) => {
+  const copy = drawn.cloneNode(true);
+  const PROPERTIES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "font-size", "font-weight", "text-anchor", "visibility"];
+  const originals = [drawn, ...drawn.querySelectorAll("*")];
+  [copy, ...copy.querySelectorAll("*")].forEach((element, place) => {
+    const style = getComputedStyle(originals[place]);
+    for (const property of PROPERTIES) {
+      const value = style.getPropertyValue(property);
+      if (value && value !== "none" || property === "fill") element.setAttribute(property, value);
+    }
+    for (const name of ["class", "tabindex", "role", "style"]) element.removeAttribute(name);
+  });
+  const { width, height } = drawn.viewBox.baseVal;
+  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  copy.setAttribute("width", width);
+  copy.setAttribute("height", height);
+  copy.setAttribute("font-family", "sans-serif");
+  copy.prepend(Report.svg("rect", { width, height, fill: Report.colour("ground") }));
+  return new XMLSerializer().serializeToString(copy);
+};
+
+/** Gives the reader a file. */
+Report.save = (name, type, content) => {
+  const url = URL.createObjectURL(new Blob([content], { type }));
+  Report.el("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+};
