@@ -22,12 +22,12 @@ Report.fill = (element, properties, children) => {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== undefined && value !== null) element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child !== undefined && child !== null));
+  element.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== null));
   return element;
 };
 
 /** Replaces what is in an element. */
-Report.show = (element, ...children) => element.replaceChildren(...children.flat().filter((child) => child !== undefined && child !== null));
+Report.show = (element, ...children) => element.replaceChildren(...children.flat(Infinity).filter((child) => child !== undefined && child !== null));
 
 /** The state that the parts share. All times are nanoseconds of virtual time. */
 Report.state = (() => {

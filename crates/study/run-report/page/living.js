@@ -22,12 +22,12 @@
   /** Draws what does not move, and keeps what does. */
   const lay = () => {
     const width = Math.max(300, container.clientWidth);
-    const wide = width >= 760;
+    const wide = width >= 960;
     const rowHeight = vms.length <= 12 ? (wide ? 48 : 42) : Math.max(7, Math.floor(560 / vms.length));
     const named = rowHeight >= 30;
     const top = 34;
     const height = Math.max(wide ? 420 : 330, top + vms.length * rowHeight + 14);
-    const poolWidth = wide ? 170 : 66;
+    const poolWidth = wide ? 170 : Math.round(Report.clamp(width * 0.17, 66, 140));
     const poolLeft = 12;
     const partLeft = poolLeft + poolWidth + 18;
     const partWidth = wide ? 170 : 0;

@@ -164,6 +164,15 @@ fn a_run_can_be_studied() {
     page.value("document.dispatchEvent(new KeyboardEvent('keydown', {key: 'd'}))");
     page.until(&format!("document.documentElement.dataset.theme !== {theme}"));
 
+    // Help opens; and nowhere does the page show what only a program understands.
+    page.value("document.querySelector('#help-button').click()");
+    let shown = page.value("document.body.innerText");
+    let shown = shown.as_str().unwrap();
+    assert!(shown.contains("an event back or on"), "{shown}");
+    for word in ["[object", "undefined", "NaN", "Infinity"] {
+        assert!(!shown.contains(word), "{word}");
+    }
+
     assert_eq!(page.complaints, [""; 0]);
 }
 
