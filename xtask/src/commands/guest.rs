@@ -214,7 +214,9 @@ pub(crate) fn contend(place: &Where, task: ContentionTask, out: Option<PathBuf>,
     manifest.write(&folder).with_context(|| format!("cannot write the manifest in {}", folder.display()))?;
     perform_in(place, &task, &folder, false)?;
     figures::write_for_run(&folder).context("the figures could not be drawn")?;
-    say!("Files: {0}\nEvents: cargo xtask events {0}", folder.display());
+    let report = super::scenario::write_report(&folder);
+    let report = report.map_or_else(String::new, |path| format!("\nReport: {}", path.display()));
+    say!("Files: {0}{report}\nEvents: cargo xtask events {0}", folder.display());
     Ok(())
 }
 

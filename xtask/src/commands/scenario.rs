@@ -399,7 +399,7 @@ fn draw_figures(folder: &Path, plan: &Plan, points: &[Point]) {
 }
 
 /// Makes the page of a run that has ended. A run without it is a run all the same.
-fn write_report(folder: &Path) -> Option<PathBuf> {
+pub(super) fn write_report(folder: &Path) -> Option<PathBuf> {
     let size = |name: &str| std::fs::metadata(folder.join(name)).map_or(0, |file| file.len());
     let read = size(run::COUNTERS_FILE) + size(EVENTS_FILE) + size(JOURNAL_FILE);
     if read > MOST_REPORTED {

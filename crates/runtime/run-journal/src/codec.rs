@@ -9,7 +9,8 @@ use std::io::{self, Read};
 
 use bincode::error::DecodeError;
 use component_runtime::MachineValueError;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
 
 use crate::record::{FieldValue, Severity, ValueRef};
 
@@ -52,7 +53,29 @@ pub(crate) struct WireMachine {
     pub(crate) t: u64,
     pub(crate) cause: u64,
     pub(crate) machine: u32,
+    #[serde(deserialize_with = "whole")]
     pub(crate) bytes: Vec<u8>,
+}
+
+/// Reads bytes as a whole: one by one, which is what serde does of itself, takes most of the time of reading a journal.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    struct Bytes;
+    impl Visitor<'_> for Bytes {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+
+        fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+            Ok(bytes)
+        }
+    }
+    deserializer.deserialize_byte_buf(Bytes)
 }
 
 /// A [`WireEvent`] up to its fields.
@@ -70,7 +93,7 @@ pub(crate) struct EventHead {
 
 /// Variant numbers of [`WireEntry`].
 const NAME: u64 = 0;
-const EVENT: u64 = 1;
+pub(crate) const EVENT: u64 = 1;
 const INPUT: u64 = 2;
 const OUTPUT: u64 = 3;
 

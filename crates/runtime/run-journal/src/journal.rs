@@ -100,6 +100,7 @@ pub struct Reader<R> {
     offset: u64,
     names: Vec<Arc<str>>,
     payload: Vec<u8>,
+    without_events: bool,
     done: bool,
 }
 
@@ -121,7 +122,20 @@ impl<R: Read> Reader<R> {
     /// If it cannot be read or is no journal of this version.
     pub fn new(mut input: R) -> Result<Self, JournalError> {
         codec::read_header(&mut input).map_err(|error| at(0, error))?;
-        Ok(Self { input, offset: codec::HEADER_BYTES, names: Vec::new(), payload: Vec::new(), done: false })
+        Ok(Self {
+            input,
+            offset: codec::HEADER_BYTES,
+            names: Vec::new(),
+            payload: Vec::new(),
+            without_events: false,
+            done: false,
+        })
+    }
+
+    /// Reads past events without looking at them, for a reader that wants inputs and outputs only.
+    #[must_use]
+    pub fn without_events(self) -> Self {
+        Self { without_events: true, ..self }
     }
 
     fn next_entry(&mut self) -> Result<Option<Entry>, JournalError> {
@@ -131,6 +145,9 @@ impl<R: Read> Reader<R> {
                 codec::read_frame(&mut self.input, &mut self.payload).map_err(|error| at(offset, error))?;
             let Some(length) = length else { return Ok(None) };
             self.offset += length;
+            if self.without_events && self.payload.first().copied().map(u64::from) == Some(codec::EVENT) {
+                continue;
+            }
             let damaged = |what: String| JournalError::Damaged { offset, what };
             let entry = codec::decode(&self.payload).map_err(|error| damaged(error.to_string()))?;
             let unknown_name = || damaged("a name is used before it is given".to_owned());

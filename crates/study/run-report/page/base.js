@@ -22,12 +22,12 @@ Report.fill = (element, properties, children) => {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== undefined && value !== null) element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child !== undefined && child !== null));
+  element.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== null));
   return element;
 };
 
 /** Replaces what is in an element. */
-Report.show = (element, ...children) => element.replaceChildren(...children.flat().filter((child) => child !== undefined && child !== null));
+Report.show = (element, ...children) => element.replaceChildren(...children.flat(Infinity).filter((child) => child !== undefined && child !== null));
 
 /** The state that the parts share. All times are nanoseconds of virtual time. */
 Report.state = (() => {
@@ -137,4 +137,33 @@ Report.lastUpTo = (list, value, length = list.length) => {
     else high = middle;
   }
   return low - 1;
+};
+
+/** An SVG of the page as a file of its own: with the colours and letters that the page's style sheet gives it, on the page's ground. */
+Report.picture = (drawn) => {
+  const copy = drawn.cloneNode(true);
+  const PROPERTIES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "font-size", "font-weight", "text-anchor", "visibility"];
+  const originals = [drawn, ...drawn.querySelectorAll("*")];
+  [copy, ...copy.querySelectorAll("*")].forEach((element, place) => {
+    const style = getComputedStyle(originals[place]);
+    for (const property of PROPERTIES) {
+      const value = style.getPropertyValue(property);
+      if (value && value !== "none" || property === "fill") element.setAttribute(property, value);
+    }
+    for (const name of ["class", "tabindex", "role", "style"]) element.removeAttribute(name);
+  });
+  const { width, height } = drawn.viewBox.baseVal;
+  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  copy.setAttribute("width", width);
+  copy.setAttribute("height", height);
+  copy.setAttribute("font-family", "sans-serif");
+  copy.prepend(Report.svg("rect", { width, height, fill: Report.colour("ground") }));
+  return new XMLSerializer().serializeToString(copy);
+};
+
+/** Gives the reader a file. */
+Report.save = (name, type, content) => {
+  const url = URL.createObjectURL(new Blob([content], { type }));
+  Report.el("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
 };

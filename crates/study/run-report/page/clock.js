@@ -18,6 +18,16 @@ Report.clock = (() => {
   const go = (time) => state.set({ now: Report.clamp(time, begin, end) });
   slider.addEventListener("input", () => go(begin + (slider.value / STEPS) * (end - begin)));
 
+  moment.addEventListener("change", () => {
+    const time = Report.parseTime(moment.value);
+    moment.setAttribute("aria-invalid", Number.isNaN(time));
+    if (Number.isNaN(time)) return;
+    state.set({ playing: false });
+    go(time);
+    moment.blur();
+    moment.value = Report.time(state.get().now);
+  });
+
   let last = null;
   const frame = (stamp) => {
     const { playing, now, speed } = state.get();
@@ -61,7 +71,7 @@ Report.clock = (() => {
   state.on(["now"], ({ now, speed, playing }) => {
     slider.value = Math.round(((now - begin) / (end - begin)) * STEPS);
     const text = playing ? Report.timeTo(now, speed * 1e8) : Report.time(now);
-    moment.textContent = text;
+    if (document.activeElement !== moment) moment.value = text;
     slider.setAttribute("aria-valuetext", text);
   });
   return { go, step, toggle };

@@ -1,5 +1,5 @@
 "use strict";
-/* One event: its fields, its bytes, everything that it is connected with, and what `explain` says of its VM then. */
+/* One event: its fields, its bytes, everything that it is connected with. And why the chosen VM has what it has. */
 
 /** Chooses the event at a place: everything shows it. */
 Report.choose = (place) => {
@@ -37,8 +37,6 @@ Report.choose = (place) => {
       ...effects.slice(0, SHOWN).map(([distance, at]) => line(at, depth + distance)),
     ];
     const cause = events.find(events.cause(place));
-    const vm = events.vm(place);
-    const why = vm === null ? null : Report.explain(vm, events.time[place]);
     Report.show(panel,
       el("div", {},
         el("h3", {}, `#${seq} ${events.name(place)}`),
@@ -51,8 +49,19 @@ Report.choose = (place) => {
           events.fields(place).map(field))),
         Report.messages.of(place) ? Report.messages.table(seq) || el("p", { class: "faint" }, "Its bytes were not recorded (--events all records them).") : null),
       el("div", {}, el("h3", {}, `What led to it, and what came of it (${causes.length} and ${effects.length}${more ? " or more" : ""})`),
-        el("ol", { class: "chain" }, chain), effects.length > SHOWN ? el("p", { class: "faint" }, `… and ${effects.length - SHOWN} more: cargo xtask events DIR --follow ${seq}`) : null),
-      why ? el("div", { class: "wide" }, el("h3", {}, `Why ${vm} had what it had`), el("pre", {}, why)) : null);
+        el("ol", { class: "chain" }, chain), effects.length > SHOWN ? el("p", { class: "faint" }, `… and ${effects.length - SHOWN} more: cargo xtask events DIR --follow ${seq}`) : null));
   };
   Report.whenSeen(id("timeline"), ["seq"], draw);
+
+  /* Why the chosen VM has what it has at the moment. */
+  let due = null;
+  Report.whenSeen(id("why"), ["vm", "now", "playing"], () => {
+    clearTimeout(due);
+    due = setTimeout(() => {
+      const { vm, now, playing } = state.get();
+      if (playing || vm === null) return;
+      id("why-title").textContent = `Why ${vm} had what it had at ${Report.timeTo(now, 1e6)}`;
+      id("why").textContent = Report.explain(vm, now) ?? "No decisions were recorded: repeat the run with --events all, or --events decisions.";
+    }, 120);
+  });
 })();

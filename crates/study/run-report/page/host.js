@@ -27,6 +27,17 @@ Report.host = (() => {
     maximum: list(counters.find(MODEL_VM, name, "Maximum Memory")),
     available: list(counters.find("Memory", null, "Available MBytes", name)),
   }));
+  /** What the counters say of a VM's rings and map; only what the run recorded. */
+  const BUS = "Dynamic Memory Model VMBus";
+  const MAP = "Dynamic Memory Model Map";
+  const channel = vms.map(({ name }) => new Map([
+    [BUS, ["Packets From Guest", "Packets To Guest", "Signals From Guest", "Signals Suppressed From Guest", "Signals To Guest", "Signals Suppressed To Guest",
+      "Upstream Ring Used", "Upstream Ring High Water", "Downstream Ring Used", "Downstream Ring High Water", "Control Messages From Guest",
+      "Control Messages To Guest", "Doorbell Longest Wait"]],
+    [MAP, ["2M Pages", "4K Pages", "Page Splits", "Page Merges"]],
+  ].flatMap(([object, names]) => names.map((counter) => [counter, list(counters.find(object, name, counter))])).filter(([, values]) => values)));
+  /** A counter of a VM's rings or map at a time; NaN if it was not recorded. */
+  const channelAt = (place, counter, time) => value(channel[place].get(counter), counters.at(time));
   const value = (values, row) => (values && row >= 0 ? values[row] : NaN);
   const total = (() => {
     const first = host.all && host.all.find((mb) => mb > 0);
@@ -150,6 +161,6 @@ Report.host = (() => {
 
   return {
     at, total, maximum, columns: of, host, placeOf, moves, messages, messageTimes, moveTimes, orders, orderTimes,
-    lastDecision, lastRound: (time) => lastIn(rounds, time), decisions,
+    channelAt, hasChannel: channel.some((of) => of.size > 0), lastDecision, lastRound: (time) => lastIn(rounds, time), decisions,
   };
 })();

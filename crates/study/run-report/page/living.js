@@ -22,12 +22,12 @@
   /** Draws what does not move, and keeps what does. */
   const lay = () => {
     const width = Math.max(300, container.clientWidth);
-    const wide = width >= 760;
+    const wide = width >= 960;
     const rowHeight = vms.length <= 12 ? (wide ? 48 : 42) : Math.max(7, Math.floor(560 / vms.length));
     const named = rowHeight >= 30;
     const top = 34;
     const height = Math.max(wide ? 420 : 330, top + vms.length * rowHeight + 14);
-    const poolWidth = wide ? 170 : 66;
+    const poolWidth = wide ? 170 : Math.round(Report.clamp(width * 0.17, 66, 140));
     const poolLeft = 12;
     const partLeft = poolLeft + poolWidth + 18;
     const partWidth = wide ? 170 : 0;
@@ -84,7 +84,7 @@
       const middle = y + rowHeight / 2 + (named ? 6 : 0);
       const bar = { x: barLeft, y: middle - barHeight / 2 };
       const frame = svg("rect", { x: childLeft, y: y + 1, width: width - childLeft - 2, height: rowHeight - 3, rx: named ? 5 : 1, fill: "none", stroke: named ? colour("edge") : "none" });
-      const limit = svg("rect", { ...bar, height: barHeight, width: (host.maximum[place] * scale) / barHeight, fill: "none", stroke: named ? colour("edge") : colour("line"), "stroke-dasharray": "2 2" });
+      const limit = svg("rect", { ...bar, height: barHeight, width: (host.maximum[place] * scale) / barHeight, fill: "none", stroke: named ? colour("edge") : "none", "stroke-dasharray": "2 2" });
       const fill = svg("rect", { ...bar, height: barHeight, width: 0 });
       const demand = svg("line", { y1: bar.y - 3, y2: bar.y + barHeight + 3, stroke: colour("demand"), "stroke-width": named ? 2.2 : 1.2 });
       const target = svg("line", { y1: bar.y - 1, y2: bar.y + barHeight + 1, stroke: colour("demand"), "stroke-width": 1.2, "stroke-dasharray": "2 2" });
@@ -235,6 +235,15 @@
       });
     }
     token.end();
+    const about = present.vms.find((vm) => vm.name === chosen);
+    if (about) {
+      const of = (counter) => host.channelAt(about.place, counter, now);
+      const rings = Number.isFinite(of("Signals To Guest"))
+        ? `; rings at the last sample: ${of("Upstream Ring Used")} bytes to the host, ${of("Downstream Ring Used")} to the guest; ${of("Signals From Guest")} and ${of("Signals To Guest")} signals so far; `
+          + `map of ${of("2M Pages")} large and ${of("4K Pages")} small pages` : "";
+      id("living-vm").textContent = about.physical > 0
+        ? `${about.name}: ${Report.mb(about.physical)}${Number.isFinite(about.demand) ? `, demand ${Report.mb(about.demand)}` : ""}${Number.isFinite(about.target) ? `, to have ${Report.mb(about.target)}` : ""}${rings}` : `${about.name} is off`;
+    }
     const last = events.upTo(now);
     id("living-now").textContent = last >= 0 ? `${Report.time(now)}: ${events.where(last)} ${events.text(last)}`.slice(0, 190) : Report.time(now);
   };
@@ -244,5 +253,6 @@
     key("low", "pressure below the VM's band"), key("fits", "within"), key("high", "above"), key("over", "100 % or more: short of memory"),
     key("pool", "left in the balancer"), key("reserve", "reserve of the parent OS"), key("transit", "memory on its way"),
     el("span", {}, "▏ demand"), el("span", {}, "┊ target"), el("span", {}, "dashed: maximum"), key("accent", "status report"), key("chosen", "other message"), key("ink", "the balancer's word to a worker"));
+  id("living-save").addEventListener("click", () => Report.save("components.svg", "image/svg+xml", Report.picture(container.firstElementChild)));
   Report.whenSeen(container, ["now", "vm", "speed"], draw);
 })();

@@ -50,7 +50,9 @@
       },
     });
   };
-  Report.show(id("stack-legend"), stacked.filter((layer) => layer.values.some((value) => value > 0)).map((layer) => {
+  const NAMED = 16;
+  const layersNamed = stacked.filter((layer) => layer.values.some((value) => value > 0) && (!layer.vm || vms.length <= NAMED));
+  Report.show(id("stack-legend"), vms.length > NAMED ? el("span", {}, `${vms.length} VMs, VM after VM from below; the pointer names them`) : null, layersNamed.map((layer) => {
     const key = el("i", {});
     const paint = () => { key.style.background = layer.colour(); };
     paint();
@@ -172,6 +174,22 @@
       },
     });
   };
+  id("highest").addEventListener("click", () => {
+    const wanted = id("instance").value;
+    const { from, to } = state.get();
+    let best = null;
+    for (const [name, column] of kinds.get(id("counter").value)) {
+      if (wanted && name !== wanted) continue;
+      column.list.forEach((value, row) => {
+        const time = counters.t[row];
+        if (time >= from && time <= to && Number.isFinite(value) && (!best || value > best.value)) best = { value, time, name };
+      });
+    }
+    if (!best) return;
+    Report.clock.go(best.time);
+    if (Report.vm(best.name)) state.set({ vm: best.name, seq: 0 });
+    Report.timeline.show(best.time - 2e9, best.time + 2e9);
+  });
   id("counter").addEventListener("change", () => { instances(); drawCounter(); });
   id("instance").addEventListener("change", drawCounter);
   instances();

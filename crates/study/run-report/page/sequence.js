@@ -40,6 +40,7 @@
       case "decision": return `decision: ${value("rule")}, ${mb("assigned")} → ${mb("target")}`;
       case "add_memory": return `adds ${mb("pages")}`;
       case "remove_memory": return `asks for ${mb("pages")}`;
+      case "memory_moved": return `${mb("pages")} of it ${value("source") === "vm" ? `from ${value("donor")}` : value("source") === "ended" ? "from VMs that ended" : "was free"}`;
       case "grant": return `grant of ${mb("pages")}`;
       case "shrink": return `shrink by ${mb("pages")}`;
       case "pages_mapped": return `${mb("pages")} mapped`;
@@ -156,6 +157,10 @@
   id("exchange").addEventListener("change", () => {
     id("exchange").dataset.wanted = id("exchange").value;
     draw(state.get());
+  });
+  id("diagram-save").addEventListener("click", () => {
+    const drawn = id("diagram").querySelector("svg");
+    if (drawn) Report.save("sequence.svg", "image/svg+xml", Report.picture(drawn));
   });
   // A newly chosen event is what one wants to see.
   state.on(["seq"], () => { delete id("exchange").dataset.wanted; });

@@ -143,6 +143,35 @@
   };
   Report.whenSeen(id("vm-sums"), ["vm"], sums);
 
+  /* Rings, signals and maps at the moment. */
+  const busColumns = [
+    ["packets to host", "Packets From Guest"], ["to guest", "Packets To Guest"], ["signals to host", "Signals From Guest"], ["to guest", "Signals To Guest"],
+    ["suppressed to host", "Signals Suppressed From Guest"], ["to guest", "Signals Suppressed To Guest"],
+    ["ring to host, bytes", "Upstream Ring Used"], ["highest", "Upstream Ring High Water"], ["ring to guest, bytes", "Downstream Ring Used"], ["highest", "Downstream Ring High Water"],
+    ["control messages to host", "Control Messages From Guest"], ["to guest", "Control Messages To Guest"],
+    ["2 MiB pages", "2M Pages"], ["4 KiB pages", "4K Pages"], ["splits", "Page Splits"], ["merges", "Page Merges"],
+  ];
+  if (Report.host.hasChannel) {
+    Report.whenSeen(id("bus-sums"), ["now", "vm"], ({ now, vm: chosen }) => {
+      const at = (vm, counter) => Report.host.channelAt(vm.place, counter, now);
+      Report.show(id("bus-sums"), el("table", { class: "numbers" },
+        el("caption", {}, `Rings, signals and maps at ${Report.timeTo(now, 1e9)}, since each VM started`),
+        el("thead", {}, el("tr", {}, el("th", {}, "VM"), busColumns.map(([words]) => el("th", {}, words)), el("th", {}, "signals for each packet"))),
+        el("tbody", {}, vms.map((vm) => el("tr", { class: vm.name === chosen ? "chosen" : "", onclick: () => state.set({ vm: vm.name }) }, el("td", {}, vm.name),
+          busColumns.map(([, counter]) => el("td", {}, Report.number(at(vm, counter)))),
+          el("td", {}, Report.number((at(vm, "Signals From Guest") + at(vm, "Signals To Guest")) / (at(vm, "Packets From Guest") + at(vm, "Packets To Guest")), 2)))))));
+    });
+  }
+
+  /** Shows some events: what is searched for, and about which VM. */
+  const search = (words, vm) => {
+    id("search").value = words;
+    id("event-name").value = id("event-component").value = "";
+    id("event-vm").value = vm;
+    filter();
+    id("events").scrollIntoView({ block: "start" });
+  };
+
   /* Who paid whom: from where the memory came that each VM was given. */
   const paid = () => {
     const moved = events.named("memory_moved");
@@ -169,13 +198,14 @@
     const most = Math.max(1, ...[...pages].filter(([key]) => !key.startsWith("free memory\n")).map(([, sum]) => sum));
     const whole = to - from >= Report.end - Report.begin;
     Report.show(id("paid"),
-      el("p", { class: "faint" }, `MB that each VM was given${whole ? " over the whole run" : ` from ${Report.timeTo(from, 1e9)} to ${Report.timeTo(to, 1e9)}`} (columns), and from where they came (rows): memory that was free, or that another VM had given up before. Zoom into an interval above to see only that.`),
+      el("p", { class: "faint" }, `MB that each VM was given${whole ? " over the whole run" : ` from ${Report.timeTo(from, 1e9)} to ${Report.timeTo(to, 1e9)}`} (columns), and from where they came (rows): memory that was free, or that another VM had given up before. Zoom into an interval above to see only that; a click shows the events.`),
       el("div", { class: "scroll" }, el("table", { class: "numbers" },
         el("thead", {}, el("tr", {}, el("th", {}, "from \\ to"), columnNames.map((name) => el("th", {}, name)), el("th", {}, ""))),
         el("tbody", {}, rowNames.map((donor) => el("tr", {}, el("td", {}, donor), columnNames.map((receiver) => {
           const sum = pages.get(`${donor}\n${receiver}`) || 0;
           const strength = rank(donor) === -2 ? 0 : Math.round((sum / most) * 55);
-          return el("td", { style: `background: color-mix(in srgb, var(--transit) ${strength}%, transparent)` }, sum ? (sum / 256).toFixed(sum < 2560 ? 1 : 0) : "");
+          const words = rank(donor) >= 0 ? `memory_moved donor=${donor}` : `memory_moved source=${rank(donor) === -2 ? "free" : "ended"}`;
+          return el("td", { class: sum ? "hit" : "", style: `background: color-mix(in srgb, var(--transit) ${strength}%, transparent)`, onclick: () => { if (sum) search(words, receiver); } }, sum ? (sum / 256).toFixed(sum < 2560 ? 1 : 0) : "");
         }), el("td", {}, "")))))));
   };
   Report.whenSeen(id("paid"), ["from", "to"], paid);

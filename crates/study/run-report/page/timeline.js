@@ -35,6 +35,7 @@
     }
   };
   Report.timeline = { show, zoom, move, reveal };
+  state.on(["now"], ({ now }) => reveal(now));
 
   const STEPS = (() => {
     const steps = [];
@@ -52,6 +53,8 @@
     c.font = "11px system-ui, sans-serif";
     c.textBaseline = "middle";
 
+    c.fillStyle = colour("box");
+    c.fillRect(0, 0, width, height);
     // Lanes and the axis.
     lanes.LANES.forEach(({ name }, lane) => {
       const y = TOP + lane * LANE;
@@ -324,6 +327,7 @@
     show(asked.from - length * 0.1, asked.to + length * 0.1);
     Report.choose(asked.at);
   });
+  id("line-save").addEventListener("click", () => canvas.toBlob((picture) => Report.save("timeline.png", "image/png", picture)));
   id("line-arrows").addEventListener("change", () => run());
   const run = Report.whenSeen(canvas, ["vm", "lineFrom", "lineTo", "seq", "now"], () => draw(state.get()));
 })();

@@ -18,6 +18,16 @@ Report.time = (ns) => {
   return `${out}${rest}.${String(Math.round(sub / 10 ** (9 - digits))).padStart(digits, "0")}s`;
 };
 
+/** The time that somebody wrote, as `21m30s` or in seconds; NaN if it is none. */
+Report.parseTime = (text) => {
+  const words = text.trim().replaceAll(" ", "");
+  if (/^\d+(\.\d+)?$/.test(words)) return Number(words) * 1e9;
+  const units = { d: 86400e9, h: 3600e9, m: 60e9, s: 1e9, ms: 1e6, us: 1e3, "µs": 1e3, ns: 1 };
+  const parts = [...words.matchAll(/(\d+(?:\.\d+)?)(d|h|ms|m|s|us|µs|ns)/g)];
+  if (!parts.length || parts.map(([whole]) => whole).join("") !== words) return NaN;
+  return parts.reduce((sum, [, number, unit]) => sum + Number(number) * units[unit], 0);
+};
+
 /** A time to the step that matters, for axes and the slider. */
 Report.timeTo = (ns, step) => {
   const to = step >= 1e9 ? 1e9 : 10 ** Math.floor(Math.log10(Math.max(step, 1)));

@@ -132,14 +132,16 @@ fn nanos(time: core::time::Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Packs values as whole numbers: memory in pages of 4 KiB is exact in MB/256, anything else to a thousandth, as it is shown.
+/// Packs values as whole numbers: memory in pages of 4 KiB is exact in MB/256, anything else to a thousandth, as it is shown; what is
+/// always less than 1 (times in seconds) to a millionth, as it is in the file.
 fn pack_values(values: &[Option<f64>], out: &mut Vec<u8>) {
     const SCALES: [f64; 3] = [1.0, 256.0, 1000.0];
     let whole = |scale: f64| {
         let is_whole = |value: &f64| ((value * scale) - (value * scale).round()).abs() < 1e-3;
         values.iter().flatten().all(is_whole)
     };
-    let scale = SCALES.into_iter().find(|scale| whole(*scale)).unwrap_or(1000.0);
+    let small = values.iter().flatten().all(|value| value.abs() < 1.0);
+    let scale = SCALES.into_iter().find(|scale| whole(*scale)).unwrap_or(if small { 1e6 } else { 1000.0 });
     let mut numbers = Vec::with_capacity(values.len());
     let mut gaps: Vec<[usize; 2]> = Vec::new();
     let mut before = 0;
@@ -201,7 +203,10 @@ impl<R: Read> Rows<R> {
         input.by_ref().take(AHEAD).read_to_end(&mut ahead)?;
         let mut lines = ahead.split(|&byte| byte == b'\n');
         let columns = lines.next().map_or(0, |line| line.iter().filter(|&&byte| byte == b',').count());
-        let shortest = lines.map(<[u8]>::len).filter(|length| *length > 0).min().unwrap_or(usize::MAX);
+        // The last piece may be a part of a line.
+        let mut rows: Vec<usize> = lines.map(<[u8]>::len).collect();
+        rows.pop();
+        let shortest = rows.into_iter().min().unwrap_or(usize::MAX);
         let at_most = usize::try_from(length).unwrap_or(usize::MAX) / shortest.max(1) + 1;
         let many = at_most.saturating_mul(columns) > most;
         // Lines of another encoding cannot be told by their bytes: all are taken.
@@ -285,6 +290,7 @@ mod tests {
             r#","scale":1.0,"gaps":[[1,3]],"values":{"d":[4096,0,0,-1]}"#
         );
         assert_eq!(packed(&[Some(0.003906)]), r#","scale":0.00390625,"values":{"c":1}"#);
-        assert_eq!(packed(&[Some(0.123456), Some(0.5)]), r#","scale":0.001,"values":{"v":[123,500]}"#);
+        assert_eq!(packed(&[Some(0.123456), Some(1.5)]), r#","scale":0.001,"values":{"v":[123,1500]}"#);
+        assert_eq!(packed(&[Some(0.123456), Some(0.5)]), r#","scale":1e-6,"values":{"v":[123456,500000]}"#);
     }
 }

@@ -17,9 +17,42 @@ struct Kind {
     fields: Vec<Arc<str>>,
 }
 
+impl Kind {
+    fn of(record: &Record) -> Self {
+        Self {
+            severity: record.severity,
+            component: record.component.clone(),
+            vm: record.vm.clone(),
+            event: record.event.clone(),
+            fields: record.fields.iter().map(|(name, _)| name.clone()).collect(),
+        }
+    }
+
+    /// Whether a record is of this kind. Names that a reader met before are the same memory, which is quickly seen.
+    fn is(&self, record: &Record) -> bool {
+        let same = |a: &Arc<str>, b: &Arc<str>| Arc::ptr_eq(a, b) || a == b;
+        same(&self.event, &record.event)
+            && same(&self.component, &record.component)
+            && match (&self.vm, &record.vm) {
+                (Some(a), Some(b)) => same(a, b),
+                (None, None) => true,
+                _ => false,
+            }
+            && self.severity == record.severity
+            && self.fields.len() == record.fields.len()
+            && self.fields.iter().zip(&record.fields).all(|(a, (b, _))| same(a, b))
+    }
+}
+
+/// Where a name is in memory: quick to compare, only looked up.
+fn address(name: &Arc<str>) -> usize {
+    Arc::as_ptr(name).addr()
+}
+
 /// The events of one kind, in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Group {
+    kind: Kind,
     seq: Vec<i64>,
     time: Vec<i64>,
     /// How many numbers before its event the cause is; 0 for none.
@@ -32,7 +65,9 @@ struct Group {
 pub struct Events {
     most: usize,
     count: usize,
-    groups: BTreeMap<Kind, Group>,
+    groups: Vec<Group>,
+    /// Places in `groups` of what may have this name of an event and of a VM, by where the names are in memory: a hint, each is compared.
+    places: BTreeMap<(usize, usize), Vec<usize>>,
     texts: Texts,
     /// Names of events that are left out, and how many of each.
     left_out: BTreeMap<Arc<str>, u64>,
@@ -50,7 +85,14 @@ impl Events {
     /// None yet; at most `most` are kept.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { most, count: 0, groups: BTreeMap::new(), texts: Texts::default(), left_out: BTreeMap::new() }
+        Self {
+            most,
+            count: 0,
+            groups: Vec::new(),
+            places: BTreeMap::new(),
+            texts: Texts::default(),
+            left_out: BTreeMap::new(),
+        }
     }
 
     /// How many there are.
@@ -78,19 +120,12 @@ impl Events {
             return;
         }
         let Ok(seq) = i64::try_from(record.seq) else { return };
-        let kind = Kind {
-            severity: record.severity,
-            component: record.component.clone(),
-            vm: record.vm.clone(),
-            event: record.event.clone(),
-            fields: record.fields.iter().map(|(name, _)| name.clone()).collect(),
-        };
-        let group = self.groups.entry(kind).or_default();
+        let place = self.place(record);
+        let group = &mut self.groups[place];
         group.seq.push(seq);
         group.time.push(i64::try_from(record.t.0).unwrap_or(i64::MAX).min((1 << 53) - 1));
         let cause = i64::try_from(record.cause).unwrap_or(0);
         group.cause.push(if cause == 0 { 0 } else { seq - cause });
-        group.fields.resize_with(record.fields.len(), Column::default);
         for (column, (_, value)) in group.fields.iter_mut().zip(&record.fields) {
             let cell = match value {
                 FieldValue::Unsigned(number) => Cell::unsigned(*number),
@@ -105,30 +140,61 @@ impl Events {
         while self.count > self.most && self.leave_out() {}
     }
 
+    /// The place of the group that an event belongs to, a new one if need be.
+    fn place(&mut self, record: &Record) -> usize {
+        let places =
+            self.places.entry((address(&record.event), record.vm.as_ref().map_or(0, address))).or_default();
+        if let Some(&place) = places.iter().find(|&&place| self.groups[place].kind.is(record)) {
+            return place;
+        }
+        // A name that came from elsewhere, in other memory, may be of a group that is there.
+        let known = self.groups.iter().position(|group| group.kind.is(record));
+        let place = known.unwrap_or_else(|| {
+            self.groups.push(Group {
+                kind: Kind::of(record),
+                seq: Vec::new(),
+                time: Vec::new(),
+                cause: Vec::new(),
+                fields: vec![Column::default(); record.fields.len()],
+            });
+            self.groups.len() - 1
+        });
+        // Only memory that a group keeps is looked up again.
+        if Arc::ptr_eq(&self.groups[place].kind.event, &record.event) {
+            places.push(place);
+        }
+        place
+    }
+
     /// Leaves out what matters least of what is there, now and from now on. Warnings and errors stay. `false`: nothing can be left out.
     fn leave_out(&mut self) -> bool {
         let present =
             |kind: &Kind, names: &[&str]| kind.severity == Severity::Normal && names.contains(&&*kind.event);
-        let Some(names) = LESS.iter().find(|names| self.groups.keys().any(|kind| present(kind, names)))
+        let Some(names) =
+            LESS.iter().find(|names| self.groups.iter().any(|group| present(&group.kind, names)))
         else {
             return false;
         };
-        self.groups.retain(|kind, group| {
-            let goes = present(kind, names);
+        self.groups.retain(|group| {
+            let goes = present(&group.kind, names);
             if goes {
-                *self.left_out.entry(kind.event.clone()).or_default() += group.seq.len() as u64;
+                *self.left_out.entry(group.kind.event.clone()).or_default() += group.seq.len() as u64;
                 self.count -= group.seq.len();
             }
             !goes
         });
+        self.places.clear();
         true
     }
 
     /// Appends the groups as JSON: `[{"component":…,"vm":…,"event":…,"severity":…,"n":…,"seq":…,"t":…,"cause":…,"fields":[[name, column]…]}…]`.
     /// Names are indices of texts.
     pub fn pack(&mut self, out: &mut Vec<u8>) {
+        self.groups.sort_by(|a, b| a.kind.cmp(&b.kind));
+        self.places.clear();
         out.push(b'[');
-        for (index, (kind, group)) in self.groups.iter().enumerate() {
+        for (index, group) in self.groups.iter().enumerate() {
+            let kind = &group.kind;
             if index > 0 {
                 out.extend_from_slice(b",\n");
             }

@@ -1,6 +1,10 @@
 //! What a run's folder holds, as far as it can be read, and what is missing.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic;
 use std::path::Path;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use run_analysis::explain::words;
@@ -10,7 +14,7 @@ use serde_json::Value;
 
 use crate::counters::Counters;
 use crate::events::Events;
-use crate::messages::{self, Messages};
+use crate::messages::{self, Messages, Told};
 use crate::{Options, ReportError};
 
 /// Bytes that are read of a summary: about a kilobyte for each VM. Invented.
@@ -61,14 +65,37 @@ pub(crate) fn read(directory: &Path, options: &Options) -> Result<Facts, ReportE
         Value::Null
     });
     let window = nanos(options.from)..=nanos(options.to);
-    let counters = counters(directory, options, &window, &mut missing);
+    // Three files of megabytes, read side by side.
     let mut recorded = Recorded::new(options);
-    recorded.read(directory, &manifest, &window, &mut missing);
-    let messages = bytes_of_messages(directory, &recorded, &mut missing);
+    let mut of_events = Vec::new();
+    let (counters, mut messages) = thread::scope(|scope| {
+        let window = &window;
+        let counters = scope.spawn(|| {
+            let mut missing = Vec::new();
+            (counters(directory, options, window, &mut missing), missing)
+        });
+        let level = manifest.get("events").and_then(Value::as_str);
+        let read_messages = move || match level {
+            Some("decisions" | "none") => messages::Recorded::default(),
+            _ => messages::Recorded::read(directory, window),
+        };
+        let messages = scope.spawn(read_messages);
+        recorded.read(directory, &manifest, window, &mut of_events);
+        // What panics here would have without threads.
+        let (counters, of_counters) = counters.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+        missing.extend(of_counters);
+        (counters, messages.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
+    });
+    missing.extend(of_events);
+    if let Some(trouble) = messages.trouble.take().filter(|_| !recorded.sent.is_empty()) {
+        missing.push(format!(
+            "{JOURNAL_FILE}: {trouble}. Bytes of messages are shown as far as they could be read."
+        ));
+    }
+    let messages = messages.told(&recorded.sent);
     let story = tell(&summary, recorded.marks.clone(), counters.as_ref(), &mut missing);
     let policy = [&summary, &manifest].into_iter().find_map(|of| of.get("policy")?.as_str()).unwrap_or("");
-    let explained = |names: &std::collections::BTreeSet<String>,
-                     words: fn(&str, &str) -> Option<&'static str>| {
+    let explained = |names: &BTreeSet<String>, words: fn(&str, &str) -> Option<&'static str>| {
         names.iter().filter_map(|name| Some((name.clone(), words(policy, name)?))).collect()
     };
     Ok(Facts {
@@ -124,11 +151,10 @@ struct Recorded {
     events: Events,
     last: u64,
     marks: Vec<(f64, String)>,
-    rules: std::collections::BTreeSet<String>,
-    states: std::collections::BTreeSet<String>,
-    /// Numbers of the first and last event that are shown.
-    numbers: Option<(u64, u64)>,
-    messages: bool,
+    rules: BTreeSet<String>,
+    states: BTreeSet<String>,
+    /// Of each VM, the events that tell of messages of its VSP.
+    sent: BTreeMap<Arc<str>, Vec<Told>>,
 }
 
 impl Recorded {
@@ -137,10 +163,9 @@ impl Recorded {
             events: Events::new(options.most_events),
             last: 0,
             marks: Vec::new(),
-            rules: std::collections::BTreeSet::new(),
-            states: std::collections::BTreeSet::new(),
-            numbers: None,
-            messages: false,
+            rules: BTreeSet::new(),
+            states: BTreeSet::new(),
+            sent: BTreeMap::new(),
         }
     }
 
@@ -206,29 +231,23 @@ impl Recorded {
                     names.insert(rule.to_owned());
                 }
             }
-            "dm_send" => self.messages = true,
+            "dm_send" if &*record.component == "dm-vsp" => {
+                let length = record.field("bytes").and_then(FieldValue::as_u64);
+                if let (Some(vm), Some(message), Some(length)) = (&record.vm, text("message"), length) {
+                    let told = Told { seq: record.seq, message: message.to_owned(), length };
+                    match self.sent.get_mut(vm) {
+                        Some(sent) => sent.push(told),
+                        None => {
+                            self.sent.insert(vm.clone(), vec![told]);
+                        }
+                    }
+                }
+            }
             _ => {}
         }
         self.events.add(record);
         self.last = self.last.max(record.t.0);
-        if record.seq > 0 {
-            let first = self.numbers.map_or(record.seq, |(first, _)| first);
-            self.numbers = Some((first, record.seq));
-        }
     }
-}
-
-fn bytes_of_messages(directory: &Path, recorded: &Recorded, missing: &mut Vec<String>) -> Messages {
-    let Some((first, last)) = recorded.numbers.filter(|_| recorded.messages) else {
-        return Messages::default();
-    };
-    let (messages, trouble) = messages::read(directory, first..=last);
-    if let Some(trouble) = trouble {
-        missing.push(format!(
-            "{JOURNAL_FILE}: {trouble}. Bytes of messages are shown as far as they could be read."
-        ));
-    }
-    messages
 }
 
 /// The story as the run told it, as far as it can be told from its folder.

@@ -1,15 +1,17 @@
 //! The bytes of the Dynamic Memory messages of a run, out of its journal, for the events that tell of them.
 //!
 //! The journal holds what went into each DM VSP and what came out: packets as they were in the rings. A packet from the guest has the
-//! number of the event that led to it, the guest's `dm_send` or `balloon_status`. What a VSP sends is recorded just before its `dm_send`.
+//! number of the event that led to it, the guest's `dm_send` or `balloon_status`. What a VSP sends is told by its `dm_send`, in the same order.
 
+use core::ops::RangeInclusive;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
+use dm_protocol::MessageType;
 use dm_vsp::{Input, Output};
+use run_journal::JOURNAL_FILE;
 use run_journal::journal::{self, Entry, JournalError, MachineValue};
-use run_journal::{FieldValue, JOURNAL_FILE, Record};
 use vmms_host::RecordedVspInput;
 
 use crate::columns::{integer, pack_whole};
@@ -39,12 +41,12 @@ impl Messages {
         self.groups.is_empty()
     }
 
-    fn add(&mut self, vm: &Arc<str>, seq: u64, bytes: &[u8]) {
+    fn add(&mut self, vm: &str, seq: u64, bytes: &[u8]) {
         let (Ok(seq), Some(&kind)) = (i64::try_from(seq), bytes.first_chunk()) else { return };
         if seq == 0 || bytes.len() > LONGEST {
             return;
         }
-        let group = self.groups.entry((vm.clone(), kind, bytes.len())).or_default();
+        let group = self.groups.entry((vm.into(), kind, bytes.len())).or_default();
         // An event tells of one message.
         if group.seq.last() != Some(&seq) {
             group.seq.push(seq);
@@ -91,66 +93,123 @@ impl Messages {
     }
 }
 
-/// What a VSP has sent and no event has told of yet.
-#[derive(Default)]
-struct Sent(VecDeque<(String, Vec<u8>)>);
-
-impl Sent {
-    /// The bytes of the message that an event tells of.
-    fn of(&mut self, record: &Record) -> Option<Vec<u8>> {
-        let name = record.field("message").and_then(FieldValue::as_str)?;
-        let length = record.field("bytes").and_then(FieldValue::as_u64)?;
-        let is_it = |(message, bytes): &(String, Vec<u8>)| message == name && bytes.len() as u64 == length;
-        let place = self.0.iter().position(is_it)?;
-        self.0.drain(..=place).next_back().map(|(_, bytes)| bytes)
-    }
+/// An event that tells of a message which a VSP has sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its number.
+    pub seq: u64,
+    /// Name of the message.
+    pub message: String,
+    /// Length of the message in bytes.
+    pub length: u64,
 }
 
-/// Reads the messages of the journal in a run's folder. The numbers of events are within `window`. Also why there are no more, if the
-/// journal does not end well.
-#[must_use]
-pub fn read(directory: &Path, window: core::ops::RangeInclusive<u64>) -> (Messages, Option<JournalError>) {
-    match journal::Reader::open(&directory.join(JOURNAL_FILE)) {
-        Ok(reader) => collect(reader, &window),
-        Err(error) => (Messages::default(), Some(error)),
-    }
+/// What goes into VSPs and comes out of them, of which only the messages are wanted: their values begin with these bytes.
+struct Begins {
+    packet: Vec<u8>,
+    send: Vec<u8>,
 }
 
-fn collect(
-    entries: impl Iterator<Item = Result<Entry, JournalError>>,
-    window: &core::ops::RangeInclusive<u64>,
-) -> (Messages, Option<JournalError>) {
-    let mut messages = Messages::default();
-    let mut sent: BTreeMap<Arc<str>, Sent> = BTreeMap::new();
-    for entry in entries {
-        match entry {
-            Ok(Entry::Input(value)) => {
-                let Some(vm) = vm_of(&value).filter(|_| window.contains(&value.cause)) else { continue };
-                if let Ok(RecordedVspInput::Input(Input::Packet(bytes))) = value.decode() {
-                    messages.add(&vm, value.cause, &bytes);
-                }
-            }
-            Ok(Entry::Output(value)) => {
-                let Some(vm) = vm_of(&value) else { continue };
-                if let Ok(Output::Send { message, bytes }) = value.decode() {
-                    sent.entry(vm).or_default().0.push_back((message.to_string(), bytes));
-                }
-            }
-            Ok(Entry::Event(record)) if &*record.event == "dm_send" && &*record.component == "dm-vsp" => {
-                let Some(vm) = &record.vm else { continue };
-                let bytes = sent.get_mut(vm).and_then(|sent| sent.of(&record));
-                if let Some(bytes) = bytes.filter(|_| window.contains(&record.seq)) {
-                    messages.add(vm, record.seq, &bytes);
-                }
-            }
-            Ok(Entry::Event(_)) => {}
-            Err(error) => return (messages, Some(error)),
+impl Begins {
+    fn new() -> Self {
+        let begin = |value: &dyn component_runtime::MachineValue| {
+            let mut bytes = Vec::new();
+            // A value that cannot be encoded is in no journal either.
+            let _: Result<(), component_runtime::MachineValueError> = value.encode(&mut bytes);
+            bytes
+        };
+        let mut packet = begin(&RecordedVspInput::Input(Input::Packet(Vec::new())));
+        // Its last byte is the length of the packet.
+        packet.pop();
+        let mut send = begin(&Output::Send { message: MessageType::BALLOON_REQUEST, bytes: Vec::new() });
+        send.truncate(1);
+        Self { packet, send }
+    }
+
+    /// The packet that a VSP was given. Short ones, which are nearly all, are taken as they stand.
+    fn packet(&self, value: &MachineValue) -> Option<Vec<u8>> {
+        let (&length, packet) = value.bytes.strip_prefix(&self.packet[..])?.split_first()?;
+        if usize::from(length) == packet.len() && length < 251 {
+            return Some(packet.to_vec());
+        }
+        match value.decode() {
+            Ok(RecordedVspInput::Input(Input::Packet(bytes))) => Some(bytes),
+            _ => None,
         }
     }
-    (messages, None)
+
+    /// The message that a VSP has sent, with its name.
+    fn sent(&self, value: &MachineValue) -> Option<(String, Vec<u8>)> {
+        value.bytes.strip_prefix(&self.send[..])?;
+        match value.decode() {
+            Ok(Output::Send { message, bytes }) => Some((message.to_string(), bytes)),
+            _ => None,
+        }
+    }
+}
+
+/// The messages of a journal, before the events that tell of them are known.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    messages: Messages,
+    /// What each VSP has sent, in order.
+    sent: BTreeMap<Arc<str>, VecDeque<(String, Vec<u8>)>>,
+    /// Why there are no more, if the journal does not end well.
+    pub trouble: Option<JournalError>,
+}
+
+impl Recorded {
+    /// Reads the messages of the journal in a run's folder; of those that guests send, the ones between two times in nanoseconds.
+    #[must_use]
+    pub fn read(directory: &Path, window: &RangeInclusive<u64>) -> Self {
+        let mut recorded = Self::default();
+        if let Err(error) = recorded.collect(directory, window) {
+            recorded.trouble = Some(error);
+        }
+        recorded
+    }
+
+    fn collect(&mut self, directory: &Path, window: &RangeInclusive<u64>) -> Result<(), JournalError> {
+        let begins = Begins::new();
+        for entry in journal::Reader::open(&directory.join(JOURNAL_FILE))?.without_events() {
+            match entry? {
+                Entry::Input(value) if window.contains(&value.t.0) => {
+                    if let (Some(vm), Some(bytes)) = (vm_of(&value), begins.packet(&value)) {
+                        self.messages.add(vm, value.cause, &bytes);
+                    }
+                }
+                Entry::Output(value) => {
+                    if let (Some(vm), Some(sent)) = (vm_of(&value), begins.sent(&value)) {
+                        self.sent.entry(vm.into()).or_default().push_back(sent);
+                    }
+                }
+                Entry::Input(_) | Entry::Event(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The messages, those that VSPs have sent with the events that tell of them, in order.
+    #[must_use]
+    pub fn told(mut self, told: &BTreeMap<Arc<str>, Vec<Told>>) -> Messages {
+        for (vm, events) in told {
+            let Some(sent) = self.sent.get_mut(vm) else { continue };
+            for told in events {
+                let is_it = |(message, bytes): &(String, Vec<u8>)| {
+                    *message == told.message && bytes.len() as u64 == told.length
+                };
+                let Some(place) = sent.iter().position(is_it) else { continue };
+                // What no event tells of, and what lies before it, is passed over.
+                if let Some((_, bytes)) = sent.drain(..=place).next_back() {
+                    self.messages.add(vm, told.seq, &bytes);
+                }
+            }
+        }
+        self.messages
+    }
 }
 
 /// The VM of a DM VSP.
-fn vm_of(value: &MachineValue) -> Option<Arc<str>> {
-    value.machine.strip_prefix("dm-vsp/").map(Arc::from)
+fn vm_of(value: &MachineValue) -> Option<&str> {
+    value.machine.strip_prefix("dm-vsp/")
 }

@@ -98,6 +98,27 @@ fn a_run_can_be_studied() {
     page.value("document.querySelector('#whole').click()");
     page.until("document.querySelector('#interval').textContent === ''");
 
+    // A moment is written, and the VM's memory then is explained.
+    page.value(
+        "const moment = document.querySelector('#moment'); moment.value = '19m30s'; moment.dispatchEvent(new Event('change')); \
+         Report.state.set({vm: 'VM3'}); document.querySelector('#why').scrollIntoView()",
+    );
+    page.until("document.querySelector('#why').textContent.startsWith('VM3 had ')");
+    assert_eq!(page.value("Report.state.get().now"), 1_170_000_000_000_u64);
+    page.value("moment.value = 'soon'; moment.dispatchEvent(new Event('change'))");
+    page.until("document.querySelector('#moment').getAttribute('aria-invalid') === 'true'");
+
+    // The highest pressure is where the counters have it.
+    page.value("document.querySelector('#any-counter').scrollIntoView()");
+    page.value("document.querySelector('#highest').click()");
+    let highest = "(() => { let best = 0; for (const {name} of Report.vms) { \
+                   const {list} = Report.counters.find('Hyper-V Dynamic Memory VM', name, 'Current Pressure'); \
+                   for (const value of list) if (value > best) best = value; } return best; })()";
+    let shown = "(() => { const {vm, now} = Report.state.get(); \
+                 return Report.counters.find('Hyper-V Dynamic Memory VM', vm, 'Current Pressure').list[Report.counters.at(now)]; })()";
+    page.until("Report.state.get().now !== 1170e9");
+    assert_eq!(page.value(shown), page.value(highest));
+
     // Events are searched and chosen from; of all only those in view are elements.
     page.value("document.querySelector('#events').scrollIntoView()");
     page.until("document.querySelectorAll('#table .row').length > 5");
@@ -122,6 +143,19 @@ fn a_run_can_be_studied() {
     let bytes = page.value("document.querySelector('#messages table').textContent");
     assert!(bytes.as_str().unwrap().contains("VERSION_REQUEST, 16 bytes"), "{bytes}");
 
+    // Pictures are whole files.
+    for part in ["#living-picture svg", "#diagram svg"] {
+        let picture = page.value(&format!("Report.picture(document.querySelector({part:?}))"));
+        let picture = picture.as_str().unwrap();
+        assert!(
+            picture.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"")
+                || picture.contains("xmlns=\"http://www.w3.org/2000/svg\"")
+        );
+        assert!(!picture.contains("var(") && !picture.contains("class="), "{part} depends on the page");
+        let wrong = "new DOMParser().parseFromString(PICTURE, 'image/svg+xml').querySelector('parsererror')?.textContent ?? null";
+        assert_eq!(page.value(&wrong.replace("PICTURE", &json!(picture).to_string())), Value::Null);
+    }
+
     // Other keys: another VM, the other theme.
     let vm = page.value("Report.state.get().vm");
     page.value("document.dispatchEvent(new KeyboardEvent('keydown', {key: 'v'}))");
@@ -129,6 +163,15 @@ fn a_run_can_be_studied() {
     let theme = page.value("document.documentElement.dataset.theme");
     page.value("document.dispatchEvent(new KeyboardEvent('keydown', {key: 'd'}))");
     page.until(&format!("document.documentElement.dataset.theme !== {theme}"));
+
+    // Help opens; and nowhere does the page show what only a program understands.
+    page.value("document.querySelector('#help-button').click()");
+    let shown = page.value("document.body.innerText");
+    let shown = shown.as_str().unwrap();
+    assert!(shown.contains("an event back or on"), "{shown}");
+    for word in ["[object", "undefined", "NaN", "Infinity"] {
+        assert!(!shown.contains(word), "{word}");
+    }
 
     assert_eq!(page.complaints, [""; 0]);
 }
@@ -192,4 +235,32 @@ fn what_is_left_of_a_run_is_shown_without_a_complaint() {
         assert_eq!(page.complaints, [""; 0], "before {name} was taken away");
         std::fs::remove_file(folder.path().join(name)).unwrap();
     }
+}
+
+#[test]
+fn who_paid_whom_is_told_by_the_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let moved = |seq: u64, vm: &str, pages: u64, from: &str| {
+        format!(
+            "{{\"t\":{},\"seq\":{seq},\"component\":\"memory-balancer\",\"vm\":\"{vm}\",\"event\":\"memory_moved\",\"cause\":0,\"pages\":{pages},{from}}}\n",
+            seq * 1_000_000_000
+        )
+    };
+    let events = [
+        moved(1, "VM1", 2560, r#""source":"free""#),
+        moved(2, "VM8", 512, r#""source":"vm","donor":"VM1""#),
+        moved(3, "VM8", 256, r#""source":"vm","donor":"VM1""#),
+        moved(4, "VM1", 128, r#""source":"ended""#),
+    ];
+    std::fs::write(folder.path().join(EVENTS_FILE), events.concat()).unwrap();
+    let Some(mut page) = open(folder.path(), 1300) else { return };
+    page.value("document.querySelector('#paid').scrollIntoView()");
+    page.until("document.querySelectorAll('#paid tbody tr').length === 3");
+    let rows = page.value(
+        "[...document.querySelectorAll('#paid tbody tr')].map((row) => [...row.children].map((cell) => cell.textContent).slice(0, 3))",
+    );
+    assert_eq!(rows, json!([["free memory", "10", ""], ["VMs that ended", "0.5", ""], ["VM1", "", "3.0"]]));
+    page.value("document.querySelectorAll('#paid tbody tr')[2].children[2].click()");
+    page.until("document.querySelector('#found').textContent.startsWith('2 of 4')");
+    assert_eq!(page.complaints, [""; 0]);
 }

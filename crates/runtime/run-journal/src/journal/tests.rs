@@ -49,6 +49,14 @@ fn values_come_back() {
 }
 
 #[test]
+fn events_can_be_read_past() {
+    let bytes = small();
+    let entries: Vec<Entry> =
+        Reader::new(&bytes[..]).unwrap().without_events().collect::<Result<_, _>>().unwrap();
+    assert_eq!(entries, read(&bytes).0[1..]);
+}
+
+#[test]
 fn other_files_and_other_versions_are_named() {
     let error = |bytes: &[u8]| read(bytes).1.unwrap().to_string();
     assert_eq!(
