@@ -34,7 +34,7 @@ mod worker;
 pub use balancer::SharedBalancer;
 pub use constants::constants;
 pub use host::Host;
-pub use limits::HostEdition;
+pub use limits::{HostEdition, HostLimits, HostRelease};
 pub use message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
 pub use status::{HostStatus, ParentStatus, SharedStatus, VmState, VmStatus};
 #[cfg(feature = "test-support")]
