@@ -10,7 +10,7 @@ use component_runtime::{
     Component, Context, Driver, EndReason, NextWake, RunConfig, RunEnd, Runtime, SimTime, WakeCause,
 };
 use guest_memory_manager::workload::{SawtoothConfig, WorkloadConfig};
-use guest_memory_manager::{IntegrationServices, find_profile};
+use guest_memory_manager::{IntegrationServices, PageFileSize, find_profile};
 use guest_partition::{Console, GuestCommand, MachineConfig, SimulatedVm, default_bus_versions};
 use machine_contract::VmFactory;
 use memory_balancer::hyperv::PressureBandPolicy;
@@ -30,7 +30,7 @@ pub fn ordinary(profile: &str, seed: u64) -> SimulatedVm {
     SimulatedVm::new(MachineConfig {
         profile,
         services: IntegrationServices::Current,
-        page_file: PageCount::from_mib(1024),
+        page_file: PageFileSize::Fixed(PageCount::from_mib(1024)),
         vcpus: 1,
         bus_versions: default_bus_versions(),
         driver: None,

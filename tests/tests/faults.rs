@@ -6,6 +6,7 @@ use balancing_policy::VmId;
 use dm_vsc::{Faults, HotAddFault, StatusClaim};
 use model_sync::Mutex;
 use page_range::{GuestPage, GuestRange, PageCount};
+use scenario::file::Patience;
 use scenario::run::plan::Action;
 use scenario::run::{Outcome, Point};
 use vmms_host::{VmState, VmmsCommand};
@@ -107,7 +108,11 @@ fn a_vm_whose_worker_panicked_can_be_started_again() {
     let text = scenario("4GB", "6m", &fault("150s", "component_panic", "component = \"worker\""));
     let mut plan = journey::plan(&text, 1);
     // The file's check knows that VM2 was started, and not that it fails.
-    journey::insert(&mut plan, s(170), Action::Start { vm: 1, while_host_used_below: None });
+    journey::insert(
+        &mut plan,
+        s(170),
+        Action::Start { vm: 1, while_host_used_below: None, patience: Patience::NONE },
+    );
     let outcome = journey::run(plan, None).unwrap();
     let vm = &outcome.summary.vms[1];
     assert_eq!((vm.state, vm.failures, vm.starts), (VmState::Running, 1, 2));
@@ -340,7 +345,9 @@ fn pages_that_cannot_be_guarded_stay_the_guests() {
         // After VM1 and the reserve there are 320 MB: the rest of VM2's startup RAM is VM1's to give.
         let mut world = World::new(world::run_config(s(240), None), world::host_config(1600), vms);
         world.command_at(s(0), VmmsCommand::Start(VmId(0)));
+        // Refused, as VM1 has not given it yet; then asked for again.
         world.command_at(s(90), VmmsCommand::Start(VmId(1)));
+        world.command_at(s(120), VmmsCommand::Start(VmId(1)));
         // At the end of a run all memory is home: it is looked at before.
         let seen = Arc::new(Mutex::new(None));
         let eye = Arc::clone(&seen);

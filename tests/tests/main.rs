@@ -10,6 +10,7 @@ mod hostile;
 mod linux_guest;
 mod map;
 mod orders;
+mod page_files;
 mod policies;
 mod replay;
 mod same_bits;

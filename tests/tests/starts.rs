@@ -1,6 +1,7 @@
 //! Which VMs start, and which take part in Dynamic Memory.
 
 use page_range::PageCount;
+use scenario::file::Patience;
 use scenario::run::Outcome;
 use scenario::run::plan::Action;
 use vmms_host::VmState;
@@ -10,45 +11,54 @@ fn run(text: &str) -> Outcome {
     journey::run(journey::plan(text, 1), None).unwrap()
 }
 
-/// An edition of the time runs 192 VMs. The next is refused, in words, and starts when another has stopped.
+/// A host runs as many VMs as its release supports. The next is refused, and starts when another has stopped.
 #[test]
-fn the_193rd_running_vm_is_refused() {
-    let text = r#"
+fn one_running_vm_too_many_is_refused() {
+    for (release, most) in [("2008-r2-sp1", 384), ("2008", 128)] {
+        let text = format!(
+            r#"
 until = "90s"
 sample_interval = "5s"
 [host]
 memory = "64GB"
 edition = "enterprise"
+release = "{release}"
 [[vm]]
-name = "VM{n}"
-numbers = "1..193"
+name = "VM{{n}}"
+numbers = "1..{}"
 guest = "linux"
 startup_bytes = "128MB"
 dynamic_memory_enabled = false
 [[timeline]]
 at = "0s"
 action = "start"
-vm = "VM1..VM192"
+vm = "VM1..VM{most}"
 every = "50ms"
 [[timeline]]
 at = "40s"
 action = "stop"
 vm = "VM7"
-"#;
-    let mut plan = journey::plan(text, 1);
-    // The file's check counts, too; so this is an administrator who tries.
-    for at in [20, 80] {
-        journey::insert(&mut plan, s(at), Action::Start { vm: 192, while_host_used_below: None });
+"#,
+            most + 1
+        );
+        let mut plan = journey::plan(&text, 1);
+        // The file's check counts, too; so this is an administrator who tries.
+        for at in [25, 80] {
+            let action = Action::Start { vm: most, while_host_used_below: None, patience: Patience::NONE };
+            journey::insert(&mut plan, s(at), action);
+        }
+        let outcome = journey::run(plan, None).unwrap();
+        let refusal = format!("'VM{}' failed to start.", most + 1);
+        let refused: Vec<_> =
+            outcome.summary.event_log.iter().filter(|event| event.text.starts_with(&refusal)).collect();
+        assert_eq!(refused.len(), 1, "{:?}", outcome.summary.event_log);
+        assert!(refused[0].text.contains(&format!("{most} virtual machines run")), "{}", refused[0].text);
+        let vms = &outcome.summary.vms;
+        let last = &vms[most];
+        assert_eq!((last.failed_starts, last.starts, last.state), (1, 1, VmState::Running));
+        assert_eq!(vms[6].state, VmState::Off);
+        assert_eq!(vms.iter().filter(|vm| vm.state == VmState::Running).count(), most);
     }
-    let outcome = journey::run(plan, None).unwrap();
-    let refused: Vec<_> =
-        outcome.summary.event_log.iter().filter(|event| event.text.contains("192")).collect();
-    assert_eq!(refused.len(), 1, "{:?}", outcome.summary.event_log);
-    assert!(refused[0].text.contains("VM193"), "{}", refused[0].text);
-    let vms = &outcome.summary.vms;
-    assert_eq!((vms[192].failed_starts, vms[192].starts, vms[192].state), (1, 1, VmState::Running));
-    assert_eq!(vms[6].state, VmState::Off);
-    assert_eq!(vms.iter().filter(|vm| vm.state == VmState::Running).count(), 192);
 }
 
 /// Static memory, and guests that cannot take part, stay at what they start with, whatever they need.
@@ -105,7 +115,7 @@ workload = { kind = "step", to = "700MB" }
     assert_eq!(end.vms.iter().filter(|vm| vm.demand.is_some()).count(), 1, "one takes part");
 }
 
-/// A VM that does not fit is refused after its tries, in Hyper-V's words, and the memory is there for the others.
+/// A VM that does not fit is refused when it is asked for, in Hyper-V's words, and the memory is there for the others.
 #[test]
 fn a_vm_that_does_not_fit_is_refused_and_costs_nothing() {
     let text = r#"
@@ -135,4 +145,67 @@ vm = "all"
     let end = outcome.points.last().unwrap();
     assert_eq!(end.host.in_transit, PageCount::ZERO);
     assert_eq!(outcome.summary.vms[0].state, VmState::Running);
+}
+
+/// VM1 has nearly all and needs little; VM2 needs what VM1 has too much.
+const COMPETITORS: &str = r#"
+until = "6m"
+[host]
+memory = "6GB"
+memory_reserve = "1GB"
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1"
+startup_bytes = "4GB"
+minimum_bytes = "512MB"
+maximum_bytes = "4GB"
+[[vm]]
+name = "VM2"
+guest = "ws2008-r2-sp1"
+startup_bytes = "3GB"
+minimum_bytes = "512MB"
+maximum_bytes = "3GB"
+workload = { kind = "step", to = "700MB" }
+[[timeline]]
+at = "0s"
+action = "start"
+vm = "VM1"
+[[timeline]]
+at = "3m"
+action = "start"
+vm = "VM2"
+"#;
+
+/// Hyper-V refuses a start while memory is still being removed from others. Who takes that answer has no VM, and what was taken from
+/// the others goes back.
+#[test]
+fn a_refused_start_is_not_tried_again_by_itself() {
+    let outcome = run(COMPETITORS);
+    let vm = &outcome.summary.vms[1];
+    assert_eq!((vm.failed_starts, vm.starts, vm.state), (1, 0, VmState::Off));
+    let taken = outcome.points.all().iter().map(|point| point.vms[0].physical).min().unwrap();
+    assert!(outcome.summary.vms[0].memory_remove_operations > 0, "memory is collected for another request");
+    assert!(taken < PageCount::from_mib(3000), "{taken}");
+    // Whatever was collected is no VM's and not set aside.
+    let end = outcome.points.last().unwrap();
+    let capacity = PageCount::from_mib(5 * 1024 - 8);
+    assert_eq!(end.host.available + end.vms[0].physical, capacity);
+}
+
+/// An operator who asks again finds what was collected meanwhile, and what was to run in the guest runs then.
+#[test]
+fn an_operator_who_asks_again_gets_the_vm() {
+    let patient = COMPETITORS.replace("vm = \"VM2\"\n", "vm = \"VM2\"\ntries = 3\nretry_after = \"30s\"\n");
+    let outcome = run(&patient);
+    let vm = &outcome.summary.vms[1];
+    assert_eq!((vm.failed_starts, vm.starts, vm.state), (1, 1, VmState::Running));
+    let started = vm.started_s.unwrap();
+    assert!((210.0..211.0).contains(&started), "{started}");
+    assert!(vm.demand_mb.unwrap().maximum > 1000.0, "its workload runs: {:?}", vm.demand_mb);
+    // With no memory collected it would be refused each time.
+    let alone = patient
+        .replace("[[vm]]\nname = \"VM1\"", "[balancer]\nstart_reservation = \"0s\"\n[[vm]]\nname = \"VM1\"");
+    let outcome = run(&alone);
+    let vm = &outcome.summary.vms[1];
+    assert_eq!((vm.failed_starts, vm.starts), (3, 0));
 }

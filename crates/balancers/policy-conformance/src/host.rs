@@ -17,6 +17,10 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 /// From a VM's start to its guest's first report.
 const BOOT: Duration = Duration::from_secs(5);
 
+/// How often a VM is asked for that is refused, and how long after the refusal.
+const TRIES: u32 = 3;
+const RETRY: Duration = Duration::from_secs(30);
+
 /// What a parent OS of a few lines makes of the host's books at a time.
 pub type Parent = Box<dyn FnMut(Duration, &Ledger) -> ParentState>;
 
@@ -51,13 +55,34 @@ struct Vm {
 }
 
 enum Event {
-    Start(VmId),
+    /// Somebody asks for the VM to start: the how-many-th time, from 1.
+    Start(VmId, u32),
     Stop(VmId),
-    Booted { vm: VmId, run: u64, frames: HostFrames },
-    Report { vm: VmId, run: u64 },
-    Grown { vm: VmId, run: u64, operation: OperationId, frames: HostFrames },
-    Shrunk { vm: VmId, run: u64, operation: OperationId, pages: PageCount },
-    Silent { vm: VmId, run: u64 },
+    Booted {
+        vm: VmId,
+        run: u64,
+        frames: HostFrames,
+    },
+    Report {
+        vm: VmId,
+        run: u64,
+    },
+    Grown {
+        vm: VmId,
+        run: u64,
+        operation: OperationId,
+        frames: HostFrames,
+    },
+    Shrunk {
+        vm: VmId,
+        run: u64,
+        operation: OperationId,
+        pages: PageCount,
+    },
+    Silent {
+        vm: VmId,
+        run: u64,
+    },
     Parent,
 }
 
@@ -108,9 +133,9 @@ impl TestHost {
         Ok(())
     }
 
-    /// Start a VM at a time.
+    /// Start a VM at a time. Whoever asks is as patient as Microsoft's tests of Linux guests are: three times, 30 s apart.
     pub fn start_at(&mut self, at: Duration, vm: VmId) {
-        self.at(at, Event::Start(vm));
+        self.at(at, Event::Start(vm, 1));
     }
 
     /// Stop a VM at a time.
@@ -206,7 +231,14 @@ impl TestHost {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Start(vm) => self.send(Input::StartRequest { vm }),
+            Event::Start(vm, time) => {
+                self.send(Input::StartRequest { vm });
+                let refused =
+                    |output: &Output| matches!(output, Output::StartRefused { vm: of, .. } if *of == vm);
+                if self.record.last().is_some_and(refused) && time < TRIES {
+                    self.at(self.now + RETRY, Event::Start(vm, time + 1));
+                }
+            }
             Event::Stop(vm) => self.stop(vm),
             Event::Booted { vm, run, frames } => {
                 let Some(of) = self.vms.get_mut(&vm).filter(|of| of.run == run) else { return };
@@ -305,7 +337,7 @@ impl Event {
             | Self::Grown { vm, run, .. }
             | Self::Shrunk { vm, run, .. }
             | Self::Silent { vm, run } => (vm == of).then_some(run),
-            Self::Start(_) | Self::Stop(_) | Self::Parent => None,
+            Self::Start(..) | Self::Stop(_) | Self::Parent => None,
         }
     }
 }

@@ -149,6 +149,27 @@ model_constants::constants! {
     /// Pages written to the page file by the modified page writer.
     PAGE_WRITE_RATE = "page_file.write_rate", 60.0, "MiB/s", Invented,
         "sequential writes to one disk of 2011";
+    /// A system-managed page file begins at this many times the RAM that the guest boots with, if that is less than 1 GB.
+    PAGE_FILE_SMALL_START = "page_file.managed_start_below_1_gb", 1.5, "times RAM", Inferred,
+        "Microsoft, Change the Size of Virtual Memory (Windows Server 2008): default minimum on 32-bit systems; taken for all Windows guests";
+    /// With 1 GB and more it begins at the RAM and this.
+    PAGE_FILE_LARGE_START = "page_file.managed_start_from_1_gb", 300.0, "MiB beyond RAM", Inferred,
+        "Microsoft, Change the Size of Virtual Memory (Windows Server 2008): default minimum on 32-bit systems; taken for all Windows guests";
+    /// A system-managed page file is made larger when more than this share of the commit limit is committed.
+    PAGE_FILE_GROWS_AT = "page_file.managed_grows_at", 0.9, "ratio", Inferred,
+        "Microsoft, Introduction to page files: at 90 % of the system commit limit; written of later versions, taken for those of the time";
+    /// A system-managed page file may have this many times the RAM …
+    PAGE_FILE_MAX_RAM = "page_file.managed_max", 3.0, "times RAM", Inferred,
+        "Microsoft, Introduction to page files: three times the physical memory or 4 GB, whichever is larger; that hot-added memory counts \
+         at once is inferred";
+    /// … or this much, whichever is larger.
+    PAGE_FILE_MAX_LEAST = "page_file.managed_max_least", 4096.0, "MiB", Inferred,
+        "Microsoft, Introduction to page files: three times the physical memory or 4 GB, whichever is larger";
+    /// A system-managed page file grows by multiples of this.
+    PAGE_FILE_PIECE = "page_file.managed_piece", 64.0, "MiB", Invented, "so that it does not grow page by page";
+    /// An application that wants much asks for it in pieces of this size.
+    ALLOCATION_PIECE = "allocation.piece", 64.0, "MiB", Invented,
+        "programs allocate as they go; one that is refused keeps what it has got so far";
     /// How often the model advances while a guest pages.
     PAGING_STEP = "page_file.step", 0.25, "s", Invented, "resolution of trimming, page writes and hard faults";
     /// Speed at which files fill the cache after boot.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::constants::{BOOT_STEP, NOISE_CORRELATION, NOISE_CUT, NOISE_INTERVAL};
 use crate::manager::{
     BalloonAllocation, CommitFailed, Counters, HotAddRefused, Inconsistency, MemoryManager, NoLockablePages,
-    ProcessId, ProcessReport,
+    PageFileSize, ProcessId, ProcessReport,
 };
 use crate::profile::{GuestProfile, IntegrationServices, NoDynamicMemory};
 use crate::sampling;
@@ -27,8 +27,8 @@ pub struct GuestConfig {
     pub services: IntegrationServices,
     /// RAM at start: the VM's startup RAM.
     pub ram: Vec<GuestRange>,
-    /// Size of the page file.
-    pub page_file: PageCount,
+    /// The page file.
+    pub page_file: PageFileSize,
 }
 
 /// How far a guest is.

@@ -32,7 +32,7 @@ pub use constants::constants;
 pub use guest::{ApplicationId, ApplicationReport, BootPhase, Guest, GuestConfig, GuestEvent};
 pub use manager::{
     BalloonAllocation, CommitFailed, Counters, HotAddRefused, Inconsistency, MemoryManager, NoLockablePages,
-    ProcessId, ProcessReport,
+    PageFileSize, ProcessId, ProcessReport,
 };
 pub use profile::{
     Architecture, DmVersion, Edition, Family, Footprint, GuestProfile, IntegrationServices, Kernel,

@@ -3,8 +3,8 @@
 //! # What counts against what
 //!
 //! Windows charges commit for pages that a driver allocates, so the *committed* total contains what the balloon driver
-//! holds, and the *commit limit* is the visible total (which the balloon does not lower) plus the page file. A host that
-//! wants the demand of the guest's own programs subtracts what it knows to be ballooned.
+//! holds, and the *commit limit* is the visible total (which the balloon does not lower) plus the page file, which grows if the
+//! system manages it. A host that wants the demand of the guest's own programs subtracts what it knows to be ballooned.
 //!
 //! # What is simplified
 //!
@@ -16,6 +16,7 @@ mod balloon;
 mod commit;
 mod consistency;
 mod lists;
+mod page_file;
 mod paging;
 mod process;
 mod processes;
@@ -31,38 +32,13 @@ use crate::profile::GuestProfile;
 pub use balloon::{BalloonAllocation, HotAddRefused, NoLockablePages};
 pub use commit::CommitFailed;
 pub use consistency::Inconsistency;
+pub use page_file::PageFileSize;
 pub use process::{ProcessId, ProcessReport};
 pub use report::Counters;
 
 use lists::PageLists;
+use page_file::PageFile;
 use processes::Processes;
-
-/// The page file: one disk.
-#[derive(Clone, Debug, Default)]
-struct PageFile {
-    size: PageCount,
-    used: PageCount,
-    /// Pages read since boot.
-    reads: u64,
-    /// Pages written since boot.
-    writes: u64,
-}
-
-impl PageFile {
-    fn room(&self) -> PageCount {
-        self.size.saturating_sub(self.used)
-    }
-
-    fn write(&mut self, pages: PageCount) {
-        self.used += pages;
-        self.writes += pages.get();
-    }
-
-    fn read(&mut self, pages: PageCount) {
-        self.used -= pages;
-        self.reads += pages.get();
-    }
-}
 
 /// The memory manager of one running guest.
 #[derive(Debug)]
@@ -85,16 +61,17 @@ pub struct MemoryManager {
 }
 
 impl MemoryManager {
-    /// The memory manager of a guest that is switched on at `now` with these ranges of RAM and a page file of this size.
+    /// The memory manager of a guest that is switched on at `now` with these ranges of RAM and such a page file.
     /// Pages that ranges have in common count once.
     #[must_use]
-    pub fn new(profile: GuestProfile, ram: &[GuestRange], page_file: PageCount, now: Duration) -> Self {
+    pub fn new(profile: GuestProfile, ram: &[GuestRange], page_file: PageFileSize, now: Duration) -> Self {
         let present: RangeSet<_> = ram.iter().copied().collect();
+        let page_file = PageFile::new(page_file, present.pages());
         Self {
             profile,
             lists: PageLists::new(present),
             processes: Processes::default(),
-            page_file: PageFile { size: page_file, ..PageFile::default() },
+            page_file,
             cache_faults: 0,
             cache_fills: false,
             cache_filled_at: now,
@@ -129,10 +106,33 @@ impl MemoryManager {
         self.processes.totals().commit + self.lists.ballooned.pages() + self.lists.locked.pages()
     }
 
-    /// What [`MemoryManager::committed`] may reach: visible total plus page file.
+    /// `Memory\Commit Limit`, in pages: visible total plus page file as it is now.
     #[must_use]
     pub fn commit_limit(&self) -> PageCount {
         self.visible() + self.page_file.size
+    }
+
+    /// What [`MemoryManager::committed`] can reach: visible total plus the page file as large as it can become. What is refused is
+    /// refused for want of this.
+    #[must_use]
+    pub fn largest_commit_limit(&self) -> PageCount {
+        self.visible() + self.page_file.largest(self.visible())
+    }
+
+    /// What can be committed besides what is.
+    fn committable(&self) -> PageCount {
+        self.largest_commit_limit().saturating_sub(self.committed())
+    }
+
+    /// A page file that the system manages grows with commit.
+    fn follow_commit(&mut self) {
+        let (committed, visible) = (self.committed(), self.visible());
+        self.page_file.follow(committed, visible);
+    }
+
+    /// What can still be written to the page file.
+    fn page_file_room(&self) -> PageCount {
+        self.page_file.room(self.visible())
     }
 
     /// The total that the guest shows as installed. Ballooned pages stay in it, so it never shrinks while the guest

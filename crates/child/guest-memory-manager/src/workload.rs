@@ -78,14 +78,15 @@ impl<'a> Application<'a> {
         self.memory.release(self.process, pages)
     }
 
-    /// Allocate or release until the commit is `goal`.
+    /// Allocate or release until the commit is `goal`. What is allocated is asked for in pieces (`allocation.piece`), as programs do.
     ///
     /// # Errors
-    /// If the guest's commit limit is reached. Nothing has been allocated then.
+    /// If the guest's commit limit is reached: as many whole pieces have been allocated as there was room for.
     pub fn resize(&mut self, goal: PageCount) -> Result<(), CommitFailed> {
         let commit = self.report().commit;
         if goal > commit {
-            self.allocate(goal - commit)
+            let allocated = self.memory.allocate_in_pieces(self.process, goal - commit);
+            allocated.inspect_err(|error| *self.failed = Some(*error))
         } else {
             self.release(commit - goal);
             Ok(())

@@ -7,14 +7,14 @@ use component_runtime::random::stream;
 use component_runtime::{Address, ComponentId, Context};
 use dm_vsc::{DriverVersion, Faults, VscConfig};
 use guest_memory_manager::{
-    Counters, DmVersion, Guest, GuestConfig, GuestProfile, IntegrationServices, Kernel,
+    Counters, DmVersion, Guest, GuestConfig, GuestProfile, IntegrationServices, Kernel, PageFileSize,
 };
 use machine_contract::{
     ChannelDevice, HostPartition, PartitionError, PartitionFactory, PartitionRequest, RunningPartition,
     VmFactory,
 };
 use model_sync::Mutex;
-use page_range::{GuestRange, PageCount};
+use page_range::GuestRange;
 use partition::{GuestMemory as _, GuestSynic as _, SimulatedPartition};
 use vmbus::control::client::ClientConfig;
 use vmbus::control::{VMBUS_SINT, Version};
@@ -32,7 +32,7 @@ pub struct MachineConfig {
     /// The integration services in it.
     pub services: IntegrationServices,
     /// Its page file.
-    pub page_file: PageCount,
+    pub page_file: PageFileSize,
     /// Virtual processors.
     pub vcpus: u32,
     /// The VMBus versions that its bus driver tries, in this order; default: 4.0 and older, which the simulated host offers.

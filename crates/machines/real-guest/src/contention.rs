@@ -15,11 +15,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use balancing_policy::MemorySettings;
 use component_runtime::{ClockMode, Driver};
-use guest_memory_manager::{IntegrationServices, find_profile};
+use guest_memory_manager::{IntegrationServices, PageFileSize, find_profile};
 use kvm_partition::{Backing, KernelImage};
 use page_range::PageCount;
 use run_analysis::figures::{self, Views};
 use run_journal::{EventsLevel, HumanLog};
+use scenario::file::Patience;
 use scenario::run::plan::{Action, PlannedVm, Step};
 use scenario::run::{Outcome, Plan, Point, RunOptions};
 use vmms_host::VmState;
@@ -120,7 +121,7 @@ impl Contention {
                     profile: stand_in,
                     services: IntegrationServices::Current,
                     vcpus: guest.vps,
-                    page_file: PageCount::ZERO,
+                    page_file: PageFileSize::Fixed(PageCount::ZERO),
                     settings: guest.settings,
                     operation_times: None,
                 })
@@ -129,7 +130,7 @@ impl Contention {
                 .zip(0..self.guests)
                 .map(|(place, vm)| Step {
                     at: BETWEEN_STARTS * place,
-                    action: Action::Start { vm, while_host_used_below: None },
+                    action: Action::Start { vm, while_host_used_below: None, patience: Patience::NONE },
                 })
                 .collect(),
             until: UNTIL_ALL_REPORT + self.length(),

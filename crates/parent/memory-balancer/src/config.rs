@@ -21,10 +21,9 @@ pub struct BalancerConfig {
     /// Least memory per operation, but for a VM's last step to its maximum, and for what is taken while a VM waits to
     /// start or the reserve is not complete.
     pub minimum_move: PageCount,
-    /// How often the start of a VM is tried.
-    pub start_attempts: u32,
-    /// Time between two tries.
-    pub start_retry: Duration,
+    /// How long memory is collected for a VM after its start was refused, and for a guest that restarts with less than its
+    /// VM's startup RAM. With 0 no memory is taken from others for a start.
+    pub start_reservation: Duration,
     /// Window of the grant rate and of the operation times in the lead time.
     pub rate_window: Duration,
     /// Window of a VM's Average Pressure.
@@ -48,8 +47,7 @@ impl BalancerConfig {
             overhead_per_vm: c::OVERHEAD.pages(),
             operation_limit: c::OPERATION_LIMIT.pages(),
             minimum_move: c::MINIMUM_MOVE.pages(),
-            start_attempts: c::START_ATTEMPTS.value as u32,
-            start_retry: c::START_RETRY.duration(),
+            start_reservation: c::START_RESERVATION.duration(),
             rate_window: c::RATE_WINDOW.duration(),
             average_pressure_window: c::AVERAGE_PRESSURE_WINDOW.duration(),
             report_timeout: c::REPORT_TIMEOUT.duration(),
@@ -105,7 +103,7 @@ mod tests {
         let config = BalancerConfig::for_host(PageCount::from_mib(32 * 1024));
         assert_eq!(config.overhead_per_vm, PageCount::from_mib(8));
         assert_eq!(config.operation_limit, PageCount::from_mib(64));
-        assert_eq!((config.start_attempts, config.start_retry), (3, Duration::from_secs(30)));
+        assert_eq!(config.start_reservation, Duration::from_secs(60));
         assert_eq!(config.refusal_longest, Duration::from_secs(300));
     }
 }

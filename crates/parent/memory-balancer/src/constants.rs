@@ -25,10 +25,9 @@ model_constants::constants! {
         "keeps the noise of guests' commit from moving memory";
     DEFAULT_GRANULE = "hot-add granule of a guest that names none", 2.0, "MiB", Invented,
         "a large page";
-    START_ATTEMPTS = "attempts to start a VM", 3.0, "attempts", Invented,
-        "Microsoft's tests of Linux guests ask three times; Hyper-V itself fails the start";
-    START_RETRY = "time between attempts to start a VM", 30.0, "s", Invented,
-        "Microsoft's tests of Linux guests wait as long between two requests";
+    START_RESERVATION = "time for which memory is collected for a VM after its start was refused", 60.0, "s", Invented,
+        "a start can fail while memory is still being removed from others, and Microsoft's tests of Linux guests on later hosts ask \
+         again after 30 s; how long the product goes on for a VM that it has refused, no source says";
     RATE_WINDOW = "window of the grant rate and of operation times", 20.0, "s", Invented,
         "part of the lead-time stock";
     AVERAGE_PRESSURE_WINDOW = "window of a VM's Average Pressure", 60.0, "s", Invented,

@@ -17,7 +17,7 @@ impl Balancer {
         if let Err(fault) = self.take_in(now, input, out) {
             out.push(Output::Fault(fault));
         }
-        self.retry_starts(now, out);
+        self.end_reservations(now, out);
         if now >= self.next_round {
             self.round(now, out);
         }
@@ -34,7 +34,7 @@ impl Balancer {
             }
             Input::VmStarted { vm } => self.started(now, vm)?,
             Input::VmStopped { vm } => {
-                if self.is_waiting(vm) {
+                if self.index(vm).is_none() && self.place(vm).is_some() {
                     self.cancel_start(vm)?;
                 } else {
                     self.stop(vm)?;

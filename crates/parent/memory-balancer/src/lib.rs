@@ -12,7 +12,8 @@
 //! * **Safety**: a policy proposes, the engine holds its targets against bounds, capacity and reservations, corrects
 //!   them and records what it corrected. What shrinks comes first; growth is granted from frames that have arrived. One
 //!   operation per VM, of at most 64 MB. A VM that does not answer is set aside and costs only itself.
-//! * **Start reservations**, with Hyper-V's retries, and the numbers its refusals name.
+//! * **Start reservations**: a start is admitted or refused at once, with the numbers that Hyper-V's refusals name; after a refusal
+//!   memory is collected for a while, for whoever asks again.
 //! * **The counters** of Tables 3-6 and 3-7 ([`SystemCounters`], [`VmCounters`]).
 //! * **Hyper-V's pressure-band policy**, [`hyperv::PressureBandPolicy`].
 //!

@@ -17,12 +17,12 @@ pub struct OperationId(pub u64);
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
-    /// A registered VM is to start. Answered at once or later by [`Output::Admitted`] or [`Output::StartRefused`].
+    /// A registered VM is to start. Answered at once by [`Output::Admitted`] or [`Output::StartRefused`].
     StartRequest {
         /// Which VM.
         vm: VmId,
     },
-    /// A VM that waits to start need not start any more.
+    /// A VM that waits to restart need not start any more, or no memory need be collected for one whose start was refused.
     StartCancelled {
         /// Which VM.
         vm: VmId,
@@ -143,18 +143,16 @@ pub enum Output {
         /// How long it waited.
         waited: Duration,
     },
-    /// A try to start the VM failed; there will be another.
-    StartWaits {
+    /// A VM that restarts has less than it starts with: memory is collected for it, and it starts when all is there.
+    RestartWaits {
         /// Which VM.
         vm: VmId,
-        /// The try that failed, from 1.
-        attempt: u32,
         /// Startup RAM and overhead.
         required: PageCount,
         /// What there was for it.
         available: PageCount,
-        /// When it is tried again at the latest.
-        retry_at: Duration,
+        /// When it is refused if there is not enough by then.
+        until: Duration,
     },
     /// The VM cannot start (Hyper-V's events 3122 and 19544 name the numbers).
     StartRefused {
@@ -164,8 +162,13 @@ pub enum Output {
         required: PageCount,
         /// What there was for it.
         available: PageCount,
-        /// How often it was tried.
-        attempts: u32,
+        /// Until when memory is collected for it, for another request; `None` if there is no way to have enough.
+        reserved_until: Option<Duration>,
+    },
+    /// The VM whose start was refused has not been asked to start again: what was collected for it is everybody's.
+    ReservationEnded {
+        /// Which VM.
+        vm: VmId,
     },
     /// Give the VM these frames: in transit until [`Input::OperationFinished`].
     Grant {

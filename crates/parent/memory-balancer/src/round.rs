@@ -8,6 +8,7 @@ use balancing_policy::{HostView, PageCount, Reservation, VmId};
 use crate::constants::ROUND_SHORTEST;
 use crate::state::Balancer;
 use crate::vm::{Live, Recorded};
+use crate::waiting::Waiting;
 use crate::{Correction, Decision, Output};
 
 /// Between two rounds at the longest, whatever a policy says.
@@ -109,7 +110,10 @@ impl Balancer {
 
     /// Check the proposal and make it the targets.
     fn adopt(&mut self, out: &mut Vec<Output>) {
+        // A VM that has all it needs to start is counted as one that runs.
+        let complete: PageCount = self.waiting.iter().map(Waiting::complete).sum();
         let capacity = self.books.capacity();
+        let for_running = capacity.saturating_sub(complete);
         let mut sum: u128 = 0;
         let mut growth: u128 = 0;
         for ((live, view), proposed) in self.live.iter_mut().zip(&self.views).zip(&self.targets) {
@@ -118,7 +122,7 @@ impl Balancer {
             sum += u128::from(pages.get());
             growth += u128::from(pages.saturating_sub(view.expected()).get());
         }
-        let over = sum.saturating_sub(u128::from(capacity.get()));
+        let over = sum.saturating_sub(u128::from(for_running.get()));
         let cut = Cut { over, growth };
         let round = self.rounds;
         let summary = *self.proposal.summary();
@@ -187,7 +191,7 @@ impl Balancer {
         self.rounds
     }
 
-    /// The VMs that wait to start, in the order in which they are served, with what is set aside for each.
+    /// The VMs for whose start memory is collected, in the order in which they are served, with what is set aside for each.
     pub fn waiting(&self) -> impl Iterator<Item = (VmId, PageCount)> {
         self.waiting.iter().map(|waiting| (waiting.vm, waiting.aside.pages()))
     }

@@ -1,79 +1,99 @@
-//! Starts: VMs wait for memory, and are admitted.
+//! Starts: VMs are admitted or refused, and memory is collected for those that were refused.
 
 use core::time::Duration;
 
-use balancing_policy::{PageCount, VmId};
+use balancing_policy::{PageCount, VmId, VmView};
 
 use crate::origins::Origins;
 use crate::state::Balancer;
 use crate::vm::Live;
-use crate::waiting::Waiting;
+use crate::waiting::{Purpose, Waiting};
 use crate::{Fault, Output};
 
 impl Balancer {
+    /// A request is answered at once, as Hyper-V answers it: the VM starts, or its start is refused. After a refusal, memory is
+    /// collected for the VM for a while, so that another request finds it.
     pub(crate) fn start_requested(
         &mut self,
         now: Duration,
         vm: VmId,
         out: &mut Vec<Output>,
     ) -> Result<(), Fault> {
-        if self.index(vm).is_some() || self.is_waiting(vm) {
+        if self.index(vm).is_some() || self.restarts(vm) {
             return Err(Fault::NotOff(vm));
         }
-        self.wait_to_start(now, vm, PageCount::ZERO, out)
+        let asked_before = self.place(vm).map(|place| self.waiting.remove(place));
+        let place = self.wait_to_start(now, vm, Purpose::AnotherRequest, PageCount::ZERO, asked_before)?;
+        self.attempt(place, now, out);
+        Ok(())
     }
 
     /// The VM ends and starts at once. No other VM that waits gets the memory that this VM had.
     pub(crate) fn restarted(&mut self, now: Duration, vm: VmId, out: &mut Vec<Output>) -> Result<(), Fault> {
         let had = self.stop(vm)?;
-        self.wait_to_start(now, vm, had, out)
-    }
-
-    fn wait_to_start(
-        &mut self,
-        now: Duration,
-        vm: VmId,
-        had: PageCount,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Fault> {
-        let registered = self.registered.get(&vm).ok_or(Fault::NotRegistered(vm))?;
-        let (startup, overhead) = (registered.settings.startup, self.config.overhead_per_vm);
-        let waiting = Waiting {
-            vm,
-            weight: registered.settings.weight,
-            startup,
-            overhead,
-            own: had.min(startup.saturating_add(overhead)),
-            since: now,
-            attempts: 0,
-            next_attempt: now,
-            aside: self.books.nothing(),
-            origins: Origins::default(),
-        };
-        // Served by weight, and at the same weight in the order of their requests.
-        let place = self.waiting.partition_point(|other| other.weight >= waiting.weight);
-        self.waiting.insert(place, waiting);
+        let place = self.wait_to_start(now, vm, Purpose::Restart, had, None)?;
         self.attempt(place, now, out);
         Ok(())
     }
 
+    /// Puts the VM in line. Returns its place.
+    fn wait_to_start(
+        &mut self,
+        now: Duration,
+        vm: VmId,
+        purpose: Purpose,
+        had: PageCount,
+        asked_before: Option<Waiting>,
+    ) -> Result<usize, Fault> {
+        let registered = self.registered.get(&vm).ok_or(Fault::NotRegistered(vm))?;
+        let (startup, overhead) = (registered.settings.startup, self.config.overhead_per_vm);
+        let (since, aside, origins) = asked_before.map_or_else(
+            || (now, self.books.nothing(), Origins::default()),
+            |waiting| (waiting.since, waiting.aside, waiting.origins),
+        );
+        let waiting = Waiting {
+            vm,
+            purpose,
+            weight: registered.settings.weight,
+            startup,
+            overhead,
+            own: had.min(startup.saturating_add(overhead)),
+            since,
+            until: now.saturating_add(self.config.start_reservation),
+            aside,
+            origins,
+        };
+        // Served by weight, and at the same weight in the order of their requests.
+        let place = self.waiting.partition_point(|other| other.weight >= waiting.weight);
+        self.waiting.insert(place, waiting);
+        Ok(place)
+    }
+
     pub(crate) fn cancel_start(&mut self, vm: VmId) -> Result<(), Fault> {
-        let place = self.waiting.iter().position(|waiting| waiting.vm == vm).ok_or(Fault::NotRunning(vm))?;
+        let place = self.place(vm).ok_or(Fault::NotRunning(vm))?;
         self.drop_waiting(place);
         Ok(())
     }
 
-    fn drop_waiting(&mut self, place: usize) -> Waiting {
+    pub(crate) fn drop_waiting(&mut self, place: usize) -> Waiting {
         let mut waiting = self.waiting.remove(place);
         let all = waiting.aside.pages();
         waiting.give_back(&mut self.books, &mut self.came_back, all);
         waiting
     }
 
-    /// Tries again to admit the VMs whose next attempt is due.
-    pub(crate) fn retry_starts(&mut self, now: Duration, out: &mut Vec<Output>) {
-        while let Some(place) = self.waiting.iter().position(|waiting| waiting.next_attempt <= now) {
-            self.attempt(place, now, out);
+    /// Reservations that have lasted their time: what is set aside is everybody's again.
+    pub(crate) fn end_reservations(&mut self, now: Duration, out: &mut Vec<Output>) {
+        while let Some(place) = self.waiting.iter().position(|waiting| waiting.until <= now) {
+            let waiting = &self.waiting[place];
+            let (vm, required) = (waiting.vm, waiting.needed());
+            let available = waiting.aside.pages() + self.books.available();
+            out.push(match waiting.purpose {
+                Purpose::AnotherRequest => Output::ReservationEnded { vm },
+                Purpose::Restart => Output::StartRefused { vm, required, available, reserved_until: None },
+            });
+            self.drop_waiting(place);
+            self.serve(now, out);
         }
     }
 
@@ -87,25 +107,37 @@ impl Balancer {
             self.admit(place, now, out);
             return;
         }
-        waiting.attempts += 1;
-        let (vm, attempts, required) = (waiting.vm, waiting.attempts, waiting.needed());
-        if attempts >= self.config.start_attempts {
-            self.drop_waiting(place);
-            out.push(Output::StartRefused { vm, required, available, attempts });
-            self.serve(now, out);
-        } else {
-            // With a pause of zero this loop would try for ever at the same instant.
-            waiting.next_attempt = now + self.config.start_retry.max(Duration::from_millis(1));
-            let retry_at = waiting.next_attempt;
-            out.push(Output::StartWaits { vm, attempt: attempts, required, available, retry_at });
+        let (vm, required, until, purpose) = (waiting.vm, waiting.needed(), waiting.until, waiting.purpose);
+        match purpose {
+            Purpose::Restart => out.push(Output::RestartWaits { vm, required, available, until }),
+            Purpose::AnotherRequest if self.could_be_made(required) => {
+                out.push(Output::StartRefused { vm, required, available, reserved_until: Some(until) });
+            }
+            // Nothing is taken from anybody for a start that cannot be made.
+            Purpose::AnotherRequest => {
+                self.drop_waiting(place);
+                out.push(Output::StartRefused { vm, required, available, reserved_until: None });
+                self.serve(now, out);
+            }
         }
     }
 
-    /// Set aside what the policy leaves for starts, first in line first, and admit whoever has all it needs.
+    /// Whether the running VMs could be brought to so little that there is enough.
+    fn could_be_made(&self, required: PageCount) -> bool {
+        let least = |(live, view): (&Live, &VmView)| {
+            let gives = view.settings.dynamic && live.joined.is_some_and(|joined| joined.balloon);
+            if gives { live.held().min(view.settings.minimum) } else { live.held() }
+        };
+        let kept: PageCount = self.live.iter().zip(&self.views).map(least).sum();
+        kept.saturating_add(required) <= self.books.capacity()
+    }
+
+    /// Set aside what the policy leaves for starts, first in line first, and admit whoever restarts and has all
+    /// it needs.
     pub(crate) fn serve_starts(&mut self, now: Duration, out: &mut Vec<Output>) {
         #[cfg(test)]
         if !self.protects_starts {
-            return self.start_from_the_pool(now, out);
+            return;
         }
         let (mut place, mut left) = (0, self.for_starts);
         while place < self.waiting.len() {
@@ -113,7 +145,7 @@ impl Balancer {
             let allowed = waiting.allowed(&mut left);
             let more = allowed.saturating_sub(waiting.aside.pages());
             waiting.set_aside(&mut self.books, &mut self.came_back, more);
-            if waiting.missing().is_zero() {
+            if waiting.missing().is_zero() && waiting.purpose == Purpose::Restart {
                 self.for_starts = self.for_starts.saturating_sub(waiting.needed());
                 self.admit(place, now, out);
             } else {
@@ -128,19 +160,6 @@ impl Balancer {
         for waiting in &mut self.waiting {
             let beyond = waiting.aside.pages().saturating_sub(waiting.allowed(&mut left));
             waiting.give_back(&mut self.books, &mut self.came_back, beyond);
-        }
-    }
-
-    /// What [`Self::serve_starts`] would be if nothing were set aside: the wrong way.
-    #[cfg(test)]
-    fn start_from_the_pool(&mut self, now: Duration, out: &mut Vec<Output>) {
-        if let Some(place) =
-            self.waiting.iter().position(|waiting| waiting.needed() <= self.books.available())
-        {
-            let waiting = &mut self.waiting[place];
-            let needed = waiting.needed();
-            waiting.set_aside(&mut self.books, &mut self.came_back, needed);
-            self.admit(place, now, out);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::ledger::{Books, Ledger};
 use crate::origins::{CameBack, Source};
 use crate::rates::Rates;
 use crate::vm::{Live, Registered, Tally};
-use crate::waiting::Waiting;
+use crate::waiting::{Purpose, Waiting};
 use crate::{BalancerConfig, Fault, Stopwatch};
 
 /// Why a VM cannot be registered, or its settings not changed.
@@ -163,8 +163,11 @@ impl Balancer {
     /// # Errors
     /// If there is no such VM or it is not off.
     pub fn unregister(&mut self, vm: VmId) -> Result<(), RegisterError> {
-        if self.index(vm).is_some() || self.is_waiting(vm) {
+        if self.index(vm).is_some() || self.restarts(vm) {
             return Err(RegisterError::InUse(vm));
+        }
+        if let Some(place) = self.place(vm) {
+            self.drop_waiting(place);
         }
         self.registered.remove(&vm).map(drop).ok_or(RegisterError::Unknown(vm))
     }
@@ -209,16 +212,22 @@ impl Balancer {
     /// When to come back with [`Input::Timer`](crate::Input::Timer) at the latest.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        let retry = self.waiting.iter().map(|waiting| waiting.next_attempt).min();
-        Some(retry.map_or(self.next_round, |retry| retry.min(self.next_round)))
+        let ends = self.waiting.iter().map(|waiting| waiting.until).min();
+        Some(ends.map_or(self.next_round, |ends| ends.min(self.next_round)))
     }
 
     pub(crate) fn index(&self, vm: VmId) -> Option<usize> {
         self.ids.binary_search(&vm).ok()
     }
 
-    pub(crate) fn is_waiting(&self, vm: VmId) -> bool {
-        self.waiting.iter().any(|waiting| waiting.vm == vm)
+    /// Where the VM stands in the line of those for whose start memory is collected.
+    pub(crate) fn place(&self, vm: VmId) -> Option<usize> {
+        self.waiting.iter().position(|waiting| waiting.vm == vm)
+    }
+
+    /// Whether the VM restarts, and waits for memory.
+    pub(crate) fn restarts(&self, vm: VmId) -> bool {
+        self.place(vm).is_some_and(|place| self.waiting[place].purpose == Purpose::Restart)
     }
 
     pub(crate) fn running(&self, vm: VmId) -> Result<usize, Fault> {

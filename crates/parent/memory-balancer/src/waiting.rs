@@ -1,4 +1,4 @@
-//! A VM that waits for memory to start.
+//! A VM for whose start memory is collected.
 
 use core::time::Duration;
 
@@ -8,19 +8,28 @@ use page_range::HostFrames;
 use crate::ledger::Books;
 use crate::origins::{CameBack, Origins};
 
-/// A VM that waits to start. What is set aside for it can go to nobody else.
+/// Why memory is collected for a VM that is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Its start was refused. What is collected is kept for it until it is asked to start again.
+    AnotherRequest,
+    /// Its guest restarts, and the VM has less than it starts with. It starts as soon as the rest is there.
+    Restart,
+}
+
+/// A VM for whose start memory is collected. What is set aside for it can go to nobody else.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) vm: VmId,
+    pub(crate) purpose: Purpose,
     pub(crate) weight: u32,
     pub(crate) startup: PageCount,
     pub(crate) overhead: PageCount,
     /// What the VM had before it restarted, up to what it needs now: that much stays its own.
     pub(crate) own: PageCount,
     pub(crate) since: Duration,
-    /// Tries that failed.
-    pub(crate) attempts: u32,
-    pub(crate) next_attempt: Duration,
+    /// How long memory is collected.
+    pub(crate) until: Duration,
     pub(crate) aside: HostFrames,
     /// Where what is set aside comes from.
     pub(crate) origins: Origins,
@@ -49,10 +58,15 @@ impl Waiting {
         came_back.put_back(self.origins.take_last(before - self.aside.pages()));
     }
 
+    /// What is set aside, if that is all that its start needs. It is as good as given: no round takes it away again.
+    pub(crate) fn complete(&self) -> PageCount {
+        if self.missing().is_zero() { self.needed() } else { PageCount::ZERO }
+    }
+
     /// How much may be set aside for it, of what is left for starts.
     pub(crate) fn allowed(&self, left: &mut PageCount) -> PageCount {
         let of_left = self.needed().min(*left);
         *left -= of_left;
-        of_left.max(self.own)
+        of_left.max(self.own).max(self.complete())
     }
 }

@@ -184,11 +184,14 @@ impl BalancerComponent {
                     ctx.send(&self.vmms, VmmsMessage::Admitted { vm, frames });
                 });
             }
-            Output::StartWaits { vm, attempt, required, available, .. } => {
-                ctx.send(&self.vmms, VmmsMessage::StartWaits { vm, attempt, required, available });
+            Output::RestartWaits { vm, required, available, .. } => {
+                ctx.send(&self.vmms, VmmsMessage::RestartWaits { vm, required, available });
             }
-            Output::StartRefused { vm, required, available, .. } => {
-                ctx.send(&self.vmms, VmmsMessage::StartRefused { vm, required, available });
+            Output::StartRefused { vm, required, available, reserved_until } => {
+                ctx.send(&self.vmms, VmmsMessage::StartRefused { vm, required, available, reserved_until });
+            }
+            Output::ReservationEnded { vm } => {
+                tracing::info!(event = "start_reservation_ended", vm = &*self.name(vm));
             }
             Output::Grant { vm, operation, frames, target } => {
                 self.order(ctx, vm, |name| {

@@ -144,6 +144,15 @@ pub fn failed_to_start(vm: &str) -> LogEntry {
     }
 }
 
+/// 12030, and why: as many VMs run as the host allows. Hyper-V's own words for that are not known; those after the ID are this
+/// project's.
+#[must_use]
+pub fn too_many_running(vm: &str, running: usize) -> LogEntry {
+    let LogEntry { id, log, text } = failed_to_start(vm);
+    let why = "the most that this release and edition of the host support";
+    LogEntry { id, log, text: format!("{text} {running} virtual machines run, {why}.") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

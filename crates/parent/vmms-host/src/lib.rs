@@ -35,7 +35,7 @@ mod worker;
 pub use balancer::SharedBalancer;
 pub use constants::constants;
 pub use host::Host;
-pub use limits::HostEdition;
+pub use limits::{HostEdition, HostLimits, HostRelease};
 pub use message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
 pub use statistics::{
     BusStatistics, ChannelStatistics, MapStatistics, RingStatistics, SharedVmStatistics, VmStatistics,

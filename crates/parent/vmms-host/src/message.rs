@@ -1,6 +1,7 @@
 //! What the components of the parent partition say to each other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use balancing_policy::{MemorySettings, VmId};
 use component_runtime::{Address, ExitNotice};
@@ -117,12 +118,10 @@ pub enum VmmsMessage {
         /// Its startup RAM.
         frames: HostFrames,
     },
-    /// The balancer: the VM cannot start now; it is tried again.
-    StartWaits {
+    /// The balancer: the VM restarts, and has less than it starts with; it waits for the rest.
+    RestartWaits {
         /// Which VM.
         vm: VmId,
-        /// The try that failed, from 1.
-        attempt: u32,
         /// What it needs.
         required: PageCount,
         /// What there was.
@@ -136,6 +135,8 @@ pub enum VmmsMessage {
         required: PageCount,
         /// What there was.
         available: PageCount,
+        /// Until when memory is collected for it, in case that it is asked to start again.
+        reserved_until: Option<Duration>,
     },
     /// The balancer: so much of the host's memory is with VMs, or on its way to them or from them. What is set aside for a
     /// start is not counted: the parent OS still has it.

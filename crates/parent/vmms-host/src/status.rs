@@ -30,7 +30,7 @@ pub enum VmState {
 pub struct VmStatus {
     /// The VM's state.
     pub state: VmState,
-    /// When the VM was last asked to start.
+    /// When the VM was last asked to start; for one whose start was refused, the first time since it last had memory.
     pub asked_at: Option<Duration>,
     /// When the VM got its memory.
     pub started_at: Option<Duration>,

@@ -17,7 +17,7 @@ use vmbus::control::server::ServerConfig;
 
 use crate::event_log::{self, LogEntry};
 use crate::host_slowdown::HostSlowdown;
-use crate::limits::HostEdition;
+use crate::limits::{HostEdition, HostRelease};
 use crate::message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
 use crate::parent_os::{ParentOs, ParentOsConfig};
 use crate::statistics::SharedVmStatistics;
@@ -52,6 +52,8 @@ pub struct HostConfig {
     pub memory: PageCount,
     /// The registry value `MemoryReserve`; `None`: unset.
     pub memory_reserve: Option<PageCount>,
+    /// Release of the parent OS.
+    pub release: HostRelease,
     /// Edition of the parent OS.
     pub edition: HostEdition,
     /// The parent OS's own memory.
@@ -91,6 +93,7 @@ impl HostConfig {
         Self {
             memory,
             memory_reserve: None,
+            release: HostRelease::default(),
             edition: HostEdition::default(),
             parent_os: ParentOsConfig::default(),
             balancer: BalancerConfig::for_host(memory),
@@ -266,11 +269,9 @@ impl Vmms {
             return;
         }
         let running = self.status.look().active();
-        if running >= self.config.edition.running_vms() {
-            let text = format!(
-                "'{name}' cannot be started: {running} virtual machines run, the most that this edition of the host allows"
-            );
-            self.log(now, &name, LogEntry { id: 12030, log: "VMMS-Admin", text });
+        let limit = self.config.release.limits(self.config.edition).running_vms;
+        if limit.is_some_and(|limit| running >= limit) {
+            self.log(now, &name, event_log::too_many_running(&name, running));
             self.failed_start(vm);
             return;
         }
@@ -280,7 +281,10 @@ impl Vmms {
         }
         if let Some(status) = self.status.look().vms.get_mut(vm.0 as usize) {
             status.state = VmState::Starting;
-            status.asked_at = Some(now);
+            // Whoever asks again after a refusal still wants what was asked for first.
+            if status.asked_at.is_none() || status.started_at.is_some() {
+                status.asked_at = Some(now);
+            }
             status.started_at = None;
             status.login_at = None;
         }
@@ -425,18 +429,24 @@ impl Vmms {
         match message {
             VmmsMessage::Command(command) => self.command(ctx, command),
             VmmsMessage::Admitted { vm, frames } => self.admitted(ctx, vm, frames),
-            VmmsMessage::StartWaits { vm, attempt, required, available } => {
+            VmmsMessage::RestartWaits { vm, required, available } => {
                 let name = self.name(vm);
                 tracing::warn!(
-                    event = "start_waits",
+                    event = "restart_waits",
                     vm = &*name,
-                    attempt,
                     required_mb = required.whole_mib(),
                     available_mb = available.whole_mib()
                 );
             }
-            VmmsMessage::StartRefused { vm, required, available } => {
+            VmmsMessage::StartRefused { vm, required, available, reserved_until } => {
                 let name = self.name(vm);
+                tracing::warn!(
+                    event = "start_refused",
+                    vm = &*name,
+                    required_mb = required.whole_mib(),
+                    available_mb = available.whole_mib(),
+                    reserved_s = reserved_until.map_or(0, |until| until.saturating_sub(now).as_secs())
+                );
                 let startup = self.vms.get(vm.0 as usize).map_or(PageCount::ZERO, |vm| vm.settings.startup);
                 self.log(now, &name, event_log::not_enough_memory(&name, startup));
                 self.log(now, &name, event_log::could_not_initialize_memory(&name));

@@ -154,7 +154,10 @@ impl Deed {
     #[must_use]
     pub fn actions(&self, settings: &mut [MemorySettings]) -> Vec<Action> {
         let (vm, action) = match *self {
-            Self::Start { vm } => (Some(vm), file::Action::Start { while_host_used_below: None }),
+            Self::Start { vm } => (
+                Some(vm),
+                file::Action::Start { while_host_used_below: None, patience: file::Patience::NONE },
+            ),
             Self::Stop { vm } => (Some(vm), file::Action::Stop { turn_off: false }),
             Self::Load { vm, size } => (Some(vm), file::Action::SetWorkload(load(size))),
             Self::Unload { vm } => (Some(vm), file::Action::Unload),

@@ -57,12 +57,21 @@ pub enum Life {
     /// It has not been started.
     #[default]
     NeverStarted,
-    /// It waits for memory; why it does not have it yet, if a try has failed.
+    /// It is asked to start, or restarts, and waits for memory; what there was for it, if that was not enough.
     Waiting {
         /// Since when.
         since: Duration,
-        /// The last try that failed, as it was recorded.
-        refused: Option<String>,
+        /// What it lacked, as it was recorded.
+        lacked: Option<Lacked>,
+    },
+    /// Its start was refused.
+    Refused {
+        /// When.
+        at: Duration,
+        /// What it lacked.
+        lacked: Lacked,
+        /// Until when memory is collected for it, in case that it is asked to start again; `None` if none is.
+        reserved_until: Option<Duration>,
     },
     /// It runs.
     Running {
@@ -74,6 +83,15 @@ pub enum Life {
         /// Since when.
         since: Duration,
     },
+}
+
+/// Why a VM could not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lacked {
+    /// What it needed, MB.
+    pub required_mb: u64,
+    /// What there was, MB.
+    pub available_mb: u64,
 }
 
 /// A VM at the time asked for.
@@ -323,12 +341,15 @@ impl VmThen {
     fn read(&mut self, t: Duration, record: &Record) {
         let pages = PageCount(number(record, "pages"));
         match &*record.event {
-            "start_requested" => self.life = Life::Waiting { since: t, refused: None },
-            "start_waits" => {
-                let since = if let Life::Waiting { since, .. } = self.life { since } else { t };
-                let said: Vec<String> =
-                    record.fields.iter().map(|(name, value)| format!("{name} {value}")).collect();
-                self.life = Life::Waiting { since, refused: Some(said.join(", ")) };
+            "start_requested" => self.life = Life::Waiting { since: t, lacked: None },
+            "restart_waits" => self.life = Life::Waiting { since: t, lacked: Some(lacked(record)) },
+            "start_refused" => {
+                let reserved = number(record, "reserved_s");
+                let reserved_until = (reserved > 0).then(|| t + Duration::from_secs(reserved));
+                *self = Self {
+                    life: Life::Refused { at: t, lacked: lacked(record), reserved_until },
+                    ..Self::default()
+                };
             }
             "start_admitted" => {
                 *self = Self { life: Life::Running { since: t }, has: pages, ..Self::default() };
@@ -377,6 +398,10 @@ fn decided(at: Duration, record: &Record) -> Decided {
         inputs: text(record, "inputs"),
         correction: record.field("correction").and_then(|value| value.as_str()).map(str::to_owned),
     }
+}
+
+fn lacked(record: &Record) -> Lacked {
+    Lacked { required_mb: number(record, "required_mb"), available_mb: number(record, "available_mb") }
 }
 
 fn number(record: &Record, name: &str) -> u64 {

@@ -225,6 +225,12 @@ impl Recorded {
         let text = |name: &str| record.field(name).and_then(FieldValue::as_str);
         match &*record.event {
             "mark" => self.marks.extend(text("text").map(|text| (record.t.0 as f64 / 1e9, text.to_owned()))),
+            "start_again" => {
+                let count = |name: &str| record.field(name).and_then(FieldValue::as_u64).unwrap_or(0) as u32;
+                let vm = record.vm.as_deref().unwrap_or("a VM");
+                let words = story::start_again(vm, count("try"), count("tries"));
+                self.marks.push((record.t.0 as f64 / 1e9, words));
+            }
             "decision" | "round" => {
                 let names = if &*record.event == "round" { &mut self.states } else { &mut self.rules };
                 if let Some(rule) = text("rule").filter(|rule| !names.contains(*rule)) {

@@ -39,14 +39,14 @@ pub use checks::{CHECKS, Check, CheckDoc, Expectation};
 pub use contents::{LoadOptions, Parameter, Policy, Scenario};
 pub use diagnostic::{BadScenario, Diagnostic, Place, SourceText, Span};
 pub use draw::Draw;
-pub use host::{Balancer, DynamicMemoryVersion, Edition, EditionLimits, Host, Operations, ParentOs};
+pub use host::{Balancer, DynamicMemoryVersion, Edition, Host, HostLimits, Operations, ParentOs, Release};
 pub use length::{BadLength, LONGEST_RUN, MOST_SAMPLES, check_length};
 pub use plan::Planned;
 pub use reader::Located;
 pub use reference::{reference, reference_markdown};
 pub use schema::{Form, KeyDoc, TableDoc};
 pub use setting::{BadSetting, Setting};
-pub use timeline::{Action, Fault, HostUse, Step, VmComponent};
+pub use timeline::{Action, Fault, HostUse, Patience, Step, VmComponent};
 pub use vm::Vm;
 pub use workload::Workload;
 

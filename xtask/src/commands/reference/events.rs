@@ -110,6 +110,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("register_failed", "The balancer refuses to know a VM."),
     ("remove_memory", "The balancer asks a VM for memory."),
     (
+        "restart_waits",
+        "A guest restarts, and its VM has less than it starts with: memory is collected for it, and it starts when all is there.",
+    ),
+    (
         "ring_high_water",
         "A channel's ring has not been so full since the channel was opened, by a sixteenth of the ring or more: `used` of `size` bytes, as the host found it (`upstream`, guest to host) or left it (`downstream`).",
     ),
@@ -123,11 +127,20 @@ const MEANINGS: &[(&str, &str)] = &[
     ("shutdown_overdue", "A guest was asked to shut down and does not; it is turned off."),
     ("shutdown_requested", "A guest is asked to shut down."),
     ("start_admitted", "The balancer has set a VM's startup RAM aside."),
+    (
+        "start_again",
+        "The operator asks for a VM again whose start was refused: the how-many-th `try` of how many.",
+    ),
     ("start_cancelled", "A VM that waited to start was stopped."),
+    (
+        "start_refused",
+        "There is not enough memory to start a VM: what it requires, what there is, and for how long memory is collected for it \
+         now (`reserved_s`, 0 if the others cannot give enough).",
+    ),
     ("start_requested", "A VM is asked to start."),
     (
-        "start_waits",
-        "There is not enough memory to start a VM; others are asked for theirs, and it is tried again.",
+        "start_reservation_ended",
+        "A VM whose start was refused was not asked for again: what was collected for it is everybody's.",
     ),
     (
         "status_report",

@@ -15,7 +15,7 @@ fn switched_on(profile: &str, ram: u64, page_file: u64, seed: u64) -> Guest {
         profile: *find_profile(profile).unwrap(),
         services: IntegrationServices::Current,
         ram: vec![ram],
-        page_file: mib(page_file),
+        page_file: PageFileSize::Fixed(mib(page_file)),
     };
     Guest::new(&config, Duration::ZERO, Pcg64::new(seed.into(), 1))
 }
@@ -152,7 +152,7 @@ fn guests_without_dynamic_memory_say_so() {
         let ram = vec![GuestRange::new(GuestPage(0), mib(512)).unwrap()];
         let profile = *find_profile(profile).unwrap();
         let mut guest = Guest::new(
-            &GuestConfig { profile, services, ram, page_file: mib(512) },
+            &GuestConfig { profile, services, ram, page_file: PageFileSize::Fixed(mib(512)) },
             Duration::ZERO,
             Pcg64::new(1, 1),
         );

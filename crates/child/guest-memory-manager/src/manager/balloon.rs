@@ -79,7 +79,7 @@ impl MemoryManager {
     /// file cache, then (Windows) by trimming pages that nobody keeps touching, unless somebody waits for pages. Available memory is not taken below
     /// `floor`, and commit not above its limit; pages in use, pages of other drivers and nonpaged pages are never given.
     pub fn allocate_balloon(&mut self, want: PageCount, floor: PageCount) -> BalloonAllocation {
-        let want = want.min(self.commit_limit().saturating_sub(self.committed()));
+        let want = want.min(self.committable());
         let spare = want.min(self.available().saturating_sub(floor));
         let (large, mut small) = self.lists.take_for_balloon(spare);
         let missing = spare - large.pages() - small.pages();
@@ -97,6 +97,7 @@ impl MemoryManager {
         let ranges = large.runs().chain(small.runs()).collect();
         self.lists.ballooned.insert_all(large);
         self.lists.ballooned.insert_all(small);
+        self.follow_commit();
         BalloonAllocation { ranges, trimmed, write_time: Duration::from_secs_f64(write_time) }
     }
 
@@ -143,13 +144,14 @@ impl MemoryManager {
     /// # Errors
     /// If there are not that many.
     pub fn allocate_locked(&mut self, pages: PageCount) -> Result<Vec<GuestPage>, NoLockablePages> {
-        let available = self.available().min(self.commit_limit().saturating_sub(self.committed()));
+        let available = self.available().min(self.committable());
         if pages > available {
             return Err(NoLockablePages { requested: pages, available });
         }
         let taken = self.take(pages, Prefer::Zeroed);
         let numbers = taken.runs().flat_map(|run| (run.start().0..run.end()).map(GuestPage)).collect();
         self.lists.locked.insert_all(taken);
+        self.follow_commit();
         Ok(numbers)
     }
 
@@ -168,7 +170,7 @@ impl MemoryManager {
     /// Write up to `want` cold pages to the page file and take them.
     fn trim_for_driver(&mut self, want: PageCount) -> Pages {
         let mut taken = Pages::new();
-        let most = want.min(self.page_file.room().saturating_sub(self.processes.totals().modified));
+        let most = want.min(self.page_file_room().saturating_sub(self.processes.totals().modified));
         for at in 0..self.processes.len() {
             let pages = self.processes[at].cold().min(most - taken.pages());
             if pages.is_zero() {

@@ -2,9 +2,11 @@
 
 use page_range::PageCount;
 
+use super::MemoryManager;
 use super::lists::Pages;
+use super::page_file::PageFile;
 use super::process::{Process, ProcessId, ProcessReport};
-use super::{MemoryManager, PageFile};
+use crate::constants::ALLOCATION_PIECE;
 
 /// An allocation would take the guest beyond its commit limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +43,7 @@ impl MemoryManager {
     /// # Errors
     /// If the commit limit would be exceeded, or there is no such process. Nothing has changed then.
     pub fn allocate(&mut self, id: ProcessId, pages: PageCount) -> Result<(), CommitFailed> {
-        let left = self.commit_limit().saturating_sub(self.committed());
+        let left = self.committable();
         let Some(at) = self.index(id).filter(|_| pages <= left) else {
             return Err(self.refuse(id, pages, left));
         };
@@ -50,8 +52,23 @@ impl MemoryManager {
             process.commit += pages;
             process.to_touch += pages;
         });
+        self.follow_commit();
         self.settle(at);
         Ok(())
+    }
+
+    /// As [`MemoryManager::allocate`], of a program that asks in pieces: it gets as many whole ones (`allocation.piece`) as there are.
+    ///
+    /// # Errors
+    /// If not all can be committed; the error names what is missing.
+    pub fn allocate_in_pieces(&mut self, id: ProcessId, pages: PageCount) -> Result<(), CommitFailed> {
+        let whole = self.committable().round_down_to(ALLOCATION_PIECE.pages());
+        if pages <= self.committable() || whole.is_zero() {
+            return self.allocate(id, pages);
+        }
+        self.allocate(id, whole)?;
+        let left = self.committable();
+        Err(self.refuse(id, pages - whole, left))
     }
 
     /// As [`MemoryManager::allocate`], for memory that is never paged out.

@@ -83,7 +83,7 @@ impl MemoryManager {
 
     /// Whether anything of trimming, writing and reading is going on.
     fn pages_now(&self) -> bool {
-        let (totals, room) = (self.processes.totals(), self.page_file.room());
+        let (totals, room) = (self.processes.totals(), self.page_file_room());
         let can_write = !totals.modified.is_zero() && !room.is_zero();
         let can_trim = !totals.cold.is_zero() && room > totals.modified;
         totals.waiting > 0 || can_write || (can_trim && self.available() < self.low_memory_threshold())
@@ -98,7 +98,7 @@ impl MemoryManager {
 
     /// The modified page writer: what is trimmed becomes standby by being written.
     fn write_modified(&mut self, most: PageCount) {
-        let mut budget = most.min(self.page_file.room());
+        let mut budget = most.min(self.page_file_room());
         for at in 0..self.processes.len() {
             if budget.is_zero() {
                 break;
@@ -168,7 +168,7 @@ impl MemoryManager {
             process.paged_out -= reads;
             process.resident.insert_all(read);
         });
-        if reads < want && self.page_file.room().is_zero() {
+        if reads < want && self.page_file_room().is_zero() {
             reads += self.exchange(at, want - reads);
         }
         short += want - reads;
@@ -254,7 +254,7 @@ impl MemoryManager {
             PageCount::ZERO
         };
         let modified = self.processes.totals().modified;
-        let room = self.page_file.room().saturating_sub(modified);
+        let room = self.page_file_room().saturating_sub(modified);
         let goal = (short + low).saturating_sub(modified).min(room);
         let cold = self.trim_proportionally(goal, Process::cold);
         let hot = short.saturating_sub(modified + cold).min(room - cold).min(most);

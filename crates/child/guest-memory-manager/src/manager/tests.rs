@@ -16,7 +16,7 @@ fn range(start: u64, pages: PageCount) -> GuestRange {
 
 fn manager(ram: u64, page_file: u64) -> MemoryManager {
     let profile = *find_profile("ws2008-r2-sp1").unwrap();
-    MemoryManager::new(profile, &[range(0, mib(ram))], mib(page_file), Duration::ZERO)
+    MemoryManager::new(profile, &[range(0, mib(ram))], PageFileSize::Fixed(mib(page_file)), Duration::ZERO)
 }
 
 /// A process that committed and keeps touching so much.
@@ -175,7 +175,8 @@ fn hot_add_is_checked() {
 #[test]
 fn hot_add_ends_at_the_editions_limit() {
     let profile = *find_profile("ws2003-r2-sp2-standard-x86").unwrap();
-    let mut memory = MemoryManager::new(profile, &[range(0, mib(3072))], mib(0), Duration::ZERO);
+    let mut memory =
+        MemoryManager::new(profile, &[range(0, mib(3072))], PageFileSize::Fixed(mib(0)), Duration::ZERO);
     assert_eq!(memory.hot_add(range(1 << 21, mib(2048))), Ok(mib(1024)));
     let error = memory.hot_add(range(1 << 22, mib(2))).unwrap_err();
     assert_eq!(error, HotAddRefused::EditionLimit { limit: mib(4096) });
@@ -267,7 +268,8 @@ fn the_file_cache_gives_way_first() {
 #[test]
 fn linux_takes_memory_in_blocks_and_never_trims_for_the_balloon() {
     let profile = *find_profile("linux").unwrap();
-    let mut memory = MemoryManager::new(profile, &[range(0, mib(512))], mib(512), Duration::ZERO);
+    let mut memory =
+        MemoryManager::new(profile, &[range(0, mib(512))], PageFileSize::Fixed(mib(512)), Duration::ZERO);
     let process = busy(&mut memory, mib(100));
     memory.set_active(process, PageCount::ZERO);
     assert_eq!(memory.hot_add(range(1 << 20, mib(64))), Err(HotAddRefused::Misaligned { granule: mib(128) }));

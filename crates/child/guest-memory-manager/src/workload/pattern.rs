@@ -1,7 +1,7 @@
 //! Workloads whose size is a function of time: idle, step, ramp, sawtooth, leak, bursts.
 //!
-//! All of them give everything back at once when they are unloaded. A workload that is refused memory stays at the
-//! size it has and tries again at its next step (the leak: never again).
+//! All of them give everything back at once when they are unloaded. A workload that is refused memory keeps what it has
+//! got and tries again at its next step (the leak: never again).
 
 use core::time::Duration;
 

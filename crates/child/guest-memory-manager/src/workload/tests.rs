@@ -3,8 +3,8 @@ use rand_pcg::Pcg64;
 
 use super::*;
 use crate::constants::{PAINT_INTERVAL, PAINT_STEP};
-use crate::find_profile;
 use crate::trace::{GeneratorConfig, Sample, Trace, VmTrace, generate};
+use crate::{PageFileSize, find_profile};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -27,7 +27,8 @@ impl Bench {
     fn new(config: &WorkloadConfig, ram: u64, page_file: u64, seed: u64, trace: Option<&Trace>) -> Self {
         let profile = *find_profile("ws2008-r2-sp1").unwrap();
         let range = GuestRange::new(GuestPage(0), mib(ram)).unwrap();
-        let mut memory = MemoryManager::new(profile, &[range], mib(page_file), Duration::ZERO);
+        let mut memory =
+            MemoryManager::new(profile, &[range], PageFileSize::Fixed(mib(page_file)), Duration::ZERO);
         let process = memory.start_process(true);
         let workload = config.build(Pcg64::new(seed.into(), 5), trace).unwrap();
         let next = NextStep::At(Duration::ZERO);

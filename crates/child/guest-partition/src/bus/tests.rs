@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use component_runtime::random::stream;
 use gmo_memory_manager::{GmoMemoryManager, Pin};
-use guest_memory_manager::{GuestConfig, IntegrationServices, find_profile};
+use guest_memory_manager::{GuestConfig, IntegrationServices, PageFileSize, find_profile};
 use machine_contract::HostPartition;
 use page_range::{GuestRange, HostFrames, HostMemory, RangeSet};
 use partition::{GuestMemory as _, SimulatedPartition};
@@ -78,7 +78,7 @@ fn switched_on(
         profile: *find_profile("ws2008-r2-sp1").unwrap(),
         services: IntegrationServices::Current,
         ram: vec![ram()],
-        page_file: RAM,
+        page_file: PageFileSize::Fixed(RAM),
     };
     let memory = Arc::new(Mutex::new(Guest::new(&config, Duration::ZERO, stream(1, "guest"))));
     let made: Vec<Box<dyn ChannelDriver>> = vec![

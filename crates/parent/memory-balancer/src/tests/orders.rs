@@ -1,8 +1,8 @@
 //! Every order of what can happen around a start, on a host small enough to try them all.
 //!
-//! VM1 is to grow and VM2 to give, when VM3 is to start with exactly what the two targets leave. A little later VM4 wants
-//! to start too, with less. In every order VM3 must get its memory: neither VM1's growth nor VM4 may take what was set
-//! aside for it. The same orders without setting aside must show one in which VM3 goes without, or the model would see
+//! VM1 is to grow and VM2 to give, when VM3 is to start with exactly what the two targets leave. It is refused, and memory is
+//! collected for it. A little later VM4 wants to start too, with less. In every order VM3 must get its memory when it is asked
+//! for again in the end: neither VM1's growth nor VM4 may take what was set aside for it. The same orders without setting aside must show one in which VM3 goes without, or the model would see
 //! nothing.
 
 use balancing_policy::MemorySettings;
@@ -73,7 +73,7 @@ fn take(rig: &mut Rig, step: Step) {
 
 /// All orders that begin with `taken`; calls `end` with each one that cannot go on. Frames cannot be copied, so that
 /// every order is played from its beginning.
-fn explore(protect: bool, taken: &mut Vec<Step>, end: &mut dyn FnMut(&[Step], &Rig)) {
+fn explore(protect: bool, taken: &mut Vec<Step>, end: &mut dyn FnMut(&[Step], &mut Rig)) {
     let mut rig = beginning(protect);
     for &step in taken.iter() {
         take(&mut rig, step);
@@ -88,7 +88,7 @@ fn explore(protect: bool, taken: &mut Vec<Step>, end: &mut dyn FnMut(&[Step], &R
         }
     }
     if !went_on {
-        end(taken, &rig);
+        end(taken, &mut rig);
     }
 }
 
@@ -101,11 +101,12 @@ fn in_every_order_the_start_gets_what_was_set_aside_for_it() {
     let mut orders = 0;
     explore(true, &mut Vec::new(), &mut |taken, rig| {
         orders += 1;
+        rig.start(3);
         assert!(started(rig, 3), "VM3 went without: {taken:?}");
         assert!(started(rig, 4) || rig.physical(1) == mib(560), "VM1 did not grow: {taken:?}");
         let refused =
-            rig.said.iter().any(|output| matches!(output, Output::StartRefused { vm: VmId(3), .. }));
-        assert!(!refused, "{taken:?}");
+            rig.said.iter().filter(|output| matches!(output, Output::StartRefused { vm: VmId(3), .. }));
+        assert_eq!(refused.count(), 1, "in the beginning, and not again: {taken:?}");
     });
     assert!(orders > 1000, "{orders}");
 }
@@ -113,7 +114,10 @@ fn in_every_order_the_start_gets_what_was_set_aside_for_it() {
 #[test]
 fn without_setting_aside_some_order_robs_it() {
     let mut robbed = 0;
-    explore(false, &mut Vec::new(), &mut |_, rig| robbed += u32::from(!started(rig, 3) && started(rig, 4)));
+    explore(false, &mut Vec::new(), &mut |_, rig| {
+        rig.start(3);
+        robbed += u32::from(!started(rig, 3) && started(rig, 4));
+    });
     assert!(robbed > 0);
 }
 

@@ -10,10 +10,11 @@ fn host() -> Rig {
     Rig::new(mib(32_768), mib(1344), |_| ())
 }
 
-fn refusals(rig: &Rig) -> Vec<(u32, PageCount, PageCount, u32)> {
+/// Which VM, what it needs, what there was, and until when memory is collected for it (seconds).
+fn refusals(rig: &Rig) -> Vec<(u32, PageCount, PageCount, Option<u64>)> {
     let refusal = |output: &Output| match *output {
-        Output::StartRefused { vm, required, available, attempts } => {
-            Some((vm.0, required, available, attempts))
+        Output::StartRefused { vm, required, available, reserved_until } => {
+            Some((vm.0, required, available, reserved_until.map(|until| until.as_secs())))
         }
         _ => None,
     };
@@ -29,12 +30,9 @@ fn seven_static_vms_start_and_the_eighth_does_not() {
     }
     assert_eq!(rig.asked.len(), 7);
     rig.finish_all();
-    rig.wait_until(secs(59));
-    assert_eq!(refusals(&rig), []);
-    let waits = rig.said.iter().filter(|output| matches!(output, Output::StartWaits { .. })).count();
-    assert_eq!(waits, 2);
+    // At once, and with nothing collected for it: no VM of static memory can give any.
+    assert_eq!(refusals(&rig), [(8, mib(4104), mib(2696), None)]);
     rig.wait_until(secs(60));
-    assert_eq!(refusals(&rig), [(8, mib(4104), mib(2696), 3)]);
     let ledger = rig.balancer.ledger();
     assert_eq!((ledger.assigned, ledger.overhead), (mib(28_672), mib(56)));
     assert_eq!((ledger.available, ledger.in_transit()), (mib(2696), PageCount::ZERO));
@@ -56,14 +54,13 @@ fn as_many_start_as_fit_with_their_overhead() {
 }
 
 #[test]
-fn others_give_and_the_start_goes_on_as_soon_as_there_is_enough() {
+fn others_give_after_a_refusal_and_another_request_finds_it() {
     let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
     rig.register(1, MemorySettings::dynamic(mib(900), mib(900)).with_minimum(mib(100)));
     rig.register(2, MemorySettings::fixed(mib(400)));
     rig.run(1);
     rig.start(2);
-    assert!(matches!(rig.said.last(), Some(Output::StartWaits { attempt: 1, required, available, .. })
-        if *required == mib(408) && *available == mib(192)));
+    assert_eq!(refusals(&rig), [(2, mib(408), mib(192), Some(60))]);
     rig.policy.set(1, mib(684));
     rig.wait();
     // What is there is set aside, what is missing is being taken.
@@ -75,9 +72,12 @@ fn others_give_and_the_start_goes_on_as_soon_as_there_is_enough() {
     }
     assert_eq!(rig.asked_to_give(1), Some(mib(24)));
     rig.finish(1);
+    assert!(rig.now < secs(30));
+    rig.wait_until(secs(30));
+    assert!(!rig.asked.contains_key(&VmId(2)), "refused is refused");
+    rig.start(2);
     rig.finish(2);
     assert_eq!((rig.physical(1), rig.physical(2)), (mib(684), mib(400)));
-    assert!(rig.now < secs(30));
     let ledger = rig.balancer.ledger();
     assert_eq!(
         (ledger.overhead, ledger.set_aside, ledger.available),
@@ -100,6 +100,8 @@ fn for_a_start_every_page_counts() {
     rig.start(4);
     rig.wait();
     rig.finish_all();
+    rig.start(4);
+    rig.finish(4);
     assert_eq!(rig.physical(4), mib(201));
 }
 
@@ -120,8 +122,42 @@ fn what_is_set_aside_goes_to_nobody_else() {
     for _ in 0..3 {
         rig.finish(1);
     }
+    rig.start(2);
     rig.finish(2);
     assert_eq!(rig.physical(2), mib(400));
+}
+
+#[test]
+fn what_was_collected_is_everybodys_again_after_a_while() {
+    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
+    rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
+    rig.register(2, MemorySettings::fixed(mib(400)));
+    rig.run(1);
+    rig.start(2);
+    rig.wait_until(secs(40));
+    // Another request begins the time anew.
+    rig.start(2);
+    assert_eq!(refusals(&rig).last(), Some(&(2, mib(408), mib(192), Some(100))));
+    rig.wait_until(secs(99));
+    assert_eq!(rig.balancer.ledger().set_aside, mib(192));
+    rig.wait_until(secs(100));
+    assert_eq!(rig.balancer.ledger().set_aside, PageCount::ZERO);
+    assert!(rig.said.iter().any(|output| matches!(output, Output::ReservationEnded { vm: VmId(2) })));
+    assert_eq!(rig.faults(), []);
+}
+
+#[test]
+fn a_vm_that_was_refused_can_be_forgotten() {
+    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
+    rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
+    rig.register(2, MemorySettings::fixed(mib(400)));
+    rig.run(1);
+    rig.start(2);
+    rig.wait();
+    assert_eq!(rig.balancer.ledger().set_aside, mib(192));
+    rig.balancer.unregister(VmId(2)).unwrap();
+    assert_eq!(rig.balancer.ledger().available, mib(192));
+    rig.check();
 }
 
 #[test]
@@ -141,8 +177,8 @@ fn the_policy_says_how_much_may_be_set_aside() {
     rig.wait();
     // No more than the targets leave: 1100 − 8 − 900.
     assert_eq!(rig.balancer.ledger().set_aside, mib(192));
+    assert_eq!(refusals(&rig), [(2, mib(408), mib(192), Some(60))]);
     rig.wait_until(secs(60));
-    assert_eq!(refusals(&rig), [(2, mib(408), mib(192), 3)]);
     assert_eq!(rig.balancer.ledger().available, mib(192));
 }
 
@@ -164,23 +200,28 @@ fn higher_weights_start_first() {
     while rig.asked.contains_key(&VmId(1)) {
         rig.finish(1);
     }
+    for vm in 2..=4 {
+        rig.start(vm);
+    }
     assert!(rig.asked.contains_key(&VmId(3)) && !rig.asked.contains_key(&VmId(2)));
 }
 
 #[test]
 fn a_start_can_be_given_up() {
-    let mut rig = host();
-    rig.register(1, MemorySettings::fixed(mib(40_000)));
-    rig.start(1);
-    rig.wait();
-    assert_eq!(rig.balancer.ledger().set_aside, mib(31_424));
-    rig.send(Input::StartCancelled { vm: VmId(1) });
-    assert_eq!(rig.balancer.ledger().available, mib(31_424));
-    rig.wait_until(secs(100));
-    assert_eq!(refusals(&rig), []);
-    rig.send(Input::StartCancelled { vm: VmId(1) });
+    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
+    rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
+    rig.register(2, MemorySettings::fixed(mib(400)));
+    rig.run(1);
     rig.start(2);
-    assert_eq!(rig.faults(), [Fault::NotRunning(VmId(1)), Fault::NotRegistered(VmId(2))]);
+    rig.wait();
+    assert_eq!(rig.balancer.ledger().set_aside, mib(192));
+    rig.send(Input::StartCancelled { vm: VmId(2) });
+    assert_eq!(rig.balancer.ledger().available, mib(192));
+    rig.wait_until(secs(100));
+    assert!(!rig.said.iter().any(|output| matches!(output, Output::ReservationEnded { .. })));
+    rig.send(Input::StartCancelled { vm: VmId(2) });
+    rig.start(3);
+    assert_eq!(rig.faults(), [Fault::NotRunning(VmId(2)), Fault::NotRegistered(VmId(3))]);
 }
 
 #[test]

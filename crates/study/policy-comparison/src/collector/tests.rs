@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::loads;
+use scenario::file::Patience;
 use scenario::run::Choices;
 use scenario::run::build;
 
@@ -21,7 +22,7 @@ fn plan(settings: [MemorySettings; 2]) -> Plan {
         .enumerate()
         .map(|(vm, at)| scenario::run::plan::Step {
             at: Duration::from_secs(at),
-            action: Action::Start { vm, while_host_used_below: None },
+            action: Action::Start { vm, while_host_used_below: None, patience: Patience::NONE },
         })
         .collect();
     plan.until = Duration::from_secs(3600);

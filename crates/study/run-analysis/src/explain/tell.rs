@@ -6,7 +6,7 @@ use std::time::Duration;
 use page_range::PageCount;
 use run_journal::Record;
 
-use super::{Decided, Explanation, Life, VmThen, words};
+use super::{Decided, Explanation, Lacked, Life, VmThen, words};
 
 /// How old the numbers of the host's state may be and still be told as those of the time asked for: as long as a report may
 /// take to change a decision. Invented.
@@ -18,6 +18,10 @@ fn time(at: Duration) -> String {
     // To the millisecond: what is finer says nothing to a reader.
     let at = Duration::from_millis(at.as_millis() as u64);
     quantities::format_duration(at)
+}
+
+fn tell_lacked(f: &mut fmt::Formatter<'_>, lacked: Lacked) -> fmt::Result {
+    writeln!(f, "  It needed {} MB, and {} MB were available.", lacked.required_mb, lacked.available_mb)
 }
 
 fn mb(pages: PageCount) -> String {
@@ -67,16 +71,28 @@ impl Explanation {
             Life::Off { since } => {
                 writeln!(f, "{vm} had no memory at {at}: it has been off since {}.", time(*since))
             }
-            Life::Waiting { since, refused } => {
+            Life::Waiting { since, lacked } => {
                 writeln!(
                     f,
                     "{vm} had no memory at {at}: it has been waiting to start since {}.",
                     time(*since)
                 )?;
-                if let Some(refused) = refused {
-                    writeln!(f, "  There was not enough for it: {refused} (pages).")?;
+                (*lacked).map_or(Ok(()), |lacked| tell_lacked(f, lacked))
+            }
+            Life::Refused { at: refused, lacked, reserved_until } => {
+                writeln!(f, "{vm} had no memory at {at}: its start was refused at {}.", time(*refused))?;
+                tell_lacked(f, *lacked)?;
+                match reserved_until {
+                    Some(until) => writeln!(
+                        f,
+                        "  From then until {} memory was collected for it, in case that it was asked to start again.",
+                        time(*until)
+                    ),
+                    None => writeln!(
+                        f,
+                        "  The others could not have given that much, so nothing was taken from them."
+                    ),
                 }
-                Ok(())
             }
             Life::Running { since } => {
                 writeln!(f, "{vm} had {} at {at}. It runs since {}.", mb(self.then.has), time(*since))?;
@@ -179,9 +195,17 @@ impl Explanation {
         if others.len() > OTHERS {
             writeln!(f, "  … and {} more, under less pressure.", others.len() - OTHERS)?;
         }
-        let waiting = self.others.iter().filter(|(_, then)| matches!(then.life, Life::Waiting { .. }));
-        for (name, _) in waiting {
-            writeln!(f, "  {name:<8} was waiting to start.")?;
+        for (name, then) in &self.others {
+            match then.life {
+                Life::Waiting { .. } => writeln!(f, "  {name:<8} was waiting to start.")?,
+                Life::Refused { reserved_until: Some(until), .. } if self.at <= until => {
+                    writeln!(
+                        f,
+                        "  {name:<8} had been refused its start, and memory was being collected for it."
+                    )?;
+                }
+                _ => {}
+            }
         }
         Ok(())
     }

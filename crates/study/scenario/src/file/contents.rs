@@ -134,10 +134,10 @@ impl Scenario {
         let refused = |why: String| {
             Diagnostic::of_file(self.source.file(), why).key("--host-memory").value(size(memory))
         };
-        if let Some(limit) = self.host.edition.limits().host_memory
+        if let Some(limit) = self.host.limits().host_memory
             && memory > limit
         {
-            let edition = self.host.edition.name();
+            let edition = self.host.edition.key();
             let why = format!("edition {edition:?} takes no more than {} of memory", size(limit));
             let why = format!("--host-memory {}: {why}", size(memory));
             return Err(refused(why).allowed(format!("up to {}", size(limit))).into());

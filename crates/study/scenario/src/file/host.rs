@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use page_range::PageCount;
 use perf_counters::Epoch;
+pub use vmms_host::{HostEdition as Edition, HostLimits, HostRelease as Release};
 
 use super::{
     names::check_name,
@@ -18,8 +19,12 @@ pub struct Host {
     pub name: String,
     /// All of its memory.
     pub memory: PageCount,
+    /// Release of the parent OS.
+    pub release: Release,
     /// Edition of the parent OS.
     pub edition: Edition,
+    /// Logical processors; `None`: as many as the edition takes.
+    pub logical_processors: Option<u32>,
     /// Registry value `MemoryReserve`; `None` if it is unset.
     pub memory_reserve: Option<PageCount>,
     /// Date and time of virtual time 0.
@@ -36,76 +41,18 @@ pub struct Host {
     pub operations: Operations,
 }
 
-/// Edition of the parent OS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Edition {
-    /// Windows Server 2008 R2 Enterprise.
-    #[default]
-    Enterprise,
-    /// Windows Server 2008 R2 Datacenter.
-    Datacenter,
-    /// Windows Server 2008 R2 Standard.
-    Standard,
-    /// Microsoft Hyper-V Server 2008 R2.
-    HyperVServer,
-    /// No limits (invented): for sizing and benchmarks.
-    Unlimited,
-}
-
-/// What an edition allows. `None` is without limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EditionLimits {
-    /// Memory of the host.
-    pub host_memory: Option<PageCount>,
-    /// Memory of a VM.
-    pub vm_memory: Option<PageCount>,
-    /// VMs that run at once.
-    pub running_vms: Option<usize>,
-    /// VMs that are configured.
-    pub configured_vms: Option<usize>,
-}
-
-impl Edition {
-    /// Its limits (documented: Tables 1.1 to 1.3 of \[D\]).
-    pub const fn limits(self) -> EditionLimits {
-        let (host_mib, vm_mib) = match self {
-            Self::Enterprise | Self::Datacenter => (1 << 20, 64 << 10),
-            Self::Standard | Self::HyperVServer => (32 << 10, 32_256),
-            Self::Unlimited => {
-                return EditionLimits {
-                    host_memory: None,
-                    vm_memory: None,
-                    running_vms: None,
-                    configured_vms: None,
-                };
-            }
-        };
-        EditionLimits {
-            host_memory: Some(PageCount::from_mib(host_mib)),
-            vm_memory: Some(PageCount::from_mib(vm_mib)),
-            running_vms: Some(192),
-            configured_vms: Some(512),
-        }
-    }
-
-    /// Its word in scenario files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Enterprise => "enterprise",
-            Self::Datacenter => "datacenter",
-            Self::Standard => "standard",
-            Self::HyperVServer => "hyper-v-server",
-            Self::Unlimited => "unlimited",
-        }
-    }
-}
-
 const EDITIONS: [(&str, Edition); 5] = [
-    ("enterprise", Edition::Enterprise),
-    ("datacenter", Edition::Datacenter),
-    ("standard", Edition::Standard),
-    ("hyper-v-server", Edition::HyperVServer),
-    ("unlimited", Edition::Unlimited),
+    (Edition::Enterprise.key(), Edition::Enterprise),
+    (Edition::Datacenter.key(), Edition::Datacenter),
+    (Edition::Standard.key(), Edition::Standard),
+    (Edition::HyperVServer.key(), Edition::HyperVServer),
+    (Edition::Unlimited.key(), Edition::Unlimited),
+];
+
+const RELEASES: [(&str, Release); 3] = [
+    (Release::R2Sp1.key(), Release::R2Sp1),
+    (Release::Server2008Update.key(), Release::Server2008Update),
+    (Release::Server2008.key(), Release::Server2008),
 ];
 
 /// A version of the Dynamic Memory protocol.
@@ -185,10 +132,8 @@ pub struct Balancer {
     pub operation_limit: Option<PageCount>,
     /// Least memory per operation.
     pub minimum_move: Option<PageCount>,
-    /// How often the start of a VM is tried.
-    pub start_attempts: Option<u32>,
-    /// Time between two tries.
-    pub start_retry: Option<Duration>,
+    /// How long memory is collected for a VM after its start was refused.
+    pub start_reservation: Option<Duration>,
     /// Window of the grant rate and of operation times.
     pub rate_window: Option<Duration>,
     /// Window of a VM's Average Pressure.
@@ -206,11 +151,13 @@ pub(super) fn read(root: &Table<'_, '_>) -> Option<Host> {
     let table = root.table("host", &schema::HOST);
     let table = root.required("host", table)?;
     let edition = value(table.word("edition", &EDITIONS)).unwrap_or_default();
+    let release = value(table.word("release", &RELEASES)).unwrap_or_default();
+    let limits = release.limits(edition);
     let memory = table.size("memory");
     let memory = table.required("memory", memory);
     let memory_reserve = table.size("memory_reserve");
     if let Some(memory) = &memory {
-        check_memory(&table, memory, edition);
+        check_memory(&table, memory, edition, limits);
         if let Some(reserve) = &memory_reserve
             && reserve.value >= memory.value
         {
@@ -225,7 +172,9 @@ pub(super) fn read(root: &Table<'_, '_>) -> Option<Host> {
     Some(Host {
         name: read_name(&table),
         memory: value(memory).unwrap_or_default(),
+        release,
         edition,
+        logical_processors: read_logical_processors(&table, edition, limits),
         memory_reserve: value(memory_reserve),
         epoch: read_epoch(&table),
         overhead_per_vm: value(table.size("overhead_per_vm")),
@@ -236,14 +185,49 @@ pub(super) fn read(root: &Table<'_, '_>) -> Option<Host> {
     })
 }
 
-fn check_memory(table: &Table<'_, '_>, memory: &Located<PageCount>, edition: Edition) {
+impl Host {
+    /// What its release and edition allow.
+    pub fn limits(&self) -> HostLimits {
+        self.release.limits(self.edition)
+    }
+
+    /// Most virtual processors that may run at a time, by its logical processors; whether all guests are Windows 7 matters.
+    pub fn virtual_processors(&self, all_windows_7: bool) -> Option<u32> {
+        let limits = self.limits();
+        let each =
+            if all_windows_7 { limits.per_logical_processor_windows_7 } else { limits.per_logical_processor };
+        let by_processors = self.logical_processors.or(limits.logical_processors).zip(each);
+        let by_processors = by_processors.map(|(processors, each)| processors.saturating_mul(each));
+        [limits.virtual_processors, by_processors].into_iter().flatten().min()
+    }
+}
+
+fn read_logical_processors(table: &Table<'_, '_>, edition: Edition, limits: HostLimits) -> Option<u32> {
+    let most = limits.logical_processors.unwrap_or(1 << 16);
+    let processors = table.integer("logical_processors", 1, 1 << 16)?;
+    if processors.value > u64::from(most) {
+        table.reader.add(
+            table
+                .bad_value(
+                    "logical_processors",
+                    &processors.span,
+                    format!("edition {:?} takes no more than {most} logical processors", edition.key()),
+                )
+                .allowed(format!("1 to {most}"))
+                .help("edition \"unlimited\" has no limits"),
+        );
+    }
+    u32::try_from(processors.value).ok()
+}
+
+fn check_memory(table: &Table<'_, '_>, memory: &Located<PageCount>, edition: Edition, limits: HostLimits) {
     let size = quantities::format_size;
     if memory.value.is_zero() {
         table
             .reader
             .add(table.bad_value("memory", &memory.span, "a host without memory").allowed("more than 0MB"));
     }
-    if let Some(limit) = edition.limits().host_memory
+    if let Some(limit) = limits.host_memory
         && memory.value > limit
     {
         table.reader.add(
@@ -251,15 +235,14 @@ fn check_memory(table: &Table<'_, '_>, memory: &Located<PageCount>, edition: Edi
                 .bad_value(
                     "memory",
                     &memory.span,
-                    format!("edition {:?} takes no more than {} of memory", edition.name(), size(limit)),
+                    format!("edition {:?} takes no more than {} of memory", edition.key(), size(limit)),
                 )
                 .label(format!("this is {}", size(memory.value)))
                 .allowed(format!("up to {}", size(limit)))
-                .help(match edition {
-                    Edition::Standard | Edition::HyperVServer => {
-                        "1TB with edition \"enterprise\" or \"datacenter\""
-                    }
-                    _ => "edition \"unlimited\" has no limits",
+                .help(if limit < PageCount::from_mib(1 << 20) {
+                    "1TB with edition \"enterprise\" or \"datacenter\""
+                } else {
+                    "edition \"unlimited\" has no limits"
                 }),
         );
     }
@@ -373,8 +356,7 @@ pub(super) fn read_balancer(root: &Table<'_, '_>) -> Balancer {
             good
         })),
         minimum_move: value(table.size("minimum_move")),
-        start_attempts: value(table.integer("start_attempts", 1, 100)).and_then(|n| u32::try_from(n).ok()),
-        start_retry: positive("start_retry"),
+        start_reservation: value(table.duration("start_reservation")),
         rate_window: positive("rate_window"),
         average_pressure_window: positive("average_pressure_window"),
         report_timeout: positive("report_timeout"),

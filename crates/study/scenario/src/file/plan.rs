@@ -82,8 +82,8 @@ impl Scenario {
 /// The same action of another kind of workload; a workload itself does not come here.
 fn without_workload<W>(action: &Action<super::Workload>) -> Action<W> {
     match action {
-        Action::Start { while_host_used_below } => {
-            Action::Start { while_host_used_below: while_host_used_below.clone() }
+        Action::Start { while_host_used_below, patience } => {
+            Action::Start { while_host_used_below: while_host_used_below.clone(), patience: *patience }
         }
         Action::Stop { turn_off } => Action::Stop { turn_off: *turn_off },
         Action::Reboot => Action::Reboot,

@@ -165,7 +165,10 @@ pub(super) static HOST: TableDoc = TableDoc {
         "name", Form::Text, "HOST", "The host's name in counter paths.";
         "memory", Form::Size, "required", "All of its memory.";
         "edition", Form::Word(&["enterprise", "datacenter", "standard", "hyper-v-server", "unlimited"]), "enterprise",
-            "Edition of the parent OS, which sets the limits: enterprise and datacenter 1 TB of host memory and 64 GB for a VM, standard and hyper-v-server 32 GB and 31.5 GB, all of them 192 running and 512 configured VMs; unlimited (invented) has none.";
+            "Edition of the parent OS. With the release it sets the limits. In 2008-r2-sp1: 384 running VMs, 1 TB of host memory, 64 GB for a VM, 64 logical and 512 virtual processors, 8 virtual for each logical (12 if all guests are Windows 7); standard 192 running VMs, 32 GB of host memory and for a VM, 32 logical processors. unlimited (invented) has none.";
+        "release", Form::Word(&["2008-r2-sp1", "2008-kb956710", "2008"]), "2008-r2-sp1",
+            "Release of the parent OS, for its limits; Dynamic Memory came with 2008-r2-sp1. 2008-kb956710 and 2008 (Windows Server 2008 with that update and without): 192 or 128 running and 512 configured VMs, 24 or 16 logical processors, 1 TB and 64 GB for a VM, with standard and hyper-v-server 32 GB and 31.5 GB.";
+        "logical_processors", Form::Integer(""), "as many as the edition takes", "Logical processors of the host: how many virtual processors may run. What they do is not modelled.";
         "memory_reserve", Form::Size, "unset: 384 MB + 30 MB per GB of host memory (calibrated)",
             "Registry value MemoryReserve: what the parent OS keeps for itself.";
         "epoch", Form::DateTime, "2011-02-22T09:00:00Z", "Date and time of virtual time 0, for timestamps.";
@@ -228,8 +231,7 @@ pub(super) static BALANCER: TableDoc = TableDoc {
     groups: &[keys! {
         "operation_limit", Form::Size, "64MB (invented)", "Most memory per operation.";
         "minimum_move", Form::Size, "4MB (invented)", "Least memory per operation, but for the last step to the maximum.";
-        "start_attempts", Form::Integer("1 to 100"), "3 (documented)", "How often the start of a VM is tried.";
-        "start_retry", Form::Time, "30s (documented)", "Time between two tries.";
+        "start_reservation", Form::Time, "60s (invented)", "How long memory is collected for a VM after its start was refused, in case that it is asked to start again. 0s: none.";
         "rate_window", Form::Time, "20s (invented)", "Window of the grant rate and operation times in the lead time.";
         "average_pressure_window", Form::Time, "60s (invented)", "Window of a VM's Average Pressure.";
         "report_timeout", Form::Time, "30s (invented)", "Silence after which a VM is set aside.";
@@ -254,10 +256,10 @@ const VM_SETTINGS: &[KeyDoc] = keys! {
     "dynamic_memory_enabled", Form::Boolean, "true", "Dynamic Memory; false: static memory of startup_bytes.";
     "startup_bytes", Form::Size, "required", "Startup RAM (Set-VMMemory -StartupBytes).";
     "minimum_bytes", Form::Size, "startup_bytes, as in SP1", "Minimum RAM (-MinimumBytes; a setting of its own since 2012).";
-    "maximum_bytes", Form::Size, "64GB; 31.5GB on standard and hyper-v-server", "Maximum RAM (-MaximumBytes); may exceed host memory. With numbers = \"trace\" also \"provisioned\": what the recorded VM had.";
+    "maximum_bytes", Form::Size, "what the host's edition allows: 64GB, on standard 32GB", "Maximum RAM (-MaximumBytes); may exceed host memory. With numbers = \"trace\" also \"provisioned\": what the recorded VM had.";
     "buffer", Form::Integer("percent, 5 to 2000"), "20", "Memory buffer (-Buffer): what the VM should have on top of what it needs.";
     "priority", Form::Integer("0 to 100"), "50", "Memory priority (-Priority); the WMI weight divided by 100.";
-    "page_file", Form::Size, "4096MB (invented)", "Size of the guest's page file.";
+    "page_file", Form::Size, "system-managed; Linux guests 4096MB (invented)", "The guest's page file, or a Linux guest's swap: a size that stays; or \"system-managed\", as Windows has by default: the page file grows with commit and RAM, up to three times the RAM or 4 GB, whichever is larger.";
     "workload", Form::Text, "none", "What runs in the guest from its login on: a name from [workloads], or a table.";
 };
 
@@ -400,6 +402,8 @@ macro_rules! action {
 }
 
 action! { ACTION_START, "start", "Starts VMs, one after the other in the order given.", [WHICH],
+    "tries", Form::Integer("1 to 100"), "1", "How often the operator asks at most, if the start is refused. Hyper-V itself refuses a start at once.";
+    "retry_after", Form::Time, "30s (invented)", "How long after a refusal the operator asks again.";
     "while_host_used_below", Form::Size, "", "Start a VM only while the host has less than this in use.";
     "while_host_used_below_that_of", Form::Text, "", "Start a VM only while the host has less in use than it had at most in this scenario.";
 }

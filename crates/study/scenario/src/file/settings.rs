@@ -1,20 +1,27 @@
 //! Settings of VMs: what `[[vm]]`, `[vm.odd]`, `[vm.even]` and `[vm.only.NAME]` have in common.
 
 use balancing_policy::MemorySettings;
-use guest_memory_manager::{GuestProfile, IntegrationServices, find_profile, profiles};
+use guest_memory_manager::{GuestProfile, IntegrationServices, Kernel, PageFileSize, find_profile, profiles};
 use page_range::PageCount;
 
 use super::{
     diagnostic::Span,
-    host::Edition,
     reader::{Located, Table},
     schema,
     vm::{Named, Surroundings, Vm},
     workload::{self, Workload},
 };
 
-/// Size of a guest's page file unless the file says otherwise. Invented.
-const DEFAULT_PAGE_FILE: PageCount = PageCount::from_mib(4096);
+/// Swap of a Linux guest unless the file says otherwise. Invented.
+const DEFAULT_SWAP: PageCount = PageCount::from_mib(4096);
+
+/// The page file of a guest unless the file says otherwise: Windows manages its own, and Linux has the swap that was configured.
+const fn default_page_file(guest: &GuestProfile) -> PageFileSize {
+    match guest.family().kernel {
+        Kernel::Windows => PageFileSize::SystemManaged,
+        Kernel::Linux => PageFileSize::Fixed(DEFAULT_SWAP),
+    }
+}
 
 /// Settings as a table says them; a group's variant says some of them.
 pub(super) struct Settings<'r, 't> {
@@ -28,7 +35,7 @@ pub(super) struct Settings<'r, 't> {
     maximum: Option<Located<Maximum>>,
     buffer: Option<Located<u64>>,
     priority: Option<Located<u64>>,
-    page_file: Option<Located<PageCount>>,
+    page_file: Option<Located<PageFileSize>>,
     workload: Option<Located<Workload>>,
 }
 
@@ -58,7 +65,7 @@ impl<'r, 't> Settings<'r, 't> {
             maximum: read_maximum(&table, around),
             buffer: table.buffer("buffer"),
             priority: table.integer("priority", 0, 100),
-            page_file: table.size("page_file"),
+            page_file: read_page_file(&table),
             workload: read_workload(&table, around.workloads),
         }
     }
@@ -105,6 +112,7 @@ impl<'r, 't> Settings<'r, 't> {
         }
         let memory = startup.and_then(|startup| self.memory(&startup, number, around));
         let (guest, memory) = (guest?, memory?);
+        good &= self.check_page_file(guest.value);
         good.then(|| Vm {
             name: String::new(),
             number: number.to_owned(),
@@ -115,10 +123,27 @@ impl<'r, 't> Settings<'r, 't> {
                 .map_or_else(Default::default, |s| s.value),
             vcpus: self.vcpus.as_ref().and_then(|vcpus| u32::try_from(vcpus.value).ok()).unwrap_or(1),
             memory,
-            page_file: self.page_file.as_ref().map_or(DEFAULT_PAGE_FILE, |size| size.value),
+            page_file: self
+                .page_file
+                .as_ref()
+                .map_or_else(|| default_page_file(guest.value), |size| size.value),
             workload: workload.map(|workload| workload.value),
             span: 0..0,
         })
+    }
+
+    /// Only Windows manages the size of its page file.
+    fn check_page_file(&self, guest: &GuestProfile) -> bool {
+        let Some(Located { value: PageFileSize::SystemManaged, span }) = &self.page_file else { return true };
+        let windows = guest.family().kernel == Kernel::Windows;
+        if !windows {
+            self.table.reader.add(
+                self.table
+                    .bad_value("page_file", span, format!("{guest} does not manage the size of its swap"))
+                    .allowed("a size, such as \"4096MB\""),
+            );
+        }
+        windows
     }
 
     fn memory(
@@ -129,7 +154,7 @@ impl<'r, 't> Settings<'r, 't> {
     ) -> Option<MemorySettings> {
         let table = &self.table;
         let edition = around.edition();
-        let limit = edition.limits().vm_memory;
+        let limit = around.limits().vm_memory;
         let dynamic = self.dynamic.as_ref().is_none_or(|dynamic| dynamic.value);
         let mut good = !startup.value.is_zero();
         if !good {
@@ -166,11 +191,10 @@ impl<'r, 't> Settings<'r, 't> {
                 && given
             {
                 good = false;
-                let help = match edition {
-                    Edition::Standard | Edition::HyperVServer => {
-                        "64GB with edition \"enterprise\" or \"datacenter\""
-                    }
-                    _ => "edition \"unlimited\" has no limits",
+                let help = if limit < PageCount::from_mib(64 << 10) {
+                    "64GB with edition \"enterprise\" or \"datacenter\""
+                } else {
+                    "edition \"unlimited\" has no limits"
                 };
                 table.reader.add(
                     table
@@ -182,7 +206,7 @@ impl<'r, 't> Settings<'r, 't> {
                         .allowed(format!(
                             "up to {} with edition {:?}",
                             quantities::format_size(limit),
-                            edition.name()
+                            edition.key()
                         ))
                         .help(help),
                 );
@@ -191,6 +215,16 @@ impl<'r, 't> Settings<'r, 't> {
         if !dynamic {
             return (self.static_has_no_bounds() && good)
                 .then(|| MemorySettings::fixed(startup.value).with_weight(self.weight()));
+        }
+        if !around.has_dynamic_memory() {
+            good = false;
+            let span =
+                self.dynamic.as_ref().map_or_else(|| startup.span.clone(), |dynamic| dynamic.span.clone());
+            table.reader.add(
+                table
+                    .bad_value("dynamic_memory_enabled", &span, "Windows Server 2008 has no Dynamic Memory")
+                    .allowed("false, or a host of release \"2008-r2-sp1\""),
+            );
         }
         if maximum.value < startup.value {
             good = false;
@@ -281,6 +315,14 @@ fn aligned(table: &Table<'_, '_>, key: &'static str, size: &Located<PageCount>) 
         );
     }
     aligned
+}
+
+fn read_page_file(table: &Table<'_, '_>) -> Option<Located<PageFileSize>> {
+    let (value, span) = table.value("page_file")?;
+    if value.as_str() == Some("system-managed") {
+        return Some(Located { value: PageFileSize::SystemManaged, span });
+    }
+    Some(table.size("page_file")?.map(PageFileSize::Fixed))
 }
 
 fn read_maximum(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Located<Maximum>> {

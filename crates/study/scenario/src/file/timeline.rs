@@ -47,6 +47,8 @@ pub enum Action<W> {
     Start {
         /// Only while the host has less than this in use.
         while_host_used_below: Option<HostUse>,
+        /// Whether, and how often, the operator asks again.
+        patience: Patience,
     },
     /// The VM is stopped.
     Stop {
@@ -95,6 +97,24 @@ impl<W> Action<W> {
         }
     }
 }
+
+/// What the operator does about a start that is refused. Hyper-V refuses at once; to ask again is up to whoever asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How often the operator asks, at most: at least once.
+    pub tries: u32,
+    /// How long after a refusal the operator asks again.
+    pub retry_after: Duration,
+}
+
+impl Patience {
+    /// The operator takes the first answer.
+    pub const NONE: Self = Self { tries: 1, retry_after: RETRY_AFTER };
+}
+
+/// Time from a refusal to the next try, if the file says that there are several and not when: as in Microsoft's Dynamic Memory tests of
+/// Linux guests. Invented for everything else.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// An amount of host memory in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,7 +251,8 @@ fn read_action(table: &Table<'_, '_>, name: &str, around: &Surroundings<'_>) -> 
                 );
             }
             let size = size.map(|size| HostUse::Memory(size.value));
-            Action::Start { while_host_used_below: size.or(other.map(HostUse::AsIn)) }
+            let while_host_used_below = size.or(other.map(HostUse::AsIn));
+            Action::Start { while_host_used_below, patience: read_patience(table) }
         }
         "stop" => Action::Stop { turn_off: table.boolean("turn_off").is_some_and(|flag| flag.value) },
         "reboot" => Action::Reboot,
@@ -266,6 +287,28 @@ fn read_vm_memory(table: &Table<'_, '_>) -> Option<Action<Workload>> {
     let number = |value: &Located<u64>| u32::try_from(value.value).unwrap_or(u32::MAX);
     let weight = |value: &Located<u64>| number(value) * MemorySettings::WEIGHT_PER_PRIORITY;
     Some(Action::SetVmMemory { buffer: buffer.as_ref().map(number), weight: priority.as_ref().map(weight) })
+}
+
+fn read_patience(table: &Table<'_, '_>) -> Patience {
+    let tries = table.integer("tries", 1, 100).and_then(|tries| u32::try_from(tries.value).ok());
+    let retry_after = table.duration("retry_after").filter(|time| positive_time(table, "retry_after", time));
+    if let Some(retry_after) = &retry_after
+        && tries.is_none_or(|tries| tries == 1)
+    {
+        table.reader.add(
+            table
+                .bad_value(
+                    "retry_after",
+                    &retry_after.span,
+                    "`retry_after` means nothing for a start that is asked for once",
+                )
+                .allowed("with `tries`, from 2"),
+        );
+    }
+    Patience {
+        tries: tries.unwrap_or(Patience::NONE.tries),
+        retry_after: retry_after.map_or(RETRY_AFTER, |time| time.value),
+    }
 }
 
 fn read_registry(table: &Table<'_, '_>, around: &Surroundings<'_>) -> Option<Action<Workload>> {
@@ -397,6 +440,15 @@ pub(super) fn never_started(steps: &[Step], vms: &[Vm]) -> Vec<String> {
     off.map(|(_, vm)| vm.name.clone()).collect()
 }
 
+/// The virtual processors of these VMs and how many may run, if they are more.
+fn too_many_processors(running: &BTreeSet<usize>, around: &Surroundings<'_>) -> Option<(u32, u32)> {
+    let vms = || running.iter().filter_map(|&vm| around.configured.vms.get(vm));
+    let processors: u32 = vms().map(|vm| vm.vcpus).sum();
+    let windows_7 = vms().all(|vm| vm.guest.family().key.starts_with("windows-7"));
+    let limit = around.host?.virtual_processors(windows_7)?;
+    (processors > limit).then_some((processors, limit))
+}
+
 /// Follows the timeline at its earliest times: starts and stops that cannot be, and more running VMs than the host may have.
 pub(super) fn check(root: &Table<'_, '_>, steps: &[Step], around: &Surroundings<'_>, until: Duration) {
     let reader = root.reader;
@@ -423,7 +475,7 @@ pub(super) fn check(root: &Table<'_, '_>, steps: &[Step], around: &Surroundings<
         }
     }
     events.sort_by_key(|(at, index, ..)| (*at, *index));
-    let limit = around.host.and_then(|host| host.edition.limits().running_vms);
+    let limit = around.host.and_then(|host| host.limits().running_vms);
     let mut running = BTreeSet::new();
     let mut reported = BTreeSet::new();
     for (at, index, vm, repeated) in events {
@@ -431,19 +483,33 @@ pub(super) fn check(root: &Table<'_, '_>, steps: &[Step], around: &Surroundings<
         let name = around.configured.vms.get(vm).map_or("", |vm| vm.name.as_str());
         let message = match &step.action {
             Action::Start { .. } if running.insert(vm) => {
-                if limit.is_none_or(|limit| running.len() <= limit) {
-                    continue;
-                }
-                let limit = limit.unwrap_or(0);
-                if reported.insert(index) {
-                    let edition = around.host.map_or("", |host| host.edition.name());
+                let (edition, release) =
+                    around.host.map_or(("", ""), |host| (host.edition.key(), host.release.key()));
+                let beyond = if let Some(limit) = limit.filter(|limit| running.len() > *limit) {
+                    Some((
+                        format!("{} VMs would run at once", running.len()),
+                        format!("{name:?} would be number {}", running.len()),
+                        format!("{limit} running VMs on a host of edition {edition:?}, release {release:?}"),
+                    ))
+                } else {
+                    too_many_processors(&running, around).map(|(processors, limit)| {
+                        (
+                            format!("{processors} virtual processors would run at once"),
+                            format!("with {name:?}"),
+                            format!("{limit} on this host, by its edition and its logical processors"),
+                        )
+                    })
+                };
+                if let Some((problem, label, allowed)) = beyond
+                    && reported.insert(index)
+                {
                     reader.add(
                         reader
-                            .complain(&step.vm_span, format!("{} VMs would run at once", running.len()))
+                            .complain(&step.vm_span, problem)
                             .key("vm")
                             .value(name)
-                            .label(format!("{name:?} would be number {}", running.len()))
-                            .allowed(format!("{limit} running VMs on a host of edition {edition:?}"))
+                            .label(label)
+                            .allowed(allowed)
                             .help("edition \"unlimited\" has no limits"),
                     );
                 }

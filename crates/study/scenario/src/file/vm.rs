@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use balancing_policy::MemorySettings;
-use guest_memory_manager::{GuestProfile, IntegrationServices, trace::Trace};
-use page_range::PageCount;
+use guest_memory_manager::{GuestProfile, IntegrationServices, PageFileSize, trace::Trace};
 
 use super::{
     diagnostic::Span,
-    host::{Edition, Host},
+    host::{Edition, Host, HostLimits, Release},
     workload::Workload,
 };
 
@@ -27,8 +26,8 @@ pub struct Vm {
     pub vcpus: u32,
     /// Memory settings.
     pub memory: MemorySettings,
-    /// Size of the guest's page file.
-    pub page_file: PageCount,
+    /// The guest's page file.
+    pub page_file: PageFileSize,
     /// What runs in the guest from its login on.
     pub workload: Option<Workload>,
     /// Where it is configured.
@@ -47,6 +46,14 @@ pub(super) struct Surroundings<'a> {
 
 impl Surroundings<'_> {
     pub(super) fn edition(&self) -> Edition {
-        self.host.map_or(Edition::Enterprise, |host| host.edition)
+        self.host.map_or(Edition::default(), |host| host.edition)
+    }
+
+    pub(super) fn limits(&self) -> HostLimits {
+        self.host.map_or_else(|| Release::default().limits(Edition::default()), Host::limits)
+    }
+
+    pub(super) fn has_dynamic_memory(&self) -> bool {
+        self.host.is_none_or(|host| host.release == Release::R2Sp1 || host.edition == Edition::Unlimited)
     }
 }

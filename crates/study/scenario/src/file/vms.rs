@@ -54,7 +54,7 @@ pub(super) fn read(root: &Table<'_, '_>, around: &Surroundings<'_>) -> Configure
     }
     let vms: Vec<Vm> = groups.into_iter().flatten().collect();
     check_names(root, around, &vms);
-    if let Some(limit) = around.edition().limits().configured_vms
+    if let Some(limit) = around.limits().configured_vms
         && let Some(excess) = vms.get(limit)
     {
         root.reader.add(
@@ -63,7 +63,7 @@ pub(super) fn read(root: &Table<'_, '_>, around: &Surroundings<'_>) -> Configure
                 .key("vm")
                 .value(excess.name.clone())
                 .label(format!("{:?} is VM number {}", excess.name, limit + 1))
-                .allowed(format!("{limit} configured VMs on a host of edition {:?}", around.edition().name()))
+                .allowed(format!("{limit} configured VMs on a host of edition {:?}", around.edition().key()))
                 .help("edition \"unlimited\" has no limits"),
         );
     }

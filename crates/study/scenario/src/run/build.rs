@@ -11,7 +11,7 @@ use memory_balancer::BalancerConfig;
 use page_range::PageCount;
 use vmbus::control::Version;
 use vmms_host::parent_os::ParentOsConfig;
-use vmms_host::{HostConfig, HostEdition, HostOperationTime};
+use vmms_host::{HostConfig, HostOperationTime};
 
 use super::error::RunError;
 use super::plan::{Action, GuestOperationTimes, Plan, PlannedVm, Step};
@@ -138,7 +138,7 @@ pub fn by_hand(vm: Option<usize>, action: file::Action<WorkloadConfig>) -> Vec<A
 
 /// When a workload of a VM's own is given to its guest after the start was asked for: the VM has its memory by then, if it gets it
 /// at once, and has not shown its login screen.
-const AFTER_START: Duration = Duration::from_secs(1);
+pub(crate) const AFTER_START: Duration = Duration::from_secs(1);
 
 fn policy(scenario: &Scenario, choices: &Choices) -> (String, toml::Table) {
     let of_file = scenario.policy.name.as_ref().map(|name| name.value.clone());
@@ -172,13 +172,13 @@ fn actions(
     match (action, vm) {
         (file::Action::Mark(text), _) => one(Action::Mark(text)),
         (file::Action::SetMemoryReserve(reserve), _) => one(Action::SetMemoryReserve(Some(reserve))),
-        (file::Action::Start { while_host_used_below }, Some(vm)) => {
+        (file::Action::Start { while_host_used_below, patience }, Some(vm)) => {
             let while_host_used_below = match while_host_used_below {
                 None => None,
                 Some(file::HostUse::Memory(memory)) => Some(memory),
                 Some(file::HostUse::AsIn(scenario)) => Some(used_in(&scenario.value)?),
             };
-            one(Action::Start { vm, while_host_used_below })
+            one(Action::Start { vm, while_host_used_below, patience })
         }
         (file::Action::Stop { turn_off: true }, Some(vm)) => one(Action::TurnOff(vm)),
         (file::Action::Stop { turn_off: false }, Some(vm)) => one(Action::ShutDown(vm)),
@@ -234,13 +234,8 @@ fn host(host: &file::Host, balancer: &file::Balancer) -> HostConfig {
     let host_time = HostOperationTime::default();
     HostConfig {
         memory_reserve: host.memory_reserve,
-        edition: match host.edition {
-            file::Edition::Enterprise => HostEdition::Enterprise,
-            file::Edition::Datacenter => HostEdition::Datacenter,
-            file::Edition::Standard => HostEdition::Standard,
-            file::Edition::HyperVServer => HostEdition::HyperVServer,
-            file::Edition::Unlimited => HostEdition::Unlimited,
-        },
+        release: host.release,
+        edition: host.edition,
         parent_os: ParentOsConfig {
             in_use_idle_mib: mib(of.in_use_idle, parent.in_use_idle_mib),
             comfortable_free_mib: mib(of.comfortable_free, parent.comfortable_free_mib),
@@ -258,8 +253,7 @@ fn host(host: &file::Host, balancer: &file::Balancer) -> HostConfig {
             overhead_per_vm: host.overhead_per_vm.unwrap_or(engine.overhead_per_vm),
             operation_limit: balancer.operation_limit.unwrap_or(engine.operation_limit),
             minimum_move: balancer.minimum_move.unwrap_or(engine.minimum_move),
-            start_attempts: balancer.start_attempts.unwrap_or(engine.start_attempts),
-            start_retry: balancer.start_retry.unwrap_or(engine.start_retry),
+            start_reservation: balancer.start_reservation.unwrap_or(engine.start_reservation),
             rate_window: balancer.rate_window.unwrap_or(engine.rate_window),
             average_pressure_window: balancer
                 .average_pressure_window

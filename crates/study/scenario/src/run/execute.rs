@@ -1,5 +1,6 @@
 //! Runs a plan.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,6 +123,7 @@ fn seat_all(
         seed: plan.seed,
         hand: options.hand.take(),
         drawn: vec![0; plan.vms.len()],
+        retries: BTreeMap::new(),
     }));
     runtime.seat("sampler", None).start(Box::new(Sampler {
         interval: plan.sample_interval,

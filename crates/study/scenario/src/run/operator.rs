@@ -1,6 +1,6 @@
 //! The administrator, and whoever sits at the guests' consoles: carries out the timeline.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +11,22 @@ use component_runtime::{Address, Component, Context, NextWake, SimTime, WakeCaus
 use guest_memory_manager::trace::Trace;
 use guest_partition::{BusCommand, Console, GuestCommand};
 use page_range::PageCount;
-use vmms_host::{SharedStatus, VmmsCommand, VmmsMessage};
+use vmms_host::{SharedStatus, VmState, VmmsCommand, VmmsMessage};
 
+use super::build::AFTER_START;
 use super::hand::{Hand, LOOK};
 use super::plan::{Action, Step};
-use crate::file::VmComponent;
+use crate::file::{Patience, VmComponent};
+
+/// A start that the operator asks for again if it has been refused by then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retry {
+    at: Duration,
+    /// The try that this would be, from 2.
+    number: u32,
+    patience: Patience,
+    while_host_used_below: Option<PageCount>,
+}
 
 pub(crate) struct Operator {
     pub(crate) timeline: VecDeque<Step>,
@@ -30,6 +41,8 @@ pub(crate) struct Operator {
     pub(crate) hand: Option<Hand>,
     /// Counts the workloads of each VM, so that each draws random numbers of its own.
     pub(crate) drawn: Vec<u32>,
+    /// The VMs that are asked for again if their start was refused.
+    pub(crate) retries: BTreeMap<usize, Retry>,
 }
 
 impl Operator {
@@ -55,16 +68,77 @@ impl Operator {
         self.host_memory.saturating_sub(PageCount((free.max(0.0) * 256.0) as u64))
     }
 
+    /// What has come due by `now`: the earliest of the timeline and of what is asked for again, and at the same time the timeline first.
+    fn due(&mut self, now: SimTime) -> Option<Due> {
+        let step = self.timeline.front().map(|step| step.at).filter(|&at| SimTime::from(at) <= now);
+        let retry = self.retries.iter().min_by_key(|(_, retry)| retry.at).map(|(&vm, &retry)| (vm, retry));
+        match retry.filter(|(_, retry)| SimTime::from(retry.at) <= now) {
+            Some((vm, retry)) if step.is_none_or(|at| retry.at < at) => Some(Due::Retry(vm, retry)),
+            _ => step.and_then(|_| self.timeline.pop_front()).map(|step| Due::Step(step.action)),
+        }
+    }
+
+    /// Asks for a VM, and notes when to ask again.
+    fn start(&mut self, ctx: &mut Context<'_>, vm: usize, now: Retry) {
+        self.retries.remove(&vm);
+        if now.while_host_used_below.is_some_and(|limit| self.host_used() >= limit) {
+            return;
+        }
+        self.vmms(ctx, VmmsCommand::Start(id(vm)));
+        if now.number < now.patience.tries {
+            let at = now.at.saturating_add(now.patience.retry_after);
+            self.retries.insert(vm, Retry { at, number: now.number + 1, ..now });
+        }
+    }
+
+    /// Asks for a VM again, if its start was refused.
+    fn start_again(&mut self, ctx: &mut Context<'_>, vm: usize, retry: Retry) {
+        let refused = {
+            let status = self.status.look();
+            status.vms.get(vm).is_some_and(|vm| vm.state == VmState::Off && vm.started_at.is_none())
+        };
+        if !refused {
+            self.retries.remove(&vm);
+            return;
+        }
+        tracing::info!(
+            event = "start_again",
+            vm = &*self.names[vm],
+            r#try = retry.number,
+            tries = retry.patience.tries
+        );
+        self.start(ctx, vm, retry);
+    }
+
+    /// What is to run in a VM that is off and is asked for again is given to its guest after that.
+    fn postpone(&mut self, vm: usize, action: &Action) -> bool {
+        let off = self.status.look().vms.get(vm).is_some_and(|vm| vm.state == VmState::Off);
+        let Some(retry) = self.retries.get(&vm).filter(|_| off) else { return false };
+        let step = Step { at: retry.at.saturating_add(AFTER_START), action: action.clone() };
+        let place = self.timeline.partition_point(|other| other.at <= step.at);
+        self.timeline.insert(place, step);
+        true
+    }
+
     fn act(&mut self, ctx: &mut Context<'_>, action: Action) {
-        let id = |vm: usize| VmId(u32::try_from(vm).unwrap_or(u32::MAX));
+        if let Action::Run { vm, .. } = action
+            && self.postpone(vm, &action)
+        {
+            return;
+        }
         match action {
-            Action::Start { vm, while_host_used_below } => {
-                if while_host_used_below.is_none_or(|limit| self.host_used() < limit) {
-                    self.vmms(ctx, VmmsCommand::Start(id(vm)));
-                }
+            Action::Start { vm, while_host_used_below, patience } => {
+                let at = ctx.now().into();
+                self.start(ctx, vm, Retry { at, number: 1, patience, while_host_used_below });
             }
-            Action::ShutDown(vm) => self.vmms(ctx, VmmsCommand::ShutDown(id(vm))),
-            Action::TurnOff(vm) => self.vmms(ctx, VmmsCommand::TurnOff(id(vm))),
+            Action::ShutDown(vm) => {
+                self.retries.remove(&vm);
+                self.vmms(ctx, VmmsCommand::ShutDown(id(vm)));
+            }
+            Action::TurnOff(vm) => {
+                self.retries.remove(&vm);
+                self.vmms(ctx, VmmsCommand::TurnOff(id(vm)));
+            }
             Action::Reset(vm) => self.vmms(ctx, VmmsCommand::Reset(id(vm))),
             Action::Restart(vm) => self.console(ctx, vm, GuestCommand::Restart),
             Action::Run { vm, name, workload } => {
@@ -105,12 +179,24 @@ impl Operator {
     }
 }
 
+/// What the operator is to do now.
+enum Due {
+    Step(Action),
+    Retry(usize, Retry),
+}
+
+fn id(vm: usize) -> VmId {
+    VmId(u32::try_from(vm).unwrap_or(u32::MAX))
+}
+
 impl Component for Operator {
     fn wake(&mut self, now: SimTime, _cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
-        while let Some(step) = self.timeline.front().filter(|step| SimTime::from(step.at) <= now).cloned() {
-            self.timeline.pop_front();
+        while let Some(due) = self.due(now) {
             trace::set_cause(Cause::NONE);
-            self.act(ctx, step.action);
+            match due {
+                Due::Step(action) => self.act(ctx, action),
+                Due::Retry(vm, retry) => self.start_again(ctx, vm, retry),
+            }
         }
         let by_hand = self.hand.as_ref().map_or_else(Vec::new, |hand| hand.take(now.into()));
         for action in by_hand {
@@ -118,7 +204,9 @@ impl Component for Operator {
             self.act(ctx, action);
         }
         let look = self.hand.is_some().then(|| Duration::from(now) + LOOK);
-        let next = self.timeline.front().map(|step| step.at).into_iter().chain(look).min();
+        let step = self.timeline.front().map(|step| step.at);
+        let retry = self.retries.values().map(|retry| retry.at).min();
+        let next = [look, step, retry].into_iter().flatten().min();
         next.map_or(NextWake::Idle, |at| NextWake::At(SimTime::from(at)))
     }
 }

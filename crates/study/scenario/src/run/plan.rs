@@ -7,12 +7,12 @@ use balancing_policy::MemorySettings;
 use dm_vsc::Faults;
 use guest_memory_manager::trace::Trace;
 use guest_memory_manager::workload::WorkloadConfig;
-use guest_memory_manager::{GuestProfile, IntegrationServices};
+use guest_memory_manager::{GuestProfile, IntegrationServices, PageFileSize};
 use page_range::PageCount;
 use perf_counters::Epoch;
 use vmms_host::HostConfig;
 
-use crate::file::VmComponent;
+use crate::file::{Patience, VmComponent};
 
 /// A run, ready to go.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ pub struct PlannedVm {
     /// Virtual processors.
     pub vcpus: u32,
     /// Its page file.
-    pub page_file: PageCount,
+    pub page_file: PageFileSize,
     /// Its memory settings.
     pub settings: MemorySettings,
     /// How long its driver takes for an operation; `None`: as long as usual.
@@ -89,6 +89,8 @@ pub enum Action {
         vm: usize,
         /// Only while the host has less than this in use.
         while_host_used_below: Option<PageCount>,
+        /// Whether, and how often, the operator asks again.
+        patience: Patience,
     },
     /// Shut its guest down.
     ShutDown(usize),

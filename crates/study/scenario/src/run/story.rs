@@ -47,7 +47,7 @@ pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points, colour
         let between = points.all().iter().filter(|point| (from..=to).contains(&point.time.as_secs_f64()));
         between.map(|point| point.host.available.mib()).reduce(f64::min)
     };
-    for (time, words) in happenings(marks, summary, lowest) {
+    for (time, words) in happenings(marks.chain(tries(plan, summary)), summary, lowest) {
         line(format!("{:>9}  {}", clock(time), escape(&words)));
     }
     line(String::new());
@@ -92,7 +92,7 @@ fn number(value: f64) -> String {
     if value.abs() >= 10.0 || value == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
 }
 
-/// What happened in a run, in order of time: seconds of virtual time, and a sentence. `marks` are those of its timeline;
+/// What happened in a run, in order of time: seconds of virtual time, and a sentence. `marks` are what its operator wrote and did;
 /// `lowest_available` says the least Available Memory between two times in seconds, MB, if that is known.
 #[must_use]
 pub fn happenings(
@@ -164,6 +164,37 @@ pub fn happenings(
     }
     all.push((summary.end.time_s, format!("The run ends: {}.", summary.end.reason)));
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    all
+}
+
+/// That the operator asks for a VM again whose start was refused.
+#[must_use]
+pub fn start_again(vm: &str, number: u32, tries: u32) -> String {
+    format!("The operator asks {vm} to start again: try {number} of {tries}.")
+}
+
+/// Starts that the operator asked for again after a refusal.
+fn tries(plan: &Plan, summary: &Summary) -> Vec<(f64, String)> {
+    let mut all = Vec::new();
+    for step in &plan.timeline {
+        let Action::Start { vm, patience, .. } = step.action else { continue };
+        let name = &plan.vms[vm].name;
+        let refusal = format!("'{name}' failed to start.");
+        for number in 1..patience.tries {
+            let asked = step.at.saturating_add(patience.retry_after.saturating_mul(number - 1)).as_secs_f64();
+            let refused = |event: &super::summary::LoggedEvent| {
+                event.text.starts_with(&refusal) && (asked..asked + 1.0).contains(&event.time_s)
+            };
+            if !summary.event_log.iter().any(refused) {
+                break;
+            }
+            all.push((
+                asked + patience.retry_after.as_secs_f64(),
+                start_again(name, number + 1, patience.tries),
+            ));
+        }
+    }
+    all.retain(|(time, _)| *time <= summary.end.time_s);
     all
 }
 

@@ -17,7 +17,7 @@ fn told(plan: &Plan, outcome: &Outcome, colour: bool) -> String {
     story::tell("test", plan, &outcome.summary, &outcome.points, colour)
 }
 
-/// A guest of 512 MB whose application asks for 6 GB at once: more than memory and page file have together.
+/// A guest that stays at 512 MB and has no page file, and whose application wants 6 GB.
 const REFUSED: &str = r#"
     until = "8m"
     host = { memory = "16GB" }
@@ -29,7 +29,8 @@ const REFUSED: &str = r#"
     name = "Greedy"
     guest = "ws2008-r2-sp1-enterprise"
     startup_bytes = "512MB"
-    maximum_bytes = "8GB"
+    maximum_bytes = "512MB"
+    page_file = "0MB"
     workload = { kind = "step", to = "6GB", after = "1m" }
     [[timeline]]
     at = "0s"
@@ -44,9 +45,9 @@ fn what_a_guest_refuses_its_applications_is_unmet_demand_and_is_told() {
     assert_eq!((quiet.in_guest.commit_failures, quiet.in_guest.first_commit_failure_s), (0, None));
     assert!(greedy.in_guest.commit_failures > 100);
     let refused = greedy.in_guest.refused_commit_mb.unwrap();
-    assert!((refused.last - 6144.0).abs() < 1.0, "{refused:?}");
-    // 6 GB, from the step on.
-    let lacked = 6144.0 * (480.0 - greedy.in_guest.first_commit_failure_s.unwrap());
+    // It gets a piece of 64 MB, of the 98 MB that are available.
+    assert_eq!(refused.last, 6144.0 - 64.0);
+    let lacked = refused.last * (480.0 - greedy.in_guest.first_commit_failure_s.unwrap());
     assert!(
         (greedy.unmet_demand_mb_s - lacked).abs() < 0.02 * lacked,
         "{} of {lacked}",
@@ -55,7 +56,7 @@ fn what_a_guest_refuses_its_applications_is_unmet_demand_and_is_told() {
     assert!(greedy.longest_shortage_s > 200.0 && quiet.longest_shortage_s == 0.0);
     let plain = told(&plan, &outcome, false);
     let line = plain.lines().find(|line| line.contains("refuses its applications memory")).unwrap();
-    assert!(line.contains("Greedy") && line.contains("up to 6144 MB"), "{line}");
+    assert!(line.contains("Greedy") && line.contains("up to 6080 MB"), "{line}");
     let row = |name: &str| plain.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
     assert!(row("Greedy").contains(&greedy.in_guest.commit_failures.to_string()), "{plain}");
     assert!(!plain.contains('\u{1b}'), "{plain:?}");

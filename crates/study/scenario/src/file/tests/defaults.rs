@@ -53,8 +53,7 @@ fn of_the_balancer() {
     assert_eq!(size(&schema::HOST, "overhead_per_vm"), usual.overhead_per_vm);
     assert_eq!(size(doc, "operation_limit"), usual.operation_limit);
     assert_eq!(size(doc, "minimum_move"), usual.minimum_move);
-    assert_eq!(number(doc, "start_attempts"), f64::from(usual.start_attempts));
-    assert_eq!(time(doc, "start_retry"), usual.start_retry);
+    assert_eq!(time(doc, "start_reservation"), usual.start_reservation);
     assert_eq!(time(doc, "rate_window"), usual.rate_window);
     assert_eq!(time(doc, "average_pressure_window"), usual.average_pressure_window);
     assert_eq!(time(doc, "report_timeout"), usual.report_timeout);

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use balancing_policy::MemorySettings;
 use guest_memory_manager::{
-    IntegrationServices,
+    IntegrationServices, PageFileSize,
     workload::{PaintGoal, WorkloadConfig},
 };
 use page_range::PageCount;
@@ -124,7 +124,8 @@ fn most_vms_is_three_runs() {
     assert!(fixed.vms.iter().all(|vm| vm.memory == MemorySettings::fixed(mib(4096))));
     assert_eq!(built_in("max-vms-dynamic-7").vms.len(), 7);
     let most = built_in("max-vms-dynamic");
-    let Action::Start { while_host_used_below: Some(HostUse::AsIn(other)) } = &most.timeline[0].action else {
+    let Action::Start { while_host_used_below: Some(HostUse::AsIn(other)), .. } = &most.timeline[0].action
+    else {
         panic!("{:?}", most.timeline)
     };
     assert_eq!(other.value, "max-vms-static");
@@ -157,7 +158,7 @@ fn what_is_not_said_is_as_the_reference_says() {
     assert_eq!(scenario.sample_interval(), Duration::from_secs(1));
     let vm = &scenario.vms[0];
     assert_eq!(vm.memory, MemorySettings::dynamic(mib(1024), mib(65_536)));
-    assert_eq!(vm.page_file, mib(4096));
+    assert_eq!(vm.page_file, PageFileSize::SystemManaged);
     assert!(vm.workload.is_none());
 }
 

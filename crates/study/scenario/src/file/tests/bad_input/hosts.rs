@@ -28,7 +28,7 @@ error: edition "enterprise" takes no more than 1TB of memory
 }
 
 #[test]
-fn a_host_above_32_gb_on_hyper_v_server() {
+fn a_host_above_32_gb_on_standard() {
     refused(
         r#"until = "10m"
 [[vm]]
@@ -37,10 +37,10 @@ guest = "ws2008-r2-sp1-enterprise"
 startup_bytes = "512MB"
 [host]
 memory = "64GB"
-edition = "hyper-v-server"
+edition = "standard"
 "#,
         r#"
-error: edition "hyper-v-server" takes no more than 32GB of memory
+error: edition "standard" takes no more than 32GB of memory
  --> bad.toml:7:10
   |
 7 | memory = "64GB"

@@ -1,6 +1,7 @@
 //! VMs that cannot be.
 
 use super::refused;
+use crate::file::{LoadOptions, parse};
 
 #[test]
 fn a_maximum_below_startup() {
@@ -180,7 +181,7 @@ error: a VM cannot have 128GB
 }
 
 #[test]
-fn a_vm_above_31_5_gb_on_standard() {
+fn a_vm_above_what_standard_allows() {
     refused(
         r#"until = "10m"
 host = { memory = "32GB", edition = "standard" }
@@ -188,17 +189,64 @@ host = { memory = "32GB", edition = "standard" }
 name = "VM1"
 guest = "ws2008-r2-sp1-enterprise"
 startup_bytes = "512MB"
-maximum_bytes = "32GB"
+maximum_bytes = "33GB"
+"#,
+        r#"
+error: a VM cannot have 33GB
+ --> bad.toml:7:17
+  |
+7 | maximum_bytes = "33GB"
+  |                 ^^^^^^
+  |
+  = allowed: up to 32GB with edition "standard"
+  = help: 64GB with edition "enterprise" or "datacenter"
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB", edition = "standard", release = "2008" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-sp2"
+dynamic_memory_enabled = false
+startup_bytes = "32GB"
 "#,
         r#"
 error: a VM cannot have 32GB
  --> bad.toml:7:17
   |
-7 | maximum_bytes = "32GB"
+7 | startup_bytes = "32GB"
   |                 ^^^^^^
   |
   = allowed: up to 31.5GB with edition "standard"
   = help: 64GB with edition "enterprise" or "datacenter"
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn dynamic_memory_before_its_time() {
+    refused(
+        r#"until = "10m"
+host = { memory = "32GB", release = "2008-kb956710" }
+[[vm]]
+name = "VM1"
+guest = "ws2008-sp2"
+dynamic_memory_enabled = true
+startup_bytes = "1GB"
+"#,
+        r#"
+error: Windows Server 2008 has no Dynamic Memory
+ --> bad.toml:6:26
+  |
+6 | dynamic_memory_enabled = true
+  |                          ^^^^
+  |
+  = allowed: false, or a host of release "2008-r2-sp1"
 
 1 error in bad.toml; nothing was started
 "#,
@@ -233,33 +281,117 @@ error: `maximum_bytes` means nothing without Dynamic Memory
 }
 
 #[test]
-fn the_193rd_running_vm() {
-    refused(
-        r#"until = "10m"
-host = { memory = "1TB" }
+fn one_running_vm_too_many() {
+    let limits = [
+        ("2008-r2-sp1", "enterprise", 384),
+        ("2008-r2-sp1", "standard", 192),
+        ("2008-kb956710", "datacenter", 192),
+        ("2008", "enterprise", 128),
+    ];
+    for (release, edition, most) in limits {
+        let (first, last) = (most - 2, most + 8);
+        refused(
+            &format!(
+                r#"until = "10m"
+host = {{ memory = "32GB", edition = "{edition}", release = "{release}" }}
 [[vm]]
-name = "VM{n}"
-numbers = "1..200"
+name = "VM{{n}}"
+numbers = "1..{last}"
 guest = "ws2003-sp2"
+dynamic_memory_enabled = false
 startup_bytes = "128MB"
 [[timeline]]
 at = "0s"
 action = "start"
-vm = "VM1..VM190"
+vm = "VM1..VM{first}"
 [[timeline]]
 at = "5m"
 action = "start"
-vm = "VM191..VM200"
+vm = "VM{}..VM{last}"
 every = "1s"
 "#,
+                first + 1
+            ),
+            &format!(
+                r#"
+error: {one} VMs would run at once
+  --> bad.toml:16:6
+   |
+16 | vm = "VM{from}..VM{last}"
+   |      ^^^^^^^^^^^^^^ "VM{one}" would be number {one}
+   |
+   = allowed: {most} running VMs on a host of edition "{edition}", release "{release}"
+   = help: edition "unlimited" has no limits
+
+1 error in bad.toml; nothing was started
+"#,
+                one = most + 1,
+                from = first + 1,
+            ),
+        );
+    }
+}
+
+#[test]
+fn more_virtual_processors_than_the_logical_ones_carry() {
+    let file = |guest: &str| {
+        format!(
+            r#"until = "10m"
+host = {{ memory = "32GB", logical_processors = 4 }}
+[[vm]]
+name = "VM{{n}}"
+numbers = "1..9"
+guest = "{guest}"
+vcpus = 4
+startup_bytes = "512MB"
+[[timeline]]
+at = "0s"
+action = "start"
+vm = "all"
+"#
+        )
+    };
+    refused(
+        &file("ws2008-r2-sp1"),
         r#"
-error: 193 VMs would run at once
-  --> bad.toml:15:6
+error: 36 virtual processors would run at once
+  --> bad.toml:12:6
    |
-15 | vm = "VM191..VM200"
-   |      ^^^^^^^^^^^^^^ "VM193" would be number 193
+12 | vm = "all"
+   |      ^^^^^ with "VM9"
    |
-   = allowed: 192 running VMs on a host of edition "enterprise"
+   = allowed: 32 on this host, by its edition and its logical processors
+   = help: edition "unlimited" has no limits
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+    // Twelve for each logical processor, if all guests are Windows 7.
+    parse("good.toml", file("windows-7-sp1"), &LoadOptions::default()).unwrap_or_else(|bad| panic!("{bad}"));
+}
+
+#[test]
+fn more_logical_processors_than_the_edition_takes() {
+    refused(
+        r#"until = "10m"
+[[vm]]
+name = "VM1"
+guest = "ws2008-sp2"
+dynamic_memory_enabled = false
+startup_bytes = "512MB"
+[host]
+memory = "32GB"
+release = "2008"
+logical_processors = 24
+"#,
+        r#"
+error: edition "enterprise" takes no more than 16 logical processors
+  --> bad.toml:10:22
+   |
+10 | logical_processors = 24
+   |                      ^^
+   |
+   = allowed: 1 to 16
    = help: edition "unlimited" has no limits
 
 1 error in bad.toml; nothing was started
@@ -271,11 +403,12 @@ error: 193 VMs would run at once
 fn the_513th_configured_vm() {
     refused(
         r#"until = "10m"
-host = { memory = "32GB" }
+host = { memory = "32GB", release = "2008-kb956710" }
 [[vm]]
 name = "VM{n}"
 numbers = "1..513"
 guest = "ws2003-sp2"
+dynamic_memory_enabled = false
 startup_bytes = "128MB"
 "#,
         r#"
@@ -673,10 +806,8 @@ error: `priority` cannot be 101
 
 #[test]
 fn a_setting_beside_the_file_is_complained_of_like_one_in_it() {
-    let options = super::LoadOptions {
-        settings: vec!["vm.VM3.priority=800".parse().unwrap()],
-        ..super::LoadOptions::default()
-    };
+    let options =
+        LoadOptions { settings: vec!["vm.VM3.priority=800".parse().unwrap()], ..LoadOptions::default() };
     let bad = super::find("multi-vm", &options).unwrap_err().to_string();
     let expected = "error: `priority` cannot be 800\n  --> scenarios/multi-vm.toml (as changed by --set):27:21\n   |\n\
         27 | only.VM3.priority = 800\n   |                     ^^^\n   |\n   = allowed: a whole number from 0 to 100\n\n\
