@@ -337,7 +337,7 @@ mod tests {
         };
         // ECMA and Windows: \u{141} in windows-1250, and two kana in the code page of Japan.
         for name in ["windows-1250", "cp1250", "1250", "CP1250"] {
-            assert_eq!(read(b"\xa3\xf3d\xbc\r\n", name), "Łódź");
+            assert_eq!(read(b"\xa3\xf3d\x9f\r\n", name), "Łódź");
         }
         for name in ["shift_jis", "932", "cp932"] {
             assert_eq!(read(b"\x83\x81\x83\x82\n", name), "メモ");

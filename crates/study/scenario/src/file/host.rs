@@ -6,6 +6,7 @@ use page_range::PageCount;
 use perf_counters::Epoch;
 
 use super::{
+    diagnostic::Diagnostic,
     names::check_name,
     reader::{Located, Table},
     schema,
@@ -202,10 +203,14 @@ fn value<T>(located: Option<Located<T>>) -> Option<T> {
 }
 
 /// Reads `[host]`. Even if something is wrong in it, the rest of the file can be checked against what is left.
-pub(super) fn read(root: &Table<'_, '_>) -> Option<Host> {
+///
+/// `chosen` is the host's memory in place of what the file says.
+pub(super) fn read(root: &Table<'_, '_>, chosen: Option<PageCount>) -> Option<Host> {
     let table = root.table("host", &schema::HOST);
     let table = root.required("host", table)?;
-    let edition = value(table.word("edition", &EDITIONS)).unwrap_or_default();
+    // Of an edition that is written wrongly no limits are known: nothing else is refused because of it.
+    let edition = if table.has("edition") { Edition::Unlimited } else { Edition::default() };
+    let edition = value(table.word("edition", &EDITIONS)).unwrap_or(edition);
     let memory = table.size("memory");
     let memory = table.required("memory", memory);
     let memory_reserve = table.size("memory_reserve");
@@ -222,9 +227,12 @@ pub(super) fn read(root: &Table<'_, '_>) -> Option<Host> {
             );
         }
     }
+    if let Some(chosen) = chosen {
+        check_chosen_memory(&table, chosen, edition, memory_reserve.as_ref());
+    }
     Some(Host {
         name: read_name(&table),
-        memory: value(memory).unwrap_or_default(),
+        memory: chosen.or(value(memory)).unwrap_or_default(),
         edition,
         memory_reserve: value(memory_reserve),
         epoch: read_epoch(&table),
@@ -262,6 +270,32 @@ fn check_memory(table: &Table<'_, '_>, memory: &Located<PageCount>, edition: Edi
                     _ => "edition \"unlimited\" has no limits",
                 }),
         );
+    }
+}
+
+/// Complains about memory of the command line that the edition does not take, or that the reserve leaves nothing of.
+fn check_chosen_memory(
+    table: &Table<'_, '_>,
+    memory: PageCount,
+    edition: Edition,
+    reserve: Option<&Located<PageCount>>,
+) {
+    let size = quantities::format_size;
+    let refused = |why: String| {
+        let message = format!("--host-memory {}: {why}", size(memory));
+        Diagnostic::of_file(table.reader.source.file(), message).key("--host-memory").value(size(memory))
+    };
+    if let Some(limit) = edition.limits().host_memory
+        && memory > limit
+    {
+        let why = format!("edition {:?} takes no more than {} of memory", edition.name(), size(limit));
+        table.reader.add(refused(why).allowed(format!("up to {}", size(limit))));
+    }
+    if let Some(reserve) = reserve
+        && reserve.value >= memory
+    {
+        let why = "`memory_reserve` leaves nothing for VMs".to_owned();
+        table.reader.add(refused(why).allowed(format!("more than {}", size(reserve.value))));
     }
 }
 
