@@ -88,3 +88,99 @@ fn every_hostile_input_of_the_threat_model_has_a_test() {
     }
     assert!(rows > 40, "{rows}");
 }
+
+/// The pages of the book, with their names.
+fn pages(folder: &Path, all: &mut Vec<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            pages(&path, all);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            all.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+/// Cells of a row of a Markdown table: bars between backticks and escaped ones are no ends of cells.
+fn cells(row: &str) -> usize {
+    let (mut bars, mut before) = (0, ' ');
+    for character in row.trim().chars() {
+        bars += usize::from(character == '|' && before != '\\');
+        before = character;
+    }
+    bars.saturating_sub(1)
+}
+
+/// A row with a cell too many or too few is shown broken, or not at all.
+#[test]
+fn every_row_of_a_table_has_the_cells_of_its_head() {
+    let mut all = Vec::new();
+    pages(&root().join("docs/src"), &mut all);
+    let mut rows = 0;
+    for (page, text) in &all {
+        let (mut head, mut code) = (None, false);
+        for line in text.lines() {
+            code ^= line.trim_start().starts_with("```");
+            if code || !line.starts_with('|') {
+                head = None;
+                continue;
+            }
+            let expected = *head.get_or_insert(cells(line));
+            assert_eq!(cells(line), expected, "{page}: {line}");
+            rows += 1;
+        }
+    }
+    assert!(rows > 500, "{rows}");
+    assert_eq!(cells(r"| a | `b \| c` |"), 2);
+}
+
+/// The steps of the page and the output beside them agree: every event and message that a step names is in the output above it.
+#[test]
+fn the_life_of_a_report_is_told_as_it_is_shown() {
+    let page = std::fs::read_to_string(root().join("docs/src/life-of-a-report.md")).unwrap();
+    let (shown, told) = page.split_once("## Step by step").unwrap();
+    let told = told.split_once("## The way back").unwrap().0;
+    let mut named = 0;
+    for name in told.split('`').skip(1).step_by(2) {
+        // Names of events and messages; `STATUS_REPORT` is the message that the event `status_report` is about.
+        if name.contains('_') {
+            let there = shown.contains(name) || shown.contains(&name.to_lowercase());
+            assert!(there, "{name} is in no line of the output");
+            named += 1;
+        }
+    }
+    assert!(named >= 10, "{named}");
+    // In the order of the output.
+    let places: Vec<usize> = [
+        "balloon_status",
+        "status_report",
+        "decision",
+        "add_memory",
+        "grant",
+        "pages_mapped",
+        "hot_added",
+        "operation_finished",
+    ]
+    .iter()
+    .map(|event| {
+        let line = |line: &&str| line.contains(&format!(" {event}"));
+        let shown = shown.lines().position(|text| line(&text));
+        shown.unwrap_or_else(|| panic!("{event} is in no line of the output"))
+    })
+    .collect();
+    assert!(places.is_sorted(), "{places:?}");
+    let told: Vec<usize> = [
+        "balloon_status",
+        "status_report",
+        "decision",
+        "add_memory",
+        "grant",
+        "pages_mapped",
+        "hot_added",
+        "operation_finished",
+    ]
+    .iter()
+    .map(|event| told.find(&format!("`{event}`")).unwrap_or_else(|| panic!("no step names {event}")))
+    .collect();
+    assert!(told.is_sorted(), "{told:?}");
+}

@@ -102,3 +102,22 @@ fn counters_that_cannot_be_drawn_are_refused() {
         said(&format!("{}\r\n", lines[0])).ends_with("there is no row in it, so there is nothing to draw")
     );
 }
+
+/// A file whose letters are of a code page that nobody can tell from its bytes: named, its VMs are called as they are.
+#[test]
+fn a_code_page_can_be_named() {
+    let (left, drawn) = left();
+    let folder = left.folder.path();
+    let text = std::fs::read_to_string(folder.join(COUNTERS_FILE)).unwrap();
+    // 0xfc is ü in the code pages of Western and of Central Europe, and another letter in that of Russia.
+    let bytes: Vec<u8> =
+        text.chars().map(|c| if c == 'ü' { 0xfc } else { u8::try_from(c).unwrap() }).collect();
+    std::fs::write(folder.join(COUNTERS_FILE), bytes).unwrap();
+    let guessed = Recorded::read(folder).unwrap();
+    assert_eq!(guessed.remarks.len(), 1);
+    let named = Recorded::read_in(folder, Some("windows-1250".parse().unwrap())).unwrap();
+    assert!(named.remarks.is_empty() && named.vms.contains(&"Büro".to_owned()), "{:?}", named.vms);
+    assert_eq!(figures::draw(&named), drawn);
+    let cyrillic = Recorded::read_in(folder, Some("windows-1251".parse().unwrap())).unwrap();
+    assert!(!cyrillic.vms.contains(&"Büro".to_owned()), "{:?}", cyrillic.vms);
+}

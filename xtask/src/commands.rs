@@ -85,6 +85,14 @@ pub(crate) fn bad_input(error: impl fmt::Display) -> anyhow::Error {
     BadInput(error.to_string()).into()
 }
 
+/// Bad input for several reasons, each told as its own error.
+pub(crate) fn all_bad_input(reasons: &[String]) -> anyhow::Error {
+    let whole = |reason: &String| {
+        if reason.starts_with("error: ") { reason.clone() } else { format!("error: {reason}") }
+    };
+    BadInput(reasons.iter().map(whole).collect::<Vec<_>>().join("\n\n")).into()
+}
+
 /// All commands.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {

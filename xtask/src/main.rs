@@ -12,14 +12,14 @@ use std::io;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 use commands::elsewhere;
 use output::note;
 
 /// Hyper-V Dynamic Memory: run, study, compare and verify the component stack of Windows Server 2008 R2 SP1.
 #[derive(Parser, Debug)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 110)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong input (nothing was started), 130 interrupted.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -44,10 +44,19 @@ fn run() -> Result<ExitCode> {
     if let Some(build) = elsewhere::needed(&words) {
         return elsewhere::run(build, &words);
     }
-    match Cli::try_parse() {
+    match parsed() {
         Ok(cli) => commands::run(cli.command),
         Err(answer) => answered(&answer),
     }
+}
+
+/// Help is easier to read in lines that are not as long as a wide terminal's. Invented.
+const HELP_COLUMNS: usize = 110;
+
+fn parsed() -> Result<Cli, clap::Error> {
+    // Without a terminal clap would take 100 columns.
+    let columns = output::look().columns.min(HELP_COLUMNS);
+    Cli::from_arg_matches(&Cli::command().term_width(columns).try_get_matches()?)
 }
 
 /// Prints what the reader of the command line has to say: help and version to standard output, complaints to standard error.

@@ -8,10 +8,11 @@
 //! text is escaped.
 
 use std::fmt;
-use std::io::{self, BufWriter, StdoutLock, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write as _};
 
 use anyhow::{Error, Result};
-use terminal_text::Escaped;
+use terminal_size::Width;
+use terminal_text::{Escaped, Look};
 
 /// Whether whoever reads standard output still does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +31,21 @@ fn judge(written: io::Result<()>) -> Result<Reader> {
     }
 }
 
-/// Characters in a line of the terminal that standard output is, if it is one.
-#[cfg(feature = "study")]
-pub(crate) fn terminal_width() -> Option<u16> {
-    terminal_size::terminal_size_of(io::stdout()).map(|(terminal_size::Width(width), _)| width)
+/// How text on standard output looks: as wide as its terminal, or 80 columns; in colour by the usual rules.
+pub(crate) fn look() -> Look {
+    let out = io::stdout();
+    let colours = terminal_text::wants_colour(|name| std::env::var_os(name), out.is_terminal());
+    Look { columns: columns(terminal_size::terminal_size_of(&out)), colours }
+}
+
+/// Columns of a line on standard error.
+pub(crate) fn note_columns() -> usize {
+    columns(terminal_size::terminal_size_of(io::stderr()))
+}
+
+fn columns(terminal: Option<(Width, terminal_size::Height)>) -> usize {
+    let variable = std::env::var("COLUMNS").ok();
+    terminal_text::columns(terminal.map(|(Width(columns), _)| columns), variable.as_deref())
 }
 
 /// Prints to standard output, and sees that it has arrived.
@@ -64,30 +76,61 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Prints a line to standard error.
+/// Prints lines to standard output, broken between words where they are wider than the terminal; an error if they cannot be written.
+macro_rules! tell {
+    ($($text:tt)*) => {
+        $crate::output::print(format_args!(
+            "{}\n",
+            terminal_text::wrap(&format!($($text)*), $crate::output::look().columns)
+        ))?
+    };
+}
+pub(crate) use tell;
+
+/// Prints lines to standard error, broken between words where they are wider than the terminal.
 macro_rules! note {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _lost = writeln!(terminal_text::Escaped::new(std::io::stderr().lock()), $($text)*);
-    }};
+    ($($text:tt)*) => {
+        $crate::output::print_note(&format!($($text)*))
+    };
 }
 pub(crate) use note;
 
+/// Prints lines to standard error, or leaves them out where they cannot be written. Excerpts of files and commands to copy stay as they are.
+pub(crate) fn print_note(text: &str) {
+    let columns = note_columns();
+    let mut out = Escaped::new(io::stderr().lock());
+    for line in text.split('\n') {
+        let excerpt = line
+            .split_once('|')
+            .is_some_and(|(gutter, _)| gutter.chars().all(|c| c == ' ' || c.is_ascii_digit()));
+        let line = if excerpt { line.into() } else { terminal_text::wrap(line, columns) };
+        let _lost = writeln!(out, "{line}");
+    }
+}
+
 /// Standard output for many lines.
 #[derive(Debug)]
-pub(crate) struct Lines(Escaped<BufWriter<StdoutLock<'static>>>);
+pub(crate) struct Lines(BufWriter<StdoutLock<'static>>);
 
 impl Lines {
     pub(crate) fn new() -> Self {
-        Self(Escaped::new(BufWriter::with_capacity(1 << 16, io::stdout().lock())))
+        Self(BufWriter::with_capacity(1 << 16, io::stdout().lock()))
     }
 
-    /// Prints a line.
+    /// Prints a line, with what is not text escaped.
     ///
     /// # Errors
     /// As for [`print()`].
     pub(crate) fn line(&mut self, text: fmt::Arguments<'_>) -> Result<Reader> {
-        judge(self.0.write_fmt(text).and_then(|()| self.0.write_all(b"\n")))
+        self.coloured(&terminal_text::escape_lines(&text.to_string()))
+    }
+
+    /// Prints a line with colours in it, whose other parts have been escaped already.
+    ///
+    /// # Errors
+    /// As for [`print()`].
+    pub(crate) fn coloured(&mut self, text: &str) -> Result<Reader> {
+        judge(self.0.write_all(text.as_bytes()).and_then(|()| self.0.write_all(b"\n")))
     }
 
     /// Sees that all lines have arrived.

@@ -1,4 +1,8 @@
 //! The tests of the command line, as one program.
 
+mod damaged;
+mod events;
 mod new_balancer;
 mod output;
+mod program;
+mod wrong;

@@ -1,34 +1,9 @@
 //! Where output goes, and what a command says when it cannot go there.
 #![cfg(target_os = "linux")]
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::fs::File;
 
-/// A folder for a test to stand in, empty.
-fn stand(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("output").join(name);
-    let _old = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-fn xtask(folder: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.current_dir(folder).args(words).stdin(Stdio::null());
-    command
-}
-
-fn output(folder: &Path, words: &[&str]) -> Output {
-    xtask(folder, words).output().unwrap()
-}
-
-/// A run of a few virtual seconds.
-fn run(folder: &Path) {
-    let made =
-        output(folder, &["scenario", "multi-vm", "--until", "30s", "--driver", "inline", "--out", "run"]);
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-}
+use crate::program::{output, run, stand, xtask};
 
 /// Commands that print, each for a folder with a run in it.
 fn commands() -> Vec<Vec<&'static str>> {
@@ -105,7 +80,7 @@ fn runs_are_left_where_one_stands() {
     let made = output(&folder, &["scenario", "multi-vm", "--until", "5s", "--driver", "inline"]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let said = String::from_utf8_lossy(&made.stdout).into_owned();
-    assert!(said.contains("Files: runs/multi-vm-001\n"), "{said}");
+    assert!(said.contains("Files:  runs/multi-vm-001\n"), "{said}");
     assert!(folder.join("runs/multi-vm-001/summary.json").is_file());
 }
 
@@ -162,6 +137,39 @@ fn every_command_is_listed() {
     }
 }
 
+/// Without a terminal lines have 80 columns, as `COLUMNS` does not say otherwise; of what is longer only commands to copy, paths and JSON.
+#[test]
+fn lines_fit_eighty_columns() {
+    let folder = stand("eighty");
+    run(&folder);
+    let more = [
+        vec!["events", "--help"],
+        vec!["compare", "--help"],
+        vec!["events", "run", "--event", "decision"],
+        vec!["explain", "run", "--vm", "VM2", "--at", "30s"],
+        vec!["events", "run", "--follow", "40"],
+    ];
+    for words in commands().into_iter().chain(more) {
+        if words.contains(&"--json") || matches!(words[0], "completions" | "man" | "guest") {
+            continue;
+        }
+        let done = xtask(&folder, &words).env_remove("COLUMNS").output().unwrap();
+        for text in [done.stdout, done.stderr] {
+            for line in String::from_utf8(text).unwrap().lines() {
+                let copied = ["Repeat:", "Events:", "Files:", "run/", "runs/"]
+                    .iter()
+                    .any(|head| line.starts_with(head));
+                // A single word that is longer than a line is not broken.
+                let word = !line.trim().contains(' ');
+                assert!(copied || word || terminal_text::width(line) <= 80, "{words:?}: {line}");
+            }
+        }
+    }
+    let wide = xtask(&folder, &["scenario", "list"]).env("COLUMNS", "120").output().unwrap();
+    let wide = String::from_utf8(wide.stdout).unwrap();
+    assert!(wide.lines().any(|line| (81..=120).contains(&terminal_text::width(line))), "{wide}");
+}
+
 /// <https://no-color.org> and <https://bixense.com/clicolors>.
 #[test]
 fn colours_follow_the_usual_rules() {
@@ -181,3 +189,41 @@ fn colours_follow_the_usual_rules() {
     assert!(!coloured(&[("CLICOLOR_FORCE", "0")]));
     assert!(!coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
 }
+
+/// What commands print follows the same rules: here the story of a guest that refuses its applications memory, and its warnings.
+#[test]
+fn colours_of_the_story_and_of_events_follow_them_too() {
+    let folder = stand("story");
+    std::fs::write(folder.join("refused.toml"), REFUSED).unwrap();
+    let words = ["scenario", "refused.toml", "--driver", "inline", "--out", "run", "--force"];
+    for words in [&words[..], &["events", "run", "--event", "commit_failed"]] {
+        let coloured = |variables: &[(&str, &str)]| {
+            let mut command = xtask(&folder, words);
+            for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+                command.env_remove(name);
+            }
+            let done = command.envs(variables.iter().copied()).output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            String::from_utf8_lossy(&done.stdout).contains('\x1b')
+        };
+        assert!(!coloured(&[]), "this is no terminal: {words:?}");
+        assert!(coloured(&[("CLICOLOR_FORCE", "1")]), "{words:?}");
+        assert!(!coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), "{words:?}");
+    }
+}
+
+/// A guest of 512 MB whose application asks for more than memory and page file have together.
+const REFUSED: &str = r#"
+until = "3m"
+host = { memory = "16GB" }
+[[vm]]
+name = "Greedy"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+maximum_bytes = "8GB"
+workload = { kind = "step", to = "60GB", after = "10s" }
+[[timeline]]
+at = "0s"
+action = "start"
+vm = "all"
+"#;

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use balancing_policy::{HostView, PageCount, Policy, Proposal, Reason, VmView};
-use policy_comparison::{Contestant, MeasureId, Settings, loads};
+use policy_comparison::{Contestant, Look, MeasureId, Settings, loads};
 use scenario::run::{self, Choices, RunOptions, build};
 
 /// Everyone gets what the guest needs and half as much again, as long as there is any.
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let loads = ["multi-vm", "bursts-together"].map(loads::find).into_iter().collect::<Result<_, _>>()?;
     let settings = Settings { seeds: vec![1, 2, 3], ..Settings::new(contestants, loads) };
     let comparison = policy_comparison::compare(&settings, &mut |_| ())?;
-    println!("{}", comparison.table(None));
+    println!("{}", comparison.table(Look::default()));
     std::fs::write("compare.html", comparison.page("cargo run --release"))?;
     assert!(comparison.loads[0].cell(1, MeasureId::Moved).is_some());
     Ok(())

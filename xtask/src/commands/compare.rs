@@ -12,11 +12,11 @@ use guest_memory_manager::trace::TraceWindow;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use page_range::PageCount;
 use policy_comparison::{Advance, CompareError, Comparison, Contestant, Settings, loads};
-use scenario::file::{self, LoadOptions, Setting};
+use scenario::file::{self, BadScenario, LoadOptions, Scenario, Setting};
 use scenario::run::Choices;
 
-use super::{bad_input, scenario as scenario_command, shell_word};
-use crate::output::{note, print, say, terminal_width};
+use super::{all_bad_input, bad_input, scenario as scenario_command, shell_word};
+use crate::output::{look, note, print, print_coloured, say, tell};
 
 /// Which policies, on what.
 #[derive(clap::Args, Debug)]
@@ -101,56 +101,68 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     };
     let command = command(args);
     write(&folder, &comparison, &command)?;
-    let text = if args.json {
-        comparison.json()?
+    if args.json {
+        print(format_args!("{}", comparison.json()?))?;
     } else {
-        format!(
-            "{}\nFiles: {}   Figures: {}\nRepeat: {command}\n",
-            comparison.table(terminal_width().map(usize::from)),
-            folder.display(),
-            folder.join("compare.html").display()
-        )
-    };
-    print(format_args!("{text}"))?;
+        // The table escapes what files wrote, and may have colours.
+        print_coloured(&comparison.table(look()))?;
+        say!("\nFiles:   {}", folder.display());
+        say!("Figures: {}", folder.join("compare.html").display());
+        say!("Repeat:  {command}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 fn list() -> Result<ExitCode> {
     for name in loads::built_in() {
         let title = loads::find(name).map_or_else(|_| String::new(), |load| load.title);
-        say!("{name:<18} {title}");
+        say!("{}", terminal_text::wrap_after(&format!("{name:<18} "), &title, look().columns, 19));
     }
-    say!("\nPolicies: {}", policy_catalogue::names().collect::<Vec<_>>().join(", "));
+    tell!("\nPolicies: {}", policy_catalogue::names().collect::<Vec<_>>().join(", "));
     Ok(ExitCode::SUCCESS)
 }
 
 fn settings(args: &Args) -> Result<Settings> {
-    let contestants = if args.policies.is_empty() {
-        Contestant::all()
-    } else {
-        args.policies
-            .iter()
-            .map(|name| Contestant::named(name))
-            .collect::<Result<_, _>>()
-            .map_err(bad_input)?
-    };
+    // All that is wrong is told at once.
+    let mut wrong = Vec::new();
     if let Some(setting) = args.set.iter().find(|setting| setting.root() == "policy") {
-        return Err(bad_input(format!(
+        wrong.push(format!(
             "--set {setting} would change nothing: each load is run with every policy of --policies, at the policy's own parameters"
-        )));
+        ));
     }
     let options = LoadOptions { settings: args.set.clone(), ..LoadOptions::default() };
-    let find = |name: &str| file::find(name, &options);
-    let mut found =
-        args.scenarios.iter().map(|name| find(name)).collect::<Result<Vec<_>, _>>().map_err(bad_input)?;
+    let mut good = |found: Result<Scenario, BadScenario>| match found {
+        Ok(load) => Some(load),
+        Err(error) => {
+            wrong.push(error.to_string());
+            None
+        }
+    };
+    let mut found: Vec<Scenario> =
+        args.scenarios.iter().filter_map(|name| good(file::find(name, &options))).collect();
     if let Some(path) = &args.trace {
-        let options =
-            LoadOptions { trace_window: args.trace_window, fill_gaps: args.fill_gaps, ..options.clone() };
-        let load = loads::trace(path, args.host_memory, options).map_err(bad_input)?;
-        super::scenario::tell_remarks(&load);
-        found.push(load);
-    } else if found.is_empty() {
-        found = loads::built_in().map(find).collect::<Result<_, _>>().map_err(bad_input)?;
+        let options = LoadOptions {
+            trace_window: args.trace_window,
+            fill_gaps: args.fill_gaps,
+            host_memory: args.host_memory,
+            ..options.clone()
+        };
+        if let Some(load) = good(loads::trace(path, options)) {
+            super::scenario::tell_remarks(&load);
+            found.push(load);
+        }
+    } else if args.scenarios.is_empty() {
+        found.extend(loads::built_in().filter_map(|name| good(file::find(name, &options))));
+    }
+    let mut contestants = if args.policies.is_empty() { Contestant::all() } else { Vec::new() };
+    for name in &args.policies {
+        match Contestant::named(name) {
+            Ok(contestant) => contestants.push(contestant),
+            Err(error) => wrong.push(error.to_string()),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(all_bad_input(&wrong));
     }
     let usual = if args.trace.is_some() && args.scenarios.is_empty() { 1 } else { policy_comparison::SEEDS };
     let seeds = args.seeds.map_or(usual, NonZero::get);

@@ -1,14 +1,20 @@
-//! `cargo xtask events`: what happened in a run, readably.
+//! `cargo xtask events`: what happened in a run, readably, or as JSON for programs.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+mod line;
+mod pages;
+mod seen;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use component_runtime::SimTime;
 use run_journal::query::{Causality, Filter};
-use run_journal::{EVENTS_FILE, Record, Severity, events};
+use run_journal::{EVENTS_FILE, Record, events};
 
+use self::line::{Line, Times};
+use self::seen::Seen;
 use super::bad_input;
-use crate::output::{Lines, Reader, note};
+use crate::output::{Lines, Reader, look, note};
 
 /// Which events of which run.
 #[derive(clap::Args, Debug)]
@@ -24,12 +30,22 @@ pub(crate) struct Args {
     /// Only events of this name, such as decision
     #[arg(long)]
     event: Option<String>,
-    /// Print everything that led to the event of this number, and everything that came of it
-    #[arg(long, value_name = "SEQ", conflicts_with_all = ["vm", "component", "event"])]
+    /// Only events of this time of the run or later, such as 12m30s
+    #[arg(long, value_name = "TIME")]
+    from: Option<SimTime>,
+    /// Only events of this time of the run or earlier
+    #[arg(long, value_name = "TIME")]
+    until: Option<SimTime>,
+    /// Print what led to the event of this number, and what came of it; other options choose which of these events are printed
+    #[arg(long, value_name = "SEQ")]
     follow: Option<u64>,
     /// With --follow: leave out effects further away than this many steps
     #[arg(long, value_name = "STEPS", requires = "follow", default_value_t = 12)]
     depth: usize,
+    /// Print the events as events.jsonl has them: a JSON object in each line, times in nanoseconds. With --follow each also says its
+    /// `relation` (cause, event or effect) and how many `steps` away it is
+    #[arg(long)]
+    json: bool,
 }
 
 /// Prints them.
@@ -47,50 +63,33 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             path.display()
         )));
     }
-    let records =
-        events::Reader::open(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
-    let mut out = Lines::new();
-    if let Some(seq) = args.follow {
-        let whole =
-            events::read_whole(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
-        if let Some(error) = &whole.missing {
-            note!("{}: {error}", path.display());
-        }
-        let records = whole.records;
-        let causality = Causality::new(&records);
-        let chain = causality.chain(seq).map_err(bad_input)?;
-        // The tree says what led to what; so each line has its time and number first, and only then its depth.
-        let mut print = |depth: usize, mark: &str, record: &Record| {
-            out.line(format_args!("{mark}{}{:3$}{}", head(record), "", what(record), depth * 2))
-        };
-        let depth = chain.causes.iter().map(|(distance, _)| *distance).max().unwrap_or(0);
-        for (distance, cause) in &chain.causes {
-            if print(depth - distance, "  ", cause)? == Reader::Gone {
-                return Ok(());
-            }
-        }
-        let mut reader = print(depth, "> ", chain.event)?;
-        let mut left_out = 0_usize;
-        for (distance, effect) in &chain.effects {
-            if *distance > args.depth {
-                left_out += 1;
-                continue;
-            }
-            if reader == Reader::Listens {
-                reader = print(depth + distance, "  ", effect)?;
-            }
-        }
-        if left_out > 0 && reader == Reader::Listens {
-            reader = out.line(format_args!(
-                "  … and {left_out} more, further than {} steps away (--depth)",
-                args.depth
-            ))?;
-        }
-        return if reader == Reader::Listens { out.finish() } else { Ok(()) };
+    if let (Some(from), Some(until)) = (args.from, args.until)
+        && from > until
+    {
+        return Err(bad_input(format!(
+            "--from {from} is later than --until {until}: no event lies between them"
+        )));
     }
-    let filter = Filter { vm: args.vm.clone(), component: args.component.clone(), event: args.event.clone() };
-    let mut any = false;
-    let mut seen = Seen::default();
+    let filter = Filter {
+        vm: args.vm.clone(),
+        component: args.component.clone(),
+        event: args.event.clone(),
+        from: args.from,
+        until: args.until,
+    };
+    match args.follow {
+        Some(seq) => follow(args, &path, &filter, seq),
+        None => list(args, &path, &filter),
+    }
+}
+
+/// Prints the events that the filter picks, in their order.
+fn list(args: &Args, path: &Path, filter: &Filter) -> Result<()> {
+    let records =
+        events::Reader::open(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+    let (mut out, look) = (Lines::new(), look());
+    let (mut seen, mut times) = (Seen::default(), Times::default());
+    let mut before: Option<SimTime> = None;
     let mut cut_off = None;
     for record in records {
         let record = match record {
@@ -102,78 +101,108 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             record => record.map_err(|error| bad_input(format!("{}: {error}", path.display())))?,
         };
         seen.note(&record);
-        if filter.matches(&record) {
-            any = true;
-            let cause =
-                if record.cause == 0 { String::new() } else { format!(" (because of #{})", record.cause) };
-            if out.line(format_args!("{}{}{cause}", head(&record), what(&record)))? == Reader::Gone {
-                return Ok(());
+        times.note(&record);
+        if !filter.matches(&record) {
+            continue;
+        }
+        let reader = if args.json {
+            out.line(format_args!("{}", json(&record, None)))?
+        } else {
+            if before.is_none() {
+                let _reader = out.line(format_args!("{}", line::header("since the line before")))?;
             }
+            let delta = before.map(|before| record.t.since(before));
+            let line = Line { record: &record, mark: "", delta, depth: 0, cause: times.cause(&record) };
+            out.coloured(&line.text(look))?
+        };
+        before = Some(record.t);
+        if reader == Reader::Gone {
+            return Ok(());
         }
     }
     if let Some(error) = cut_off {
         note!("{}: {error}", path.display());
     }
-    if !any {
-        return Err(bad_input(seen.why_nothing(args)));
+    if before.is_none() {
+        return Err(bad_input(seen.why_nothing(filter)));
     }
     out.finish()
 }
 
-/// What there is to filter by.
-#[derive(Debug, Default)]
-struct Seen {
-    vms: BTreeSet<String>,
-    components: BTreeSet<String>,
-    events: BTreeSet<String>,
+/// An event in relation to another.
+#[derive(Clone, Copy, Debug)]
+struct Relation {
+    name: &'static str,
+    steps: usize,
 }
 
-impl Seen {
-    fn note(&mut self, record: &Record) {
-        if let Some(vm) = &record.vm
-            && !self.vms.contains(&**vm)
-        {
-            self.vms.insert(vm.to_string());
+/// Prints what led to an event and what came of it, as a tree.
+fn follow(args: &Args, path: &Path, filter: &Filter, seq: u64) -> Result<()> {
+    let whole =
+        events::read_whole(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+    if let Some(error) = &whole.missing {
+        note!("{}: {error}", path.display());
+    }
+    let causality = Causality::new(&whole.records);
+    let chain = causality.chain(seq).map_err(bad_input)?;
+    let (mut out, look) = (Lines::new(), look());
+    let furthest = chain.causes.iter().map(|(distance, _)| *distance).max().unwrap_or(0);
+    let causes = chain
+        .causes
+        .iter()
+        .map(|&(steps, record)| (Relation { name: "cause", steps }, furthest - steps, record));
+    let event = (Relation { name: "event", steps: 0 }, furthest, chain.event);
+    let effects = chain
+        .effects
+        .iter()
+        .map(|&(steps, record)| (Relation { name: "effect", steps }, furthest + steps, record));
+    let (mut left_out, mut begun) = (0_usize, false);
+    for (relation, depth, record) in causes.chain([event]).chain(effects) {
+        let followed = relation.name == "event";
+        // The event itself is what everything else is told about.
+        if !followed && !filter.matches(record) {
+            continue;
         }
-        for (names, name) in [(&mut self.components, &record.component), (&mut self.events, &record.event)] {
-            if !names.contains(&**name) {
-                names.insert(name.to_string());
+        if relation.name == "effect" && relation.steps > args.depth {
+            left_out += 1;
+            continue;
+        }
+        let reader = if args.json {
+            out.line(format_args!("{}", json(record, Some(relation))))?
+        } else {
+            if !std::mem::replace(&mut begun, true) {
+                let _reader = out.line(format_args!("  {}", line::header("since its cause")))?;
             }
+            // The tree says what led to what; so each line has its time and number first, and only then its depth.
+            let delta = causality.get(record.cause).map(|cause| record.t.since(cause.t));
+            let mark = if followed { "> " } else { "  " };
+            out.coloured(&Line { record, mark, delta, depth, cause: None }.text(look))?
+        };
+        if reader == Reader::Gone {
+            return Ok(());
         }
     }
-
-    /// Names the filter that nothing can match, and what it could have been.
-    fn why_nothing(&self, args: &Args) -> String {
-        let component = args.component.as_deref().map(|name| name.split('/').next().unwrap_or(name));
-        for (option, given, known) in [
-            ("--vm", args.vm.as_deref(), &self.vms),
-            ("--component", component, &self.components),
-            ("--event", args.event.as_deref(), &self.events),
-        ] {
-            if let Some(given) = given
-                && !known.contains(given)
-            {
-                let known = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-                return format!("no event has {option} {given}; this run has {known}");
-            }
+    if left_out > 0 {
+        let words = format!("… and {left_out} more, further than {} steps away (--depth)", args.depth);
+        if args.json {
+            note!("{words}");
+        } else if out.line(format_args!("  {words}"))? == Reader::Gone {
+            return Ok(());
         }
-        "no event matches all of these filters at once".to_owned()
     }
+    out.finish()
 }
 
-/// Time and number of an event. Times have up to nanoseconds.
-fn head(record: &Record) -> String {
-    format!("{:>16} #{:<6} ", record.t.to_string(), record.seq)
-}
-
-/// Where it was, what it is, and its fields.
-fn what(record: &Record) -> String {
-    let mut text = format!("{} {}", record.place(), record.event);
-    for (name, value) in &record.fields {
-        text.push_str(&format!(" {name}={value}"));
+/// A record as `events.jsonl` has it, with its relation before the rest.
+fn json(record: &Record, relation: Option<Relation>) -> String {
+    let mut bytes = Vec::new();
+    events::append(&mut bytes, record);
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim_end_matches('\n');
+    match relation {
+        Some(Relation { name, steps }) => {
+            format!("{{\"relation\":\"{name}\",\"steps\":{steps},{}", text.strip_prefix('{').unwrap_or(text))
+        }
+        None => text.to_owned(),
     }
-    if record.severity != Severity::Normal {
-        text.push_str(&format!(" [{}]", record.severity.name()));
-    }
-    text
 }

@@ -1,15 +1,18 @@
 //! `cargo xtask explain`: why a VM had what it had.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use run_analysis::explain::{ExplainError, explain};
+use run_analysis::explain::{ExplainError, Measured, explain};
 use run_journal::events::EventsError;
 use run_journal::{EVENTS_FILE, Manifest, events};
 
+use scenario::run::COUNTERS_FILE;
+use terminal_text::wrap;
+
 use super::bad_input;
-use crate::output::{note, print};
+use crate::output::{look, note, print};
 
 /// Of which run, which VM, and when.
 #[derive(clap::Args, Debug)]
@@ -50,6 +53,31 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ExplainError::Events(error) => bad_input(format!("{}: {error}", path.display())),
         other => bad_input(other),
     })?;
+    let explanation = explanation.with(measured(&args.dir, args.at));
     let text = explanation.to_string().replace("events DIR ", &format!("events {} ", args.dir.display()));
-    print(format_args!("{text}"))
+    print(format_args!("{}", wrap(&text, look().columns)))
+}
+
+/// Bytes of counters that are read for two numbers: those of a hundred VMs for an hour take about so many. Invented.
+const MOST_READ: u64 = 64 << 20;
+
+/// What the counters say of the host at a time; a note where they do not.
+fn measured(dir: &Path, at: Duration) -> Option<Measured> {
+    let path = dir.join(COUNTERS_FILE);
+    let size = std::fs::metadata(&path).map_or(0, |file| file.len());
+    if size > MOST_READ {
+        note!(
+            "{}: {} MB of counters are not read for one time: Available Memory is left out",
+            path.display(),
+            size >> 20
+        );
+        return None;
+    }
+    match Measured::read(dir, at) {
+        Ok(measured) => measured,
+        Err(error) => {
+            note!("{error}; Available Memory is left out");
+            None
+        }
+    }
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use component_runtime::Driver;
+use input_file::CodePageName;
+use perf_counters::pdh::Remark;
 use run_analysis::figures::{self, FiguresError, Recorded};
 use run_journal::EventsLevel;
 use scenario::file::LoadOptions;
@@ -26,6 +28,9 @@ pub(crate) struct Args {
     /// `max-vms` for its three runs. Default: every figure of the source
     #[arg(value_name = "DIR|SCENARIO")]
     what: Vec<String>,
+    /// The code page of counter files that are not UTF-8 or UTF-16, such as windows-1250 or 932, where it cannot be told from them
+    #[arg(long, value_name = "NAME")]
+    code_page: Option<CodePageName>,
     /// Seed of everything that is drawn at random, for scenarios
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -46,14 +51,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         [folder] if Path::new(folder).join(COUNTERS_FILE).is_file() => {
             nothing_to_choose(args)?;
             let folder = Path::new(folder);
-            checked(figures::write_all(folder, &figures::draw(&recorded(folder)?)))?
+            checked(figures::write_all(folder, &figures::draw(&recorded(folder, args)?)))?
         }
         [folder] if Path::new(folder).is_dir() => {
             return Err(bad_input(format!("{folder} is no folder of a run: it has no {COUNTERS_FILE}")));
         }
         [name] => of_scenario(args, name, |file| out(args, &file.name))?,
         [fixed, same, most] => {
-            let read = |folder: &str| recorded(Path::new(folder));
+            let read = |folder: &str| recorded(Path::new(folder), args);
             let (fixed, same, most) = (read(fixed)?, read(same)?, read(most)?);
             let drawn = figures::draw_starts([&fixed, &same, &most]);
             checked(figures::write_all(&out(args, "max-vms-figures")?, &drawn))?
@@ -73,10 +78,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Reads the counters of a run, and tells what about them should be known.
-fn recorded(folder: &Path) -> Result<Recorded> {
-    let run = checked(Recorded::read(folder))?;
+fn recorded(folder: &Path, args: &Args) -> Result<Recorded> {
+    let run = checked(Recorded::read_in(folder, args.code_page))?;
     for remark in &run.remarks {
-        note!("note: {}: {remark}", folder.join(COUNTERS_FILE).display());
+        let option = match remark {
+            Remark::CodePage(_) => ", or say which it is with --code-page",
+            _ => "",
+        };
+        note!("note: {}: {remark}{option}", folder.join(COUNTERS_FILE).display());
     }
     Ok(run)
 }

@@ -41,6 +41,7 @@ const PAGES: &[Page] = &[
     ("figures/single-vm-ws2008r2-4-4.svg", || for_the_book("single-vm-ws2008r2", "figure-4-4.svg")),
     ("figures/single-vm-ws2003r2-4-4.svg", || for_the_book("single-vm-ws2003r2", "figure-4-4.svg")),
     ("figures/multi-vm-4-5.svg", || for_the_book("multi-vm", "figure-4-5.svg")),
+    ("figures/idle-fleet-overview.svg", || for_the_book("idle-fleet", "figure-overview.svg")),
     ("figures/exhaustion-4-6.svg", || for_the_book("exhaustion", "figure-4-6.svg")),
     ("figures/exhaustion-reserve-2048-4-6.svg", || for_the_book("exhaustion-reserve-2048", "figure-4-6.svg")),
     ("figures/exhaustion-4-7.svg", || for_the_book("exhaustion", "figure-4-7.svg")),

@@ -22,8 +22,8 @@ use run_journal::{EVENTS_FILE, EventsLevel, HumanLog, JOURNAL_FILE};
 use scenario::file::{self, LoadOptions, Scenario, Setting};
 use scenario::run::{self, Choices, Plan, Point, RunError, RunOptions, directory, story};
 
-use super::{bad_input, shell_word, tools};
-use crate::output::{note, print, print_coloured, say};
+use super::{all_bad_input, bad_input, shell_word, tools};
+use crate::output::{look, note, print, print_coloured, say};
 
 /// What to run, and how.
 #[derive(clap::Args, Debug)]
@@ -253,30 +253,42 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         DriverName::Threads => Driver::Threads,
         DriverName::Inline => Driver::Inline,
     };
+    // What is wrong with the options is told beside what is wrong with the file.
+    let mut wrong = Vec::new();
     if driver == Driver::Inline && args.clock == ClockName::Wall {
-        return Err(bad_input(
+        wrong.push(
             "--driver inline has one thread for all components and cannot follow --clock wall: use --driver threads, or \
-             --clock virtual",
-        ));
+             --clock virtual"
+                .to_owned(),
+        );
     }
     if !(speed > 0.0 && speed <= FASTEST) {
-        return Err(bad_input(format!(
-            "--speed {:?} must be a positive number up to {FASTEST}, for example 60; to run as fast as it goes, leave out --clock wall",
-            speed
-        )));
+        wrong.push(format!(
+            "--speed {speed:?} must be a positive number up to {FASTEST}, for example 60; to run as fast as it goes, leave out --clock wall"
+        ));
+    }
+    if let Some(Err(error)) = args.log.as_deref().map(HumanLog::stderr) {
+        wrong.push(format!("--log: {error}"));
     }
     let load_options = LoadOptions {
         policies: policy_catalogue::names().map(str::to_owned).collect(),
+        policy: args.policy.clone(),
         trace: args.trace.clone(),
         trace_window: args.trace_window,
         fill_gaps: args.fill_gaps,
         settings: args.set.clone(),
+        host_memory: args.host_memory,
+        until: args.until,
+        sample_interval: args.sample_interval,
     };
-    let mut file = load(&name, &load_options)?;
+    let file = match file::find(&name, &load_options) {
+        Ok(file) if wrong.is_empty() => file,
+        found => {
+            wrong.extend(found.err().map(|error| error.to_string()));
+            return Err(all_bad_input(&wrong));
+        }
+    };
     tell_remarks(&file);
-    if let Some(memory) = args.host_memory {
-        file.set_host_memory(memory).map_err(bad_input)?;
-    }
     let choices = Choices {
         policy: args.policy.clone(),
         seed: args.seed,
@@ -354,17 +366,13 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         let summary = std::fs::read_to_string(folder.join(run::SUMMARY_FILE))?;
         print(format_args!("{summary}"))?;
     } else if !args.quiet {
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let colour = !plain && std::io::stdout().is_terminal();
-        let story = story::tell(&file.title, &plan, &outcome.summary, &outcome.points, colour);
+        let story = story::tell(&file.title, &plan, &outcome.summary, &outcome.points, look());
         // The story has been escaped, and may have colours.
         print_coloured(&story)?;
-        let report = report.map_or_else(String::new, |path| format!("\nReport: {}", path.display()));
-        say!(
-            "\nFiles: {}{report}\nEvents: cargo xtask events {}   Repeat: {command}",
-            folder.display(),
-            folder.display()
-        );
+        // Commands stay in one line each, to be copied.
+        let report = report.map_or_else(String::new, |path| format!("Report: {}\n", path.display()));
+        let folder = folder.display();
+        say!("\nFiles:  {folder}\n{report}Events: cargo xtask events {folder}\nRepeat: {command}");
     }
     Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
 }

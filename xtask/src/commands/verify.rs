@@ -8,7 +8,7 @@ use run_analysis::verify::{self, Change, Options, Report, sensitivity};
 use scenario::file::{LoadOptions, Scenario};
 
 use super::bad_input;
-use crate::output::{note, say, terminal_width};
+use crate::output::{look, note, print_coloured, say, tell};
 
 /// What to verify, and with which seeds.
 #[derive(clap::Args, Debug)]
@@ -110,26 +110,33 @@ pub(super) fn load(names: &[&str]) -> Result<Vec<Scenario>> {
         policies: policy_catalogue::names().map(str::to_owned).collect(),
         ..LoadOptions::default()
     };
-    names.iter().map(|name| super::scenario::load(name, &options)).collect()
+    let (mut good, mut wrong) = (Vec::new(), Vec::new());
+    for name in names {
+        match scenario::file::find(name, &options) {
+            Ok(scenario) => good.push(scenario),
+            Err(error) => wrong.push(error.to_string()),
+        }
+    }
+    if wrong.is_empty() { Ok(good) } else { Err(super::all_bad_input(&wrong)) }
 }
 
 fn print(report: &Report, json: bool) -> Result<()> {
     if json {
         say!("{}", serde_json::to_string_pretty(report)?);
     } else {
-        // Elsewhere than on a terminal nobody knows the width.
-        let width = terminal_width().unwrap_or(160);
+        let look = look();
         if !report.rows.is_empty() {
-            say!("{}\n{}", report.table(Some(width)), report.conclusion());
+            print_coloured(&format!("{}\n", report.table(look)))?;
+            tell!("{}", report.conclusion());
         }
         if !report.outside.is_empty() {
-            say!(
+            tell!(
                 "{}What others measured, on other hosts, guests and loads:",
                 if report.rows.is_empty() { "" } else { "\n" }
             );
-            say!("{}", report.outside_table(Some(width)));
+            print_coloured(&format!("{}\n", report.outside_table(look)))?;
             if let Some(conclusion) = report.outside_conclusion() {
-                say!("{conclusion}; one that did not is shown, and is no failure");
+                tell!("{conclusion}; one that did not is shown, and is no failure");
             }
         }
     }
@@ -142,7 +149,9 @@ fn turned(scenarios: &[Scenario], options: &Options, json: bool) -> Result<()> {
     if json {
         say!("{}", serde_json::to_string_pretty(&result)?);
     } else {
-        say!("{}\n{}", result.table(Some(terminal_width().unwrap_or(160))), result.legend());
+        let columns = u16::try_from(look().columns).unwrap_or(u16::MAX);
+        say!("{}", result.table(Some(columns)));
+        tell!("{}", result.legend());
     }
     Ok(())
 }
@@ -172,7 +181,7 @@ fn mutated(which: &str, options: &Options, json: bool) -> Result<()> {
         say!("{}", serde_json::to_string_pretty(&results)?);
     } else {
         for shown in &results {
-            say!("{}", shown.tell());
+            tell!("{}", shown.tell());
         }
     }
     let missed = results.iter().filter(|shown| !shown.complete()).count();

@@ -126,6 +126,36 @@ pub fn make(name: &str, parameters: &toml::Table) -> Result<Box<dyn Policy>, Pol
         .map_err(|error| PolicyError::Parameters { name: name.to_owned(), why: error.message().to_owned() })
 }
 
+/// A parameter that a policy does not take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadParameter {
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it, in one sentence.
+    pub why: String,
+    /// The parameters that the policy has, if it has none of this name.
+    pub known: Vec<String>,
+}
+
+/// Everything that is wrong with the parameters of a policy: each is tried alone. Of a policy that does not exist nothing is wrong; that is
+/// [`make`]'s to say.
+#[must_use]
+pub fn check(policy: &str, parameters: &toml::Table) -> Vec<BadParameter> {
+    let Some(entry) = POLICIES.iter().find(|entry| entry.name == policy) else { return Vec::new() };
+    let alone = |(name, value): (&String, &toml::Value)| {
+        let one = [(name.clone(), value.clone())].into_iter().collect();
+        let error = (entry.make)(&one).err()?;
+        let said = error.message();
+        // serde says which fields there are, each between backticks.
+        let unknown = said.starts_with("unknown field");
+        let known = said.split('`').skip(3).step_by(2).filter(|_| unknown).map(str::to_owned);
+        let why =
+            if unknown { format!("policy {policy:?} has no parameter `{name}`") } else { said.to_owned() };
+        Some(BadParameter { name: name.clone(), why, known: known.collect() })
+    };
+    parameters.iter().filter_map(alone).collect()
+}
+
 /// A policy with a configuration of these parameters.
 fn made<C, P>(parameters: &toml::Table, new: impl FnOnce(C) -> P) -> Result<Box<dyn Policy>, toml::de::Error>
 where
@@ -222,6 +252,19 @@ mod tests {
             let error = make(policy, &write(text)).err().unwrap().to_string();
             assert!(error.contains(complaint), "{error}");
         }
+    }
+
+    #[test]
+    fn everything_that_is_wrong_with_parameters_is_told() {
+        let parameters = toml::from_str("half_with = 3.0\nhold = \"soon\"\nweights = false").unwrap();
+        let wrong = check("hyperv", &parameters);
+        let [half_width, hold] = &wrong[..] else { panic!("{wrong:?}") };
+        assert_eq!((half_width.name.as_str(), hold.name.as_str()), ("half_with", "hold"));
+        assert_eq!(half_width.why, "policy \"hyperv\" has no parameter `half_with`");
+        assert!(half_width.known.iter().any(|known| known == "half_width"), "{half_width:?}");
+        assert!(hold.why.contains("is not a") && hold.known.is_empty(), "{hold:?}");
+        assert_eq!(check("static", &parameters).len(), 3);
+        assert_eq!(check("there-is-none", &parameters), []);
     }
 
     #[test]

@@ -155,7 +155,13 @@ impl Task {
             Self::Contention(task) => {
                 let (plan, outcome) = task.contention(directory.to_owned()).run(pieces)?;
                 let title = "real guests, one host, not enough memory for all";
-                let told = story::tell(title, &plan, &outcome.summary, &outcome.points, false);
+                let told = story::tell(
+                    title,
+                    &plan,
+                    &outcome.summary,
+                    &outcome.points,
+                    terminal_text::Look::default(),
+                );
                 let _closed = writeln!(terminal_text::Escaped::new(std::io::stdout()), "{told}");
                 Ok(())
             }

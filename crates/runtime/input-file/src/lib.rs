@@ -2,7 +2,7 @@
 //!
 //! A scenario, a trace, a counter file, a journal: each is a path that somebody typed. Every reader of such a file begins here, so
 //! that a folder, a pipe or a device is refused with its name instead of being waited for or read without end, and so that a
-//! file is never read beyond a [limit](open). [`TextLines`] takes text apart into lines in the encodings that Windows' tools
+//! file is never read beyond a [limit](open). [`TextLines, UnknownCodePage`] takes text apart into lines in the encodings that Windows' tools
 //! write: UTF-8, UTF-16, and code pages.
 //!
 //! ```
@@ -22,4 +22,6 @@ mod regular;
 mod text;
 
 pub use regular::{LimitedFile, open, read};
-pub use text::{CodePage, LONGEST_LINE, LineError, NotText, TextLines, decode};
+pub use text::{
+    CodePage, CodePageName, LONGEST_LINE, LineError, NotText, TextLines, UnknownCodePage, decode,
+};

@@ -3,8 +3,9 @@
 use core::fmt;
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::str::FromStr;
 
-use encoding_rs::{UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// The longest line that is read, bytes: a counter file of 100 000 VMs has a first line of about a tenth of that. Invented.
 pub const LONGEST_LINE: u64 = 1 << 30;
@@ -52,6 +53,54 @@ impl fmt::Display for CodePage {
         )
     }
 }
+
+/// A code page that somebody names: what a file is written in cannot always be told from its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodePageName(&'static encoding_rs::Encoding);
+
+/// Windows' numbers of code pages that the Encoding Standard knows by another name.
+const NUMBERED: [(&str, &str); 6] = [
+    ("932", "shift_jis"),
+    ("936", "gbk"),
+    ("949", "euc-kr"),
+    ("950", "big5"),
+    ("54936", "gb18030"),
+    ("65001", "utf-8"),
+];
+
+impl FromStr for CodePageName {
+    type Err = UnknownCodePage;
+
+    /// A label of the Encoding Standard (encoding.spec.whatwg.org) such as `windows-1250` or `shift_jis`, or Windows' number, with or
+    /// without `cp` before it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.trim().to_ascii_lowercase();
+        let number = number.strip_prefix("cp").unwrap_or(&number);
+        let numbered =
+            NUMBERED.iter().find(|(known, _)| *known == number).map(|(_, label)| (*label).to_owned());
+        let labels = [
+            text.trim().to_owned(),
+            numbered.unwrap_or_default(),
+            format!("windows-{number}"),
+            format!("ibm{number}"),
+        ];
+        let found = labels.iter().find_map(|label| encoding_rs::Encoding::for_label(label.as_bytes()));
+        found.map(Self).ok_or_else(|| UnknownCodePage(text.to_owned()))
+    }
+}
+
+impl fmt::Display for CodePageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name())
+    }
+}
+
+/// A name that no code page has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no code page is called {0:?}: write its name, such as windows-1250, shift_jis or gbk, or Windows' number, such as 932"
+)]
+pub struct UnknownCodePage(String);
 
 /// Why there is no next line.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +153,8 @@ pub struct TextLines<R> {
     longest: u64,
     number: u64,
     code_page: Option<CodePage>,
+    /// The encoding of all lines, if somebody has said so.
+    named: Option<CodePageName>,
     bytes: Vec<u8>,
     text: String,
     /// Whether the line that was read last has its end.
@@ -124,10 +175,23 @@ impl<R: Read> TextLines<R> {
             longest: LONGEST_LINE,
             number: 0,
             code_page: None,
+            named: None,
             bytes: Vec::new(),
             text: String::new(),
             ended: true,
         }
+    }
+
+    /// The same lines, of which it is known that they are written in this code page. UTF-16 is told by its mark all the same.
+    #[must_use]
+    pub fn in_code_page(mut self, named: CodePageName) -> Self {
+        self.named = Some(named);
+        match self.encoding {
+            Encoding::Bytes if named.0 == UTF_16LE => self.encoding = Encoding::Utf16Le,
+            Encoding::Bytes if named.0 == UTF_16BE => self.encoding = Encoding::Utf16Be,
+            _ => {}
+        }
+        self
     }
 
     /// The number of the line that was read last, from 1; 0 before the first.
@@ -169,6 +233,10 @@ impl<R: Read> TextLines<R> {
         let text = match self.encoding {
             Encoding::Utf16Le => UTF_16LE.decode_without_bom_handling(&self.bytes).0,
             Encoding::Utf16Be => UTF_16BE.decode_without_bom_handling(&self.bytes).0,
+            Encoding::Bytes if self.named.is_some_and(|named| named.0 != UTF_8) => {
+                let encoding = self.named.map_or(WINDOWS_1252, |named| named.0);
+                encoding.decode_without_bom_handling(&self.bytes).0
+            }
             Encoding::Bytes => match core::str::from_utf8(&self.bytes) {
                 Ok(text) => Cow::Borrowed(text),
                 Err(_) => {
@@ -256,6 +324,31 @@ mod tests {
 
     fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
         text.encode_utf16().flat_map(bytes).collect()
+    }
+
+    #[test]
+    fn a_code_page_that_is_named_is_used() {
+        let page = |name: &str| name.parse::<CodePageName>();
+        let read = |bytes: &[u8], name: &str| {
+            let mut lines = TextLines::new(bytes).in_code_page(page(name).unwrap());
+            let text = lines.next_line().unwrap().unwrap().to_owned();
+            assert_eq!(lines.code_page(), None, "nothing is guessed");
+            text
+        };
+        // ECMA and Windows: \u{141} in windows-1250, and two kana in the code page of Japan.
+        for name in ["windows-1250", "cp1250", "1250", "CP1250"] {
+            assert_eq!(read(b"\xa3\xf3d\x9f\r\n", name), "Łódź");
+        }
+        for name in ["shift_jis", "932", "cp932"] {
+            assert_eq!(read(b"\x83\x81\x83\x82\n", name), "メモ");
+        }
+        assert_eq!(read("Größe\n".as_bytes(), "utf-8"), "Größe");
+        assert_eq!(read(b"a\0\n\0", "utf-16le"), "a");
+        let error = page("klingon").unwrap_err().to_string();
+        assert!(
+            error.starts_with("no code page is called \"klingon\": write its name, such as windows-1250"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The log that a person reads while a run goes on.
 
 use core::fmt;
-use std::ffi::OsString;
 use std::io::Write;
 
 use component_runtime::SimTime;
@@ -38,7 +37,8 @@ impl HumanLog {
     /// As [`new`](Self::new).
     pub fn stderr(filter: &str) -> Result<Self, LogFilterError> {
         use std::io::IsTerminal as _;
-        let colour = wants_colour(|name| std::env::var_os(name), std::io::stderr().is_terminal());
+        let colour =
+            terminal_text::wants_colour(|name| std::env::var_os(name), std::io::stderr().is_terminal());
         Self::new(Box::new(std::io::stderr()), filter, colour)
     }
 
@@ -52,18 +52,6 @@ impl HumanLog {
         let most = self.layer.filter.most();
         (self.layer, most)
     }
-}
-
-/// Whether colours are wanted, by the environment and by whether a terminal shows them.
-fn wants_colour(variable: impl Fn(&str) -> Option<OsString>, terminal: bool) -> bool {
-    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    if set("NO_COLOR").is_some() {
-        return false;
-    }
-    if set("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
-        return true;
-    }
-    terminal && set("CLICOLOR").is_none_or(|value| value != "0")
 }
 
 impl fmt::Debug for HumanLog {
@@ -218,21 +206,6 @@ mod tests {
         assert_eq!(logged("info,run_journal=debug", false).lines().count(), 3);
         assert_eq!(logged("run/vm8=debug", false).lines().count(), 1);
         assert_eq!(logged("off", false), "");
-    }
-
-    #[test]
-    fn the_environment_says_whether_there_are_colours() {
-        let asked = |variables: &'static [(&str, &str)], terminal| {
-            let find = |name: &str| {
-                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
-            };
-            wants_colour(find, terminal)
-        };
-        assert!(asked(&[], true) && !asked(&[], false));
-        assert!(!asked(&[("NO_COLOR", "1")], true) && asked(&[("NO_COLOR", "")], true));
-        assert!(asked(&[("CLICOLOR_FORCE", "1")], false) && !asked(&[("CLICOLOR_FORCE", "0")], false));
-        assert!(!asked(&[("CLICOLOR", "0")], true));
-        assert!(!asked(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], true));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry};
 
+use component_runtime::SimTime;
+
 use crate::record::Record;
 
 /// Picks events. What is `None` does not matter.
@@ -13,6 +15,10 @@ pub struct Filter {
     pub component: Option<String>,
     /// Only events of this name.
     pub event: Option<String>,
+    /// Only events of this time or later.
+    pub from: Option<SimTime>,
+    /// Only events of this time or earlier.
+    pub until: Option<SimTime>,
 }
 
 impl Filter {
@@ -26,6 +32,8 @@ impl Filter {
         self.vm.as_deref().is_none_or(is_vm)
             && self.component.as_deref().is_none_or(is_component)
             && self.event.as_deref().is_none_or(|event| *record.event == *event)
+            && self.from.is_none_or(|from| from <= record.t)
+            && self.until.is_none_or(|until| record.t <= until)
     }
 }
 
@@ -131,7 +139,6 @@ impl<'a> Causality<'a> {
 
 #[cfg(test)]
 mod tests {
-    use component_runtime::SimTime;
     use proptest::prelude::*;
 
     use super::*;
@@ -162,6 +169,7 @@ mod tests {
             vm: vm.map(Into::into),
             component: component.map(Into::into),
             event: event.map(Into::into),
+            ..Filter::default()
         };
         assert!(filter(None, None, None).matches(&record));
         assert!(filter(Some("vm8"), Some("dm-vsp"), Some("status")).matches(&record));
@@ -170,6 +178,13 @@ mod tests {
         assert!(!filter(Some("VM7"), None, None).matches(&record));
         assert!(!filter(None, Some("dm-vsc"), None).matches(&record));
         assert!(!filter(None, None, Some("grant")).matches(&record));
+        let during = |from: u64, until: u64| Filter {
+            from: Some(SimTime(from)),
+            until: Some(SimTime(until)),
+            ..Filter::default()
+        };
+        assert!(during(0, 1).matches(&record) && during(1, 9).matches(&record));
+        assert!(!during(2, 9).matches(&record) && !during(0, 0).matches(&record));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Text that somebody else wrote, for a terminal.
+//! Text for a terminal: escaped, laid out, coloured.
 //!
-//! A title in a scenario file, a mark, a line of a guest's console, a message of an error: a terminal obeys what it finds in them. A few
+//! **Escaped.** A title in a scenario file, a mark, a line of a guest's console, a message of an error: a terminal obeys what it finds in them. A few
 //! bytes clear the screen, write the clipboard, or make a line read differently from what it says. So whatever is shown to a person
 //! goes through here, and what is not text is shown as an escape in the form of TOML and JSON: `\u001b`.
 //!
@@ -8,11 +8,22 @@
 //! * [`escape_lines`] is for text of several lines; line feeds and tabs stay.
 //! * [`Escaped`] is a writer for output that has no colours of its own.
 //!
+//! **Laid out.** A line that is longer than the terminal is wide is broken between words by [`wrap`]; a word is never broken. Where no
+//! terminal says how wide it is, 80 columns are assumed: [`columns`].
+//!
+//! **Coloured.** [`wants_colour`] knows the usual rules of the environment, and [`Look`] is what a command lays out and colours by.
+//!
 //! **Never**: changes what is written to files, or looks inside escape sequences. An escape that is in the text already stays as it is.
 //!
 //! Facts: ECMA-48 (C0, C1 and DEL are control functions; terminals take C1 as UTF-8, too); Unicode's UAX #9 and its technical report 36
 //! (characters that reorder a line).
 #![forbid(unsafe_code)]
+
+mod colour;
+mod layout;
+
+pub use colour::{Ink, wants_colour};
+pub use layout::{Look, USUAL_COLUMNS, columns, width, wrap, wrap_after};
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,7 +1,8 @@
 //! Charts as SVG text.
 //!
 //! * [`Figure`]: panels over time, one below the other, with phases, values of a source, and every curve named beside its end.
-//!   A figure stands alone and is printed in black and white as well.
+//!   A figure stands alone: it has its own paper, light or dark as its reader prefers (`prefers-color-scheme`), and is printed in black
+//!   and white as well.
 //! * [`dots`], [`plane`] and [`small`]: values with intervals, two measures against each other, and amounts over time, for a page
 //!   whose style sheet has the colours, in light and in dark.
 //!
@@ -17,7 +18,10 @@ mod small;
 
 pub use dots::{Row, dots};
 pub use over_time::{Curve, Figure, Given, Mark, Panel, Phase};
-pub use picture::{Anchor, BLACK, BLUE, GREY, HALO, LIGHT, Look, ORANGE, PALE, Picture, Stroke, escape};
+pub use picture::{
+    Anchor, BAND, BAR, BENEATH, BLACK, BLUE, GREY, HALO, LIGHT, LIGHT_BAR, Look, ORANGE, PALE, PAPER,
+    Picture, Stroke, escape, shortened,
+};
 pub use plane::{Spot, plane};
 pub use scale::{divisions, number, tick};
 pub use small::{Amounts, small};

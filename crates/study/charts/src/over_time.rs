@@ -1,6 +1,6 @@
 //! Charts over time: panels one below the other, phases marked across all of them, every curve named beside its end.
 
-use crate::picture::{Anchor, BLACK, GREY, HALO, LIGHT, PALE, Picture, Stroke};
+use crate::picture::{Anchor, BAND, BLACK, GREY, HALO, LIGHT, PALE, Picture, Stroke, shortened};
 use crate::scale::{divisions, tick};
 
 /// A curve.
@@ -88,12 +88,16 @@ pub struct Figure {
 }
 
 const WIDTH: f64 = 720.0;
-const LEFT: f64 = 62.0;
+const LEFT: f64 = 70.0;
 const RIGHT: f64 = 158.0;
 const HEAD: f64 = 46.0;
-const BAND: f64 = 24.0;
+const PHASES: f64 = 24.0;
 const BETWEEN: f64 = 30.0;
 const FOOT: f64 = 42.0;
+/// Characters of the title, of the note below it, and of a line of a label, that fit the picture in any of its fonts.
+const TITLE_CHARACTERS: usize = 84;
+const NOTE_CHARACTERS: usize = 108;
+const LABEL_CHARACTERS: usize = 22;
 /// How values of the source look.
 const GIVEN: Stroke = Stroke::dashed(BLACK, 0.9, "1.5 2");
 /// Labels beside curves are at least so far apart.
@@ -104,11 +108,21 @@ impl Figure {
     #[must_use]
     pub fn draw(&self) -> String {
         let panels: f64 = self.panels.iter().map(|panel| panel.height + BETWEEN).sum::<f64>() - BETWEEN;
-        let band = if self.phases.is_empty() { 0.0 } else { BAND };
+        let band = if self.phases.is_empty() { 0.0 } else { PHASES };
         let height = HEAD + band + panels + FOOT;
         let mut picture = Picture::new(WIDTH, height, &self.title);
-        picture.styled((LEFT, 19.0), Anchor::Start, " font-size=\"13\" font-weight=\"bold\"", &self.title);
-        picture.styled((LEFT, 35.0), Anchor::Start, &format!(" fill=\"{GREY}\""), &self.note);
+        picture.styled(
+            (LEFT, 19.0),
+            Anchor::Start,
+            " font-size=\"13\" font-weight=\"bold\"",
+            &shortened(&self.title, TITLE_CHARACTERS),
+        );
+        picture.styled(
+            (LEFT, 35.0),
+            Anchor::Start,
+            &format!(" fill=\"{GREY}\""),
+            &shortened(&self.note, NOTE_CHARACTERS),
+        );
         self.draw_phases(&mut picture, HEAD, HEAD + band + panels);
         let mut top = HEAD + band;
         for (index, panel) in self.panels.iter().enumerate() {
@@ -168,7 +182,7 @@ impl Figure {
             picture.text((left - 7.0, at + 4.0), Anchor::End, &tick(value, step));
             value += step;
         }
-        picture.upright((15.0, 0.5 * (top + bottom)), &panel.axis);
+        picture.upright((14.0, 0.5 * (top + bottom)), &panel.axis);
         if !panel.title.is_empty() {
             picture.styled((left + 4.0, top - 5.0), Anchor::Start, " font-style=\"italic\"", &panel.title);
         }
@@ -212,7 +226,7 @@ impl Figure {
         let (low, high) = (y(given.low), y(given.high));
         let edge = GIVEN;
         if given.high > given.low {
-            picture.rectangle((from, high), (to - from, low - high), "#E3E3E3", None);
+            picture.rectangle((from, high), (to - from, low - high), BAND, None);
             picture.line((from, high), (to, high), edge);
         }
         picture.line((from, low), (to, low), edge);
@@ -282,7 +296,8 @@ impl Figure {
             picture.path(&[lead], Stroke::solid(GREY, 0.5));
             picture.path(&[vec![(right + 9.0, label.at), (right + 27.0, label.at)]], label.stroke);
             for (line, words) in label.words.split('\n').enumerate() {
-                picture.text((right + 31.0, label.at + 4.0 + APART * line as f64), Anchor::Start, words);
+                let words = shortened(words, LABEL_CHARACTERS);
+                picture.text((right + 31.0, label.at + 4.0 + APART * line as f64), Anchor::Start, &words);
             }
         }
     }

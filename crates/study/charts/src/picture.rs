@@ -91,6 +91,43 @@ pub const LIGHT: &str = "#D9D9D9";
 /// Grey for areas.
 pub const PALE: &str = "#F0F0F0";
 
+/// Grey for a broad line beneath another.
+pub const BENEATH: &str = "#B8B8B8";
+/// Grey for a band of values.
+pub const BAND: &str = "#E3E3E3";
+/// The paper.
+pub const PAPER: &str = "#ffffff";
+/// Dark grey for a filled bar, on which words are white.
+pub const BAR: &str = "#4D4D4D";
+/// Light grey for a filled bar.
+pub const LIGHT_BAR: &str = "#BFBFBF";
+
+/// What each colour of a picture that stands alone is where its reader prefers dark: the same order of brightness from the paper on, and
+/// colours that differ for colour-blind readers (Okabe and Ito's sky blue, a lighter vermilion). White words stay white.
+const DARK: [(&str, &str); 11] = [
+    (PAPER, "#1d1f21"),
+    (BLACK, "#e8e8e8"),
+    (BLUE, "#56B4E9"),
+    (ORANGE, "#F0883E"),
+    (GREY, "#9a9a9a"),
+    (LIGHT, "#3d4043"),
+    (PALE, "#292c2f"),
+    (BENEATH, "#64686b"),
+    (BAND, "#363a3d"),
+    (BAR, "#5f6265"),
+    (LIGHT_BAR, "#3a3d40"),
+];
+
+/// The style sheet of a picture that stands alone: the colours in its elements are those of light paper, which every program shows; one
+/// that knows what its reader prefers shows these in their place.
+fn dark() -> String {
+    let rule = |(light, dark): &(&str, &str)| {
+        format!("[fill=\"{light}\"]{{fill:{dark}}}[stroke=\"{light}\"]{{stroke:{dark}}}")
+    };
+    let rules: String = DARK.iter().map(rule).collect();
+    format!("<style>@media (prefers-color-scheme:dark){{text{{fill:#e8e8e8}}{rules}}}</style>")
+}
+
 /// Words among lines: the lines keep a little distance.
 pub const HALO: &str =
     " paint-order=\"stroke\" stroke=\"#ffffff\" stroke-width=\"3.5\" stroke-linejoin=\"round\"";
@@ -121,6 +158,20 @@ pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// Text of so many characters at most: of a longer one the middle is left out, since names differ at their ends.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() <= most {
+        return text.to_owned();
+    }
+    let kept = most.saturating_sub(1);
+    let (head, tail) = (kept - kept / 2, kept / 2);
+    let head: String = characters.iter().take(head).collect();
+    let tail: String = characters.iter().skip(characters.len() - tail).collect();
+    format!("{head}…{tail}")
+}
+
 /// Tenths of a point are finer than any printer; so files are small and the same everywhere.
 fn place(value: f64) -> String {
     let text = format!("{:.1}", (value * 10.0).round() / 10.0);
@@ -136,10 +187,11 @@ impl Picture {
         let _: std::fmt::Result = write!(
             text,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" role=\"img\" \
-             font-family=\"{FONTS}\" font-size=\"11\">\n<title>{2}</title>\n<rect width=\"{0}\" height=\"{1}\" fill=\"#ffffff\"/>\n",
+             font-family=\"{FONTS}\" font-size=\"11\">\n<title>{2}</title>\n{3}\n<rect width=\"{0}\" height=\"{1}\" fill=\"{PAPER}\"/>\n",
             place(width),
             place(height),
-            escape(title)
+            escape(title),
+            dark()
         );
         Self { text }
     }
@@ -275,7 +327,7 @@ impl Picture {
 
     /// A number in a circle, as phases are named. Drawn, since not every font has these signs.
     pub fn circled(&mut self, (x, y): (f64, f64), number: usize) {
-        self.circle((x, y), 7.5, "#ffffff", Stroke::solid(BLACK, 0.9));
+        self.circle((x, y), 7.5, PAPER, Stroke::solid(BLACK, 0.9));
         self.styled((x, y + 3.8), Anchor::Middle, " font-size=\"10.5\"", &number.to_string());
     }
 
@@ -290,6 +342,27 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_long_names_the_middle_is_left_out() {
+        assert_eq!(shortened("VM8", 8), "VM8");
+        assert_eq!(shortened("fleet-host-0001", 9), "flee…0001");
+        assert_eq!(shortened("fleet", 1), "…");
+    }
+
+    /// A colour without its dark one would be lost on dark paper.
+    #[test]
+    fn every_colour_of_light_paper_has_one_of_dark_paper() {
+        let text = Picture::new(1.0, 1.0, "").finish();
+        for colour in [PAPER, BLACK, BLUE, ORANGE, GREY, LIGHT, PALE, BENEATH, BAND, BAR, LIGHT_BAR] {
+            assert!(text.contains(&format!("[fill=\"{colour}\"]")), "{colour}");
+        }
+        assert!(HALO.contains(&format!("stroke=\"{PAPER}\"")));
+        let mut darks: Vec<&str> = DARK.iter().map(|(_, dark)| *dark).collect();
+        darks.sort_unstable();
+        darks.dedup();
+        assert_eq!(darks.len(), DARK.len(), "two would look alike");
+    }
 
     #[test]
     fn places_are_short() {

@@ -5,7 +5,7 @@
 //! inline driver in virtual time: the results are the same on any machine and with any number of threads.
 //!
 //! ```no_run
-//! use policy_comparison::{Contestant, Settings, loads};
+//! use policy_comparison::{Contestant, Look, Settings, loads};
 //!
 //! # #[derive(Default)] struct MyPolicy;
 //! # impl balancing_policy::Policy for MyPolicy {
@@ -18,7 +18,7 @@
 //! contestants.extend(Contestant::all());
 //! let loads = loads::built_in().map(loads::find).collect::<Result<_, _>>()?;
 //! let comparison = policy_comparison::compare(&Settings::new(contestants, loads), &mut |_| ())?;
-//! println!("{}", comparison.table(None));
+//! println!("{}", comparison.table(Look::default()));
 //! # Ok(())
 //! # }
 //! ```
@@ -43,6 +43,7 @@ pub use contestant::Contestant;
 pub use jobs::Advance;
 pub use result::{CONFIDENCE, Cell, Comparison, Judgement, LoadResult, PolicyCost, SCHEMA};
 pub use statistics::{Interval, confidence};
+pub use terminal_text::Look;
 pub use timed::is_in_policy_round;
 
 use std::time::Duration;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use component_runtime::random;
 use guest_memory_manager::trace::{GeneratorConfig, Trace, TraceWindow, generate};
-use page_range::PageCount;
 
 use scenario::file::{self, BadScenario, LOADS, LoadOptions, Scenario};
 
@@ -30,18 +29,11 @@ pub fn find(name: &str) -> Result<Scenario, BadScenario> {
 ///
 /// # Errors
 /// Everything that is wrong with the trace, with file and line.
-pub fn trace(
-    path: &Path,
-    host_memory: Option<PageCount>,
-    options: LoadOptions,
-) -> Result<Scenario, BadScenario> {
+pub fn trace(path: &Path, options: LoadOptions) -> Result<Scenario, BadScenario> {
     let options = LoadOptions { trace: Some(path.to_owned()), ..options };
     let mut scenario = file::find("trace", &options)?;
     scenario.name =
         path.file_stem().map_or_else(|| "trace".to_owned(), |stem| stem.to_string_lossy().into_owned());
-    if let Some(memory) = host_memory {
-        scenario.set_host_memory(memory)?;
-    }
     Ok(scenario)
 }
 

@@ -4,46 +4,55 @@ use std::fmt::Write as _;
 
 use charts::number;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use terminal_text::{Ink, Look, escape, escape_lines, wrap, wrap_after};
 
 use super::catalogue::{MEASURES, Measure, MeasureId};
 use super::result::{Cell, Comparison, Judgement, LoadResult};
 
 impl Comparison {
     /// All of it as text: all loads together first, then each load, then what the rounds cost on this machine. Tables that are
-    /// wider than `width` characters are cut into several with some of the policies each. Intervals are shown where there is
-    /// room for all of them.
+    /// wider than a line are cut into several with some of the policies each. Intervals are shown where there is room for all of
+    /// them. What files wrote (names, titles) is escaped where it is not text.
     #[must_use]
-    pub fn table(&self, width: Option<usize>) -> String {
+    pub fn table(&self, look: Look) -> String {
         let mut text = String::new();
         let shown = if self.loads.len() > 1 { Some(&self.overall) } else { None };
         for load in shown.into_iter().chain(&self.loads) {
-            self.load_tables(load, width, &mut text);
+            self.load_tables(load, look.columns, &mut text);
         }
-        self.explanation(&mut text);
-        self.costs_table(&mut text);
+        let mut after = String::new();
+        self.explanation(&mut after);
+        self.costs_table(&mut after);
+        text.push_str(&wrap(&escape_lines(&after), look.columns));
+        // Marks are single characters of their own: they can be coloured when all is in its place.
+        for (mark, ink) in [('✓', Ink::Good), ('✗', Ink::Bad)] {
+            let mark = mark.to_string();
+            text = text.replace(&mark, &look.paint(ink, &mark));
+        }
         text
     }
 
-    fn load_tables(&self, load: &LoadResult, width: Option<usize>, text: &mut String) {
+    fn load_tables(&self, load: &LoadResult, width: usize, text: &mut String) {
         let hours = load.until_s / 3600.0;
-        let _ = writeln!(
-            text,
+        let heading = format!(
             "{}\n{} VMs, {} GB, {hours:.1} h, {} seed{}",
-            self.heading(load),
+            escape(&self.heading(load)),
             load.vms,
             (load.host_memory_mb / 1024.0).round(),
             self.seeds.len(),
             if self.seeds.len() == 1 { "" } else { "s" }
         );
+        let _ = writeln!(text, "{}", wrap(&heading, width));
         let (mut rows, same) = self.rows(load, self.seeds.len() > 1);
-        if widths(&rows).iter().sum::<usize>() >= width.unwrap_or(WIDTH) {
+        if widths(&rows).iter().sum::<usize>() >= width {
             (rows, _) = self.rows(load, false);
         }
-        for columns in parts(&widths(&rows), width.unwrap_or(usize::MAX)) {
+        for columns in parts(&widths(&rows), width) {
             let _ = writeln!(text, "{}", part(&rows, &columns));
         }
         if !same.is_empty() {
-            let _ = writeln!(text, "the same for all: {}", same.join(", "));
+            let same = format!("the same for all: {}", same.join(", "));
+            let _ = writeln!(text, "{}", wrap_after("", &same, width, 2));
         }
         text.push('\n');
     }
@@ -154,9 +163,6 @@ impl Comparison {
             .collect()
     }
 }
-
-/// How wide a table with intervals may be if nothing else is known.
-const WIDTH: usize = 160;
 
 fn widths(rows: &[Vec<String>]) -> Vec<usize> {
     let columns = rows.first().map_or(0, Vec::len);

@@ -4,6 +4,9 @@ use balancing_policy::{HostView, Policy, Proposal, Reason, VmView};
 
 use super::*;
 
+/// A terminal with room for everything.
+const WIDE: Look = Look { columns: 400, colours: false };
+
 /// A load of four minutes and three VMs.
 fn load(name: &str) -> Scenario {
     let text = r#"
@@ -91,16 +94,32 @@ fn there_is_no_verdict_between_runs_that_did_not_serve_the_same_vms() {
             })
         );
     }
-    for text in [comparison.table(None), comparison.page("repeat")] {
+    for text in [comparison.table(WIDE), comparison.page("repeat")] {
         assert!(text.contains("≠") && text.contains("static"), "{text}");
     }
-    assert!(comparison.table(None).contains("static started fewer VMs than hyperv"));
+    assert!(comparison.table(WIDE).contains("static started fewer VMs than hyperv"));
+}
+
+/// As a terminal of 80 columns, and a narrower one, shows it: no line is too long, and what is coloured is what is judged.
+#[test]
+fn a_table_fits_its_terminal() {
+    let settings = Settings { seeds: (1..=6).collect(), ..settings(named(&["hyperv", "static", "mom"])) };
+    let comparison = compare(&settings, &mut |_| ()).unwrap();
+    for columns in [80, 64] {
+        let table = comparison.table(Look { columns, colours: false });
+        let wide: Vec<&str> = table.lines().filter(|line| terminal_text::width(line) > columns).collect();
+        assert!(wide.is_empty(), "{wide:?}");
+    }
+    let plain = comparison.table(Look::default());
+    let coloured = comparison.table(Look { colours: true, ..Look::default() });
+    assert!(coloured.contains("\u{1b}[31m✗\u{1b}[39m") && !plain.contains('\u{1b}'));
+    assert_eq!(coloured.replace("\u{1b}[31m", "").replace("\u{1b}[32m", "").replace("\u{1b}[39m", ""), plain);
 }
 
 #[test]
 fn few_seeds_give_no_verdict() {
     let comparison = compare(&settings(named(&["hyperv", "mom"])), &mut |_| ()).unwrap();
-    let table = comparison.table(None);
+    let table = comparison.table(WIDE);
     assert!(
         !table.contains('✓') && !table.contains('✗') && table.contains("No verdicts: intervals of 3 seeds"),
         "{table}"
@@ -111,7 +130,7 @@ fn few_seeds_give_no_verdict() {
 #[test]
 fn loads_of_one_title_are_told_apart() {
     let comparison = compare(&settings(named(&["hyperv"])), &mut |_| ()).unwrap();
-    let table = comparison.table(None);
+    let table = comparison.table(WIDE);
     assert!(table.contains("\nThree VMs (three)\n") && table.contains("\nThree VMs (again)\n"), "{table}");
 }
 
@@ -119,7 +138,7 @@ fn loads_of_one_title_are_told_apart() {
 fn the_outputs_name_everything() {
     let comparison = compare(&settings(named(&["hyperv", "mom"])), &mut |_| ()).unwrap();
     let (table, csv, page) =
-        (comparison.table(None), comparison.csv(), comparison.page("cargo xtask compare <&>"));
+        (comparison.table(WIDE), comparison.csv(), comparison.page("cargo xtask compare <&>"));
     for name in ["hyperv", "mom"] {
         assert!(table.contains(name) && csv.contains(name) && page.contains(name));
     }
@@ -129,7 +148,10 @@ fn the_outputs_name_everything() {
             && table.lines().any(|line| line.contains("unmet demand") && line.contains(" ["))
     );
     assert!(
-        !comparison.table(Some(60)).lines().any(|line| line.contains("unmet demand") && line.contains(" ["))
+        !comparison
+            .table(Look { columns: 60, colours: false })
+            .lines()
+            .any(|line| line.contains("unmet demand") && line.contains(" ["))
     );
     assert_eq!(csv.lines().count(), 1 + 3 * 2 * 3 * MEASURES.len());
     assert!(page.contains("cargo xtask compare &lt;&amp;&gt;"));
@@ -189,7 +211,7 @@ fn a_policy_of_one_s_own_takes_part_and_its_panics_are_counted() {
     assert!((300..=720).contains(&comparison.lost_rounds[1]), "{:?}", comparison.lost_rounds);
     let moved = comparison.loads[0].cell(1, MeasureId::Moved).unwrap().median.unwrap();
     assert!(moved.median > 0.0, "the rounds that it did not lose count");
-    assert!(comparison.table(None).contains("panics panicked in"));
+    assert!(comparison.table(WIDE).contains("panics panicked in"));
 }
 
 #[test]

@@ -18,7 +18,8 @@ fn a_recorded_load_is_served_and_its_counters_add_up() {
     let window = "0h..4h".parse().unwrap();
     let scenario = {
         let options = LoadOptions { trace_window: Some(window), ..LoadOptions::default() };
-        loads::trace(&path, Some(PageCount::from_mib(150 * 1024)), options).unwrap()
+        loads::trace(&path, LoadOptions { host_memory: Some(PageCount::from_mib(150 * 1024)), ..options })
+            .unwrap()
     };
     let plan = run::build::plan(&scenario, &Choices::default(), &mut |_| unreachable!()).unwrap();
     let vms = plan.vms.len();

@@ -3,8 +3,11 @@
 //! The balancer records a decision when a target, its rule or its correction changes; between two decisions the earlier one
 //! stands. [`explain`] finds the one that stood at a time, what it was made from, who else had a claim, and what came of it.
 
+mod measured;
 mod tell;
 pub mod words;
+
+pub use measured::Measured;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -112,6 +115,8 @@ pub struct VmThen {
 pub struct Found {
     /// When.
     pub at: Duration,
+    /// Its number among the events.
+    pub seq: u64,
     /// Its rule.
     pub rule: String,
     /// The numbers behind it.
@@ -131,6 +136,8 @@ pub struct Explanation {
     pub then: VmThen,
     /// The state of the host as the last round found it that differed from the one before.
     pub host: Option<Found>,
+    /// What the counters say of the host at that time, if they are there.
+    pub measured: Option<Measured>,
     /// The other VMs at that time.
     pub others: BTreeMap<String, VmThen>,
     /// What came of the decision, in order: events from it until the next decision.
@@ -188,6 +195,16 @@ pub fn explain<E: std::error::Error + 'static>(
     reader.end(policy, until.unwrap_or(last).max(last))
 }
 
+impl Explanation {
+    /// The same with what the run's counters say of the host at that time: events have it only of the times at which the host's state
+    /// changed.
+    #[must_use]
+    pub fn with(mut self, measured: Option<Measured>) -> Self {
+        self.measured = measured;
+        self
+    }
+}
+
 struct Reading<'a> {
     vm: &'a str,
     at: Duration,
@@ -237,8 +254,12 @@ impl<'a> Reading<'a> {
                     then.read(t, &record);
                 }
                 None if &*record.event == "round" => {
-                    self.host =
-                        Some(Found { at: t, rule: text(&record, "rule"), inputs: text(&record, "inputs") });
+                    self.host = Some(Found {
+                        at: t,
+                        seq: record.seq,
+                        rule: text(&record, "rule"),
+                        inputs: text(&record, "inputs"),
+                    });
                 }
                 None if &*record.event == "policy_failed" => self.policy_failures += 1,
                 None => {}
@@ -309,6 +330,7 @@ impl<'a> Reading<'a> {
             policy: policy.to_owned(),
             then,
             host: self.host,
+            measured: None,
             others: self.then,
             effects: self.effects,
             more_effects: self.more_effects,

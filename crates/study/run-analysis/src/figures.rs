@@ -2,10 +2,12 @@
 //!
 //! These are Figures 4-1 and 4-3 to 4-7 of the verification guideline \[A\] (4-2 is an error dialog). Phases are found in the counters and marked as
 //! the source marks them; what the source reported stands beside what the run showed. Every curve differs from its neighbours
-//! in more than its colour and is named beside its end, so that the figures can be read in black and white.
+//! in more than its colour and is named beside its end, so that the figures can be read in black and white. Where there are more VMs than
+//! can be told apart, those that lacked most are named; what is not drawn is said.
 
 mod compared;
 mod over_time;
+mod overview;
 mod recorded;
 mod starts;
 
@@ -28,7 +30,7 @@ pub fn draw(run: &Recorded) -> Vec<Drawn> {
         ("figure-4-5.svg", over_time::figure_4_5(run, &note)),
         ("figure-4-6.svg", over_time::figure_4_6(run, &note)),
         ("figure-4-7.svg", over_time::figure_4_7(run, &note)),
-        ("figure-overview.svg", over_time::overview(run, &note)),
+        ("figure-overview.svg", overview::overview(run, &note)),
     ];
     figures.into_iter().filter_map(|(name, figure)| Some((name, figure?))).collect()
 }

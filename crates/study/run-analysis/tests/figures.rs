@@ -51,7 +51,16 @@ fn a_run_s_folder_gets_the_figures_that_it_shows() {
         (
             "exhaustion",
             &[
-                ("figure-4-5.svg", 4, &["VM1–VM7", "VM8", "at times", "a single digit"]),
+                (
+                    "figure-4-5.svg",
+                    4,
+                    &[
+                        "Figure 4-5  Contention: VM1–VM7 at their maximum, then VM8",
+                        "demand of VM8",
+                        "at times",
+                        "a single digit",
+                    ],
+                ),
                 ("figure-4-6.svg", 3, &["source: 400–500 MB", "source: mean 108 MB", "this run: mean"]),
                 ("figure-4-7.svg", 3, &["source: at most 64.1/s", "page file reads (1/s)"]),
             ],
@@ -88,6 +97,45 @@ fn a_run_s_folder_gets_the_figures_that_it_shows() {
             // Who ran what is told in every figure.
             assert!(text.contains(&format!("scenario {name}, seed 1, policy hyperv")), "{name} {figure}");
             assert!(!text.contains("NaN"), "{name} {figure}");
+        }
+    }
+}
+
+/// The title says what the run shows: that the others are at their maximum only where they are.
+#[test]
+fn the_title_of_figure_4_5_is_true() {
+    let folder = tempfile::tempdir().unwrap();
+    let title = |run: &Recorded| {
+        let drawn = figures::draw(run);
+        let (_, figure) = drawn.iter().find(|(name, _)| *name == "figure-4-5.svg").unwrap();
+        figure.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next()).unwrap().to_owned()
+    };
+    let mut run = run_into("multi-vm", folder.path());
+    assert_eq!(title(&run), "Figure 4-5  Contention: VM1–VM7 at their maximum, then VM8");
+    // The same run of VMs that could have had more.
+    for maximum in run.maximum.iter_mut().flatten() {
+        *maximum += 512.0;
+    }
+    assert_eq!(title(&run), "Figure 4-5  Contention: VM1–VM7, then VM8");
+}
+
+/// Whoever reads on dark paper sees every line: each colour that a figure has, has another one there.
+#[test]
+fn every_colour_of_every_figure_has_its_dark_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = ["exhaustion", "single-vm-ws2008r2"].map(|name| run_into(name, folder.path()));
+    let starts = figures::draw_starts([&runs[0], &runs[1], &runs[0]]);
+    for (name, figure) in runs.iter().flat_map(figures::draw).chain(starts) {
+        let (style, elements) = figure.split_once("</style>").unwrap();
+        for attribute in ["fill=\"", "stroke=\""] {
+            for colour in elements.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()) {
+                // White words on a bar stay white.
+                let known = colour == "none" || colour == "#FFFFFF";
+                assert!(
+                    known || style.contains(&format!("[{attribute}{colour}\"]")),
+                    "{name}: {attribute}{colour}"
+                );
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ mod host;
 mod length;
 mod names;
 mod plan;
+mod policy;
 mod reader;
 mod reference;
 mod schema;
@@ -32,7 +33,7 @@ use std::{
 };
 
 use guest_memory_manager::trace::{Gaps, ReadOptions, Trace, TraceErrors, TraceProblem, TraceWindow};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 pub use built_in::{BUILT_IN, LOADS};
 pub use checks::{CHECKS, Check, CheckDoc, Expectation};
@@ -68,16 +69,21 @@ pub fn find(name_or_path: &str, options: &LoadOptions) -> Result<Scenario, BadSc
     if let Some((name, text)) = LOADS.iter().find(|(name, _)| *name == name_or_path) {
         return parse(format!("{}/{name}.toml", built_in::LOADS_FOLDER), *text, options);
     }
+    Err(no_scenario(name_or_path).into())
+}
+
+/// What is wrong with the name of a scenario: that there is none, or nothing; what is wrong with the scenario is another matter.
+fn unknown_scenario(name_or_path: &str) -> Option<Diagnostic> {
+    let known = BUILT_IN.iter().chain(LOADS).any(|(name, _)| *name == name_or_path);
+    (!known && !Path::new(name_or_path).is_file()).then(|| no_scenario(name_or_path))
+}
+
+fn no_scenario(name: &str) -> Diagnostic {
     let names = BUILT_IN.iter().chain(LOADS).map(|(name, _)| *name);
-    let near = quantities::nearest(name_or_path, names.clone());
-    let diagnostic = Diagnostic::of_file(name_or_path, format!("there is no scenario {name_or_path:?}"))
-        .value(name_or_path)
-        .allowed(format!("{}; or a file that ends in .toml", names.collect::<Vec<_>>().join(", ")));
-    Err(match near {
-        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-        None => diagnostic,
-    }
-    .into())
+    let diagnostic = Diagnostic::of_file(name, format!("there is no scenario {name:?}"))
+        .value(name)
+        .allowed(format!("{}; or a file that ends in .toml", names.clone().collect::<Vec<_>>().join(", ")));
+    diagnostic.nearest(name, names)
 }
 
 /// Bytes that are read of a scenario file: a thousand times the longest that comes with the project. Invented.
@@ -131,8 +137,8 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
     let until = read_until(&root);
     let sample_interval =
         root.duration("sample_interval").filter(|time| host::positive_time(&root, "sample_interval", time));
-    let host = host::read(&root);
-    let policy = read_policy(&root, options);
+    let host = host::read(&root, options.host_memory);
+    let policy = policy::read(&root, options);
     let balancer = host::read_balancer(&root);
     let trace = read_trace(&root, options);
     let until = until.and_then(|until| until.of(&root, trace.as_deref()));
@@ -141,9 +147,9 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
     let configured = vms::read(&root, &around);
     let around =
         timeline::Surroundings { configured: &configured, host: host.as_ref(), workloads: &workloads };
-    let timeline = timeline::read(&root, &around);
+    let (timeline, unread) = timeline::read(&root, &around);
     if let Some(until) = &until {
-        timeline::check(&root, &timeline, &around, until.value);
+        timeline::check(&root, &timeline, &unread, &around, until.value);
     }
     let checks = read_checks(&root, &configured);
     let seed = root.integer("seed", 0, u64::MAX).map_or(1, |seed| seed.value);
@@ -170,23 +176,32 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
         trace,
         source: source.clone(),
     };
-    if let Err(error) = check_length(scenario.until, scenario.sample_interval()) {
-        let key = match error {
-            BadLength::TooManySamples { .. } if root.has("sample_interval") => "sample_interval",
-            _ => "until",
-        };
-        let span = root.span_of(key);
-        let complaint = root.bad_value(key, &span, error.to_string());
-        reader.add(match error {
-            BadLength::TooManySamples { .. } if key == "until" => complaint.help("set `sample_interval`"),
-            _ => complaint,
-        });
-    }
+    check_run_length(&root, &scenario, options);
     if !reader.has_complaints() {
         check_layout(&root, &scenario);
         check_trace_is_played(&root, options);
     }
     Some(scenario)
+}
+
+/// Complains about a run that would never end or never fit, at whatever says so: the command line or the file.
+fn check_run_length(root: &Table<'_, '_>, scenario: &Scenario, options: &LoadOptions) {
+    let until = options.until.unwrap_or(scenario.until);
+    let interval = options.sample_interval.unwrap_or_else(|| scenario.sample_interval());
+    let Err(error) = check_length(until, interval) else { return };
+    let many = matches!(error, BadLength::TooManySamples { .. });
+    let option = match (many, options.sample_interval, options.until) {
+        (true, Some(interval), _) => Some(("--sample-interval", interval)),
+        (_, _, Some(until)) => Some(("--until", until)),
+        _ => None,
+    };
+    if let Some((option, time)) = option {
+        let complaint = Diagnostic::of_file(root.reader.source.file(), format!("{option}: {error}"));
+        return root.reader.add(complaint.key(option).value(quantities::format_duration(time)));
+    }
+    let key = if many && root.has("sample_interval") { "sample_interval" } else { "until" };
+    let complaint = root.bad_value(key, &root.span_of(key), error.to_string());
+    root.reader.add(if many && key == "until" { complaint.help("set `sample_interval`") } else { complaint });
 }
 
 /// Complains about recorded loads given on the command line that nothing in the file plays.
@@ -256,45 +271,6 @@ fn check_layout(root: &Table<'_, '_>, scenario: &Scenario) {
     }
 }
 
-fn read_policy(root: &Table<'_, '_>, options: &LoadOptions) -> Policy {
-    let Some(table) = root.table("policy", &schema::POLICY) else { return Policy::default() };
-    let name = table.text("name");
-    if let Some(name) = &name
-        && !options.policies.is_empty()
-        && !options.policies.contains(&name.value)
-    {
-        let known = options.policies.iter().map(String::as_str);
-        table.reader.add(
-            table
-                .bad_value("name", &name.span, format!("there is no policy {:?}", name.value))
-                .allowed(known.clone().collect::<Vec<_>>().join(", "))
-                .nearest(&name.value, known),
-        );
-    }
-    let mut parameters = BTreeMap::new();
-    let entries = table.raw_table("parameters").map(|(entries, _)| entries);
-    for (key, value) in entries.into_iter().flatten() {
-        let parameter = match value.get_ref() {
-            DeValue::String(text) => Some(Parameter::Text(text.to_string())),
-            DeValue::Boolean(flag) => Some(Parameter::Flag(*flag)),
-            other => reader::number(other).map(Parameter::Number),
-        };
-        match parameter {
-            Some(parameter) => {
-                parameters
-                    .insert(key.get_ref().to_string(), Located { value: parameter, span: value.span() });
-            }
-            None => table.reader.add(
-                table
-                    .bad_value(key.get_ref(), &value.span(), "a policy's parameter cannot be this")
-                    .label(format!("this is {}", reader::type_name(value.get_ref())))
-                    .allowed("a number, a text, true or false"),
-            ),
-        }
-    }
-    Policy { name, parameters }
-}
-
 fn read_workloads(root: &Table<'_, '_>) -> vm::Named {
     let entries = root.raw_table("workloads").map(|(entries, _)| entries);
     let mut named = BTreeMap::new();
@@ -342,6 +318,8 @@ fn read_trace(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Arc<Trace>>
         (Some(path), _) => path.clone(),
         (None, Some(file)) => folder.join(&file.value),
         (None, None) => {
+            // Whatever else wants them lacks them because of this.
+            root.reader.trace_failed.set(root.has("trace"));
             if let Some(table) = table {
                 table.required("file", None::<()>);
             }

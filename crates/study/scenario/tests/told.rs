@@ -40,7 +40,13 @@ text = "{HOSTILE}"
         ..RunOptions::default()
     };
     let outcome = run::run(plan.clone(), options).unwrap();
-    let told = story::tell(&scenario.title, &plan, &outcome.summary, &outcome.points, false);
+    let told = story::tell(
+        &scenario.title,
+        &plan,
+        &outcome.summary,
+        &outcome.points,
+        terminal_text::Look { columns: 400, colours: false },
+    );
     assert_eq!(told.matches(HOSTILE).count(), 2, "{told}");
     assert!(told.contains(r"\u000aanother line"), "a title is one line: {told}");
     assert!(!told.contains(|c: char| c != '\n' && c.is_control()), "{told:?}");

@@ -5,7 +5,9 @@ use scenario::file::{self, LoadOptions};
 use serde::Serialize;
 
 use crate::commands::guest_place::REAL_LINUX;
-use crate::output::say;
+use terminal_text::wrap_after;
+
+use crate::output::{look, say, tell};
 
 /// Scenarios of one kind.
 #[derive(Debug, Serialize)]
@@ -58,13 +60,13 @@ pub(super) fn print(json: bool) -> Result<()> {
     let all = groups.iter().flat_map(|group| &group.scenarios);
     let width = all.map(|entry| entry.name.len()).max().unwrap_or(0);
     for group in &groups {
-        say!("{}:", group.kind);
+        tell!("{}:", group.kind);
         for Entry { name, title } in &group.scenarios {
-            say!("  {name:<width$}  {title}");
+            say!("{}", wrap_after(&format!("  {name:<width$}  "), title, look().columns, width + 4));
         }
         say!("");
     }
-    say!(
+    tell!(
         "Run one with `cargo xtask scenario NAME`; copy its file, change it, and run `cargo xtask scenario FILE.toml`.\n\
          Options: `cargo xtask scenario --help`."
     );

@@ -156,7 +156,14 @@ impl CounterLog {
     /// # Errors
     /// See [`ReadError`]; each names its line.
     pub fn read(input: impl Read) -> Result<Self, ReadError> {
-        let mut lines = TextLines::new(input);
+        Self::read_lines(TextLines::new(input))
+    }
+
+    /// As [`read`](Self::read), of lines whose code page may have been named.
+    ///
+    /// # Errors
+    /// See [`ReadError`]; each names its line.
+    pub fn read_lines<R: Read>(mut lines: TextLines<R>) -> Result<Self, ReadError> {
         // typeperf writes an empty line before the first.
         while lines.next_line()?.is_some_and(|line| line.trim().is_empty()) {}
         let line = lines.number().max(1);

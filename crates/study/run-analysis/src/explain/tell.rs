@@ -6,13 +6,15 @@ use std::time::Duration;
 use page_range::PageCount;
 use run_journal::Record;
 
-use super::{Decided, Explanation, Lacked, Life, VmThen, words};
+use super::{Decided, Explanation, Found, Lacked, Life, VmThen, words};
 
 /// How old the numbers of the host's state may be and still be told as those of the time asked for: as long as a report may
 /// take to change a decision. Invented.
 const FRESH: Duration = Duration::from_secs(2);
 /// Other VMs that are told of.
 const OTHERS: usize = 12;
+/// Columns of a VM's name in the table of the others, at most: what is left of 80 beside the other columns.
+const NAMES: usize = 20;
 
 fn time(at: Duration) -> String {
     // To the millisecond: what is finer says nothing to a reader.
@@ -24,7 +26,7 @@ fn tell_lacked(f: &mut fmt::Formatter<'_>, lacked: Lacked) -> fmt::Result {
     writeln!(f, "  It needed {} MB, and {} MB were available.", lacked.required_mb, lacked.available_mb)
 }
 
-fn mb(pages: PageCount) -> String {
+pub(super) fn mb(pages: PageCount) -> String {
     let mib = pages.mib();
     if mib.fract() == 0.0 { format!("{mib} MB") } else { format!("{mib:.1} MB") }
 }
@@ -41,7 +43,7 @@ impl fmt::Display for Explanation {
                     str::to_owned,
                 );
                 writeln!(f, "  Since {}: {meaning} (`{}`).", time(host.at), host.rule)?;
-                self.then_and_now(f, host.at, &host.inputs)?;
+                self.now(f, host)?;
             }
             None => writeln!(f, "  There had been no round.")?,
         }
@@ -111,22 +113,36 @@ impl Explanation {
         }
     }
 
-    /// The numbers of a state of the host: it is recorded when it begins, and its numbers are those of that time.
-    fn then_and_now(&self, f: &mut fmt::Formatter<'_>, began: Duration, inputs: &str) -> fmt::Result {
-        let age = self.at.saturating_sub(began);
-        if age < FRESH {
-            return writeln!(f, "  When that began: {}.", words::inputs(inputs));
-        }
+    /// The host's numbers at the time asked for. Those that a round found are told only if they are fresh: the state of the host is
+    /// recorded when it begins, and may be an hour old.
+    fn now(&self, f: &mut fmt::Formatter<'_>, host: &Found) -> fmt::Result {
         let running = self.others.values().chain([&self.then]);
         let running: Vec<&VmThen> =
             running.filter(|then| matches!(then.life, Life::Running { .. })).collect();
         let has: PageCount = running.iter().map(|then| then.has).sum();
+        let need: PageCount = running.iter().filter_map(|then| then.report).map(|report| report.demand).sum();
         let who = match running.len() {
-            1 => "1 VM was running and".to_owned(),
-            count => format!("{count} VMs were running and"),
+            0 => "no VM was running".to_owned(),
+            1 => format!("1 VM was running; it had {} and needed {}", mb(has), mb(need)),
+            count => {
+                format!("{count} VMs were running; together they had {} and needed {}", mb(has), mb(need))
+            }
         };
-        writeln!(f, "  At {}, {who} had {} together.", time(self.at), mb(has))?;
-        writeln!(f, "  When that state began, {} before: {}.", time(age), words::inputs(inputs))
+        writeln!(f, "  At {}, {who}.", time(self.at))?;
+        if let Some(measured) = &self.measured {
+            writeln!(
+                f,
+                "  Available Memory was {}, and {:.0} MB of the parent OS were free (counters of {}).",
+                mb(measured.available),
+                measured.parent_free_mib,
+                time(measured.at)
+            )?;
+        }
+        if self.at.saturating_sub(host.at) < FRESH {
+            writeln!(f, "  The round of {} found: {}.", time(host.at), words::inputs(&host.inputs))
+        } else {
+            writeln!(f, "  What the round of {} found is event {}.", time(host.at), host.seq)
+        }
     }
 
     fn decision(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,21 +192,29 @@ impl Explanation {
         if others.is_empty() {
             writeln!(f, "  Nobody: no other VM was running.")?;
         }
-        for (name, then) in others.iter().take(OTHERS) {
-            let need = then.report.map_or_else(
-                || "had not reported".to_owned(),
-                |report| {
-                    format!(
-                        "needed {:>9}, pressure {:>5.1} %",
-                        mb(report.demand),
-                        then.pressure().unwrap_or(0.0)
-                    )
-                },
-            );
-            let rule = then.decision.as_ref().map_or_else(String::new, |decision| {
-                format!("; `{}`, to have {}", decision.rule, mb(decision.target))
-            });
-            writeln!(f, "  {name:<8} had {:>9}, {need}{rule}", mb(then.has))?;
+        let shown = &others[..others.len().min(OTHERS)];
+        let names = shown.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).clamp(2, NAMES);
+        if !shown.is_empty() {
+            writeln!(
+                f,
+                "  {:<names$}  {:>9}  {:>9}  {:>8}  by its rule to have",
+                "VM", "had", "needed", "pressure"
+            )?;
+        }
+        for (name, then) in shown {
+            let need = then.report.map_or_else(|| "no report".to_owned(), |report| mb(report.demand));
+            let pressure = then.pressure().map_or_else(String::new, |pressure| format!("{pressure:.1} %"));
+            let rule = then
+                .decision
+                .as_ref()
+                .map_or_else(String::new, |decision| format!("  {}, {}", decision.rule, mb(decision.target)));
+            // A long name has a line of its own.
+            let name = if name.chars().count() > NAMES {
+                format!("{name}\n  {:<names$}", "")
+            } else {
+                format!("{name:<names$}")
+            };
+            writeln!(f, "  {name}  {:>9}  {need:>9}  {pressure:>8}{rule}", mb(then.has))?;
         }
         if others.len() > OTHERS {
             writeln!(f, "  … and {} more, under less pressure.", others.len() - OTHERS)?;

@@ -176,10 +176,41 @@ fn numbers_of_the_past_are_not_told_as_those_of_now() {
     let host = explanation.host.clone().unwrap();
     assert!(host.at < Duration::from_secs(30), "{host:?}");
     let said = explanation.to_string();
-    assert!(!said.contains("When that began"), "{said}");
-    assert!(
-        said.contains("When that state began, 1m") && said.contains(" before: capacity 3584 MB"),
-        "{said}"
-    );
-    assert!(said.contains("At 1m40s, 1 VM was running and had 512 MB together."), "{said}");
+    assert!(!said.contains("capacity") && !said.contains("available 3"), "{said}");
+    assert!(said.contains(&format!("found is event {}.", host.seq)), "{said}");
+    assert!(said.contains("At 1m40s, 1 VM was running; it had 512 MB and needed "), "{said}");
+}
+
+/// Available Memory of a time is that of this time: neither of the run's beginning, nor of its end.
+#[test]
+fn the_host_is_told_as_it_was_at_the_time() {
+    let options = RunOptions { driver: Driver::Inline, keep_points: true, ..RunOptions::default() };
+    let plan = plan();
+    let outcome = run::run(plan.clone(), options).unwrap();
+    let run = crate::figures::Recorded::of(&plan, outcome.points.all());
+    let records = events();
+    let available = |seconds: u64| {
+        let sample = run.points.iter().find(|point| point.time == Duration::from_secs(seconds)).unwrap();
+        sample.host.available
+    };
+    let (first, then, last) = (available(0), available(300), available(600));
+    assert!(then != first && then != last, "{first} {then} {last}");
+    let explanation = explained(&records, "VM1", 300).unwrap();
+    let explanation = explanation.with(Measured::of(&run, Duration::from_secs(300)));
+    let said = explanation.to_string();
+    assert!(said.contains(&format!("Available Memory was {}", tell::mb(then))), "{said}");
+    assert!(said.contains("(counters of 5m)"), "{said}");
+    // Between two samples the one before counts.
+    let between = Measured::of(&run, Duration::from_millis(300_400)).unwrap();
+    assert_eq!((between.at, between.available), (Duration::from_secs(300), then));
+}
+
+#[test]
+fn an_explanation_fits_a_terminal() {
+    for seconds in [100, 124, 430, 599] {
+        let said = explained(&events(), "VM1", seconds).unwrap().to_string();
+        let wide: Vec<&str> =
+            said.lines().filter(|line| line.starts_with("  VM") && line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{wide:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use page_range::PageCount;
 
 use super::recorded::Recorded;
-use charts::{BLACK, BLUE, Curve, Figure, GREY, Given, ORANGE, Panel, Phase, Stroke};
+use charts::{BENEATH, BLACK, BLUE, Curve, Figure, GREY, Given, ORANGE, Panel, Phase, Stroke};
 use scenario::run::Cycle;
 use scenario::run::phases::Phases;
 use scenario::run::points::VmPoint;
@@ -33,15 +33,13 @@ fn table_4_1(run: &Recorded) -> Option<Table41> {
 
 /// How a page-file average is taken, seconds.
 const WINDOW: f64 = 15.0;
-const TIME: &str = "time (min)";
-/// A broad line beneath another that it mostly agrees with.
-const BENEATH: &str = "#B8B8B8";
+pub(super) const TIME: &str = "time (min)";
 
-fn minutes(point: &Point) -> f64 {
+pub(super) fn minutes(point: &Point) -> f64 {
     point.time.as_secs_f64() / 60.0
 }
 
-fn curve(run: &Recorded, label: &str, stroke: Stroke, of: impl Fn(&Point) -> f64) -> Curve {
+pub(super) fn curve(run: &Recorded, label: &str, stroke: Stroke, of: impl Fn(&Point) -> f64) -> Curve {
     Curve {
         label: label.to_owned(),
         stroke,
@@ -50,14 +48,14 @@ fn curve(run: &Recorded, label: &str, stroke: Stroke, of: impl Fn(&Point) -> f64
 }
 
 /// Something of a VM; a gap while it is off.
-fn of_vm(vm: usize, of: impl Fn(&VmPoint) -> Option<PageCount>) -> impl Fn(&Point) -> f64 {
+pub(super) fn of_vm(vm: usize, of: impl Fn(&VmPoint) -> Option<PageCount>) -> impl Fn(&Point) -> f64 {
     move |point| match &point.vms[vm] {
         off if off.physical.is_zero() => f64::NAN,
         on => of(on).map_or(f64::NAN, PageCount::mib),
     }
 }
 
-fn panel(title: &str, axis: &str, height: f64, curves: Vec<Curve>) -> Panel {
+pub(super) fn panel(title: &str, axis: &str, height: f64, curves: Vec<Curve>) -> Panel {
     Panel {
         title: title.to_owned(),
         axis: axis.to_owned(),
@@ -180,6 +178,9 @@ pub(super) fn figure_4_5(run: &Recorded, note: &str) -> Option<String> {
         Stroke::solid(BLUE, 2.4),
         of_vm(newcomer, |vm| Some(vm.physical)),
     ));
+    // Where it lies above the memory, the newcomer lacks some.
+    let demand = format!("demand of {}", phases.newcomer);
+    curves.push(curve(run, &demand, Stroke::dashed(ORANGE, 1.3, "3 2"), of_vm(newcomer, |vm| vm.demand)));
     const LOW: f64 = 250.0;
     let low = curve(run, "", Stroke::solid(BLACK, 1.0), |point| {
         let available = point.host.available.mib();
@@ -187,13 +188,16 @@ pub(super) fn figure_4_5(run: &Recorded, note: &str) -> Option<String> {
     });
     let mut single = panel("the lower end of it", "Available (MB)", 110.0, vec![low]);
     single.top = Some(LOW);
-    single.given.push(Given {
-        from: phases.contention_s / 60.0,
-        to: phases.falls_s / 60.0,
-        low: 0.0,
-        high: 10.0,
-        label: "source: at times\na single digit".to_owned(),
-    });
+    // What the source says is said of its own host.
+    if table_4_1(run).is_some() {
+        single.given.push(Given {
+            from: phases.contention_s / 60.0,
+            to: phases.falls_s / 60.0,
+            low: 0.0,
+            high: 10.0,
+            label: "source: at times\na single digit".to_owned(),
+        });
+    }
     let numbered = |from: f64, to: f64, number| Phase { from: from / 60.0, to: to / 60.0, number };
     let figure = Figure {
         title: format!(
@@ -360,61 +364,6 @@ fn steps(points: &[(f64, f64)], anchor: f64) -> Vec<(f64, f64)> {
         rest = after;
     }
     steps
-}
-
-/// What guests have refused their applications, if any has.
-fn refused(run: &Recorded) -> Option<Panel> {
-    let total = |point: &Point| point.vms.iter().map(|vm| vm.guest_refused).sum::<PageCount>().mib();
-    run.points.iter().any(|point| total(point) > 0.0).then(|| {
-        let all = curve(run, "refused by guests", Stroke::solid(ORANGE, 1.8), total);
-        panel("", "wanted and refused (MB)", 95.0, vec![all])
-    })
-}
-
-/// What any run can be shown as: the host's memory and the VMs'.
-pub(super) fn overview(run: &Recorded, note: &str) -> Option<String> {
-    const EACH: usize = 8;
-    let end = run.points.last().map(minutes).filter(|end| *end > 0.0)?;
-    let host = panel(
-        "",
-        "host (GB)",
-        170.0,
-        vec![
-            curve(run, "all VMs' memory", Stroke::solid(BLUE, 2.2), |point| {
-                point.host.assigned.mib() / 1024.0
-            }),
-            curve(run, "Available Memory", Stroke::dashed(BLACK, 1.4, "6 2"), |point| {
-                point.host.available.mib() / 1024.0
-            }),
-            curve(run, "parent's free\nmemory", Stroke::solid(ORANGE, 1.0), |point| {
-                point.host.parent_free_mib / 1024.0
-            }),
-        ],
-    );
-    const DASHES: [&str; 4] = ["", "7 3", "2 2", "8 2 2 2"];
-    const COLOURS: [&str; 2] = [BLUE, BLACK];
-    let few = run.vms.len() <= EACH;
-    let vms = (0..run.vms.len()).map(|vm| {
-        let (label, stroke) = if few {
-            (run.vms[vm].as_str(), Stroke::dashed(COLOURS[vm / 4 % 2], 1.4, DASHES[vm % 4]))
-        } else {
-            ("", Stroke::solid(GREY, 0.7))
-        };
-        curve(run, label, stroke, of_vm(vm, |vm| Some(vm.physical)))
-    });
-    let figure = Figure {
-        title: "Memory of the host and of its VMs".to_owned(),
-        note: note.to_owned(),
-        axis: TIME,
-        from: 0.0,
-        to: end,
-        phases: Vec::new(),
-        panels: [host, panel("", "Physical Memory (MB)", 190.0, vms.collect())]
-            .into_iter()
-            .chain(refused(run))
-            .collect(),
-    };
-    Some(figure.draw())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use input_file::{CodePageName, TextLines};
 use page_range::PageCount;
 use perf_counters::pdh::{CounterLog, ReadError, Remark};
 use perf_counters::{BalancerCounters, schema::BALANCER_INSTANCE};
@@ -194,11 +195,24 @@ impl Recorded {
     /// # Errors
     /// A file that cannot be read, or is not of a run.
     pub fn read(directory: &Path) -> Result<Self, FiguresError> {
+        Self::read_in(directory, None)
+    }
+
+    /// As [`read`](Self::read), of counters in a code page that somebody has named.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is not of a run.
+    pub fn read_in(directory: &Path, code_page: Option<CodePageName>) -> Result<Self, FiguresError> {
         let path = directory.join(COUNTERS_FILE);
         let file = input_file::open(&path, MOST_COUNTERS)
             .map_err(|error| FiguresError::File { path: path.clone(), error })?;
-        let log =
-            CounterLog::read(file).map_err(|error| FiguresError::Counters { path: path.clone(), error })?;
+        let lines = TextLines::new(file);
+        let lines = match code_page {
+            Some(code_page) => lines.in_code_page(code_page),
+            None => lines,
+        };
+        let log = CounterLog::read_lines(lines)
+            .map_err(|error| FiguresError::Counters { path: path.clone(), error })?;
         if log.is_empty() {
             return Err(FiguresError::Empty { path });
         }

@@ -2,8 +2,8 @@
 
 use crate::verify::host_used;
 use charts::{
-    Anchor, BLACK, BLUE, Curve, Figure, GREY, HALO, LIGHT, Mark, ORANGE, Panel, Picture, Stroke, divisions,
-    tick,
+    Anchor, BAR, BLACK, BLUE, Curve, Figure, GREY, HALO, LIGHT, LIGHT_BAR, Mark, ORANGE, Panel, Picture,
+    Stroke, divisions, tick,
 };
 use scenario::run::Point;
 
@@ -53,7 +53,7 @@ pub(super) fn figure_4_1(fixed: &Starts, dynamic: &Starts, note: &str) -> String
     const LEFT: f64 = 62.0;
     const TOP: f64 = 56.0;
     const HEIGHT: f64 = 250.0;
-    const BAR: f64 = 92.0;
+    const WIDE: f64 = 92.0;
     let mut picture = Picture::new(WIDTH, TOP + HEIGHT + 46.0, "Figure 4-1: memory in use with seven VMs");
     let bottom = TOP + HEIGHT;
     picture.styled(
@@ -75,12 +75,12 @@ pub(super) fn figure_4_1(fixed: &Starts, dynamic: &Starts, note: &str) -> String
     let bars = [(fixed, 120.0, "(1) static memory", 30.31), (dynamic, 360.0, "(2) Dynamic Memory", 4.26)];
     for (run, x, name, source) in bars {
         let (vms, used) = (y(run.vms_gb), y(run.used()));
-        picture.rectangle((x, vms), (BAR, bottom - vms), "#4D4D4D", Some(Stroke::solid(BLACK, 0.8)));
-        picture.rectangle((x, used), (BAR, vms - used), "#BFBFBF", Some(Stroke::solid(BLACK, 0.8)));
+        picture.rectangle((x, vms), (WIDE, bottom - vms), BAR, Some(Stroke::solid(BLACK, 0.8)));
+        picture.rectangle((x, used), (WIDE, vms - used), LIGHT_BAR, Some(Stroke::solid(BLACK, 0.8)));
         // What the source measured: a line across the bar, and its number beside it.
         let given = y(source);
-        picture.line((x - 12.0, given), (x + BAR + 12.0, given), Stroke::dashed(BLACK, 1.2, "1.5 2"));
-        let beside = x + BAR + 18.0;
+        picture.line((x - 12.0, given), (x + WIDE + 12.0, given), Stroke::dashed(BLACK, 1.2, "1.5 2"));
+        let beside = x + WIDE + 18.0;
         picture.styled(
             (beside, used + 4.0),
             Anchor::Start,
@@ -91,13 +91,13 @@ pub(super) fn figure_4_1(fixed: &Starts, dynamic: &Starts, note: &str) -> String
         let inside = |picture: &mut Picture, from: f64, to: f64, fill: &str, words: &str| {
             if to - from > 13.0 {
                 let style = format!(" fill=\"{fill}\"");
-                picture.styled((x + 0.5 * BAR, 0.5 * (from + to) + 4.0), Anchor::Middle, &style, words);
+                picture.styled((x + 0.5 * WIDE, 0.5 * (from + to) + 4.0), Anchor::Middle, &style, words);
             }
         };
         inside(&mut picture, vms, bottom, "#FFFFFF", &format!("VMs {:.1}", run.vms_gb));
         inside(&mut picture, used, vms, BLACK, &format!("host {:.1}", run.rest_gb));
-        picture.text((x + 0.5 * BAR, bottom + 17.0), Anchor::Middle, name);
-        picture.text((x + 0.5 * BAR, bottom + 31.0), Anchor::Middle, &format!("{:.0} VMs", run.vms()));
+        picture.text((x + 0.5 * WIDE, bottom + 17.0), Anchor::Middle, name);
+        picture.text((x + 0.5 * WIDE, bottom + 31.0), Anchor::Middle, &format!("{:.0} VMs", run.vms()));
     }
     picture.line((LEFT, TOP), (LEFT, bottom), Stroke::solid(BLACK, 0.8));
     picture.line((LEFT, bottom), (620.0, bottom), Stroke::solid(BLACK, 0.8));

@@ -2,10 +2,14 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
+use terminal_text::{Ink, Look, escape, wrap_after};
 
 use super::judge::{Verdict, expected, number};
 use super::kind::{INVARIANTS, Kind};
 use scenario::file::{Check, Scenario};
+
+/// Columns that the seven columns of a table take without a word being broken. Invented.
+const TABLE: usize = 110;
 
 /// All rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -136,6 +140,23 @@ impl Row {
         format!("{}/{}", self.scenario, self.check)
     }
 
+    /// The check, and the VM that it is about.
+    fn name(&self) -> String {
+        match &self.vm {
+            Some(vm) => format!("{} {vm}", self.check),
+            None => self.check.clone(),
+        }
+    }
+
+    /// With how many of all seeds it passed, and with which it did not.
+    fn seeds(&self, all: usize) -> String {
+        if self.passed {
+            return format!("{} of {all}", self.seeds_passed);
+        }
+        let failed: Vec<String> = self.failed.iter().map(|failure| failure.seed.to_string()).collect();
+        format!("{} of {all}; not {}", self.seeds_passed, failed.join(", "))
+    }
+
     /// What was measured, in words.
     #[must_use]
     pub fn seen(&self) -> String {
@@ -175,68 +196,26 @@ impl Report {
         self.failures().any(|row| row.scenario == scenario && row.check == check)
     }
 
-    /// As a table for a terminal of this width; `None`: as wide as it needs.
+    /// As text: a table where there is room for one, else a paragraph for each check. Failures are red where there are colours.
     #[must_use]
-    pub fn table(&self, width: Option<u16>) -> String {
-        self.table_of(&self.rows, ["pass", "FAIL"], width)
+    pub fn table(&self, look: Look) -> String {
+        Self::rows_as_text(&self.rows, ["pass", "FAIL"], self.seeds.len(), look)
     }
 
-    /// What others measured, as such a table.
+    /// What others measured, as such text.
     #[must_use]
-    pub fn outside_table(&self, width: Option<u16>) -> String {
+    pub fn outside_table(&self, look: Look) -> String {
         let checks: Vec<Row> =
             self.outside.iter().filter(|row| row.check != INVARIANTS || !row.passed).cloned().collect();
-        self.table_of(&checks, ["held", "not held"], width)
+        Self::rows_as_text(&checks, ["held", "not held"], self.seeds.len(), look)
     }
 
-    fn table_of(&self, rows: &[Row], [passed, failed]: [&str; 2], width: Option<u16>) -> String {
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        if let Some(width) = width {
-            table.set_width(width);
+    fn rows_as_text(rows: &[Row], words: [&str; 2], seeds: usize, look: Look) -> String {
+        if look.columns < TABLE {
+            paragraphs(rows, words, seeds, look)
+        } else {
+            wide(rows, words, seeds, look)
         }
-        table.set_header([
-            "scenario",
-            "check",
-            "kind",
-            "source",
-            "says",
-            "measured: median (range)",
-            "result",
-            "seeds",
-        ]);
-        let mut last = "";
-        for row in rows {
-            let scenario = if row.scenario == last { "" } else { &row.scenario };
-            last = &row.scenario;
-            let seeds = self.seeds.len();
-            let (result, with) = if row.passed {
-                (passed, format!("{} of {seeds}", row.seeds_passed))
-            } else {
-                let without: Vec<String> =
-                    row.failed.iter().map(|failure| failure.seed.to_string()).collect();
-                (failed, format!("{} of {seeds}; not {}", row.seeds_passed, without.join(", ")))
-            };
-            let check = match &row.vm {
-                Some(vm) => format!("{} {vm}", row.check),
-                None => row.check.clone(),
-            };
-            table.add_row([
-                scenario,
-                &check,
-                row.kind.as_ref().map_or("", Kind::name),
-                row.source.as_deref().unwrap_or(""),
-                &row.expected,
-                &row.seen(),
-                result,
-                &with,
-            ]);
-        }
-        if let Some(column) = table.column_mut(6) {
-            column.set_cell_alignment(CellAlignment::Center);
-        }
-        table.to_string()
     }
 
     /// Lines that sum it up.
@@ -280,4 +259,74 @@ impl Report {
             format!("{held} of {} predictions of what others measured held, with every seed", predicted.len())
         })
     }
+}
+
+/// Rows as a table, with these words for a check that passed and one that did not.
+fn wide(rows: &[Row], [passed, failed]: [&str; 2], seeds: usize, look: Look) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(look.columns).unwrap_or(u16::MAX));
+    table.set_header([
+        "scenario",
+        "check",
+        "kind",
+        "source",
+        "says",
+        "measured: median (range)",
+        "result",
+        "seeds",
+    ]);
+    let mut last = "";
+    for row in rows {
+        let scenario = if row.scenario == last { "" } else { &row.scenario };
+        last = &row.scenario;
+        table.add_row([
+            escape(scenario).as_ref(),
+            &escape(&row.name()),
+            row.kind.as_ref().map_or("", Kind::name),
+            &escape(row.source.as_deref().unwrap_or("")),
+            &row.expected,
+            &escape(&row.seen()),
+            if row.passed { passed } else { failed },
+            &row.seeds(seeds),
+        ]);
+    }
+    if let Some(column) = table.column_mut(6) {
+        column.set_cell_alignment(CellAlignment::Center);
+    }
+    table.to_string().replace("FAIL", &look.paint(Ink::Bad, "FAIL"))
+}
+
+/// Rows as paragraphs, for a terminal that has no room for a table.
+fn paragraphs(rows: &[Row], [passed, failed]: [&str; 2], seeds: usize, look: Look) -> String {
+    let mut text = String::new();
+    let mut last = "";
+    for row in rows {
+        if row.scenario != last {
+            text.push_str(&format!("{}{}\n", if last.is_empty() { "" } else { "\n" }, escape(&row.scenario)));
+        }
+        last = &row.scenario;
+        let kind = row.kind.as_ref().map(Kind::name);
+        let notes: Vec<&str> = kind.into_iter().chain(row.source.as_deref()).collect();
+        let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
+        let words = format!(
+            "{}{notes}: says {}; measured {}. Seeds: {}.",
+            row.name(),
+            row.expected,
+            row.seen(),
+            row.seeds(seeds)
+        );
+        // Colours take no columns, so they are put on after all is in its place.
+        let result = if row.passed { passed } else { failed };
+        let head = format!("  {result}  ");
+        let told = wrap_after(&head, &escape(&words), look.columns, 8);
+        text.push_str(&if row.passed {
+            told
+        } else {
+            told.replacen(result, &look.paint(Ink::Bad, result), 1)
+        });
+        text.push('\n');
+    }
+    text
 }

@@ -8,7 +8,7 @@ use page_range::PageCount;
 
 use super::{
     checks::Check,
-    diagnostic::{BadScenario, Diagnostic, SourceText, Span},
+    diagnostic::{Diagnostic, SourceText, Span},
     host::{Balancer, Host},
     reader::Located,
     setting::Setting,
@@ -62,6 +62,25 @@ pub struct Policy {
     pub parameters: BTreeMap<String, Located<Parameter>>,
 }
 
+impl Policy {
+    /// Its name, or that of the default.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_ref().map_or(policy_catalogue::POLICIES[0].name, |name| &name.value)
+    }
+
+    /// Its parameters, as a policy is made with them.
+    #[must_use]
+    pub fn table(&self) -> toml::Table {
+        let value = |parameter: &Parameter| match parameter {
+            Parameter::Number(number) => toml::Value::Float(*number),
+            Parameter::Text(text) => toml::Value::String(text.clone()),
+            Parameter::Flag(flag) => toml::Value::Boolean(*flag),
+        };
+        self.parameters.iter().map(|(name, parameter)| (name.clone(), value(&parameter.value))).collect()
+    }
+}
+
 /// Value of a policy's parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Parameter {
@@ -76,8 +95,16 @@ pub enum Parameter {
 /// What is known beside the file.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
-    /// Names of the policies that there are; empty: not checked here.
+    /// Names of the policies of the catalogue that may be chosen; empty: neither names nor parameters are checked.
     pub policies: Vec<String>,
+    /// The policy in place of the file's (`--policy`): checked here, with everything else.
+    pub policy: Option<String>,
+    /// Memory of the host in place of what the file says (`--host-memory`).
+    pub host_memory: Option<PageCount>,
+    /// End of the run in place of the file's (`--until`): checked here; the scenario keeps what the file says.
+    pub until: Option<Duration>,
+    /// Time between samples in place of the file's (`--sample-interval`): checked here; the scenario keeps what the file says.
+    pub sample_interval: Option<Duration>,
     /// Recorded loads in place of those that the file names (`--trace`), seen from the working folder.
     pub trace: Option<PathBuf>,
     /// The part of them that is played, in place of what the file says (`--trace-window`).
@@ -123,33 +150,6 @@ impl Scenario {
         self.checks
             .iter()
             .filter(move |check| check.when_memory_reserve.is_none_or(|wanted| wanted == reserve))
-    }
-
-    /// Gives the host other memory than the file says (`--host-memory`).
-    ///
-    /// # Errors
-    /// Memory that the edition does not take, or that the reserve leaves nothing of.
-    pub fn set_host_memory(&mut self, memory: PageCount) -> Result<(), BadScenario> {
-        let size = quantities::format_size;
-        let refused = |why: String| {
-            Diagnostic::of_file(self.source.file(), why).key("--host-memory").value(size(memory))
-        };
-        if let Some(limit) = self.host.limits().host_memory
-            && memory > limit
-        {
-            let edition = self.host.edition.key();
-            let why = format!("edition {edition:?} takes no more than {} of memory", size(limit));
-            let why = format!("--host-memory {}: {why}", size(memory));
-            return Err(refused(why).allowed(format!("up to {}", size(limit))).into());
-        }
-        if let Some(reserve) = self.host.memory_reserve
-            && reserve >= memory
-        {
-            let why = format!("--host-memory {}: `memory_reserve` leaves nothing for VMs", size(memory));
-            return Err(refused(why).allowed(format!("more than {}", size(reserve))).into());
-        }
-        self.host.memory = memory;
-        Ok(())
     }
 
     /// Time between two samples of the counters: as the file says, else 1 s, or 60 s above 128 VMs.

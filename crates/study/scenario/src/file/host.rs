@@ -7,6 +7,7 @@ use perf_counters::Epoch;
 pub use vmms_host::{HostEdition as Edition, HostLimits, HostRelease as Release};
 
 use super::{
+    diagnostic::Diagnostic,
     names::check_name,
     reader::{Located, Table},
     schema,
@@ -147,10 +148,14 @@ fn value<T>(located: Option<Located<T>>) -> Option<T> {
 }
 
 /// Reads `[host]`. Even if something is wrong in it, the rest of the file can be checked against what is left.
-pub(super) fn read(root: &Table<'_, '_>) -> Option<Host> {
+///
+/// `chosen` is the host's memory in place of what the file says.
+pub(super) fn read(root: &Table<'_, '_>, chosen: Option<PageCount>) -> Option<Host> {
     let table = root.table("host", &schema::HOST);
     let table = root.required("host", table)?;
-    let edition = value(table.word("edition", &EDITIONS)).unwrap_or_default();
+    // Of an edition that is written wrongly no limits are known: nothing else is refused because of it.
+    let edition = if table.has("edition") { Edition::Unlimited } else { Edition::default() };
+    let edition = value(table.word("edition", &EDITIONS)).unwrap_or(edition);
     let release = value(table.word("release", &RELEASES)).unwrap_or_default();
     let limits = release.limits(edition);
     let memory = table.size("memory");
@@ -169,9 +174,12 @@ pub(super) fn read(root: &Table<'_, '_>) -> Option<Host> {
             );
         }
     }
+    if let Some(chosen) = chosen {
+        check_chosen_memory(&table, chosen, (edition, limits), memory_reserve.as_ref());
+    }
     Some(Host {
         name: read_name(&table),
-        memory: value(memory).unwrap_or_default(),
+        memory: chosen.or(value(memory)).unwrap_or_default(),
         release,
         edition,
         logical_processors: read_logical_processors(&table, edition, limits),
@@ -245,6 +253,32 @@ fn check_memory(table: &Table<'_, '_>, memory: &Located<PageCount>, edition: Edi
                     "edition \"unlimited\" has no limits"
                 }),
         );
+    }
+}
+
+/// Complains about memory of the command line that the edition does not take, or that the reserve leaves nothing of.
+fn check_chosen_memory(
+    table: &Table<'_, '_>,
+    memory: PageCount,
+    (edition, limits): (Edition, HostLimits),
+    reserve: Option<&Located<PageCount>>,
+) {
+    let size = quantities::format_size;
+    let refused = |why: String| {
+        let message = format!("--host-memory {}: {why}", size(memory));
+        Diagnostic::of_file(table.reader.source.file(), message).key("--host-memory").value(size(memory))
+    };
+    if let Some(limit) = limits.host_memory
+        && memory > limit
+    {
+        let why = format!("edition {:?} takes no more than {} of memory", edition.key(), size(limit));
+        table.reader.add(refused(why).allowed(format!("up to {}", size(limit))));
+    }
+    if let Some(reserve) = reserve
+        && reserve.value >= memory
+    {
+        let why = "`memory_reserve` leaves nothing for VMs".to_owned();
+        table.reader.add(refused(why).allowed(format!("more than {}", size(reserve.value))));
     }
 }
 

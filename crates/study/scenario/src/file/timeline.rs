@@ -7,7 +7,7 @@ use balancing_policy::MemorySettings;
 use page_range::PageCount;
 
 use super::{
-    diagnostic::Span,
+    diagnostic::{Diagnostic, Span},
     draw::Draw,
     host::{Host, positive_time},
     reader::{Located, Table},
@@ -178,18 +178,47 @@ pub(super) struct Surroundings<'a> {
     pub(super) workloads: &'a Named,
 }
 
-/// Reads all `[[timeline]]`.
-pub(super) fn read(root: &Table<'_, '_>, around: &Surroundings<'_>) -> Vec<Step> {
-    let tables = root.tables("timeline");
-    tables.into_iter().filter_map(|(entries, span)| read_step(root, entries, &span, around)).collect()
+/// VMs that something is said of which cannot be read: what else happens to them cannot be judged.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    /// Their places in the list of VMs.
+    vms: BTreeSet<usize>,
+    /// It may be any VM.
+    any: bool,
 }
 
+impl Unread {
+    fn note(&mut self, vms: Option<Vec<usize>>) {
+        match vms {
+            Some(vms) => self.vms.extend(vms),
+            None => self.any = true,
+        }
+    }
+
+    fn is(&self, vm: usize) -> bool {
+        self.any || self.vms.contains(&vm)
+    }
+}
+
+/// Reads all `[[timeline]]`, and says of which VMs not everything could be read.
+pub(super) fn read(root: &Table<'_, '_>, around: &Surroundings<'_>) -> (Vec<Step>, Unread) {
+    let (mut steps, mut unread) = (Vec::new(), Unread::default());
+    for (entries, span) in root.tables("timeline") {
+        match read_step(root, entries, &span, around) {
+            Ok(step) => steps.push(step),
+            Err(vms) => unread.note(vms),
+        }
+    }
+    (steps, unread)
+}
+
+/// Reads an entry; the error is which VMs it is about, as far as that is known.
 fn read_step(
     root: &Table<'_, '_>,
     entries: &toml::de::DeTable<'_>,
     span: &Span,
     around: &Surroundings<'_>,
-) -> Option<Step> {
+) -> Result<Step, Option<Vec<usize>>> {
     let reader = root.reader;
     let names = ACTIONS.map(|(name, _)| name);
     // Which keys an entry has depends on its action, so that is looked at first.
@@ -210,7 +239,7 @@ fn read_step(
             }
         };
         reader.add(diagnostic.key("action").allowed(quoted(&names)));
-        return None;
+        return Err(None);
     };
     let table = Table::new(reader, doc, entries, span);
     table.word("action", &ACTIONS.map(|(name, _)| (name, ())));
@@ -226,12 +255,13 @@ fn read_step(
         Duration::ZERO
     };
     let action = read_action(&table, name, around);
-    Some(Step {
-        at: at?.value,
+    let (Some(at), Some(vms), Some(action)) = (at, vms.clone(), action) else { return Err(vms) };
+    Ok(Step {
+        at: at.value,
         repeat_every: repeat_every.map(|time| time.value),
-        vms: vms?,
+        vms,
         every,
-        action: action?,
+        action,
         span: table.start(),
         at_span: table.span_of("at"),
         vm_span: if on_vms { table.span_of("vm") } else { table.start() },
@@ -248,6 +278,17 @@ fn read_action(table: &Table<'_, '_>, name: &str, around: &Surroundings<'_>) -> 
                     table
                         .bad_value("while_host_used_below_that_of", &other.span, "two limits for one start")
                         .allowed("one of while_host_used_below, while_host_used_below_that_of"),
+                );
+            }
+            if let Some(other) = &other
+                && let Some(complaint) = super::unknown_scenario(&other.value)
+            {
+                table.reader.add(
+                    Diagnostic {
+                        help: complaint.help,
+                        ..table.bad_value("while_host_used_below_that_of", &other.span, complaint.message)
+                    }
+                    .allowed(complaint.allowed.unwrap_or_default()),
                 );
             }
             let size = size.map(|size| HostUse::Memory(size.value));
@@ -449,8 +490,15 @@ fn too_many_processors(running: &BTreeSet<usize>, around: &Surroundings<'_>) -> 
     (processors > limit).then_some((processors, limit))
 }
 
-/// Follows the timeline at its earliest times: starts and stops that cannot be, and more running VMs than the host may have.
-pub(super) fn check(root: &Table<'_, '_>, steps: &[Step], around: &Surroundings<'_>, until: Duration) {
+/// Follows the timeline at its earliest times: starts and stops that cannot be, and more running VMs than the host may have. VMs of which
+/// something could not be read are left out: whether they run is not known.
+pub(super) fn check(
+    root: &Table<'_, '_>,
+    steps: &[Step],
+    unread: &Unread,
+    around: &Surroundings<'_>,
+    until: Duration,
+) {
     let reader = root.reader;
     let mut events: Vec<(Duration, usize, usize, bool)> = Vec::new();
     for (index, step) in steps.iter().enumerate() {
@@ -469,7 +517,7 @@ pub(super) fn check(root: &Table<'_, '_>, steps: &[Step], around: &Surroundings<
             continue;
         }
         // A repeated step is followed once: its start and stop repeat together.
-        for (place, vm) in step.vms.iter().enumerate() {
+        for (place, vm) in step.vms.iter().enumerate().filter(|(_, vm)| !unread.is(**vm)) {
             let at = step.at.low() + step.every.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX));
             events.push((at, index, *vm, step.repeat_every.is_some()));
         }

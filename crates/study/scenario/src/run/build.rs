@@ -15,7 +15,7 @@ use vmms_host::{HostConfig, HostOperationTime};
 
 use super::error::RunError;
 use super::plan::{Action, GuestOperationTimes, Plan, PlannedVm, Step};
-use crate::file::{self, Fault, Parameter, Scenario};
+use crate::file::{self, Fault, Scenario};
 
 /// A policy's round that takes longer than this of real time is skipped. Invented; thousands of times what the slowest round of
 /// any policy here takes, so that only a policy gone astray gets there, and what a run shows does not depend on the machine.
@@ -141,23 +141,11 @@ pub fn by_hand(vm: Option<usize>, action: file::Action<WorkloadConfig>) -> Vec<A
 pub(crate) const AFTER_START: Duration = Duration::from_secs(1);
 
 fn policy(scenario: &Scenario, choices: &Choices) -> (String, toml::Table) {
-    let of_file = scenario.policy.name.as_ref().map(|name| name.value.clone());
-    let default = policy_catalogue::POLICIES[0].name.to_owned();
-    let in_file = of_file.unwrap_or(default);
+    let in_file = scenario.policy.name();
     match &choices.policy {
         // The file's parameters are those of the file's policy.
-        Some(other) if *other != in_file => (other.clone(), toml::Table::new()),
-        _ => {
-            let parameters = scenario.policy.parameters.iter().map(|(name, value)| {
-                let value = match &value.value {
-                    Parameter::Number(number) => toml::Value::Float(*number),
-                    Parameter::Text(text) => toml::Value::String(text.clone()),
-                    Parameter::Flag(flag) => toml::Value::Boolean(*flag),
-                };
-                (name.clone(), value)
-            });
-            (in_file, parameters.collect())
-        }
+        Some(other) if other != in_file => (other.clone(), toml::Table::new()),
+        _ => (in_file.to_owned(), scenario.policy.table()),
     }
 }
 

@@ -1,12 +1,11 @@
 //! A run told to a newcomer: what happened when, and what each VM had.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use quantities::format_duration;
-use terminal_text::escape;
+use terminal_text::{Ink, Look, escape, width, wrap, wrap_after};
 
 use super::kept::Points;
 use super::plan::{Action, Plan};
@@ -15,18 +14,22 @@ use super::summary::{Summary, VmSummary};
 /// VMs beyond which the table shows only those that differ most.
 const ROWS: usize = 24;
 
-/// Tells the run. What a file wrote (titles, marks, names) is escaped where it is not text. `colour`: what VMs were refused is
-/// shown in red, for a terminal.
+/// Columns before what happened: its time, and some room.
+const TIMES: usize = 11;
+
+/// Tells the run. What a file wrote (titles, marks, names) is escaped where it is not text. `look` says how wide lines are, and whether
+/// VMs whose guests refused allocations are shown in red.
 #[must_use]
-pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points, colour: bool) -> String {
+pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points, look: Look) -> String {
     let mut text = String::new();
-    let mut line = |words: String| {
-        text.push_str(&words);
+    let mut line = |words: &str| {
+        text.push_str(words);
         text.push('\n');
     };
-    line(format!("{}: {}", escape(&summary.scenario), escape(title)));
+    let wrapped = |words: &str| wrap(words, look.columns);
+    line(&wrapped(&format!("{}: {}", escape(&summary.scenario), escape(title))));
     let host = &summary.host;
-    line(format!(
+    line(&wrapped(&format!(
         "Host with {} GB, {} MB of it reserved for the parent OS{}; policy {}, seed {}.",
         number(host.memory_mb / 1024.0),
         number(host.reserve_at_start_mb),
@@ -37,8 +40,8 @@ pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points, colour
         },
         summary.policy,
         summary.seed
-    ));
-    line(String::new());
+    )));
+    line("");
     let marks = plan.timeline.iter().filter_map(|step| match &step.action {
         Action::Mark(text) => Some((step.at.as_secs_f64(), text.clone())),
         _ => None,
@@ -48,10 +51,11 @@ pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points, colour
         between.map(|point| point.host.available.mib()).reduce(f64::min)
     };
     for (time, words) in happenings(marks.chain(tries(plan, summary)), summary, lowest) {
-        line(format!("{:>9}  {}", clock(time), escape(&words)));
+        let head = format!("{:>9}  ", clock(time));
+        line(&wrap_after(&head, &escape(&words), look.columns, TIMES));
     }
-    line(String::new());
-    line(table(summary, colour));
+    line("");
+    line(&table(summary, look));
     let off: Vec<&str> = summary
         .vms
         .iter()
@@ -59,14 +63,18 @@ pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points, colour
         .map(|vm| vm.name.as_str())
         .collect();
     if !off.is_empty() {
-        line(format!("Never started: {}.", escape(&listed(&off))));
+        line(&wrapped(&format!("Never started: {}.", escape(&listed(&off)))));
     }
-    if summary.vms.len() > ROWS {
-        line(format!("({} more VMs: see summary.json)", summary.vms.len() - ROWS));
+    let hidden = summary.vms.len().saturating_sub(ROWS);
+    if hidden > 0 {
+        let vms = if hidden == 1 { "VM" } else { "VMs" };
+        line(&wrapped(&format!(
+            "({hidden} more {vms}, which lacked no more and changed no more than these: see summary.json)"
+        )));
     }
     if let (Some(available), Some(free)) = (host.available_memory_mb, host.parent_free_mb) {
-        line(String::new());
-        line(format!(
+        line("");
+        line(&wrapped(&format!(
             "Balancer: Available Memory {} to {} MB, {} MB added in {} operations, {} MB removed in {}. Parent OS: {} to {} MB free, \
              {} page reads.",
             number(available.minimum),
@@ -78,7 +86,7 @@ pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points, colour
             number(free.minimum),
             number(free.maximum),
             host.parent_page_reads
-        ));
+        )));
     }
     text
 }
@@ -213,50 +221,127 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-fn table(summary: &Summary, colour: bool) -> String {
-    // A column that would be empty says nothing.
+/// How a table of VMs is laid out.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Whether there is a column of refused allocations: one that would be empty says nothing.
+    refusals: bool,
+    /// Whether each row ends with the VM's guest.
+    guests: bool,
+    /// Spaces between columns.
+    between: u16,
+    /// Columns that a name may take; a longer one has a line of its own.
+    names: usize,
+}
+
+/// The table of VMs, as it fits the terminal: guests in its last column if there is room, else in a list below it.
+fn table(summary: &Summary, look: Look) -> String {
     let refusals = summary.vms.iter().any(|vm| vm.in_guest.commit_failures > 0);
+    let vms = &rows(&summary.vms)[..];
+    let title = format!(
+        "Physical Memory in MB, pressure in percent (final and peak), operations that added and removed memory{}:",
+        if refusals { ", allocations that the guest refused" } else { "" }
+    );
+    let fits = |lines: &[String]| lines.iter().all(|line| width(line) <= look.columns);
+    let whole = Layout { refusals, guests: true, between: 2, names: usize::MAX };
+    let mut lines = table_lines(vms, whole);
+    let guests = !fits(&lines);
+    for between in [2, 1] {
+        if !fits(&lines) {
+            lines = table_lines(vms, Layout { guests: false, between, ..whole });
+        }
+    }
+    if !fits(&lines) {
+        let name = vms.iter().map(|vm| width(&escape(&vm.name))).max().unwrap_or(0);
+        let others = lines.iter().map(|line| width(line)).max().unwrap_or(0).saturating_sub(name);
+        let names = look.columns.saturating_sub(others).max(2);
+        lines = table_lines(vms, Layout { guests: false, between: 1, names, ..whole });
+    }
+    let header = lines.first().cloned();
+    let rows = lines.iter().skip(1).zip(vms).map(|(line, vm)| {
+        if vm.in_guest.commit_failures > 0 { look.paint(Ink::Bad, line) } else { line.clone() }
+    });
+    let mut out: Vec<String> = [wrap(&title, look.columns)].into_iter().chain(header).chain(rows).collect();
+    if guests {
+        out.push(String::new());
+        out.extend(guest_list(vms).iter().map(|line| wrap_after("", line, look.columns, 2)));
+    }
+    out.join("\n")
+}
+
+/// The VMs that the table shows, in their order: all, or those that lacked most and whose memory changed most.
+fn rows(vms: &[VmSummary]) -> Vec<&VmSummary> {
+    let changed = |vm: &VmSummary| vm.physical_memory_mb.map_or(0.0, |has| has.maximum - has.minimum);
+    let mut order: Vec<(usize, &VmSummary)> = vms.iter().enumerate().collect();
+    // The sort keeps the order of those that are alike.
+    order.sort_by(|(_, a), (_, b)| {
+        b.unmet_demand_mb_s.total_cmp(&a.unmet_demand_mb_s).then(changed(b).total_cmp(&changed(a)))
+    });
+    // Half of the places for either, so that one that changed much is there whoever lacked a little.
+    let mut by_change = order.clone();
+    by_change.sort_by(|(_, a), (_, b)| changed(b).total_cmp(&changed(a)));
+    let mut chosen: Vec<usize> = Vec::new();
+    for ((lacked, _), (changed, _)) in order.iter().zip(&by_change) {
+        for vm in [*lacked, *changed] {
+            if chosen.len() < ROWS && !chosen.contains(&vm) {
+                chosen.push(vm);
+            }
+        }
+    }
+    chosen.sort_unstable();
+    chosen.into_iter().filter_map(|vm| vms.get(vm)).collect()
+}
+
+/// The guests, each with the VMs that run it.
+fn guest_list(vms: &[&VmSummary]) -> Vec<String> {
+    let mut known: Vec<(&str, Vec<&str>)> = Vec::new();
+    for vm in vms {
+        match known.iter_mut().find(|(guest, _)| *guest == vm.guest) {
+            Some((_, names)) => names.push(&vm.name),
+            None => known.push((&vm.guest, vec![&vm.name])),
+        }
+    }
+    let line =
+        |(guest, names): &(&str, Vec<&str>)| format!("{}: {}", escape(guest), escape(&names.join(", ")));
+    known.iter().map(line).collect()
+}
+
+/// The lines of the table: the header, then a row for each VM, which may have a line for its name.
+fn table_lines(vms: &[&VmSummary], layout: Layout) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(NOTHING);
     let mut header =
         vec!["VM", "startup", "minimum", "peak", "final", "visible", "pressure", "peak", "added", "removed"];
-    if refusals {
+    if layout.refusals {
         header.push("refused");
     }
-    header.push("guest");
-    let last = header.len() - 1;
+    if layout.guests {
+        header.push("guest");
+    }
+    let text = header.len() - usize::from(layout.guests);
     table.set_header(header);
     for (index, column) in table.column_iter_mut().enumerate() {
-        if index != 0 && index != last {
+        if index != 0 && index != text {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        column.set_padding((0, 2));
+        column.set_padding((0, layout.between));
     }
-    for vm in summary.vms.iter().take(ROWS) {
-        table.add_row(row(vm, refusals));
+    let long = |vm: &VmSummary| width(&escape(&vm.name)) > layout.names;
+    for vm in vms {
+        let mut row = row(vm, layout);
+        if long(vm) {
+            row[0].clear();
+        }
+        table.add_row(row);
     }
-    let mut text = String::new();
-    let _infallible = writeln!(
-        text,
-        "Physical Memory in MB, pressure in percent (final and peak), operations that added and removed memory{}:",
-        if refusals { ", allocations that the guest refused" } else { "" }
-    );
     // A header, then a row for each VM; cells do not have several lines.
     let table = table.trim_fmt();
-    let refused = summary.vms.iter().take(ROWS).map(|vm| vm.in_guest.commit_failures > 0);
-    let lines = table.lines().zip([false].into_iter().chain(refused));
-    let lines =
-        lines.map(|(line, red)| if red && colour { format!("{RED}{line}{PLAIN}") } else { line.to_owned() });
-    text.push_str(&lines.collect::<Vec<_>>().join("\n"));
-    text
+    let names = [None].into_iter().chain(vms.iter().map(|vm| long(vm).then(|| escape(&vm.name))));
+    let lines = table.lines().zip(names);
+    lines.map(|(line, name)| name.map_or_else(|| line.to_owned(), |name| format!("{name}\n{line}"))).collect()
 }
 
-/// Starts red letters on a terminal (ECMA-48, SGR).
-const RED: &str = "\u{1b}[31m";
-/// Starts letters of the usual colour.
-const PLAIN: &str = "\u{1b}[39m";
-
-fn row(vm: &VmSummary, refusals: bool) -> Vec<String> {
+fn row(vm: &VmSummary, layout: Layout) -> Vec<String> {
     let missing = || "–".to_owned();
     let of = |spread: Option<super::summary::Spread>, pick: fn(&super::summary::Spread) -> f64| {
         spread.as_ref().map_or_else(missing, |spread| number(pick(spread)))
@@ -273,9 +358,11 @@ fn row(vm: &VmSummary, refusals: bool) -> Vec<String> {
         vm.memory_add_operations.to_string(),
         vm.memory_remove_operations.to_string(),
     ];
-    if refusals {
+    if layout.refusals {
         row.push(vm.in_guest.commit_failures.to_string());
     }
-    row.push(escape(&vm.guest).into_owned());
+    if layout.guests {
+        row.push(escape(&vm.guest).into_owned());
+    }
     row
 }

@@ -1,6 +1,7 @@
 //! What a run's story and summary say.
 
 use component_runtime::Driver;
+use terminal_text::Look;
 
 use super::{Choices, Outcome, Plan, RunOptions, build, run, story};
 use crate::file::{self, LoadOptions};
@@ -14,7 +15,7 @@ fn ran(text: &str) -> (Plan, Outcome) {
 }
 
 fn told(plan: &Plan, outcome: &Outcome, colour: bool) -> String {
-    story::tell("test", plan, &outcome.summary, &outcome.points, colour)
+    story::tell("test", plan, &outcome.summary, &outcome.points, Look { columns: 400, colours: colour })
 }
 
 /// A guest that stays at 512 MB and has no page file, and whose application wants 6 GB.
@@ -90,4 +91,53 @@ fn the_reserve_of_the_beginning_is_told_as_that_of_the_beginning() {
     let story = told(&plan, &outcome, false);
     assert!(story.contains("624 MB of it reserved for the parent OS (0 MB at the end)"), "{story}");
     assert!(story.contains("\nNever started: A2.\n"), "{story}");
+}
+
+/// At 80 columns nothing is too long and no word is broken: guests are listed below the table, long names have a line of their own.
+#[test]
+fn a_story_fits_a_terminal() {
+    let text = REFUSED.replace("\"Quiet\"", "\"a-name-that-somebody-found-good-in-2011\"");
+    let (plan, outcome) = ran(&text);
+    let tell = |columns| {
+        story::tell("test", &plan, &outcome.summary, &outcome.points, Look { columns, colours: false })
+    };
+    for columns in [80, 64] {
+        let told = tell(columns);
+        let wide: Vec<&str> = told.lines().filter(|line| line.chars().count() > columns).collect();
+        assert!(columns < 80 || wide.is_empty(), "{wide:?}");
+        assert!(told.contains("\na-name-that-somebody-found-good-in-2011\n "), "{told}");
+        assert!(told.contains("\nWindows Server 2008 R2 SP1 Enterprise x64:"), "{told}");
+    }
+    // Where there is room, all is in one row.
+    let told = tell(200);
+    let row = told.lines().find(|line| line.starts_with("a-name")).unwrap();
+    assert!(row.ends_with("Windows Server 2008 R2 SP1 Enterprise x64") && row.contains(" 512 "), "{told}");
+}
+
+/// Of more VMs than the table has rows, the one that matters is among those that it shows.
+#[test]
+fn a_table_of_many_vms_has_the_hot_one() {
+    let (plan, outcome) = ran(r#"
+        until = "3m"
+        host = { memory = "64GB" }
+        [[vm]]
+        name = "Idle{n}"
+        numbers = "1..30"
+        guest = "ws2008-r2-sp1-enterprise"
+        startup_bytes = "512MB"
+        [[vm]]
+        name = "Hot"
+        guest = "ws2008-r2-sp1-enterprise"
+        startup_bytes = "512MB"
+        maximum_bytes = "4GB"
+        workload = { kind = "step", to = "2GB", after = "10s" }
+        [[timeline]]
+        at = "0s"
+        action = "start"
+        vm = "all"
+    "#);
+    let story = told(&plan, &outcome, false);
+    let rows = story.lines().filter(|line| line.starts_with("Idle") || line.starts_with("Hot")).count();
+    assert!(story.contains("\nHot ") && rows == 24, "{story}");
+    assert!(story.contains("(7 more VMs, which lacked no more"), "{story}");
 }

@@ -274,20 +274,118 @@ fn everything_is_told_at_once() {
     }
 }
 
+/// The host, a VM, a workload, the policy, its parameters, the timeline, the command line: all of it in one go, each thing once, and
+/// nothing that only follows from something else.
+#[test]
+fn errors_of_all_stages_are_told_at_once() {
+    let text = r#"
+until = "10m"
+[host]
+memory = "2TB"
+edition = "unlimted"
+[policy]
+name = "hyperv"
+parameters = { half_with = 3.0, hold = "soon" }
+[workloads.web]
+kind = "step"
+too = "1GB"
+[[vm]]
+name = "VM1"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+workload = "web"
+[[vm]]
+name = "VM2"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "513MB"
+[[timeline]]
+at = "soon"
+action = "start"
+vm = "VM1"
+[[timeline]]
+at = "1m"
+action = "set_workload"
+vm = "VM1"
+workload = "web"
+[[timeline]]
+at = "2m"
+action = "stop"
+vm = "VM1"
+[[timeline]]
+at = "1m"
+action = "start"
+vm = "VM2"
+[[timeline]]
+at = "3m"
+action = "start"
+vm = "VM1"
+while_host_used_below_that_of = "multi-vms"
+"#;
+    let options = LoadOptions {
+        policies: ["hyperv", "esx"].map(str::to_owned).to_vec(),
+        policy: Some("hyperw".to_owned()),
+        sample_interval: Some(Duration::from_nanos(1)),
+        ..LoadOptions::default()
+    };
+    let bad = parse("bad.toml", text, &options).unwrap_err();
+    let messages: Vec<&str> = bad.diagnostics.iter().map(|wrong| wrong.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "--policy hyperw: there is no policy \"hyperw\"",
+            "--sample-interval: a run until 10m with a sample every 0.000000001s has 600000000000 samples: at most 10000000, so one \
+             every 0.001s or more",
+            "`edition` cannot be \"unlimted\"",
+            "policy \"hyperv\" has no parameter `half_with`",
+            "`hold = \"soon\"` is not a number, or a time such as \"300s\"",
+            "`to` is missing in a workload of kind \"step\"",
+            "`too` is not a key of a workload of kind \"step\"",
+            "`startup_bytes` must be a multiple of 2 MB, as Hyper-V wants it",
+            "`at` cannot be \"soon\"",
+            "there is no scenario \"multi-vms\"",
+        ],
+        "{bad}"
+    );
+    let help: Vec<&str> = bad.diagnostics.iter().filter_map(|wrong| wrong.help.as_deref()).collect();
+    for near in ["`hyperv`", "`unlimited`", "`half_width`", "`to`", "`multi-vm`"] {
+        assert!(help.iter().any(|help| help.contains(near)), "{near}: {help:?}");
+    }
+}
+
+#[test]
+fn a_length_of_the_command_line_is_told_as_that_of_the_command_line() {
+    let text = one_vm("name = \"VM1\"\nstartup_bytes = \"512MB\"");
+    let said = |options: LoadOptions| parse("s.toml", text.as_str(), &options).unwrap_err().to_string();
+    let interval = LoadOptions { sample_interval: Some(Duration::from_nanos(1)), ..LoadOptions::default() };
+    assert!(said(interval).starts_with("error: --sample-interval: "));
+    let until = LoadOptions { until: Some(Duration::from_secs(1 << 33)), ..LoadOptions::default() };
+    assert!(said(until).starts_with("error: --until: "));
+}
+
+/// A table [trace] without its file: whatever would play the loads is not wrong as well.
+#[test]
+fn nothing_follows_from_loads_that_are_not_named() {
+    let text = include_str!("../../../../../../scenarios/loads/trace.toml");
+    let without = text.lines().filter(|line| !line.starts_with("file")).collect::<Vec<_>>().join("\n");
+    assert!(without.len() < text.len());
+    let bad = parse("trace.toml", without, &LoadOptions::default()).unwrap_err();
+    let messages: Vec<&str> = bad.diagnostics.iter().map(|wrong| wrong.message.as_str()).collect();
+    assert_eq!(messages, ["`file` is missing in [trace]"]);
+}
+
 #[test]
 fn other_memory_for_the_host_is_held_against_its_edition() {
     let text = one_vm("name = \"VM1\"\nstartup_bytes = \"512MB\"").replace(
         "{ memory = \"32GB\" }",
         "{ memory = \"32GB\", edition = \"standard\", memory_reserve = \"2GB\" }",
     );
-    let mut scenario = parse("s.toml", text, &LoadOptions::default()).unwrap();
-    let said = |scenario: &mut Scenario, gb: u64| {
-        scenario.set_host_memory(PageCount::from_mib(gb << 10)).unwrap_err().to_string()
+    let read = |gb: u64| {
+        let host_memory = Some(PageCount::from_mib(gb << 10));
+        parse("s.toml", text.as_str(), &LoadOptions { host_memory, ..LoadOptions::default() })
     };
-    assert!(
-        said(&mut scenario, 64).contains("--host-memory 64GB: edition \"standard\" takes no more than 32GB")
-    );
-    assert!(said(&mut scenario, 2).contains("`memory_reserve` leaves nothing for VMs"));
-    scenario.set_host_memory(PageCount::from_mib(16 << 10)).unwrap();
+    let said = |gb: u64| read(gb).unwrap_err().to_string();
+    assert!(said(64).contains("--host-memory 64GB: edition \"standard\" takes no more than 32GB"));
+    assert!(said(2).contains("`memory_reserve` leaves nothing for VMs"));
+    let scenario = read(16).unwrap();
     assert_eq!(scenario.host.memory, PageCount::from_mib(16 << 10));
 }

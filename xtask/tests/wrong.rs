@@ -1,0 +1,89 @@
+//! What is given wrongly: exit code 2, everything at once, nothing started.
+
+use std::fs;
+
+use crate::program::{refused, stand};
+
+/// A file, its policy's parameters, and options that stand in place of what it says: one go for all of it.
+#[test]
+fn errors_of_the_file_and_of_the_options_are_told_together() {
+    let folder = stand("together");
+    let text = "until = \"10m\"\nhost = { memory = \"32GB\" }\npolicy = { name = \"hyperv\", parameters = { half_with = 3 } }\n\
+                [[vm]]\nname = \"A\"\nguest = \"linux\"\nstartup_bytes = \"513MB\"\n";
+    fs::write(folder.join("wrong.toml"), text).unwrap();
+    let words = [
+        "scenario",
+        "wrong.toml",
+        "--policy",
+        "hyperw",
+        "--driver",
+        "inline",
+        "--clock",
+        "wall",
+        "--speed",
+        "0",
+        "--log",
+        "inof",
+    ];
+    let (code, error) = refused(&folder, &words);
+    assert_eq!(code, Some(2), "{error}");
+    for part in [
+        "--driver inline has one thread",
+        "--speed 0.0 must be a positive number",
+        "did you mean \"info\"?",
+        "did you mean `hyperv`?",
+        "did you mean `half_width`?",
+        "multiple of 2 MB",
+    ] {
+        let plain = error.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(plain.matches(part).count(), 1, "{part}: {error}");
+    }
+    assert!(!folder.join("runs").exists(), "nothing was started");
+}
+
+/// Of 23 scenarios and 8 policies the near one is suggested.
+#[test]
+fn what_is_near_is_suggested() {
+    let folder = stand("near");
+    let (code, error) = refused(&folder, &["scenario", "multi-vn"]);
+    assert!(code == Some(2) && error.contains("did you mean `multi-vm`?"), "{error}");
+    let (code, error) = refused(&folder, &["scenario", "multi-vm", "--policy", "foo"]);
+    assert!(code == Some(2) && !error.contains("did you mean"), "nothing is near: {error}");
+}
+
+#[test]
+fn comparisons_are_refused_at_once_too() {
+    if !cfg!(feature = "study") {
+        return;
+    }
+    let folder = stand("compare");
+    let (code, error) =
+        refused(&folder, &["compare", "--policies", "hyperw,esy", "--scenarios", "bursts,churm"]);
+    assert_eq!(code, Some(2), "{error}");
+    for part in ["\"hyperv\"?", "\"esx\"?", "there is no scenario \"bursts\"", "`churn`?"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    // The last seed would be no number any more.
+    for first in ["18446744073709551615", "1000000001"] {
+        let (code, error) = refused(&folder, &["compare", "--first-seed", first, "--seeds", "3"]);
+        assert!(code == Some(2) && error.contains("--first-seed") && !error.contains("panicked"), "{error}");
+    }
+    assert!(!folder.join("runs").exists(), "nothing was started");
+}
+
+/// Everything that is asked of a run by a number that no run can have.
+#[test]
+fn numbers_beyond_all_measure_are_refused() {
+    let folder = stand("measure");
+    let cases: [(&[&str], &str); 4] = [
+        (&["--until", "600y"], "--until"),
+        (&["--until", "500000d"], "--until"),
+        (&["--sample-interval", "1ns"], "--sample-interval"),
+        (&["--host-memory", "2TB"], "--host-memory"),
+    ];
+    for (options, named) in cases {
+        let words: Vec<&str> = ["scenario", "multi-vm"].iter().chain(options).copied().collect();
+        let (code, error) = refused(&folder, &words);
+        assert!(code == Some(2) && error.contains(named), "{words:?}: {error}");
+    }
+}
