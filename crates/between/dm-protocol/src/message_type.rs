@@ -48,7 +48,7 @@ const KNOWN: [Known; 15] = [
 ];
 
 impl MessageType {
-    /// Error; its layout is not known and nobody is known to send it.
+    /// Error; its layout is not published, and no driver or host is known to send it.
     pub const ERROR: Self = Self(0);
     /// Guest to host: which version the guest would like.
     pub const VERSION_REQUEST: Self = Self(1);

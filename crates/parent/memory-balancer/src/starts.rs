@@ -99,7 +99,7 @@ impl Balancer {
         }
     }
 
-    /// Set aside what the policy leaves for starts, first in line first, and admit whoever has all it needs.
+    /// Set aside what the policy leaves for starts, first in line first, and admit each VM for which enough is set aside.
     pub(crate) fn serve_starts(&mut self, now: Duration, out: &mut Vec<Output>) {
         #[cfg(test)]
         if !self.protects_starts {

@@ -5,7 +5,7 @@ use core::time::Duration;
 use balancing_policy::{PageCount, VmId};
 use page_range::HostFrames;
 
-/// A VM that waits to start. What is set aside for it can go to nobody else.
+/// A VM that waits to start. What is set aside for it can go to no other VM.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) vm: VmId,

@@ -1,4 +1,4 @@
-//! Text that somebody else wrote, for a terminal.
+//! Text from files and peers, for a terminal.
 //!
 //! A title in a scenario file, a mark, a line of a guest's console, a message of an error: a terminal obeys what it finds in them. A few
 //! bytes clear the screen, write the clipboard, or make a line read differently from what it says. So whatever is shown to a person
