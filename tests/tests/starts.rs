@@ -1,11 +1,13 @@
 //! Which VMs start, and which take part in Dynamic Memory.
 
+use balancing_policy::{MemorySettings, VmId};
 use page_range::PageCount;
 use scenario::file::Patience;
 use scenario::run::Outcome;
 use scenario::run::plan::Action;
-use vmms_host::VmState;
+use vmms_host::{VmState, VmmsCommand};
 use whole_stack_tests::journey::{self, s};
+use whole_stack_tests::world::{self, World};
 
 fn run(text: &str) -> Outcome {
     journey::run(journey::plan(text, 1), None).unwrap()
@@ -208,4 +210,37 @@ fn an_operator_who_asks_again_gets_the_vm() {
     let outcome = run(&alone);
     let vm = &outcome.summary.vms[1];
     assert_eq!((vm.failed_starts, vm.starts), (3, 0));
+}
+
+/// What it takes to start this many VMs on one host and to let them boot for ten seconds: wakes of components, allocations, and
+/// bytes allocated. All of these are counted, not timed.
+fn work_of_starting(vms: u32) -> [(&'static str, u64); 3] {
+    let configs = (0..vms).map(|n| {
+        let memory = MemorySettings::fixed(PageCount::from_mib(128));
+        world::vm(&format!("VM{n}"), memory, world::ordinary("linux", u64::from(n)))
+    });
+    let config = world::host_config(160 * u64::from(vms) + 1024);
+    let mut world = World::new(world::run_config(s(11), None), config, configs.collect());
+    for vm in 0..vms {
+        world.command_at(s(1), VmmsCommand::Start(VmId(vm)));
+    }
+    let mut wakes = 0;
+    // Without threads, all components run on this one, whose allocations are counted.
+    let allocated = allocation_counter::measure(|| {
+        let ended = world.run();
+        ended.assert_well();
+        assert!((0..vms).all(|vm| ended.hands.vm(vm).starts == 1), "every VM starts");
+        wakes = ended.end.wakes;
+    });
+    [("wakes", wakes), ("allocations", allocated.count_total), ("bytes", allocated.bytes_total)]
+}
+
+/// Starting thousands of VMs takes work in proportion to their number.
+#[test]
+fn twice_as_many_vms_are_twice_the_work_to_start() {
+    let (some, twice) = (work_of_starting(300), work_of_starting(600));
+    for ((what, some), (_, twice)) in some.into_iter().zip(twice) {
+        // A part in proportion to the square, were it a quarter of the work at 300 VMs, would make this 2.5.
+        assert!(twice * 10 <= some * 22, "{what}: {some} for 300 VMs, {twice} for 600");
+    }
 }

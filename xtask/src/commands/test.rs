@@ -55,6 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ]),
     )?;
     no_std()?;
+    package()?;
     dependencies()?;
     let seed = (!args.fresh).then_some(SEED);
     let text = seed.map(|seed| seed.to_string());
@@ -82,6 +83,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     elsewhere::step("book", elsewhere::DOCS, &["docs", "--check"])?;
     note!("── real guests: left out (they take about three minutes)\n{}", HOW_TO_RUN_GUESTS.trim_end());
     Ok(())
+}
+
+/// Makes the packages of the crates that others take. Not compiled here: every crate would be, once more
+/// (`.github/workflows/ci.yml` does that).
+fn package() -> Result<()> {
+    let crates = tools::published()?.into_iter().flat_map(|name| ["--package".to_owned(), name]);
+    let tool = Tool::cargo(["package", "--no-verify", "--allow-dirty", "--offline", "--quiet"]);
+    step("packages", tool.args(crates))
 }
 
 /// Licences, sources and advisories of all that the project takes from others, where the tool for that is installed.

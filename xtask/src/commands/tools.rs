@@ -101,20 +101,37 @@ pub(crate) fn has_subcommand(name: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// The crates of the workspace, by name.
-pub(crate) fn packages() -> Result<Vec<String>> {
+/// A crate of the workspace, as cargo describes it.
+#[derive(serde::Deserialize)]
+struct Package {
+    name: String,
+    /// The registries that it may be published to; `None`: any.
+    publish: Option<Vec<String>>,
+}
+
+fn members() -> Result<Vec<Package>> {
     #[derive(serde::Deserialize)]
     struct Metadata {
         packages: Vec<Package>,
     }
-    #[derive(serde::Deserialize)]
-    struct Package {
-        name: String,
-    }
     let text =
         Tool::cargo(["metadata", "--no-deps", "--format-version", "1", "--locked", "--offline"]).output()?;
     let metadata: Metadata = serde_json::from_slice(&text).context("cannot read what cargo says")?;
-    Ok(metadata.packages.into_iter().map(|package| package.name).collect())
+    Ok(metadata.packages)
+}
+
+/// The crates of the workspace, by name.
+pub(crate) fn packages() -> Result<Vec<String>> {
+    Ok(members()?.into_iter().map(|package| package.name).collect())
+}
+
+/// The crates that may be published: what others take, and what those crates need.
+pub(crate) fn published() -> Result<Vec<String>> {
+    let published = |package: Package| {
+        let anywhere = package.publish.is_none_or(|registries| !registries.is_empty());
+        anywhere.then_some(package.name)
+    };
+    Ok(members()?.into_iter().filter_map(published).collect())
 }
 
 /// The target that the toolchain compiles for by itself, such as `x86_64-unknown-linux-gnu`.

@@ -318,12 +318,18 @@ mod tests {
 
     #[test]
     fn range_counts_are_held_against_the_message_in_both_packings() {
-        for (name, at, three_ranges, none) in
-            [("DM7", 12, 3u32 << 1, 0u32), ("DM8", 12, 2, 0), ("DM14", 12, 2, 0), ("DM7", 12, u32::MAX, 1)]
-        {
-            let (buffer, length) = changed(name, at, three_ranges.to_le_bytes());
+        for (name, at, too_many, none, has_room) in [
+            ("DM7", 12, 3u32 << 1, 0u32, 2),
+            ("DM8", 12, 2, 0, 1),
+            ("DM14", 12, 2, 0, 1),
+            ("DM7", 12, u32::MAX, 1, 2),
+        ] {
+            let (buffer, length) = changed(name, at, too_many.to_le_bytes());
             let error = Packet::decode(&buffer[..length]).unwrap_err();
-            assert!(matches!(error, DecodeError::BeyondMessage { .. }), "{name}: {error}");
+            assert!(
+                matches!(error, DecodeError::BeyondMessage { room, .. } if room == has_room),
+                "{name}: {error}"
+            );
             assert!(error.is_overclaim());
             let (buffer, length) = changed(name, at, none.to_le_bytes());
             assert!(Packet::decode(&buffer[..length]).is_ok(), "{name} with fewer ranges than room");

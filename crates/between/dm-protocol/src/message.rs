@@ -96,7 +96,7 @@ pub struct VersionResponse {
 pub struct Capabilities(pub u64);
 
 impl Capabilities {
-    const BALLOON: u64 = 1 << 0;
+    const BALLOON: u64 = 1;
     const HOT_ADD: u64 = 1 << 1;
     const ALIGNMENT_SHIFT: u32 = 2;
     const ALIGNMENT_MASK: u64 = 0xf;

@@ -48,7 +48,7 @@ const KNOWN: [Known; 15] = [
 ];
 
 impl MessageType {
-    /// Error; its layout is not known and nobody is known to send it.
+    /// Error; its layout is not published, and no driver or host is known to send it.
     pub const ERROR: Self = Self(0);
     /// Guest to host: which version the guest would like.
     pub const VERSION_REQUEST: Self = Self(1);
@@ -130,5 +130,43 @@ impl fmt::Display for MessageType {
 impl fmt::Debug for MessageType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MessageType({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From the public headers: `enum dm_message_type` of Linux' `hv_balloon`.
+    #[test]
+    fn the_known_types_have_their_names_versions_and_senders() {
+        use Sender::{Guest, Host};
+        let (old, middle, new) = (Version::V0_3, Version::V1_0, Version::V2_0);
+        let known = [
+            ("ERROR", None, old),
+            ("VERSION_REQUEST", Some(Guest), old),
+            ("VERSION_RESPONSE", Some(Host), old),
+            ("CAPABILITIES_REPORT", Some(Guest), old),
+            ("CAPABILITIES_RESPONSE", Some(Host), old),
+            ("STATUS_REPORT", Some(Guest), old),
+            ("BALLOON_REQUEST", Some(Host), old),
+            ("BALLOON_RESPONSE", Some(Guest), old),
+            ("UNBALLOON_REQUEST", Some(Host), old),
+            ("UNBALLOON_RESPONSE", Some(Guest), old),
+            ("MEM_HOT_ADD_REQUEST", Some(Host), old),
+            ("MEM_HOT_ADD_RESPONSE", Some(Guest), old),
+            ("INFO_MESSAGE", Some(Host), middle),
+            ("MEM_HOT_REMOVE_REQUEST", Some(Host), new),
+            ("MEM_HOT_REMOVE_RESPONSE", Some(Guest), new),
+        ];
+        for (number, (name, sender, since)) in (0..).zip(known) {
+            let kind = MessageType(number);
+            assert_eq!((kind.name(), kind.sender(), kind.since()), (Some(name), sender, Some(since)));
+            assert!(kind.is_known() && kind.minimum_size() >= 8);
+        }
+        let unknown = MessageType(15);
+        assert_eq!((unknown.name(), unknown.sender(), unknown.since()), (None, None, None));
+        assert!(!unknown.is_known());
+        assert_eq!(unknown.minimum_size(), 8);
     }
 }

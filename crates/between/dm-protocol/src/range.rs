@@ -70,6 +70,16 @@ mod tests {
         assert!(WireRange::new(0, WireRange::MAX_COUNT + 1).is_none());
     }
 
+    #[test]
+    fn the_fields_have_40_and_24_bits() {
+        assert_eq!(WireRange::MAX_START, 0xff_ffff_ffff);
+        assert_eq!(WireRange::MAX_COUNT, 0xff_ffff);
+        let most = WireRange::new(0xff_ffff_ffff, 0xff_ffff).map(|range| (range.start(), range.count()));
+        assert_eq!(most, Some((0xff_ffff_ffff, 0xff_ffff)));
+        assert_eq!(WireRange::new(1 << 40, 1), None);
+        assert_eq!(WireRange::new(0, 1 << 24), None);
+    }
+
     proptest! {
         #[test]
         fn fields_do_not_touch_each_other(start in 0..=WireRange::MAX_START, count in 0..=WireRange::MAX_COUNT) {

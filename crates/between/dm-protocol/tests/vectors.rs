@@ -51,8 +51,18 @@ fn capability_bits() {
         assert!(capabilities.balloon() && capabilities.hot_add() && !capabilities.hot_remove());
         assert_eq!(capabilities.hot_add_alignment(), alignment);
     }
-    assert_eq!(Capabilities(0x40), Capabilities(0x40));
-    assert!(Capabilities(0x40).hot_remove());
+    // Each bit says one thing.
+    let said = |bits| {
+        let capabilities = Capabilities(bits);
+        (capabilities.balloon(), capabilities.hot_add(), capabilities.hot_remove())
+    };
+    assert_eq!(said(0), (false, false, false));
+    assert_eq!(said(1), (true, false, false));
+    assert_eq!(said(2), (false, true, false));
+    assert_eq!(said(0x40), (false, false, true));
+    assert_eq!(said(!0x43), (false, false, false));
+    assert_eq!(Capabilities::new(true, false, 0).0, 1);
+    assert_eq!(Capabilities::new(false, true, 0).0, 2);
     assert_eq!(Capabilities(u64::MAX).hot_add_alignment(), 15);
 }
 

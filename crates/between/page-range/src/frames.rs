@@ -12,7 +12,7 @@ use large_page_index::LargePageIndex;
 #[cfg(test)]
 mod tests;
 
-/// Where frames go when nobody owns them any more.
+/// Where frames go when their last owner drops them.
 pub trait FrameHome: Send + Sync {
     /// Take back frames that were dropped. Called on the thread that dropped them, possibly while it unwinds: must not
     /// block for long, and must not panic. Never called with no frames.
@@ -38,7 +38,7 @@ impl ReturnedFrames {
     }
 }
 
-/// Frames of host memory, owned: whoever has the value has the memory, and nobody else has.
+/// Frames of host memory, owned: the holder of this value has the memory, and no other part of the program has it.
 ///
 /// Minted by [`HostMemory::new`](crate::HostMemory::new) only. Moving memory from the pool to a virtual machine is
 /// moving such a value; [`take`](Self::take) splits it, [`merge`](Self::merge) joins two. Dropping it, in unwinding too,

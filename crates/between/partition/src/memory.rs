@@ -49,18 +49,30 @@ pub trait GuestRam: Send + Sync {
     ///
     /// The value alone keeps no page from being [taken](GuestMemory::discard): with KVM a view does, and a page without one
     /// cannot be viewed once it is taken; in a simulated partition the value keeps the bytes, which the guest no longer sees.
+    ///
+    /// # Errors
+    /// A page is not memory of this guest: see [`MemoryError`].
     fn pages(&self, pages: &[u64]) -> Result<MappedPages, MemoryError>;
 
     /// Copies bytes out of guest memory. Pages that were never written read as zeros.
+    ///
+    /// # Errors
+    /// An address is not the guest's memory: see [`MemoryError`]. What `out` holds then is not said.
     fn read(&self, gpa: u64, out: &mut [u8]) -> Result<(), MemoryError>;
 
     /// Copies bytes into guest memory. If a page is missing, the pages before it may have been written.
+    ///
+    /// # Errors
+    /// An address is not the guest's memory: see [`MemoryError`]. What was written before that address stays.
     fn write(&self, gpa: u64, bytes: &[u8]) -> Result<(), MemoryError>;
 }
 
 /// What the host can do with a guest's memory.
 pub trait GuestMemory: GuestRam {
     /// Gives the guest memory at addresses where it had none (boot, hot-add). The new memory reads as zeros.
+    ///
+    /// # Errors
+    /// The guest has memory there already, or the partition cannot have it: see [`MemoryError`].
     fn add(&self, range: GuestRange) -> Result<(), MemoryError>;
 
     /// Takes pages that the guest has given back (balloon): their bytes are free for the host, and until they are

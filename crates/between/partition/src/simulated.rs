@@ -20,8 +20,8 @@ use sint::Sint;
 /// A hypervisor's partition, simulated: what the host writes the guest sees, and the other way round.
 ///
 /// [`host`](Self::host) and [`guest`](Self::guest) give each side what it may do, so that a model of a guest cannot call
-/// what only a host can. Made without memory; the host adds it. Only pages that somebody has written, or holds, take
-/// host memory, so a thousand guests of 4 GiB fit in a process.
+/// what only a host can. Made without memory; the host adds it. Only pages that were written, or of which a view exists,
+/// take host memory, so a thousand guests of 4 GiB fit in a process.
 #[derive(Clone, Debug)]
 pub struct SimulatedPartition {
     shared: Arc<Shared>,

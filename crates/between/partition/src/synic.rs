@@ -33,6 +33,9 @@ pub struct Message {
 
 impl Message {
     /// Copies a payload.
+    ///
+    /// # Errors
+    /// The payload is longer than a message can be.
     pub fn new(payload: &[u8]) -> Result<Self, MessageTooLong> {
         let len = payload.len();
         let too_long = MessageTooLong { len };
@@ -117,12 +120,21 @@ pub trait MessagePort: Send + Sync {
 
     /// Puts a message into the slot of `sint` on processor `vp` and interrupts the guest. There is one slot: `Busy` means
     /// that the message before has not been taken, and that the slot-free function will be called when it has.
+    ///
+    /// # Errors
+    /// The slot is occupied, the message is too long, or there is no such source: see [`PostError`].
     fn try_post(&self, vp: u32, sint: u8, message: &[u8]) -> Result<(), PostError>;
 
     /// Sets who is told that a slot that was found busy is free (the guest has written EOM).
+    ///
+    /// # Errors
+    /// The guest has no such processor or source.
     fn on_slot_free(&self, vp: u32, sint: u8, notify: NotifyFn) -> Result<(), NoSuchSint>;
 
     /// Listens to messages that the guest posts to `connection_id`; `notify` is called for each.
+    ///
+    /// # Errors
+    /// The connection id is in use.
     fn open_message_port(&self, connection_id: u32, notify: NotifyFn) -> Result<(), ConnectionInUse>;
 
     /// Takes the oldest message posted to `connection_id`.
@@ -136,9 +148,15 @@ pub trait MessagePort: Send + Sync {
 pub trait EventPort: Send + Sync {
     /// Sets an event flag. If it was clear the guest is interrupted; if it was set the guest has yet to look.
     /// Flags from [`EVENT_FLAGS`] on do not exist and are ignored.
+    ///
+    /// # Errors
+    /// The guest has no such processor or source.
     fn set_event(&self, vp: u32, sint: u8, flag: u16) -> Result<(), NoSuchSint>;
 
     /// Calls `notify` whenever the guest signals `connection_id`.
+    ///
+    /// # Errors
+    /// The connection id is in use.
     fn open_event_port(&self, connection_id: u32, notify: NotifyFn) -> Result<(), ConnectionInUse>;
 
     /// Stops listening. An unknown id is ignored.
@@ -157,6 +175,9 @@ pub trait Hypercalls: Send + Sync {
 /// What the guest's interrupt handler finds.
 pub trait GuestSynic: Send + Sync {
     /// Sets the interrupt handler of `sint` on processor `vp`.
+    ///
+    /// # Errors
+    /// The guest has no such processor or source.
     fn on_interrupt(&self, vp: u32, sint: u8, handler: NotifyFn) -> Result<(), NoSuchSint>;
 
     /// Takes the message out of the slot, and writes EOM if the host waits for the slot.

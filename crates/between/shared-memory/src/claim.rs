@@ -122,7 +122,7 @@ impl State {
 }
 
 impl Claims {
-    /// Number of pages somebody holds a view of.
+    /// Number of pages of which a view exists.
     pub(crate) fn pages(&self) -> usize {
         self.0.lock().entries.len()
     }

@@ -48,7 +48,7 @@ macro_rules! word {
                 if let Ok(whole) = <[u8; size_of::<$int>()]>::try_from(bytes) {
                     return self.store(<$int>::from_ne_bytes(whole), Ordering::Relaxed);
                 }
-                // Part of a word: the neighbouring bytes may be written by somebody else at this moment.
+                // Part of a word: another thread, or the guest, may write the neighbouring bytes at this moment.
                 let mut current = self.load(Ordering::Relaxed);
                 loop {
                     let mut merged = current.to_ne_bytes();

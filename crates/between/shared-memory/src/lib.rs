@@ -1,4 +1,4 @@
-//! Pages of memory that somebody else writes to at the same time.
+//! Pages of memory that a guest or another process writes to at the same time.
 //!
 //! The source documents take for granted that parent and child partition see the same physical pages: a VMBus ring, a
 //! GPADL, a SynIC message page are such pages. This crate is the one place where that idea becomes Rust: a [`Region`]
@@ -10,8 +10,8 @@
 //! Rust, and a hostile guest can list one page both as control page and as data page of its rings; claiming a page for
 //! the second width is therefore refused ([`WidthConflict`]).
 //!
-//! Pages that a guest has given away are [withdrawn](Region::withdraw): nothing in this process can touch them, so that whoever
-//! mapped them may take the access away.
+//! Pages that a guest has given away are [withdrawn](Region::withdraw): nothing in this process can touch them, so that the
+//! code that mapped them may take the access away.
 //!
 //! **Never**: interprets what is in a page, allocates guest page numbers, or hands out `&[u8]` into shared memory.
 //!

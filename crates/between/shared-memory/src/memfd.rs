@@ -1,4 +1,4 @@
-//! Memory shared between processes: a memfd that nobody can shrink.
+//! Memory shared between processes: a memfd that is sealed against shrinking.
 #![expect(unsafe_code, reason = "mmap and munmap of the file")]
 
 use std::collections::BTreeSet;

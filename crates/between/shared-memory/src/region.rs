@@ -32,7 +32,7 @@ enum Backing {
     Memfd {
         _mapping: MemfdMapping,
     },
-    /// Dropped with the region; whoever mapped the memory unmaps it there.
+    /// Dropped with the region; the owner unmaps the memory in its own drop.
     Foreign {
         _owner: Box<dyn Any + Send + Sync>,
     },
@@ -59,6 +59,9 @@ impl fmt::Debug for Region {
 
 impl Region {
     /// Zeroed pages of this process.
+    ///
+    /// # Errors
+    /// The number of pages is not usable, or there is no memory: see [`RegionError`].
     pub fn process(pages: usize) -> Result<Arc<Self>, RegionError> {
         let bytes = byte_len(pages)?;
         let layout =
@@ -79,7 +82,11 @@ impl Region {
         })
     }
 
-    /// Wraps memory that somebody else has mapped, such as the RAM of a guest. `owner` is dropped with the region.
+    /// Wraps memory that another part of the program has mapped, such as the RAM of a guest. `owner` is dropped with the
+    /// region.
+    ///
+    /// # Errors
+    /// The number of pages is not usable: see [`RegionError`].
     ///
     /// # Safety
     /// From now until `owner` has been dropped:

@@ -69,8 +69,8 @@ impl Page {
         let address = self.region.page_address(self.index);
         self.region.claims().during(self.index, |width| match width {
             Width::Bits32 => {
-                // SAFETY: as in `ControlPage::deref`; the region is kept alive by `self`, and nobody can claim the page in
-                // the other width, or withdraw it, before `access` has returned.
+                // SAFETY: as in `ControlPage::deref`; the region is kept alive by `self`, and no claim of the page in the
+                // other width, and no withdrawal, succeeds before `access` has returned.
                 access(Words::Bits32(unsafe {
                     address.cast::<[AtomicU32; CONTROL_WORDS_PER_PAGE]>().as_ref()
                 }))
@@ -82,7 +82,7 @@ impl Page {
         })
     }
 
-    /// The page as 32-bit words. Refused while somebody holds it as 64-bit words.
+    /// The page as 32-bit words. Refused while a view of it as 64-bit words exists.
     ///
     /// # Errors
     /// See [`ViewError`].
@@ -91,7 +91,7 @@ impl Page {
         Ok(ControlPage { words, _claim: self.claim(Width::Bits32)? })
     }
 
-    /// The page as 64-bit words. Refused while somebody holds it as 32-bit words.
+    /// The page as 64-bit words. Refused while a view of it as 32-bit words exists.
     ///
     /// # Errors
     /// See [`ViewError`].
@@ -145,7 +145,7 @@ impl MappedPages {
         Some(Self { pages: self.pages.get(range)?.to_vec() })
     }
 
-    /// All pages as 64-bit words, in order. Refused while somebody holds one of them as 32-bit words.
+    /// All pages as 64-bit words, in order. Refused while a view of one of them as 32-bit words exists.
     ///
     /// # Errors
     /// See [`ViewError`].

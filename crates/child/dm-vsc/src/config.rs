@@ -296,6 +296,44 @@ mod tests {
     }
 
     #[test]
+    fn what_linux_does_otherwise_than_windows() {
+        let (linux, windows) = (VscConfig::linux(), VscConfig::windows(DriverVersion::V2_0));
+        assert_eq!((linux.hot_add_alignment, windows.hot_add_alignment), (7, 1));
+        assert_eq!(linux.pressure_report_delay, Duration::from_secs(45));
+        assert_eq!(windows.pressure_report_delay, Duration::ZERO);
+        assert!(!linux.honour_suppression && windows.honour_suppression);
+        assert_eq!(linux.status_fields, StatusFields::AvailableAndCommitted);
+        assert_eq!(windows.status_fields, StatusFields::All);
+        assert_eq!((linux.floor, windows.floor), (Floor::Linux, Floor::MemoryManager));
+        assert_eq!((linux.range_style, windows.range_style), (RangeStyle::LinuxBlocks, RangeStyle::Merged));
+        assert_eq!(linux.unballoon_check, UnballoonCheck::Trust);
+        assert_eq!(windows.unballoon_check, UnballoonCheck::OwnPagesOnly);
+        assert_eq!(
+            (linux.busy_requests, windows.busy_requests),
+            (BusyRequests::Overwrite, BusyRequests::Drop)
+        );
+        // All else is alike.
+        let alike = windows.with(|config| {
+            config.hot_add_alignment = linux.hot_add_alignment;
+            config.pressure_report_delay = linux.pressure_report_delay;
+            config.honour_suppression = linux.honour_suppression;
+            config.status_fields = linux.status_fields;
+            config.floor = linux.floor;
+            config.range_style = linux.range_style;
+            config.unballoon_check = linux.unballoon_check;
+            config.busy_requests = linux.busy_requests;
+        });
+        assert_eq!(alike, linux);
+        assert_eq!(alike.proposals, [DriverVersion::V2_0, DriverVersion::V1_0, DriverVersion::V0_3]);
+        assert!(alike.balloon && alike.hot_add && !alike.hibernation);
+        assert_eq!(alike.handshake_timeout, Duration::from_secs(5));
+        assert_eq!(alike.status_interval, Duration::from_secs(1));
+        assert_eq!(alike.balloon_time, OperationTime::BALLOON);
+        assert_eq!((alike.unballoon_time, alike.hot_add_time), (OperationTime::ADD, OperationTime::ADD));
+        assert_eq!(alike.faults, Faults::NONE);
+    }
+
+    #[test]
     fn older_versions_follow() {
         use DriverVersion::*;
         assert_eq!(V2_0.and_older(), [V2_0, V1_0, V0_3]);

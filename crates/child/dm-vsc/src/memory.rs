@@ -86,3 +86,16 @@ pub enum HotAddRefusal {
     /// There is no use in asking again until the guest has restarted.
     ForGood,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_given_one_by_one() {
+        let status = StatusSnapshot::default().with(|status| status.total = PageCount(7));
+        assert_eq!((status.total, status.available), (PageCount(7), PageCount::ZERO));
+        let given = BalloonAllocation::new(Vec::new(), Duration::from_secs(1));
+        assert_eq!((given.ranges.len(), given.delay), (0, Duration::from_secs(1)));
+    }
+}

@@ -12,7 +12,7 @@ use partition::PowerEvent;
 
 use crate::bus::{BusNews, GuestBus};
 
-/// What somebody at the guest's console does.
+/// What a user at the guest's console does.
 #[derive(Debug)]
 pub enum GuestCommand {
     /// Starts a workload beside those that run; with a name, to be ended by it.

@@ -29,7 +29,7 @@ pub trait ChannelDriver: Send {
     /// A packet from the host.
     fn packet(&mut self, now: Duration, payload: &[u8], out: &mut Vec<DriverOutput>);
 
-    /// The channel is closed, by whomever.
+    /// The channel is closed, by the driver or by the host.
     fn closed(&mut self, now: Duration, out: &mut Vec<DriverOutput>);
 
     /// The time that `next_timeout` named has come.

@@ -49,7 +49,7 @@ pub type MoreDrivers = dyn Fn() -> Vec<Box<dyn ChannelDriver>> + Send + Sync;
 /// Makes the host's halves of devices besides Dynamic Memory, at every start.
 pub type MoreDevices = dyn Fn() -> Vec<Box<dyn ChannelDevice>> + Send + Sync;
 
-/// What stays the same over the boots of a VM, for whoever sits at its console or monitors it.
+/// What stays the same over the boots of a VM, for the user at its console and for monitoring.
 #[derive(Clone, Debug, Default)]
 pub struct Console {
     inner: Arc<Mutex<ConsoleState>>,

@@ -183,7 +183,7 @@ mod tests {
         });
         let doorbells = Doorbells::new("test", failed).unwrap();
         let fd = EventFd::new(EFD_NONBLOCK).unwrap();
-        let bell: NotifyFn = Arc::new(|| panic!("the bell is cracked"));
+        let bell: NotifyFn = Arc::new(|| panic!("the function panics"));
         doorbells.listen(Source::Connection(1), fd.try_clone().unwrap(), bell).unwrap();
         fd.write(1).unwrap();
         let why = said.recv().unwrap();

@@ -100,10 +100,6 @@ impl GuestReport {
 pub struct StatusHistory {
     /// A ring: the oldest makes room.
     reports: Box<[GuestReport; HISTORY_LENGTH]>,
-    /// When the newest came.
-    at: Duration,
-    /// What the newest demands.
-    demand: PageCount,
     /// What the guest said in the newest: what it counts since boot is told from this the next time.
     last: GuestStatus,
     /// Where the newest is in the ring.
@@ -118,8 +114,6 @@ impl Default for StatusHistory {
     fn default() -> Self {
         Self {
             reports: Box::new([GuestReport::default(); HISTORY_LENGTH]),
-            at: Duration::ZERO,
-            demand: PageCount::ZERO,
             last: GuestStatus::default(),
             newest: 0,
             length: 0,
@@ -136,7 +130,6 @@ impl StatusHistory {
         let newest = self.next();
         self.reports[newest] = report;
         self.last = status;
-        (self.at, self.demand) = (at, status.demand);
         self.newest = newest as u8;
         self.length = (self.length + 1).min(HISTORY_LENGTH as u8);
     }
@@ -157,16 +150,16 @@ impl StatusHistory {
         (!self.is_empty()).then(|| &self.reports[usize::from(self.newest)])
     }
 
-    /// When the newest report came: `latest()` without looking at it.
+    /// When the newest report came.
     #[must_use]
     pub fn latest_at(&self) -> Option<Duration> {
-        (!self.is_empty()).then_some(self.at)
+        self.latest().map(|report| report.at)
     }
 
-    /// What the newest report demands: `latest()` without looking at it.
+    /// What the newest report demands.
     #[must_use]
     pub fn latest_demand(&self) -> Option<PageCount> {
-        (!self.is_empty()).then_some(self.demand)
+        self.latest().map(|report| report.demand)
     }
 
     /// The reports, newest first.

@@ -368,6 +368,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_changed_keeps_its_default() {
+        let timeouts = Timeouts::default().with(|timeouts| timeouts.unballoon = Duration::from_secs(1));
+        assert_eq!(timeouts.unballoon, Duration::from_secs(1));
+        assert_eq!(timeouts.handshake, Timeouts::default().handshake);
+        let backoff = HotAddBackoff::default().with(|backoff| backoff.attempts = 2);
+        assert_eq!((backoff.attempts, backoff.first), (2, HotAddBackoff::default().first));
+    }
+
+    #[test]
     fn memory_is_laid_around_a_hole() {
         let hole = mib(3584, 512);
         let layout =

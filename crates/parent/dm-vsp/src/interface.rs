@@ -15,7 +15,7 @@ use crate::{ProtocolVersion, Violation};
 pub enum Input {
     /// The guest opened the channel.
     ChannelOpened,
-    /// The channel is closed, by whomever.
+    /// The channel is closed, by the guest or by the host.
     ChannelClosed,
     /// A packet's payload from the guest.
     Packet(Vec<u8>),

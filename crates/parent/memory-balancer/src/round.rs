@@ -197,7 +197,7 @@ impl Balancer {
     }
 }
 
-/// How growth is cut when all targets together are above capacity: everyone's in proportion.
+/// How growth is cut when all targets together are above capacity: the growth of every VM in proportion.
 #[derive(Clone, Copy)]
 struct Cut {
     over: u128,

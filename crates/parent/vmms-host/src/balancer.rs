@@ -19,7 +19,7 @@ use page_range::{HostMemory, PageCount};
 
 use crate::message::{BalancerMessage, VmmsMessage, WorkerMessage};
 
-/// The balancer's engine, shared with whoever reads its counters, as performance counters are.
+/// The balancer's engine, shared with the readers of its counters, as performance counters are.
 #[derive(Clone, Debug)]
 pub struct SharedBalancer(Arc<Mutex<Balancer>>);
 

@@ -2,7 +2,7 @@
 //!
 //! The host's end of the bus connects the protocol machine to a partition: messages through the guest's one slot with a queue
 //! in front of it, pages of a GPADL by number, doorbells by connection id. The bus knows channels, not devices: what a channel
-//! carries is the business of whoever offered it.
+//! carries is the business of the device that offered it.
 //!
 //! What its owner has to know or to do comes out of [`HostBus::next_event`], in order. Pages that the guest shares must stay
 //! mapped meanwhile; the memory map is not the bus' own, so the bus asks ([`BusEvent::Pin`]) and goes on when it is answered
@@ -163,7 +163,7 @@ impl HostBus {
         let mail_doorbell: NotifyFn = {
             let (mail, doorbell) = (Arc::clone(&mail), Arc::clone(&doorbell));
             Arc::new(move || {
-                // Release: whoever sees the flag sees the message.
+                // Release: the thread that sees the flag sees the message.
                 mail.store(true, Ordering::Release);
                 doorbell();
             })

@@ -81,7 +81,7 @@ impl HostStatus {
     }
 }
 
-/// The status, shared with whoever looks.
+/// The status, shared with its readers.
 #[derive(Clone, Debug, Default)]
 pub struct SharedStatus(Arc<Mutex<HostStatus>>);
 

@@ -1,8 +1,8 @@
 //! Files that users give.
 //!
-//! A scenario, a trace, a counter file, a journal: each is a path that somebody typed. Every reader of such a file begins here, so
-//! that a folder, a pipe or a device is refused with its name instead of being waited for or read without end, and so that a
-//! file is never read beyond a [limit](open). [`TextLines, UnknownCodePage`] takes text apart into lines in the encodings that Windows' tools
+//! A scenario, a trace, a counter file, a journal: each is a path that a user typed. Every reader of such a file begins here,
+//! so that a folder, a pipe or a device is refused with its name instead of being waited for or read without end, and so that a
+//! file is never read beyond a [limit](open). [`TextLines`] takes text apart into lines in the encodings that Windows' tools
 //! write: UTF-8, UTF-16, and code pages.
 //!
 //! ```

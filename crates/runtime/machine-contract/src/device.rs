@@ -28,7 +28,7 @@ pub trait ChannelDevice: Send {
     /// A packet from the guest's driver: whatever bytes a guest likes.
     fn packet(&mut self, now: Duration, payload: &[u8], out: &mut Vec<DeviceOutput>);
 
-    /// The channel was closed, by whomever. Nothing can be sent until it is opened again.
+    /// The channel was closed, by the guest or by the host. Nothing can be sent until it is opened again.
     fn closed(&mut self) {}
 
     /// The time that [`next_timeout`](Self::next_timeout) named has come.

@@ -73,7 +73,7 @@ pub trait RunningPartition: Send {
     fn stop(&mut self, ctx: &mut Context<'_>);
 }
 
-/// Why there is no partition, in words for whoever started the VM.
+/// Why there is no partition, in words for the user who started the VM.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PartitionError(pub String);

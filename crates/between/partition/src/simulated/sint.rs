@@ -57,7 +57,7 @@ impl Sint {
         }
         let flags = self.flags.get_or_init(|| Box::new([const { AtomicU64::new(0) }; _]));
         let bit = 1u64 << (flag % 64);
-        // Release: what was done before the signal is seen by whoever takes the flag.
+        // Release: the side that takes the flag sees what was done before the signal.
         let before = flags[usize::from(flag / 64)].fetch_or(bit, Ordering::AcqRel);
         if before & bit == 0 {
             self.interrupt.call();

@@ -13,9 +13,9 @@
 //! - After [`Output::Rescinded`] nothing further is reported of a channel but the [`Output::GpadlTorndown`] of each of its
 //!   lists. Its driver stops using the rings and calls [`Client::release`]. When the host has answered everything that it
 //!   was asked of the channel, the channel's id is given back, and the host may use the id for another offer. Channels
-//!   without a driver are released by whoever drives the client.
+//!   without a driver are released by the code that drives the client.
 //!
-//! The host is not believed: results nobody waits for, impossible ids and repeated offers are reported as
+//! The host is not believed: results that this guest does not wait for, impossible ids and repeated offers are reported as
 //! [`Output::HostViolation`] and change nothing.
 
 mod channels;

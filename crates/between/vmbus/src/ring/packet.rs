@@ -141,8 +141,8 @@ impl Descriptor {
     }
 }
 
-/// Where packets are copied to before anybody looks into them. Reused for each packet: it grows to the largest one and
-/// then stays.
+/// Where packets are copied to before any code looks into them. The buffer is used again for each packet: it grows to the
+/// largest packet and then stays.
 #[derive(Clone, Debug, Default)]
 pub struct PacketBuffer {
     words: Vec<u64>,

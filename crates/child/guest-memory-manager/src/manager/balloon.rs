@@ -76,8 +76,9 @@ impl MemoryManager {
     }
 
     /// Give the balloon driver up to `want` pages: whole large pages first, from the free and zeroed lists, then out of the
-    /// file cache, then (Windows) by trimming pages that nobody keeps touching, unless somebody waits for pages. Available memory is not taken below
-    /// `floor`, and commit not above its limit; pages in use, pages of other drivers and nonpaged pages are never given.
+    /// file cache, then (Windows) by trimming pages that their process no longer touches, unless a process waits for pages.
+    /// Available memory is not taken below `floor`, and commit not above its limit; pages in use, pages of other drivers and
+    /// nonpaged pages are never given.
     pub fn allocate_balloon(&mut self, want: PageCount, floor: PageCount) -> BalloonAllocation {
         let want = want.min(self.committable());
         let spare = want.min(self.available().saturating_sub(floor));

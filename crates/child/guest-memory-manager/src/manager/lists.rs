@@ -8,13 +8,13 @@ pub(super) type Pages = RangeSet<GuestPage>;
 /// The pages that belong to no process.
 #[derive(Debug)]
 pub(super) struct PageLists {
-    /// All pages of the guest, whoever has them.
+    /// All pages of the guest, in whatever use they are.
     pub(super) present: Pages,
     /// Free and cleared: what a fresh allocation gets.
     pub(super) zeroed: Pages,
     /// Free, contents of the former owner.
     pub(super) free: Pages,
-    /// Pages of files, unmodified: given away at once when somebody needs them.
+    /// Pages of files, unmodified: given away at once when they are needed.
     pub(super) file_standby: Pages,
     /// Held by the balloon driver.
     pub(super) ballooned: Pages,

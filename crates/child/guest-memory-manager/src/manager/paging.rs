@@ -244,7 +244,7 @@ impl MemoryManager {
         taken
     }
 
-    /// Trim working sets: cold pages while memory is low, and also active ones where somebody is `short` of pages.
+    /// Trim working sets: cold pages while memory is low, and also active ones where a process is `short` of pages.
     fn trim(&mut self, short: PageCount, most: PageCount) {
         let available = self.available();
         let threshold = self.low_memory_threshold();

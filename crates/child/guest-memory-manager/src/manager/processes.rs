@@ -15,7 +15,7 @@ pub(super) struct Totals {
     pub(super) modified: PageCount,
     /// Pages trimmed and written, contents still in memory.
     pub(super) standby: PageCount,
-    /// Resident pages that nobody keeps touching.
+    /// Resident pages that their process no longer touches.
     pub(super) cold: PageCount,
     /// How many of them cannot go on for want of pages.
     pub(super) waiting: usize,

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use input_file::CodePage;
 
-/// What was done to make a trace of its files, which whoever gave them should be told.
+/// What was done to make a trace of its files, of which their user should be told.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TraceRemarks {
     /// The first file with a line that is no UTF-8.

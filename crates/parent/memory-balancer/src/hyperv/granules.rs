@@ -22,7 +22,7 @@ impl PressureBandPolicy {
         if vms.iter().all(|vm| vm.granule <= host.minimum_move) {
             return false;
         }
-        // What all have if everyone is pressed as far as it goes: a granule that does not fit even then presses nobody.
+        // What all VMs have together if each is pressed as far as it goes. A granule that does not fit even then presses no VM.
         let mut least = self.claims.floor();
         let mut changed = false;
         for (index, vm) in vms.iter().enumerate() {
@@ -41,7 +41,7 @@ impl PressureBandPolicy {
     fn whole_granules(&self, host: &HostView<'_>, index: usize, vm: &VmView) -> Option<PageCount> {
         let demand = vm.demand().filter(|_| vm.can_move() && vm.granule > host.minimum_move)?;
         let expected = vm.expected();
-        // Above its band, or on the way from there to p*: somebody who lacks a few pages does not cost others a granule.
+        // Above its band, or on the way from there to p*: a VM that lacks a few pages does not cost others a granule.
         let needs = if self.short {
             pressure(demand, expected) > self.centre(&vm.settings) + self.config.half_width
         } else {

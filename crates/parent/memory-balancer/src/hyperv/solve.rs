@@ -57,7 +57,7 @@ impl Claims {
         of(&self.lowest).min(of(&self.highest))
     }
 
-    /// What all have if everyone is pressed as far as it goes.
+    /// What all VMs have together if each is pressed as far as it goes.
     pub(super) fn floor(&self) -> f64 {
         self.lowest.iter().zip(&self.highest).map(|(lowest, highest)| lowest.min(*highest)).sum()
     }
@@ -91,7 +91,7 @@ impl Claims {
     /// where to begin: the last round's λ is usually near.
     ///
     /// The total falls monotonically in λ. Newton's method inside a bracket: where a step would leave the bracket, or
-    /// nothing moves because everyone is at a bound, the bracket is halved.
+    /// nothing moves because every VM is at a bound, the bracket is halved.
     pub(super) fn solve(&self, capacity: f64, guess: f64) -> Solution {
         let goal = capacity - TOLERANCE;
         if self.total(0.0) <= capacity {

@@ -65,7 +65,7 @@ impl PressureBandPolicy {
         if room >= for_growth {
             return "enough";
         }
-        // Those below their band first, for the stock too; then whoever has more than p*, if growth needs it.
+        // VMs below their band first, for the stock too; then VMs that have more than at p*, if growth needs it.
         let lacking = self.take_from_donors(host, vms, for_growth - room, true, proposal);
         self.take_from_donors(host, vms, lacking - for_growth, false, proposal);
         "contention"
@@ -124,7 +124,7 @@ impl PressureBandPolicy {
             return need;
         }
         self.donors.clear();
-        // What would not be moved helps nobody. For a start it is moved, however little.
+        // An amount too small to be moved helps no VM. For a start even that is moved.
         let least = if host.reservations.is_empty() { host.minimum_move.get() as f64 } else { 1.0 };
         for (index, vm) in vms.iter().enumerate() {
             let below = self.states.at(index).is_some_and(|state| state.below_since.is_some());
@@ -155,7 +155,7 @@ impl PressureBandPolicy {
     }
 
     /// What is kept for VMs that wait to start: all that those need which can start; of what is left, others may have
-    /// what nobody running wants.
+    /// what no running VM wants.
     pub(super) fn leave_for_starts(&self, situation: &Situation, proposal: &mut Proposal) {
         let mut pages = situation.starts;
         if situation.hopeless && !self.short {

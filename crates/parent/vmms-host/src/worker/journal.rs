@@ -49,7 +49,7 @@ impl VspJournal {
 
     /// Records an input that the VSP is given next. `false`: it is left out, and so are its outputs to be.
     ///
-    /// Once inputs were left out, the others of the same second are too, whoever caused them: recording goes on from a state
+    /// Once inputs were left out, the others of the same second are too, whatever caused them: recording goes on from a state
     /// of the VSP, which is written at most once a second.
     pub(super) fn input(
         &mut self,

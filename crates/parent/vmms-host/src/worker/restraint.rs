@@ -66,7 +66,7 @@ pub(super) enum Recording {
     Host,
     /// For the guest, which has caused it, out of what may be recorded of the guest.
     Guest,
-    /// For nobody: the guest causes more than is recorded of it.
+    /// Not recorded: the guest causes more than is recorded of it.
     Nothing,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct Restraint {
 pub(crate) type SharedRestraint = Arc<Mutex<Restraint>>;
 
 impl Restraint {
-    /// An administrator has asked for the VM to start: whoever looks into the event log looks anew.
+    /// An administrator has asked for the VM to start: what is told in the event log of this VM begins anew.
     pub(crate) fn started(&mut self) {
         self.logged = 0;
     }

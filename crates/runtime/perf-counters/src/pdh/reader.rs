@@ -26,7 +26,7 @@ pub struct CounterLog {
     remarks: Vec<Remark>,
 }
 
-/// Something about a file that was read, which whoever gave it should be told.
+/// Something about a file that was read, of which its user should be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remark {
     /// Letters may be wrong.
@@ -274,7 +274,7 @@ impl CounterLog {
         self.times.iter().filter_map(|time| Duration::try_from(since(time)?).ok()).collect()
     }
 
-    /// What whoever gave the file should be told.
+    /// What the user of the file should be told.
     pub fn remarks(&self) -> &[Remark] {
         &self.remarks
     }

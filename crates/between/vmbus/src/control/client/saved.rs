@@ -26,7 +26,7 @@ pub enum RestoreError {
 }
 
 impl Client {
-    /// The state, for [`Self::restore`]. The status of a post under way is still to be reported to whoever goes on.
+    /// The state, for [`Self::restore`]. The status of a post under way is still to be reported to the client that goes on.
     pub fn save(&self) -> SavedState {
         SavedState { format: SAVED_FORMAT, state: self.state.clone() }
     }

@@ -746,3 +746,16 @@ proptest! {
         let _ = fuzz_client(&bytes);
     }
 }
+
+#[test]
+fn what_is_not_changed_keeps_its_default() {
+    let config = ClientConfig::default().with(|config| {
+        config.target_vp = 3;
+        config.retry = Retry::default().with(|retry| retry.attempts = 5);
+    });
+    assert_eq!((config.target_vp, config.sint, config.retry.attempts), (3, VMBUS_SINT, 5));
+    assert_eq!(config.retry.first, Duration::from_millis(1));
+    let params = OpenParams::new(LIST, 5);
+    assert_eq!((params.gpadl, params.downstream_offset, params.target_vp), (LIST, 5, 0));
+    assert_eq!(params.user_data, UserData::ZERO);
+}

@@ -148,7 +148,7 @@ impl Server {
             GpadlState::Assembling { announced } if list.pages.len() < announced => {}
             GpadlState::Refusing { missing } if missing > 0 => {}
             GpadlState::Assembling { .. } => {
-                // The channel was rescinded, which the guest may not have known: nobody needs the pages any more.
+                // The channel was rescinded, which the guest may not have known: the pages are not needed any more.
                 if let Some(list) = self.state.gpadls.get_mut(&gpadl) {
                     list.state = GpadlState::Acknowledged;
                     list.pages = Vec::new();

@@ -795,3 +795,15 @@ proptest! {
         let _ = fuzz_server(&bytes);
     }
 }
+
+#[test]
+fn what_is_not_changed_keeps_its_default() {
+    let config = ServerConfig::default().with(|config| {
+        config.processors = Some(2);
+        config.limits = Limits::default().with(|limits| limits.gpadls = 9);
+    });
+    assert_eq!((config.max_version, config.processors), (Version::WIN10, Some(2)));
+    assert_eq!(config.limits, Limits { gpadls: 9, gpadl_pages: 65_536 });
+    let offer = DM.with(|offer| offer.mmio_mib = 8);
+    assert_eq!((offer.class, offer.mmio_mib, offer.subchannel_index), (DYNAMIC_MEMORY_CLASS, 8, 0));
+}

@@ -7,7 +7,7 @@ use crate::control::{GpadlId, Relid, Version};
 
 /// A rule of the channel protocol that the guest broke. Its text is made for the log (event 12540's detail).
 ///
-/// A guest can cause these as fast as it can send: whoever logs them has to limit their rate.
+/// A guest can cause these as fast as it can send: a caller that logs them has to limit their rate.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

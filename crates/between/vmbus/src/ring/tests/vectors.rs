@@ -101,3 +101,10 @@ fn a_payload_may_begin_after_other_data() {
     assert_eq!(packet.extra, &bytes[16..48]);
     assert_eq!(packet.payload, b"hi\0\0\0\0\0\0");
 }
+
+#[test]
+fn a_packet_asks_for_a_completion_only_if_told_to() {
+    let packet = OutgoingPacket::in_band(7, b"question");
+    assert!(!packet.completion_requested);
+    assert_eq!(packet.requesting_completion(), OutgoingPacket { completion_requested: true, ..packet });
+}
