@@ -11,6 +11,7 @@ mod linux_guest;
 mod map;
 mod orders;
 mod policies;
+mod replaced_kernel;
 mod replay;
 mod same_bits;
 mod starts;
