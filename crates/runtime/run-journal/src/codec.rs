@@ -386,16 +386,16 @@ mod tests {
         assert_eq!(out, [1]);
     }
 
-    /// The format of version 1, pinned: a change here needs a new version.
+    /// The format of frames, pinned: a change here needs a new version, and an older one that is no longer read.
     #[test]
-    fn the_bytes_of_version_1() {
+    fn the_bytes_of_a_frame() {
         let mut file = Vec::new();
         append_header(&mut file);
         append_frame(&mut file, |out| append_name("VM8", out)).unwrap();
         assert_eq!(
             file,
             [
-                &b"DMJOURNL\x01\0\0\0"[..],
+                &b"DMJOURNL\x02\0\0\0"[..],
                 b"\x05\0\0\0",
                 &crc32fast::hash(b"\x00\x03VM8").to_le_bytes(),
                 b"\x00\x03VM8"
