@@ -57,6 +57,7 @@ fn filled(profile: StatusFields) -> Fields<bool> {
     let all = match profile {
         StatusFields::AvailableAndCommitted => false,
         StatusFields::All => true,
+        other => panic!("which fields does {other:?} fill?"),
     };
     fields(&StatusReport::default())
         .map(|(field, _)| (field, all || matches!(field, "available" | "committed")))

@@ -1,7 +1,7 @@
 //! What a journal recorded of a DM VSP, fed to another one, comes out the same.
 
 use component_runtime::{Driver, MachineValue};
-use dm_protocol::MessageType;
+use dm_protocol::{Capabilities, MessageType};
 use dm_vsp::{
     DmVsp, GuestCapabilities, GuestLayout, HostRelease, Ignored, Input, MapKind, MapRefused, OperationKind,
     Outcome, Output, ProtocolVersion, Rejection, ReleaseKind, ReleaseRefused, SavedState, StatusReport,
@@ -166,29 +166,17 @@ fn inputs() -> Vec<RecordedVspInput> {
 }
 
 fn outputs() -> Vec<Output> {
-    let capabilities = GuestCapabilities {
-        balloon: true,
-        hot_add: true,
-        granule: PageCount::from_mib(128),
-        hot_remove: false,
-    };
+    let capabilities = GuestCapabilities::from(Capabilities::new(true, true, 7));
+    let mut reported = StatusReport::default();
+    (reported.available, reported.committed) = (PageCount(1), PageCount(2));
+    (reported.page_file_size, reported.zero_free) = (PageCount(3), PageCount(4));
+    (reported.page_file_writes, reported.io_balance) = (PageCounter::at(5), PageBalance::of(6, 13));
     let range = GuestRange::new(GuestPage(7), PageCount(9)).unwrap();
     let mut all = vec![
         Output::Send { message: MessageType::VERSION_RESPONSE, bytes: vec![2, 0, 16, 0] },
         Output::VersionAnswered { version: 0x20000, is_last_attempt: true, accepted: false },
         Output::CapabilitiesAnswered { capabilities, accepted: true },
-        Output::Status {
-            reported: StatusReport {
-                available: PageCount(1),
-                committed: PageCount(2),
-                page_file_size: PageCount(3),
-                zero_free: PageCount(4),
-                page_file_writes: PageCounter::at(5),
-                io_balance: PageBalance::of(6, 13),
-            },
-            demand: PageCount(8),
-            absurd: false,
-        },
+        Output::Status { reported, demand: PageCount(8), absurd: false },
         Output::Responsive,
         Output::CloseChannel,
     ];

@@ -140,7 +140,7 @@ pub struct VmSummary {
 }
 
 /// A refusal of Dynamic Memory.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
     /// When it was first refused since the VM was last started.
     pub time_s: f64,
