@@ -184,3 +184,35 @@ fn the_life_of_a_report_is_told_as_it_is_shown() {
     .collect();
     assert!(told.is_sorted(), "{told:?}");
 }
+
+/// A row of a table that promises a negative variant, and a model in the code, without one would be a claim without a proof.
+#[test]
+fn every_property_that_is_explored_completely_has_a_model_that_must_fail() {
+    let text = std::fs::read_to_string(root().join("docs/src/proofs.md")).unwrap();
+    let (mut rows, mut negative) = (0, false);
+    for line in text.lines() {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        match cells.last().copied() {
+            Some("must fail" | "must be noticed") => negative = true,
+            _ if !line.starts_with('|') => negative = false,
+            Some(last) if negative && !last.starts_with("---") => {
+                assert_eq!(cells.len(), 4, "{line}");
+                assert!(!named(cells[2]).is_empty() && !named(last).is_empty(), "{line}");
+                rows += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(rows >= 12, "{rows}");
+
+    let mut all = String::new();
+    sources(&root().join("crates"), &mut all);
+    let models: Vec<&str> = all
+        .match_indices("fn loom_")
+        .map(|(at, _)| all[at + "fn ".len()..].split('(').next().unwrap())
+        .collect();
+    assert!(models.len() > 25, "{models:?}");
+    for model in models {
+        assert!(text.contains(&format!("::{model}`")), "{model} is not on the page");
+    }
+}

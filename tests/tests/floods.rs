@@ -1,37 +1,26 @@
 //! A guest that does as much as it can: what the host records of it is limited, says what was left out, and can be replayed;
 //! the guest beside it is recorded as ever.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use balancing_policy::VmId;
-use component_runtime::{Address, Component, ComponentId, Context, NextWake, SimTime, WakeCause};
-use dm_protocol::{
-    Capabilities, CapabilitiesReport, MAX_GUEST_PAYLOAD, Message as DmMessage, Packet, StatusReport,
-    Version as DmVersion, VersionRequest,
-};
+use component_runtime::Context;
 use dm_vsp::{DmVsp, Output};
-use machine_contract::{
-    HostPartition, PartitionError, PartitionFactory, PartitionRequest, RunningPartition, VmFactory,
-};
 use model_sync::Mutex;
-use partition::{
-    GuestMemory as _, GuestRam as _, GuestSynic as _, HvStatus, Hypercalls as _, PowerEvent, SimulatedGuest,
-    SimulatedPartition,
-};
+use partition::PowerEvent;
 use run_journal::{EventsLevel, Recorder, journal};
-use vmbus::control::message::{
-    Body as _, CloseChannel, GpadlMessages, InitiateContact, Message, OpenChannel, UserData,
-};
-use vmbus::control::{DYNAMIC_MEMORY_CLASS, GpadlId, Relid, VMBUS_SINT, Version};
-use vmbus::ring::{ChannelRings, OutgoingPacket, PacketBuffer, Role};
+use vmbus::control::message::Message;
 use vmms_host::{RecordedVspInput, VmmsCommand};
+use whole_stack_tests::bare_guest::{self, BareGuest, BareVm, Play};
 use whole_stack_tests::world::{self, World};
 
 /// What is done without pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flood {
+    /// Nothing: to compare with.
+    Nothing,
     StatusReports,
     UnknownMessages,
     Reopenings,
@@ -42,88 +31,25 @@ enum Flood {
     BrokenRules,
 }
 
+const ALL: [Flood; 9] = [
+    Flood::Nothing,
+    Flood::StatusReports,
+    Flood::UnknownMessages,
+    Flood::Reopenings,
+    Flood::Contacts,
+    Flood::OfferRequests,
+    Flood::Logins,
+    Flood::Resets,
+    Flood::BrokenRules,
+];
+
 /// The time of the flood: the good guest has booted, and reports.
 const FLOOD: std::ops::Range<Duration> = Duration::from_millis(60_000)..Duration::from_millis(60_050);
 const UNTIL: Duration = Duration::from_secs(80);
-/// Two rings of 32 pages each.
-const PAGES: std::ops::Range<u64> = 4000..4064;
-
-#[derive(Clone)]
-struct FloodVm {
-    flood: Flood,
-    /// How often the guest did what it does.
-    done: Arc<Mutex<u64>>,
-}
-
-impl VmFactory for FloodVm {
-    fn partition(&mut self) -> Box<dyn PartitionFactory> {
-        Box::new(self.clone())
-    }
-}
-
-impl PartitionFactory for FloodVm {
-    fn start(
-        &mut self,
-        ctx: &mut Context<'_>,
-        request: &PartitionRequest<'_>,
-    ) -> Result<Box<dyn RunningPartition>, PartitionError> {
-        let partition = SimulatedPartition::new(1);
-        let mut machine = FloodMachine { made: self.clone(), partition, component: None };
-        machine.boot(ctx, request)?;
-        Ok(Box::new(machine))
-    }
-}
-
-struct FloodMachine {
-    made: FloodVm,
-    partition: SimulatedPartition,
-    component: Option<ComponentId>,
-}
-
-impl FloodMachine {
-    fn boot(&mut self, ctx: &mut Context<'_>, request: &PartitionRequest<'_>) -> Result<(), PartitionError> {
-        for range in request.boot.runs() {
-            self.partition.host().add(range).map_err(|error| PartitionError(error.to_string()))?;
-        }
-        let mut seat = ctx.seat("flooding-guest", Some(request.vm));
-        (request.watch)(&mut seat);
-        let side = self.partition.guest();
-        side.on_interrupt(0, VMBUS_SINT, seat.doorbell().into_fn()).unwrap();
-        self.component = Some(seat.start(Box::new(FloodGuest {
-            made: self.made.clone(),
-            side,
-            power: request.power.clone(),
-            step: Step::Contact,
-            relid: None,
-            opened: false,
-            rings: None,
-            posts: VecDeque::new(),
-            next: Duration::ZERO,
-            transaction: 0,
-        })));
-        Ok(())
-    }
-}
-
-impl RunningPartition for FloodMachine {
-    fn host(&self) -> Arc<dyn HostPartition> {
-        Arc::new(self.partition.host())
-    }
-
-    fn reset(&mut self, ctx: &mut Context<'_>, request: &PartitionRequest<'_>) -> Result<(), PartitionError> {
-        self.stop(ctx);
-        self.partition.host().reset();
-        self.boot(ctx, request)
-    }
-
-    fn shut_down(&mut self, _ctx: &mut Context<'_>) {}
-
-    fn stop(&mut self, ctx: &mut Context<'_>) {
-        if let Some(component) = self.component.take() {
-            ctx.kill(component);
-        }
-    }
-}
+/// What the guest reports as committed, pages: much less than the 512 MB that it boots with.
+const COMMITTED: u64 = 10_000;
+/// As many that the balancer gives a VM with dynamic memory more.
+const WANTED: u64 = 200_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -133,193 +59,73 @@ enum Step {
     Run,
 }
 
-struct FloodGuest {
-    made: FloodVm,
-    side: SimulatedGuest,
-    power: Address<PowerEvent>,
+#[derive(Clone)]
+struct Flooding {
+    flood: Flood,
+    committed: u64,
+    /// How often the guest did what it does.
+    done: Arc<Mutex<u64>>,
     step: Step,
-    relid: Option<Relid>,
-    opened: bool,
-    rings: Option<ChannelRings>,
-    posts: VecDeque<Vec<u8>>,
-    next: Duration,
-    transaction: u64,
 }
 
-impl Component for FloodGuest {
-    fn wake(&mut self, now: SimTime, _cause: WakeCause, ctx: &mut Context<'_>) -> NextWake {
-        let now = Duration::from(now);
-        if now >= self.next {
-            self.listen();
-            self.next = now + self.act(now, ctx);
-            self.flush();
-        }
-        NextWake::At(SimTime::from(self.next))
-    }
-}
-
-impl FloodGuest {
-    /// Takes whatever the host says.
-    fn listen(&mut self) {
-        while let Some(bytes) = self.side.take_message(0, VMBUS_SINT) {
-            match Message::decode(&bytes) {
-                Ok(Message::OfferChannel(offer)) if offer.class.get() == DYNAMIC_MEMORY_CLASS => {
-                    self.relid = Relid::new(offer.relid.get());
-                }
-                Ok(Message::OpenChannelResult(result)) => self.opened = result.status.get() == 0,
-                _ => {}
-            }
-        }
-        if let Some(rings) = &mut self.rings {
-            let mut buffer = PacketBuffer::new();
-            while rings.read(&mut buffer).is_ok() {}
-            let _armed = rings.wait_for_packet();
-        }
-    }
-
-    /// Does the next thing, and says how long to wait then.
-    fn act(&mut self, now: Duration, ctx: &mut Context<'_>) -> Duration {
+impl Play for Flooding {
+    fn act(&mut self, guest: &mut BareGuest, now: Duration, ctx: &mut Context<'_>) -> Duration {
         match self.step {
             Step::Contact => {
-                self.post(&contact());
-                self.post(&Message::RequestOffers.to_payload());
+                guest.contact();
                 self.step = Step::Open;
             }
-            Step::Open if self.relid.is_some() => {
-                self.open();
+            Step::Open if guest.relid.is_some() => {
+                guest.open();
                 self.step = Step::Handshake;
             }
-            Step::Handshake if self.opened => {
-                self.handshake();
+            Step::Handshake if guest.opened => {
+                guest.handshake();
                 self.step = Step::Run;
             }
-            Step::Run if FLOOD.contains(&now) => {
-                let done = self.flood(ctx);
-                *self.made.done.lock() += done;
+            Step::Run if FLOOD.contains(&now) && self.flood != Flood::Nothing => {
+                let done = self.flood(guest, ctx);
+                *self.done.lock() += done;
                 return Duration::from_micros(50);
             }
             Step::Run => {
-                self.report();
-                return Duration::from_secs(1).min(FLOOD.start.checked_sub(now).unwrap_or(Duration::MAX));
+                guest.report(self.committed);
+                let until = FLOOD.start.checked_sub(now).filter(|until| !until.is_zero());
+                return Duration::from_secs(1).min(until.unwrap_or(Duration::MAX));
             }
             Step::Open | Step::Handshake => {}
         }
         if FLOOD.contains(&now) { Duration::from_micros(50) } else { Duration::from_millis(1) }
     }
+}
 
-    fn flood(&mut self, ctx: &mut Context<'_>) -> u64 {
-        match self.made.flood {
-            Flood::StatusReports => std::iter::from_fn(|| self.report().then_some(())).count() as u64,
+impl Flooding {
+    fn flood(&mut self, guest: &mut BareGuest, ctx: &mut Context<'_>) -> u64 {
+        match self.flood {
+            Flood::Nothing => 0,
+            Flood::StatusReports => {
+                std::iter::from_fn(|| guest.report(self.committed).then_some(())).count() as u64
+            }
             Flood::UnknownMessages => {
                 let message = [0xee, 0xee, 8, 0, 0, 0, 0, 0];
-                std::iter::from_fn(|| self.write(&message).then_some(())).count() as u64
+                std::iter::from_fn(|| guest.write(&message).then_some(())).count() as u64
             }
             Flood::Reopenings => {
-                if !std::mem::take(&mut self.opened) {
+                if !guest.opened {
                     return 0;
                 }
-                let relid = self.relid.unwrap();
-                self.post(&CloseChannel::new(relid).to_payload());
-                self.open();
+                guest.close();
+                guest.open();
                 self.step = Step::Handshake;
                 1
             }
-            Flood::Contacts => self.post_at_once(&contact()),
-            Flood::OfferRequests => self.post_at_once(&Message::RequestOffers.to_payload()),
-            Flood::BrokenRules => self.post_at_once(&[99, 0, 0, 0]),
-            Flood::Logins => self.power(ctx, &PowerEvent::Login, 16),
-            Flood::Resets => self.power(ctx, &PowerEvent::Reset, 1),
+            Flood::Contacts => guest.post_at_once(&bare_guest::contact()),
+            Flood::OfferRequests => guest.post_at_once(&Message::RequestOffers.to_payload()),
+            Flood::BrokenRules => guest.post_at_once(&[99, 0, 0, 0]),
+            Flood::Logins => guest.power(ctx, &PowerEvent::Login, 16),
+            Flood::Resets => guest.power(ctx, &PowerEvent::Reset, 1),
         }
     }
-
-    fn power(&self, ctx: &mut Context<'_>, event: &PowerEvent, times: u64) -> u64 {
-        (0..times).filter(|_| ctx.send(&self.power, event.clone())).count() as u64
-    }
-
-    fn post(&mut self, payload: &[u8]) {
-        self.posts.push_back(payload.to_vec());
-    }
-
-    fn post_at_once(&self, payload: &[u8]) -> u64 {
-        (0..16).filter(|_| self.side.post_message(1, payload) == HvStatus::Success).count() as u64
-    }
-
-    fn flush(&mut self) {
-        while let Some(payload) = self.posts.front() {
-            if self.side.post_message(1, payload) != HvStatus::Success {
-                break;
-            }
-            self.posts.pop_front();
-        }
-    }
-
-    fn open(&mut self) {
-        let (relid, pages): (Relid, Vec<u64>) = (self.relid.unwrap(), PAGES.collect());
-        let gpadl = GpadlId(0xe1e10);
-        if self.rings.take().is_none() {
-            for payload in GpadlMessages::new(relid, gpadl, &pages).unwrap() {
-                self.post(&payload);
-            }
-        }
-        for page in &pages {
-            self.side.write(page * 4096, &[0; 128]).unwrap();
-        }
-        let mapped = self.side.pages(&pages).unwrap();
-        self.rings = Some(ChannelRings::open(&mapped, 32, Role::Guest).unwrap());
-        let open = OpenChannel {
-            relid: relid.get().into(),
-            open_id: relid.get().into(),
-            ring_gpadl: gpadl.0.into(),
-            target_vp: 0.into(),
-            downstream_page_offset: 32.into(),
-            user_data: UserData::ZERO,
-        };
-        self.post(&open.to_payload());
-    }
-
-    fn handshake(&mut self) {
-        self.send(DmMessage::VersionRequest(VersionRequest {
-            version: DmVersion::V2_0,
-            is_last_attempt: false,
-        }));
-        self.send(DmMessage::CapabilitiesReport(CapabilitiesReport {
-            capabilities: Capabilities::new(true, true, 0),
-            min_page_count: 0,
-            max_page_number: u64::MAX,
-        }));
-    }
-
-    fn report(&mut self) -> bool {
-        self.send(DmMessage::StatusReport(StatusReport {
-            available: 1000,
-            committed: 10_000,
-            page_file_size: 0,
-            zero_free: 0,
-            page_file_writes: 0,
-            io_diff: 0,
-        }))
-    }
-
-    fn send(&mut self, message: DmMessage<'_>) -> bool {
-        let mut buffer = [0; MAX_GUEST_PAYLOAD];
-        let packet = Packet { trans_id: self.transaction as u32, message };
-        let bytes = packet.encode(&mut buffer).unwrap().to_vec();
-        self.write(&bytes)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> bool {
-        let (Some(rings), Some(relid)) = (&mut self.rings, self.relid) else { return false };
-        self.transaction += 1;
-        let written = rings.write(&OutgoingPacket::in_band(self.transaction, bytes)).is_ok();
-        if rings.commit_write().is_ok_and(vmbus::ring::Signal::is_needed) {
-            let _signalled = self.side.signal_event(16 + relid.get(), 0);
-        }
-        written
-    }
-}
-
-fn contact() -> vmbus::control::message::Payload {
-    InitiateContact::with_interrupt_page(Version::WIN10, 0, 0, [0, 0]).to_payload()
 }
 
 /// What is left of a run.
@@ -336,20 +142,23 @@ struct Left {
     inputs_left_out: (u64, u64),
     is_equal: bool,
     logged: usize,
+    /// Operations that the balancer asked of the bad guest's worker, in each second.
+    operations: BTreeMap<u64, u64>,
 }
 
-fn run(flood: Flood) -> Left {
+/// The bad guest has so many MiB, so many at most, and reports so many committed pages.
+fn run(flood: Flood, maximum: u64, committed: u64) -> Left {
     let (events, event_bytes) = run_journal::buffer();
     let (journal, journal_bytes) = run_journal::buffer();
     let recorder = Recorder::to_writers(Some(events), Some(journal), EventsLevel::All).unwrap();
     let mut config = world::host_config(4000);
     config.dynamic_memory.quiet_period = Duration::ZERO;
     config.dynamic_memory.versions = vec![dm_vsp::ProtocolVersion::V2_0];
-    let bad = FloodVm { flood, done: Arc::default() };
-    let done = Arc::clone(&bad.done);
+    let play = Flooding { flood, committed, done: Arc::default(), step: Step::Contact };
+    let done = Arc::clone(&play.done);
     let vms = vec![
         world::vm("good", world::settings(256, 256, 768), world::ordinary("linux", 1)),
-        world::vm("bad", world::settings(512, 512, 512), bad),
+        world::vm("bad", world::settings(512, 512, maximum), BareVm::new(move || play.clone())),
     ];
     let mut run = world::run_config(UNTIL, None);
     run.recorder = recorder.machine_recorder();
@@ -363,11 +172,15 @@ fn run(flood: Flood) -> Left {
     ended.assert_well();
     recorder.finish().unwrap();
 
-    let (mut events, mut left_out) = (BTreeMap::new(), 0);
+    let (mut events, mut left_out, mut operations) = (BTreeMap::new(), 0, BTreeMap::new());
     for record in run_journal::events::Reader::new(&event_bytes.contents()[..]) {
         let record = record.unwrap();
         let Some(vm) = &record.vm else { continue };
-        *events.entry((vm.to_string(), Duration::from(record.t).as_secs())).or_default() += 1;
+        let second = Duration::from(record.t).as_secs();
+        *events.entry((vm.to_string(), second)).or_default() += 1;
+        if &**vm == "bad" && matches!(&*record.event, "add_memory" | "remove_memory") {
+            *operations.entry(second).or_default() += 1;
+        }
         if &*record.event == "events_left_out" {
             left_out += record.field("count").and_then(run_journal::FieldValue::as_u64).unwrap();
         }
@@ -398,6 +211,7 @@ fn run(flood: Flood) -> Left {
         inputs_left_out,
         is_equal: replay.unwrap().is_equal(),
         logged: ended.hands.status.look().event_log.len(),
+        operations,
     }
 }
 
@@ -405,15 +219,29 @@ fn run(flood: Flood) -> Left {
 /// channels, say), and one that says what was left out.
 const MOST: u64 = 20 + 10 + 1;
 
+/// And this many more for each operation that the balancer asks of it.
+const MOST_EACH: u64 = 100;
+
 fn check(flood: Flood, at_least: u64) -> Left {
-    let left = run(flood);
+    let left = run(flood, 512, COMMITTED);
     assert!(left.done >= at_least, "{flood:?} was done {} times", left.done);
+    assert_eq!(left.operations, BTreeMap::new());
+    assert_restrained(flood, &left);
+    left
+}
+
+fn assert_restrained(flood: Flood, left: &Left) {
+    let most = |second: u64| {
+        let operations: u64 = left.operations.range(..=second).map(|(_, operations)| operations).sum();
+        MOST + MOST_EACH * operations
+    };
     for ((vm, second), &events) in &left.events {
         // Its boot is recorded for the host too: nothing of that can be caused at will.
-        assert!(*second == 0 || vm != "bad" || events <= MOST, "{flood:?}: {events} in second {second}");
+        let is_bad = *second != 0 && vm == "bad";
+        assert!(!is_bad || events <= most(*second), "{flood:?}: {events} in second {second}");
     }
     for (&second, &inputs) in &left.inputs {
-        assert!(inputs <= MOST, "{flood:?}: {inputs} inputs in second {second}");
+        assert!(inputs <= most(second), "{flood:?}: {inputs} inputs in second {second}");
     }
     assert!(left.is_equal, "{flood:?}: the replay differs");
     assert!(left.logged <= 50, "{flood:?}: {} entries in the event log", left.logged);
@@ -421,7 +249,31 @@ fn check(flood: Flood, at_least: u64) -> Left {
         let of_good = left.events.get(&("good".to_owned(), second)).copied().unwrap_or_default();
         assert!(of_good >= 2, "{flood:?}: the good guest is not recorded any more");
     }
-    left
+}
+
+#[test]
+fn of_a_guest_that_floods_nothing_all_is_recorded() {
+    let left = check(Flood::Nothing, 0);
+    assert_eq!((left.done, left.left_out, left.inputs_left_out), (0, 0, (0, 0)));
+    // Its report of each second is there, the VSP's and the balancer's word on it with it.
+    for second in 61..79 {
+        assert!(left.inputs[&second] >= 1 && left.events[&("bad".to_owned(), second)] >= 1, "{second}");
+    }
+}
+
+/// The host asks something of the guest while it floods: that is recorded beside the flood, and not for ever.
+#[test]
+fn floods_of_a_guest_that_is_asked_for_something_stay_within_the_rate() {
+    for flood in ALL {
+        let left = run(flood, 1024, WANTED);
+        let operations: u64 = left.operations.values().sum();
+        assert!((1..20).contains(&operations), "{flood:?}: {operations} operations");
+        assert_restrained(flood, &left);
+        let all: u64 =
+            left.events.iter().filter(|((vm, second), _)| vm == "bad" && *second != 0).map(|(_, n)| n).sum();
+        let most = MOST * UNTIL.as_secs() + MOST_EACH * operations;
+        assert!(all <= most, "{flood:?}: {all} events, {operations} operations");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod map;
 mod orders;
 mod page_files;
 mod policies;
+mod replaced_kernel;
 mod replay;
 mod same_bits;
 mod starts;

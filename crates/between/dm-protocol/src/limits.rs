@@ -18,7 +18,8 @@ pub const MAX_BALLOON_RESPONSE_RANGES: usize =
 pub const MAX_UNBALLOON_REQUEST_RANGES: usize =
     (MAX_HOST_PAYLOAD - size_of::<wire::UnballoonRequest>()) / size_of::<crate::WireRange>();
 
-/// The most pages in one BALLOON_REQUEST, 2288 MiB (documented: QEMU; Windows does not honour larger requests).
+/// The most pages in one BALLOON_REQUEST, 2288 MiB (documented: QEMU's `hv-balloon`, which says that Windows guests do
+/// not honour larger requests; not tried here).
 pub const MAX_BALLOON_REQUEST_PAGES: u32 = 585_728;
 
 const _: () = assert!(MAX_BALLOON_RESPONSE_RANGES == 510);

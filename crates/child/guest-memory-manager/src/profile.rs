@@ -102,7 +102,7 @@ pub enum IntegrationServices {
     Missing,
 }
 
-/// Highest version of the DM protocol that a guest's driver speaks; the driver also speaks the ones below.
+/// A version of the DM protocol that a guest's driver speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DmVersion {
@@ -114,15 +114,13 @@ pub enum DmVersion {
     Win10,
 }
 
-impl DmVersion {
-    /// The version as the protocol writes it: minor in the low, major in the high 16 bits.
-    #[must_use]
-    pub const fn dword(self) -> u32 {
-        match self {
-            Self::Win7 => 0x0000_0003,
-            Self::Win8 => 0x0001_0000,
-            Self::Win10 => 0x0002_0000,
-        }
+impl fmt::Display for DmVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Win7 => "0.3",
+            Self::Win8 => "1.0",
+            Self::Win10 => "2.0",
+        })
     }
 }
 
@@ -204,8 +202,8 @@ pub struct Family {
     pub services: &'static Constant,
     /// Numbers of virtual processors that are supported.
     pub virtual_processors: &'static [u32],
-    /// Highest DM version of its driver.
-    pub dm_version: DmVersion,
+    /// Versions of the DM protocol that its driver proposes to a host, one after the other; the last is its last attempt.
+    pub dm_versions: &'static [DmVersion],
 }
 
 /// Whether a profile takes part in Dynamic Memory, its integration services being what it needs.
@@ -334,10 +332,10 @@ impl GuestProfile {
         self.hot_add_granule().whole_mib().trailing_zeros() as u8
     }
 
-    /// Highest DM version of the guest's driver.
+    /// Versions of the DM protocol that the guest's driver proposes to a host, one after the other; the last is its last attempt.
     #[must_use]
-    pub const fn dm_version(&self) -> DmVersion {
-        self.family.dm_version
+    pub const fn dm_versions(&self) -> &'static [DmVersion] {
+        self.family.dm_versions
     }
 
     /// Time from power-on to the login screen.

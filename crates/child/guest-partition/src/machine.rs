@@ -250,15 +250,19 @@ impl SimulatedMachine {
 /// The DM VSC that comes with a guest operating system.
 #[must_use]
 pub fn driver_config(profile: &GuestProfile) -> VscConfig {
+    let version = |version: &DmVersion| match version {
+        DmVersion::Win7 => DriverVersion::V0_3,
+        DmVersion::Win8 => DriverVersion::V1_0,
+        DmVersion::Win10 => DriverVersion::V2_0,
+    };
     let usual = match profile.family().kernel {
-        Kernel::Windows => VscConfig::windows(match profile.dm_version() {
-            DmVersion::Win7 => DriverVersion::V0_3,
-            DmVersion::Win8 => DriverVersion::V1_0,
-            DmVersion::Win10 => DriverVersion::V2_0,
-        }),
+        Kernel::Windows => VscConfig::windows(DriverVersion::V0_3),
         Kernel::Linux => VscConfig::linux(),
     };
-    usual.with(|c| c.hot_add_alignment = u32::from(profile.hot_add_alignment()))
+    usual.with(|config| {
+        config.proposals = profile.dm_versions().iter().map(version).collect();
+        config.hot_add_alignment = u32::from(profile.hot_add_alignment());
+    })
 }
 
 /// The VMBus versions of guests of the time: 4.0 and older.

@@ -203,7 +203,7 @@ impl State {
                 }
             }
             Some("up") => {
-                self.boots += 1;
+                self.boots = self.boots.saturating_add(1);
                 (self.ready, self.missing, self.view) = (false, None, None);
             }
             Some("ready") => {

@@ -1,6 +1,7 @@
 //! Real partitions for the management service: a [`VmFactory`] whose guests run on KVM.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use component_runtime::{Address, Context};
 use kvm_partition::{
@@ -125,6 +126,24 @@ struct Observer {
     voice: Voice,
     current: Arc<Mutex<Current>>,
     power: Address<PowerEvent>,
+    announced: Announced,
+}
+
+/// Whether the worker was told that the guest's init listens: once for each start of the guest, however often the guest says so. Nothing
+/// else that a guest prints reaches the worker.
+#[derive(Clone, Debug, Default)]
+struct Announced(Arc<AtomicBool>);
+
+impl Announced {
+    /// Whether this is the first time since the guest was started.
+    fn is_first(&self) -> bool {
+        !self.0.swap(true, Ordering::Relaxed)
+    }
+
+    /// The guest is started again.
+    fn start(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 impl MachineObserver for Observer {
@@ -143,7 +162,9 @@ impl MachineObserver for Observer {
     }
 
     fn serial(&self, port: u8, bytes: &[u8]) {
-        if let Some(Said::Ready) = self.voice.hear(port, bytes) {
+        if let Some(Said::Ready) = self.voice.hear(port, bytes)
+            && self.announced.is_first()
+        {
             let _ = self.power.post_external(PowerEvent::Login);
         }
     }
@@ -190,10 +211,12 @@ impl PartitionFactory for Starter {
             initramfs: Arc::clone(&self.spec.initramfs),
             command_line: self.spec.command_line.clone(),
         };
+        let announced = Announced::default();
         let observer = Observer {
             voice: self.handle.voice.clone(),
             current: Arc::clone(&self.handle.current),
             power: request.power.clone(),
+            announced: announced.clone(),
         };
         let machine =
             Machine::start(config, Arc::new(observer)).map_err(|error| PartitionError(error.to_string()))?;
@@ -203,13 +226,14 @@ impl PartitionFactory for Starter {
             exits: Some(Arc::new(machine.exit_reader())),
             ended: None,
         };
-        Ok(Box::new(Running { machine, handle: self.handle.clone() }))
+        Ok(Box::new(Running { machine, handle: self.handle.clone(), announced }))
     }
 }
 
 struct Running {
     machine: Machine,
     handle: GuestHandle,
+    announced: Announced,
 }
 
 impl RunningPartition for Running {
@@ -222,6 +246,7 @@ impl RunningPartition for Running {
         _ctx: &mut Context<'_>,
         _request: &PartitionRequest<'_>,
     ) -> Result<(), PartitionError> {
+        self.announced.start();
         self.machine.reset().map_err(|error| PartitionError(error.to_string()))
     }
 
@@ -240,5 +265,25 @@ impl Drop for Running {
         self.machine.stop();
         let mut current = self.handle.current.lock();
         (current.control, current.partition) = (None, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A guest that says "ready" without end makes one message for the worker, and one more after each start.
+    #[test]
+    fn a_guest_announces_itself_once_for_each_start() {
+        let voice = Voice::default();
+        let announced = Announced::default();
+        let flood = |announced: &Announced| {
+            let said = (0..1000).filter(|_| voice.hear(AGENT, b"ready\n") == Some(Said::Ready));
+            said.filter(|_| announced.is_first()).count()
+        };
+        assert_eq!(flood(&announced), 1);
+        assert_eq!(flood(&announced), 0);
+        announced.start();
+        assert_eq!(flood(&announced), 1);
     }
 }

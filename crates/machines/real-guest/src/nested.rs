@@ -10,6 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::initramfs;
 use crate::pieces::Pieces;
@@ -96,6 +99,25 @@ impl Drop for Running {
     }
 }
 
+/// Whether a process ends within this time. The kernel says so the moment it does: its pidfd is readable then.
+#[expect(clippy::disallowed_methods, reason = "waits for a process of the real world")]
+fn ends_within(process: &Child, limit: Duration) -> std::io::Result<bool> {
+    let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or(std::io::ErrorKind::InvalidInput)?;
+    let ended = pidfd_open(pid, PidfdFlags::empty())?;
+    let begun = std::time::Instant::now();
+    loop {
+        let left = limit.saturating_sub(begun.elapsed());
+        let timeout = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
+        match poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&timeout)) {
+            Ok(ready) => return Ok(ready > 0),
+            // A signal, as of a terminal whose size has changed.
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 impl Nested {
     /// Runs `program` inside, and returns its exit status when the machine is off. Its files are in [`out`](Self::out) then.
     ///
@@ -144,24 +166,20 @@ impl Nested {
         self.unpack(&archive)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "waits for a process of the real world")]
+    /// Waits until QEMU has ended, or its time is up.
     fn wait(&self, running: &mut Running) -> Result<std::process::ExitStatus> {
-        let begun = std::time::Instant::now();
-        loop {
-            if let Some(status) = running.0.try_wait().context("cannot wait for QEMU")? {
-                return Ok(status);
-            }
-            if let Some(limit) = self.limit.filter(|&limit| begun.elapsed() > limit) {
-                // A line of its own: the guest's console may have stopped anywhere.
-                let _ = writeln!(std::io::stderr());
-                bail!(
-                    "the emulated machine did not end within {} s, and was switched off; what it printed last says where it \
-                     hangs",
-                    limit.as_secs()
-                );
-            }
-            std::thread::sleep(Duration::from_millis(50));
+        if let Some(limit) = self.limit
+            && !ends_within(&running.0, limit).context("cannot wait for QEMU")?
+        {
+            // A line of its own: the guest's console may have stopped anywhere.
+            let _ = writeln!(std::io::stderr());
+            bail!(
+                "the emulated machine did not end within {} s, and was switched off; what it printed last says where it \
+                 hangs",
+                limit.as_secs()
+            );
         }
+        running.0.wait().context("cannot wait for QEMU")
     }
 
     /// Unpacks the files, and reads the status among them.

@@ -7,9 +7,11 @@
 mod balloon;
 mod guard;
 mod life;
+mod messages;
 mod trouble;
 
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -25,6 +27,7 @@ use crate::manual::{Keep, Manual, Targets};
 use crate::pieces::Pieces;
 
 pub(crate) use balloon::boot_seen;
+pub use messages::MESSAGES_FILE;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -82,18 +85,18 @@ pub enum Part {
     Guard,
 }
 
-/// Makes the record.
+/// Makes the record. What the driver said in its first part, byte for byte, is left in `directory` as [`MESSAGES_FILE`].
 ///
 /// # Errors
-/// If a guest could not even be started. What is not as it must be is in the record.
-pub fn make(pieces: &Pieces, parts: &[Part]) -> Result<Record> {
+/// If a guest could not even be started, or a file cannot be written. What is not as it must be is in the record.
+pub fn make(pieces: &Pieces, parts: &[Part], directory: &Path) -> Result<Record> {
     let mut record = Record::default();
     for part in [Part::Balloon, Part::Life, Part::Trouble, Part::Guard] {
         if !parts.is_empty() && !parts.contains(&part) {
             continue;
         }
         match part {
-            Part::Balloon => balloon::look(&mut record, pieces)?,
+            Part::Balloon => balloon::look(&mut record, pieces, directory)?,
             Part::Life => life::look(&mut record, pieces)?,
             Part::Trouble => trouble::look(&mut record, pieces)?,
             Part::Guard => guard::look(&mut record, pieces)?,

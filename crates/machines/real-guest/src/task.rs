@@ -139,7 +139,7 @@ impl Task {
         match self {
             Self::Guest(task) => task.interactive()?.run(pieces),
             Self::Record { only } => {
-                let record = record::make(pieces, only)?;
+                let record = record::make(pieces, only, directory)?;
                 std::fs::write(directory.join(RECORD_FILE), serde_json::to_string_pretty(&record)?)?;
                 if !record.passed() {
                     bail!("not everything is as it must be: see {RECORD_FILE}");

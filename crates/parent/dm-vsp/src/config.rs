@@ -134,8 +134,10 @@ pub enum CapabilityPolicy {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum HotAddForm {
-    /// What the version spoken has: in 0.3 the range only (documented: the published message of that version ends there),
-    /// later range and region (documented: QEMU; which version brought the region is not published).
+    /// In 0.3 the range only, later range and region. Documented: Linux' `hv_balloon.c` lists the message under version 0.3, its
+    /// `struct dm_hot_add` ends with the range, and its driver takes either form in any version, by the message's size; QEMU sends
+    /// the region always and calls it optional (`dynmem-proto.h`). Which version brought the region no public source says; so the
+    /// boundary is inferred.
     #[default]
     ByVersion,
     /// 24 bytes, with a region that is the range itself, as QEMU does.

@@ -90,7 +90,8 @@ pub fn version_refusal(proposed: u32, accepted: &[ProtocolVersion]) -> String {
     let accepted: Vec<String> = accepted.iter().map(|version| version.on_wire().to_string()).collect();
     format!(
         "the guest's driver proposes version {major}.{minor} of Dynamic Memory as its last, and this host speaks {}: the VM \
-         keeps its startup RAM. Let the host speak {major}.{minor} too, or take a guest whose driver speaks an older version",
+         keeps its startup RAM. Let the host speak {major}.{minor} too (`dynamic_memory_versions` in a scenario file), or take a \
+         guest whose driver speaks an older version",
         accepted.join(", ")
     )
 }

@@ -7,7 +7,7 @@
 //! gives them out, and when the manager is dropped, in unwinding too, all of them go home. Two guest pages on one frame
 //! cannot happen, because a frame has one owner.
 //!
-//! The map uses large pages of 2 MiB, as Windows Server 2008 R2 does, wherever 512 guest pages and their frames are both
+//! The map uses large pages of 2 MiB, as \[B\] says that Windows Server 2008 R2 does, wherever 512 guest pages and their frames are both
 //! contiguous and aligned; it splits one into pages of 4 KiB only when a part of it goes, and joins them again as soon
 //! as that is possible. Frames are placed so that it is possible often.
 //!

@@ -150,6 +150,13 @@ pub enum VmmsMessage {
     },
     /// The worker: the login screen is shown.
     LoggedIn(VmId),
+    /// The worker: the guest's driver and the host speak no common version of Dynamic Memory.
+    DynamicMemoryRefused {
+        /// Which VM.
+        vm: VmId,
+        /// What the driver proposes, what the host speaks, and what to do.
+        why: String,
+    },
     /// The worker has ended the VM, in an orderly way, or since it could not go on.
     Ended {
         /// Which VM.

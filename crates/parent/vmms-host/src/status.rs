@@ -36,6 +36,9 @@ pub struct VmStatus {
     pub started_at: Option<Duration>,
     /// When the guest showed its login screen.
     pub login_at: Option<Duration>,
+    /// When, since the VM was last started, the host first refused the last version of Dynamic Memory that the guest's driver
+    /// proposes, and why, in words: the VM keeps its startup RAM.
+    pub dynamic_memory_refused: Option<(Duration, String)>,
     /// How often the VM was started.
     pub starts: u32,
     /// How often a start failed.

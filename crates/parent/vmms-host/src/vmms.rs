@@ -287,6 +287,7 @@ impl Vmms {
             }
             status.started_at = None;
             status.login_at = None;
+            status.dynamic_memory_refused = None;
         }
         self.tell_balancer(ctx, Input::StartRequest { vm });
     }
@@ -458,6 +459,11 @@ impl Vmms {
             VmmsMessage::LoggedIn(vm) => {
                 if let Some(status) = self.status.look().vms.get_mut(vm.0 as usize) {
                     status.login_at = Some(now);
+                }
+            }
+            VmmsMessage::DynamicMemoryRefused { vm, why } => {
+                if let Some(status) = self.status.look().vms.get_mut(vm.0 as usize) {
+                    status.dynamic_memory_refused.get_or_insert((now, why));
                 }
             }
             VmmsMessage::Ended { vm, generation, end } => {

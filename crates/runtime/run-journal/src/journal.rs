@@ -16,8 +16,11 @@ use crate::{
     record::Record,
 };
 
-/// Version of the journal's format that this crate writes and reads.
+/// Version of the journal's format that this crate writes. Of journals of older versions, from [`OLDEST_VERSION`] on, events and the
+/// entries' order are read, and their machines' values are not decoded.
 pub const FORMAT_VERSION: u32 = codec::VERSION;
+/// The oldest version of which anything is read.
+pub const OLDEST_VERSION: u32 = codec::OLDEST;
 
 /// One entry of a journal.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +44,8 @@ pub struct MachineValue {
     pub machine: Arc<str>,
     /// The value, encoded.
     pub bytes: Vec<u8>,
+    /// Format version of the journal, which the encoding belongs to.
+    pub version: u32,
 }
 
 impl MachineValue {
@@ -69,7 +74,7 @@ pub enum JournalError {
     NotAJournal,
     /// Written by another version of this project.
     #[error(
-        "the journal has format version {found}, this program reads version {FORMAT_VERSION}: read it with the version that wrote it (see manifest.json), or repeat the run"
+        "the journal has format version {found}, this program reads versions {OLDEST_VERSION} to {FORMAT_VERSION}: read it with the version that wrote it (see manifest.json), or repeat the run; events.jsonl beside it has the same events"
     )]
     Version {
         /// The file's version.
@@ -97,6 +102,7 @@ pub enum JournalError {
 #[derive(Debug)]
 pub struct Reader<R> {
     input: R,
+    version: u32,
     offset: u64,
     names: Vec<Arc<str>>,
     payload: Vec<u8>,
@@ -121,9 +127,10 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// If it cannot be read or is no journal of this version.
     pub fn new(mut input: R) -> Result<Self, JournalError> {
-        codec::read_header(&mut input).map_err(|error| at(0, error))?;
+        let version = codec::read_header(&mut input).map_err(|error| at(0, error))?;
         Ok(Self {
             input,
+            version,
             offset: codec::HEADER_BYTES,
             names: Vec::new(),
             payload: Vec::new(),
@@ -136,6 +143,11 @@ impl<R: Read> Reader<R> {
     #[must_use]
     pub fn without_events(self) -> Self {
         Self { without_events: true, ..self }
+    }
+
+    /// The journal's format version.
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
     fn next_entry(&mut self) -> Result<Option<Entry>, JournalError> {
@@ -189,7 +201,8 @@ impl<R: Read> Reader<R> {
 
     fn machine(&self, wire: WireMachine) -> Option<MachineValue> {
         let machine = self.name(wire.machine)?;
-        Some(MachineValue { t: SimTime(wire.t), cause: wire.cause, machine, bytes: wire.bytes })
+        let WireMachine { t, cause, bytes, .. } = wire;
+        Some(MachineValue { t: SimTime(t), cause, machine, bytes, version: self.version })
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     codec::CodecError,
-    journal::{Entry, JournalError, MachineValue},
+    journal::{Entry, FORMAT_VERSION, JournalError, MachineValue},
 };
 
 /// What a replay found.
@@ -81,6 +81,16 @@ pub enum ReplayError {
         /// What is wrong.
         cause: CodecError,
     },
+    /// The machine was recorded by an older version, whose values have another layout.
+    #[error(
+        "the journal has format version {found}: its events can be read, and the inputs and outputs of {machine:?} cannot be replayed, since this program's values have the layout of version {FORMAT_VERSION}; replay it with the version that wrote it (see manifest.json), or repeat the run"
+    )]
+    OlderValues {
+        /// The machine.
+        machine: String,
+        /// The journal's version.
+        found: u32,
+    },
     /// Outputs before any input.
     #[error("the journal has an output of {machine:?} before its first input")]
     NoInput {
@@ -140,6 +150,12 @@ where
         });
         match entry {
             Entry::Input(input) if *input.machine == *machine => {
+                if input.version != FORMAT_VERSION {
+                    return Err(ReplayError::OlderValues {
+                        machine: machine.to_owned(),
+                        found: input.version,
+                    });
+                }
                 if let Some(fed) = fed.take() {
                     compare::<O>(&mut result, fed, machine, false)?;
                 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use guest_memory_manager::{IntegrationServices, profiles};
+use guest_memory_manager::{GuestProfile, IntegrationServices, profiles};
 
 use super::cell;
 
@@ -11,8 +11,10 @@ pub(super) fn page() -> String {
     let mut page = String::from(
         "# Guests\n\nWhat a scenario file's `guest` can be: a key, or the full name. A key without its end is enough where only one guest has it.\n\n\
          *Dynamic Memory* says whether the guest can use it with current integration services; *needs an update* that those it comes\n\
-         with are too old. A guest that cannot use it runs at its startup RAM. *Idle* is what the guest has committed when nothing runs\n\
-         in it.\n\n| key | guest | Dynamic Memory | processors | idle | hot-add in |\n|---|---|---|---|---|---|\n",
+         with are too old. A guest that cannot use it runs at its startup RAM. *Proposes* are the\n\
+         versions of Dynamic Memory that the guest's driver proposes, in this order; a host that speaks none of them (`dynamic_memory_versions`)\n\
+         refuses it, and the guest keeps its startup RAM. *Idle* is what the guest has committed when nothing runs in it.\n\n\
+         | key | guest | Dynamic Memory | proposes | processors | idle | hot-add in |\n|---|---|---|---|---|---|---|\n",
     );
     for profile in profiles() {
         let dynamic = match profile.dynamic_memory(IntegrationServices::Current) {
@@ -27,14 +29,24 @@ pub(super) fn page() -> String {
         // Writing to a String does not fail.
         let _: std::fmt::Result = writeln!(
             page,
-            "| `{}` | {} | {} | {} | {} MB | {} MB |",
+            "| `{}` | {} | {} | {} | {} | {} MB | {} MB |",
             profile.key(),
             cell(&profile.to_string()),
             cell(&dynamic),
+            proposals(profile),
             processors.join(", "),
             profile.idle_commit().whole_mib(),
             profile.hot_add_granule().whole_mib()
         );
     }
     page
+}
+
+/// The versions that a guest's driver proposes, if it has one.
+fn proposals(profile: &GuestProfile) -> String {
+    if profile.dynamic_memory(IntegrationServices::Current).is_err() {
+        return "–".to_owned();
+    }
+    let versions: Vec<String> = profile.dm_versions().iter().map(ToString::to_string).collect();
+    versions.join(", ")
 }

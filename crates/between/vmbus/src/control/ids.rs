@@ -109,10 +109,13 @@ pub struct Status(pub u32);
 impl Status {
     /// The request was carried out (documented).
     pub const SUCCESS: Self = Self(0);
-    /// The request failed (an NTSTATUS, STATUS_UNSUCCESSFUL; which value a host sends is inferred, guests only compare with 0).
-    pub const UNSUCCESSFUL: Self = Self(0xc000_0001);
+    /// The request failed: what OpenVMM's server answers to every OPENCHANNEL, GPADL_HEADER and MODIFYCHANNEL that it refuses (documented:
+    /// `STATUS_UNSUCCESSFUL` of `vmbus_core/src/protocol.rs`, whose value is that of the HRESULT E_UNEXPECTED and not that of the
+    /// NTSTATUS of the name). What a Hyper-V host answers is not known; Linux only compares with 0.
+    pub const UNSUCCESSFUL: Self = Self(0x8000_ffff);
 
-    /// No service takes the connection (an NTSTATUS, STATUS_CONNECTION_REFUSED; documented by OpenVMM: guests look at it).
+    /// No service takes the connection (an NTSTATUS, STATUS_CONNECTION_REFUSED; documented: the same file, and `send_tl_connect_result` of
+    /// `vmbus_server/src/channels.rs`, which says that Windows guests look at it).
     pub const CONNECTION_REFUSED: Self = Self(0xc000_0236);
 
     /// Whether it is [`Status::SUCCESS`].

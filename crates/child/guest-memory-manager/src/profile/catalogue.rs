@@ -5,6 +5,11 @@
 //! limits: Microsoft, Memory Limits for Windows Releases (documented; those of 64 GB and more are beyond what a VM can have);
 //! the x64 Web editions of Windows Server 2003, which that page does not list, as the x86 ones (inferred); Linux guests have
 //! none that matters here.
+//!
+//! Versions of Dynamic Memory: Windows guests have the driver of Windows Server 2008 R2 SP1, whose protocol is 0.3 (documented). Linux'
+//! driver proposes 2.0, then 1.0, then 0.3 (documented: `balloon_connect_vsp` and `version_resp` of `drivers/hv/hv_balloon.c` up to
+//! 6.12). A later one proposes 2.0 as its first and last attempt, and says why in a comment there: support of older Hyper-V versions
+//! has been removed from Linux (documented; the release that brought it was not determined).
 
 use model_constants::Constant;
 use std::sync::LazyLock;
@@ -13,7 +18,8 @@ use page_range::PageCount;
 
 use super::{
     Architecture::{self, X64, X86},
-    DmVersion, Edition, Family, Footprint, GuestProfile, Kernel, NoDynamicMemory, Support,
+    DmVersion::{self, Win7, Win8, Win10},
+    Edition, Family, Footprint, GuestProfile, Kernel, NoDynamicMemory, Support,
 };
 use crate::constants::{
     BOOT_LOGIN_LINUX, BOOT_LOGIN_NT5, BOOT_LOGIN_NT6, BOOT_SERVICES_LINUX, BOOT_SERVICES_NT5,
@@ -85,7 +91,7 @@ const fn windows(
         login: boot.0,
         services: boot.1,
         virtual_processors,
-        dm_version: DmVersion::Win7,
+        dm_versions: &[Win7],
     }
 }
 
@@ -93,7 +99,7 @@ const fn linux(
     product: &'static str,
     key: &'static str,
     virtual_processors: &'static [u32],
-    dm_version: DmVersion,
+    dm_versions: &'static [DmVersion],
 ) -> Family {
     Family {
         product,
@@ -104,7 +110,7 @@ const fn linux(
         login: &BOOT_LOGIN_LINUX,
         services: &BOOT_SERVICES_LINUX,
         virtual_processors,
-        dm_version,
+        dm_versions,
     }
 }
 
@@ -125,11 +131,11 @@ static S2000: Family = windows("Windows 2000 Server SP4", "w2000-server-sp4", 4,
 static XP_SP3: Family = windows("Windows XP SP3", "windows-xp-sp3", 3, NT5, UP_TO_2, BOOT_5);
 static XP_SP2: Family = windows("Windows XP SP2", "windows-xp-sp2", 2, NT5, ONE, BOOT_5);
 static XP64_SP2: Family = windows("Windows XP SP2", "windows-xp-sp2", 2, NT5, UP_TO_2, BOOT_5);
-static SUSE_SP1: Family =
-    linux("SUSE Linux Enterprise Server 10 SP1", "suse-10-sp1", UP_TO_2, DmVersion::Win7);
-static SUSE_SP2: Family =
-    linux("SUSE Linux Enterprise Server 10 SP2", "suse-10-sp2", UP_TO_2, DmVersion::Win7);
-static LINUX_6: Family = linux("Linux (6.12-like)", "linux", ANY_UP_TO_4, DmVersion::Win10);
+static SUSE_SP1: Family = linux("SUSE Linux Enterprise Server 10 SP1", "suse-10-sp1", UP_TO_2, &[Win7]);
+static SUSE_SP2: Family = linux("SUSE Linux Enterprise Server 10 SP2", "suse-10-sp2", UP_TO_2, &[Win7]);
+static LINUX_6: Family = linux("Linux (6.12-like)", "linux", ANY_UP_TO_4, &[Win10, Win8, Win7]);
+static LINUX_LATER: Family =
+    linux("Linux (later, Dynamic Memory 2.0 only)", "linux-dm2", ANY_UP_TO_4, &[Win10]);
 
 const fn gib(n: u64) -> PageCount {
     PageCount::from_mib(n * 1024)
@@ -259,6 +265,7 @@ static ROWS: &[Row] = &[
     Row { family: &SUSE_SP1, support: WRONG_PRODUCT, editions: &[(Only, Some(gib(512)), Some(gib(64)))] },
     Row { family: &SUSE_SP2, support: WRONG_PRODUCT, editions: &[(Only, Some(gib(512)), Some(gib(64)))] },
     Row { family: &LINUX_6, support: BUILT_IN, editions: &[(Only, Some(gib(4096)), None)] },
+    Row { family: &LINUX_LATER, support: BUILT_IN, editions: &[(Only, Some(gib(4096)), None)] },
 ];
 
 static PROFILES: LazyLock<Vec<GuestProfile>> = LazyLock::new(|| {
@@ -281,7 +288,7 @@ static PROFILES: LazyLock<Vec<GuestProfile>> = LazyLock::new(|| {
 });
 
 /// Every profile: first the guests of Table 2-1 of \[A\] with the editions and service packs that do not support Dynamic
-/// Memory beside them, then the other guests that \[D\] lists, and a Linux-like one.
+/// Memory beside them, then the other guests that \[D\] lists, and two Linux-like ones.
 #[must_use]
 pub fn profiles() -> &'static [GuestProfile] {
     &PROFILES

@@ -135,3 +135,16 @@ fn windows_floor_is_bounded() {
     assert_eq!(floor(65536), WINDOWS_FLOOR_MAX.pages());
     assert_eq!(windows.hot_add_alignment(), 1);
 }
+
+#[test]
+fn drivers_walk_down_from_their_newest_version_or_have_one_attempt() {
+    use DmVersion::{Win7, Win8, Win10};
+    let proposes = |key| find_profile(key).unwrap().dm_versions();
+    assert_eq!(proposes("ws2008-r2-sp1"), [Win7]);
+    assert_eq!(proposes("linux"), [Win10, Win8, Win7]);
+    assert_eq!(proposes("linux-dm2"), [Win10]);
+    for profile in profiles() {
+        assert!(profile.dm_versions().is_sorted_by(|newer, older| newer > older), "{profile}");
+        assert!(!profile.dm_versions().is_empty(), "{profile}");
+    }
+}

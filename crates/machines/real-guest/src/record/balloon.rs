@@ -1,11 +1,12 @@
 //! Negotiation, reports, balloon, unballoon, hot-add: with the newest VMBus and memory of this process.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use page_range::PageCount;
 
-use super::{OPERATION, Record, Stage, bytes_mib, close, kb_mib, mib, own_resident};
+use super::{OPERATION, Record, Stage, bytes_mib, close, kb_mib, messages, mib, own_resident};
 use crate::pieces::Pieces;
 
 /// How many reports in a row are looked at.
@@ -13,11 +14,13 @@ const REPORTS: usize = 5;
 /// The driver waits for a second, and reports when it wakes after it: 1 to 2 s (documented).
 const ONCE_A_SECOND: std::ops::Range<f64> = 0.9..2.1;
 
-pub(super) fn look(record: &mut Record, pieces: &Pieces) -> Result<()> {
-    let stage = Stage::new(pieces, |_| {})?;
+pub(super) fn look(record: &mut Record, pieces: &Pieces, directory: &Path) -> Result<()> {
+    let journal = messages::Journal::begin()?;
+    let stage = Stage::new(pieces, |config| config.directory = Some(journal.folder().to_owned()))?;
     if !record.check("the guest boots, its drivers load", stage.ready(0), boot_seen(&stage)) {
         return Ok(());
     }
+    let kernel = first_with(&stage.ask_lines("dmesg Linux.version", "d", "d."), "Linux version");
     negotiation(record, &stage);
     reports(record, &stage);
     floor(record, &stage);
@@ -33,7 +36,7 @@ pub(super) fn look(record: &mut Record, pieces: &Pieces) -> Result<()> {
         mb(bytes_mib(over)),
     );
     stage.host.end()?;
-    Ok(())
+    journal.write_messages(&kernel, directory)
 }
 
 pub(crate) fn boot_seen(stage: &Stage) -> String {
@@ -118,8 +121,8 @@ fn reports(record: &mut Record, stage: &Stage) {
     record.figure("VMBus exits per status report", out as f64 / times.len().max(1) as f64);
 }
 
-/// A report's fields: those that the driver fills, and no others. The simulated guest's Linux profile is held against the same
-/// record (`whole-stack-tests`, `linux_report`).
+/// A report's fields: those that the driver fills, and no others. The simulated guest's Linux profile is held against the messages
+/// that such a record left (`whole-stack-tests::the_simulated_driver_says_what_the_recorded_one_said`).
 fn fields(record: &mut Record, report: Option<&crate::events::Event>) {
     const FILLED: [&str; 2] = ["available", "committed"];
     const EMPTY: [&str; 4] = ["page_file_size", "zero_free", "page_file_writes", "io_diff"];

@@ -13,8 +13,10 @@ use dm_vsp::{
 use memory_balancer::Input as BalancerInput;
 use page_range::{GuestPage, PageCount, RangeSet};
 
+use crate::message::VmmsMessage;
+
 use super::memory::merge;
-use super::restraint::Report;
+use super::restraint::{Recording, Report};
 use super::{Work, Worker};
 use crate::statistics::MapStatistics;
 
@@ -83,6 +85,9 @@ impl Worker {
                 if let (false, true, Some(vsp)) = (accepted, is_last_attempt, &self.vsp) {
                     let why = dm_vsp::version_refusal(version, &vsp.config().versions);
                     tracing::warn!(event = "dm_refused", why = why.as_str());
+                    if self.recording != Recording::Nothing {
+                        ctx.send(&self.vmms, VmmsMessage::DynamicMemoryRefused { vm: self.vm, why });
+                    }
                 }
                 tracing::info!(
                     event = "dm_version",

@@ -68,18 +68,47 @@ fn other_files_and_other_versions_are_named() {
         error(b"DMJOURNL\x01"),
         "the journal is cut off: its last entry, at byte 0, is incomplete; everything before it can be used"
     );
-    let mut newer = small();
-    newer[8] = 2;
-    assert_eq!(
-        error(&newer),
-        "the journal has format version 2, this program reads version 1: read it with the version that wrote it (see manifest.json), or repeat the run"
-    );
+    for other in [0, 3] {
+        let mut journal = small();
+        journal[8] = other;
+        assert_eq!(
+            error(&journal),
+            format!(
+                "the journal has format version {other}, this program reads versions 1 to 2: read it with the version that wrote it (see manifest.json), or repeat the run; events.jsonl beside it has the same events"
+            )
+        );
+    }
     assert!(
         Reader::open(Path::new("no/such/journal"))
             .unwrap_err()
             .to_string()
             .starts_with("the journal cannot be read at byte 0: ")
     );
+}
+
+/// Of a journal of version 1, events are read and damage is found at its place; its values have another layout.
+#[test]
+fn of_an_older_journal_all_but_the_values_of_machines_is_read() {
+    let mut older = small();
+    assert_eq!(older[8..12], FORMAT_VERSION.to_le_bytes());
+    older[8] = 1;
+    let (mut entries, error) = read(&older);
+    assert!(error.is_none(), "{error:?}");
+    for entry in &mut entries {
+        if let Entry::Input(value) | Entry::Output(value) = entry {
+            assert_eq!(std::mem::replace(&mut value.version, FORMAT_VERSION), 1);
+        }
+    }
+    assert_eq!(entries, read(&small()).0);
+    let refused = crate::replay(Reader::new(&older[..]).unwrap(), "dm-vsp/VM8", |_, _: (String, u64)| {
+        Vec::<Vec<u8>>::new()
+    });
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "the journal has format version 1: its events can be read, and the inputs and outputs of \"dm-vsp/VM8\" cannot be replayed, since this program's values have the layout of version 2; replay it with the version that wrote it (see manifest.json), or repeat the run"
+    );
+    older.truncate(older.len() - 1);
+    assert!(matches!(read(&older).1, Some(JournalError::CutOff { .. })));
 }
 
 #[test]

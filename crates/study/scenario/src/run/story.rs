@@ -1,5 +1,6 @@
 //! A run told to a newcomer: what happened when, and what each VM had.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
@@ -137,6 +138,7 @@ pub fn happenings(
     for event in &summary.event_log {
         all.push((event.time_s, format!("{} ({}, {})", event.text, event.log, event.id)));
     }
+    all.extend(refusals(summary));
     for vm in &summary.vms {
         if let Some(time) = vm.in_guest.first_commit_failure_s {
             let most = vm.in_guest.refused_commit_mb.map_or(0.0, |refused| refused.maximum);
@@ -204,6 +206,20 @@ fn tries(plan: &Plan, summary: &Summary) -> Vec<(f64, String)> {
     }
     all.retain(|(time, _)| *time <= summary.end.time_s);
     all
+}
+
+/// Which VMs keep their startup RAM since their drivers and the host speak no common version of Dynamic Memory: one line for each
+/// reason, when the first of them was refused.
+fn refusals(summary: &Summary) -> Vec<(f64, String)> {
+    let mut by_reason: BTreeMap<&str, (f64, Vec<&str>)> = BTreeMap::new();
+    for vm in &summary.vms {
+        if let Some(refusal) = &vm.dynamic_memory_refused {
+            let (time, names) = by_reason.entry(&refusal.why).or_insert((refusal.time_s, Vec::new()));
+            *time = time.min(refusal.time_s);
+            names.push(&vm.name);
+        }
+    }
+    by_reason.into_iter().map(|(why, (time, names))| (time, format!("{}: {why}.", listed(&names)))).collect()
 }
 
 fn assigned(summary: &Summary) -> f64 {

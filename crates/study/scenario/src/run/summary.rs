@@ -108,6 +108,8 @@ pub struct VmSummary {
     pub started_s: Option<f64>,
     /// When it last showed its login screen.
     pub login_s: Option<f64>,
+    /// Why it kept its startup RAM, if its guest's driver and the host speak no common version of Dynamic Memory.
+    pub dynamic_memory_refused: Option<Refusal>,
     /// How often it was started.
     pub starts: u32,
     /// How often a start failed.
@@ -153,6 +155,15 @@ pub struct MemoryMoved {
     pub source: String,
     /// How much.
     pub mb: f64,
+}
+
+/// A refusal of Dynamic Memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// When it was first refused since the VM was last started.
+    pub time_s: f64,
+    /// What the driver proposes, what the host speaks, and what to do.
+    pub why: String,
 }
 
 /// What a monitor inside the guest saw.
@@ -248,6 +259,9 @@ pub(crate) fn summarize(ending: Ending<'_>, sums: &Sums) -> Summary {
                     maximum_mb: vm.settings.maximum.mib(),
                     started_s: seconds(state.started_at),
                     login_s: seconds(state.login_at),
+                    dynamic_memory_refused: state
+                        .dynamic_memory_refused
+                        .map(|(time, why)| Refusal { time_s: round(time.as_secs_f64()), why }),
                     starts: state.starts,
                     failed_starts: state.failed_starts,
                     failures: state.failures,

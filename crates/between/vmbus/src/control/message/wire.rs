@@ -189,7 +189,8 @@ bodies! {
         /// The host's service.
         service: WireGuid,
     }
-    /// Host to guest: how TL_CONNECT_REQUEST ended (the layout is OpenVMM's; no other public source has it).
+    /// Host to guest: how TL_CONNECT_REQUEST ended (4.1 and later; documented: `TlConnectResult` of OpenVMM's
+    /// `vmbus_core/src/protocol.rs`. Linux' header has the message's number only, and its driver ignores the message).
     TlConnectResult = TL_CONNECT_RESULT, 44 {
         /// That of the request.
         endpoint: WireGuid,
@@ -205,7 +206,8 @@ bodies! {
         /// The VP.
         target_vp: U32,
     }
-    /// Host to guest: how MODIFYCHANNEL ended (5.3 and later).
+    /// Host to guest: how MODIFYCHANNEL ended (5.3 and later; documented: Linux' `vmbus_channel_modifychannel_response`, OpenVMM's
+    /// `ModifyChannelResponse`).
     ModifyChannelResponse = MODIFY_CHANNEL_RESPONSE, 16 {
         /// The channel's id.
         relid: U32,

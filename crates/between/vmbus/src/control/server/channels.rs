@@ -59,8 +59,8 @@ impl Server {
     ///
     /// The channel's id and its GPADLs are kept until the guest releases them or makes contact anew. Until then the guest's
     /// requests that crossed the rescission are answered: GPADL_HEADER and GPADL_TEARDOWN with success, MODIFYCHANNEL with a
-    /// failure; only OPENCHANNEL is not (documented: microsoft/openvmm #1100, #3959, which say that Hyper-V does so; what
-    /// MODIFYCHANNEL is answered with is inferred).
+    /// failure; only OPENCHANNEL is not (documented: microsoft/openvmm #1100, #3959, which say that Hyper-V does so; the failure of
+    /// MODIFYCHANNEL is what OpenVMM's `handle_modify_channel` answers for any channel that is not open).
     pub fn rescind(&mut self, relid: Relid, out: &mut Vec<Output>) -> bool {
         match self.state.channels.get(&relid).map(|channel| &channel.state) {
             None | Some(ChannelState::Rescinded) => return false,
