@@ -216,7 +216,13 @@ fn a_driver_of_2_0_only_is_refused_in_words_by_a_host_of_0_3_and_served_by_one_o
     let run = |versions: &str| {
         let plan = journey::plan(&DRIVERS.replace("VERSIONS", versions), 1);
         let outcome = journey::run(plan.clone(), None).unwrap();
-        let told = scenario::run::story::tell("drivers", &plan, &outcome.summary, &outcome.points, false);
+        let told = scenario::run::story::tell(
+            "drivers",
+            &plan,
+            &outcome.summary,
+            &outcome.points,
+            terminal_text::Look { columns: 400, colours: false },
+        );
         (outcome, told)
     };
     let startup = page_range::PageCount::from_mib(512);

@@ -3,6 +3,7 @@
 mod line;
 mod pages;
 mod seen;
+mod study;
 
 use std::path::{Path, PathBuf};
 
@@ -39,9 +40,21 @@ pub(crate) struct Args {
     /// Print what led to the event of this number, and what came of it; other options choose which of these events are printed
     #[arg(long, value_name = "SEQ")]
     follow: Option<u64>,
-    /// With --follow: leave out effects further away than this many steps
-    #[arg(long, value_name = "STEPS", requires = "follow", default_value_t = 12)]
+    /// With --follow and --sequence: leave out effects further away than this many steps
+    #[arg(long, value_name = "STEPS", default_value_t = 12)]
     depth: usize,
+    /// Draw what led to the event of this number, and what came of it, as a sequence diagram
+    #[arg(long, value_name = "SEQ", conflicts_with_all = ["follow", "vm", "component", "event", "from", "until", "json"])]
+    sequence: Option<u64>,
+    /// With --sequence: how the diagram is written
+    #[arg(long = "as", value_enum, value_name = "FORM", requires = "sequence", default_value_t = study::As::Text)]
+    written: study::As,
+    /// Tell whose memory this VM was given: which VM paid, how much, in which order
+    #[arg(long, value_name = "VM8", conflicts_with_all = ["follow", "sequence", "vm", "component", "event", "from", "until"])]
+    who_paid: Option<String>,
+    /// Tell for each growth where the time went, from the guest's need to memory that it can use; of all VMs, or of --vm
+    #[arg(long, conflicts_with_all = ["follow", "sequence", "who_paid", "component", "event", "from", "until"])]
+    spans: bool,
     /// Print the events as events.jsonl has them: a JSON object in each line, times in nanoseconds. With --follow each also says its
     /// `relation` (cause, event or effect) and how many `steps` away it is
     #[arg(long)]
@@ -69,6 +82,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Err(bad_input(format!(
             "--from {from} is later than --until {until}: no event lies between them"
         )));
+    }
+    if let Some(seq) = args.sequence {
+        return study::sequence(&path, seq, args.depth, args.written);
+    }
+    if let Some(vm) = &args.who_paid {
+        return study::who_paid(&path, vm, args.json);
+    }
+    if args.spans {
+        return study::spans(&path, args.vm.as_deref(), args.json);
     }
     let filter = Filter {
         vm: args.vm.clone(),

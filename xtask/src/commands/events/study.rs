@@ -1,0 +1,174 @@
+//! Answers from events: a sequence diagram, who paid for a VM's memory, and where the time went from need to memory.
+
+use std::path::Path;
+
+use anyhow::Result;
+use run_analysis::growth::{self, MEANINGS, STAGES, Span};
+use run_analysis::sequence::Sequence;
+use run_journal::query::Causality;
+use run_journal::{Record, events};
+
+use crate::commands::bad_input;
+use crate::output::{Lines, Reader, look, note, print, say};
+
+/// How a sequence diagram is written.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum As {
+    /// Lines of text.
+    Text,
+    /// Mermaid, for Markdown.
+    Mermaid,
+    /// A picture.
+    Svg,
+}
+
+fn records(path: &Path) -> Result<Vec<Record>> {
+    let whole =
+        events::read_whole(path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+    if let Some(error) = &whole.missing {
+        note!("{}: {error}", path.display());
+    }
+    Ok(whole.records)
+}
+
+/// The chain of an event as a sequence diagram.
+pub(super) fn sequence(path: &Path, seq: u64, depth: usize, written: As) -> Result<()> {
+    let records = records(path)?;
+    let causality = Causality::new(&records);
+    let sequence = Sequence::of(&causality.chain(seq).map_err(bad_input)?, depth);
+    match written {
+        As::Text => print(format_args!("{}", sequence.text(look().columns))),
+        As::Mermaid => print(format_args!("{}", sequence.mermaid())),
+        As::Svg => print(format_args!("{}", sequence.picture())),
+    }
+}
+
+/// Who paid for a VM's memory: in order, and in sum.
+pub(super) fn who_paid(path: &Path, vm: &str, json: bool) -> Result<()> {
+    let records = records(path)?;
+    known(&records, vm)?;
+    let paid = growth::who_paid(&records, vm);
+    if json {
+        say!("{}", serde_json::to_string_pretty(&paid)?);
+        return Ok(());
+    }
+    if paid.is_empty() {
+        say!("{vm} was given no memory, or the run is of a version that did not record whose it had been.");
+        return Ok(());
+    }
+    let mut out = Lines::new();
+    let mut line = |text: String| out.line(format_args!("{text}"));
+    let mut reader = line(format!("{:>12}  {:>10}  from", "time", "MB"))?;
+    for paid in &paid {
+        if reader == Reader::Gone {
+            return Ok(());
+        }
+        reader = line(format!(
+            "{:>12}  {:>10.1}  {}",
+            time(paid.at_s),
+            paid.mb,
+            giver(paid.donor.as_deref(), &paid.source)
+        ))?;
+    }
+    let all: f64 = paid.iter().map(|paid| paid.mb).sum();
+    if line(format!("\n{vm} was given {all:.1} MB:"))? == Reader::Gone {
+        return Ok(());
+    }
+    for (name, mb) in growth::sums(&paid) {
+        let name = if matches!(name.as_str(), "free" | "ended") { giver(None, &name) } else { name };
+        if line(format!("{mb:>10.1} MB  {:>3.0} %  {name}", 100.0 * mb / all))? == Reader::Gone {
+            return Ok(());
+        }
+    }
+    out.finish()
+}
+
+fn giver(donor: Option<&str>, source: &str) -> String {
+    match (donor, source) {
+        (Some(donor), _) => donor.to_owned(),
+        (None, "free") => "memory that was free".to_owned(),
+        (None, "ended") => "VMs that had ended".to_owned(),
+        (None, other) => other.to_owned(),
+    }
+}
+
+/// Where the time went for each growth, and in the middle and at most.
+pub(super) fn spans(path: &Path, vm: Option<&str>, json: bool) -> Result<()> {
+    let records = records(path)?;
+    if let Some(vm) = vm {
+        known(&records, vm)?;
+    }
+    let spans = growth::spans(&records, vm);
+    if json {
+        say!("{}", serde_json::to_string_pretty(&spans)?);
+        return Ok(());
+    }
+    if spans.is_empty() {
+        say!("No memory was granted that a guest took.");
+        return Ok(());
+    }
+    let mut out = Lines::new();
+    let head: String = STAGES.iter().map(|stage| format!("{stage:>8}")).collect();
+    let mut reader = out
+        .line(format_args!("{:>12} {:<8} {:>7} {head} {:>8}   (seconds)", "usable at", "VM", "MB", "all"))?;
+    for span in &spans {
+        if reader == Reader::Gone {
+            return Ok(());
+        }
+        let vm: String = span.vm.chars().take(8).collect();
+        let stages: String = span.stages_s.iter().map(|stage| cell(*stage)).collect();
+        reader = out.line(format_args!(
+            "{:>12} {vm:<8} {:>7.1} {stages} {}",
+            time(span.usable_s),
+            span.mb,
+            cell(Some(span.total_s()))
+        ))?;
+    }
+    if reader == Reader::Gone {
+        return Ok(());
+    }
+    for (name, share) in [("median", 0.5), ("most", 1.0)] {
+        let stages: String = (0..STAGES.len())
+            .map(|stage| cell(quantile(&spans, share, |span| span.stages_s[stage])))
+            .collect();
+        let all = cell(quantile(&spans, share, |span| Some(span.total_s())));
+        if out.line(format_args!("{name:>12} {:<8} {:>7} {stages} {all}", "", ""))? == Reader::Gone {
+            return Ok(());
+        }
+    }
+    for (stage, meaning) in STAGES.iter().zip(MEANINGS) {
+        if out.line(format_args!("  {stage:<7} {meaning}"))? == Reader::Gone {
+            return Ok(());
+        }
+    }
+    out.finish()
+}
+
+fn cell(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| format!("{:>8}", "–"), |seconds| format!("{seconds:>8.3}"))
+}
+
+/// The value that this share of the spans does not exceed.
+fn quantile(spans: &[Span], share: f64, value: impl Fn(&Span) -> Option<f64>) -> Option<f64> {
+    let mut values: Vec<f64> = spans.iter().filter_map(value).collect();
+    values.sort_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    values.get((last as f64 * share).round() as usize).copied()
+}
+
+fn time(seconds: f64) -> String {
+    quantities::format_duration(std::time::Duration::from_millis((seconds * 1e3).round() as u64))
+}
+
+/// That there is such a VM.
+fn known(records: &[Record], vm: &str) -> Result<()> {
+    let names: std::collections::BTreeSet<&str> =
+        records.iter().filter_map(|record| record.vm.as_deref()).collect();
+    if names.iter().any(|name| name.eq_ignore_ascii_case(vm)) {
+        return Ok(());
+    }
+    let near = quantities::nearest(vm, names.iter().copied());
+    let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    Err(bad_input(format!("no event is about a VM {vm:?}; there are {names}{near}")))
+}
