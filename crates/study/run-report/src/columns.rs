@@ -38,6 +38,12 @@ impl Texts {
 
     /// All of them, in the order of their indices.
     #[must_use]
+    pub fn into_all(self) -> Vec<String> {
+        self.texts
+    }
+
+    /// All of them, in the order of their indices.
+    #[must_use]
     pub fn all(&self) -> &[String] {
         &self.texts
     }
@@ -133,8 +139,8 @@ impl Column {
         }
     }
 
-    /// Appends the packed column to JSON text.
-    pub fn pack(&self, out: &mut Vec<u8>) {
+    /// Appends the packed column to JSON text. `number` says which number the page has for a text.
+    pub fn pack(&self, number: &mut impl FnMut(usize) -> usize, out: &mut Vec<u8>) {
         match self {
             Self::Whole(numbers) => pack_whole(numbers, out),
             Self::Texts(indices) => {
@@ -142,10 +148,10 @@ impl Column {
                     && rest.iter().all(|&index| index == first)
                 {
                     out.extend_from_slice(b"{\"k\":");
-                    integer(first, out);
+                    integer(number(first), out);
                     out.push(b'}');
                 } else {
-                    list(b"{\"i\":[", indices.iter().copied(), out);
+                    list(b"{\"i\":[", indices.iter().map(|&index| number(index)), out);
                 }
             }
             Self::Mixed(values) => {
@@ -285,7 +291,7 @@ mod tests {
         }
         assert_eq!(column.len(), count);
         let mut out = Vec::new();
-        column.pack(&mut out);
+        column.pack(&mut |index| index, &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -71,14 +71,20 @@ pub struct Events {
     texts: Texts,
     /// Names of events that are left out, and how many of each.
     left_out: BTreeMap<Arc<str>, u64>,
+    /// The same, of those that came when nothing else could be left out.
+    left_out_later: BTreeMap<Arc<str>, u64>,
+    /// Nothing that matters less is there any more.
+    nothing_less: bool,
 }
 
 /// Events that matter less than others, the least first: what every second brings; what a second event says too.
-const LESS: [&[&str]; 4] = [
+const LESS: [&[&str]; 6] = [
     &["balloon_status", "status_report"],
     &["dm_send", "dm_message_ignored", "round"],
     &["grant", "shrink", "pages_mapped", "hot_added", "ballooned", "unballooned", "pages_unmapped"],
     &["decision", "memory_moved"],
+    &["add_memory", "remove_memory"],
+    &["operation_finished"],
 ];
 
 impl Events {
@@ -92,6 +98,8 @@ impl Events {
             places: BTreeMap::new(),
             texts: Texts::default(),
             left_out: BTreeMap::new(),
+            left_out_later: BTreeMap::new(),
+            nothing_less: false,
         }
     }
 
@@ -109,14 +117,26 @@ impl Events {
 
     /// Names of the events that were left out because there would be too many, and how many of each.
     #[must_use]
-    pub fn left_out(&self) -> &BTreeMap<Arc<str>, u64> {
-        &self.left_out
+    pub fn left_out(&self) -> BTreeMap<Arc<str>, u64> {
+        let mut all = self.left_out.clone();
+        for (name, count) in &self.left_out_later {
+            *all.entry(name.clone()).or_default() += count;
+        }
+        all
     }
 
     /// Adds an event, with a number above those before.
     pub fn add(&mut self, record: &Record) {
-        if let Some(count) = self.left_out.get_mut(&record.event) {
-            *count += 1;
+        if self.is_left_out(record) {
+            return;
+        }
+        if self.count >= self.most && !self.leave_out() {
+            // Nothing matters less: what comes later is left out, whatever it is.
+            *self.left_out_later.entry(record.event.clone()).or_default() += 1;
+            return;
+        }
+        // It may just have become one of those that are left out.
+        if self.is_left_out(record) {
             return;
         }
         let Ok(seq) = i64::try_from(record.seq) else { return };
@@ -137,7 +157,18 @@ impl Events {
             column.push(cell, &self.texts);
         }
         self.count += 1;
-        while self.count > self.most && self.leave_out() {}
+    }
+
+    /// Whether an event is of those that are left out; it is counted then.
+    fn is_left_out(&mut self, record: &Record) -> bool {
+        if record.severity != Severity::Normal {
+            return false;
+        }
+        let count = self.left_out.get_mut(&record.event);
+        count.is_some_and(|count| {
+            *count += 1;
+            true
+        })
     }
 
     /// The place of the group that an event belongs to, a new one if need be.
@@ -170,9 +201,13 @@ impl Events {
     fn leave_out(&mut self) -> bool {
         let present =
             |kind: &Kind, names: &[&str]| kind.severity == Severity::Normal && names.contains(&&*kind.event);
+        if self.nothing_less {
+            return false;
+        }
         let Some(names) =
             LESS.iter().find(|names| self.groups.iter().any(|group| present(&group.kind, names)))
         else {
+            self.nothing_less = true;
             return false;
         };
         self.groups.retain(|group| {
@@ -189,7 +224,10 @@ impl Events {
 
     /// Appends the groups as JSON: `[{"component":…,"vm":…,"event":…,"severity":…,"n":…,"seq":…,"t":…,"cause":…,"fields":[[name, column]…]}…]`.
     /// Names are indices of texts.
-    pub fn pack(&mut self, out: &mut Vec<u8>) {
+    /// Returned are the texts that are referred to.
+    pub fn pack(&mut self, out: &mut Vec<u8>) -> Vec<String> {
+        let numbers = vec![None; self.texts.all().len()];
+        let mut used = Used { all: &self.texts, numbers, texts: Texts::default() };
         self.groups.sort_by(|a, b| a.kind.cmp(&b.kind));
         self.places.clear();
         out.push(b'[');
@@ -199,16 +237,16 @@ impl Events {
                 out.extend_from_slice(b",\n");
             }
             out.extend_from_slice(b"{\"component\":");
-            integer(self.texts.index(&kind.component), out);
+            integer(used.texts.index(&kind.component), out);
             if let Some(vm) = &kind.vm {
                 out.extend_from_slice(b",\"vm\":");
-                integer(self.texts.index(vm), out);
+                integer(used.texts.index(vm), out);
             }
             out.extend_from_slice(b",\"event\":");
-            integer(self.texts.index(&kind.event), out);
+            integer(used.texts.index(&kind.event), out);
             if kind.severity != Severity::Normal {
                 out.extend_from_slice(b",\"severity\":");
-                integer(self.texts.index(kind.severity.name()), out);
+                integer(used.texts.index(kind.severity.name()), out);
             }
             out.extend_from_slice(b",\"n\":");
             integer(group.seq.len(), out);
@@ -224,20 +262,34 @@ impl Events {
                     out.push(b',');
                 }
                 out.push(b'[');
-                integer(self.texts.index(name), out);
+                integer(used.texts.index(name), out);
                 out.push(b',');
-                column.pack(out);
+                column.pack(&mut |index| used.number(index), out);
                 out.push(b']');
             }
             out.extend_from_slice(b"]}");
         }
         out.push(b']');
+        used.texts.into_all()
     }
+}
 
-    /// The texts that are referred to; after [`pack`](Self::pack) with the names.
-    #[must_use]
-    pub fn texts(&self) -> &[String] {
-        self.texts.all()
+/// The texts that a page refers to, numbered as they are met: those of events that were left out are not among them.
+struct Used<'a> {
+    all: &'a Texts,
+    numbers: Vec<Option<usize>>,
+    texts: Texts,
+}
+
+impl Used<'_> {
+    /// The number that the page has for one of all texts.
+    fn number(&mut self, index: usize) -> usize {
+        if let Some(number) = self.numbers[index] {
+            return number;
+        }
+        let number = self.texts.index(&self.all.all()[index]);
+        self.numbers[index] = Some(number);
+        number
     }
 }
 
@@ -268,7 +320,7 @@ mod tests {
         }
         events.add(&record(4, "shrink", Severity::Warning));
         let mut out = Vec::new();
-        events.pack(&mut out);
+        let texts = events.pack(&mut out);
         let packed = String::from_utf8(out).unwrap();
         assert_eq!(
             packed,
@@ -278,7 +330,7 @@ mod tests {
                 r#"{"component":0,"vm":1,"event":4,"severity":5,"n":1,"seq":{"c":4},"t":{"c":40},"cause":{"c":1},"fields":[[3,{"c":512}]]}]"#
             )
         );
-        assert_eq!(events.texts(), ["dm-vsp", "VM1", "grant", "pages", "shrink", "warning"]);
+        assert_eq!(texts, ["dm-vsp", "VM1", "grant", "pages", "shrink", "warning"]);
     }
 
     #[test]
@@ -298,6 +350,10 @@ mod tests {
         for seq in 8..=20 {
             events.add(&record(seq, "vm_failed", Severity::Error));
         }
-        assert_eq!(events.len(), 15, "what matters stays, however much there is");
+        assert_eq!(events.len(), 4, "more than these are never there");
+        let left_out = events.left_out();
+        assert_eq!((left_out["decision"], left_out["vm_failed"]), (1, 11));
+        let mut out = Vec::new();
+        assert_eq!(events.pack(&mut out).len(), 8, "names only");
     }
 }

@@ -92,9 +92,9 @@ fn data(facts: &mut Facts, out: &mut Vec<u8>) {
     });
     piece("data-events", out, |out| {
         out.extend_from_slice(b"{\"groups\":");
-        facts.events.pack(out);
+        let texts = facts.events.pack(out);
         out.extend_from_slice(b",\n\"texts\":");
-        json(&facts.events.texts(), out);
+        json(&texts, out);
         out.push(b'}');
     });
     piece("data-counters", out, |out| match &facts.counters {
