@@ -167,6 +167,22 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_share_no_page() {
+        let middle = range(10, 20);
+        for (other, share) in [
+            (range(5, 10), false),
+            (range(20, 25), false),
+            (range(5, 11), true),
+            (range(19, 25), true),
+            (range(12, 13), true),
+            (range(0, 99), true),
+        ] {
+            assert_eq!((middle.intersects(other), other.intersects(middle)), (share, share), "{other}");
+            assert_eq!(middle.intersection(other).is_some(), share, "{other}");
+        }
+    }
+
+    #[test]
     fn neither_empty_nor_overflowing() {
         assert_eq!(GuestRange::new(GuestPage(7), PageCount::ZERO), None);
         assert_eq!(GuestRange::new(GuestPage(u64::MAX), PageCount(1)), None);

@@ -161,6 +161,15 @@ fn what_cannot_be_is_refused() {
     let mut value = text(&busy.vsp.save(busy.now));
     value["state"]["next_ticket"] = 0.into();
     assert_eq!(restore(&busy, value), Err(RestoreError::Operation), "a ticket that will be given again");
+    let refusing = find("taking refused memory back");
+    let mut value = text(&refusing.vsp.save(refusing.now));
+    assert_eq!(restore(&refusing, value.clone()), Ok(()));
+    value["state"]["operation"] = serde_json::Value::Null;
+    assert_eq!(
+        restore(&refusing, value),
+        Err(RestoreError::Operation),
+        "a release that no operation waits for"
+    );
     let mut layout = host.vsp.config().layout.clone();
     layout.boot = range(0, 100).into();
     let config = host.vsp.config().clone().with(|c| c.layout = layout);

@@ -2,7 +2,7 @@
 
 use page_range::PageCount;
 
-use super::measure::{Look, Measured, peak_of_averages};
+use super::measured::{Look, Measured, peak_of_averages};
 use super::observation::{Contention, Observation};
 use scenario::file::Check;
 use scenario::run::Point;

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::measure::{Measured, measure};
+use super::measure::measure;
+use super::measured::Measured;
 use super::observation::Observation;
 use scenario::file::{Check, Expectation};
 use scenario::run::statistics;

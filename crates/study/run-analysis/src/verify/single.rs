@@ -5,7 +5,7 @@ use std::time::Duration;
 use balancing_policy::satisfied_pressure;
 use page_range::PageCount;
 
-use super::measure::{Look, Measured, vm};
+use super::measured::{Look, Measured, vm};
 use super::observation::Observation;
 use scenario::file::Check;
 use scenario::run::Cycle;
