@@ -36,6 +36,10 @@ pub enum Edition {
     Professional,
     /// Home (clients).
     Home,
+    /// Advanced Server (Windows 2000).
+    Advanced,
+    /// HPC Server (Windows Server 2008).
+    Hpc,
     /// The product has one edition, or its editions do not differ here.
     Only,
 }
@@ -50,6 +54,8 @@ impl Edition {
             Self::Ultimate => "ultimate",
             Self::Professional => "professional",
             Self::Home => "home",
+            Self::Advanced => "advanced",
+            Self::Hpc => "hpc",
             Self::Only => "",
         }
     }
@@ -65,6 +71,8 @@ impl fmt::Display for Edition {
             Self::Ultimate => "Ultimate",
             Self::Professional => "Professional",
             Self::Home => "Home",
+            Self::Advanced => "Advanced",
+            Self::Hpc => "HPC",
             Self::Only => "",
         })
     }

@@ -45,9 +45,12 @@ model_constants::constants! {
         "the difference of the two means of Available Memory in Table 4-1 of [A]; with 0 a paging parent would cost nothing",
         chosen_with ["exhaustion/available_mean", "exhaustion-reserve-2048/available_mean"],
         free "with the stock factor and the rate of the load: two means, three numbers";
-    /// The largest slowdown.
-    PARENT_SLOWDOWN_CAP = "parent_os.slowdown_cap", 8.0, "times", Invented,
-        "bounds what a parent that does nothing but page can do to its VMs";
+    /// Reads that the parent OS's disk serves in a second, at most.
+    PARENT_DISK_READS = "parent_os.disk_reads", 190.0, "reads/s", Invented,
+        "random reads of one disk of 2011, as for the guests' page files (page_file.read_rate)";
+    /// Threads of the parent OS that can wait for the disk at a time.
+    PARENT_WAITING = "parent_os.waiting_threads", 64.0, "threads", Invented,
+        "who waits for a page asks for no other, so the disk's queue is no longer than this";
 
     // The host's own work.
     /// The host's part of an operation, however small it is.

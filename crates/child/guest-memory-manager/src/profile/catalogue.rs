@@ -1,6 +1,7 @@
 //! The profiles themselves.
 //!
-//! Which guests support Dynamic Memory: Table 2-1 of \[A\], \[B\], \[E\] (documented). Virtual processors: Table 1.3 of \[D\]
+//! Which guests support Dynamic Memory: Table 2-1 of \[A\] (documented). \[B\] and \[E\] name other editions in places; this catalogue follows
+//! \[A\], the most detailed. Virtual processors: Table 1.3 of \[D\]
 //! (documented); Windows Server 2008 R2 and Windows 7 are newer than \[D\] (inferred from their predecessors). Physical
 //! limits: Microsoft, Memory Limits for Windows Releases (documented; those of 64 GB and more are beyond what a VM can have);
 //! the x64 Web editions of Windows Server 2003, which that page does not list, as the x86 ones (inferred); Linux guests have
@@ -159,7 +160,7 @@ const fn needs_sp(minimum: u8) -> Support {
     Support::No(NoDynamicMemory::ServicePackMissing { minimum })
 }
 
-use Edition::{Datacenter, Enterprise, Home, Only, Professional, Standard, Ultimate, Web};
+use Edition::{Advanced, Datacenter, Enterprise, Home, Hpc, Only, Professional, Standard, Ultimate, Web};
 
 static ROWS: &[Row] = &[
     Row {
@@ -201,6 +202,12 @@ static ROWS: &[Row] = &[
             (Enterprise, Some(gib(1024)), Some(gib(64))),
             (Datacenter, Some(gib(1024)), Some(gib(64))),
         ],
+    },
+    Row {
+        // HPC Server 2008 is in Table 1.3 of [D] and in no list of guests with Dynamic Memory.
+        family: &S2008_SP1,
+        support: WRONG_EDITION,
+        editions: &[(Hpc, Some(gib(128)), None)],
     },
     Row {
         family: &S2003_R2,
@@ -258,7 +265,16 @@ static ROWS: &[Row] = &[
         support: needs_sp(2),
         editions: &[(Enterprise, Some(gib(128)), Some(gib(4))), (Ultimate, Some(gib(128)), Some(gib(4)))],
     },
-    Row { family: &S2000, support: WRONG_PRODUCT, editions: &[(Only, None, Some(gib(4)))] },
+    Row {
+        family: &VISTA_SP1,
+        support: WRONG_EDITION,
+        editions: &[(Professional, Some(gib(128)), Some(gib(4)))],
+    },
+    Row {
+        family: &S2000,
+        support: WRONG_PRODUCT,
+        editions: &[(Only, None, Some(gib(4))), (Advanced, None, Some(gib(8)))],
+    },
     Row { family: &XP_SP3, support: WRONG_PRODUCT, editions: &[(Professional, None, Some(gib(4)))] },
     Row { family: &XP_SP2, support: WRONG_PRODUCT, editions: &[(Professional, None, Some(gib(4)))] },
     Row { family: &XP64_SP2, support: WRONG_PRODUCT, editions: &[(Professional, Some(gib(128)), None)] },

@@ -105,8 +105,10 @@ pub struct ParentOs {
     pub lag: Option<Duration>,
     /// Slowdown per read and second.
     pub slowdown_per_read: Option<f64>,
-    /// The largest slowdown.
-    pub slowdown_cap: Option<f64>,
+    /// Reads that the disk serves in a second, at most.
+    pub disk_reads: Option<f64>,
+    /// Threads that can wait for the disk at a time.
+    pub waiting_threads: Option<u64>,
     /// Whether working sets are trimmed at all.
     pub trimming: Option<bool>,
 }
@@ -352,7 +354,8 @@ fn read_parent_os(host: &Table<'_, '_>) -> ParentOs {
         reads_idle: number("reads_idle"),
         lag: value(table.duration("lag")),
         slowdown_per_read: number("slowdown_per_read"),
-        slowdown_cap: value(table.number("slowdown_cap", 1.0, f64::MAX)),
+        disk_reads: value(table.number("disk_reads", 1.0, 1e9)),
+        waiting_threads: value(table.integer("waiting_threads", 0, 1_000_000)),
         trimming: value(table.boolean("trimming")),
     }
 }

@@ -170,7 +170,7 @@ pub(super) static HOST: TableDoc = TableDoc {
             "Release of the parent OS, for its limits; Dynamic Memory came with 2008-r2-sp1. 2008-kb956710 and 2008 (Windows Server 2008 with that update and without): 192 or 128 running and 512 configured VMs, 24 or 16 logical processors, 1 TB and 64 GB for a VM, with standard and hyper-v-server 32 GB and 31.5 GB.";
         "logical_processors", Form::Integer(""), "as many as the edition takes", "Logical processors of the host: how many virtual processors may run. What they do is not modelled.";
         "memory_reserve", Form::Size, "unset: 384 MB + 30 MB per GB of host memory (calibrated)",
-            "Registry value MemoryReserve: what the parent OS keeps for itself.";
+            "Registry value MemoryReserve (DWORD, MB, in HKLM\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\Virtualization): what the parent OS keeps for itself.";
         "epoch", Form::DateTime, "2011-02-22T09:00:00Z", "Date and time of virtual time 0, for timestamps.";
         "overhead_per_vm", Form::Size, "8MB (calibrated)", "What a running VM costs the host beyond its memory.";
         "dynamic_memory_versions", Form::Texts, "[\"0.3\"]",
@@ -196,7 +196,8 @@ pub(super) static PARENT_OS: TableDoc = TableDoc {
         "reads_idle", Form::Number("reads per second"), "0.1 (inferred)", "Page-file reads that are always there.";
         "lag", Form::Time, "2s (invented)", "How fast the working set follows.";
         "slowdown_per_read", Form::Number("per read per second"), "0.06 (calibrated)", "How much a paging parent slows the host's own work; 0: not at all.";
-        "slowdown_cap", Form::Number("factor"), "8 (invented)", "The largest slowdown.";
+        "disk_reads", Form::Number("reads per second"), "190 (invented)", "What the parent OS's disk serves at most; more reads wait.";
+        "waiting_threads", Form::Integer(""), "64 (invented)", "Threads that can wait for the disk at a time: the length of its queue.";
         "trimming", Form::Boolean, "true", "Whether working sets are trimmed at all.";
     }],
 };

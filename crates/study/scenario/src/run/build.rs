@@ -234,7 +234,8 @@ fn host(host: &file::Host, balancer: &file::Balancer) -> HostConfig {
             reads_idle: of.reads_idle.unwrap_or(parent.reads_idle),
             lag_seconds: of.lag.map_or(parent.lag_seconds, |lag| lag.as_secs_f64()),
             slowdown_per_read: of.slowdown_per_read.unwrap_or(parent.slowdown_per_read),
-            slowdown_cap: of.slowdown_cap.unwrap_or(parent.slowdown_cap),
+            disk_reads: of.disk_reads.unwrap_or(parent.disk_reads),
+            waiting_threads: of.waiting_threads.map_or(parent.waiting_threads, |threads| threads as f64),
             trimming: of.trimming.unwrap_or(parent.trimming),
         },
         balancer: BalancerConfig {

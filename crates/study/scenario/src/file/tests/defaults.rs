@@ -40,7 +40,8 @@ fn of_the_parent_os() {
         reads_idle: number(doc, "reads_idle"),
         lag_seconds: time(doc, "lag").as_secs_f64(),
         slowdown_per_read: number(doc, "slowdown_per_read"),
-        slowdown_cap: number(doc, "slowdown_cap"),
+        disk_reads: number(doc, "disk_reads"),
+        waiting_threads: number(doc, "waiting_threads"),
         trimming: stated(doc, "trimming").parse().unwrap(),
     };
     assert_eq!(stated, ParentOsConfig::default());
