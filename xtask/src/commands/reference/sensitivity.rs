@@ -76,7 +76,10 @@ pub(super) fn numbers() -> Result<String> {
 /// The page.
 pub(super) fn page() -> Result<String> {
     let kept: Kept = serde_json::from_str(&numbers()?).context("the numbers of the sensitivity page")?;
-    let result = kept.result;
+    Ok(render(&kept.result))
+}
+
+fn render(result: &Sensitivity) -> String {
     let seeds: Vec<String> = result.seeds.iter().map(u64::to_string).collect();
     let mut text = format!(
         "# What was chosen, turned\n\n\
@@ -92,7 +95,7 @@ pub(super) fn page() -> Result<String> {
             names => format!(" ({} with the first only)", names.join(", ")),
         }
     );
-    strongest(&mut text, &result);
+    strongest(&mut text, result);
     for (group, heading, what) in [
         ("constant", "Constants", "Their sources are on the page [Constants of the models](constants.md)."),
         (
@@ -116,7 +119,7 @@ pub(super) fn page() -> Result<String> {
         unmoved.len(),
         unmoved.join(", ")
     );
-    Ok(text)
+    text
 }
 
 /// How many checks each knob makes other than expected, the strongest first.
@@ -178,6 +181,47 @@ fn about(knob: &Turned) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn seen(median: f64, passed: usize) -> Seen {
+        Seen { median: Some(median), passed, of: 2, why: None }
+    }
+
+    #[test]
+    fn a_page_shows_what_moves_what_fails_and_what_was_in_view() {
+        let moved = |check: &str| Moved {
+            check: check.to_owned(),
+            expected: "108 ± 27 MB".to_owned(),
+            kind: Some("calibrated".to_owned()),
+            half: seen(60.0, 0),
+            once: seen(108.0, 2),
+            twice: seen(150.0, 1),
+        };
+        let knob = Turned {
+            name: "parent_os.slowdown_per_read".to_owned(),
+            group: "constant".to_owned(),
+            label: Some("calibrated".to_owned()),
+            value: 0.06,
+            unit: "s/read".to_owned(),
+            chosen_with: vec!["exhaustion/available_mean".to_owned()],
+            free: "with the stock factor".to_owned(),
+            moved: vec![moved("exhaustion/available_mean"), moved("exhaustion/unsteady")],
+        };
+        let page = render(&Sensitivity {
+            seeds: vec![1, 2],
+            first_seed_only: vec!["max-vms-dynamic".to_owned()],
+            knobs: vec![knob],
+            unmoved: vec!["multi-vm/contention".to_owned(), "multi-vm/invariants".to_owned()],
+        });
+        for line in [
+            "| parent_os.slowdown_per_read | 0.06 s/read | 2 | 2 |",
+            "0.06 s/read, calibrated. Free: with the stock factor.",
+            "| **`exhaustion/available_mean`** | 108 ± 27 MB | 60 ✗ | 108 | 150 ✗ (1 of 2) |",
+            "| `exhaustion/unsteady` | 108 ± 27 MB | 60 ✗ | 108 | 150 ✗ (1 of 2) |",
+            "1 checks are moved by none of these: `multi-vm/contention`.",
+        ] {
+            assert!(page.contains(line), "{line} is not in\n{page}");
+        }
+    }
 
     #[test]
     fn what_the_numbers_are_made_from_is_the_same_each_time() {
