@@ -58,7 +58,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     match written {
         Ok(names) if names.is_empty() => say!("{}", args.out.display()),
-        Ok(names) => names.iter().for_each(|name| say!("{}", args.out.join(name).display())),
+        Ok(names) => {
+            for name in names {
+                say!("{}", args.out.join(name).display());
+            }
+        }
         // The output: the run is as good as it was.
         Err(error @ ExportError::Write(_)) => {
             return Err(anyhow::Error::new(error).context(args.out.display().to_string()));
