@@ -7,7 +7,8 @@ model_constants::constants! {
     PARENT_IN_USE = "parent_os.in_use_idle", 2258.0, "MiB", Calibrated,
         "4.26 GB used with 2048 MB assigned to seven VMs, [A] 4.1",
         chosen_with ["max-vms-static/host_memory_used", "max-vms-dynamic-7/host_memory_used",
-            "max-vms-dynamic-7/host_memory_used_ratio", "max-vms-dynamic/vms_started", "max-vms-dynamic/vms_started_ratio"],
+            "max-vms-dynamic-7/host_memory_used_ratio", "max-vms-dynamic/host_memory_used", "max-vms-dynamic/vms_started",
+            "max-vms-dynamic/vms_started_ratio"],
         free "with the overhead per VM one equation of two unknowns: 2230 with an overhead of 12 gives the same sums";
     /// Free memory below which working sets are trimmed.
     PARENT_COMFORTABLE = "parent_os.comfortable_free", 810.0, "MiB", Calibrated,

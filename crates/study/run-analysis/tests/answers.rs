@@ -5,7 +5,7 @@
 
 use page_range::PageCount;
 use run_analysis::verify::mutate::{MUTATIONS, Mutation};
-use run_analysis::verify::{self, Change, Observation, Options, host_used, suite};
+use run_analysis::verify::{self, Change, Knob, Observation, Options, host_used, suite};
 use scenario::file::{self, BUILT_IN, LoadOptions, Scenario};
 use scenario::run::phases::Phases;
 use scenario::run::{Cycle, Plan, Point};
@@ -284,6 +284,23 @@ fn without_the_slowed_parent_the_two_runs_of_table_4_1_are_alike() {
     assert!(unset > 2.0 * set, "{unset} {set}");
     let [unset, set] = available_means(Change::Without(mutation("stall")));
     assert!((unset / set - 1.0).abs() < 0.15, "with c = 0: {unset} {set}");
+}
+
+/// The knob that is called so.
+fn knob(name: &str) -> Knob {
+    verify::knob::all().find(|knob| knob.name == name).unwrap()
+}
+
+#[test]
+fn a_shorter_window_shows_a_higher_maximum_of_page_reads() {
+    let window = knob("window of page_reads_peak");
+    let peak = |factor: f64| {
+        let options = Options { seeds: vec![SEED], change: Change::Turned(window, factor), threads: 1 };
+        let report = verify::verify(&[changed("exhaustion", &[])], &options);
+        report.rows.iter().find(|row| row.check == "page_reads_peak").unwrap().measured.unwrap().median
+    };
+    let (second, quarter, minutes) = (peak(1.0 / 15.0), peak(1.0), peak(8.0));
+    assert!(second > 1.02 * quarter && quarter > 1.02 * minutes, "{second} {quarter} {minutes}");
 }
 
 /// The checks of these scenarios that are not as expected when the plan is changed like this.
