@@ -232,10 +232,11 @@ impl TestHost {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Start(vm, time) => {
+                let before = self.record.len();
                 self.send(Input::StartRequest { vm });
                 let refused =
                     |output: &Output| matches!(output, Output::StartRefused { vm: of, .. } if *of == vm);
-                if self.record.last().is_some_and(refused) && time < TRIES {
+                if self.record.iter().skip(before).any(refused) && time < TRIES {
                     self.at(self.now + RETRY, Event::Start(vm, time + 1));
                 }
             }

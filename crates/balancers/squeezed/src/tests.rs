@@ -52,7 +52,7 @@ fn what_shrinks_comes_before_what_grows() {
     host.add(VmId(3), SETTINGS, Guest::new(Load::constant(mib(400)))).unwrap();
     host.start_at(Duration::from_secs(61), VmId(3));
     let mut last = assigned(&host, 3);
-    for tenth in 0..600 {
+    for tenth in 0..1200 {
         host.run_until(Duration::from_millis(61_000 + 100 * tenth));
         let now = assigned(&host, 3);
         if last > 0.0 && now > last {
@@ -74,7 +74,8 @@ fn a_vm_that_starts_is_made_room_for_at_once() {
     host.run_until(Duration::from_secs(60));
     assert!(host.balancer.ledger().available < mib(100));
     host.start_at(Duration::from_secs(61), VmId(3));
-    host.run_until(Duration::from_secs(85));
+    // Refused, and 30 s later asked for again.
+    host.run_until(Duration::from_secs(110));
     assert_eq!(host.assigned(VmId(3)), mib(4096));
 }
 
