@@ -38,8 +38,7 @@ pub fn write(run: &Run, mut out: impl Write) -> Result<(), ExportError> {
             &json!({"ph": "M", "name": "thread_name", "pid": process, "tid": track, "args": {"name": name}}),
         )?;
     }
-    for ((vm, row), &(process, track)) in &rows {
-        let _ = vm;
+    for ((_, row), &(process, track)) in &rows {
         let name = row.name();
         lines.line(
             &json!({"ph": "M", "name": "thread_name", "pid": process, "tid": track, "args": {"name": name}}),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use perf_counters::pdh::CounterLog;
 use perf_counters::schema::{BALANCER_INSTANCE, Machine, host_sets, vm_sets};
-use perf_counters::{CounterDefinition, Epoch, Layout};
+use perf_counters::{CounterDefinition, Epoch};
 use run_journal::journal::{self, Entry};
 use run_journal::{EVENTS_FILE, JOURNAL_FILE, Manifest, Record, events};
 use scenario::run::{COUNTERS_FILE, SUMMARY_FILE};
@@ -246,12 +246,5 @@ impl Run {
             return Err(ExportError::Nothing { path, why });
         }
         Ok(frames)
-    }
-}
-
-impl Counters {
-    /// The layout of the counters: host and VMs.
-    pub fn layout(&self, host: &str) -> Option<Layout> {
-        Layout::new(host, self.epoch, self.vms.iter().map(|vm| vm.to_string())).ok()
     }
 }
