@@ -17,6 +17,8 @@ mod examples;
 mod explain;
 #[cfg(feature = "study")]
 mod explore;
+#[cfg(feature = "export")]
+mod export;
 mod figures;
 mod fuzz;
 #[cfg(feature = "guest")]
@@ -46,6 +48,8 @@ use elsewhere as diff;
 use elsewhere as docs;
 #[cfg(not(feature = "study"))]
 use elsewhere as explore;
+#[cfg(not(feature = "export"))]
+use elsewhere as export;
 #[cfg(not(feature = "guest"))]
 use elsewhere as guest;
 #[cfg(not(feature = "study"))]
@@ -104,6 +108,8 @@ pub(crate) enum Command {
     Explain(explain::Args),
     /// Compare two runs: what was set, the first decision that differs and why, what came of it
     Diff(diff::Args),
+    /// Write a run for another tool: Perfetto, Wireshark, a Chrome trace, tables, OpenMetrics
+    Export(export::Args),
     /// Feed a component's recorded inputs to it again, and compare its outputs
     Replay(replay::Args),
     /// Hold runs against what the sources say: every number and every observed behaviour, with fresh seeds
@@ -174,6 +180,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Compare(args) => return compare::run(&args),
         #[cfg(feature = "bench")]
         Command::Bench(args) => return bench::run(&args),
+        #[cfg(feature = "export")]
+        Command::Export(args) => export::run(&args)?,
         #[cfg(feature = "guest")]
         Command::Guest(args) => guest::run(args)?,
         #[cfg(feature = "docs")]

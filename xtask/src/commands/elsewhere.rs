@@ -26,6 +26,7 @@ pub(crate) struct Build {
 
 const STUDY: Build = Build { feature: "study", release: false };
 const GUEST: Build = Build { feature: "guest", release: false };
+const EXPORT: Build = Build { feature: "export", release: false };
 const BENCH: Build = Build { feature: "bench", release: true };
 pub(crate) const DOCS: Build = Build { feature: "docs", release: false };
 const LIVE: Build = Build { feature: "live", release: false };
@@ -36,6 +37,7 @@ fn here(build: Build) -> bool {
     let feature = match build.feature {
         "study" => cfg!(feature = "study"),
         "guest" => cfg!(feature = "guest"),
+        "export" => cfg!(feature = "export"),
         "bench" => cfg!(feature = "bench"),
         "docs" => cfg!(feature = "docs"),
         "live" => cfg!(feature = "live"),
@@ -53,6 +55,7 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
         "help" => return needed(rest),
         "compare" | "diff" | "verify" | "explore" => STUDY,
         "guest" => GUEST,
+        "export" => EXPORT,
         "scenario" if has(super::guest_place::REAL_LINUX) => GUEST,
         "scenario" if has("--live") => LIVE,
         "test" if has("--real-guest") => GUEST,
@@ -127,6 +130,7 @@ mod tests {
             ("compare --json", STUDY),
             ("help verify", STUDY),
             ("guest doctor", GUEST),
+            ("export runs/a --format csv --out x", EXPORT),
             ("scenario real-linux --force", GUEST),
             ("test --real-guest", GUEST),
             ("docs --check", DOCS),

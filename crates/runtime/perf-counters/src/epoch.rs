@@ -19,6 +19,11 @@ impl Epoch {
     /// 22 February 2011, 09:00 UTC: the day Windows Server 2008 R2 SP1 became available. Invented.
     pub const DEFAULT: Self = Self(Timestamp::constant(1_298_365_200, 0));
 
+    /// Nanoseconds since 1970-01-01T00:00:00Z; 0 for what lies before, and at most those of the year 2554.
+    pub fn unix_nanos(self) -> u64 {
+        u64::try_from(self.0.as_nanosecond().max(0)).unwrap_or(u64::MAX)
+    }
+
     /// The civil date and time (UTC) after `elapsed` of virtual time. Beyond the year 9999 it stays there.
     pub(crate) fn civil(self, elapsed: Duration) -> DateTime {
         let instant = self.0.checked_add(elapsed).unwrap_or(Timestamp::MAX);
