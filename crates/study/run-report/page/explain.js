@@ -7,6 +7,7 @@ Report.explain = (() => {
   const EFFECTS = 24;
   const FRESH = 2e9;
   const OTHERS = 12;
+  const NAMES = 20;
   const IS_EFFECT = new Set(["add_memory", "remove_memory", "ballooned", "unballooned", "hot_added", "pages_mapped", "pages_unmapped",
     "operation_finished", "operation_rejected", "add_memory_failed", "guest_unresponsive", "unmap_refused"]);
   const rules = new Map(Report.run.rules);
@@ -21,9 +22,10 @@ Report.explain = (() => {
   };
   const time = (at) => Report.time(Math.floor(at / 1e6) * 1e6);
   const mb = Report.mbOfPages;
+  const lacked = (place) => ({ required: number(place, "required_mb"), available: number(place, "available_mb") });
   const said = (place) => events.fields(place).map(([name, value]) => `${name} ${Report.value(value)}`).join(", ");
 
-  const fresh = () => ({ life: "never", since: 0, refused: null, has: 0, report: null, decision: null });
+  const fresh = () => ({ life: "never", since: 0, lacked: null, until: null, has: 0, report: null, decision: null });
   const decided = (place) => ({
     place, at: events.time[place], seq: events.seq[place], round: number(place, "round"), assigned: number(place, "assigned"),
     target: number(place, "target"), proposed: number(place, "proposed"), rule: text(place, "rule"), inputs: text(place, "inputs"),
@@ -34,11 +36,13 @@ Report.explain = (() => {
   const read = (then, place) => {
     const t = events.time[place];
     switch (events.name(place)) {
-      case "start_requested": Object.assign(then, { life: "waiting", since: t, refused: null }); break;
-      case "start_waits":
-        if (then.life !== "waiting") then.since = t;
-        Object.assign(then, { life: "waiting", refused: said(place) });
+      case "start_requested": Object.assign(then, { life: "waiting", since: t, lacked: null }); break;
+      case "restart_waits": Object.assign(then, { life: "waiting", since: t, lacked: lacked(place) }); break;
+      case "start_refused": {
+        const reserved = number(place, "reserved_s");
+        Object.assign(then, fresh(), { life: "refused", since: t, lacked: lacked(place), until: reserved > 0 ? t + reserved * 1e9 : null });
         break;
+      }
       case "start_admitted": Object.assign(then, fresh(), { life: "running", since: t, has: number(place, "pages") }); break;
       case "vm_stopped": case "vm_failed": case "start_cancelled": Object.assign(then, fresh(), { life: "off", since: t }); break;
       case "pages_mapped": if (events.value(place, "ok") === true) then.has += number(place, "pages"); break;
@@ -65,7 +69,7 @@ Report.explain = (() => {
       if (name !== null) {
         if (!vms.has(name)) vms.set(name, fresh());
         read(vms.get(name), place);
-      } else if (events.name(place) === "round") host = { at: events.time[place], rule: text(place, "rule"), inputs: text(place, "inputs") };
+      } else if (events.name(place) === "round") host = { at: events.time[place], seq: events.seq[place], rule: text(place, "rule"), inputs: text(place, "inputs") };
       else if (events.name(place) === "policy_failed") failures++;
     }
     return { vms, host, failures };
@@ -129,12 +133,18 @@ Report.explain = (() => {
     const { effects, more, next } = follow(vm, at);
     const out = [];
     const line = (text) => out.push(text);
+    const tellLacked = ({ required, available }) => line(`  It needed ${required} MB, and ${available} MB were available.`);
     const running = then.life === "running";
     if (then.life === "never") line(`${vm} had no memory at ${time(at)}: it had not been started.`);
     else if (then.life === "off") line(`${vm} had no memory at ${time(at)}: it has been off since ${time(then.since)}.`);
     else if (then.life === "waiting") {
       line(`${vm} had no memory at ${time(at)}: it has been waiting to start since ${time(then.since)}.`);
-      if (then.refused !== null) line(`  There was not enough for it: ${then.refused} (pages).`);
+      if (then.lacked) tellLacked(then.lacked);
+    } else if (then.life === "refused") {
+      line(`${vm} had no memory at ${time(at)}: its start was refused at ${time(then.since)}.`);
+      tellLacked(then.lacked);
+      line(then.until === null ? "  The others could not have given that much, so nothing was taken from them."
+        : `  From then until ${time(then.until)} memory was collected for it, in case that it was asked to start again.`);
     } else {
       line(`${vm} had ${mb(then.has)} at ${time(at)}. It runs since ${time(then.since)}.`);
       if (!then.report) line("  Its guest had not reported.");
@@ -148,14 +158,15 @@ Report.explain = (() => {
     if (host) {
       const meaning = states.get(host.rule) || `policy ${policy} calls it \`${host.rule}\``;
       line(`  Since ${time(host.at)}: ${meaning} (\`${host.rule}\`).`);
-      const age = at - host.at;
-      if (age < FRESH) line(`  When that began: ${Report.inputs(host.inputs)}.`);
-      else {
-        const others = [...vms.values()].filter((other) => other.life === "running");
-        const has = others.reduce((sum, other) => sum + other.has, 0);
-        line(`  At ${time(at)}, ${others.length === 1 ? "1 VM was running and" : `${others.length} VMs were running and`} had ${mb(has)} together.`);
-        line(`  When that state began, ${time(age)} before: ${Report.inputs(host.inputs)}.`);
-      }
+      const them = [...vms.values()].filter((other) => other.life === "running");
+      const has = mb(them.reduce((sum, other) => sum + other.has, 0));
+      const need = mb(them.reduce((sum, other) => sum + (other.report ? other.report.demand : 0), 0));
+      const who = them.length === 0 ? "no VM was running"
+        : them.length === 1 ? `1 VM was running; it had ${has} and needed ${need}`
+          : `${them.length} VMs were running; together they had ${has} and needed ${need}`;
+      line(`  At ${time(at)}, ${who}.`);
+      line(at - host.at < FRESH ? `  The round of ${time(host.at)} found: ${Report.inputs(host.inputs)}.`
+        : `  What the round of ${time(host.at)} found is event ${host.seq}.`);
     } else line("  There had been no round.");
     if (failures > 0) line(`  The policy had failed in ${failures} rounds by then; in each the targets before it stayed.`);
     if (running) {
@@ -186,15 +197,24 @@ Report.explain = (() => {
     const press = (other) => (other.report ? pressure(other.report.demand, other.has) : -1);
     others.sort(([, a], [, b]) => press(b) - press(a));
     if (others.length === 0) line("  Nobody: no other VM was running.");
-    for (const [name, other] of others.slice(0, OTHERS)) {
-      const need = other.report
-        ? `needed ${mb(other.report.demand).padStart(9)}, pressure ${Report.fixed(press(other), 1).padStart(5)} %` : "had not reported";
-      const rule = other.decision ? `; \`${other.decision.rule}\`, to have ${mb(other.decision.target)}` : "";
-      line(`  ${name.padEnd(8)} had ${mb(other.has).padStart(9)}, ${need}${rule}`);
+    const shown = others.slice(0, OTHERS);
+    const names = Math.min(Math.max(2, ...shown.map(([name]) => [...name].length)), NAMES);
+    if (shown.length > 0) {
+      line(`  ${"VM".padEnd(names)}  ${"had".padStart(9)}  ${"needed".padStart(9)}  ${"pressure".padStart(8)}  by its rule to have`);
+    }
+    for (const [name, other] of shown) {
+      const need = other.report ? mb(other.report.demand) : "no report";
+      const percent = other.report ? `${Report.fixed(press(other), 1)} %` : "";
+      const rule = other.decision ? `  ${other.decision.rule}, ${mb(other.decision.target)}` : "";
+      const head = [...name].length > NAMES ? `${name}\n  ${"".padEnd(names)}` : name.padEnd(names);
+      line(`  ${head}  ${mb(other.has).padStart(9)}  ${need.padStart(9)}  ${percent.padStart(8)}${rule}`);
     }
     if (others.length > OTHERS) line(`  … and ${others.length - OTHERS} more, under less pressure.`);
-    for (const [name] of [...vms].filter(([name, other]) => name !== vm && other.life === "waiting").sort(([a], [b]) => order(a, b))) {
-      line(`  ${name.padEnd(8)} was waiting to start.`);
+    for (const [name, other] of [...vms].filter(([name]) => name !== vm).sort(([a], [b]) => order(a, b))) {
+      if (other.life === "waiting") line(`  ${name.padEnd(8)} was waiting to start.`);
+      else if (other.life === "refused" && other.until !== null && at <= other.until) {
+        line(`  ${name.padEnd(8)} had been refused its start, and memory was being collected for it.`);
+      }
     }
     if (running && then.decision) {
       line("");

@@ -91,7 +91,8 @@ fn of_too_much_the_most_that_fits_is_taken_and_the_page_says_what_is_left_out() 
     let page = String::from_utf8(page).unwrap();
     assert!((100..=1500).contains(&events(&page)), "{}", events(&page));
     let rows = data(&page, "data-counters")["n"].as_u64().unwrap();
-    assert!((40..=100).contains(&rows), "{rows}");
+    // As many samples as fit: a sample has some hundred values, and 400 were taken.
+    assert!((10..=100).contains(&rows), "{rows}");
     assert!(missing[0].starts_with("Of the counters one sample of every"), "{missing:?}");
     assert!(missing[1].contains("status_report") && !missing[1].contains("add_memory"), "{missing:?}");
 }
