@@ -88,6 +88,9 @@ fn simulated() -> Vec<Vec<u8>> {
     let reports = |said: &[Vec<u8>]| said.iter().filter(|bytes| report(bytes).is_some()).count();
     for entry in journal::Reader::new(&bytes[..]).unwrap() {
         let Entry::Input(input) = entry.unwrap() else { continue };
+        if !input.machine.starts_with("dm-vsp/") {
+            continue;
+        }
         if let RecordedVspInput::Input(Input::Packet(bytes)) = input.decode().unwrap() {
             said.push(bytes);
         }

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use balancing_policy::{HostView, Policy, Proposal, Reason, VmView};
@@ -247,7 +247,7 @@ fn an_end_given_ends_every_run() {
 }
 
 /// Does not come back from its round before it is told to.
-struct Endless(std::sync::Arc<std::sync::atomic::AtomicBool>);
+struct Endless(Arc<AtomicBool>);
 
 impl Policy for Endless {
     fn name(&self) -> &str {
@@ -259,7 +259,7 @@ impl Policy for Endless {
     }
 
     fn round(&mut self, _host: &HostView<'_>, _vms: &[VmView], _proposal: &mut Proposal) {
-        while !self.0.load(std::sync::atomic::Ordering::Relaxed) {
+        while !self.0.load(Ordering::Relaxed) {
             std::thread::yield_now();
         }
     }
@@ -267,12 +267,12 @@ impl Policy for Endless {
 
 #[test]
 fn a_policy_that_does_not_come_back_is_named() {
-    let enough = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let its = std::sync::Arc::clone(&enough);
+    let enough = Arc::new(AtomicBool::new(false));
+    let its = Arc::clone(&enough);
     let mut contestants = named(&["hyperv"]);
-    contestants.push(Contestant::own(move || Endless(std::sync::Arc::clone(&its))));
+    contestants.push(Contestant::own(move || Endless(Arc::clone(&its))));
     let settings = Settings { patience: Duration::from_millis(300), ..settings(contestants) };
     let error = compare(&settings, &mut |_| ()).unwrap_err().to_string();
-    enough.store(true, std::sync::atomic::Ordering::Relaxed);
+    enough.store(true, Ordering::Relaxed);
     assert!(error.contains("policy \"endless\" has been in one round for more than 0.300s"), "{error}");
 }

@@ -87,11 +87,11 @@ const MEANINGS: &[(&str, &str)] = &[
     ("login", "The guest shows its login screen."),
     ("login_screen", "The host has seen the guest's login screen: the VM counts as started."),
     ("mark", "A line that the timeline writes."),
-    ("memory_reserve", "The registry value MemoryReserve was read."),
     (
         "memory_moved",
         "Memory has become a VM's, and from where it came: `source` is `vm` (the VM `donor` gave it up), `free` (no VM had to give it up) or `ended` (it came home of a VM that had ended). What no VM has given up goes first; then what came back from VMs, oldest first. One event for each source of a grant (`operation`), or of a start (startup RAM and overhead; no `operation`).",
     ),
+    ("memory_reserve", "The registry value MemoryReserve was read."),
     ("no_dynamic_memory", "The guest cannot use Dynamic Memory and runs at its startup RAM."),
     ("not_off", "A VM was asked to start that is not off."),
     ("not_running", "A VM was asked to stop or reboot that does not run."),
