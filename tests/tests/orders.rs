@@ -18,7 +18,7 @@ use whole_stack_tests::journey::{self, s};
 
 /// VM1 grows at the cost of VM2: there is a grow under way, and a shrink.
 const TEXT: &str = r#"
-until = "100s"
+until = "150s"
 [host]
 memory = "1500MB"
 memory_reserve = "256MB"
