@@ -44,7 +44,7 @@ fn events(folder: &Path) -> String {
 fn run_by_hand(plan: &Plan, folder: &Path, deeds: &[(u64, Deed)]) -> String {
     let hand = Hand::default();
     let mut settings: Vec<MemorySettings> = plan.vms.iter().map(|vm| vm.settings).collect();
-    let mut left = deeds.iter().cloned().peekable();
+    let mut left = Vec::from(deeds).into_iter().peekable();
     let giving = hand.clone();
     let options = RunOptions {
         driver: Driver::Inline,

@@ -186,7 +186,7 @@ pub(super) fn figure_4_5(run: &Recorded, note: &str) -> Option<String> {
         let available = point.host.available.mib();
         if available > LOW { f64::NAN } else { available }
     });
-    let mut single = panel("the lower end of it", "Available (MB)", 110.0, vec![low]);
+    let mut single = panel("the same, its lower end", "Available (MB)", 110.0, vec![low]);
     single.top = Some(LOW);
     // What the source says is said of its own host.
     if table_4_1(run).is_some() {
