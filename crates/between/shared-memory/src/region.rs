@@ -18,7 +18,7 @@ use crate::size::{RegionError, byte_len};
 
 /// A contiguous mapping of whole pages, shared with other holders of the same memory: threads, processes or a guest.
 ///
-/// Its bytes are reached only through [`Page`]s, and there only through atomics of one width at a time.
+/// Its bytes are reached only through [`Page`](crate::Page)s, and there only through atomics of one width at a time.
 pub struct Region {
     base: NonNull<u8>,
     pages: usize,

@@ -3,7 +3,7 @@
 //! The page needs nothing beside itself: no network, no server, no other file. It holds what the run's folder holds (events, counters,
 //! summary, and the bytes of the Dynamic Memory messages out of the journal), columns of numbers packed, and the scripts that show it:
 //! the story, the picture of the components, who has the host's memory, a timeline of one VM's components, sequence
-//! diagrams, tables. [`write`] makes it of any folder, right after the run or years later; what the folder lacks, the page says.
+//! diagrams, tables. [`write()`] makes it of any folder, right after the run or years later; what the folder lacks, the page says.
 //!
 //! Here in Rust: reading and packing ([`columns`], [`events`], [`counters`], [`messages`]), nothing of what is shown. The page's own
 //! files are in `page/`, as they are: no build step. `page/model.js` unpacks what this crate packs.

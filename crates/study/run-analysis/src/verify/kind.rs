@@ -1,6 +1,6 @@
 //! What it is worth that a check is as expected: whether it was predicted, calibrated, or holds by construction.
 //!
-//! No check is classified by hand twice. A check is *calibrated* if a [knob](super::knob) names it: a constant of a model, a load of a
+//! No check is classified by hand twice. A check is *calibrated* if a [`knob`](mod@super::knob) names it: a constant of a model, a load of a
 //! scenario or a window that was chosen with it in view. It holds *by construction* if [`CONSTRUCTIONS`] names it, beside the invariant from
 //! which it follows. Every other must be named in [`PREDICTED`]: that nothing names it is not enough. A test sees to it that each check is in
 //! exactly one place, and that no place names a check that is not there.
