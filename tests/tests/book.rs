@@ -164,7 +164,7 @@ fn the_life_of_a_report_is_told_as_it_is_shown() {
     ]
     .iter()
     .map(|event| {
-        let line = |line: &&str| line.contains(&format!(" {event}"));
+        let line = |line: &&str| line.contains(&format!("/VM8 {event}"));
         let shown = shown.lines().position(|text| line(&text));
         shown.unwrap_or_else(|| panic!("{event} is in no line of the output"))
     })
