@@ -54,8 +54,8 @@ fn a_host(sabotage: Sabotage) -> Model {
     }
     let mut config = world::host_config(256 + 400 * vms);
     config.sabotage = sabotage;
-    // Long enough to be met by what happens meanwhile.
-    config.operation_time.base = Duration::from_millis(500);
+    // Long enough to be met by what happens meanwhile: the parent OS of so small a host pages, and takes some fifteen times as long.
+    config.operation_time.base = Duration::from_millis(40);
     let mut world = World::new(run, config, configs);
     world.look = Duration::from_secs(1);
     for (vm, console) in consoles.iter().enumerate() {
