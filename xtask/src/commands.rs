@@ -1,5 +1,6 @@
 //! The commands, each in a module of its own.
 
+mod arguments;
 #[cfg(feature = "bench")]
 mod bench;
 #[cfg(feature = "study")]

@@ -15,7 +15,7 @@ use policy_comparison::{Advance, CompareError, Comparison, Contestant, Settings,
 use scenario::file::{self, BadScenario, LoadOptions, Scenario, Setting};
 use scenario::run::Choices;
 
-use super::{all_bad_input, bad_input, scenario as scenario_command, shell_word};
+use super::{all_bad_input, arguments, bad_input, shell_word};
 use crate::output::{look, note, print, print_coloured, say, tell};
 
 /// Which policies, on what.
@@ -32,10 +32,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Memory of the host that plays the trace, such as 150GB
-    #[arg(long, value_name = "SIZE", requires = "trace", value_parser = scenario_command::host_memory)]
+    #[arg(long, value_name = "SIZE", requires = "trace", value_parser = arguments::host_memory)]
     host_memory: Option<PageCount>,
     /// Which part of the trace is played [default: 0h..24h]
-    #[arg(long, value_name = "FROM..TO", requires = "trace", value_parser = scenario_command::window)]
+    #[arg(long, value_name = "FROM..TO", requires = "trace", value_parser = arguments::window)]
     trace_window: Option<TraceWindow>,
     /// Fill in missing rows of the trace by straight lines, and leave out rows of VMs that are off and of times that come twice; without this
     /// they are refused
@@ -51,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
     first_seed: u64,
     /// End of every run in virtual time, in place of the load's own
-    #[arg(long, value_name = "DUR", value_parser = scenario_command::positive_duration)]
+    #[arg(long, value_name = "DUR", value_parser = arguments::positive_duration)]
     until: Option<Duration>,
     /// Threads to run on; default: one for each processor. The numbers are the same
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

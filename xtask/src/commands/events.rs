@@ -1,7 +1,6 @@
 //! `cargo xtask events`: what happened in a run, readably, or as JSON for programs.
 
 mod line;
-mod pages;
 mod seen;
 mod study;
 

@@ -11,6 +11,7 @@ use run_journal::{EVENTS_FILE, Manifest, events};
 use scenario::run::COUNTERS_FILE;
 use terminal_text::wrap;
 
+use super::arguments::duration;
 use super::bad_input;
 use crate::output::{look, note, print};
 
@@ -23,12 +24,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "VM8")]
     vm: String,
     /// The time, such as 12m30s
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     at: Duration,
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    quantities::parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// Explains.

@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     set: Vec<Setting>,
     /// End of each run in virtual time, in place of the files'
-    #[arg(long, value_name = "DUR", value_parser = super::scenario::positive_duration)]
+    #[arg(long, value_name = "DUR", value_parser = super::arguments::positive_duration)]
     until: Option<Duration>,
 }
 

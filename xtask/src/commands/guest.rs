@@ -214,7 +214,7 @@ pub(crate) fn contend(place: &Where, task: ContentionTask, out: Option<PathBuf>,
     manifest.write(&folder).with_context(|| format!("cannot write the manifest in {}", folder.display()))?;
     perform_in(place, &task, &folder, false)?;
     figures::write_for_run(&folder).context("the figures could not be drawn")?;
-    let report = super::scenario::write_report(&folder);
+    let report = super::report::write_after_run(&folder);
     let report = report.map_or_else(String::new, |path| format!("\nReport: {}", path.display()));
     say!("Files: {0}{report}\nEvents: cargo xtask events {0}", folder.display());
     Ok(())
@@ -246,7 +246,7 @@ pub(crate) fn test() -> Result<()> {
     if place.nested && !diagnosis.nested() {
         return Err(bad_input(format!(
             "the real guests cannot be run here\n{diagnosis}{}",
-            super::test::HOW_TO_RUN_GUESTS
+            super::guest_place::HOW_TO_RUN_GUESTS
         )));
     }
     note!("── real guests");

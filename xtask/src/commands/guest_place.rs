@@ -5,6 +5,10 @@ use std::path::PathBuf;
 /// The scenario with real guests.
 pub(crate) const REAL_LINUX: &str = "real-linux";
 
+/// How the real guests are run as a test.
+pub(crate) const HOW_TO_RUN_GUESTS: &str =
+    "To run them: `cargo xtask guest fetch`, then `cargo xtask test --real-guest`.\n";
+
 /// Which pieces, and where.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Real guests")]

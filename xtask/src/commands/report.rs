@@ -1,13 +1,15 @@
 //! `cargo xtask report`: the page of a run, made of its folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
+use run_journal::{EVENTS_FILE, JOURNAL_FILE};
 use run_report::{Options, ReportError};
+use scenario::run::COUNTERS_FILE;
 
+use super::arguments::duration;
 use super::bad_input;
-use super::scenario::duration;
 use crate::output::{note, say};
 
 /// Of which run, and of which part of it.
@@ -40,4 +42,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     say!("{}", written.path.display());
     Ok(())
+}
+
+/// Bytes of counters, events and journal that are read again for the page of a run. Beyond it, the page is made only when asked
+/// for: 164 MB that were mostly events took half a minute. Invented.
+const MOST_REPORTED: u64 = 64 << 20;
+
+/// Makes the page of a run that has ended. A run without it is a run all the same.
+pub(super) fn write_after_run(folder: &Path) -> Option<PathBuf> {
+    let size = |name: &str| std::fs::metadata(folder.join(name)).map_or(0, |file| file.len());
+    let read = size(COUNTERS_FILE) + size(EVENTS_FILE) + size(JOURNAL_FILE);
+    if read > MOST_REPORTED {
+        note!("no report: {} MB to read; cargo xtask report {} makes it", read >> 20, folder.display());
+        return None;
+    }
+    match run_report::write(folder, &Options::default()) {
+        Ok(written) => Some(written.path),
+        Err(error) => {
+            note!("warning: the report could not be written: {error}");
+            None
+        }
+    }
 }

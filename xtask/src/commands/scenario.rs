@@ -15,13 +15,13 @@ use component_runtime::{ClockMode, Driver};
 use guest_memory_manager::trace::TraceWindow;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use page_range::PageCount;
-use quantities::parse_duration;
 use run_analysis::figures::{self, Recorded};
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
-use run_journal::{EVENTS_FILE, EventsLevel, HumanLog, JOURNAL_FILE};
+use run_journal::{EventsLevel, HumanLog};
 use scenario::file::{self, LoadOptions, Scenario, Setting};
 use scenario::run::{self, Choices, Plan, Point, RunError, RunOptions, directory, story};
 
+use super::arguments::{host_memory, positive_duration, window};
 use super::{all_bad_input, bad_input, shell_word, tools};
 use crate::output::{look, note, print, print_coloured, say};
 
@@ -117,29 +117,8 @@ enum ClockName {
     Wall,
 }
 
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|error| error.to_string())
-}
-
-pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
-    if time.is_zero() { Err("it must be longer than 0 s".to_owned()) } else { Ok(time) }
-}
-
-/// A size of host memory as people write it, such as `150GB`.
-pub(crate) fn host_memory(text: &str) -> Result<PageCount, String> {
-    match quantities::parse_size(text) {
-        Ok(size) if !size.is_zero() => Ok(size),
-        _ => Err(format!("{text:?} is no size of a host's memory, such as 150GB")),
-    }
-}
-
 fn events_level(text: &str) -> Result<EventsLevel, String> {
     text.parse().map_err(|error: run_journal::UnknownEventsLevel| error.to_string())
-}
-
-pub(crate) fn window(text: &str) -> Result<TraceWindow, String> {
-    text.parse().map_err(|error: guest_memory_manager::trace::BadWindow| error.to_string())
 }
 
 /// Says what was done to make the recorded loads of their files.
@@ -360,7 +339,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     bar.finish_and_clear();
     let outcome = outcome?;
     draw_figures(&folder, &plan, outcome.points.all());
-    let report = if args.no_report { None } else { write_report(&folder) };
+    let report = if args.no_report { None } else { super::report::write_after_run(&folder) };
     let interrupted = !outcome.summary.end.complete;
     if args.json {
         let summary = std::fs::read_to_string(folder.join(run::SUMMARY_FILE))?;
@@ -381,10 +360,6 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 /// drawn only when asked for.
 const MOST_DRAWN: u64 = 64 << 20;
 
-/// Bytes of counters, events and journal that are read again for the page of a run, about five seconds' worth. Beyond it, the page is made
-/// only when asked for. Invented.
-const MOST_REPORTED: u64 = 256 << 20;
-
 /// Draws the figures of a run that has ended. A run without its figures is a run all the same.
 fn draw_figures(folder: &Path, plan: &Plan, points: &[Point]) {
     let drawn = if points.is_empty() {
@@ -403,23 +378,6 @@ fn draw_figures(folder: &Path, plan: &Plan, points: &[Point]) {
     };
     if let Err(error) = drawn {
         note!("warning: the figures could not be drawn: {error}");
-    }
-}
-
-/// Makes the page of a run that has ended. A run without it is a run all the same.
-pub(super) fn write_report(folder: &Path) -> Option<PathBuf> {
-    let size = |name: &str| std::fs::metadata(folder.join(name)).map_or(0, |file| file.len());
-    let read = size(run::COUNTERS_FILE) + size(EVENTS_FILE) + size(JOURNAL_FILE);
-    if read > MOST_REPORTED {
-        note!("no report: {} MB to read; cargo xtask report {} makes it", read >> 20, folder.display());
-        return None;
-    }
-    match run_report::write(folder, &run_report::Options::default()) {
-        Ok(written) => Some(written.path),
-        Err(error) => {
-            note!("warning: the report could not be written: {error}");
-            None
-        }
     }
 }
 

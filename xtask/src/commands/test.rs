@@ -81,7 +81,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         super::loom::run(&super::loom::Args::everything(seed))?;
     }
     elsewhere::step("book", elsewhere::DOCS, &["docs", "--check"])?;
-    note!("── real guests: left out (they take about three minutes)\n{}", HOW_TO_RUN_GUESTS.trim_end());
+    note!(
+        "── real guests: left out (they take about three minutes)\n{}",
+        super::guest_place::HOW_TO_RUN_GUESTS.trim_end()
+    );
     Ok(())
 }
 
@@ -114,10 +117,6 @@ fn recorded_trace() -> Result<()> {
 
 /// The variable that names a recorded trace.
 const TRACE: &str = "DYNAMIC_MEMORY_TRACE";
-
-/// How the real guests are run as a test.
-pub(crate) const HOW_TO_RUN_GUESTS: &str =
-    "To run them: `cargo xtask guest fetch`, then `cargo xtask test --real-guest`.\n";
 
 /// The real guests, in a build that has them.
 fn real_guest() -> Result<()> {

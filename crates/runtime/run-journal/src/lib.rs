@@ -44,6 +44,7 @@ mod layer;
 pub mod manifest;
 mod names;
 mod output;
+pub mod pages;
 pub mod query;
 mod record;
 mod recorder;

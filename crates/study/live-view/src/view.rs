@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use balancing_policy::MemorySettings;
 use page_range::PageCount;
-use run_journal::{FieldValue, Record, Severity};
+use run_journal::{Record, Severity, pages};
 use scenario::run::{Plan, Point};
 use vmms_host::VmState;
 
@@ -176,36 +176,13 @@ fn line(record: &Record) -> String {
     format!("{:>12}  {:<20} {}", quantities::format_duration(at), record.place(), what(record))
 }
 
-/// Fields of events that count pages.
-const PAGES: [&str; 16] = [
-    "pages",
-    "assigned",
-    "target",
-    "proposed",
-    "demand",
-    "requested",
-    "given",
-    "done",
-    "offered",
-    "accepted",
-    "unballooned",
-    "hot_added",
-    "unconfirmed",
-    "available",
-    "committed",
-    "commit",
-];
-
 /// What happened, with its fields; pages as MB.
 fn what(record: &Record) -> String {
     let mut text = record.event.to_string();
     for (name, value) in &record.fields {
-        let pages = PAGES.contains(&&**name);
-        match value {
-            FieldValue::Unsigned(number) if pages => {
-                text.push_str(&format!(" {name}={:.0}MB", *number as f64 / 256.0));
-            }
-            value => text.push_str(&format!(" {name}={value}")),
+        match pages::mb(name, value) {
+            Some(mb) => text.push_str(&format!(" {name}={mb}MB")),
+            None => text.push_str(&format!(" {name}={value}")),
         }
     }
     text

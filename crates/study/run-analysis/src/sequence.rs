@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 use component_runtime::SimTime;
 use run_journal::query::Chain;
-use run_journal::{FieldValue, Record};
+use run_journal::{FieldValue, Record, pages};
 
 /// A line of the diagram: a component, of a VM or of the host.
 pub type Lane = String;
@@ -133,10 +133,8 @@ fn what(record: &Record) -> String {
     let mut text = record.event.to_string();
     for (name, value) in &record.fields {
         let _infallible = write!(text, " {name}={value}");
-        if &**name == "pages"
-            && let Some(pages) = value.as_u64()
-        {
-            let _infallible = write!(text, " ({:.1} MB)", pages as f64 / 256.0);
+        if let Some(mb) = pages::mb(name, value) {
+            let _infallible = write!(text, " ({mb} MB)");
         }
     }
     text
@@ -219,7 +217,7 @@ mod tests {
                 (6, Some((0, "BALLOON_RESPONSE, 32 bytes".to_owned())), 1),
             ]
         );
-        assert_eq!(sequence.steps[1].what, "shrink pages=512 (2.0 MB)");
+        assert_eq!(sequence.steps[1].what, "shrink pages=512 (2 MB)");
         assert!(sequence.steps[1].asked_for);
         assert_eq!(sequence.left_out, 0);
     }
@@ -239,7 +237,7 @@ mod tests {
 
                   1      2      3
       1.000010s   │      │      ●   decision rule=\"shortage; #1\"
->     1.000020s   │      │◀─────┤   decision: shrink pages=512 (2.0 MB)
+>     1.000020s   │      │◀─────┤   decision: shrink pages=512 (2 MB)
       1.000040s   │◀─────┤      │   BALLOON_REQUEST, 16 bytes: ballooned
                   │      │      │   given=512
       1.000060s   ├─────▶│      │   BALLOON_RESPONSE, 32 bytes: pages_unmapped
@@ -256,8 +254,7 @@ mod tests {
         let mermaid = sequence(12).mermaid();
         assert_eq!(mermaid.lines().next(), Some("sequenceDiagram"));
         assert!(
-            mermaid
-                .contains("    L2->>L1: 1.000020s decision\n    Note over L1: shrink pages=512 (2.0 MB)\n"),
+            mermaid.contains("    L2->>L1: 1.000020s decision\n    Note over L1: shrink pages=512 (2 MB)\n"),
             "{mermaid}"
         );
         assert!(mermaid.contains("rule=\"shortage#59; #35;1\""), "{mermaid}");

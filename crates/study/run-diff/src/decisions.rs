@@ -59,11 +59,8 @@ fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Er
     serializer.serialize_f64(time.as_secs_f64())
 }
 
-/// Fields of a decision that number it; two runs may count differently and decide the same.
-const COUNTED: [&str; 1] = ["round"];
-
-/// Fields in which decisions differ only by what they were made from.
-const REASONS: [&str; 1] = ["inputs"];
+/// Fields that two decisions may differ in and still decide the same: what numbers a decision, and what it was made from.
+const LEFT_OUT: [&str; 2] = ["round", "inputs"];
 
 /// Finds the first event that differs. Runs without events have none that differ.
 pub(crate) fn first_event(runs: Pair<&Run>) -> Option<FirstEvent> {
@@ -115,9 +112,8 @@ fn is_decision(record: &Record) -> bool {
 }
 
 fn decide_the_same(first: &Record, second: &Record) -> bool {
-    let counts = |name: &str| !COUNTED.contains(&name) && !REASONS.contains(&name);
     let said = |record: &Record| -> Vec<(String, FieldValue)> {
-        let fields = record.fields.iter().filter(|(name, _)| counts(name));
+        let fields = record.fields.iter().filter(|(name, _)| !LEFT_OUT.contains(&&**name));
         fields.map(|(name, value)| (name.to_string(), value.clone())).collect()
     };
     first.t == second.t && first.vm == second.vm && said(first) == said(second)

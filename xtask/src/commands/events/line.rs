@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use component_runtime::SimTime;
-use run_journal::{Record, Severity};
+use run_journal::{Record, Severity, pages};
 use terminal_text::{Ink, Look, escape, wrap_after};
-
-use super::pages;
 
 /// Columns of a time up to its decimal point, and from there on.
 const WHOLE: usize = 8;

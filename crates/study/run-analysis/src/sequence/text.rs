@@ -28,10 +28,10 @@ impl Sequence {
             let words: Vec<String> = self.words(step);
             let lines = wrapped(&words, " ", room);
             for (number, line) in lines.iter().enumerate() {
-                let time = if number == 0 { quantities_time(step.at) } else { String::new() };
+                let at = if number == 0 { time(step.at) } else { String::new() };
                 let mark = if number == 0 { mark } else { ' ' };
                 let lanes = if number == 0 { self.drawn(step, apart) } else { self.plain(apart) };
-                let _infallible = writeln!(text, "{mark}{time:>TIME$}   {lanes}   {line}");
+                let _infallible = writeln!(text, "{mark}{at:>TIME$}   {lanes}   {line}");
             }
         }
         if self.left_out > 0 {
@@ -86,7 +86,7 @@ impl Sequence {
 }
 
 /// Time to the microsecond, minutes and hours before.
-fn quantities_time(at: component_runtime::SimTime) -> String {
+fn time(at: component_runtime::SimTime) -> String {
     let micros = at.0 / 1000;
     let (minutes, rest) = (micros / 60_000_000, micros % 60_000_000);
     let seconds = format!("{}.{:06}s", rest / 1_000_000, rest % 1_000_000);

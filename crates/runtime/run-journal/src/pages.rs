@@ -1,7 +1,6 @@
 //! Which fields of events are numbers of pages.
 
-use page_range::PageCount;
-use run_journal::FieldValue;
+use crate::record::FieldValue;
 
 /// Fields that are pages of 4 KiB wherever they occur as whole numbers. What is in other units says so in its name (`_mb`, `_ms`), or is
 /// a number of something else (`operation`, `bytes`, `page_file_writes`).
@@ -32,10 +31,11 @@ const PAGES: [&str; 24] = [
     "zero_free",
 ];
 
-/// The MB of a field that is a number of pages.
-pub(super) fn mb(name: &str, value: &FieldValue) -> Option<String> {
+/// The MB (MiB) of an event's field that is a number of pages, with one decimal where there is a fraction; `None` for any other field.
+#[must_use]
+pub fn mb(name: &str, value: &FieldValue) -> Option<String> {
     let pages = value.as_u64().filter(|_| PAGES.contains(&name))?;
-    let mib = PageCount(pages).mib();
+    let mib = pages as f64 / 256.0;
     Some(if mib.fract() == 0.0 { format!("{mib}") } else { format!("{mib:.1}") })
 }
 
