@@ -239,7 +239,7 @@ mod tests {
       1.000010s   │      │      ●   decision rule=\"shortage; #1\"
 >     1.000020s   │      │◀─────┤   decision: shrink pages=512 (2 MB)
       1.000040s   │◀─────┤      │   BALLOON_REQUEST, 16 bytes: ballooned
-                  │      │      │   given=512
+                  │      │      │   given=512 (2 MB)
       1.000060s   ├─────▶│      │   BALLOON_RESPONSE, 32 bytes: pages_unmapped
 ";
         assert_eq!(text, expected);
