@@ -100,10 +100,11 @@ pub(crate) fn run(build: Build, words: &[OsString]) -> Result<ExitCode> {
 /// # Errors
 /// It did not end with exit code 0.
 pub(crate) fn step(name: &str, build: Build, words: &[&str]) -> Result<()> {
-    crate::output::note!("── {name}");
-    let status = cargo(build, words).status().context("cannot run cargo")?;
-    anyhow::ensure!(status.success(), "`cargo xtask {}` failed ({status})", words.join(" "));
-    Ok(())
+    super::tools::timed(name, || {
+        let status = cargo(build, words).status().context("cannot run cargo")?;
+        anyhow::ensure!(status.success(), "`cargo xtask {}` failed ({status})", words.join(" "));
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Reference pages of the book that are generated from code: from its tables, its doc comments and its command line.
 
 mod command_line;
+mod comparison;
 mod constants;
 mod events;
 mod files;
@@ -34,6 +35,8 @@ const PAGES: &[Page] = &[
     ("reference/policies.md", policies::page),
     ("reference/constants.md", || Ok(constants::page())),
     ("reference/verification.md", verification::page),
+    (comparison::NUMBERS, comparison::numbers),
+    ("reference/comparison.md", comparison::page),
     (sensitivity::NUMBERS, sensitivity::numbers),
     ("reference/sensitivity.md", sensitivity::page),
     ("figures/max-vms-4-1.svg", || for_the_book("max-vms", "figure-4-1.svg")),

@@ -85,10 +85,19 @@ impl Tool {
     }
 }
 
-/// Runs `tool` under a heading on standard error.
+/// Runs `tool` under a heading on standard error, and says how long it took.
 pub(crate) fn step(name: &str, tool: Tool) -> Result<()> {
+    timed(name, || tool.run())
+}
+
+/// Runs `work` under a heading on standard error, and says how long it took.
+#[expect(clippy::disallowed_methods, reason = "how long a step of this machine took, told and not stored")]
+pub(crate) fn timed(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     note!("── {name}");
-    tool.run()
+    let began = std::time::Instant::now();
+    work()?;
+    note!("── {name}: {} s", began.elapsed().as_secs());
+    Ok(())
 }
 
 /// Whether cargo has a subcommand that is installed apart.

@@ -43,6 +43,7 @@ pub use contestant::Contestant;
 pub use jobs::Advance;
 pub use result::{CONFIDENCE, Cell, Comparison, Judgement, LoadResult, PolicyCost, SCHEMA};
 pub use statistics::{Interval, confidence};
+pub use table::Rows;
 pub use terminal_text::Look;
 pub use timed::is_in_policy_round;
 

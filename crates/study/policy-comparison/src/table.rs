@@ -4,10 +4,23 @@ use std::fmt::Write as _;
 
 use charts::number;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde::{Deserialize, Serialize};
 use terminal_text::{Ink, Look, escape, escape_lines, wrap, wrap_after};
 
 use super::catalogue::{MEASURES, Measure, MeasureId};
 use super::result::{Cell, Comparison, Judgement, LoadResult};
+
+/// A load's results as rows of text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rows {
+    /// An empty text, then the policies.
+    pub header: Vec<String>,
+    /// The measure with its unit, then what was measured of each policy: median, interval if it was asked for, in parentheses the
+    /// difference to the first policy, and a mark where there is evidence.
+    pub rows: Vec<Vec<String>>,
+    /// Measures in which all policies are equal, each with its value.
+    pub same: Vec<String>,
+}
 
 impl Comparison {
     /// All of it as text: all loads together first, then each load, then what the rounds cost on this machine. Tables that are
@@ -43,9 +56,10 @@ impl Comparison {
             if self.seeds.len() == 1 { "" } else { "s" }
         );
         let _ = writeln!(text, "{}", wrap(&heading, width));
-        let (mut rows, same) = self.rows(load, self.seeds.len() > 1);
+        let all: Vec<usize> = (0..self.policies.len()).collect();
+        let (mut rows, same) = self.rows(load, &all, self.seeds.len() > 1);
         if widths(&rows).iter().sum::<usize>() >= width {
-            (rows, _) = self.rows(load, false);
+            (rows, _) = self.rows(load, &all, false);
         }
         for columns in parts(&widths(&rows), width) {
             let _ = writeln!(text, "{}", part(&rows, &columns));
@@ -57,15 +71,32 @@ impl Comparison {
         text.push('\n');
     }
 
-    /// The rows of a load's table, the header first, and what is the same for all policies.
-    fn rows(&self, load: &LoadResult, intervals: bool) -> (Vec<Vec<String>>, Vec<String>) {
-        let mut rows: Vec<Vec<String>> =
-            vec![[String::new()].into_iter().chain(self.policies.iter().cloned()).collect()];
+    /// A load's results as rows of text, these policies (by their places) in columns: what the terminal shows, for a page of another
+    /// kind. Names that files wrote are in them as they are: the page escapes them.
+    #[must_use]
+    pub fn rows_of(&self, load: &LoadResult, policies: &[usize], intervals: bool) -> Rows {
+        let (mut rows, same) = self.rows(load, policies, intervals);
+        let header = rows.remove(0);
+        Rows { header, rows, same }
+    }
+
+    /// The rows of a load's table, the header first, and what is the same for all of these policies.
+    fn rows(
+        &self,
+        load: &LoadResult,
+        policies: &[usize],
+        intervals: bool,
+    ) -> (Vec<Vec<String>>, Vec<String>) {
+        let names = policies.iter().map(|&policy| self.policies[policy].clone());
+        let mut rows: Vec<Vec<String>> = vec![[String::new()].into_iter().chain(names).collect()];
         let mut same = Vec::new();
         for measure in MEASURES {
-            let cells: Vec<&Cell> =
-                load.results.iter().filter_map(|results| results.get(measure.key)).collect();
-            if cells.len() != self.policies.len() {
+            let Some(first) = load.results.first().and_then(|results| results.get(measure.key)) else { continue };
+            let cells: Vec<&Cell> = policies
+                .iter()
+                .filter_map(|&policy| load.results.get(policy).and_then(|results| results.get(measure.key)))
+                .collect();
+            if cells.len() != policies.len() {
                 continue;
             }
             if cells.iter().all(|cell| cell.values == cells[0].values) && cells.len() > 1 {
@@ -73,8 +104,8 @@ impl Comparison {
                 continue;
             }
             let unit = if measure.unit.is_empty() { String::new() } else { format!(", {}", measure.unit) };
-            let row = cells.iter().enumerate().map(|(policy, cell)| {
-                written(measure, cell, cells[0], load.judgement(policy, measure), intervals)
+            let row = policies.iter().zip(&cells).map(|(&policy, cell)| {
+                written(measure, cell, first, load.judgement(policy, measure), intervals)
             });
             rows.push([format!("{}{unit}", measure.title)].into_iter().chain(row).collect());
         }
