@@ -121,3 +121,38 @@ fn a_code_page_can_be_named() {
     let cyrillic = Recorded::read_in(folder, Some("windows-1251".parse().unwrap())).unwrap();
     assert!(!cyrillic.vms.contains(&"Büro".to_owned()), "{:?}", cyrillic.vms);
 }
+
+/// The values of one column of a counter file, by its path; `None` where a field is empty.
+fn column(text: &str, path: &str) -> Vec<Option<f64>> {
+    let rows: Vec<Vec<&str>> =
+        text.lines().map(|line| line.trim_matches('"').split("\",\"").collect()).collect();
+    let at = rows[0].iter().position(|name| *name == path).unwrap_or_else(|| panic!("no column {path}"));
+    rows[1..].iter().map(|fields| fields[at].parse().ok()).collect()
+}
+
+/// What RAMMap would show inside a guest from which memory was taken: what the host took, and the rings of its one channel.
+#[test]
+fn driver_locked_is_what_was_taken_and_the_rings() {
+    let text = TEXT.replace("3m", "12m").replace(
+        r#"workload = { kind = "step", from = "300MB", to = "1GB", after = "20s" }"#,
+        r#"workload = { kind = "step", from = "1GB", to = "100MB", after = "2m" }"#,
+    );
+    let left = journey::run_with_files(journey::plan(&text, 1), Driver::Inline, None).unwrap();
+    let text = String::from_utf8(left.bytes(COUNTERS_FILE)).unwrap();
+    let of_vm = |name: &str| column(&text, &format!(r"\\HOST\Hyper-V Dynamic Memory VM(Büro)\{name}"));
+    let (visible, physical) = (of_vm("Guest Visible Physical Memory"), of_vm("Physical Memory"));
+    let locked = column(&text, r"\\Büro\Dynamic Memory Model Guest\Driver Locked");
+    let last = |values: &[Option<f64>]| values.last().copied().flatten().unwrap();
+    let taken = last(&visible) - last(&physical);
+    assert!(taken > 256.0, "nothing to see: {taken} MB were taken");
+    // Before anything was taken there are only the rings; and before the guest's driver has found its channel, nothing.
+    let all: Vec<f64> = locked.iter().copied().flatten().collect();
+    let rings = all.iter().copied().find(|locked| *locked > 0.0).unwrap();
+    assert!(all[0] == 0.0 && rings < 1.0, "{rings} MB at first");
+    assert!(
+        (last(&locked) - taken - rings).abs() < 1e-3,
+        "{} MB, of which {taken} were taken",
+        last(&locked)
+    );
+    assert_eq!(locked[0], None, "a guest that has not booted has no counters");
+}

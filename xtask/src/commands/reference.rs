@@ -72,7 +72,11 @@ fn counters() -> String {
          last start of its VM (or of the balancer). MB is 2^20 bytes. The last column is the name in Prometheus' text format,\n\
          where MB become bytes and percent become ratios.\n\n\
          A field is empty while there is nothing to say: a VM that is off has no pressure, a guest that has not booted no\n\
-         available memory.\n\n{}",
+         available memory.\n\n\
+         *Driver Locked* is what RAMMap shows inside a guest, and no counter of Windows does. In it is all memory that the host has taken\n\
+         from the guest by ballooning, since the balloon driver holds those pages locked, and besides them the rings of the VMBus. So it is\n\
+         about *Guest Visible Physical Memory* less *Physical Memory*, except while memory is on its way. A guest's *Committed Bytes*\n\
+         contain it.\n\n{}",
         perf_counters::schema::reference_markdown()
     )
 }

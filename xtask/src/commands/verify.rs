@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// These seeds, to repeat what was seen
     #[arg(long, value_name = "N[,N…]", value_delimiter = ',')]
     seed: Vec<u64>,
-    /// Microsoft's own behaviour tests in place of the source's scenarios
+    /// Microsoft's own behaviour tests in place of the source's scenarios; they ran Linux guests on later hosts
     #[arg(long, conflicts_with = "names")]
     oracle: bool,
     /// Switch one mechanism off at a time, and show that the checks that depend on it fail; one of them: --mutate=NAME
@@ -128,6 +128,9 @@ fn print(report: &Report, json: bool) -> Result<()> {
         if !report.rows.is_empty() {
             print_coloured(&format!("{}\n", report.table(look)))?;
             tell!("{}", report.conclusion());
+            if let Some(evidence) = report.evidence {
+                tell!("{evidence}");
+            }
         }
         if !report.outside.is_empty() {
             tell!(

@@ -119,7 +119,7 @@ model_constants::constants! {
         "Windows reports 2^n MiB in its capabilities; n is not published. 2 MiB is its large page";
     /// Hot-add granule of the Linux-like profiles.
     LINUX_GRANULE = "linux.hot_add_granule", 128.0, "MiB", Documented,
-        "memory block size of Linux guests below 64 GiB, as its hv_balloon driver reports it";
+        "Linux, hv_balloon.c, balloon_connect_vsp: 128 MB, in later versions the memory block size, which is that below 64 GiB";
     /// Smallest balloon floor of Windows guests.
     WINDOWS_FLOOR_MIN = "windows.balloon_floor_min", 16.0, "MiB", Invented,
         "available memory that ballooning leaves to a small guest";
@@ -133,11 +133,11 @@ model_constants::constants! {
     // Windows memory management.
     /// Available memory below which the memory manager trims working sets, as a share of the visible total.
     LOW_MEMORY_SHARE = "memory.low_share", 32.0 / 4096.0, "ratio", Documented,
-        "Microsoft, CreateMemoryResourceNotification: low memory is signalled at about 32 MB per 4 GB; that trimming \
-         begins there is inferred";
+        "Microsoft, CreateMemoryResourceNotification, as MSDN had it until about 2012 (today's page has not the sentence): low memory is \
+         signalled at about 32 MB per 4 GB; that trimming begins there is inferred";
     /// Upper bound of the low-memory threshold.
     LOW_MEMORY_MAX = "memory.low_max", 64.0, "MiB", Documented,
-        "Microsoft, CreateMemoryResourceNotification: to a maximum of 64 MB";
+        "as above: to a maximum of 64 MB";
     /// Trimming goes on until this many times the low-memory threshold is available.
     TRIM_GOAL = "memory.trim_goal", 2.0, "times", Invented, "keeps trimming from starting again at once";
     /// Pages the zeroing thread clears.
@@ -235,7 +235,7 @@ model_constants::constants! {
     /// Length of a generated trace.
     GENERATED_LENGTH = "generated_trace.length", 86_400.0, "s", Invented, "one day";
     /// Time between two rows.
-    GENERATED_INTERVAL = "generated_trace.interval", 300.0, "s", Documented, "GWA-T-12: one row every five minutes";
+    GENERATED_INTERVAL = "generated_trace.interval", 300.0, "s", Documented, "Bitbrains, GWA-T-12 of the Grid Workloads Archive: one row every five minutes";
     /// Mean share of its memory that a VM uses at night.
     GENERATED_BASE = "generated_trace.base_share", 0.08, "ratio", Invented,
         "far more is provisioned than used; with the day and the bursts about a seventh on average";

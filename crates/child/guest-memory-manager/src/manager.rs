@@ -142,7 +142,7 @@ impl MemoryManager {
         self.lists.present.pages()
     }
 
-    /// Pages that the balloon driver holds ("Driver Locked").
+    /// Pages that the balloon driver holds.
     #[must_use]
     pub fn ballooned(&self) -> PageCount {
         self.lists.ballooned.pages()

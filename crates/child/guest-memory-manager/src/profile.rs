@@ -32,7 +32,7 @@ pub enum Edition {
     Datacenter,
     /// Ultimate (clients).
     Ultimate,
-    /// Professional, or Business in Windows Vista (clients).
+    /// Professional (clients other than Windows Vista).
     Professional,
     /// Home (clients).
     Home,
@@ -42,6 +42,8 @@ pub enum Edition {
     Hpc,
     /// The product has one edition, or its editions do not differ here.
     Only,
+    /// Business (Windows Vista).
+    Business,
 }
 
 impl Edition {
@@ -57,6 +59,7 @@ impl Edition {
             Self::Advanced => "advanced",
             Self::Hpc => "hpc",
             Self::Only => "",
+            Self::Business => "business",
         }
     }
 }
@@ -74,6 +77,7 @@ impl fmt::Display for Edition {
             Self::Advanced => "Advanced",
             Self::Hpc => "HPC",
             Self::Only => "",
+            Self::Business => "Business",
         })
     }
 }

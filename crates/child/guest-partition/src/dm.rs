@@ -26,9 +26,9 @@ impl MemoryServices for Bridge<'_> {
     fn status(&self) -> StatusSnapshot {
         let counters = self.guest.counters();
         StatusSnapshot::default().with(|status| {
-            status.total = counters.visible.saturating_sub(counters.driver_locked);
+            status.total = counters.visible.saturating_sub(counters.ballooned);
             status.available = counters.available;
-            status.committed = counters.committed.saturating_sub(counters.driver_locked);
+            status.committed = counters.committed.saturating_sub(counters.ballooned);
             status.not_online = PageCount::ZERO;
             status.page_file_size = counters.page_file_size;
             status.zero_free = counters.zeroed + counters.free;

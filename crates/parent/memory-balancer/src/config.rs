@@ -57,7 +57,7 @@ impl BalancerConfig {
         }
     }
 
-    /// What stays with the parent OS when `MemoryReserve` is unset: 384 MB and 30 MB per GB of the host (inferred).
+    /// What stays with the parent OS when `MemoryReserve` is unset: 384 MB and 30 MB per GB of the host (calibrated).
     #[must_use]
     pub fn default_reserve(total: PageCount) -> PageCount {
         let gib = total.whole_mib() / 1024;

@@ -47,6 +47,6 @@ pub use layout::{Layout, LayoutError};
 pub use sample::{Sample, VmSample};
 pub use schema::{
     BalancerCounters, BusCounters, CounterDefinition, GuestCounters, Kind, MapCounters, ModelCounters,
-    ModelVmCounters, ParentCounters, Unit, VmCounters,
+    ModelGuestCounters, ModelVmCounters, ParentCounters, Unit, VmCounters,
 };
 pub use value::{Memory, Percent, Rate, Seconds, Value};

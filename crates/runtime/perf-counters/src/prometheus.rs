@@ -6,7 +6,7 @@ use crate::{
     sample::{Sample, VmSample},
     schema::{
         BALANCER_INSTANCE, BalancerCounters, BusCounters, CounterDefinition, GuestCounters, Kind,
-        MapCounters, ModelCounters, ModelVmCounters, ParentCounters, VmCounters,
+        MapCounters, ModelCounters, ModelGuestCounters, ModelVmCounters, ParentCounters, VmCounters,
     },
     value::Value,
 };
@@ -26,6 +26,7 @@ pub fn write(out: &mut Vec<u8>, layout: &Layout, sample: &Sample) {
     host_set(out, &ModelCounters::DEFINITIONS, &sample.model.values(), "");
     vm_set(out, layout, sample, &VmCounters::DEFINITIONS, |vm, index| vm.vm.values()[index]);
     vm_set(out, layout, sample, &GuestCounters::DEFINITIONS, |vm, index| vm.guest.values()[index]);
+    vm_set(out, layout, sample, &ModelGuestCounters::DEFINITIONS, |vm, index| vm.model_guest.values()[index]);
     vm_set(out, layout, sample, &ModelVmCounters::DEFINITIONS, |vm, index| vm.model.values()[index]);
     vm_set(out, layout, sample, &BusCounters::DEFINITIONS, |vm, index| vm.bus.values()[index]);
     vm_set(out, layout, sample, &MapCounters::DEFINITIONS, |vm, index| vm.map.values()[index]);

@@ -5,8 +5,8 @@ use core::time::Duration;
 use crate::{
     layout::Layout,
     schema::{
-        BalancerCounters, BusCounters, GuestCounters, MapCounters, ModelCounters, ModelVmCounters,
-        ParentCounters, VmCounters,
+        BalancerCounters, BusCounters, GuestCounters, MapCounters, ModelCounters, ModelGuestCounters,
+        ModelVmCounters, ParentCounters, VmCounters,
     },
     value::Value,
 };
@@ -39,6 +39,8 @@ pub struct VmSample {
     pub map: MapCounters,
     /// What a monitor inside the guest sees.
     pub guest: GuestCounters,
+    /// What other tools inside the guest see.
+    pub model_guest: ModelGuestCounters,
 }
 
 impl Sample {
@@ -67,6 +69,7 @@ impl Sample {
             vm.bus.values().into_iter().for_each(&mut each);
             vm.map.values().into_iter().for_each(&mut each);
             vm.guest.values().into_iter().for_each(&mut each);
+            vm.model_guest.values().into_iter().for_each(&mut each);
         }
     }
 }

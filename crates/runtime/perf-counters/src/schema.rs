@@ -212,6 +212,13 @@ counter_set! {
 }
 
 counter_set! {
+    /// What other tools inside a guest would show, and Performance Monitor does not.
+    ModelGuestCounters, "Dynamic Memory Model Guest", Model, 1;
+    driver_locked: "Driver Locked", Megabytes, Gauge, "dynamic_memory_model_guest_driver_locked_bytes",
+        "What drivers in the guest have locked, as RAMMap shows it: the memory that the balloon driver holds for the host, and the rings of the VMBus.";
+}
+
+counter_set! {
     /// What the model knows of the host's memory and Windows shows nowhere; with the other sets these make
     /// the sum of the host's memory complete (see [`balance`](crate::balance)).
     ModelCounters, "Dynamic Memory Model", Model, 7;
@@ -312,13 +319,14 @@ pub enum Machine {
 }
 
 /// The sets of each VM, in the order of a file's columns.
-pub const fn vm_sets() -> [(Machine, &'static [CounterDefinition]); 5] {
+pub const fn vm_sets() -> [(Machine, &'static [CounterDefinition]); 6] {
     [
         (Machine::Host, &VmCounters::DEFINITIONS),
         (Machine::Host, &ModelVmCounters::DEFINITIONS),
         (Machine::Host, &BusCounters::DEFINITIONS),
         (Machine::Host, &MapCounters::DEFINITIONS),
         (Machine::Guest, &GuestCounters::DEFINITIONS),
+        (Machine::Guest, &ModelGuestCounters::DEFINITIONS),
     ]
 }
 

@@ -9,5 +9,6 @@
 pub mod explain;
 pub mod figures;
 pub mod growth;
+mod parallel;
 pub mod sequence;
 pub mod verify;

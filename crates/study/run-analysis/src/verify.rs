@@ -32,5 +32,5 @@ pub use measured::Measured;
 pub use observation::{Observation, Reference, host_used};
 pub use report::{Report, Row};
 pub use sensitivity::Sensitivity;
-pub use suite::{ORACLE, OUTSIDE, Options, SOURCE, verify};
+pub use suite::{ORACLE, ORACLE_EVIDENCE, OUTSIDE, Options, SOURCE, verify};
 pub use windows::Windows;

@@ -343,6 +343,24 @@ fn table_4_1_determines_neither_the_reserve_nor_when_the_parent_is_comfortable()
     assert_eq!(unset, ["exhaustion-changed/undisturbed_growth"]);
 }
 
+/// The oracle's check that bounds were reached says whether the scenario is worth anything. Its load sees to that whatever the bursts are: with
+/// seeds whose bursts once left no VM at its minimum, and with bursts that make no contention at all.
+#[test]
+fn the_bounds_of_the_oracle_are_reached_whatever_the_bursts_are() {
+    let failures = |changes: &[(&str, &str)]| -> Vec<String> {
+        let options = Options { seeds: vec![166_691, 496_774], change: Change::None, threads: 2 };
+        let scenarios = [changed("oracle-bounds", changes)];
+        verify::verify(&scenarios, &options).failures().map(|row| row.check.clone()).collect()
+    };
+    let none: [&str; 0] = [];
+    let quiet = ("size = \"4500MB\"", "size = \"1MB\"");
+    assert_eq!(failures(&[]), none);
+    assert_eq!(failures(&[quiet]), none);
+    // And the check can fail: VMs that are never left alone do not come down to their minimum, and without VM1's load nobody has the maximum.
+    assert_eq!(failures(&[quiet, ("at = \"15m\"", "at = \"24m\"")]), ["bounds_reached"]);
+    assert_eq!(failures(&[quiet, ("to = \"4500MB\"", "to = \"1000MB\"")]), ["bounds_reached"]);
+}
+
 #[test]
 fn the_two_exhaustion_files_differ_in_one_key() {
     let table = |name: &str| -> toml::Table {

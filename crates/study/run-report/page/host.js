@@ -26,6 +26,7 @@ Report.host = (() => {
     demand: list(counters.find(MODEL_VM, name, "Demand")),
     maximum: list(counters.find(MODEL_VM, name, "Maximum Memory")),
     available: list(counters.find("Memory", null, "Available MBytes", name)),
+    locked: list(counters.find("Dynamic Memory Model Guest", null, "Driver Locked", name)),
   }));
   /** What the counters say of a VM's rings and map; only what the run recorded. */
   const BUS = "Dynamic Memory Model VMBus";

@@ -35,6 +35,7 @@
     return [
       value(of.physical, (mb) => `Physical Memory ${Report.mb(mb)}`), value(of.demand, (mb) => `demand ${Report.mb(mb)}`),
       value(of.pressure, (percent) => `pressure ${percent.toFixed(1)} %`), value(of.available, (mb) => `available in the guest ${Report.mb(mb)}`),
+      value(of.locked, (mb) => `Driver Locked in the guest ${Report.mb(mb)}`),
     ].filter(Boolean).join("\n");
   };
 

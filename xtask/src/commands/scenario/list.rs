@@ -36,7 +36,7 @@ fn groups() -> [Group; 3] {
     let guests = "Unmodified Linux guests on KVM (see `cargo xtask guest doctor`)";
     [
         Group {
-            kind: "What the sources and others ran, and Microsoft's behaviour tests (scenarios/)",
+            kind: "What the sources and others ran, and Microsoft's tests, of Linux guests on later hosts (scenarios/)",
             scenarios: titled(file::BUILT_IN),
         },
         Group {

@@ -207,7 +207,7 @@ fn balloon_floor_and_hot_add_of_a_running_guest() {
     assert_eq!(guest.counters().available, mib(128));
     run_until(&mut guest, SECOND * 70);
     assert_eq!(guest.free_balloon(SECOND * 71, &given.ranges), given.pages());
-    assert_eq!(guest.counters().driver_locked, PageCount::ZERO);
+    assert_eq!(guest.counters().ballooned, PageCount::ZERO);
     run_until(&mut guest, SECOND * 80);
 }
 

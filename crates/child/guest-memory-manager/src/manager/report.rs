@@ -22,9 +22,9 @@ pub struct Counters {
     pub modified: PageCount,
     /// In working sets, the kernel's among them.
     pub in_use: PageCount,
-    /// Held by the balloon driver ("Driver Locked").
-    pub driver_locked: PageCount,
-    /// Held by other drivers.
+    /// Locked by the balloon driver: what the host has taken back.
+    pub ballooned: PageCount,
+    /// Locked by other drivers: the rings of the VMBus' channels.
     pub other_locked: PageCount,
     /// The total that the guest shows as installed.
     pub visible: PageCount,
@@ -50,6 +50,15 @@ pub struct Counters {
     pub stall: Duration,
 }
 
+impl Counters {
+    /// What RAMMap shows as "Driver Locked": what all drivers together have locked (\[E\]). Of the balloon driver alone no tool in the
+    /// guest tells how much it holds.
+    #[must_use]
+    pub fn driver_locked(&self) -> PageCount {
+        self.ballooned + self.other_locked
+    }
+}
+
 impl MemoryManager {
     /// The guest's own counters.
     #[must_use]
@@ -61,7 +70,7 @@ impl MemoryManager {
             standby: self.lists.file_standby.pages() + self.processes.totals().standby,
             modified: self.processes.totals().modified,
             in_use: self.processes.iter().map(|process| process.resident.pages()).sum(),
-            driver_locked: self.ballooned(),
+            ballooned: self.ballooned(),
             other_locked: self.lists.locked.pages(),
             visible: self.visible(),
             committed: self.committed(),

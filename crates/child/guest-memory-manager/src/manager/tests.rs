@@ -76,7 +76,7 @@ fn ballooned_memory_counts_as_committed_and_stays_visible() {
         (memory.committed() - memory.ballooned(), memory.visible() - memory.ballooned()),
         (mib(100), mib(724))
     );
-    assert_eq!(memory.counters().driver_locked, mib(300));
+    assert_eq!(memory.counters().driver_locked(), mib(300));
     assert_eq!(memory.free_balloon(&given.ranges), mib(300));
     assert_eq!(memory.committed(), mib(100));
     memory.check().unwrap();
@@ -136,6 +136,7 @@ fn driver_pages_are_never_ballooned() {
     let given = memory.allocate_balloon(mib(64), PageCount::ZERO);
     assert!(rings.iter().all(|&page| given.ranges.iter().all(|range| !range.contains(page))));
     assert_eq!(given.pages(), mib(64) - PageCount(10));
+    assert_eq!(memory.counters().driver_locked(), mib(64), "all drivers together");
     let error = memory.allocate_locked(PageCount(1)).unwrap_err();
     assert_eq!(error.available, PageCount::ZERO);
     assert_eq!(memory.free_locked(&[GuestPage(u64::MAX), rings[0], rings[0]]), PageCount(1));

@@ -160,7 +160,9 @@ const fn needs_sp(minimum: u8) -> Support {
     Support::No(NoDynamicMemory::ServicePackMissing { minimum })
 }
 
-use Edition::{Advanced, Datacenter, Enterprise, Home, Hpc, Only, Professional, Standard, Ultimate, Web};
+use Edition::{
+    Advanced, Business, Datacenter, Enterprise, Home, Hpc, Only, Professional, Standard, Ultimate, Web,
+};
 
 static ROWS: &[Row] = &[
     Row {
@@ -258,18 +260,14 @@ static ROWS: &[Row] = &[
     Row {
         family: &VISTA_SP2,
         support: WRONG_EDITION,
-        editions: &[(Professional, Some(gib(128)), Some(gib(4))), (Home, Some(gib(16)), Some(gib(4)))],
+        editions: &[(Business, Some(gib(128)), Some(gib(4))), (Home, Some(gib(16)), Some(gib(4)))],
     },
     Row {
         family: &VISTA_SP1,
         support: needs_sp(2),
         editions: &[(Enterprise, Some(gib(128)), Some(gib(4))), (Ultimate, Some(gib(128)), Some(gib(4)))],
     },
-    Row {
-        family: &VISTA_SP1,
-        support: WRONG_EDITION,
-        editions: &[(Professional, Some(gib(128)), Some(gib(4)))],
-    },
+    Row { family: &VISTA_SP1, support: WRONG_EDITION, editions: &[(Business, Some(gib(128)), Some(gib(4)))] },
     Row {
         family: &S2000,
         support: WRONG_PRODUCT,

@@ -96,6 +96,8 @@ fn virtual_processors_are_those_of_the_limits_table() {
     assert_eq!(supported("ws2003-r2-sp2"), [1, 2]);
     assert_eq!(supported("w2000-server-sp4"), [1]);
     assert_eq!(supported("windows-vista-sp1-enterprise"), [1, 2]);
+    // Named as [D] names them: Windows Vista has Business where other clients have Professional.
+    assert_eq!(supported("windows-vista-sp1-business"), [1, 2]);
     assert_eq!(supported("windows-xp-sp2-professional-x64"), [1, 2]);
     assert_eq!(supported("windows-xp-sp2-professional-x86"), [1]);
     assert_eq!(supported("windows-xp-sp3-professional"), [1, 2]);

@@ -169,7 +169,8 @@ mod tests {
                 r#""\\HOST\Dynamic Memory Model Map(VM1)\Page Splits","#,
                 r#""\\HOST\Dynamic Memory Model Map(VM1)\Page Merges","#,
                 r#""\\VM1\Memory\Available MBytes","\\VM1\Memory\Committed Bytes","#,
-                r#""\\VM1\Memory\Page Reads/sec","\\VM1\Memory\Page Writes/sec""#,
+                r#""\\VM1\Memory\Page Reads/sec","\\VM1\Memory\Page Writes/sec","#,
+                r#""\\VM1\Dynamic Memory Model Guest\Driver Locked""#,
             )
         );
         assert_eq!(
@@ -178,7 +179,7 @@ mod tests {
                 r#""09/22/2026 21:42:32.824"{}"80.859375"{}"512.000000"{}," ""#,
                 r#"," ""#.repeat(17) + ",",
                 r#"," ""#.repeat(5) + ",",
-                r#"," ""#.repeat(26)
+                r#"," ""#.repeat(27)
             )
         );
         assert!(lines.next().unwrap().starts_with(r#""09/22/2026 21:42:34.024","450.503906"," ","#));

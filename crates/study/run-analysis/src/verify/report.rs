@@ -18,6 +18,8 @@ pub struct Report {
     pub seeds: Vec<u64>,
     /// The mechanism that was switched off.
     pub mutation: Option<&'static str>,
+    /// What must be known of these tests to judge their outcome, if anything.
+    pub evidence: Option<&'static str>,
     /// One for each check of each scenario.
     pub rows: Vec<Row>,
     /// The same of [what others measured](super::OUTSIDE): one that does not come out is no failure.

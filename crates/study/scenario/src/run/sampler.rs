@@ -11,7 +11,8 @@ use page_range::PageCount;
 use parking_lot::Mutex;
 use perf_counters::{
     BalancerCounters, BusCounters, GuestCounters, Layout, MapCounters, Memory, ModelCounters,
-    ModelVmCounters, ParentCounters, Percent, Rate, Sample, Seconds, VmCounters, VmSample, balance,
+    ModelGuestCounters, ModelVmCounters, ParentCounters, Percent, Rate, Sample, Seconds, VmCounters,
+    VmSample, balance,
 };
 use vmms_host::{ParentStatus, SharedBalancer, SharedStatus, SharedVmStatistics, VmState, VmStatistics};
 
@@ -152,6 +153,7 @@ impl Sampler {
                 bus: running.map_or_else(BusCounters::default, |_| bus_counters_of(&statistics.look())),
                 map: running.map_or_else(MapCounters::default, |_| map_counters_of(&statistics.look())),
                 guest: GuestCounters::default(),
+                model_guest: ModelGuestCounters::default(),
             };
             *point = VmPoint {
                 state: point.state,
@@ -186,10 +188,11 @@ impl Sampler {
                 page_reads: Rate::from_events(since(guest.page_reads, before.0), self.interval),
                 page_writes: Rate::from_events(since(guest.page_writes, before.1), self.interval),
             };
+            sample.model_guest = ModelGuestCounters { driver_locked: memory(guest.driver_locked()) };
             *before = (guest.page_reads, guest.page_writes);
             point.guest_available = Some(guest.available);
             point.guest_committed = guest.committed;
-            point.guest_commit = guest.committed.saturating_sub(guest.driver_locked);
+            point.guest_commit = guest.committed.saturating_sub(guest.ballooned);
             point.guest_page_reads = guest.page_reads;
             point.guest_page_writes = guest.page_writes;
             sample.model.refused = memory(guest.refused);
