@@ -182,6 +182,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_returned_counts_against_maximum_pool_and_limit() {
+        let seven = Growth { returnable: mib(7), ..GROWTH };
+        assert_eq!(sized(Growth { pool: mib(20), ..seven }), Some(19.0));
+        assert_eq!(sized(Growth { room: mib(20), ..seven }), Some(19.0));
+        assert_eq!(sized(Growth { want: mib(200), ..seven }), Some(63.0));
+        // Exactly as much as there is room, pool and limit for.
+        assert_eq!(sized(Growth { pool: mib(51), ..seven }), Some(51.0));
+        assert_eq!(sized(Growth { room: mib(51), ..seven }), Some(51.0));
+        assert_eq!(sized(Growth { limit: mib(51), ..seven }), Some(51.0));
+    }
+
+    #[test]
+    fn exactly_the_least_move_is_made() {
+        assert_eq!(sized(Growth { want: mib(4), ..GROWTH }), Some(4.0));
+        assert_eq!(sized(Growth { pool: mib(4), ..GROWTH }), Some(4.0));
+        assert_eq!(sized(Growth { returnable: mib(3), granule: None, ..GROWTH }), None);
+        assert_eq!(sized(Growth { returnable: mib(4), granule: None, ..GROWTH }), Some(4.0));
+        // The last step to the maximum is all of it.
+        assert_eq!(sized(Growth { returnable: mib(2), room: mib(2), pool: mib(1), ..GROWTH }), None);
+    }
+
+    #[test]
     fn a_granule_above_the_operation_limit_is_one_operation() {
         let linux = Growth { granule: Some(mib(128)), ..GROWTH };
         assert_eq!(sized(linux), Some(128.0));
