@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use tracing::{Level, Metadata};
 
 use crate::{
-    EVENTS_FILE, JOURNAL_FILE, codec, context,
+    codec, context,
     events::{self, Head},
+    files::{EVENTS_FILE, JOURNAL_FILE},
     names::Numbering,
     output::{Flusher, Output, Sink},
     record::{Severity, ValueRef},

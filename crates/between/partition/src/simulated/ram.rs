@@ -6,7 +6,7 @@ use model_sync::Mutex;
 use page_range::{GuestPage, GuestRange, RangeSet};
 use shared_memory::{MappedPages, PAGE_BYTES, Page, Region};
 
-use crate::MemoryError;
+use crate::memory::MemoryError;
 
 #[derive(Debug, Default)]
 pub(super) struct Ram(Mutex<State>);

@@ -13,8 +13,8 @@ use super::{
     reader::{Located, Table},
     schema::{ACTIONS, quoted},
     selection::{Unselected, select},
-    settings::read_workload,
     vm::{Named, Vm},
+    vm_settings::read_workload,
     vms::Configured,
     workload::Workload,
 };
