@@ -23,7 +23,7 @@ pub enum MachineEvent {
         /// Guest pages that are guarded: given back, and not the guest's.
         guarded: usize,
     },
-    /// It cannot go on.
+    /// The machine cannot go on.
     Failed(String),
 }
 
@@ -50,7 +50,8 @@ impl fmt::Display for MachineEvent {
     }
 }
 
-/// Who is told. Called from the threads of the machine; must not block, and must not stop the machine from inside a call.
+/// Whoever is told of a machine's events. Called from the threads of the machine; must not block, and must not stop the
+/// machine from inside a call.
 pub trait MachineObserver: Send + Sync {
     /// Something happened; the processor that did it does not run any more.
     fn event(&self, event: MachineEvent);

@@ -81,7 +81,7 @@ impl FromStr for EventsLevel {
     }
 }
 
-/// Records a run. Clones record to the same files; it can be used from many threads.
+/// Records a run. Clones record to the same files, from many threads if need be.
 #[derive(Clone)]
 pub struct Recorder {
     shared: Arc<Shared>,
@@ -447,7 +447,8 @@ impl Parts {
     }
 }
 
-/// The name under which a field is kept if it does not replace the context's: it must not pass for a part of the head.
+/// The name under which a field is kept if it does not replace the context's: that name must not pass for a part of the
+/// head.
 fn own_name(name: &'static str) -> &'static str {
     match name {
         "t" => "t_",

@@ -245,7 +245,7 @@ impl Until {
     fn of(self, root: &Table<'_, '_>, trace: Option<&Trace>) -> Option<Located<Duration>> {
         match (self, trace) {
             (Self::At(until), _) => Some(until),
-            // One row is one moment; it is played for a second.
+            // One row is one moment, which is played for a second.
             (Self::Trace(span), Some(trace)) => {
                 Some(Located { value: trace.length().max(Duration::from_secs(1)), span })
             }

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use quantities::format_duration;
 
-/// The longest run: ten years of virtual time. Invented; nobody waits for more, and sums over it stay exact.
+/// The longest run: ten years of virtual time. Invented; no study waits for more, and sums over that time stay exact.
 pub const LONGEST_RUN: Duration = Duration::from_secs(3653 * 86_400);
 /// Most samples of a run: 115 days at one a second. Invented; each is kept and written.
 pub const MOST_SAMPLES: u128 = 10_000_000;
