@@ -10,9 +10,7 @@ use dm_protocol::{
     Version as DmVersion, VersionRequest,
 };
 use machine_contract::{PartitionFactory, VmFactory};
-use partition::{
-    GuestMemory as _, GuestRam as _, GuestSynic as _, HvStatus, Hypercalls as _, PowerEvent, SimulatedGuest,
-};
+use partition::{GuestRam as _, GuestSynic as _, HvStatus, Hypercalls as _, PowerEvent, SimulatedGuest};
 use vmbus::control::message::{
     Body as _, CloseChannel, GpadlMessages, InitiateContact, Message, OpenChannel, Payload, UserData,
 };

@@ -14,9 +14,7 @@ use dm_protocol::{
 };
 use model_sync::Mutex;
 use page_range::{GuestRange, PageCount, RangeSet};
-use partition::{
-    GuestMemory as _, GuestRam as _, GuestSynic as _, Hypercalls as _, PowerEvent, SimulatedGuest,
-};
+use partition::{GuestRam as _, GuestSynic as _, Hypercalls as _, PowerEvent, SimulatedGuest};
 use vmbus::control::message::{
     Body as _, CloseChannel, GpadlMessages, GpadlTeardown, InitiateContact, Message, ModifyChannel,
     OpenChannel, RelidReleased, UserData,

@@ -16,7 +16,7 @@ pub enum MachineEvent {
         /// What it said; for Linux the registers of the moment.
         parameters: [u64; 5],
     },
-    /// The guest has touched memory that it has given back, or that the host could not provide: it cannot go on.
+    /// The guest has touched memory that it has given back, or that the host could not provide: the guest cannot go on.
     Trespassed {
         /// Where, if KVM says so (Linux 6.8 and later).
         page: Option<GuestPage>,

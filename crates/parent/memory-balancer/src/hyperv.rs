@@ -276,8 +276,9 @@ impl PressureBandPolicy {
                 break;
             }
             let target = *proposal.target(index);
-            let given = vms[index].expected().saturating_sub(step);
-            if given >= vms[index].lowest && given < target.pages {
+            // Below the target, which is missed by less than a move.
+            let given = vms[index].expected().checked_sub(step);
+            if let Some(given) = given.filter(|&given| given >= vms[index].lowest) {
                 owed -= step.get() as f64;
                 proposal.set(index, given, target.reason.with("collected_mib", step.mib()));
             }

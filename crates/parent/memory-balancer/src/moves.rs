@@ -39,16 +39,14 @@ impl Growth {
         }
         let wanted_now = want.min(self.limit);
         let exact = wanted_now.min(self.returnable).min(self.pool);
-        let granules = match self.granule {
-            Some(granule) if exact == self.returnable => {
-                let rest = wanted_now - exact;
-                let space = (self.room - exact).min(self.pool - exact);
-                let limit = if exact.is_zero() { self.limit.max(granule) } else { self.limit - exact };
-                let up = rest.round_up_to(granule);
-                if up <= space.min(limit) { up } else { rest.min(space).min(limit).round_down_to(granule) }
-            }
-            _ => PageCount::ZERO,
-        };
+        // Nothing, if not even all that could be returned is wanted now, or is in the pool.
+        let granules = self.granule.map_or(PageCount::ZERO, |granule| {
+            let rest = wanted_now - exact;
+            let space = (self.room - exact).min(self.pool - exact);
+            let limit = if exact.is_zero() { self.limit.max(granule) } else { self.limit - exact };
+            let up = rest.round_up_to(granule);
+            if up <= space.min(limit) { up } else { rest.min(space).min(limit).round_down_to(granule) }
+        });
         let pages = exact + granules;
         (pages >= self.minimum.min(self.room) && !pages.is_zero()).then_some(pages)
     }

@@ -12,13 +12,13 @@ pub const MOST_SAMPLES: u128 = 10_000_000;
 /// A run that would never end, or never fit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadLength {
-    /// It is too long.
+    /// The run is too long.
     #[error("a run until {} is too long: at most {}", format_duration(*until), format_duration(LONGEST_RUN))]
     TooLong {
         /// When it was to end.
         until: Duration,
     },
-    /// It would be sampled too often.
+    /// The run would be sampled too often.
     #[error(
         "a run until {} with a sample every {} has {samples} samples: at most {MOST_SAMPLES}, so one every {} or more",
         format_duration(*until), format_duration(*interval), format_duration(*least)

@@ -183,7 +183,7 @@ pub(super) struct Surroundings<'a> {
 pub(super) struct Unread {
     /// Their places in the list of VMs.
     vms: BTreeSet<usize>,
-    /// It may be any VM.
+    /// Any VM may be meant.
     any: bool,
 }
 
