@@ -197,6 +197,11 @@ mod tests {
         let mut back = came(&[(VM1, 10), (VM2, 5)]);
         back.settle(PageCount(7));
         assert_eq!(list(&back.take(PageCount(7), PageCount(7))), [(VM1, 2), (VM2, 5)]);
+        for left in [0, 1, 2] {
+            let mut back = came(&[(VM1, 60), (VM2, 40)]);
+            back.settle(PageCount(left));
+            assert_eq!((back.pages, back.lots.len() as u64), (PageCount(left), left.min(1)));
+        }
     }
 
     #[test]

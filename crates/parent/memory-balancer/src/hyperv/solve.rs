@@ -121,9 +121,6 @@ impl Claims {
             } else {
                 enough = lambda;
             }
-            if enough - short <= enough * 1e-15 {
-                break;
-            }
             let step = lambda - (total - goal) / slope;
             // With no upper end yet, halving would begin at 2^59: double instead.
             let middle =
@@ -196,9 +193,20 @@ mod tests {
         let warm = claims.solve(wanted * 0.799, cold.lambda);
         assert!(warm.lambda > cold.lambda && warm.evaluations <= 4, "{warm:?}");
         assert_eq!(claims.solve(wanted * 0.8, cold.lambda), Solution { evaluations: 2, ..cold });
+        // A λ that no round can begin at: from the beginning.
+        assert_eq!(claims.solve(wanted * 0.8, LAMBDA_MAX), cold);
         // Most at their lowest, where a step by the slope leads far out: doubling and halving bring it back.
         let hard = claims.solve(claims.floor() + 10.0, 0.0);
         assert!(hard.met && hard.evaluations <= 40, "{hard:?}");
+    }
+
+    #[test]
+    fn where_every_vm_is_at_a_bound_the_range_doubles() {
+        // Nothing moves before λ is about a thousand.
+        let claims = claims(&[(1e6, 1.0, 10.0, 1e3); 5]);
+        let solution = claims.solve(2500.0, 0.0);
+        assert!((solution.lambda - 1999.0).abs() < 2.0, "{solution:?}");
+        assert!(solution.evaluations <= 20, "{solution:?}");
     }
 
     fn rows() -> impl Strategy<Value = Vec<(f64, f64, f64, f64)>> {

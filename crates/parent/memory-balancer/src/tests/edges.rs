@@ -466,6 +466,33 @@ fn a_start_that_could_just_be_made_is_collected_for() {
 }
 
 #[test]
+fn a_restart_that_never_has_enough_is_refused_with_what_there_was() {
+    let mut rig = Rig::new(mib(1040), PageCount::ZERO, |_| ());
+    for vm in 1..=2 {
+        rig.register(vm, SETTINGS);
+        rig.run(vm);
+    }
+    // VM2 gives 112, of which VM1 gets 100; then it restarts with 400 of 512.
+    rig.policy.set(1, mib(612));
+    rig.policy.set(2, mib(400));
+    rig.wait();
+    rig.finish_all();
+    rig.policy.script().targets.clear();
+    rig.crash(2);
+    rig.send(Input::VmRestarts { vm: VmId(2) });
+    rig.collect();
+    rig.wait_until(secs(100));
+    let refused = rig.said.iter().find_map(|output| match *output {
+        Output::StartRefused { vm, required, available, reserved_until } => {
+            Some((vm.0, required, available, reserved_until))
+        }
+        _ => None,
+    });
+    assert_eq!(refused, Some((2, mib(520), mib(420), None)));
+    assert_eq!(rig.balancer.ledger().available, mib(420));
+}
+
+#[test]
 fn a_start_with_exactly_what_is_free_is_made() {
     let mut rig = Rig::new(mib(520), PageCount::ZERO, |_| ());
     rig.register(1, MemorySettings::fixed(mib(512)));

@@ -287,6 +287,27 @@ fn a_whole_granule_is_claimed_for_exactly_a_move() {
 }
 
 #[test]
+fn a_granule_is_claimed_by_whoever_takes_granules_and_by_nobody_else() {
+    let blocks = in_blocks(vm(1, 860, 1000));
+    assert_eq!(Host::new(3000).round(core::slice::from_ref(&blocks)), [1128]);
+    assert_eq!(Host::new(3000).round(&[blocks, vm(2, 861, 1000)]), [1128, 1033]);
+}
+
+#[test]
+fn in_a_shortage_a_vm_within_its_band_claims_no_granule() {
+    // λ makes p* 87.2 %, so that 88.4 % is within the band, though 14 MB are lacking.
+    let vms = [in_blocks(vm(1, 950, 1075)), vm(2, 1667, 1925)];
+    assert_eq!(Host::new(3000).round(&vms), [1089, 1911]);
+}
+
+#[test]
+fn a_start_that_fits_is_left_what_it_needs_and_no_more() {
+    let mut host = Host::new(10_000).starting(5000, 500);
+    assert_eq!(host.round(&[vm(1, 1000, 1200)]), [1200]);
+    assert_eq!(host.proposal.for_starts(), Some(mib(500)));
+}
+
+#[test]
 fn a_second_granule_is_claimed_only_if_it_fits_beside_the_first() {
     let firm = |id| {
         let mut firm = vm(id, 950, 1000);
