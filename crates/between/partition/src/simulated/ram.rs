@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model_sync::Mutex;
 use page_range::{GuestPage, GuestRange, RangeSet};
-use shared_memory::{MappedPages, Page, Region};
+use shared_memory::{MappedPages, PAGE_BYTES, Page, Region};
 
 use crate::memory::{MemoryError, PagePiece, page_pieces};
 
