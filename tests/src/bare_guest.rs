@@ -2,26 +2,22 @@
 //! served, and does what a test's [`Play`] says.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
-use component_runtime::{Address, Component, ComponentId, Context, NextWake, SimTime, WakeCause};
+use component_runtime::{Address, Component, Context, NextWake, SimTime, WakeCause};
 use dm_protocol::{
     Capabilities, CapabilitiesReport, MAX_GUEST_PAYLOAD, Message as DmMessage, Packet, StatusReport,
     Version as DmVersion, VersionRequest,
 };
-use machine_contract::{
-    HostPartition, PartitionError, PartitionFactory, PartitionRequest, RunningPartition, VmFactory,
-};
-use partition::{
-    GuestMemory as _, GuestRam as _, GuestSynic as _, HvStatus, Hypercalls as _, PowerEvent, SimulatedGuest,
-    SimulatedPartition,
-};
+use machine_contract::{PartitionFactory, VmFactory};
+use partition::{GuestRam as _, GuestSynic as _, HvStatus, Hypercalls as _, PowerEvent, SimulatedGuest};
 use vmbus::control::message::{
     Body as _, CloseChannel, GpadlMessages, InitiateContact, Message, OpenChannel, Payload, UserData,
 };
 use vmbus::control::{DYNAMIC_MEMORY_CLASS, GpadlId, Relid, VMBUS_SINT, Version};
 use vmbus::ring::{ChannelRings, OutgoingPacket, PacketBuffer, Role};
+
+use crate::lone_guest::LoneGuestVm;
 
 /// What a bare guest does.
 pub trait Play: Send {
@@ -30,86 +26,30 @@ pub trait Play: Send {
 }
 
 /// A VM with a bare guest.
-#[derive(Clone)]
-pub struct BareVm(Arc<dyn Fn() -> Box<dyn Play> + Send + Sync>);
+pub struct BareVm(LoneGuestVm);
 
 impl BareVm {
     /// A VM whose guest does what `play` makes, anew with each boot.
     pub fn new<P: Play + 'static>(play: impl Fn() -> P + Send + Sync + 'static) -> Self {
-        Self(Arc::new(move || Box::new(play())))
-    }
-}
-
-impl VmFactory for BareVm {
-    fn partition(&mut self) -> Box<dyn PartitionFactory> {
-        Box::new(self.clone())
-    }
-}
-
-impl PartitionFactory for BareVm {
-    fn start(
-        &mut self,
-        ctx: &mut Context<'_>,
-        request: &PartitionRequest<'_>,
-    ) -> Result<Box<dyn RunningPartition>, PartitionError> {
-        let partition = SimulatedPartition::new(2);
-        let mut machine = BareMachine { vm: self.clone(), partition, component: None };
-        machine.boot(ctx, request)?;
-        Ok(Box::new(machine))
-    }
-}
-
-struct BareMachine {
-    vm: BareVm,
-    partition: SimulatedPartition,
-    component: Option<ComponentId>,
-}
-
-impl BareMachine {
-    fn boot(&mut self, ctx: &mut Context<'_>, request: &PartitionRequest<'_>) -> Result<(), PartitionError> {
-        for range in request.boot.runs() {
-            self.partition.host().add(range).map_err(|error| PartitionError(error.to_string()))?;
-        }
-        let mut seat = ctx.seat("bare-guest", Some(request.vm));
-        (request.watch)(&mut seat);
-        let side = self.partition.guest();
-        side.on_interrupt(0, VMBUS_SINT, seat.doorbell().into_fn())
-            .map_err(|error| PartitionError(error.to_string()))?;
-        self.component = Some(seat.start(Box::new(Playing {
-            play: (self.vm.0)(),
-            next: Duration::ZERO,
-            guest: BareGuest {
+        Self(LoneGuestVm::new("bare-guest", move |side, power| {
+            let guest = BareGuest {
                 side,
-                power: request.power.clone(),
+                power,
                 relid: None,
                 opened: false,
                 heard: Vec::new(),
                 rings: None,
                 posts: VecDeque::new(),
                 transaction: 0,
-            },
-        })));
-        Ok(())
+            };
+            Box::new(Playing { play: Box::new(play()), next: Duration::ZERO, guest })
+        }))
     }
 }
 
-impl RunningPartition for BareMachine {
-    fn host(&self) -> Arc<dyn HostPartition> {
-        Arc::new(self.partition.host())
-    }
-
-    fn reset(&mut self, ctx: &mut Context<'_>, request: &PartitionRequest<'_>) -> Result<(), PartitionError> {
-        self.stop(ctx);
-        self.partition.host().reset();
-        self.boot(ctx, request)
-    }
-
-    fn shut_down(&mut self, _ctx: &mut Context<'_>) {}
-
-    fn stop(&mut self, ctx: &mut Context<'_>) {
-        if let Some(component) = self.component.take() {
-            ctx.kill(component);
-        }
+impl VmFactory for BareVm {
+    fn partition(&mut self) -> Box<dyn PartitionFactory> {
+        self.0.partition()
     }
 }
 

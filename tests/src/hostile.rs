@@ -7,20 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use component_runtime::{Address, Component, ComponentId, Context, EndReason, NextWake, SimTime, WakeCause};
+use component_runtime::{Address, Component, Context, EndReason, NextWake, SimTime, WakeCause};
 use dm_protocol::{
     BalloonResponse, Capabilities, CapabilitiesReport, HotAddResponse, MAX_GUEST_PAYLOAD,
     Message as DmMessage, Packet, StatusReport, Version as DmVersion, VersionRequest, WireRange,
 };
-use machine_contract::{
-    HostPartition, PartitionError, PartitionFactory, PartitionRequest, RunningPartition, VmFactory,
-};
 use model_sync::Mutex;
 use page_range::{GuestRange, PageCount, RangeSet};
-use partition::{
-    GuestMemory as _, GuestRam as _, GuestSynic as _, Hypercalls as _, PowerEvent, SimulatedGuest,
-    SimulatedPartition,
-};
+use partition::{GuestRam as _, GuestSynic as _, Hypercalls as _, PowerEvent, SimulatedGuest};
 use vmbus::control::message::{
     Body as _, CloseChannel, GpadlMessages, GpadlTeardown, InitiateContact, Message, ModifyChannel,
     OpenChannel, RelidReleased, UserData,
@@ -29,6 +23,7 @@ use vmbus::control::{DYNAMIC_MEMORY_CLASS, GpadlId, Relid, VMBUS_SINT, Version};
 use vmbus::ring::{ChannelRings, OutgoingPacket, PacketBuffer, Role};
 use vmms_host::{VmState, VmmsCommand};
 
+use crate::lone_guest::LoneGuestVm;
 use crate::world::{self, World};
 
 /// How far a bad guest got: so that a test can tell whether its inputs get anywhere.
@@ -93,7 +88,7 @@ pub fn fuzz_host_bad_guest(bytes: &[u8]) -> Reached {
     let consoles = [good1.console.clone(), good2.console.clone()];
     let vms = vec![
         world::vm("good1", world::settings(256, 256, 768), good1),
-        world::vm("bad", world::settings(STARTUP, 16, 1024), bad),
+        world::vm("bad", world::settings(STARTUP, 16, 1024), bad.vm()),
         world::vm("good2", world::settings(512, 512, 1024), good2),
     ];
     let mut world = World::new(world::run_config(UNTIL, schedule_seed), config, vms);
@@ -158,85 +153,33 @@ impl Bytes {
     }
 }
 
-/// Makes the bad guest.
+/// What the bad guests of all boots share.
 #[derive(Clone)]
 struct BadVm {
     bytes: Arc<Mutex<Bytes>>,
     reached: Arc<Mutex<Reached>>,
 }
 
-impl VmFactory for BadVm {
-    fn partition(&mut self) -> Box<dyn PartitionFactory> {
-        Box::new(self.clone())
-    }
-}
-
-impl PartitionFactory for BadVm {
-    fn start(
-        &mut self,
-        ctx: &mut Context<'_>,
-        request: &PartitionRequest<'_>,
-    ) -> Result<Box<dyn RunningPartition>, PartitionError> {
-        let partition = SimulatedPartition::new(2);
-        let mut machine = BadMachine { made: self.clone(), partition, component: None };
-        machine.boot(ctx, request)?;
-        Ok(Box::new(machine))
-    }
-}
-
-struct BadMachine {
-    made: BadVm,
-    partition: SimulatedPartition,
-    component: Option<ComponentId>,
-}
-
-impl BadMachine {
-    fn boot(&mut self, ctx: &mut Context<'_>, request: &PartitionRequest<'_>) -> Result<(), PartitionError> {
-        for range in request.boot.runs() {
-            self.partition.host().add(range).map_err(|error| PartitionError(error.to_string()))?;
-        }
-        self.made.reached.lock().boots += 1;
-        let mut seat = ctx.seat("bad-guest", Some(request.vm));
-        (request.watch)(&mut seat);
-        let side = self.partition.guest();
-        let heard = side.on_interrupt(0, VMBUS_SINT, seat.doorbell().into_fn());
-        assert!(heard.is_ok());
-        self.component = Some(seat.start(Box::new(BadGuest {
-            made: self.made.clone(),
-            side,
-            power: request.power.clone(),
-            relid: None,
-            rings: None,
-            ring_pages: Vec::new(),
-            next_gpadl: 0xe1e10,
-            asked: Vec::new(),
-            given: RangeSet::new(),
-            added: RangeSet::new(),
-            next: Duration::ZERO,
-            transaction: 0,
-        })));
-        Ok(())
-    }
-}
-
-impl RunningPartition for BadMachine {
-    fn host(&self) -> Arc<dyn HostPartition> {
-        Arc::new(self.partition.host())
-    }
-
-    fn reset(&mut self, ctx: &mut Context<'_>, request: &PartitionRequest<'_>) -> Result<(), PartitionError> {
-        self.stop(ctx);
-        self.partition.host().reset();
-        self.boot(ctx, request)
-    }
-
-    /// It does not listen.
-    fn shut_down(&mut self, _ctx: &mut Context<'_>) {}
-
-    fn stop(&mut self, ctx: &mut Context<'_>) {
-        if let Some(component) = self.component.take() {
-            ctx.kill(component);
-        }
+impl BadVm {
+    /// The VM, whose guest goes on with the bytes where it was when it booted last.
+    fn vm(self) -> LoneGuestVm {
+        LoneGuestVm::new("bad-guest", move |side, power| {
+            self.reached.lock().boots += 1;
+            Box::new(BadGuest {
+                made: self.clone(),
+                side,
+                power,
+                relid: None,
+                rings: None,
+                ring_pages: Vec::new(),
+                next_gpadl: 0xe1e10,
+                asked: Vec::new(),
+                given: RangeSet::new(),
+                added: RangeSet::new(),
+                next: Duration::ZERO,
+                transaction: 0,
+            })
+        })
     }
 }
 

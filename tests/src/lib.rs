@@ -4,13 +4,15 @@
 //! together piece by piece, for what no scenario file can say: devices of other classes, a [bare guest](bare_guest) that does
 //! what a test says, and a [hostile] one that does what bytes say.
 //!
-//! It holds no tests but the random schedules of threads (shuttle); the others are in `tests/`. The fuzz function of a whole host is here so that `fuzz/` can wrap it.
+//! This library holds no tests but the random schedules of threads (shuttle); the others are in `tests/`. The fuzz function of a
+//! whole host is here so that `fuzz/` can wrap the function.
 #![forbid(unsafe_code)]
 
 pub mod bare_guest;
 pub mod hostile;
 #[cfg(feature = "journey")]
 pub mod journey;
+mod lone_guest;
 #[cfg(all(test, shuttle))]
 mod shuttle_models;
 pub mod tapped;

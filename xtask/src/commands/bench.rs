@@ -150,7 +150,8 @@ fn speed(driver: Driver) -> Result<f64> {
     Ok(outcome?.end.time.as_secs_f64() / took.as_secs_f64())
 }
 
-/// A fleet of `vms` VMs of 4 GB with a sawtooth load each. They are started one after the other, as an administrator's script
+/// A fleet of `vms` VMs of 4 GB with a sawtooth load each. The VMs are started one after the other, as an administrator's
+/// script
 /// would, so that they do not all report at the same instant.
 fn fleet(vms: usize, until: Duration) -> String {
     format!(

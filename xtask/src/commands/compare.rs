@@ -175,7 +175,7 @@ fn settings(args: &Args) -> Result<Settings> {
     })
 }
 
-/// The folder for the files, made. One that holds anything but a comparison is left alone.
+/// Makes the folder for the files. A folder that holds anything but a comparison is left alone.
 fn folder(args: &Args) -> Result<PathBuf> {
     let Some(out) = &args.out else {
         return scenario::run::directory::create_next(Path::new(super::RUNS), "compare").map_err(bad_input);

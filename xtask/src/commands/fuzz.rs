@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         if root.join(&committed).is_dir() {
             folders.push(committed.to_string_lossy().into_owned());
         }
-        // Without a sanitizer: they need a nightly toolchain, and safe code has little for them to find.
+        // Without a sanitizer: sanitizers need a nightly toolchain, and safe code has little for them to find.
         let tool = Tool::cargo(["fuzz", "run", "--fuzz-dir", "fuzz", "--sanitizer", "none"])
             .args([target.clone()])
             .args(folders)

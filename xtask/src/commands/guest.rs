@@ -238,7 +238,8 @@ pub(crate) fn real_linux(
     contend(place, task, out, force)
 }
 
-/// The record as a test: here or nested, whichever works. It was asked for, so where neither does it has failed.
+/// The record as a test: here or nested, whichever works. The user asked for this test, so where neither works the test
+/// has failed.
 pub(crate) fn test() -> Result<()> {
     let mut place = Where::default();
     let diagnosis = place.examine();

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     real_guest: bool,
 }
 
-/// The program that builds the book. It has nothing to test: a book that cannot be built fails the last step.
+/// The program that builds the book. The program has nothing to test: a book that cannot be built fails the last step.
 const BOOK_BUILDER: &str = "book-builder";
 
 /// Of property tests, fuzzing and random schedules, unless new ones are drawn.
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let text = seed.map(|seed| seed.to_string());
     let tests = Tool::cargo(["test", "--workspace", "--exclude", BOOK_BUILDER, "--all-features", "--locked"]);
     step("tests", tests.envs(text.as_deref().map(|seed| ("PROPTEST_RNG_SEED", seed))))?;
-    // In the build that the book is checked in below: it has everything.
+    // In the build in which the book is checked below: that build has everything.
     let seeds = "1,2,3";
     elsewhere::step("what the source says, with three seeds", elsewhere::DOCS, &["verify", "--seed", seeds])?;
     let oracle = ["verify", "--oracle", "--seed", seeds];

@@ -46,7 +46,7 @@ impl Client {
 /// Revoking page by page ends with everyone who lost something at the same price; so that price is looked for instead.
 pub fn revoke(clients: &mut [Client], amount: f64, idle_cost: f64) -> f64 {
     let has: f64 = clients.iter().map(|client| client.memory).sum();
-    // Nobody pays less than this.
+    // No VM pays less than this.
     let mut most = clients.iter().map(|client| 1.0 / client.price(idle_cost)).fold(0.0, f64::max);
     if amount <= 0.0 || most <= 0.0 {
         return 1.0 / most;
@@ -141,7 +141,7 @@ mod tests {
     }
 
     proptest! {
-        /// The definition: one page at a time, from whoever pays least.
+        /// The definition: one page at a time, from the VM that pays least.
         #[test]
         fn is_what_revoking_page_by_page_comes_to(clients in clients(), part in 0.0..1.0_f64) {
             let k = idle_cost(0.75);

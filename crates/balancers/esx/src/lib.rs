@@ -22,8 +22,8 @@
 //! * **Wanting memory**: there, a guest sees its configured size and gets a page when it touches it. Here it must be given
 //!   memory before. A VM wants its demand and its buffer: the buffer stands for what its guest touches while memory is on
 //!   its way.
-//! * **Paging by the host** (states hard and low) does not exist here: memory is owned, never overcommitted. Both balloon, as
-//!   soft does.
+//! * **Paging by the host** (states hard and low) does not exist here: memory is owned, never overcommitted. In both states
+//!   VMs are ballooned, as in soft.
 //! * **State high** would grant until free memory falls below the threshold of soft, and then reclaim up to high again: here
 //!   what is wanted when that would leave less than high free is taken from those who pay less at once, so that free memory
 //!   comes to rest.
@@ -133,7 +133,7 @@ pub struct Esx {
 /// What of the host decides a round, in pages.
 #[derive(Clone, Copy, Debug)]
 struct Situation {
-    /// What nobody has, beside what is kept for starts.
+    /// Memory that no VM has, beside what is kept for starts.
     free: f64,
     /// What VMs lack of what they want.
     wished: f64,
@@ -171,7 +171,7 @@ impl Esx {
         }
     }
 
-    /// Who takes part, with what it has and, if that is less, what it wants.
+    /// The VMs that take part, each with what it has and, if that is less, what it wants.
     fn collect(&mut self, host: &HostView<'_>, vms: &[VmView]) -> Situation {
         self.clients.clear();
         self.places.clear();

@@ -10,7 +10,7 @@
 //! * h ≥ 0.20: every guest grows to what it uses and 20 %, by 5 % at least.
 //!
 //! Changes of 0.25 % or less are not made. [`rules`] is that in its own terms. There are no priorities, and there is no
-//! hysteresis: it flips at 20 %.
+//! hysteresis: the rules flip at 20 %.
 //!
 //! Source: `balloon.rules` and `mom.conf` of MOM as oVirt ships them.
 //!
@@ -18,8 +18,8 @@
 //!
 //! * **Free memory of the host**: its own counts free memory, buffers and cache of the parent. A policy cannot see the
 //!   parent's here: what is [available](HostView::available) is free, the parent's reserve is not.
-//! * **Starts**: there, a VM starts and the host has less. Here it waits until memory is free: what it waits for is not free
-//!   memory, and guests shrink for it. Nobody grows into it.
+//! * **Starts**: there, a VM starts and the host has less. Here the VM waits until memory is free: what the VM waits for
+//!   does not count as free, guests shrink for it, and no guest grows into it.
 //! * **Unused memory of a guest** is what its status report says is free or zeroed; "current" is what the VM has, with what is
 //!   on its way to or from it.
 //! * **What cannot be had**: its host has swap, and gives what rules say. Here growth ends where the pool does, first VM

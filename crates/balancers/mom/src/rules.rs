@@ -73,7 +73,7 @@ mod tests {
         assert!(near(decided(1000.0, 300.0, 0.10), 950.0));
         // 870 in use and 10 % free would be 970.
         assert!(near(decided(1000.0, 870.0, 0.10), 970.0));
-        // It is to have 10 % free and has 5: nothing to take.
+        // The guest is to have 10 % free and has 5: nothing to take.
         assert_eq!(decided(1000.0, 950.0, 0.10), None);
         // The minimum holds.
         assert!(near(decided(510.0, 100.0, 0.10), 500.0));

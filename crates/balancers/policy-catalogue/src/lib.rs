@@ -81,7 +81,7 @@ pub enum PolicyError {
         /// The nearest of them, as a question.
         nearest: String,
     },
-    /// It does not take these parameters.
+    /// The policy does not take these parameters.
     #[error("policy {name:?} does not take these parameters: {why}")]
     Parameters {
         /// The policy.

@@ -26,7 +26,8 @@ pub type Parent = Box<dyn FnMut(Duration, &Ledger) -> ParentState>;
 
 /// A host with a [`Balancer`], VMs with [`Guest`]s, and time that passes as fast as it can be computed.
 ///
-/// It is no model of the whole product (the project's scenarios are): it has what a policy can see. Operations take the
+/// The test host is no model of the whole product (the project's scenarios are): the host has what a policy can see.
+/// Operations take the
 /// times of the calibration: on the host 0.1 s + 1 ms/MB, times the parent's slowdown; in the guest 0.05 s + 2 ms/MB to
 /// balloon and 1 ms/MB to add.
 pub struct TestHost {
@@ -55,7 +56,7 @@ struct Vm {
 }
 
 enum Event {
-    /// Somebody asks for the VM to start: the how-many-th time, from 1.
+    /// A request to start the VM: the how-many-th one, from 1.
     Start(VmId, u32),
     Stop(VmId),
     Booted {
@@ -218,7 +219,7 @@ impl TestHost {
         let event = event(run);
         if manners == Manners::NeverAnswers {
             self.at(self.now + OPERATION_TIMEOUT, Event::Silent { vm, run });
-            // What was granted is mapped, and the guest may use it any moment: it stays where it is.
+            // What was granted is mapped, and the guest may use it any moment: the memory stays with the guest.
             self.at(Duration::MAX, event);
         } else {
             self.at(self.now + took, event);

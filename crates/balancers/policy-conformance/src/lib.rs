@@ -37,8 +37,9 @@
 //!
 //! # What this crate never does
 //!
-//! It judges no policy's results: which one is better is a matter of comparison on real loads. It reads no clock and draws
-//! no random numbers but from a fixed seed: a policy passes always or never.
+//! The suite judges no policy's results: which policy is better is a matter of comparison on real loads. The suite
+//! reads no clock
+//! and draws no random numbers but from a fixed seed: a policy passes always or never.
 #![forbid(unsafe_code)]
 
 mod cases;

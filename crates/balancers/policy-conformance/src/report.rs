@@ -7,17 +7,17 @@ use crate::check::Check;
 /// What came of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It held in all cases.
+    /// The check held in all cases.
     Held {
         /// How many.
         cases: u32,
     },
-    /// It does not apply.
+    /// The check does not apply.
     NotApplicable {
         /// Why.
         why: &'static str,
     },
-    /// It does not hold.
+    /// The check does not hold.
     Failed {
         /// What was wrong.
         what: String,

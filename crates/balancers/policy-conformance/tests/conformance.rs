@@ -103,7 +103,7 @@ fn who_turns_priority_around_is_found() {
     assert!(what.starts_with("in a shortage the higher weight has"), "{what}");
 }
 
-/// Gives everyone what it needs, as long as all answer; if one does not, it waits for it.
+/// Gives every VM what it needs, as long as all answer; waits for a VM that does not.
 struct Waits;
 
 impl Policy for Waits {

@@ -9,16 +9,15 @@
 //! * **Comfort is given from what is free, never at another's expense.** Free memory is useless, so while it suffices
 //!   everyone is given the whole buffer, as by Hyper-V. But what must first be taken from another costs two moves
 //!   and a wait: that is done for needs and margins (and some of the comfort, for evenness), not for 20 %.
-//! * **Taken where it is missed least.** One number, the level ([`Claims`]), says how much everyone keeps. Who has most beyond
-//!   its comfort gives first, low weights earlier. No more is taken than is lacking.
+//! * **Taken where it is missed least.** One number, the level ([`Claims`]), says how much every VM keeps. The VM that has
+//!   most beyond its comfort gives first, low weights earlier. No more is taken than is lacking.
 //! * **Nobody is asked in vain.** A guest that refused is asked again when it has more to give, not each time the balancer's
 //!   pause is over: another refusal would double the pause, and it would be paused when it could give.
 //! * **Surplus is taken after a hold that learns.** Where what was taken is soon wanted back, the hold doubles.
 //! * **Bursts are met at once**: rounds four times a second, one operation's worth of memory kept free. If the parent
 //!   pages, which makes every operation slower, more is kept free for it, from comfort only.
 //! * **In a shortage** needs are cut as by Hyper-V, with the same weights: pressure = 100 · (1 + λ · g(weight)). But all
-//!   margins go first, nothing is held back while demand is unmet, and nobody is given more for less than 3 % or
-//!   48 MB.
+//!   margins go first, nothing is held back while demand is unmet, and no VM is given more for less than 3 % or 48 MB.
 //!
 //! A VM that waits to start may take surplus at weight 0, all comfort and margins at the default weight, and beyond that
 //! up to λ = 0.2 at the highest.
@@ -26,13 +25,15 @@
 //! # Where it loses
 //!
 //! * Against a host where memory suffices and nothing surprises there is nothing to gain: both policies meet all demand.
-//! * Where loads swing and memory is just short (staggered peaks, a greedy server), it moves 1 to 3 % less than Hyper-V's
-//!   policy, no more than that, and needs twice as many operations, smaller ones: whoever meets a swing must move it. It
-//!   stays below because it cuts no comfort for comfort. Beside a greedy server the others wait longer after a step (5.3 s
+//! * Where loads swing and memory is just short (staggered peaks, a greedy server), this policy moves 1 to 3 % less than
+//!   Hyper-V's
+//!   policy, no more than that, and needs twice as many operations, smaller ones: a policy that meets a swing must move
+//!   the memory. This policy stays below because it cuts no comfort for comfort. Beside a greedy server the others wait
+//!   longer after a step (5.3 s
 //!   on the mean where Hyper-V's policy has 3.9 s).
 //! * When everyone bursts at once, what is lacking is spread over more VMs: a third less is unmet, and VMs are above 100
 //!   for a sixth more of the time.
-//! * Where VMs come and go it starts about one in fifty less: it takes less from those that run.
+//! * Where VMs come and go this policy starts about one in fifty less: less is taken from those that run.
 //! * In tight times VMs have 5 to 20 % beyond their need, not all the same: with staggered peaks Jain's index is 0.0002
 //!   lower.
 //! * It keeps less free than Hyper-V's lead-time stock when memory is short, so the parent pages more then.
@@ -130,7 +131,7 @@ impl Default for Config {
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     forecast: Forecast,
-    /// It is being given memory, until it has what it is to have.
+    /// The VM is being given memory, until it has what it is to have.
     growing: bool,
     surplus: Surplus,
     refusal: Refusal,

@@ -18,7 +18,8 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether it is no use to ask. It is again when the guest has `enough` pages more beyond its demand than when it refused,
+    /// Whether asking the guest is of no use. Asking is of use again when the guest has `enough` pages more beyond its demand
+    /// than when it refused,
     /// or `longest` after that.
     pub(crate) fn follow(
         &mut self,
@@ -58,7 +59,8 @@ mod tests {
         VmView::new(VmId(1), settings).with(|vm| vm.lowest = if paused { has } else { minimum })
     }
 
-    /// Whether it is no use to ask after these: second, whether the balancer's pause is on, what the guest has beyond demand.
+    /// Whether asking is of no use after these rounds: second, whether the balancer's pause is on, what the guest has beyond
+    /// demand.
     fn after(rounds: &[(u64, bool, f64)]) -> bool {
         let mut refusal = Refusal::default();
         rounds.iter().fold(false, |_, &(second, paused, beyond)| {

@@ -16,10 +16,10 @@ struct Situation {
     step: f64,
     /// What running VMs can have beside what is kept for starts.
     capacity: f64,
-    /// What of that nobody has; below 0 if it is to be taken for a start.
+    /// What of the capacity no VM has; below 0 if memory is to be taken for a start.
     free: f64,
     starts: f64,
-    /// Whether starts wait that nobody may be pressed for.
+    /// Whether starts wait for which no VM may be pressed.
     hopeless: bool,
     /// To be kept free.
     stock: f64,
@@ -44,7 +44,7 @@ impl Situation {
 /// What a VM is to have: pages.
 #[derive(Clone, Copy, Debug)]
 struct Wish {
-    /// It is given memory when it has less than this.
+    /// The VM is given memory when it has less than this.
     below: f64,
     /// Of what it is given, so much is taken from others if it must be …
     must: f64,
@@ -302,7 +302,7 @@ impl PredictiveBand {
         given
     }
 
-    /// Take surplus that nobody has needed for long enough.
+    /// Take surplus that its VM has not needed for long enough.
     fn take_surplus(&mut self, now: &Situation, vms: &[VmView], proposal: &mut Proposal) {
         let mut states = core::mem::take(&mut self.states);
         for (index, (vm, state)) in vms.iter().zip(states.align(vms)).enumerate() {
@@ -328,7 +328,7 @@ impl PredictiveBand {
         self.states = states;
     }
 
-    /// Nobody is given what is not there.
+    /// No VM is given memory that is not there.
     fn keep_within(&self, room: f64, vms: &[VmView], proposal: &mut Proposal) {
         let growth = |target: PageCount, has: f64| (target.get() as f64 - has).max(0.0);
         let sum: f64 =
@@ -371,7 +371,7 @@ impl Surplus {
             && let Some((at, left)) = self.taken
             && has > left * 1.1 + 4.0 * now.step
         {
-            // What was taken is wanted back. Soon: it should have been left longer.
+            // What was taken is wanted back. If soon, it should have been left longer.
             let soon = now.now.saturating_sub(at).as_secs_f64() < hold.as_secs_f64() * c::REGRET.value;
             self.hold = if soon { (hold * 2).min(longest) } else { hold / 2 };
             self.taken = None;

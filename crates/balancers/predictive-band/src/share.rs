@@ -1,4 +1,4 @@
-//! Who keeps how much, as one number for all: the level of want.
+//! How much each VM keeps, as one number for all: the level of want.
 //!
 //! | level | what is given up |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | 1 to 2 | that margin |
 //! | above 2 | needs, in the proportions of Hyper-V's shortage: need / (1 + λ · g(weight)), λ = level − 2 |
 //!
-//! Low weights give up comfort and margin earlier. With equal weights nobody's need is cut while anyone has a margin left,
+//! Low weights give up comfort and margin earlier. With equal weights no VM's need is cut while any VM has a margin left,
 //! which is what leaves least demand unmet.
 
 /// What a VM claims, in pages.

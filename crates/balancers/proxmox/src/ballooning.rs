@@ -28,7 +28,7 @@ pub struct Limits {
     pub free_share: f64,
 }
 
-/// Who a distribution concerns.
+/// Which machines a distribution concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Among {
     /// Machines under pressure.
@@ -76,10 +76,10 @@ impl Ballooning {
     /// Distribute `goal` by shares; returns what is left of it.
     ///
     /// A pass sets everyone to minimum + share of (all above the minimums + what is left), within bounds and within a step
-    /// of what it had when the round began. A machine that this asks nothing of drops out of the passes that follow; one at
-    /// its step limit does not, and so keeps its claim.
+    /// of what it had when the round began. A machine of which the pass asks nothing drops out of the passes that follow; a
+    /// machine at its step limit does not, and so keeps its claim.
     ///
-    /// A goal to grow may take from a machine that is above its share; a goal to shrink gives nobody anything.
+    /// A goal to grow may take from a machine that is above its share; a goal to shrink gives no machine anything.
     fn distribute(&mut self, machines: &[Machine], among: Among, goal: i64, limits: &Limits) -> i64 {
         self.done.clear();
         self.done.extend(machines.iter().map(|machine| match among {

@@ -4,9 +4,9 @@
 //!
 //! Every 10 s: goal = 80 % of the host's memory − what is used; up to 10 MiB either way is ignored. A VM whose free memory
 //! is more than a quarter of its minimum is not under pressure. If there is memory to give, those under pressure get it; if
-//! some must be taken, it is taken from the others; only if that changes nothing at all, everyone takes part. All that
-//! those concerned have above their minimums, and the goal, is shared in proportion to shares; nobody moves by more
-//! than 100 MiB a round. [`Ballooning`] is that algorithm in its own terms, with the values of its own tests.
+//! memory must be taken, the others give; only if that changes nothing at all, everyone takes part. All that
+//! those concerned have above their minimums, and the goal, is shared in proportion to shares; no VM moves by more than
+//! 100 MiB a round. [`Ballooning`] is that algorithm in its own terms, with the values of its own tests.
 //!
 //! Source: `PVE::AutoBalloon` and its caller `pvestatd` in `pve-manager`, and their test `balloontest.pl`; the
 //! administration guide.
@@ -16,7 +16,7 @@
 //! * **Used memory of the host**: its own counts what the parent OS really uses. A policy cannot see that here: the parent's
 //!   reserve counts as used, as does everything that is not [available](HostView::available).
 //! * **Starts**: there, a VM starts and swapping follows. Here a VM waits until memory is free: what it waits for counts
-//!   as used, so that others make room. Nobody gets more while it waits.
+//!   as used, so that others make room. No VM gets more while one waits.
 //! * **Free memory of a guest**: free and zeroed pages of the status report, where the virtio balloon has `free_mem`.
 //! * **Shares**: 0.2 per weight, so that the default weight has the default of 1000. There, 0 shares switch a VM's automatic
 //!   ballooning off; a weight of 0 is the lowest priority here and gets 1 share.
@@ -25,9 +25,11 @@
 //!
 //! # What it is blind to
 //!
-//! It never asks what a guest needs, only whether it has free memory: below 80 % every VM grows to its maximum, in need or
-//! not. It thrashes by steps of 100 MiB where a VM near its minimum changes between the two groups with every step; and where
-//! nobody is under pressure and the host is below its goal, a VM above its share gives a step in one round and gets it back
+//! The policy never asks what a guest needs, only whether the guest has free memory: below 80 % every VM grows to its
+//! maximum, in need or
+//! not. The policy thrashes by steps of 100 MiB where a VM near its minimum changes between the two groups with every step;
+//! and where no VM is under pressure and the host is below its goal, a VM above its share gives a step in one round and
+//! gets it back
 //! in the next.
 #![forbid(unsafe_code)]
 
@@ -179,7 +181,7 @@ impl Policy for Proxmox {
         } else {
             "at-goal"
         };
-        // A pass may give a page more than the goal; nobody has it to give.
+        // A pass may give a page more than the goal, and the host has no such page.
         let mut left = free;
         for ((machine, &index), &result) in self.machines.iter().zip(&self.places).zip(results) {
             let change = (result - machine.balloon).min(left);

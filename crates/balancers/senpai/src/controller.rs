@@ -5,7 +5,7 @@ use crate::Config;
 /// What a tick makes of the limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Step {
-    /// It stays.
+    /// The limit stays.
     Keep,
     /// Too much stall: the limit rises by this part of itself.
     BackOff(f64),
@@ -97,7 +97,7 @@ mod tests {
         assert!(near(at_once(100_000.0), 0.25));
         assert!(near(at_once(200_000.0), 1.0));
         assert!(near(at_once(9e9), 1.0), "no more than doubled");
-        // It adds up over ticks, and begins anew after a change.
+        // The stall adds up over ticks, and begins anew after a change.
         let steps = ticks(&[6_000.0, 6_000.0, 6_000.0]);
         assert_eq!(steps[0], Step::Keep);
         assert!(near(part(steps[1]), (1.2_f64 / 20.0) * (1.2 / 20.0)));

@@ -4,11 +4,12 @@
 //!
 //! Every second the time that something in the guest stood still for want of memory is added to an integral. Above 10 ms the
 //! limit rises at once: by (err/20)² of itself, err = integral / 10 ms, and at most to twice itself. Else, every six
-//! seconds, it falls: by 1 % of itself, or by 1 % · (1/(10·err))² if that is less. After either the integral begins anew.
+//! seconds, the limit falls: by 1 % of itself, or by 1 % · (1/(10·err))² if that is less. After either the integral
+//! begins anew.
 //! [`Controller`] is that in its own terms.
 //!
-//! So it always probes: what nobody misses is taken, slowly, and given back quickly when it is missed. There is no demand in
-//! it and no priority.
+//! So the policy always probes: memory that no guest misses is taken, slowly, and given back quickly when it is missed.
+//! The policy knows neither demand nor priority.
 //!
 //! Source: `senpai.py` (`facebookincubator/senpai`), with its defaults.
 //!
@@ -16,7 +17,7 @@
 //!
 //! * **The limit** there is a cgroup's `memory.high`, in force at once. Here it is what the VM has: the rises and falls
 //!   apply to that, and what adds up to less than the host's least move waits until there is more of it. While
-//!   memory is on its way to a VM, its stall does not count: it has been answered.
+//!   memory is on its way to a VM, its stall does not count: the stall has been answered.
 //! * **Stall** is what the guest reports ([`GuestReport::stalled`]). The Dynamic Memory status report has no such field: for
 //!   guests that do not say, every page written to a page file since the last report stands for 30 µs (invented). Writes are
 //!   what there is: reads are reported only together with file cache faults. A probe that makes a large guest write at all is
@@ -24,9 +25,10 @@
 //!   guests report no writes either: without a stall report they look idle, and are squeezed to their minimum.
 //! * **Shared memory**: its cgroup has whatever the machine has. Here a rise ends where the pool does; what there is goes to
 //!   all that rise in proportion.
-//! * **A VM that starts** gets what others do not miss, as fast as they are probed; nobody is asked for more because of it.
+//! * **A VM that starts** gets what others do not miss, as fast as they are probed; no VM is asked for more because of the
+//!   start.
 //!
-//! It needs cheap paging: what it finds out, it finds out by making guests page.
+//! The policy needs cheap paging: what it finds out, it finds out by making guests page.
 #![forbid(unsafe_code)]
 
 mod constants;
@@ -133,7 +135,7 @@ impl Senpai {
         let stall: f64 = new.map(|report| self.stall(report)).sum();
         state.counted = vm.report().map(|report| report.at);
         if vm.pending.is_some_and(|pending| pending.kind == PendingKind::Grow) {
-            // What was missed is on its way: it is not to be missed twice.
+            // What was missed is on its way, and does not count twice.
             return;
         }
         let integral = state.controller.integral() + stall;

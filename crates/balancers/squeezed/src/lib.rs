@@ -8,7 +8,7 @@
 //! (others make up for it), is asked for no more than it has, and is called *uncooperative* after 20 s. That is remembered
 //! from run to run: forgotten, every run would count on its memory again, and everyone would go up and down.
 //!
-//! It asks nobody how much they need: there is no demand in it, no priority and no hysteresis but a slack of 4 KiB.
+//! The policy asks no VM how much it needs: there is no demand, no priority and no hysteresis but a slack of 4 KiB.
 //!
 //! Source: `squeezed` of the XenServer toolstack (`xapi-project/xen-api`, `ocaml/squeezed`), its design document.
 //!
@@ -21,8 +21,8 @@
 //!   rest a little apart from γ.
 //! * A VM that cannot be moved now keeps what it has and counts as if it were no domain; so it is for `squeezed` with a
 //!   domain without balloon driver.
-//! * A VM that could not be *given* memory is asked for no more than it has, which it reaches at once; so that it is tried
-//!   again at all, it is forgiven after a minute.
+//! * A VM that could not be *given* memory is asked for no more than it has, which it reaches at once; the VM is forgiven
+//!   after a minute, so that it is tried again at all.
 #![forbid(unsafe_code)]
 
 mod constants;
@@ -74,7 +74,7 @@ impl Default for Config {
 struct State {
     actual: PageCount,
     target: PageCount,
-    /// It is away from what it is asked for, and has not moved since then.
+    /// The VM is away from what it is asked for, and has not moved since then.
     still_since: Option<Duration>,
     stuck: bool,
 }
@@ -142,13 +142,13 @@ impl Squeezed {
         Self { config, ..Self::default() }
     }
 
-    /// Who has moved, who is stuck, and who is forgiven.
+    /// Finds the VMs that have moved, those that are stuck, and those that are forgiven.
     fn watch(&mut self, now: Duration, vms: &[VmView]) {
         let config = self.config;
         for (vm, state) in vms.iter().zip(self.states.align(vms)) {
             let actual = actual(vm);
             if actual != state.actual || !vm.can_move() {
-                // It moves, so it is not stuck; or it is no domain now.
+                // The VM moves, so it is not stuck; or it is no domain now.
                 state.actual = actual;
                 state.still_since = None;
                 state.stuck = false;

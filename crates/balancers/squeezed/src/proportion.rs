@@ -60,7 +60,7 @@ mod tests {
         let domains = || [domain(1000, 2000, 1500)].into_iter();
         assert_eq!(gamma(domains(), 0, 9000, 0), 0.0);
         assert_eq!(gamma(domains(), 9000, 0, 0), 1.0);
-        // Nobody can be moved: what is free would be enough for everyone, or is not even enough to be kept.
+        // No domain can be moved: what is free would be enough for everyone, or is not even enough to be kept.
         assert_eq!(gamma([domain(1000, 1000, 1000)].into_iter(), 9000, 0, 0), 1.0);
         assert_eq!(gamma([].into_iter(), 0, 9000, 0), 0.0);
     }

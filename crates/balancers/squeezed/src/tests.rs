@@ -90,7 +90,7 @@ fn others_make_up_for_a_vm_that_is_stuck_and_stay_there() {
     host.run_until(Duration::from_secs(150));
     assert_eq!(host.assigned(VmId(3)), mib(1024));
     assert_eq!(assigned(&host, 1), kept);
-    // From run to run it is remembered: nobody counts on it again.
+    // A VM's lack of answers is remembered from run to run: its memory is not counted on again.
     let settled = assigned(&host, 2);
     for second in 150..400 {
         host.run_until(Duration::from_secs(second));

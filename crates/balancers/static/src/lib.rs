@@ -28,7 +28,7 @@ impl Policy for Static {
 
     fn round(&mut self, _host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
         for (index, vm) in vms.iter().enumerate() {
-            // It got its startup RAM when it started, and nobody has changed that since.
+            // The VM got its startup RAM when it started, and keeps exactly that.
             let kept = vm.reachable(vm.expected());
             proposal.set(index, kept, Reason::new("keeps-startup").with("kept_mib", kept.mib()));
         }

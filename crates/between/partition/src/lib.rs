@@ -30,7 +30,7 @@ mod power;
 mod simulated;
 mod synic;
 
-pub use memory::{GuestMemory, GuestRam, MemoryError};
+pub use memory::{GuestMemory, GuestRam, MemoryError, PagePiece, page_pieces};
 pub use notify::NotifyFn;
 pub use power::PowerEvent;
 pub use shared_memory::{ControlPage, DataPages, MappedPages, Page, ViewError};

@@ -1,7 +1,7 @@
 //! A guest's memory as the two sides see it.
 
 use page_range::{GuestPage, GuestRange};
-use shared_memory::{MappedPages, RegionError};
+use shared_memory::{MappedPages, PAGE_BYTES, RegionError};
 
 /// Why guest memory could not be reached or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +67,39 @@ pub trait GuestRam: Send + Sync {
     fn write(&self, gpa: u64, bytes: &[u8]) -> Result<(), MemoryError>;
 }
 
+/// The part of a copy that lies in one page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PagePiece {
+    /// Number of the page.
+    pub page: u64,
+    /// Where in the page the part begins, in bytes.
+    pub offset: usize,
+    /// Bytes of the copy before this part.
+    pub done: usize,
+    /// Bytes of this part; never 0.
+    pub len: usize,
+}
+
+/// Splits a copy of `len` bytes from guest address `gpa` on at the ends of pages.
+///
+/// # Errors
+/// [`MemoryError::BeyondAddressSpace`] if the copy ends beyond the last address.
+pub fn page_pieces(gpa: u64, len: usize) -> Result<impl Iterator<Item = PagePiece>, MemoryError> {
+    if u64::try_from(len).ok().and_then(|len| gpa.checked_add(len)).is_none() {
+        return Err(MemoryError::BeyondAddressSpace { gpa, len });
+    }
+    let page_bytes = PAGE_BYTES as u64;
+    let mut done = 0;
+    Ok(std::iter::from_fn(move || {
+        let at = (done < len).then(|| gpa + done as u64)?;
+        let offset = (at % page_bytes) as usize;
+        let piece =
+            PagePiece { page: at / page_bytes, offset, done, len: (PAGE_BYTES - offset).min(len - done) };
+        done += piece.len;
+        Some(piece)
+    }))
+}
+
 /// What the host can do with a guest's memory.
 pub trait GuestMemory: GuestRam {
     /// Gives the guest memory at addresses where it had none (boot, hot-add). The new memory reads as zeros.
@@ -96,4 +129,27 @@ pub trait GuestMemory: GuestRam {
 
     /// Bytes of host memory that the guest's memory takes at this moment.
     fn resident(&self) -> u64;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_split_at_the_ends_of_pages() {
+        let parts = |gpa, len| -> Vec<(u64, usize, usize, usize)> {
+            let parts = page_pieces(gpa, len).unwrap();
+            parts.map(|part| (part.page, part.offset, part.done, part.len)).collect()
+        };
+        assert_eq!(parts(0x1ff8, 0), []);
+        assert_eq!(parts(0x1ff8, 8), [(1, 0xff8, 0, 8)]);
+        assert_eq!(parts(0x1ff8, 0x1010), [(1, 0xff8, 0, 8), (2, 0, 8, 0x1000), (3, 0, 0x1008, 8)]);
+        assert_eq!(parts(u64::MAX - 1, 1), [(u64::MAX >> 12, 0xffe, 0, 1)]);
+    }
+
+    #[test]
+    fn a_copy_beyond_the_last_address_is_refused() {
+        let refused = page_pieces(u64::MAX - 1, 2).err();
+        assert_eq!(refused, Some(MemoryError::BeyondAddressSpace { gpa: u64::MAX - 1, len: 2 }));
+    }
 }

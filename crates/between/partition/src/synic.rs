@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use crate::NotifyFn;
+use crate::notify::NotifyFn;
 
 /// Synthetic interrupt sources of a virtual processor (documented, TLFS).
 pub const SINTS: u8 = 16;

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::PAGE_BYTES;
 use crate::claim::Withdrawn;
+use crate::size::PAGE_BYTES;
 use crate::view::{Page, Words};
 
 /// A copy that would leave its page.

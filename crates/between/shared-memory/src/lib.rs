@@ -31,15 +31,8 @@ pub use copy::{CopyError, OutOfPage};
 #[cfg(target_os = "linux")]
 pub use memfd::MemfdError;
 pub use region::Region;
-pub use size::RegionError;
+pub use size::{CONTROL_WORDS_PER_PAGE, PAGE_BYTES, RegionError, WORDS_PER_PAGE};
 pub use view::{ControlPage, DataPages, MappedPages, Page};
-
-/// Bytes of a page. Hyper-V's interface page size is 4 KiB on every guest architecture (TLFS, "page").
-pub const PAGE_BYTES: usize = 4096;
-/// 64-bit words of a data page.
-pub const WORDS_PER_PAGE: usize = PAGE_BYTES / 8;
-/// 32-bit words of a control page.
-pub const CONTROL_WORDS_PER_PAGE: usize = PAGE_BYTES / 4;
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests;

@@ -9,8 +9,7 @@ use parking_lot::Mutex;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::PAGE_BYTES;
-use crate::size::{RegionError, byte_len};
+use crate::size::{PAGE_BYTES, RegionError, byte_len};
 
 /// Why a memfd could not be made or mapped.
 #[derive(Debug, thiserror::Error)]

@@ -10,11 +10,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::PAGE_BYTES;
 use crate::claim::{Claims, WithdrawError};
 #[cfg(target_os = "linux")]
 use crate::memfd::{self, MemfdError, MemfdMapping};
-use crate::size::{RegionError, byte_len};
+use crate::size::{PAGE_BYTES, RegionError, byte_len};
 
 /// A contiguous mapping of whole pages, shared with other holders of the same memory: threads, processes or a guest.
 ///

@@ -1,6 +1,11 @@
-//! How large a mapping may be.
+//! How large a page is, and how large a mapping may be.
 
-use crate::PAGE_BYTES;
+/// Bytes of a page. Hyper-V's interface page size is 4 KiB on every guest architecture (TLFS, "page").
+pub const PAGE_BYTES: usize = 4096;
+/// 64-bit words of a data page.
+pub const WORDS_PER_PAGE: usize = PAGE_BYTES / 8;
+/// 32-bit words of a control page.
+pub const CONTROL_WORDS_PER_PAGE: usize = PAGE_BYTES / 4;
 
 /// Why a region could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::claim::{ViewError, Width, Withdrawn};
 use crate::region::Region;
-use crate::{CONTROL_WORDS_PER_PAGE, PAGE_BYTES, WORDS_PER_PAGE};
+use crate::size::{CONTROL_WORDS_PER_PAGE, PAGE_BYTES, WORDS_PER_PAGE};
 
 /// The right to access one page in one width; given back on drop. Keeps the mapping alive.
 #[derive(Debug)]

@@ -129,6 +129,16 @@ mod omit {
     pub(super) const ORDER: u8 = 4;
     /// Loading the other side's index again after the fence: the private copy is used for the decision.
     pub(super) const RELOAD: u8 = 5;
+
+    /// Whether a mechanism from which `omitted` is left out has this `part`.
+    pub(super) const fn keeps(omitted: u8, part: u8) -> bool {
+        omitted != part
+    }
+
+    /// Whether `part` is what is left out of a mechanism.
+    pub(super) const fn leaves_out(omitted: u8, part: u8) -> bool {
+        omitted == part
+    }
 }
 
 #[cfg(all(test, loom))]

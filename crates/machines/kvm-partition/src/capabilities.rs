@@ -25,10 +25,10 @@ pub enum NoHypervisor {
          otherwise: enable virtualisation in the firmware, and load kvm-amd or kvm-intel)"
     )]
     Absent,
-    /// It may not be opened.
+    /// The device may not be opened.
     #[error("/dev/kvm may not be opened by this user: add the user to the group `kvm`, or run as root")]
     NotPermitted,
-    /// It cannot be used for another reason.
+    /// The device cannot be used for another reason.
     #[error("/dev/kvm cannot be used: {0}")]
     Unusable(io::Error),
     /// Hyper-V's interrupt controller is missing.

@@ -71,7 +71,7 @@ impl Doorbells {
         Ok(Self { shared, stop, thread: Some(thread) })
     }
 
-    /// Listens to an eventfd. One that was listened to for the same source is forgotten.
+    /// Listens to an eventfd. An eventfd that was listened to for the same source is forgotten.
     pub(crate) fn listen(&self, source: Source, fd: EventFd, doorbell: NotifyFn) -> io::Result<()> {
         self.forget(source);
         let event = EpollEvent::new(EventSet::IN, source.token());

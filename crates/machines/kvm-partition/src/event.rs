@@ -16,14 +16,14 @@ pub enum MachineEvent {
         /// What it said; for Linux the registers of the moment.
         parameters: [u64; 5],
     },
-    /// The guest has touched memory that it has given back, or that the host could not provide: it cannot go on.
+    /// The guest has touched memory that it has given back, or that the host could not provide: the guest cannot go on.
     Trespassed {
         /// Where, if KVM says so (Linux 6.8 and later).
         page: Option<GuestPage>,
         /// Guest pages that are guarded: given back, and not the guest's.
         guarded: usize,
     },
-    /// It cannot go on.
+    /// The machine cannot go on.
     Failed(String),
 }
 
@@ -50,7 +50,8 @@ impl fmt::Display for MachineEvent {
     }
 }
 
-/// Who is told. Called from the threads of the machine; must not block, and must not stop the machine from inside a call.
+/// Whoever is told of a machine's events. Called from the threads of the machine; must not block, and must not stop the
+/// machine from inside a call.
 pub trait MachineObserver: Send + Sync {
     /// Something happened; the processor that did it does not run any more.
     fn event(&self, event: MachineEvent);

@@ -11,7 +11,7 @@ use vm_memory::ByteValued;
 /// Why a file is no kernel that can be booted here.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{}: {cause}", path.display())]
     Io {
         /// The file.
@@ -19,7 +19,7 @@ pub enum KernelError {
         /// Why.
         cause: std::io::Error,
     },
-    /// It is neither a bzImage nor an ELF file.
+    /// The file is neither a bzImage nor an ELF file.
     #[error("this is neither a Linux bzImage nor an ELF kernel for x86-64")]
     NotAKernel,
     /// A bzImage that cannot be entered in 64-bit mode.
@@ -55,7 +55,7 @@ type Segment = (u64, Range<usize>);
 /// Where the bytes of a kernel come from, whenever a machine starts.
 enum Source {
     Memory(Vec<u8>),
-    /// Not kept in memory: it would be several times what the rest of a virtual machine monitor takes.
+    /// Not kept in memory: the kernel would be several times what the rest of a virtual machine monitor takes.
     File(File),
 }
 

@@ -22,7 +22,7 @@ use crate::sys;
 /// The VM of the moment. A reset makes another one.
 pub(crate) struct Connected {
     pub(crate) vm: Arc<VmFd>,
-    /// For each virtual processor: written to, it raises the VMBus interrupt.
+    /// One for each virtual processor: a write raises the VMBus interrupt.
     pub(crate) interrupts: Vec<EventFd>,
 }
 
@@ -31,7 +31,8 @@ struct PostPort {
     posted: VecDeque<Message>,
 }
 
-/// What the host sees of a guest on KVM. It outlives resets: ports stay open, memory and interrupt controller start anew.
+/// What the host sees of a guest on KVM. The partition outlives resets: ports stay open, memory and interrupt controller
+/// start anew.
 pub struct KvmPartition {
     vps: u32,
     ram: Ram,

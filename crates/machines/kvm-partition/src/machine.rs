@@ -51,7 +51,8 @@ impl std::fmt::Debug for Machine {
     }
 }
 
-/// A hand on a machine for somebody who does not own it. It follows resets; on a machine that is off it does nothing.
+/// A handle to a machine for code that does not own the machine. The handle follows resets, and does nothing to a
+/// machine that is off.
 #[derive(Clone)]
 pub struct MachineControl(Arc<RwLock<Option<Arc<Shared>>>>);
 

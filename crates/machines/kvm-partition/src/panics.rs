@@ -1,4 +1,4 @@
-//! Threads that end by a panic say why: nobody else would notice that a guest stands still.
+//! Threads that end by a panic say why: nothing else would show that a guest stands still.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use kvm_ioctls::VmFd;
 use page_range::{GuestPage, GuestRange, RangeSet};
 use parking_lot::RwLock;
-use partition::{MappedPages, MemoryError, Page};
+use partition::{MappedPages, MemoryError, Page, PagePiece, page_pieces};
 use shared_memory::{PAGE_BYTES, RegionError, WithdrawError};
 
 use self::budget::Budget;
@@ -318,10 +318,10 @@ impl Ram {
 
     pub(crate) fn read(&self, gpa: u64, out: &mut [u8]) -> Result<(), MemoryError> {
         let slots = self.slots.read();
-        for (number, offset, done, piece) in pieces(gpa, out.len())? {
+        for PagePiece { page: number, offset, done, len } in page_pieces(gpa, out.len())? {
             let page = slots.page(number)?;
             // A piece is inside its page, and no page is guarded while the slots are read.
-            page.read(offset, &mut out[done..done + piece])
+            page.read(offset, &mut out[done..done + len])
                 .map_err(|_| MemoryError::NotMemory { page: GuestPage(number) })?;
         }
         Ok(())
@@ -329,9 +329,9 @@ impl Ram {
 
     pub(crate) fn write(&self, gpa: u64, bytes: &[u8]) -> Result<(), MemoryError> {
         let slots = self.slots.read();
-        for (number, offset, done, piece) in pieces(gpa, bytes.len())? {
+        for PagePiece { page: number, offset, done, len } in page_pieces(gpa, bytes.len())? {
             let page = slots.page(number)?;
-            page.write(offset, &bytes[done..done + piece])
+            page.write(offset, &bytes[done..done + len])
                 .map_err(|_| MemoryError::NotMemory { page: GuestPage(number) })?;
         }
         Ok(())
@@ -342,23 +342,4 @@ impl Drop for Ram {
     fn drop(&mut self) {
         self.clear(None);
     }
-}
-
-/// Splits a copy into pieces inside one page each: (page number, offset in the page, bytes done, bytes of the piece).
-fn pieces(gpa: u64, len: usize) -> Result<impl Iterator<Item = (u64, usize, usize, usize)>, MemoryError> {
-    let page_bytes = PAGE_BYTES as u64;
-    if u64::try_from(len).ok().and_then(|len| gpa.checked_add(len)).is_none() {
-        return Err(MemoryError::BeyondAddressSpace { gpa, len });
-    }
-    let mut done = 0;
-    Ok(std::iter::from_fn(move || {
-        (done < len).then(|| {
-            let at = gpa + done as u64;
-            let offset = (at % page_bytes) as usize;
-            let piece = (PAGE_BYTES - offset).min(len - done);
-            let before = done;
-            done += piece;
-            (at / page_bytes, offset, before, piece)
-        })
-    }))
 }

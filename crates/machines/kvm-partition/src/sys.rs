@@ -220,7 +220,8 @@ impl HostMapping {
 
 impl Drop for HostMapping {
     fn drop(&mut self) {
-        // SAFETY: made with this size; nobody refers to it any more. A failure would leave it mapped, which is harmless.
+        // SAFETY: made with this size; nothing refers to the mapping any more. A failure would leave it mapped, which is
+        // harmless.
         let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.bytes) };
     }
 }

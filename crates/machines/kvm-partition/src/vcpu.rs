@@ -111,7 +111,7 @@ impl VpThread {
     }
 }
 
-/// How long a signal gets to have its effect before it is sent again: one that comes just before KVM_RUN is lost.
+/// How long a signal gets to have its effect before it is sent again: a signal that comes just before KVM_RUN is lost.
 const AGAIN: Duration = Duration::from_millis(2);
 
 fn kick_all(threads: &[VpThread]) {
@@ -133,7 +133,7 @@ impl Shared {
             std::thread::park_timeout(AGAIN);
         }
         for VpThread(thread) in threads {
-            // What it panicked with, it has said.
+            // A thread that panicked has said with what.
             let _ = thread.join();
         }
     }

@@ -69,7 +69,7 @@ struct State {
     missing: Option<String>,
 }
 
-/// What a guest says, for whoever asks. It outlives resets of the guest.
+/// What a guest says, for whoever asks. The record outlives resets of the guest.
 #[derive(Clone, Default)]
 pub struct Voice(Arc<(Mutex<State>, Condvar)>);
 
@@ -82,7 +82,7 @@ impl std::fmt::Debug for Voice {
 /// What the guest's init has said that the host has to act upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// It has loaded the drivers and listens.
+    /// The guest has loaded the drivers and listens.
     Ready,
     /// Drivers that it could not load.
     Missing(String),

@@ -193,7 +193,7 @@ impl Contention {
     }
 }
 
-/// Who eats how much, second by second.
+/// How much memory each guest's agent takes, second by second.
 struct Eaters {
     handles: Vec<GuestHandle>,
     appetite_mib: u64,

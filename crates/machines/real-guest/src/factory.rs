@@ -44,7 +44,7 @@ struct Current {
     ended: Option<MachineEvent>,
 }
 
-/// A guest, for whoever watches it. It outlives the guest's starts and resets.
+/// A handle to a guest, for whoever watches the guest. The handle outlives the guest's starts and resets.
 #[derive(Clone, Default)]
 pub struct GuestHandle {
     voice: Voice,

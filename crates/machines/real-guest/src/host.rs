@@ -65,7 +65,7 @@ pub struct RealHostConfig {
     pub reserve: PageCount,
     /// Its guests.
     pub guests: Vec<GuestConfig>,
-    /// Who decides.
+    /// The policy that decides.
     pub policy: Box<dyn Policy>,
     /// The newest version of VMBus that is agreed to.
     pub bus_version: Version,
@@ -238,7 +238,7 @@ impl Drop for RealHost {
     fn drop(&mut self) {
         self.stop.stop();
         if let Some(thread) = self.thread.take() {
-            // What it panicked with, it has said.
+            // A thread that panicked has said with what.
             let _ = thread.join();
         }
         // The first error was the one that mattered, if somebody asked.

@@ -1,7 +1,7 @@
 //! The emulated machine: QEMU plays an AMD computer with virtualisation, whose kernel's KVM has all that ours may lack.
 //!
-//! Everything of this project runs inside it unchanged. It is slow (a guest boots in half a minute), but needs nothing of the
-//! computer that it runs on.
+//! Everything of this project runs inside the emulated machine unchanged. Emulation is slow (a guest boots in half a minute),
+//! but needs nothing of the computer that it runs on.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -93,7 +93,7 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail if it has ended by itself.
+        // Both calls fail if QEMU has ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -153,7 +153,7 @@ impl Nested {
             .args(["-device", "virtio-serial-pci", "-chardev"])
             .arg(format!("file,id=out,path={}", archive.display()))
             .args(["-device", "virtserialport,chardev=out,name=out"])
-            // What the emulation lacks of the processor is not news; if QEMU fails, it is said.
+            // What the emulation lacks of the processor is not news; if QEMU fails, the file is shown.
             .stderr(File::create(&said).context("cannot make a temporary file")?)
             .stdin(if self.interactive { Stdio::inherit() } else { Stdio::null() });
         let mut running =
@@ -281,7 +281,7 @@ mod tests {
         let (folder, ended) = run(r#"echo $$ > "$(dirname "$0")/pid"; exec sleep 1000"#, Duration::ZERO);
         let error = ended.unwrap_err().to_string();
         assert!(error.contains("was switched off"), "{error}");
-        // It may have been too early for it to say who it is.
+        // The switching off may have come too early for the program to write its process id.
         if let Ok(pid) = std::fs::read_to_string(folder.path().join("guest/root/usr/bin/pid"))
             && !pid.is_empty()
         {

@@ -101,6 +101,7 @@ pub struct PressureBandPolicy {
     config: HyperVConfig,
     states: PerVm<State>,
     claims: Claims,
+    /// VMs that give, by index, each with what the order of giving goes by: scratch of a round.
     donors: Vec<(u64, usize)>,
     /// λ of the last round.
     lambda: f64,
@@ -249,7 +250,7 @@ impl PressureBandPolicy {
             if surplus.abs() < step {
                 owed += surplus;
                 if surplus > 0.0 {
-                    self.donors.push((u64::MAX - surplus as u64, index));
+                    self.donors.push((surplus as u64, index));
                 }
             }
         }
@@ -269,14 +270,15 @@ impl PressureBandPolicy {
         if owed < step.get() as f64 {
             return;
         }
-        self.donors.sort_unstable();
+        self.donors.sort_unstable_by_key(|&(surplus, index)| (core::cmp::Reverse(surplus), index));
         for &(_, index) in &self.donors {
             if owed < step.get() as f64 {
                 break;
             }
             let target = *proposal.target(index);
-            let given = vms[index].expected().saturating_sub(step);
-            if given >= vms[index].lowest && given < target.pages {
+            // Below the target, which is missed by less than a move.
+            let given = vms[index].expected().checked_sub(step);
+            if let Some(given) = given.filter(|&given| given >= vms[index].lowest) {
                 owed -= step.get() as f64;
                 proposal.set(index, given, target.reason.with("collected_mib", step.mib()));
             }

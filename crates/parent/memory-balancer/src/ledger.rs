@@ -311,3 +311,180 @@ fn merge(to: &mut HostFrames, frames: HostFrames) {
     let merged = to.merge(frames);
     debug_assert!(merged.is_ok(), "frames of another host in the books");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use page_range::HostMemory;
+
+    use super::*;
+
+    const fn pages(pages: u64) -> PageCount {
+        PageCount(pages)
+    }
+
+    /// Books of a host of 100 pages with a reserve of 10, and an account of a VM that has 40 pages and costs 5.
+    fn books() -> (Arc<HostMemory>, Books, Account, HostFrames) {
+        let (memory, frames) = HostMemory::new(pages(100), Arc::new(|| ()));
+        let mut books = Books::new(frames, pages(10));
+        let mut aside = books.nothing();
+        books.set_aside(&mut aside, pages(45));
+        let (mut account, frames) = books.open(&mut aside, pages(40), pages(5)).unwrap();
+        let nothing = books.nothing();
+        assert_eq!(books.grant_ended(&mut account, pages(40), pages(40), nothing), (pages(40), true));
+        (memory, books, account, frames)
+    }
+
+    fn in_order(books: &Books, accounts: &[Account]) -> bool {
+        books.in_order(accounts.iter(), PageCount::ZERO)
+    }
+
+    #[test]
+    fn a_ledger_balances_to_the_page() {
+        let ledger = Ledger {
+            total: pages(28),
+            reserve: pages(1),
+            overhead: pages(2),
+            available: pages(3),
+            assigned: pages(4),
+            granted: pages(5),
+            set_aside: pages(6),
+            coming_home: pages(7),
+        };
+        assert_eq!(ledger.in_transit(), pages(18));
+        assert!(ledger.balances());
+        assert!(
+            !Ledger { total: pages(27), ..ledger }.balances()
+                && !Ledger { reserve: pages(2), ..ledger }.balances()
+        );
+        // A sum that does not fit into its type is no balance.
+        assert!(!Ledger { assigned: PageCount::MAX, ..ledger }.balances());
+    }
+
+    #[test]
+    fn what_a_vm_has_and_costs_is_in_its_account() {
+        let (_memory, books, account, frames) = books();
+        assert_eq!(
+            (account.assigned(), account.granted(), account.overhead()),
+            (pages(40), pages(0), pages(5))
+        );
+        assert_eq!((books.capacity(), books.overhead(), books.in_transit()), (pages(85), pages(5), pages(0)));
+        assert_eq!((books.total(), books.available(), frames.pages()), (pages(100), pages(45), pages(40)));
+        assert!(in_order(&books, &[account]));
+    }
+
+    #[test]
+    fn books_that_are_not_in_order_are_noticed() {
+        let check = |spoil: fn(&mut Books, &mut Account), aside| {
+            let (_memory, mut books, mut account, _frames) = books();
+            spoil(&mut books, &mut account);
+            books.in_order(core::iter::once(&account), pages(aside))
+        };
+        assert!(check(|_, _| (), 0));
+        assert!(!check(|_, _| (), 1), "set aside, and not in the books");
+        assert!(!check(|books, _| books.total += pages(1), 0));
+        assert!(!check(|_, account| account.assigned += pages(1), 0));
+        assert!(!check(|_, account| account.granted += pages(1), 0));
+        assert!(!check(|_, account| drop(account.overhead.take(pages(1))), 0));
+        // A lacking reserve takes what is free before anybody else.
+        assert!(!check(|books, _| books.reserve_target += pages(1), 0));
+        let early = |books: &mut Books, early, coming_home| {
+            books.early = books.pool.take(pages(early)).unwrap();
+            books.coming_home += pages(coming_home);
+            books.total = books.total - pages(early) + pages(coming_home);
+        };
+        assert!(check(|books, _| books.early = books.nothing(), 0));
+        let with = |amount, coming| {
+            let (_memory, mut books, account, _frames) = books();
+            early(&mut books, amount, coming);
+            books.in_order(core::iter::once(&account), PageCount::ZERO)
+        };
+        assert!(with(0, 1) && with(1, 0) && with(40, 0));
+        assert!(!with(41, 0), "more is early than any VM has");
+        assert!(!with(1, 1), "early, and yet awaited");
+    }
+
+    #[test]
+    fn a_grant_ends_with_what_was_mapped_what_is_back_and_what_is_missing() {
+        let ended = |mapped, back| {
+            let (_memory, mut books, mut account, _frames) = books();
+            let mut frames = books.grant(&mut account, pages(10)).unwrap();
+            assert_eq!((account.granted(), books.ledger().granted), (pages(10), pages(10)));
+            let returned = frames.take(pages(back)).unwrap();
+            let (mapped, fits) = books.grant_ended(&mut account, pages(10), pages(mapped), returned);
+            let ledger = books.ledger();
+            assert_eq!((account.granted(), ledger.granted), (PageCount::ZERO, PageCount::ZERO));
+            assert_eq!(account.assigned() - pages(40), mapped);
+            (mapped.get(), ledger.available.get() - 35, ledger.coming_home.get(), fits)
+        };
+        assert_eq!(ended(4, 3), (4, 3, 3, true));
+        assert_eq!(ended(7, 3), (7, 3, 0, true));
+        assert_eq!(ended(8, 3), (7, 3, 0, false));
+        assert_eq!(ended(0, 10), (0, 10, 0, true));
+        assert_eq!(ended(u64::MAX, 0), (10, 0, 0, false));
+    }
+
+    #[test]
+    fn more_than_the_pool_has_is_not_granted() {
+        let (_memory, mut books, mut account, _frames) = books();
+        assert!(books.grant(&mut account, pages(46)).is_none());
+        assert_eq!((account.granted(), books.available()), (PageCount::ZERO, pages(45)));
+    }
+
+    #[test]
+    fn what_a_vm_gives_up_is_back_or_comes_home() {
+        let given = |released, back| {
+            let (_memory, mut books, mut account, mut frames) = books();
+            let returned = frames.take(pages(back)).unwrap();
+            let (released, fits) = books.released(&mut account, pages(released), returned);
+            assert_eq!(account.assigned() + released, pages(40));
+            (released.get(), books.available().get() - 45, books.ledger().coming_home.get(), fits)
+        };
+        assert_eq!(given(6, 6), (6, 6, 0, true));
+        assert_eq!(given(6, 2), (6, 2, 4, true));
+        // What is back was given up, whatever is said.
+        assert_eq!(given(0, 6), (6, 6, 0, true));
+        assert_eq!(given(41, 6), (40, 6, 34, false));
+    }
+
+    #[test]
+    fn what_was_set_aside_opens_an_account_only_if_it_is_enough() {
+        let (_memory, frames) = HostMemory::new(pages(100), Arc::new(|| ()));
+        let mut books = Books::new(frames, PageCount::ZERO);
+        let mut aside = books.nothing();
+        books.set_aside(&mut aside, pages(20));
+        assert!(books.open(&mut aside, pages(16), pages(5)).is_none());
+        assert!(books.open(&mut aside, PageCount::MAX, pages(1)).is_none());
+        assert_eq!((aside.pages(), books.ledger().set_aside), (pages(20), pages(20)));
+        // The rest is everybody's.
+        let (account, frames) = books.open(&mut aside, pages(13), pages(4)).unwrap();
+        assert_eq!((frames.pages(), account.granted(), account.overhead()), (pages(13), pages(13), pages(4)));
+        assert_eq!((books.available(), books.ledger().set_aside), (pages(83), PageCount::ZERO));
+        books.close(account);
+        assert_eq!((books.ledger().coming_home, books.ledger().overhead), (pages(13), PageCount::ZERO));
+    }
+
+    #[test]
+    fn a_reserve_is_lowered_to_the_page() {
+        let (_memory, mut books, account, _frames) = books();
+        books.set_reserve(pages(7));
+        assert_eq!(
+            (books.ledger().reserve, books.available(), books.reserve_debt()),
+            (pages(7), pages(48), pages(0))
+        );
+        books.set_reserve(pages(60));
+        assert_eq!(
+            (books.ledger().reserve, books.available(), books.reserve_debt()),
+            (pages(55), pages(0), pages(5))
+        );
+        assert!(in_order(&books, &[account]));
+    }
+
+    #[test]
+    fn frames_of_another_host_are_known() {
+        let (_memory, books, ..) = books();
+        let (_elsewhere, frames) = HostMemory::new(pages(1), Arc::new(|| ()));
+        assert!(books.owns(&books.nothing()) && !books.owns(&frames));
+    }
+}

@@ -39,16 +39,14 @@ impl Growth {
         }
         let wanted_now = want.min(self.limit);
         let exact = wanted_now.min(self.returnable).min(self.pool);
-        let granules = match self.granule {
-            Some(granule) if exact == self.returnable => {
-                let rest = wanted_now - exact;
-                let space = (self.room - exact).min(self.pool - exact);
-                let limit = if exact.is_zero() { self.limit.max(granule) } else { self.limit - exact };
-                let up = rest.round_up_to(granule);
-                if up <= space.min(limit) { up } else { rest.min(space).min(limit).round_down_to(granule) }
-            }
-            _ => PageCount::ZERO,
-        };
+        // Nothing, if not even all that could be returned is wanted now, or is in the pool.
+        let granules = self.granule.map_or(PageCount::ZERO, |granule| {
+            let rest = wanted_now - exact;
+            let space = (self.room - exact).min(self.pool - exact);
+            let limit = if exact.is_zero() { self.limit.max(granule) } else { self.limit - exact };
+            let up = rest.round_up_to(granule);
+            if up <= space.min(limit) { up } else { rest.min(space).min(limit).round_down_to(granule) }
+        });
         let pages = exact + granules;
         (pages >= self.minimum.min(self.room) && !pages.is_zero()).then_some(pages)
     }
@@ -179,6 +177,28 @@ mod tests {
         assert_eq!(sized(Growth { want: mib(51), pool: mib(51), ..GROWTH }), Some(50.0));
         assert_eq!(sized(Growth { want: mib(200), ..GROWTH }), Some(64.0));
         assert_eq!(sized(Growth { want: mib(200), pool: mib(13), ..GROWTH }), Some(12.0));
+    }
+
+    #[test]
+    fn what_is_returned_counts_against_maximum_pool_and_limit() {
+        let seven = Growth { returnable: mib(7), ..GROWTH };
+        assert_eq!(sized(Growth { pool: mib(20), ..seven }), Some(19.0));
+        assert_eq!(sized(Growth { room: mib(20), ..seven }), Some(19.0));
+        assert_eq!(sized(Growth { want: mib(200), ..seven }), Some(63.0));
+        // Exactly as much as there is room, pool and limit for.
+        assert_eq!(sized(Growth { pool: mib(51), ..seven }), Some(51.0));
+        assert_eq!(sized(Growth { room: mib(51), ..seven }), Some(51.0));
+        assert_eq!(sized(Growth { limit: mib(51), ..seven }), Some(51.0));
+    }
+
+    #[test]
+    fn exactly_the_least_move_is_made() {
+        assert_eq!(sized(Growth { want: mib(4), ..GROWTH }), Some(4.0));
+        assert_eq!(sized(Growth { pool: mib(4), ..GROWTH }), Some(4.0));
+        assert_eq!(sized(Growth { returnable: mib(3), granule: None, ..GROWTH }), None);
+        assert_eq!(sized(Growth { returnable: mib(4), granule: None, ..GROWTH }), Some(4.0));
+        // The last step to the maximum is all of it.
+        assert_eq!(sized(Growth { returnable: mib(2), room: mib(2), pool: mib(1), ..GROWTH }), None);
     }
 
     #[test]

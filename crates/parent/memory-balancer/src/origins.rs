@@ -197,6 +197,38 @@ mod tests {
         let mut back = came(&[(VM1, 10), (VM2, 5)]);
         back.settle(PageCount(7));
         assert_eq!(list(&back.take(PageCount(7), PageCount(7))), [(VM1, 2), (VM2, 5)]);
+        for left in [0, 1, 2] {
+            let mut back = came(&[(VM1, 60), (VM2, 40)]);
+            back.settle(PageCount(left));
+            assert_eq!((back.pages, back.lots.len() as u64), (PageCount(left), left.min(1)));
+        }
+    }
+
+    #[test]
+    fn what_is_free_or_nothing_at_all_is_not_remembered() {
+        let mut back = came(&[(Source::Free, 10), (VM1, 0), (VM1, 2), (VM1, 3), (VM2, 1)]);
+        assert_eq!(back.lots.len(), 2, "what came of one VM in a row is one lot");
+        assert_eq!(back.pages, PageCount(6));
+        let origins = back.take(PageCount(8), PageCount(8));
+        assert_eq!(list(&origins), [(Source::Free, 2), (VM1, 5), (VM2, 1)]);
+        assert!(!origins.is_empty() && Origins::default().is_empty());
+        back.put_back(origins);
+        assert_eq!(back.pages, PageCount(6));
+        // A pool that has what came back, or more, has lost nothing of it.
+        back.settle(PageCount(6));
+        back.settle(PageCount(7));
+        assert_eq!(back.pages, PageCount(6));
+    }
+
+    #[test]
+    fn what_is_appended_joins_what_is_last() {
+        let mut all = came(&[(VM1, 4)]).take(PageCount(4), PageCount(4));
+        all.append(came(&[(VM1, 1), (VM2, 2)]).take(PageCount(3), PageCount(3)));
+        assert_eq!(list(&all), [(VM1, 5), (VM2, 2)]);
+        assert_eq!(list(&all.take_last(PageCount::ZERO)), []);
+        assert_eq!(list(&all.take_last(PageCount(3))), [(VM1, 1), (VM2, 2)]);
+        assert_eq!(list(&all.take_last(PageCount(9))), [(VM1, 4)]);
+        assert!(all.is_empty());
     }
 
     #[test]

@@ -130,4 +130,29 @@ mod tests {
         rates.remove_took(now, Duration::from_millis(300));
         assert_eq!(rates.lead_time(), Duration::from_millis(2000));
     }
+    #[test]
+    fn without_a_window_the_last_sample_counts() {
+        let mut ewma = Ewma::default();
+        for (at, sample) in [(1, 5.0), (2, 7.0), (2, 9.0)] {
+            ewma.add(Duration::ZERO, Duration::from_secs(at), sample);
+            assert_eq!(ewma.value(), Some(sample));
+        }
+    }
+
+    #[test]
+    fn two_rounds_at_one_time_count_what_was_granted_once() {
+        let window = Duration::from_secs(20);
+        let mut rates = Rates::new(window);
+        rates.round(Duration::from_secs(5));
+        rates.granted(100);
+        rates.round(Duration::from_secs(5));
+        assert_eq!((rates.grant_rate(), rates.lead_time()), (0.0, Duration::ZERO));
+        rates.granted(60);
+        rates.round(Duration::from_secs(7));
+        let expected = 80.0 * (1.0 - libm::exp(-0.1));
+        assert!((rates.grant_rate() - expected).abs() < 1e-9, "{}", rates.grant_rate());
+        // Counted, and not again.
+        rates.round(Duration::from_secs(9));
+        assert!((rates.grant_rate() - expected * libm::exp(-0.1)).abs() < 1e-9, "{}", rates.grant_rate());
+    }
 }

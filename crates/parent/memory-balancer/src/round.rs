@@ -139,12 +139,10 @@ impl Balancer {
             } else {
                 None
             };
-            if over > 0 {
-                let cut = cut.of(live.target.saturating_sub(view.expected()));
-                if !cut.is_zero() {
-                    live.target -= cut;
-                    correction = Some(Correction::OverCapacity);
-                }
+            let cut = cut.of(live.target.saturating_sub(view.expected()));
+            if !cut.is_zero() {
+                live.target -= cut;
+                correction = Some(Correction::OverCapacity);
             }
             target.pages = live.target;
             let record = Recorded { target: target.pages, rule: target.reason.rule(), correction };
@@ -224,5 +222,39 @@ impl Recorded {
                 || self.correction != last.correction
                 || self.target.max(last.target) - self.target.min(last.target) >= step.max(PageCount(1))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_cut_in_proportion_and_enough() {
+        let of = |over, growth, pages| Cut { over, growth }.of(PageCount(pages)).get();
+        assert_eq!([of(200, 400, 100), of(200, 400, 300)], [50, 150]);
+        // Rounded up, so that what is left fits.
+        assert_eq!([of(1, 3, 1), of(1, 3, 2), of(100, 300, 200)], [1, 1, 67]);
+        // More than there is to cut: all of it, and no more.
+        assert_eq!([of(500, 400, 100), of(500, 400, 300)], [100, 300]);
+        assert_eq!([of(0, 400, 100), of(500, 0, 0), of(u128::MAX, 1, u64::MAX)], [0, 0, u64::MAX]);
+        let largest = u128::from(u64::MAX);
+        assert_eq!(of(largest, 2 * largest, u64::MAX), u64::MAX.div_ceil(2));
+    }
+
+    #[test]
+    fn a_decision_is_worth_putting_out_if_it_could_move_memory_or_says_something_else() {
+        let last = Recorded { target: PageCount(1000), rule: "short", correction: None };
+        let step = PageCount(10);
+        let to = |pages| Recorded { target: PageCount(pages), ..last };
+        assert!(last.differs(None, step) && !last.differs(Some(&last), step));
+        assert!(!to(1009).differs(Some(&last), step) && !to(991).differs(Some(&last), step));
+        assert!(to(1010).differs(Some(&last), step) && to(990).differs(Some(&last), step));
+        assert!(Recorded { rule: "in-band", ..last }.differs(Some(&last), step));
+        assert!(Recorded { correction: Some(Correction::BelowLowest), ..last }.differs(Some(&last), step));
+        // Without a least move every page is worth it, and no page is not.
+        assert!(
+            to(1001).differs(Some(&last), PageCount::ZERO) && !last.differs(Some(&last), PageCount::ZERO)
+        );
     }
 }

@@ -183,7 +183,7 @@ impl Balancer {
         registered.at_start = registered.tally;
         let live = Live::new(account, registered, waiting.startup);
         let view = live.view(vm, registered, now, Self::default_granule());
-        let index = self.ids.partition_point(|&other| other < vm);
+        let index = self.ids.binary_search(&vm).unwrap_or_else(|place| place);
         self.ids.insert(index, vm);
         self.targets.insert(index, live.held_target());
         self.live.insert(index, live);

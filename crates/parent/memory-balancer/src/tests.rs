@@ -1,5 +1,6 @@
 //! Tests of the engine, with a rig that plays the workers.
 
+mod edges;
 mod orders;
 mod properties;
 mod rig;

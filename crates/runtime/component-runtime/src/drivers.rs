@@ -1,4 +1,4 @@
-//! The drivers: who calls the components that the scheduler has chosen.
+//! The drivers, which call the components that the scheduler has chosen.
 pub(crate) mod affinity;
 pub(crate) mod inline;
 pub(crate) mod threads;

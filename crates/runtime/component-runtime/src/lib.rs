@@ -1,8 +1,8 @@
 //! Components, doorbells, clocks and drivers: how the parts of the stack run.
 //!
 //! The sources do not describe this layer: it stands where threads, events and waits of the hypervisor, the kernel and the
-//! services would be. The crate owns time, the order in which things happen, and the lives of components. It knows nothing of
-//! memory, VMs or protocols, and never looks into a message.
+//! services would be. The crate owns time, the order in which things happen, and the lives of components. The crate knows
+//! nothing of memory, VMs or protocols, and never looks into a message.
 //!
 //! # The driving contract
 //!
@@ -64,7 +64,8 @@
 //!
 //! A component gets its place, a [`Seat`], before it exists, so that addresses can be handed out; [`Seat::start`] puts it in.
 //! A component ends by [`NextWake::Stopped`], by [`Context::kill`], or by a panic, which is caught and takes no other
-//! component down. It is dropped on its own thread, together with its mailboxes and the messages in them (so what they own
+//! component down. The component is dropped on its own thread, together with its mailboxes and the messages in them (so
+//! what they own
 //! comes home), and then those who asked for it with [`Seat::on_exit`] are told. Sending to a component that is gone drops the
 //! message.
 //!

@@ -2,7 +2,7 @@
 //!
 //! A worker (`vmms-host`) knows its machine by these traits alone. A simulated machine (`guest-partition`) and one on KVM
 //! (`real-guest`) implement them; another host, QEMU say, is one more implementation, and a device beside Dynamic Memory,
-//! such as storage, is one more [`ChannelDevice`]. Neither needs a change in the worker.
+//! such as storage, is one more [`ChannelDevice`]. The worker changes for neither.
 //!
 //! | trait | implemented by | what the worker does with it |
 //! |---|---|---|

@@ -16,7 +16,8 @@ use crate::record::{FieldValue, Severity, ValueRef};
 
 /// First bytes of a journal.
 pub(crate) const MAGIC: [u8; 8] = *b"DMJOURNL";
-/// Format version that is written. It belongs to the layout of the frames and entries, and to that of the values of state machines in
+/// Format version that is written. The version belongs to the layout of the frames and entries, and to that of the values of state
+/// machines in
 /// them: whoever changes a type that is recorded raises it (a test of the whole stack holds the layout of these types against it).
 ///
 /// 2: inputs, outputs, configuration and saved state of the DM VSP have changed since 1; frames and entries have not.

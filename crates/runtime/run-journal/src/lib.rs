@@ -1,6 +1,6 @@
 //! Recording of a run, reading it back, replaying a component.
 //!
-//! The source documents know no such component; it is what makes a run of the others something to study. Whatever
+//! The source documents know no such component; recording makes a run of the others something to study. Whatever
 //! happens in a run is instrumented once, with [`tracing`]; this crate turns those events into what a run leaves behind
 //! and what a person reads meanwhile.
 //!
@@ -8,8 +8,8 @@
 //! [recorder](Recorder) that writes the first two while a run goes on, the [human-readable log](HumanLog), the
 //! [questions](query) one can ask of recorded events, and the [replay](replay()) of a recorded state machine.
 //!
-//! Times are the run's virtual times, which the runtime keeps for each thread; and it never
-//! decides anything in a run, so a run with and without it goes the same way.
+//! Times are the run's virtual times, which the runtime keeps for each thread. The crate decides nothing in a run, so a run
+//! with and without recording goes the same way.
 //!
 //! # What becomes a record
 //! A tracing event that has a field named `event`, of level DEBUG or higher. The fields `vm`, `component` and `cause`
@@ -36,6 +36,7 @@
 mod codec;
 mod context;
 pub mod events;
+mod files;
 mod filter;
 mod human;
 pub mod journal;
@@ -50,6 +51,7 @@ mod record;
 mod recorder;
 mod replay;
 
+pub use files::{EVENTS_FILE, JOURNAL_FILE, MANIFEST_FILE};
 pub use filter::LogFilterError;
 pub use human::HumanLog;
 pub use layer::{RecordFilter, RecordLayer, RecordSubscriber, dispatch};
@@ -57,10 +59,3 @@ pub use manifest::{Manifest, ManifestPart};
 pub use record::{ALSO_BECAUSE_OF, FieldValue, Record, Severity};
 pub use recorder::{Buffer, EventsLevel, Recorded, Recorder, UnknownEventsLevel, buffer};
 pub use replay::{Difference, Replay, ReplayError, replay};
-
-/// Name of the events file in a run directory.
-pub const EVENTS_FILE: &str = "events.jsonl";
-/// Name of the journal in a run directory.
-pub const JOURNAL_FILE: &str = "journal.bin";
-/// Name of the manifest in a run directory.
-pub const MANIFEST_FILE: &str = "manifest.json";

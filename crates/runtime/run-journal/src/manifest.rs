@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MANIFEST_FILE, recorder::EventsLevel};
+use crate::{files::MANIFEST_FILE, recorder::EventsLevel};
 
 /// Version of the manifest's format.
 pub const FORMAT_VERSION: u32 = 1;

@@ -113,7 +113,8 @@ impl<'a> Causality<'a> {
             first: self.records.first().map_or(0, |record| record.seq),
             last: self.records.last().map_or(0, |record| record.seq),
         })?;
-        // Both searches end: each step goes to a smaller number, or to a larger one, and no event is taken twice.
+        // Both searches (for causes and for effects) end: each step goes to a smaller number, or to a larger one, and
+        // no event is taken twice.
         let mut causes = BTreeMap::new();
         let mut open = VecDeque::from([(0, event)]);
         while let Some((distance, at)) = open.pop_front() {

@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use tracing::{Level, Metadata};
 
 use crate::{
-    EVENTS_FILE, JOURNAL_FILE, codec, context,
+    codec, context,
     events::{self, Head},
+    files::{EVENTS_FILE, JOURNAL_FILE},
     names::Numbering,
     output::{Flusher, Output, Sink},
     record::{Severity, ValueRef},
@@ -80,7 +81,7 @@ impl FromStr for EventsLevel {
     }
 }
 
-/// Records a run. Clones record to the same files; it can be used from many threads.
+/// Records a run. Clones record to the same files, from many threads if need be.
 #[derive(Clone)]
 pub struct Recorder {
     shared: Arc<Shared>,
@@ -446,7 +447,8 @@ impl Parts {
     }
 }
 
-/// The name under which a field is kept if it does not replace the context's: it must not pass for a part of the head.
+/// The name under which a field is kept if it does not replace the context's: that name must not pass for a part of the
+/// head.
 fn own_name(name: &'static str) -> &'static str {
     match name {
         "t" => "t_",

@@ -284,7 +284,7 @@ impl Collector {
         set(MeasureId::StartDelay, per(self.delay.as_secs_f64(), f64::from(self.started)));
         set(MeasureId::Reaction, per(reactions.iter().sum(), reactions.len() as f64));
         set(MeasureId::SlowReaction, quantile(&reactions, 0.9));
-        // Nobody who has nothing to follow goes too far.
+        // A VM that has no step to follow does not go too far.
         set(MeasureId::Overshoot, Some(per(overshoots.iter().sum(), overshoots.len() as f64).unwrap_or(0.0)));
         set(MeasureId::Oscillation, per(f64::from(turns), on_hours));
         set(MeasureId::Moved, per(moved.mib(), hours));
@@ -299,7 +299,7 @@ impl Collector {
 const LEAST_PROGRESS: f64 = 0.001;
 
 impl Vm {
-    /// Counts the requests that have come by now; one that comes while another waits takes its place.
+    /// Counts the requests that have come by now; a request that comes while another waits takes its place.
     fn requested(&mut self, now: Duration) -> u32 {
         let mut came = 0;
         while let Some(at) = self.requests.pop_if(|at| *at <= now) {

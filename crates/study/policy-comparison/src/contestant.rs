@@ -1,4 +1,4 @@
-//! Who is compared.
+//! The policies that are compared.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use policy_catalogue::PolicyError;
 
 type Make = dyn Fn() -> Box<dyn Policy> + Send + Sync;
 
-/// A policy that takes part in a comparison: one of the project by its name, or one of your own.
+/// A policy that takes part in a comparison: a policy of the project by its name, or a policy of your own.
 #[derive(Clone)]
 pub struct Contestant {
     name: String,
@@ -30,7 +30,7 @@ impl Contestant {
         let known = name.to_owned();
         let make = move || match policy_catalogue::make(&known, &none) {
             Ok(policy) => policy,
-            // It was made above with the same parameters.
+            // The policy was made above with the same parameters.
             Err(error) => unreachable!("{error}"),
         };
         Ok(Self {

@@ -31,7 +31,7 @@ pub struct Advance {
     pub all_runs: usize,
 }
 
-/// One run: a load, a seed, and a contestant, or nobody for the well-provisioned host.
+/// One run: a load, a seed, and a contestant, or none for the well-provisioned host.
 #[derive(Clone, Copy, Debug)]
 struct Job {
     load: usize,
@@ -100,7 +100,7 @@ pub(crate) fn run_all(
     let (send, receive) = mpsc::channel();
     for (number, lane) in lanes.iter().enumerate() {
         let (shared, lane, send) = (Arc::clone(&shared), Arc::clone(lane), send.clone());
-        // Not joined: one that hangs in a policy would never end.
+        // The thread is not joined: a thread that hangs in a policy would never end.
         std::thread::Builder::new()
             .name(format!("compare-{number}"))
             .spawn(move || work(&shared, &lane, &send))

@@ -129,7 +129,7 @@ impl Comparison {
     fn glance(&self, html: &mut String, load: &LoadResult) {
         let value =
             |policy, id| load.cell(policy, id).and_then(|cell| cell.median).map(|median| median.median);
-        // Who starts fewer VMs serves fewer: that is another trade.
+        // A policy that starts fewer VMs serves fewer: that is another trade.
         let left_out = self.starts_fewer(load);
         let spots: Vec<Spot> = self
             .policies

@@ -33,7 +33,8 @@ pub struct Comparison {
     pub loads: Vec<LoadResult>,
     /// All loads together: for each seed the mean over the loads (of slowdowns the geometric mean, of the worst the worst).
     pub overall: LoadResult,
-    /// What the policies' rounds cost on this machine, in the order of the policies. Not serialised: it is another each time.
+    /// What the policies' rounds cost on this machine, in the order of the policies. Not serialised: the cost is another each
+    /// time.
     #[serde(skip)]
     pub costs: Vec<PolicyCost>,
 }
@@ -133,8 +134,8 @@ impl Cell {
         Self { median: Interval::of(&there), values, difference, pairs: differences.len() }
     }
 
-    /// What the difference to the first policy says, if both served the same VMs. One that cannot be seen in the digits that
-    /// tables show is none.
+    /// What the difference to the first policy says, if both served the same VMs. A difference that cannot be seen in the
+    /// digits that tables show is none.
     fn judgement(&self, measure: &Measure) -> Judgement {
         let least = 0.5 * libm::pow(10.0, -(measure.digits as f64));
         match self.difference {

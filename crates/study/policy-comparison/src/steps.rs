@@ -26,7 +26,7 @@ enum State {
     Quiet,
     /// A step that is not met yet.
     Pending { began: Duration, base: f64, before: f64, goal: f64 },
-    /// A step that is met; who goes too far?
+    /// A step that is met; does the VM get too much?
     Watching { until: Duration, enough: f64, most: f64 },
 }
 
@@ -72,7 +72,7 @@ impl Steps {
 
     fn begin(&mut self, now: Duration, before: f64, need: f64, has: f64) {
         if need <= has {
-            // It had enough.
+            // The VM had enough.
             self.reactions.push(0.0);
             self.recent.clear();
         } else {

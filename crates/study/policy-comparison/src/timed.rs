@@ -54,7 +54,7 @@ impl Timing {
     }
 }
 
-/// When a thread's policy began the round that it is in; 0: it is in none. In ns since [`Clock`] began.
+/// When a thread's policy began the round that it is in; 0: the policy is in none. In ns since [`Clock`] began.
 #[derive(Debug, Default)]
 pub(crate) struct RoundBegan(pub(crate) AtomicU64);
 

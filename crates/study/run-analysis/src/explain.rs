@@ -57,10 +57,10 @@ pub struct Reported {
 /// Where a VM was in its life.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Life {
-    /// It has not been started.
+    /// The VM has not been started.
     #[default]
     NeverStarted,
-    /// It is asked to start, or restarts, and waits for memory; what there was for it, if that was not enough.
+    /// The VM is asked to start, or restarts, and waits for memory; what there was for the VM, if that was not enough.
     Waiting {
         /// Since when.
         since: Duration,
@@ -76,12 +76,12 @@ pub enum Life {
         /// Until when memory is collected for it, in case that it is asked to start again; `None` if none is.
         reserved_until: Option<Duration>,
     },
-    /// It runs.
+    /// The VM runs.
     Running {
         /// Since when.
         since: Duration,
     },
-    /// It has ended.
+    /// The VM has ended.
     Off {
         /// Since when.
         since: Duration,
@@ -123,7 +123,7 @@ pub struct Found {
     pub inputs: String,
 }
 
-/// An explanation. It is displayed as text for people.
+/// An explanation, displayed as text for people.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     /// The VM.

@@ -24,7 +24,7 @@ pub struct Paid {
     pub mb: f64,
 }
 
-/// Who paid for what a VM was given, in order.
+/// The VMs that paid for what a VM was given, in order.
 #[must_use]
 pub fn who_paid(records: &[Record], vm: &str) -> Vec<Paid> {
     let ours = |record: &&Record| {
@@ -190,7 +190,7 @@ mod tests {
             record(7, 2600, "pages_mapped", 6, &[]),
             record(8, 2610, "dm_send", 7, &[]),
             record(9, 2700, "hot_added", 8, &[("accepted", FieldValue::Unsigned(512))]),
-            // Nobody was asked for this.
+            // No VM was asked for this.
             record(10, 3000, "unballooned", 0, &[("pages", FieldValue::Unsigned(1))]),
         ];
         let spans = spans(&records, Some("vm8"));

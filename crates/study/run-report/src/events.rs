@@ -135,7 +135,7 @@ impl Events {
             *self.left_out_later.entry(record.event.clone()).or_default() += 1;
             return;
         }
-        // It may just have become one of those that are left out.
+        // The event may just have become one of those that are left out.
         if self.is_left_out(record) {
             return;
         }
@@ -159,7 +159,7 @@ impl Events {
         self.count += 1;
     }
 
-    /// Whether an event is of those that are left out; it is counted then.
+    /// Whether an event is of those that are left out; such an event is counted.
     fn is_left_out(&mut self, record: &Record) -> bool {
         if record.severity != Severity::Normal {
             return false;

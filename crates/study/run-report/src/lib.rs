@@ -1,6 +1,7 @@
 //! One page that shows a run: `report.html`.
 //!
-//! The page needs nothing beside itself: no network, no server, no other file. It holds what the run's folder holds (events, counters,
+//! The page needs nothing beside itself: no network, no server, no other file. The page holds what the run's folder holds (events,
+//! counters,
 //! summary, and the bytes of the Dynamic Memory messages out of the journal), columns of numbers packed, and the scripts that show it:
 //! the story, the picture of the components, who has the host's memory, a timeline of one VM's components, sequence
 //! diagrams, tables. [`write()`] makes it of any folder, right after the run or years later; what the folder lacks, the page says.

@@ -18,10 +18,10 @@ mod reader;
 mod reference;
 mod schema;
 mod selection;
-mod setting;
-mod settings;
+mod set_option;
 mod timeline;
 mod vm;
+mod vm_settings;
 mod vms;
 mod workload;
 
@@ -46,7 +46,7 @@ pub use plan::Planned;
 pub use reader::Located;
 pub use reference::{reference, reference_markdown};
 pub use schema::{Form, KeyDoc, TableDoc};
-pub use setting::{BadSetting, Setting};
+pub use set_option::{BadSetting, Setting};
 pub use timeline::{Action, Fault, HostUse, Patience, Step, VmComponent};
 pub use vm::Vm;
 pub use workload::Workload;
@@ -112,7 +112,7 @@ pub fn parse(
 ) -> Result<Scenario, BadScenario> {
     let mut source = SourceText::new(file, text);
     if !options.settings.is_empty() {
-        let changed = setting::apply(&source, &options.settings)?;
+        let changed = set_option::apply(&source, &options.settings)?;
         source = source.changed(changed, "as changed by --set");
     }
     let reader = Reader::new(&source);
@@ -245,7 +245,7 @@ impl Until {
     fn of(self, root: &Table<'_, '_>, trace: Option<&Trace>) -> Option<Located<Duration>> {
         match (self, trace) {
             (Self::At(until), _) => Some(until),
-            // One row is one moment; it is played for a second.
+            // One row is one moment, which is played for a second.
             (Self::Trace(span), Some(trace)) => {
                 Some(Located { value: trace.length().max(Duration::from_secs(1)), span })
             }

@@ -72,7 +72,7 @@ fn at_every_microsecond_of_a_start_and_a_restart() {
     }
 }
 
-/// Whoever looks at the samples ends the run at the third: it is as complete as one that came to its end.
+/// Whoever looks at the samples ends the run at the third: that run is as complete as one that came to its end.
 #[test]
 fn an_observer_ends_the_run_as_it_is_meant_to_end() {
     let scenario = file::parse("lives.toml", LIVES.to_owned(), &LoadOptions::default()).unwrap();

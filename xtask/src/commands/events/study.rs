@@ -43,7 +43,7 @@ pub(super) fn sequence(path: &Path, seq: u64, depth: usize, written: As) -> Resu
     }
 }
 
-/// Who paid for a VM's memory: in order, and in sum.
+/// The VMs that paid for a VM's memory: in order, and in sum.
 pub(super) fn who_paid(path: &Path, vm: &str, json: bool) -> Result<()> {
     let records = records(path)?;
     known(&records, vm)?;

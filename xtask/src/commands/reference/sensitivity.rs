@@ -1,7 +1,7 @@
 //! What was chosen, turned: the page, and the numbers that it is made from.
 //!
-//! The numbers take minutes, so they are kept in a file beside the page, with what they were made from. They are made again when that has
-//! changed: a knob, a scenario, or the bytes of a run.
+//! The numbers take minutes, so they are kept in a file beside the page, with what they were made from. The numbers are made again
+//! when that has changed: a knob, a scenario, or the bytes of a run.
 
 use std::fmt::Write as _;
 use std::num::NonZero;

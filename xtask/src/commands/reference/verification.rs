@@ -75,7 +75,7 @@ const OUTSIDE: &str = "\n## What others measured\n\n\
     - **85 %.** The upper edge of the model's pressure band is 85.3 % with the default buffer, so a VM may rest between 85 and that for minutes. The\n  \
       half-width of the band, 2 %, is invented; Microsoft's threshold asks for less than 1.7.\n";
 
-/// What was looked at for predictions and cannot be used, so that nobody has to look again.
+/// What was looked at for predictions and cannot be used: said once, so that no reader has to look again.
 const LOOKED_AT: &str = "\n### Looked at, and not used\n\n\
     Public measurements of Dynamic Memory in Windows Server 2008 R2 SP1 with numbers are rare. These were looked at, as far as their stored copies\n\
     go, and say too little to be repeated:\n\n\

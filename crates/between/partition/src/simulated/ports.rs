@@ -8,7 +8,7 @@ use std::sync::Arc;
 use model_sync::{Mutex, RwLock};
 use smallvec::SmallVec;
 
-use crate::NotifyFn;
+use crate::notify::NotifyFn;
 use crate::synic::{ConnectionInUse, HvStatus, Message, POST_BUFFERS};
 
 #[derive(Default)]

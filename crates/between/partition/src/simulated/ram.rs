@@ -6,7 +6,7 @@ use model_sync::Mutex;
 use page_range::{GuestPage, GuestRange, RangeSet};
 use shared_memory::{MappedPages, PAGE_BYTES, Page, Region};
 
-use crate::MemoryError;
+use crate::memory::{MemoryError, PagePiece, page_pieces};
 
 #[derive(Debug, Default)]
 pub(super) struct Ram(Mutex<State>);
@@ -57,25 +57,6 @@ impl State {
     }
 }
 
-/// Splits a copy into pieces inside one page each: (page number, offset in the page, bytes done, bytes of the piece).
-fn pieces(gpa: u64, len: usize) -> Result<impl Iterator<Item = (u64, usize, usize, usize)>, MemoryError> {
-    let page_bytes = PAGE_BYTES as u64;
-    if u64::try_from(len).ok().and_then(|len| gpa.checked_add(len)).is_none() {
-        return Err(MemoryError::BeyondAddressSpace { gpa, len });
-    }
-    let mut done = 0;
-    Ok(std::iter::from_fn(move || {
-        (done < len).then(|| {
-            let at = gpa + done as u64;
-            let offset = (at % page_bytes) as usize;
-            let piece = (PAGE_BYTES - offset).min(len - done);
-            let before = done;
-            done += piece;
-            (at / page_bytes, offset, before, piece)
-        })
-    }))
-}
-
 impl Ram {
     pub(super) fn pages(&self, numbers: &[u64]) -> Result<MappedPages, MemoryError> {
         let mut state = self.0.lock();
@@ -85,9 +66,9 @@ impl Ram {
 
     pub(super) fn read(&self, gpa: u64, out: &mut [u8]) -> Result<(), MemoryError> {
         let state = self.0.lock();
-        for (number, offset, done, piece) in pieces(gpa, out.len())? {
+        for PagePiece { page: number, offset, done, len } in page_pieces(gpa, out.len())? {
             state.check(number)?;
-            let out = &mut out[done..done + piece];
+            let out = &mut out[done..done + len];
             match state.pages.get(&number).map(|page| page.read(offset, out)) {
                 Some(Ok(())) => {}
                 // Not touched, so zero. (A piece never leaves its page.)
@@ -99,10 +80,10 @@ impl Ram {
 
     pub(super) fn write(&self, gpa: u64, bytes: &[u8]) -> Result<(), MemoryError> {
         let mut state = self.0.lock();
-        for (number, offset, done, piece) in pieces(gpa, bytes.len())? {
+        for PagePiece { page: number, offset, done, len } in page_pieces(gpa, bytes.len())? {
             state.touch(&[number])?;
             if let Some(page) = state.pages.get(&number) {
-                let within = page.write(offset, &bytes[done..done + piece]);
+                let within = page.write(offset, &bytes[done..done + len]);
                 debug_assert!(within.is_ok(), "a piece never leaves its page");
             }
         }

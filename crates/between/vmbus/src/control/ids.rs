@@ -183,6 +183,8 @@ impl PostStatus {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use super::*;
 
     #[test]
@@ -193,6 +195,40 @@ mod tests {
         assert_eq!(Relid::new(1), Some(Relid::FIRST));
         assert_eq!(Relid::all().count(), 2047);
         assert!(serde_json::from_str::<Relid>("2048").is_err());
+    }
+
+    #[test]
+    fn ids_are_numbers_for_people_and_in_messages() {
+        let relid = Relid::try_from(2047).unwrap();
+        assert_eq!((u32::from(relid), relid.get(), relid.event_flag()), (2047, 2047, 2047));
+        assert_eq!(Relid::try_from(2048), Err(InvalidRelid(2048)));
+        assert_eq!((format!("{relid}"), format!("{relid:?}")), ("2047".into(), "relid 2047".into()));
+        assert_eq!(serde_json::to_string(&relid).unwrap(), "2047");
+        let gpadl = GpadlId(0xe1e10);
+        assert_eq!((format!("{gpadl}"), format!("{gpadl:?}")), ("0xe1e10".into(), "gpadl 0xe1e10".into()));
+        assert_eq!(Relid::all().last(), Some(relid));
+    }
+
+    #[test]
+    fn a_status_is_success_or_a_number() {
+        assert_eq!((Status::from_ok(true), Status::from_ok(false)), (Status(0), Status(0x8000_ffff)));
+        assert!(Status(0).is_success() && !Status(1).is_success());
+        assert_eq!(format!("{} {}", Status::SUCCESS, Status::CONNECTION_REFUSED), "success 0xc0000236");
+        assert_eq!(format!("{:?} {:?}", Status::SUCCESS, Status(0x12)), "success 0x00000012");
+    }
+
+    #[test]
+    fn hypercall_statuses_have_the_hypervisors_numbers() {
+        let known = [
+            (0, PostStatus::Success),
+            (0x0b, PostStatus::InsufficientMemory),
+            (0x12, PostStatus::InvalidConnectionId),
+            (0x13, PostStatus::InsufficientBuffers),
+            (5, PostStatus::Other(5)),
+        ];
+        for (number, status) in known {
+            assert_eq!((PostStatus::from_hv_status(number), status.to_hv_status()), (status, number));
+        }
     }
 
     #[test]

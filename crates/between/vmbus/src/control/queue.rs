@@ -178,6 +178,19 @@ mod tests {
     }
 
     #[test]
+    fn the_bound_leaves_room_for_what_one_input_adds() {
+        // Four messages for each channel, and answers to lists.
+        assert_eq!(MessageQueue::new(2).bound(), 2 + 4 * 2047 + 1024);
+        let mut queue = MessageQueue::new(0);
+        assert_eq!((queue.bound(), queue.len(), queue.is_empty()), (1 + 4 * 2047 + 1024, 0, true));
+        queue.push(message(1)).unwrap();
+        queue.push(message(2)).unwrap();
+        assert_eq!((queue.len(), queue.is_empty(), queue.is_congested()), (2, false, true));
+        assert_eq!(queue.drain_into(|_| true), 2);
+        assert!(queue.is_empty() && queue.front().is_none() && queue.pop().is_none());
+    }
+
+    #[test]
     fn answers_that_were_voided_count_until_the_slot_takes_one() {
         let mut queue = MessageQueue::new(3);
         for byte in 0..3 {

@@ -150,4 +150,49 @@ mod tests {
         }
         assert!(Version::SPOKEN.into_iter().all(|version| version.release().is_some()));
     }
+
+    #[test]
+    fn every_feature_begins_with_its_version() {
+        /// A feature, the first version that has it, and the one before.
+        type Row = (fn(Version) -> bool, Version, Version);
+        let rows: [Row; 8] = [
+            (Version::has_unload, Version::WIN8_1, Version::WIN8),
+            (Version::names_its_processor, Version::WIN8_1, Version::WIN8),
+            (Version::has_modify_channel, Version::WIN10_RS3, Version::WIN10),
+            (Version::answers_tl_connect, Version::WIN10_RS3, Version::WIN10),
+            (Version::names_its_connection, Version::WIN10_V5, Version::WIN10_RS3),
+            (Version::names_its_sint, Version::WIN10_V5, Version::WIN10_RS3),
+            (Version::names_its_vtl, Version::WIN10_RS4, Version::WIN10_V5),
+            (Version::answers_modify_channel, Version::WS2022, Version::WS2019),
+        ];
+        for (place, (has, first, before)) in rows.into_iter().enumerate() {
+            assert!(
+                has(first) && has(Version::WS2022) && !has(before) && !has(Version::WS2008),
+                "row {place}"
+            );
+        }
+    }
+
+    #[test]
+    fn versions_have_numbers_and_the_releases_that_brought_them() {
+        let rows = [
+            (Version::WS2008, "0.13", "Windows Server 2008"),
+            (Version::WIN7, "1.1", "Windows 7"),
+            (Version::WIN8, "2.4", "Windows 8"),
+            (Version::WIN8_1, "3.0", "Windows 8.1"),
+            (Version::WIN10, "4.0", "Windows 10"),
+            (Version::WIN10_RS3, "4.1", "Windows 10 RS3"),
+            (Version::WIN10_V5, "5.0", "Windows 10 (5.0)"),
+            (Version::WIN10_RS4, "5.1", "Windows 10 RS4"),
+            (Version::WS2019, "5.2", "Windows Server 2019"),
+            (Version::WS2022, "5.3", "Windows Server 2022"),
+            (Version::COPPER, "6.0", "Copper"),
+        ];
+        for (version, number, release) in rows {
+            assert_eq!((alloc::format!("{version}"), version.release()), (number.into(), Some(release)));
+        }
+        assert_eq!(Version::new(4, 2).release(), None);
+        let version = Version::new(0x1234, 0x5678);
+        assert_eq!((version.0, version.major(), version.minor()), (0x1234_5678, 0x1234, 0x5678));
+    }
 }

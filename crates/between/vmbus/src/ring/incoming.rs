@@ -234,7 +234,7 @@ impl<M: RingMemory> IncomingRing<M> {
         }
         let before = offsets.published;
         self.publish(offsets);
-        if OMIT != omit::FENCE {
+        if omit::keeps(OMIT, omit::FENCE) {
             fence(Ordering::SeqCst);
         }
         self.writer_signal::<OMIT>(offsets, before)
@@ -264,7 +264,11 @@ impl<M: RingMemory> IncomingRing<M> {
             return Ok(Signal::NotNeeded);
         }
         // By the writer's present index: an older one would make the space before look larger than what it waits for.
-        let write = if OMIT == omit::RELOAD { offsets.write } else { self.load_write_index(offsets)? };
+        let write = if omit::leaves_out(OMIT, omit::RELOAD) {
+            offsets.write
+        } else {
+            self.load_write_index(offsets)?
+        };
         let free_before = self.size.free(write, before);
         let free_now = self.size.free(write, offsets.published);
         // Frees are multiples of 8, so senders that store one byte less than they need are served as well.
@@ -294,7 +298,7 @@ impl<M: RingMemory> IncomingRing<M> {
         let before = offsets.published;
         let moved = offsets.has_uncommitted();
         // The index first: a writer that finds the mask clear must find the ring empty, or it will not signal.
-        if moved && OMIT != omit::ORDER {
+        if moved && omit::keeps(OMIT, omit::ORDER) {
             self.publish(offsets);
         }
         if offsets.masked {
@@ -302,11 +306,15 @@ impl<M: RingMemory> IncomingRing<M> {
             offsets.masked = false;
         }
         // One fence for both: between the read index and the pending send size, the mask and the write index.
-        if OMIT != omit::FENCE {
+        if omit::keeps(OMIT, omit::FENCE) {
             fence(Ordering::SeqCst);
         }
-        let write = if OMIT == omit::RECHECK { offsets.write } else { self.load_write_index(offsets)? };
-        if moved && OMIT == omit::ORDER {
+        let write = if omit::leaves_out(OMIT, omit::RECHECK) {
+            offsets.write
+        } else {
+            self.load_write_index(offsets)?
+        };
+        if moved && omit::leaves_out(OMIT, omit::ORDER) {
             self.publish(offsets);
         }
         let signal = if moved { self.writer_signal::<OMIT>(offsets, before)? } else { Signal::NotNeeded };

@@ -182,7 +182,7 @@ impl<M: RingMemory> OutgoingRing<M> {
         }
         let before = offsets.published;
         self.publish::<OMIT>(offsets);
-        if OMIT != omit::FENCE {
+        if omit::keeps(OMIT, omit::FENCE) {
             fence(Ordering::SeqCst);
         }
         self.reader_signal::<OMIT>(offsets, before)
@@ -191,7 +191,7 @@ impl<M: RingMemory> OutgoingRing<M> {
     #[inline]
     fn publish<const OMIT: u8>(&self, offsets: &mut OutgoingOffsets) {
         // Release: who sees the index sees the packets.
-        let order = if OMIT == omit::RELEASE { Ordering::Relaxed } else { Ordering::Release };
+        let order = if omit::leaves_out(OMIT, omit::RELEASE) { Ordering::Relaxed } else { Ordering::Release };
         self.store(ControlWord::WriteIndex, offsets.next, order);
         offsets.published = offsets.next;
     }
@@ -208,7 +208,8 @@ impl<M: RingMemory> OutgoingRing<M> {
         if self.load(ControlWord::InterruptMask, Ordering::Acquire) != 0 {
             return Ok(Signal::NotNeeded);
         }
-        let read = if OMIT == omit::RELOAD { offsets.read } else { self.load_read_index(offsets)? };
+        let read =
+            if omit::leaves_out(OMIT, omit::RELOAD) { offsets.read } else { self.load_read_index(offsets)? };
         Ok(Signal::when(read == before))
     }
 
@@ -245,11 +246,11 @@ impl<M: RingMemory> OutgoingRing<M> {
         // Release: a reader that sees it sees the index that was published before, too.
         self.store(ControlWord::PendingSendSize, needed, Ordering::Release);
         offsets.pending = needed;
-        if OMIT != omit::FENCE {
+        if omit::keeps(OMIT, omit::FENCE) {
             fence(Ordering::SeqCst);
         }
         let signal = if moved { self.reader_signal::<OMIT>(offsets, before)? } else { Signal::NotNeeded };
-        if OMIT != omit::RECHECK {
+        if omit::keeps(OMIT, omit::RECHECK) {
             self.load_read_index(offsets)?;
         }
         let wait = if self.has_room(offsets, needed) {

@@ -19,10 +19,15 @@ pub(super) struct Solution {
     /// Whether the targets fit into the capacity. They do not if the sum of what the VMs can be brought to at least is above
     /// it.
     pub(super) met: bool,
+    /// How often the sums over all VMs were taken to find λ: what a round costs.
+    pub(super) evaluations: u32,
 }
 
 /// At this λ no VM gets a page above its lowest: a claim is below 2^52 pages, a share above 2^-4.
 const LAMBDA_MAX: f64 = (1u64 << 60) as f64;
+
+/// More than halving a bracket of `f64` down to its last bit ever takes.
+const MOST_EVALUATIONS: u32 = 200;
 
 /// Pages within which the capacity is met, from below.
 const TOLERANCE: f64 = 1.0;
@@ -95,27 +100,26 @@ impl Claims {
     pub(super) fn solve(&self, capacity: f64, guess: f64) -> Solution {
         let goal = capacity - TOLERANCE;
         if self.total(0.0) <= capacity {
-            return Solution { lambda: 0.0, met: true };
+            return Solution { lambda: 0.0, met: true, evaluations: 1 };
         }
         let floor = self.floor();
         if floor > goal {
-            return Solution { lambda: LAMBDA_MAX, met: floor <= capacity };
+            return Solution { lambda: LAMBDA_MAX, met: floor <= capacity, evaluations: 1 };
         }
         // Too much is given at `short`, not at `enough`.
         let (mut short, mut enough) = (0.0, LAMBDA_MAX);
         let mut lambda = if guess > 0.0 && guess < LAMBDA_MAX { guess } else { 0.0 };
-        for _ in 0..200 {
+        let mut evaluations = 1;
+        while evaluations < MOST_EVALUATIONS {
+            evaluations += 1;
             let (total, slope) = self.total_and_slope(lambda);
             if (total - goal).abs() <= TOLERANCE {
-                return Solution { lambda, met: true };
+                return Solution { lambda, met: true, evaluations };
             }
             if total > goal {
                 short = lambda;
             } else {
                 enough = lambda;
-            }
-            if enough - short <= enough * 1e-15 {
-                break;
             }
             let step = lambda - (total - goal) / slope;
             // With no upper end yet, halving would begin at 2^59: double instead.
@@ -124,7 +128,7 @@ impl Claims {
             lambda = if step > short && step < enough { step } else { middle };
         }
         // The total jumps nowhere, so this is the last bit of λ: the side that fits.
-        Solution { lambda: enough, met: true }
+        Solution { lambda: enough, met: true, evaluations }
     }
 }
 
@@ -145,7 +149,7 @@ mod tests {
     #[test]
     fn enough_is_enough() {
         let claims = claims(&[(100.0, 1.0, 10.0, 1000.0), (200.0, 1.0, 10.0, 150.0)]);
-        assert_eq!(claims.solve(250.0, 0.0), Solution { lambda: 0.0, met: true });
+        assert_eq!(claims.solve(250.0, 0.0), Solution { lambda: 0.0, met: true, evaluations: 1 });
         assert_eq!((claims.at(0, 0.0), claims.at(1, 0.0)), (100.0, 150.0));
     }
 
@@ -170,7 +174,39 @@ mod tests {
         let solution = claims.solve(1000.0, 0.0);
         assert!(!solution.met);
         assert_eq!((claims.at(0, solution.lambda), claims.at(1, solution.lambda)), (600.0, 600.0));
-        assert_eq!(Claims::default().solve(0.0, 0.0), Solution { lambda: 0.0, met: true });
+        assert_eq!(Claims::default().solve(0.0, 0.0), Solution { lambda: 0.0, met: true, evaluations: 1 });
+        // All at their lowest fit, and there is not a page to share.
+        assert!(
+            claims.solve(1200.0, 0.0).met && claims.solve(1200.5, 0.0).met && !claims.solve(1199.5, 0.0).met
+        );
+    }
+
+    #[test]
+    fn a_lambda_is_found_in_a_few_steps() {
+        let rows: Vec<_> =
+            (0..100).map(|n| (1e5 + 1e3 * f64::from(n), 0.2 + 0.016 * f64::from(n), 5e4, 1e6)).collect();
+        let claims = claims(&rows);
+        let wanted = claims.total(0.0);
+        let cold = claims.solve(wanted * 0.8, 0.0);
+        assert!(cold.lambda > 0.1 && cold.evaluations <= 8, "{cold:?}");
+        // The round after it, with a little less: its λ is near.
+        let warm = claims.solve(wanted * 0.799, cold.lambda);
+        assert!(warm.lambda > cold.lambda && warm.evaluations <= 4, "{warm:?}");
+        assert_eq!(claims.solve(wanted * 0.8, cold.lambda), Solution { evaluations: 2, ..cold });
+        // A λ that no round can begin at: from the beginning.
+        assert_eq!(claims.solve(wanted * 0.8, LAMBDA_MAX), cold);
+        // Most at their lowest, where a step by the slope leads far out: doubling and halving bring it back.
+        let hard = claims.solve(claims.floor() + 10.0, 0.0);
+        assert!(hard.met && hard.evaluations <= 40, "{hard:?}");
+    }
+
+    #[test]
+    fn where_every_vm_is_at_a_bound_the_range_doubles() {
+        // Nothing moves before λ is about a thousand.
+        let claims = claims(&[(1e6, 1.0, 10.0, 1e3); 5]);
+        let solution = claims.solve(2500.0, 0.0);
+        assert!((solution.lambda - 1999.0).abs() < 2.0, "{solution:?}");
+        assert!(solution.evaluations <= 20, "{solution:?}");
     }
 
     fn rows() -> impl Strategy<Value = Vec<(f64, f64, f64, f64)>> {

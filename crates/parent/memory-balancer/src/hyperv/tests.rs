@@ -10,6 +10,8 @@ use proptest::prelude::*;
 
 use super::{HyperVConfig, PressureBandPolicy};
 
+mod edges;
+
 const fn mib(mib: u64) -> PageCount {
     PageCount::from_mib(mib)
 }

@@ -4,7 +4,9 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use balancing_policy::{GuestStatus, HostView, MemorySettings, Policy, Proposal, Reason, VmView};
+use balancing_policy::{
+    GuestStatus, HostView, MemorySettings, Policy, Proposal, Reason, Reservation, VmView,
+};
 use page_range::{HostFrames, HostMemory};
 
 use crate::{Balancer, BalancerConfig, Done, Fault, Input, OperationId, Output, PageCount, VmId};
@@ -26,6 +28,35 @@ pub(super) struct Script {
     /// Takes away the targets that it was given.
     pub(super) takes_targets: bool,
     pub(super) call_again_at: Option<Duration>,
+    /// What the policy was shown of the host in the last round.
+    pub(super) seen: Seen,
+}
+
+/// What of the host a policy was shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Seen {
+    /// Capacity, total, reserve, overhead, available and in transit.
+    pub(super) pages: [PageCount; 6],
+    /// Pages per second.
+    pub(super) grant_rate: f64,
+    pub(super) lead_time: Duration,
+    /// How many VMs wait to start, and what they need, have set aside and had of their own.
+    pub(super) starts: (usize, [PageCount; 3]),
+}
+
+impl Seen {
+    fn of(host: &HostView<'_>) -> Self {
+        let sum = |of: fn(&Reservation) -> PageCount| host.reservations.iter().map(of).sum();
+        Self {
+            pages: [host.capacity, host.total, host.reserve, host.overhead, host.available, host.in_transit],
+            grant_rate: host.grant_rate,
+            lead_time: host.lead_time,
+            starts: (
+                host.reservations.len(),
+                [sum(|start| start.needed), sum(|start| start.set_aside), sum(|start| start.own)],
+            ),
+        }
+    }
 }
 
 /// A policy that proposes what a test wants.
@@ -51,9 +82,10 @@ impl Policy for Scripted {
         true
     }
 
-    fn round(&mut self, _host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
+    fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
         let (panics, again, for_starts) = {
-            let script = self.script();
+            let mut script = self.script();
+            script.seen = Seen::of(host);
             if script.takes_targets {
                 proposal.begin(core::iter::empty());
                 return;

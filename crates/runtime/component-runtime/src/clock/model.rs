@@ -125,7 +125,7 @@ impl State {
         }
     }
 
-    /// Who is to be woken now, and whether there is nothing to wait for.
+    /// The threads that are to be woken now, and whether there is nothing to wait for.
     fn go_on(&mut self) -> (Vec<Arc<Port>>, bool) {
         let next = self.living.iter().filter_map(|thread| thread.sleeps).min().unwrap_or(SimTime::MAX);
         if next == SimTime::MAX {

@@ -70,7 +70,7 @@ pub(crate) struct Scheduler {
     timers: Heap,
     /// When each component has something else to do: nearly always within a latency.
     soon: Heap,
-    /// Who is to be dropped at the next scheduling point.
+    /// The components that are to be dropped at the next scheduling point.
     doomed: VecDeque<Doomed>,
     phase: Phase,
     end: Option<EndReason>,
@@ -318,7 +318,7 @@ impl Scheduler {
             }
         };
         let again = again.then(|| self.key_in(self.requeue_delay));
-        // Killed while it was awake, it stays out of the heaps.
+        // A component that was killed while it was awake stays out of the heaps.
         let Some((entry, rest)) = self.entry(id).filter(|(entry, _)| entry.state == State::Alive) else {
             return;
         };
@@ -429,7 +429,7 @@ impl Scheduler {
         };
         if entry.more {
             wake.started = due(&mut rest.start);
-            // Whatever wakes it earlier, it goes on with what it has left.
+            // Whatever wakes the component earlier, the component goes on with what it has left.
             wake.again = !core::mem::take(&mut rest.again).is_never();
             entry.more = !rest.arrivals.is_empty();
         }
@@ -445,11 +445,12 @@ impl Scheduler {
             rest.wake_cause = cause;
         }
         let id = ComponentId::new(slot, entry.generation);
-        // The component keeps its keys while it is awake. They are the earliest of all, and nothing new can be earlier.
+        // The component keeps its keys while it is awake. Its keys are the earliest of all, and no new key can be
+        // earlier.
         Ok(Decision::Wake { id, now: SimTime(now), wake, cause })
     }
 
-    /// Who was woken most often in this window, since it looked like a stall.
+    /// The components that were woken most often in this window, since the run looked stalled.
     fn busiest(&self) -> String {
         let window = self.window;
         self.entries

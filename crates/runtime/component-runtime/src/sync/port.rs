@@ -51,7 +51,7 @@ pub(crate) struct Port {
     signals: AtomicU32,
     bell_cause: AtomicU64,
     kill_cause: AtomicU64,
-    /// Who sleeps here: known before it first does.
+    /// The thread that sleeps here: known before its first sleep.
     sleeper: Mutex<Option<Thread>>,
 }
 

@@ -226,7 +226,7 @@ impl Registry {
         self.end.clone().or_else(|| (self.alive == 0).then_some(EndReason::Idle))
     }
 
-    /// No more components from now on. Who lives, the last started first.
+    /// Takes no more components from now on. Returns those that live, the last started first.
     pub(crate) fn close(&mut self) -> Vec<(Arc<Port>, Option<JoinHandle<()>>)> {
         self.stage = Stage::Ending;
         let mut living: Vec<_> = self

@@ -50,7 +50,7 @@ fn by_heat(run: &Recorded) -> (Vec<usize>, usize) {
     let mut order = Vec::with_capacity(run.vms.len());
     let mut known = vec![false; run.vms.len()];
     for ((lacking, amount), (changing, _)) in lacked.into_iter().zip(changed) {
-        // Who lacked nothing is not hot for that.
+        // A VM that lacked nothing is not hot for that.
         for vm in [(amount > 0).then_some(lacking), Some(changing)].into_iter().flatten() {
             if !std::mem::replace(&mut known[vm], true) {
                 order.push(vm);

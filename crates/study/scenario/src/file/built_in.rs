@@ -35,7 +35,8 @@ scenarios![
 
 macro_rules! loads {
     ($($name:literal),* $(,)?) => {
-        /// Name and text of the loads that balancers are compared by. They check nothing; they are scenarios like any other.
+        /// Name and text of the loads that balancers are compared by. These scenarios check nothing; they are scenarios like
+        /// any other.
         pub const LOADS: &[(&str, &str)] =
             &[$(($name, include_str!(concat!("../../../../../scenarios/loads/", $name, ".toml")))),*];
     };

@@ -82,15 +82,15 @@ pub struct Check {
     pub share: f64,
     /// Name of the VM that it is about.
     pub vm: Option<Located<String>>,
-    /// The scenario that it is measured against.
+    /// The scenario that the run is measured against.
     pub against: Option<Located<String>>,
     /// Name of the VM that `vm` is compared with.
     pub than: Option<Located<String>>,
-    /// The virtual time from which it is measured; the beginning if `None`.
+    /// The virtual time from which the check measures; the beginning if `None`.
     pub from: Option<core::time::Duration>,
-    /// The virtual time at which, or up to which, it is measured; the end if `None`.
+    /// The virtual time at which, or up to which, the check measures; the end if `None`.
     pub at: Option<core::time::Duration>,
-    /// It belongs to runs with this `memory_reserve` only (`Some(None)`: unset).
+    /// The check belongs to runs with this `memory_reserve` only (`Some(None)`: unset).
     pub when_memory_reserve: Option<Option<PageCount>>,
     /// Where the source says so.
     pub source: Option<String>,
@@ -101,7 +101,7 @@ pub struct Check {
 /// What a check's number must be, in its unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Expectation {
-    /// It has no number: it holds or not.
+    /// The check has no number: it holds or not.
     Holds,
     /// This, or no further off than the tolerance.
     Near {
@@ -119,7 +119,7 @@ pub enum Expectation {
 }
 
 impl Expectation {
-    /// Whether a measured number is as expected. One that has no number is always so.
+    /// Whether a measured number is as expected. An expectation without a number is always met.
     pub fn met_by(self, measured: f64) -> bool {
         match self {
             Self::Holds => true,

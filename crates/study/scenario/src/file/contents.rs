@@ -11,7 +11,7 @@ use super::{
     diagnostic::{Diagnostic, SourceText, Span},
     host::{Balancer, Host},
     reader::Located,
-    setting::Setting,
+    set_option::Setting,
     timeline::Step,
     vm::Vm,
 };

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use quantities::format_duration;
 
-/// The longest run: ten years of virtual time. Invented; nobody waits for more, and sums over it stay exact.
+/// The longest run: ten years of virtual time. Invented; no study waits for more, and sums over that time stay exact.
 pub const LONGEST_RUN: Duration = Duration::from_secs(3653 * 86_400);
 /// Most samples of a run: 115 days at one a second. Invented; each is kept and written.
 pub const MOST_SAMPLES: u128 = 10_000_000;
@@ -12,13 +12,13 @@ pub const MOST_SAMPLES: u128 = 10_000_000;
 /// A run that would never end, or never fit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadLength {
-    /// It is too long.
+    /// The run is too long.
     #[error("a run until {} is too long: at most {}", format_duration(*until), format_duration(LONGEST_RUN))]
     TooLong {
         /// When it was to end.
         until: Duration,
     },
-    /// It would be sampled too often.
+    /// The run would be sampled too often.
     #[error(
         "a run until {} with a sample every {} has {samples} samples: at most {MOST_SAMPLES}, so one every {} or more",
         format_duration(*until), format_duration(*interval), format_duration(*least)

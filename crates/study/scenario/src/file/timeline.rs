@@ -13,8 +13,8 @@ use super::{
     reader::{Located, Table},
     schema::{ACTIONS, quoted},
     selection::{Unselected, select},
-    settings::read_workload,
     vm::{Named, Vm},
+    vm_settings::read_workload,
     vms::Configured,
     workload::Workload,
 };
@@ -183,7 +183,7 @@ pub(super) struct Surroundings<'a> {
 pub(super) struct Unread {
     /// Their places in the list of VMs.
     vms: BTreeSet<usize>,
-    /// It may be any VM.
+    /// Any VM may be meant.
     any: bool,
 }
 

@@ -6,8 +6,8 @@ use super::{
     names::check_name,
     reader::{Table, type_name},
     schema,
-    settings::Settings,
     vm::{Surroundings, Vm},
+    vm_settings::VmSettings,
 };
 
 /// As many VMs as a group may have, so that a slip of the finger does not take all memory.
@@ -117,8 +117,8 @@ fn read_group(
     }
     let name = table.required("name", name);
     let numbers = read_numbers(table, around);
-    let base = Settings::read(*table, around);
-    let variant = |key| table.table(key, &schema::VM_VARIANT).map(|table| Settings::read(table, around));
+    let base = VmSettings::read(*table, around);
+    let variant = |key| table.table(key, &schema::VM_VARIANT).map(|table| VmSettings::read(table, around));
     let (odd, even) = (variant("odd"), variant("even"));
     let only = read_only(table, around);
     if let Some(key) = ["odd", "even", "only"].into_iter().find(|key| table.has(key))
@@ -189,13 +189,16 @@ fn read_group(
 }
 
 /// Settings of single VMs of a group, by their names.
-fn read_only<'r, 't>(table: &Table<'r, 't>, around: &Surroundings<'_>) -> BTreeMap<String, Settings<'r, 't>> {
+fn read_only<'r, 't>(
+    table: &Table<'r, 't>,
+    around: &Surroundings<'_>,
+) -> BTreeMap<String, VmSettings<'r, 't>> {
     let mut only = BTreeMap::new();
     for (name, value) in table.raw_table("only").into_iter().flat_map(|(entries, _)| entries) {
         match value.get_ref().as_table() {
             Some(entries) => {
                 let vm = Table::new(table.reader, &schema::VM_VARIANT, entries, &value.span());
-                only.insert(name.get_ref().to_string(), Settings::read(vm, around));
+                only.insert(name.get_ref().to_string(), VmSettings::read(vm, around));
             }
             None => table.reader.add(
                 table
@@ -211,7 +214,7 @@ fn read_only<'r, 't>(table: &Table<'r, 't>, around: &Surroundings<'_>) -> BTreeM
 /// Complains about settings of VMs that the group does not have.
 fn check_only(
     table: &Table<'_, '_>,
-    only: &BTreeMap<String, Settings<'_, '_>>,
+    only: &BTreeMap<String, VmSettings<'_, '_>>,
     pattern: &str,
     numbers: &[String],
 ) {

@@ -64,7 +64,8 @@ impl Workload {
         self.config(number, &mut Choose::AtRandom(rng))
     }
 
-    /// The guest model's configuration. It goes through the model's own serde form, whose defaults fill in what the file does
+    /// The guest model's configuration. The configuration goes through the model's own serde form, whose defaults fill in
+    /// what the file does
     /// not say.
     fn config(&self, number: &str, choose: &mut Choose<'_>) -> Result<WorkloadConfig, BadWorkload> {
         let mut config = Map::new();

@@ -71,7 +71,7 @@ pub fn plan(
             timeline.push(Step { at, action });
         }
     }
-    // What runs from the login on is run as soon as there is a guest; it waits for the login by itself.
+    // What runs from the login on is run as soon as there is a guest; the workload waits for the login by itself.
     let initial = scenario.initial_workloads(seed).map_err(bad_workload)?;
     let mut starts: Vec<Vec<Duration>> = vec![Vec::new(); scenario.vms.len()];
     for step in &timeline {

@@ -18,10 +18,10 @@ pub const SCENARIO_FILE: &str = "scenario.toml";
 /// Why a run has no folder.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// It exists, and is not to be overwritten.
+    /// The folder exists, and is not to be overwritten.
     #[error("{} exists already; --force overwrites a run, --out names another folder", .0.display())]
     Exists(PathBuf),
-    /// It exists and holds what no run has left.
+    /// The folder exists and holds what no run has left.
     #[error(
         "{} holds {found:?}, which no run has left there; --force overwrites runs only. Name another folder with --out",
         path.display()

@@ -205,7 +205,7 @@ fn summarize(
     summary::summarize(ending, points.sums())
 }
 
-/// Who paid whom.
+/// Which VM paid for which.
 fn moved(plan: &Plan, host: &Host) -> Vec<MemoryMoved> {
     let name = |vm: VmId| plan.vms.get(vm.0 as usize).map(|vm| vm.name.to_string());
     let engine = host.balancer.look();

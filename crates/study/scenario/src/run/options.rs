@@ -25,7 +25,7 @@ pub struct RunOptions {
     pub clock: ClockMode,
     /// Explores another schedule.
     pub schedule_seed: Option<u64>,
-    /// The folder for counters, events, journal and summary; it exists. `None`: nothing is written.
+    /// The folder for counters, events, journal and summary, which exists. `None`: nothing is written.
     pub directory: Option<PathBuf>,
     /// How much is recorded of what happens.
     pub events: EventsLevel,
@@ -37,7 +37,7 @@ pub struct RunOptions {
     pub check_guests: bool,
     /// Told of the virtual time at every sample.
     pub progress: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
-    /// Shown every sample as it is taken, kept or not; it may end the run.
+    /// Shown every sample as it is taken, kept or not; this observer may end the run.
     pub observer: Option<Observer>,
     /// Makes the machines of the VMs in place of simulated ones; the plan's guest profiles and workloads then mean nothing.
     pub machines: Option<Machines>,

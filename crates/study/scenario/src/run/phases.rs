@@ -5,11 +5,13 @@
 //!
 //! * ① begins when the newcomer has its startup RAM (mapped, not only promised);
 //! * ② when its Physical Memory first exceeds its startup RAM;
-//! * ③ when the others have first lost more than 8 MB in all, against what they had when ② began. It is a phase only if the host
+//! * ③ when the others have first lost more than 8 MB in all, against what they had when ② began. This is a phase only if the
+//!   host
 //!   has little left when the phase begins and nothing left at some time of it, and the newcomer goes on growing: a policy that takes
 //!   memory from VMs while the host has plenty shows no contention;
-//! * ④ when the newcomer has fallen 64 MB below its peak, and so has what its guest has committed: it has less because it needs
-//!   less, not because it is squeezed. It lasts until the others have what they had, or to the end.
+//! * ④ when the newcomer has fallen 64 MB below its peak, and so has what its guest has committed: the newcomer has less
+//!   because it needs less, not because it is squeezed. The phase lasts until the others have what they had, or to the
+//!   end.
 
 use std::time::Duration;
 
@@ -43,8 +45,8 @@ pub const LOSS: PageCount = PageCount::from_mib(8);
 const FALL: PageCount = PageCount::from_mib(64);
 /// Available Memory below which the host has nothing left. Invented: what the balancer would not move by itself.
 const NOTHING_LEFT: PageCount = PageCount::from_mib(32);
-/// Available Memory up to which the host has little left: some moves of a balancer. Invented; where the source measured contention, it was
-/// 108 MB on average (Table 4-1 of \[A\]).
+/// Available Memory up to which the host has little left: some moves of a balancer. Invented; where the source measured contention,
+/// 108 MB were available on average (Table 4-1 of \[A\]).
 const LITTLE_LEFT: PageCount = PageCount::from_mib(256);
 /// How long before and after the others first lose memory the host must have little left: rounds of a balancer. Invented.
 const AROUND: Duration = Duration::from_secs(15);

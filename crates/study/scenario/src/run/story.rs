@@ -240,7 +240,7 @@ fn listed(names: &[&str]) -> String {
 /// How a table of VMs is laid out.
 #[derive(Clone, Copy)]
 struct Layout {
-    /// Whether there is a column of refused allocations: one that would be empty says nothing.
+    /// Whether there is a column of refused allocations: an empty column would say nothing.
     refusals: bool,
     /// Whether each row ends with the VM's guest.
     guests: bool,

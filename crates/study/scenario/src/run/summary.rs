@@ -34,7 +34,8 @@ pub struct Summary {
     pub host: HostSummary,
     /// The VMs, in their order.
     pub vms: Vec<VmSummary>,
-    /// From where the memory came that VMs were given: who paid whom. Runs of earlier versions have nothing here.
+    /// From where the memory came that VMs were given: which VM paid for which. Runs of earlier versions have nothing
+    /// here.
     #[serde(default)]
     pub memory_moved: Vec<MemoryMoved>,
     /// The phases of Figure 4-5, where the counters show them.

@@ -46,7 +46,7 @@ fn what_a_guest_refuses_its_applications_is_unmet_demand_and_is_told() {
     assert_eq!((quiet.in_guest.commit_failures, quiet.in_guest.first_commit_failure_s), (0, None));
     assert!(greedy.in_guest.commit_failures > 100);
     let refused = greedy.in_guest.refused_commit_mb.unwrap();
-    // It gets a piece of 64 MB, of the 98 MB that are available.
+    // The VM gets a piece of 64 MB, of the 98 MB that are available.
     assert_eq!(refused.last, 6144.0 - 64.0);
     let lacked = refused.last * (480.0 - greedy.in_guest.first_commit_failure_s.unwrap());
     assert!(

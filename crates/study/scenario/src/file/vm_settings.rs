@@ -24,7 +24,7 @@ const fn default_page_file(guest: &GuestProfile) -> PageFileSize {
 }
 
 /// Settings as a table says them; a group's variant says some of them.
-pub(super) struct Settings<'r, 't> {
+pub(super) struct VmSettings<'r, 't> {
     table: Table<'r, 't>,
     guest: Option<Located<&'static GuestProfile>>,
     integration_services: Option<Located<IntegrationServices>>,
@@ -45,7 +45,7 @@ enum Maximum {
     Provisioned,
 }
 
-impl<'r, 't> Settings<'r, 't> {
+impl<'r, 't> VmSettings<'r, 't> {
     pub(super) fn read(table: Table<'r, 't>, around: &Surroundings<'_>) -> Self {
         Self {
             table,
