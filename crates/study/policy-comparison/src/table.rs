@@ -55,8 +55,8 @@ impl Comparison {
             }
         }
         if !same.is_empty() {
-            let all = if differ { "all" } else { &escape(&self.policies.join(", ")) };
-            let same = format!("the same for {all}: {}", same.join(", "));
+            let all = if differ { "all".to_owned() } else { self.policies.join(", ") };
+            let same = format!("the same for {}: {}", escape(&all), same.join(", "));
             let _ = writeln!(text, "{}", wrap_after("", &same, width, 2));
         }
         text.push('\n');
