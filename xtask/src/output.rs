@@ -87,6 +87,16 @@ macro_rules! tell {
 }
 pub(crate) use tell;
 
+/// Lines broken between words where they are wider than the terminal. A command to copy is a line of its own, and stays whole.
+pub(crate) fn laid_out(text: &str) -> String {
+    let columns = look().columns;
+    let line = |line: &str| match line.trim_start().starts_with("cargo ") {
+        true => line.to_owned(),
+        false => terminal_text::wrap(line, columns),
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Prints lines to standard error, broken between words where they are wider than the terminal.
 macro_rules! note {
     ($($text:tt)*) => {

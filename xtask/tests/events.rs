@@ -90,3 +90,29 @@ fn a_filter_that_picks_nothing_is_bad_input() {
         assert!(code == Some(2) && plain.contains(expected), "{words:?}: {error}");
     }
 }
+
+/// Of a run in virtual time nothing is read that is later than what was asked for; in real time an event may be recorded late.
+#[test]
+fn what_is_later_than_asked_for_is_not_read() {
+    let folder = stand("until");
+    run(&folder);
+    let path = folder.join("run/events.jsonl");
+    let all = std::fs::read_to_string(&path).unwrap();
+    let later = |line: &&str| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        event["t"].as_u64().unwrap() > 20_000_000_000
+    };
+    let early: Vec<&str> = all.lines().take_while(|line| !later(line)).collect();
+    let next = all.lines().nth(early.len()).unwrap();
+    let words = ["events", "run", "--json", "--until", "20s"];
+    std::fs::write(&path, format!("{}\n{next}\nthis is no event\n{next}\n", early.join("\n"))).unwrap();
+    assert_eq!(said(&folder, &words).lines().collect::<Vec<_>>(), early);
+    // What is not found is looked for to the end.
+    let (code, error) = refused(&folder, &[&words[..], &["--event", "decisoin"]].concat());
+    assert!(code == Some(2) && error.contains("events.jsonl"), "{error}");
+    let manifest = folder.join("run/manifest.json");
+    let wall = std::fs::read_to_string(&manifest).unwrap().replace("\"virtual\"", "\"wall\"");
+    std::fs::write(&manifest, wall).unwrap();
+    let (code, error) = refused(&folder, &words);
+    assert!(code == Some(2) && error.contains("events.jsonl"), "{error}");
+}

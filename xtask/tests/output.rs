@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs::File;
+use std::path::Path;
 
 use crate::program::{output, run, stand, xtask};
 
@@ -16,6 +17,9 @@ fn commands() -> Vec<Vec<&'static str>> {
         vec!["scenario", "multi-vm", "--until", "5s", "--driver", "inline", "--json"],
         vec!["events", "run"],
         vec!["events", "run", "--follow", "1"],
+        vec!["events", "run", "--sequence", "40"],
+        vec!["events", "run", "--spans"],
+        vec!["events", "run", "--who-paid", "VM1"],
         vec!["explain", "run", "--vm", "VM1", "--at", "20s"],
         vec!["replay", "run", "--component", "dm-vsp/VM1"],
         vec!["figures", "run"],
@@ -24,6 +28,10 @@ fn commands() -> Vec<Vec<&'static str>> {
         commands.push(vec!["compare", "--scenarios", "list"]);
         commands.push(vec!["explore", "--runs", "1", "--until", "5s"]);
         commands.push(vec!["verify", "single-vm-ws2008r2", "--seed", "1"]);
+        commands.push(vec!["diff", "run", "other"]);
+    }
+    if cfg!(feature = "export") {
+        commands.push(vec!["export", "run", "--format", "csv", "--out", "tables", "--force"]);
     }
     if cfg!(feature = "guest") {
         commands.push(vec!["guest", "doctor"]);
@@ -35,10 +43,18 @@ fn commands() -> Vec<Vec<&'static str>> {
     commands
 }
 
+/// The runs that these commands are about.
+fn runs(folder: &Path) {
+    run(folder);
+    let words = ["scenario", "multi-vm", "--until", "30s", "--driver", "inline", "--out", "other"];
+    let made = output(folder, &[&words[..], &["--seed", "2", "--set", "vm.VM2.buffer=60"]].concat());
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
 #[test]
 fn a_full_disk_is_told_and_is_a_failure() {
     let folder = stand("full");
-    run(&folder);
+    runs(&folder);
     for words in commands() {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let done = xtask(&folder, &words).stdout(full).output().unwrap();
@@ -54,7 +70,7 @@ fn a_full_disk_is_told_and_is_a_failure() {
 #[test]
 fn a_closed_pipe_is_silent() {
     let folder = stand("closed");
-    run(&folder);
+    runs(&folder);
     for words in commands() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -141,10 +157,12 @@ fn every_command_is_listed() {
 #[test]
 fn lines_fit_eighty_columns() {
     let folder = stand("eighty");
-    run(&folder);
+    runs(&folder);
     let more = [
         vec!["events", "--help"],
         vec!["compare", "--help"],
+        vec!["events", "run", "--sequence", "40", "--as", "text", "--depth", "30"],
+        vec!["events", "run", "--vm", "VM1", "--spans"],
         vec!["events", "run", "--event", "decision"],
         vec!["explain", "run", "--vm", "VM2", "--at", "30s"],
         vec!["events", "run", "--follow", "40"],
@@ -156,9 +174,9 @@ fn lines_fit_eighty_columns() {
         let done = xtask(&folder, &words).env_remove("COLUMNS").output().unwrap();
         for text in [done.stdout, done.stderr] {
             for line in String::from_utf8(text).unwrap().lines() {
-                let copied = ["Repeat:", "Events:", "Files:", "run/", "runs/"]
+                let copied = ["Repeat:", "Events:", "Files:", "cargo xtask", "run/", "runs/"]
                     .iter()
-                    .any(|head| line.starts_with(head));
+                    .any(|head| line.trim_start().starts_with(head));
                 // A single word that is longer than a line is not broken.
                 let word = !line.trim().contains(' ');
                 assert!(copied || word || terminal_text::width(line) <= 80, "{words:?}: {line}");

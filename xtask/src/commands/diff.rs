@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use run_diff::Pair;
 
 use super::bad_input;
-use crate::output::{print, say};
+use crate::output::{laid_out, look, print, say};
 
 /// Which runs.
 #[derive(clap::Args, Debug)]
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         say!("{}", serde_json::to_string_pretty(&difference)?);
         return Ok(());
     }
-    print(format_args!("{difference}"))?;
+    print(format_args!("{}", laid_out(&difference.text(look().columns))))?;
     if let Some(path) = &args.html {
         say!("\nCurves: {}", path.display());
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use component_runtime::SimTime;
+use run_journal::manifest::Manifest;
 use run_journal::query::{Causality, Filter};
 use run_journal::{EVENTS_FILE, Record, events};
 
@@ -112,6 +113,7 @@ fn list(args: &Args, path: &Path, filter: &Filter) -> Result<()> {
     let (mut seen, mut times) = (Seen::default(), Times::default());
     let mut before: Option<SimTime> = None;
     let mut cut_off = None;
+    let in_order = are_in_order(&args.dir);
     for record in records {
         let record = match record {
             // What a run that was killed leaves: everything before is as it was written.
@@ -121,6 +123,10 @@ fn list(args: &Args, path: &Path, filter: &Filter) -> Result<()> {
             }
             record => record.map_err(|error| bad_input(format!("{}: {error}", path.display())))?,
         };
+        // What was not found is looked for to the end, to say why.
+        if in_order && before.is_some() && filter.until.is_some_and(|until| until < record.t) {
+            break;
+        }
         seen.note(&record);
         times.note(&record);
         if !filter.matches(&record) {
@@ -148,6 +154,12 @@ fn list(args: &Args, path: &Path, filter: &Filter) -> Result<()> {
         return Err(bad_input(seen.why_nothing(filter)));
     }
     out.finish()
+}
+
+/// Whether no event of a run is earlier than one recorded before. Of a run in real time an event has the time when its component woke, and
+/// another component may have woken later and been quicker.
+fn are_in_order(folder: &Path) -> bool {
+    Manifest::read(folder).is_ok_and(|manifest| manifest.clock == "virtual")
 }
 
 /// An event in relation to another.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use super::{bad_input, tools};
-use crate::output::say;
+use crate::output::{say, tell};
 
 /// How it is called, and where it goes.
 #[derive(clap::Args, Debug)]
@@ -66,10 +66,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let _back = std::fs::write(root.join(MAP), map);
         return Err(error);
     }
-    say!(
+    tell!(
         "crates/balancers/{name}/src/lib.rs is the policy, with its conformance test: start there.\nIt is registered in {REGISTRY} \
-         and {MANIFEST}, and has a row in {MAP}.\n\n  cargo test -p balancer-{name}\n  cargo xtask scenario multi-vm --policy {name}\n  cargo xtask compare \
-         --policies hyperv,{name}"
+         and {MANIFEST}, and has a row in {MAP}.\n"
+    );
+    say!(
+        "  cargo test -p balancer-{name}\n  cargo xtask scenario multi-vm --policy {name}\n  cargo xtask compare --policies hyperv,{name}"
     );
     Ok(())
 }

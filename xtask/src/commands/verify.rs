@@ -152,8 +152,7 @@ fn turned(scenarios: &[Scenario], options: &Options, json: bool) -> Result<()> {
     if json {
         say!("{}", serde_json::to_string_pretty(&result)?);
     } else {
-        let columns = u16::try_from(look().columns).unwrap_or(u16::MAX);
-        say!("{}", result.table(Some(columns)));
+        print_coloured(&format!("{}\n", result.table(look())))?;
         tell!("{}", result.legend());
     }
     Ok(())

@@ -178,7 +178,7 @@ impl fmt::Display for NoDynamicMemory {
             }
             Self::IntegrationServicesMissing => f.write_str("the guest has no integration services"),
         }?;
-        f.write_str("; it runs at its startup RAM")
+        f.write_str("; the guest runs at its startup RAM")
     }
 }
 

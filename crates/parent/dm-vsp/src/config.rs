@@ -248,8 +248,8 @@ impl HotAddBackoff {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct VspConfig {
-    /// Versions that are accepted; those of a release are [`HostRelease::versions`]. Default: 0.3 alone, as Windows Server
-    /// 2008 R2 SP1.
+    /// Versions that are accepted; those of a release are [`HostRelease::versions`]. Default: 0.3 alone, the
+    /// version that came with Windows Server 2008 R2 SP1 (documented by Linux' headers; no such host was compared).
     pub versions: Vec<ProtocolVersion>,
     /// Whether a guest must be able to balloon and hot-add.
     pub capability_policy: CapabilityPolicy,

@@ -1,4 +1,4 @@
-//! Hyper-V's pressure-band policy.
+//! The policy `hyperv`: a pressure band, as far as Hyper-V's is documented.
 //!
 //! Documented are pressure, target, buffer and weight, and how the product behaves; not documented is how it decides.
 //! This is a design that satisfies all that is documented (the constants are labelled in
@@ -95,7 +95,7 @@ impl HyperVConfig {
     }
 }
 
-/// Hyper-V's pressure-band policy: see the [module](self).
+/// The pressure-band policy that stands for Hyper-V's: see the [module](self).
 #[derive(Clone, Debug, Default)]
 pub struct PressureBandPolicy {
     config: HyperVConfig,

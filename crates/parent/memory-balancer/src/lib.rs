@@ -15,7 +15,7 @@
 //! * **Start reservations**: a start is admitted or refused at once, with the numbers that Hyper-V's refusals name; after a refusal
 //!   memory is collected for a while, for whoever asks again.
 //! * **The counters** of Tables 3-6 and 3-7 ([`SystemCounters`], [`VmCounters`]).
-//! * **Hyper-V's pressure-band policy**, [`hyperv::PressureBandPolicy`].
+//! * **The pressure-band policy that stands for Hyper-V's**, [`hyperv::PressureBandPolicy`].
 //!
 //! # What it never does
 //!

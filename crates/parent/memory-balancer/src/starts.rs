@@ -11,8 +11,9 @@ use crate::waiting::{Purpose, Waiting};
 use crate::{Fault, Output};
 
 impl Balancer {
-    /// A request is answered at once, as Hyper-V answers it: the VM starts, or its start is refused. After a refusal, memory is
-    /// collected for the VM for a while, so that another request finds it.
+    /// A request is answered at once: the VM starts, or its start is refused (inferred: Microsoft's tests of Linux guests on later hosts
+    /// expect that a start fails while memory is still being removed from others, and ask again; no host of 2008 R2 SP1 was compared).
+    /// After a refusal, memory is collected for the VM for a while, so that another request finds it.
     pub(crate) fn start_requested(
         &mut self,
         now: Duration,

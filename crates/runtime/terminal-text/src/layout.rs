@@ -1,5 +1,7 @@
 //! Lines that fit a terminal.
 
+use std::borrow::Cow;
+
 use textwrap::core::{Word, display_width};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
@@ -46,6 +48,44 @@ pub fn columns(terminal: Option<u16>, variable: Option<&str>) -> usize {
 #[must_use]
 pub fn width(text: &str) -> usize {
     display_width(text)
+}
+
+/// A piece of text in at most so many columns: what is longer ends in an ellipsis.
+///
+/// ```
+/// assert_eq!(terminal_text::cut("balloon_status", 8), "balloon…");
+/// ```
+#[must_use]
+pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+    if width(text) <= columns {
+        return text.into();
+    }
+    let kept = places_that_fit(text.char_indices().map(|(place, c)| (place + c.len_utf8(), c)), columns);
+    format!("{}…", &text[..kept.unwrap_or(0)]).into()
+}
+
+/// A name in at most so many columns: of one that is longer the end is kept, in which the names of like things differ.
+///
+/// ```
+/// assert_eq!(terminal_text::cut_name("Frontend-02", 8), "…tend-02");
+/// ```
+#[must_use]
+pub fn cut_name(name: &str, columns: usize) -> Cow<'_, str> {
+    if width(name) <= columns {
+        return name.into();
+    }
+    let kept = places_that_fit(name.char_indices().rev(), columns);
+    format!("…{}", &name[kept.unwrap_or(name.len())..]).into()
+}
+
+/// The place of the last character up to which all fit, with an ellipsis, into so many columns.
+fn places_that_fit(characters: impl Iterator<Item = (usize, char)>, columns: usize) -> Option<usize> {
+    let mut taken = 1;
+    let fits = |(place, character): (usize, char)| {
+        taken += width(character.encode_utf8(&mut [0; 4]));
+        (taken <= columns).then_some(place)
+    };
+    characters.map_while(fits).last()
 }
 
 /// Text whose lines are broken between words to `columns`. What follows of a line is indented as its beginning is. A word that is longer
@@ -176,6 +216,20 @@ mod tests {
     }
 
     proptest! {
+        /// However long, whatever its characters: what is cut fits, and is whole where there was room.
+        #[test]
+        fn what_is_cut_fits(text in "[a-z0-9é中 ]{0,30}", columns in 1usize..40) {
+            for (short, is_part) in [
+                (cut(&text, columns), text.starts_with(cut(&text, columns).trim_end_matches('…'))),
+                (cut_name(&text, columns), text.ends_with(cut_name(&text, columns).trim_start_matches('…'))),
+            ] {
+                prop_assert!(width(&short) <= columns && is_part, "{}", short);
+                prop_assert_eq!(short == text, width(&text) <= columns);
+                // No more is cut than must be: one character more, of two columns at most, has no room.
+                prop_assert!(short == text || width(&short) + 2 > columns, "{}", short);
+            }
+        }
+
         /// Nothing is lost, no word is broken, and a line is too long only by a word that is.
         #[test]
         fn every_word_arrives_whole(text in "([a-z0-9é中]{1,30}[ ,]{0,2}){0,20}", columns in 40usize..90, indent in 0usize..20) {

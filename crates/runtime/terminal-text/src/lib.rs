@@ -8,7 +8,8 @@
 //! * [`escape_lines`] is for text of several lines; line feeds and tabs stay.
 //! * [`Escaped`] is a writer for output that has no colours of its own.
 //!
-//! **Laid out.** A line that is longer than the terminal is wide is broken between words by [`wrap`]; a word is never broken. Where no
+//! **Laid out.** A line that is longer than the terminal is wide is broken between words by [`wrap`]; a word is never broken, but what must
+//! have one line is [`cut`]. Where no
 //! terminal says how wide it is, 80 columns are assumed: [`columns`].
 //!
 //! **Coloured.** [`wants_colour`] knows the usual rules of the environment, and [`Look`] is what a command lays out and colours by.
@@ -23,7 +24,7 @@ mod colour;
 mod layout;
 
 pub use colour::{Ink, wants_colour};
-pub use layout::{Look, USUAL_COLUMNS, columns, width, wrap, wrap_after};
+pub use layout::{Look, USUAL_COLUMNS, columns, cut, cut_name, width, wrap, wrap_after};
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

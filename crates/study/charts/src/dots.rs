@@ -1,7 +1,7 @@
 //! Values with their intervals, one below the other.
 
 use crate::picture::{Anchor, Picture};
-use crate::scale::{axis, short};
+use crate::scale::{axis, short_ends};
 
 /// A value with its interval.
 #[derive(Clone, Debug)]
@@ -38,9 +38,10 @@ pub fn dots(title: &str, unit: &str, ends: (f64, f64), rows: &[Row]) -> String {
     let title = if unit.is_empty() { title.to_owned() } else { format!("{title} ({unit})") };
     let mut picture = Picture::inline(width, bottom + 22.0, &title);
     picture.words((0.0, 13.0), Anchor::Start, "title", &title);
-    for (at, anchor) in [(from, Anchor::Start), (to, Anchor::End)] {
+    let [first, last] = short_ends(from, to);
+    for (at, anchor, label) in [(from, Anchor::Start, first), (to, Anchor::End, last)] {
         picture.line((x(at), TOP), (x(at), bottom), "axis");
-        picture.words((x(at), bottom + 14.0), anchor, "tick", &short(at));
+        picture.words((x(at), bottom + 14.0), anchor, "tick", &label);
     }
     for (place, row) in rows.iter().enumerate() {
         let y = TOP + ROW * (place as f64 + 0.5);

@@ -78,12 +78,29 @@ pub(crate) fn ticks(from: f64, to: f64) -> Vec<f64> {
 
 /// A number of an axis as short as it can be.
 pub(crate) fn short(value: f64) -> String {
-    let digits = match value.abs() {
+    trimmed(number(value, digits(value)))
+}
+
+/// Digits after the point that say enough of a number of an axis.
+fn digits(value: f64) -> usize {
+    match value.abs() {
         size if size == 0.0 || size >= 100.0 => 0,
         size if size >= 1.0 => 2,
         _ => 4,
-    };
-    let text = number(value, digits);
+    }
+}
+
+/// Digits beyond which two numbers count as one. Invented.
+const MOST_DIGITS: usize = 9;
+
+/// Both ends of an axis, as short as they can be and still be told apart.
+pub(crate) fn short_ends(from: f64, to: f64) -> [String; 2] {
+    let with = |more: usize| [from, to].map(|end| trimmed(number(end, digits(end) + more)));
+    let apart = (0..=MOST_DIGITS).map(with).find(|[from, to]| from != to);
+    apart.unwrap_or_else(|| with(0))
+}
+
+fn trimmed(text: String) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
@@ -135,6 +152,14 @@ mod tests {
         assert_eq!(axis(0.97, 1.0, (0.0, 1.0)).1, 1.0);
         // More than there can be is shown all the same.
         assert!(axis(0.4, 0.5, (1.0, f64::INFINITY)).0 <= 0.4);
+    }
+
+    #[test]
+    fn the_ends_of_a_short_axis_are_told_apart() {
+        assert_eq!(short_ends(0.0, 200_000.0), ["0", "200\u{202f}000"]);
+        assert_eq!(short_ends(1.0, 1.0013), ["1", "1.001"]);
+        assert_eq!(short_ends(100.2, 100.4), ["100.2", "100.4"]);
+        assert_eq!(short_ends(3.0, 3.0), ["3", "3"]);
     }
 
     #[test]

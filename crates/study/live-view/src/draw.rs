@@ -17,11 +17,25 @@ use crate::view::{View, VmRow, WAY};
 /// The smallest terminal in which the view says something: columns and lines.
 pub const SMALLEST: (u16, u16) = (60, 16);
 
-/// Columns of a VM's bar.
+/// Columns of a VM's bar where there is room, of a VM's name, and of all else in a VM's row.
 const BAR: usize = 23;
+const NAME: usize = 10;
+const ROW: usize = NAME + 43;
 
-/// Draws everything.
+/// Where the second line of an event begins.
+const INDENT: usize = 14;
+
+/// Draws everything; without colours if the view has none.
 pub fn draw(view: &View, frame: &mut Frame<'_>) {
+    draw_coloured(view, frame);
+    if !view.colours {
+        for cell in &mut frame.buffer_mut().content {
+            cell.set_fg(Color::Reset).set_bg(Color::Reset);
+        }
+    }
+}
+
+fn draw_coloured(view: &View, frame: &mut Frame<'_>) {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         let text = format!(
@@ -44,10 +58,11 @@ pub fn draw(view: &View, frame: &mut Frame<'_>) {
     .areas(area);
     frame.render_widget(title(view, head.width), head);
     frame.render_widget(Paragraph::new(host_lines(view, usize::from(host.width))), host);
-    frame.render_widget(Paragraph::new(vm_lines(view, usize::from(list.height))), list);
+    frame.render_widget(Paragraph::new(vm_lines(view, list)), list);
     if way.height > 0 {
         frame.render_widget(
-            Paragraph::new(way_lines(view)).block(Block::bordered().title(" From guest to balancer ")),
+            Paragraph::new(way_lines(view, usize::from(way.width)))
+                .block(Block::bordered().title(" From guest to balancer ")),
             way,
         );
     }
@@ -56,16 +71,17 @@ pub fn draw(view: &View, frame: &mut Frame<'_>) {
         frame,
         decisions,
         Line::styled("Decisions and moves", bold),
-        view.decisions.iter().map(|line| Line::raw(line.as_str())),
+        view.decisions.iter().map(|line| (line.as_str(), Style::new())),
     );
     let name = view.chosen().map(|row| row.name.clone());
     let of_chosen =
         view.events.iter().filter(|(vm, ..)| vm.is_none() || *vm == name).map(|(_, severity, line)| {
-            match severity {
-                Severity::Normal => Line::raw(line.as_str()),
-                Severity::Warning => Line::styled(line.as_str(), Color::Yellow),
-                Severity::Error => Line::styled(line.as_str(), Color::Red),
-            }
+            let style = match severity {
+                Severity::Normal => Style::new(),
+                Severity::Warning => Color::Yellow.into(),
+                Severity::Error => Color::Red.into(),
+            };
+            (line.as_str(), style)
         });
     let heading = format!("Events of {} and of the host", name.as_deref().unwrap_or("no VM"));
     list_of(frame, events, Line::styled(heading, bold), of_chosen);
@@ -77,14 +93,26 @@ pub fn draw(view: &View, frame: &mut Frame<'_>) {
     );
 }
 
-/// A heading, and below it as many of the last lines as fit.
+/// A heading, and below it as many of the last lines as fit. Where there is room for a few, they are broken between words as the area wants it;
+/// else each has one row, and ends in an ellipsis.
 fn list_of<'a>(
     frame: &mut Frame<'_>,
     area: Rect,
     heading: Line<'a>,
-    lines: impl DoubleEndedIterator<Item = Line<'a>>,
+    lines: impl DoubleEndedIterator<Item = (&'a str, Style)>,
 ) {
-    let mut shown: Vec<Line<'a>> = lines.rev().take(usize::from(area.height.saturating_sub(1))).collect();
+    let room = usize::from(area.height.saturating_sub(1));
+    let mut shown: Vec<Line<'a>> = Vec::new();
+    for (line, style) in lines.rev() {
+        let width = usize::from(area.width);
+        let broken = terminal_text::wrap_after("", line, width, INDENT);
+        let tall = broken.lines().count() > room.div_ceil(2);
+        let broken = if tall { terminal_text::cut(line, width).into_owned() } else { broken };
+        if shown.len() + broken.lines().count() > room {
+            break;
+        }
+        shown.extend(broken.lines().rev().map(|line| Line::styled(line.to_owned(), style)));
+    }
     shown.push(heading);
     shown.reverse();
     frame.render_widget(Paragraph::new(shown), area);
@@ -142,33 +170,69 @@ fn host_lines(view: &View, width: usize) -> Vec<Line<'static>> {
             mb(view.host_memory),
             bar(view.host_memory, &parts, width.saturating_sub(18))
         )),
-        Line::raw(format!(
-            "MB: █ VMs {}  ▓ in transit {}  ▒ reserve and overhead {}  · available {}",
-            mb(host.assigned),
-            mb(host.in_transit),
-            mb(parent),
-            mb(host.available)
-        )),
-        Line::raw(format!(
-            "Parent OS: {:.0} MB free, {:.1} page reads/s, host's work takes {:.2} times as long",
-            host.parent_free_mib,
-            host.parent_reads_per_second,
-            host.slowdown.max(1.0)
-        )),
+        first_that_fits(
+            width,
+            [
+                format!(
+                    "MB: █ VMs {}  ▓ in transit {}  ▒ reserve and overhead {}  · available {}",
+                    mb(host.assigned),
+                    mb(host.in_transit),
+                    mb(parent),
+                    mb(host.available)
+                ),
+                format!(
+                    "█ VMs {} ▓ moving {} ▒ reserve {} · available {}",
+                    mb(host.assigned),
+                    mb(host.in_transit),
+                    mb(parent),
+                    mb(host.available)
+                ),
+            ],
+        ),
+        first_that_fits(
+            width,
+            [("page reads/s, host's work takes", "times as long"), ("reads/s, work takes", "times")].map(
+                |(reads, times)| {
+                    format!(
+                        "Parent OS: {:.0} MB free, {:.1} {reads} {:.2} {times}",
+                        host.parent_free_mib,
+                        host.parent_reads_per_second,
+                        host.slowdown.max(1.0)
+                    )
+                },
+            ),
+        ),
     ]
 }
 
-fn vm_lines(view: &View, height: usize) -> Vec<Line<'static>> {
+/// The first of two texts, or the shorter second where the first has no room.
+fn first_that_fits(width: usize, [long, short]: [String; 2]) -> Line<'static> {
+    if terminal_text::width(&long) <= width {
+        Line::raw(long)
+    } else {
+        Line::raw(terminal_text::cut(&short, width).into_owned())
+    }
+}
+
+fn vm_lines(view: &View, area: Rect) -> Vec<Line<'static>> {
+    let bar = usize::from(area.width).saturating_sub(ROW).min(BAR);
     let heading = format!(
-        "{:<10} {:<9} {:<BAR$} {:>6} {:>6} {:>5} {:>6} {:>4}",
-        "VM", "state", "█ has  ▒ lacks", "memory", "demand", "press", "target", "prio"
+        "{:<NAME$} {:<9} {:<bar$} {:>6} {:>6} {:>5} {:>6} {:>4}",
+        "VM",
+        "state",
+        if bar < 14 { "" } else { "█ has  ▒ lacks" },
+        "memory",
+        "demand",
+        "press",
+        "target",
+        "prio"
     );
     let mut lines = vec![Line::styled(heading, Style::new().add_modifier(Modifier::BOLD))];
-    let room = height.saturating_sub(1);
+    let room = usize::from(area.height.saturating_sub(1));
     // The chosen VM is always to be seen.
     let first = view.chosen.saturating_sub(room.saturating_sub(1));
     for (place, row) in view.vms.iter().enumerate().skip(first).take(room) {
-        let line = Line::from(vm_spans(row));
+        let line = Line::from(vm_spans(row, bar));
         lines.push(if place == view.chosen {
             line.style(Style::new().add_modifier(Modifier::REVERSED))
         } else {
@@ -178,7 +242,7 @@ fn vm_lines(view: &View, height: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn vm_spans(row: &VmRow) -> Vec<Span<'static>> {
+fn vm_spans(row: &VmRow, columns: usize) -> Vec<Span<'static>> {
     let state = match row.state {
         VmState::Off => "off",
         VmState::Starting => "starting",
@@ -189,7 +253,8 @@ fn vm_spans(row: &VmRow) -> Vec<Span<'static>> {
     let lacking =
         row.demand.map_or(PageCount::ZERO, |demand| demand.saturating_sub(row.physical)) + row.refused;
     let parts = [(row.physical, '█'), (lacking, '▒')];
-    let name: String = row.name.chars().take(10).collect();
+    let name = terminal_text::cut_name(&row.name, NAME);
+    let space = " ".repeat(NAME.saturating_sub(terminal_text::width(&name)));
     let (pressure, colour) = match row.pressure {
         None => ("–".to_owned(), Color::Reset),
         Some(pressure) => (
@@ -205,8 +270,8 @@ fn vm_spans(row: &VmRow) -> Vec<Span<'static>> {
         ),
     };
     vec![
-        Span::raw(format!("{name:<10} {state:<9} ")),
-        Span::raw(bar(row.maximum, &parts, BAR)),
+        Span::raw(format!("{name}{space} {state:<9} ")),
+        Span::raw(bar(row.maximum, &parts, columns)),
         Span::raw(format!(" {:>6} {:>6} ", mb(row.physical), row.demand.map_or_else(|| "–".to_owned(), mb))),
         Span::styled(format!("{pressure:>5}"), colour),
         Span::raw(format!(" {:>6} {:>4}", mb(row.target), row.priority)),
@@ -214,7 +279,7 @@ fn vm_spans(row: &VmRow) -> Vec<Span<'static>> {
 }
 
 /// What the components of the chosen VM's way did last; the latest is marked.
-fn way_lines(view: &View) -> Vec<Line<'static>> {
+fn way_lines(view: &View, width: usize) -> Vec<Line<'static>> {
     let Some(row) = view.chosen() else { return Vec::new() };
     let latest = row.last.values().map(|(at, _)| *at).max();
     WAY.iter()
@@ -223,7 +288,9 @@ fn way_lines(view: &View) -> Vec<Line<'static>> {
             Some((at, what)) => {
                 let mark = if Some(*at) == latest { '▶' } else { ' ' };
                 let time = quantities::format_duration(Duration::from_millis(at.as_millis() as u64));
-                Line::raw(format!("{mark} {component:<16} {time:>12}  {what}"))
+                let text = format!("{mark} {component:<16} {time:>12}  {what}");
+                // The box has a line at each side.
+                Line::raw(terminal_text::cut(&text, width.saturating_sub(2)).into_owned())
             }
         })
         .collect()

@@ -55,11 +55,17 @@ enum News {
     Stop(StopHandle),
 }
 
-/// Runs a plan into a folder, and shows it. `speed` is how many virtual seconds go by in a second.
+/// Runs a plan into a folder, and shows it, with colours or without. `speed` is how many virtual seconds go by in a second.
 ///
 /// # Errors
 /// [`LiveError`]; what was recorded until then stays.
-pub fn run(plan: &Plan, events: EventsLevel, folder: &Path, speed: f64) -> Result<Ended, LiveError> {
+pub fn run(
+    plan: &Plan,
+    events: EventsLevel,
+    folder: &Path,
+    speed: f64,
+    colours: bool,
+) -> Result<Ended, LiveError> {
     if !io::stdout().is_terminal() {
         return Err(LiveError::NoTerminal);
     }
@@ -71,6 +77,7 @@ pub fn run(plan: &Plan, events: EventsLevel, folder: &Path, speed: f64) -> Resul
         move || scenario::run::run(plan, watched(events, folder, &gate, &hand, &tell))
     })?;
     let mut watcher = Watcher::new(plan, gate.clone(), hand, news, speed);
+    watcher.view.colours = colours;
     let mut terminal = ratatui::try_init()?;
     let watched = watcher.watch(&mut terminal, || run.is_finished());
     // Whatever happened, the run is not left waiting and the terminal is given back.

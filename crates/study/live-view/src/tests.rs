@@ -7,6 +7,7 @@ use component_runtime::{Driver, SimTime};
 use page_range::PageCount;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::style::Color;
 use run_journal::{EVENTS_FILE, EventsLevel, FieldValue, Record, Severity};
 use scenario::file::{self, LoadOptions};
 use scenario::run::{self, Choices, Hand, Plan, Point, RunOptions, build};
@@ -180,6 +181,55 @@ fn any_terminal_gets_a_view_or_a_sentence() {
         }
     }
     assert!(drawn(&view(), (50, 10)).contains("this view"));
+}
+
+/// What is longer than a line is broken between words, or says that something is missing.
+#[test]
+fn nothing_is_lost_at_the_edge_of_a_small_terminal() {
+    let mut view = view();
+    let inputs =
+        "demand_mib=475.297,expected_mib=512.000,pressure_percent=92.831,minimum_pressure_percent=81.333";
+    let decision = Record {
+        t: SimTime::from(Duration::from_secs(90)),
+        seq: 5,
+        component: "memory-balancer".into(),
+        vm: Some("VM1".into()),
+        event: "decision".into(),
+        cause: 0,
+        severity: Severity::Normal,
+        fields: vec![("inputs".into(), FieldValue::Text(inputs.to_owned()))],
+    };
+    view.event(&decision);
+    view.vms[0].name = "Frontend-Web-01".into();
+    view.vms[1].name = "Frontend-Web-02".into();
+    view.host.available = PageCount::from_mib(1_234_567);
+    for (width, height) in [SMALLEST, (80, 24), (80, 30)] {
+        let text = drawn(&view, (width, height));
+        for whole in ["…nd-Web-01", "…nd-Web-02", "1234567", " takes 1.00 times", "prio"] {
+            assert!(text.contains(whole), "{width} by {height}: {whole}:\n{text}");
+        }
+        // A decision of three lines: in one with an ellipsis where there are few.
+        let decision =
+            if height < 30 { "decision inputs=\"demand_" } else { "minimum_pressure_percent=81.333" };
+        assert!(text.contains(decision) && text.contains('…'), "{width} by {height}:\n{text}");
+    }
+    assert!(drawn(&view, (80, 30)).contains("…│"), "a line in the box says that it goes on");
+}
+
+/// <https://no-color.org>: the words stay, the colours go.
+#[test]
+fn without_colours_there_are_none_and_severity_is_said() {
+    let mut view = view();
+    let colours = |view: &View| {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| draw(view, frame)).unwrap();
+        let buffer = terminal.backend().buffer();
+        buffer.content.iter().filter(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset).count()
+    };
+    assert!(colours(&view) > 0);
+    view.colours = false;
+    assert_eq!(colours(&view), 0);
+    assert!(drawn(&view, (80, 24)).contains("[warning] guest_unresponsive"));
 }
 
 #[test]

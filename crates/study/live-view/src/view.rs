@@ -72,6 +72,8 @@ pub struct View {
     pub prompt: Option<String>,
     /// What was said last to the watcher.
     pub message: String,
+    /// Whether there are colours.
+    pub colours: bool,
 }
 
 impl View {
@@ -108,6 +110,7 @@ impl View {
             events: VecDeque::new(),
             prompt: None,
             message: String::new(),
+            colours: true,
         }
     }
 
@@ -170,10 +173,14 @@ fn push<T>(list: &mut VecDeque<T>, line: T) {
     list.push_back(line);
 }
 
-/// An event as one line.
+/// An event as one line. How bad an event is, is said in words as well as in colour.
 fn line(record: &Record) -> String {
     let at = Duration::from_millis(Duration::from(record.t).as_millis() as u64);
-    format!("{:>12}  {:<20} {}", quantities::format_duration(at), record.place(), what(record))
+    let bad = match record.severity {
+        Severity::Normal => String::new(),
+        severity => format!("[{}] ", severity.name()),
+    };
+    format!("{:>12}  {:<20} {bad}{}", quantities::format_duration(at), record.place(), what(record))
 }
 
 /// What happened, with its fields; pages as MB.

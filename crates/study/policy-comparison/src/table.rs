@@ -61,11 +61,16 @@ impl Comparison {
         if widths(&rows).iter().sum::<usize>() >= width {
             (rows, _) = self.rows(load, &all, false);
         }
-        for columns in parts(&widths(&rows), width) {
-            let _ = writeln!(text, "{}", part(&rows, &columns));
+        // A header alone says nothing.
+        let differ = rows.len() > 1;
+        if differ {
+            for columns in parts(&widths(&rows), width) {
+                let _ = writeln!(text, "{}", part(&rows, &columns));
+            }
         }
         if !same.is_empty() {
-            let same = format!("the same for all: {}", same.join(", "));
+            let all = if differ { "all".to_owned() } else { self.policies.join(", ") };
+            let same = format!("the same for {}: {}", escape(&all), same.join(", "));
             let _ = writeln!(text, "{}", wrap_after("", &same, width, 2));
         }
         text.push('\n');

@@ -243,9 +243,34 @@ mod tests {
       1.000060s   ├─────▶│      │   BALLOON_RESPONSE, 32 bytes: pages_unmapped
 ";
         assert_eq!(text, expected);
-        for width in [40, 60, 80] {
-            let text = sequence(12).text(width);
-            assert!(text.lines().all(|line| line.chars().count() <= width.max(60)), "{text}");
+        for columns in [40, 60, 80] {
+            let text = sequence(12).text(columns);
+            assert!(text.lines().all(|line| line.chars().count() <= columns), "{text}");
+        }
+    }
+
+    /// Each of many VMs grows because of one decision, and what was decided from is one long word.
+    #[test]
+    fn many_lines_and_long_words_fit_as_well() {
+        let inputs =
+            "demand_mib=475.297,expected_mib=512.000,pressure_percent=92.831,minimum_pressure_percent=81.333";
+        let mut records = vec![record(
+            1,
+            "memory-balancer",
+            "decision",
+            0,
+            &[("inputs", FieldValue::Text(inputs.to_owned()))],
+        )];
+        for number in 0..28 {
+            let mut grant = record(2 + number, "dm-vsp", "grant", 1, &[("pages", FieldValue::Unsigned(512))]);
+            grant.vm = Some(format!("VM{number}").into());
+            records.push(grant);
+        }
+        for some in [1, 5, 8, 12, 20, 29] {
+            let text = Sequence::of(&Causality::new(&records[..some]).chain(1).unwrap(), 12).text(80);
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{some} of {text}");
+            assert!(text.contains("pressure_percent=92.831"), "{text}");
+            assert_eq!(text.matches("pages=512 (2 MB)").count(), some - 1, "{text}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Two runs side by side.
 //!
 //! [`read`] takes a run from its folder, [`compare`] says how two of them differ: in [what was set](settings), in the first event and the
-//! [first decision](decisions) that are not the same, and in [what each VM had](sums). [`Difference`] is displayed as text for people, and
+//! [first decision](decisions) that are not the same, and in [what each VM had](sums). [`Difference::text`] is for people; a difference is
 //! serialised for programs; [`page`] draws the curves of both runs over each other. Nothing here runs anything.
 #![forbid(unsafe_code)]
 

@@ -15,6 +15,9 @@ const PANELS: usize = 8;
 /// Points of a curve: more than a screen has columns. Invented.
 const POINTS: usize = 2000;
 
+/// Columns of the text, which may be scrolled. Invented.
+const PAGE: usize = 160;
+
 /// Strokes that can be told apart without colour, too.
 const STROKES: [Stroke; 8] = [
     Stroke::solid(BLUE, 2.0),
@@ -48,7 +51,7 @@ pub fn page(difference: &Difference, folders: &Pair<impl AsRef<Path>>) -> String
             let _infallible = writeln!(page, "<p>There are no curves: {}</p>", escape(&error.to_string()));
         }
     }
-    let _infallible = writeln!(page, "<pre>{}</pre>\n</body></html>", escape(&difference.to_string()));
+    let _infallible = writeln!(page, "<pre>{}</pre>\n</body></html>", escape(&difference.text(PAGE)));
     page
 }
 

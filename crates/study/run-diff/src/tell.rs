@@ -6,7 +6,7 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table};
 
 use crate::decisions::Decision;
-use crate::{Difference, Pair};
+use crate::{Difference, Pair, VmSums};
 
 /// VMs that are shown; a long table hides what it says. Invented.
 const ROWS: usize = 40;
@@ -30,8 +30,28 @@ fn counted(count: usize, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
 
-impl fmt::Display for Difference {
+/// A difference, told to a reader whose lines have so many columns.
+#[derive(Clone, Copy, Debug)]
+struct Told<'a> {
+    difference: &'a Difference,
+    columns: usize,
+}
+
+impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.difference.tell(f, self.columns)
+    }
+}
+
+impl Difference {
+    /// The difference as text. Only the table is made for lines of so many `columns`: where it is wider, each VM has a sentence instead. Sentences
+    /// are not broken into lines, which whoever prints them does.
+    #[must_use]
+    pub fn text(&self, columns: usize) -> String {
+        Told { difference: self, columns }.to_string()
+    }
+
+    fn tell(&self, f: &mut fmt::Formatter<'_>, columns: usize) -> fmt::Result {
         writeln!(f, "A  {}{}", self.folders.first, command(self.commands.first.as_deref()))?;
         writeln!(f, "B  {}{}", self.folders.second, command(self.commands.second.as_deref()))?;
         for missing in &self.missing {
@@ -43,7 +63,7 @@ impl fmt::Display for Difference {
         }
         self.first_event(f)?;
         self.first_decision(f)?;
-        self.sums(f)
+        self.sums(f, columns)
     }
 }
 
@@ -125,7 +145,7 @@ impl Difference {
         Ok(())
     }
 
-    fn sums(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn sums(&self, f: &mut fmt::Formatter<'_>, columns: usize) -> fmt::Result {
         if let Some(host) = &self.host {
             writeln!(
                 f,
@@ -145,20 +165,15 @@ impl Difference {
             f,
             "\nVMs whose sums differ (A → B): MB; the longest shortage in seconds, unmet demand in MB·s"
         )?;
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING);
-        table.set_header(vec!["VM", "peak", "final", "added", "removed", "shortage", "unmet"]);
-        for (place, column) in table.column_iter_mut().enumerate() {
-            if place != 0 {
-                column.set_cell_alignment(CellAlignment::Right);
+        let shown = &self.vms[..self.vms.len().min(ROWS)];
+        let table = table(shown);
+        if table.lines().all(|line| line.chars().count() <= columns) {
+            writeln!(f, "{table}")?;
+        } else {
+            for vm in shown {
+                writeln!(f, "  {}", sentence(vm))?;
             }
-            column.set_padding((0, 2));
         }
-        for vm in self.vms.iter().take(ROWS) {
-            let name = std::iter::once(vm.name.clone());
-            table.add_row(name.chain(vm.all().into_iter().map(both)).collect::<Vec<_>>());
-        }
-        writeln!(f, "{}", table.trim_fmt())?;
         let hidden = self.vms.len().saturating_sub(ROWS);
         if hidden > 0 {
             writeln!(f, "and {hidden} more (--json has all)")?;
@@ -169,6 +184,33 @@ impl Difference {
         }
         Ok(())
     }
+}
+
+/// What there is of each VM, in the order of [`VmSums::all`].
+const SUMS: [&str; 6] = ["peak", "final", "added", "removed", "shortage", "unmet"];
+
+fn table(vms: &[VmSums]) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(std::iter::once("VM").chain(SUMS));
+    for (place, column) in table.column_iter_mut().enumerate() {
+        if place != 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        column.set_padding((0, 2));
+    }
+    for vm in vms {
+        let name = std::iter::once(vm.name.clone());
+        table.add_row(name.chain(vm.all().into_iter().map(both)).collect::<Vec<_>>());
+    }
+    table.trim_fmt()
+}
+
+/// A row of the table for whoever has no room for the table.
+fn sentence(vm: &VmSums) -> String {
+    let sums: Vec<String> =
+        SUMS.iter().zip(vm.all()).map(|(name, values)| format!("{name} {}", both(values))).collect();
+    format!("{}: {}", vm.name, sums.join(", "))
 }
 
 fn told(decision: &Decision, now: Duration) -> String {

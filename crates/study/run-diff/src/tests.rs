@@ -58,7 +58,7 @@ fn equal_runs_say_so() {
     let (_, runs) = pair(folder.path(), &[], &["host.name=\"HOST\""]);
     let difference = compare(&runs);
     assert!(difference.is_same_run(), "{difference:?}");
-    let text = difference.to_string();
+    let text = difference.text(80);
     assert!(text.contains("host.name: not set → \"HOST\""), "{text}");
     assert!(text.contains("The runs are the same: all "), "{text}");
     assert!(
@@ -101,9 +101,13 @@ fn another_buffer_is_found_where_it_first_matters() {
     // VM3 ends with more; the others had enough and have what they had.
     let vm3 = difference.vms.iter().find(|vm| vm.name == "VM3").unwrap();
     assert!(vm3.final_mb.second > vm3.final_mb.first, "{vm3:?}");
-    let text = difference.to_string();
+    let text = difference.text(80);
     assert!(text.contains("VM3 is decided about differently\n  A  "), "{text}");
     assert!(text.contains("\nWhy in A\n") && text.contains("\nWhy in B\n"), "{text}");
+    // Where the table has no room each VM has a sentence.
+    let narrow = difference.text(30);
+    assert!(narrow.contains("\n  VM3: peak ") && !narrow.contains("VM   peak"), "{narrow}");
+    assert!(text.contains("\nVM ") && !text.contains("VM3: peak"), "{text}");
     let page = page::page(&difference, &folders);
     assert!(page.contains("<svg") && page.contains("Physical Memory of VM3"), "{page}");
     assert!(page.contains("Physical Memory that a VM has more in B than in A"));
@@ -127,7 +131,7 @@ fn what_a_killed_run_has_not_written_is_named_and_the_rest_compared() {
     assert_eq!(first.events.second, None);
     assert_eq!(first.same_before, runs.second.events.len());
     assert!(difference.host.is_none() && difference.vms.is_empty());
-    assert!(difference.to_string().contains("B  (no more events)"), "{difference}");
+    assert!(difference.text(80).contains("B  (no more events)"), "{difference:?}");
 }
 
 #[test]

@@ -7,9 +7,10 @@ use run_analysis::growth::{self, MEANINGS, STAGES, Span};
 use run_analysis::sequence::Sequence;
 use run_journal::query::Causality;
 use run_journal::{Record, events};
+use terminal_text::{cut_name, width, wrap_after};
 
 use crate::commands::bad_input;
-use crate::output::{Lines, Reader, look, note, print, say};
+use crate::output::{Lines, Reader, look, note, print, say, tell};
 
 /// How a sequence diagram is written.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub(super) fn who_paid(path: &Path, vm: &str, json: bool) -> Result<()> {
         return Ok(());
     }
     if paid.is_empty() {
-        say!("{vm} was given no memory, or the run is of a version that did not record whose it had been.");
+        tell!("{vm} was given no memory, or the run is of a version that did not record whose it had been.");
         return Ok(());
     }
     let mut out = Lines::new();
@@ -108,44 +109,56 @@ pub(super) fn spans(path: &Path, vm: Option<&str>, json: bool) -> Result<()> {
         return Ok(());
     }
     let mut out = Lines::new();
-    let head: String = STAGES.iter().map(|stage| format!("{stage:>8}")).collect();
-    let mut reader = out
-        .line(format_args!("{:>12} {:<8} {:>7} {head} {:>8}   (seconds)", "usable at", "VM", "MB", "all"))?;
-    for span in &spans {
-        if reader == Reader::Gone {
-            return Ok(());
-        }
-        let vm: String = span.vm.chars().take(8).collect();
-        let stages: String = span.stages_s.iter().map(|stage| cell(*stage)).collect();
-        reader = out.line(format_args!(
-            "{:>12} {vm:<8} {:>7.1} {stages} {}",
-            time(span.usable_s),
-            span.mb,
-            cell(Some(span.total_s()))
-        ))?;
-    }
-    if reader == Reader::Gone {
-        return Ok(());
-    }
-    for (name, share) in [("median", 0.5), ("most", 1.0)] {
-        let stages: String = (0..STAGES.len())
-            .map(|stage| cell(quantile(&spans, share, |span| span.stages_s[stage])))
-            .collect();
-        let all = cell(quantile(&spans, share, |span| Some(span.total_s())));
-        if out.line(format_args!("{name:>12} {:<8} {:>7} {stages} {all}", "", ""))? == Reader::Gone {
-            return Ok(());
-        }
-    }
-    for (stage, meaning) in STAGES.iter().zip(MEANINGS) {
-        if out.line(format_args!("  {stage:<7} {meaning}"))? == Reader::Gone {
+    for line in table(&spans, look().columns) {
+        if out.line(format_args!("{line}"))? == Reader::Gone {
             return Ok(());
         }
     }
     out.finish()
 }
 
+/// Columns of a time, of a number of MB, and of a number of seconds.
+const TIME: usize = 12;
+const MB: usize = 8;
+const SECONDS: usize = 7;
+
+/// Growths as rows, the middle and the most of each stage, and what the stages are.
+fn table(spans: &[Span], columns: usize) -> Vec<String> {
+    let others = TIME + 1 + 1 + MB + SECONDS * (STAGES.len() + 1);
+    let longest = spans.iter().map(|span| width(&span.vm)).max().unwrap_or(0);
+    let name = longest.clamp(2, columns.saturating_sub(others).max(8));
+    let row = |time: &str, vm: &str, mb: &str, stages: &str, all: &str| {
+        let vm = cut_name(vm, name);
+        let space = " ".repeat(name.saturating_sub(width(&vm)));
+        format!("{time:>TIME$} {vm}{space} {mb:>MB$}{stages}{all:>SECONDS$}").trim_end().to_owned()
+    };
+    let head: String = STAGES.iter().map(|stage| format!("{stage:>SECONDS$}")).collect();
+    let mut lines = vec!["Stages in seconds".to_owned(), row("usable at", "VM", "MB", &head, "all")];
+    lines.extend(spans.iter().map(|span| {
+        let stages: String = span.stages_s.iter().map(|stage| cell(*stage)).collect();
+        row(&time(span.usable_s), &span.vm, &format!("{:.1}", span.mb), &stages, &cell(Some(span.total_s())))
+    }));
+    for (word, share) in [("median", 0.5), ("most", 1.0)] {
+        let stages: String = (0..STAGES.len())
+            .map(|stage| cell(quantile(spans, share, |span| span.stages_s[stage])))
+            .collect();
+        lines.push(row(word, "", "", &stages, &cell(quantile(spans, share, |span| Some(span.total_s())))));
+    }
+    for (stage, meaning) in STAGES.iter().zip(MEANINGS) {
+        lines.push(wrap_after(&format!("  {stage:<7} "), meaning, columns, 10));
+    }
+    lines
+}
+
+/// Seconds in a cell: to the millisecond up to 100 s, and in what has room above.
 fn cell(seconds: Option<f64>) -> String {
-    seconds.map_or_else(|| format!("{:>8}", "–"), |seconds| format!("{seconds:>8.3}"))
+    let text = match seconds {
+        None => "–".to_owned(),
+        Some(seconds) if seconds < 100.0 => format!("{seconds:.3}"),
+        Some(seconds) if seconds < 10_000.0 => format!("{seconds:.1}"),
+        Some(seconds) => format!("{seconds:.0}"),
+    };
+    format!("{text:>SECONDS$}")
 }
 
 /// The value that this share of the spans does not exceed.
@@ -171,4 +184,35 @@ fn known(records: &[Record], vm: &str) -> Result<()> {
     let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
     Err(bad_input(format!("no event is about a VM {vm:?}; there are {names}{near}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn growth(vm: &str, second: f64) -> Span {
+        Span {
+            usable_s: 360_000.0 + second,
+            seq: 1,
+            vm: vm.to_owned(),
+            mb: 123_456.7,
+            stages_s: [Some(99.999), None, Some(123.456), Some(12_345.6), Some(0.0), Some(second)],
+        }
+    }
+
+    #[test]
+    fn growths_fit_eighty_columns_and_like_names_stay_apart() {
+        let spans =
+            [growth("Frontend-Web-01", 1.0), growth("Frontend-Web-02", 2.5), growth("数据库服务器一号", 3.0)];
+        let lines = table(&spans, 80);
+        for line in lines.iter().flat_map(|line| line.lines()) {
+            assert!(width(line) <= 80, "{line}");
+        }
+        let text = lines.join("\n");
+        assert!(text.contains("eb-01 ") && text.contains("eb-02 ") && text.contains("一号 "), "{text}");
+        assert!(text.contains(" 99.999      –  123.5  12346  0.000  1.000  12570"), "{text}");
+        assert!(text.contains("most") && text.contains("2.500"), "{text}");
+        // Where there is room, names are whole.
+        assert!(table(&spans, 120).join("\n").contains(" Frontend-Web-02  "));
+    }
 }

@@ -7,14 +7,16 @@ use anyhow::{Result, bail};
 use super::{cell, source};
 
 /// The objects of `summary.json`: the type, and how the page calls it.
-const SUMMARY: [(&str, &str, &str); 8] = [
+const SUMMARY: [(&str, &str, &str); 10] = [
     ("crates/study/scenario/src/run/summary.rs", "Summary", "summary.json"),
     ("crates/study/scenario/src/run/summary.rs", "EndSummary", "end"),
     ("crates/study/scenario/src/run/summary.rs", "HostSummary", "host"),
     ("crates/study/scenario/src/run/summary.rs", "VmSummary", "vm"),
+    ("crates/study/scenario/src/run/summary.rs", "Refusal", "refusal"),
     ("crates/study/scenario/src/run/summary.rs", "InGuest", "in_guest"),
     ("crates/study/scenario/src/run/sums.rs", "Spread", "spread"),
     ("crates/study/scenario/src/run/phases.rs", "Phases", "phases"),
+    ("crates/study/scenario/src/run/summary.rs", "MemoryMoved", "memory moved"),
     ("crates/study/scenario/src/run/summary.rs", "LoggedEvent", "logged event"),
 ];
 const MANIFEST: [(&str, &str, &str); 3] = [
@@ -69,5 +71,23 @@ fn kind(rust: &str) -> String {
             || "text".to_owned(),
             |(_, _, title)| format!("[{title}](#the-object-{})", title.replace(' ', "-")),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An object that had no table would be called a text.
+    #[test]
+    fn every_object_of_the_summary_has_a_table() {
+        for file in ["crates/study/scenario/src/run/summary.rs", "crates/study/scenario/src/run/phases.rs"] {
+            let text = source::read(file).unwrap();
+            let names =
+                text.lines().filter_map(|line| line.strip_prefix("pub struct ")?.split([' ', '<']).next());
+            let left_out: Vec<&str> =
+                names.filter(|name| !SUMMARY.iter().any(|(_, known, _)| known == name)).collect();
+            assert!(left_out.is_empty(), "{file}: {left_out:?}");
+        }
     }
 }

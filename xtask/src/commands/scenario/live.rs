@@ -9,7 +9,7 @@ use scenario::file::Scenario;
 use scenario::run::{Outcome, Plan};
 
 use crate::commands::{bad_input, shell_word};
-use crate::output::note;
+use crate::output::{look, note};
 
 /// Shows a run while it lasts, and writes what was done by hand as a scenario of its own.
 pub(super) fn run(
@@ -19,7 +19,7 @@ pub(super) fn run(
     folder: &Path,
     speed: f64,
 ) -> Result<Outcome> {
-    let Ended { outcome, by_hand } = match live_view::run(plan, events, folder, speed) {
+    let Ended { outcome, by_hand } = match live_view::run(plan, events, folder, speed, look().colours) {
         Err(error @ LiveError::NoTerminal) => return Err(bad_input(error)),
         ended => ended?,
     };

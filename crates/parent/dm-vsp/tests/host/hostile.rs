@@ -128,6 +128,63 @@ fn single_pages_pile_up_as_pages_and_not_as_work() {
     assert_eq!(host.vsp.pages().stranded().pages(), PageCount(50_000));
 }
 
+/// A guest whose memory is holes of one page, more of them than are searched for whole blocks: what a grow sends at once, and what closing the
+/// channel does, is the same for any number of holes, and every page is accounted for.
+#[test]
+fn a_shredded_balloon_is_given_back_in_pieces_of_one_size() {
+    let grown = |holes: u64| {
+        let layout = GuestLayout::flat(mib(2048), mib(2048)).unwrap();
+        let mut host = ready_with(config().with(|c| c.layout = layout), 1);
+        // The whole map is not compared after each of a thousand messages.
+        host.held_back = Some(Vec::new());
+        let answered = |host: &mut Host, mut out: Vec<Output>| {
+            while let Some(answer) = host.held_back.as_mut().and_then(Vec::pop) {
+                out.extend(host.input(answer));
+            }
+            out
+        };
+        host.shrink(PageCount(holes));
+        let all: Vec<(u64, u64)> = (0..holes).map(|n| (n * 2, 1)).collect();
+        let mut answers = all.chunks(500).peekable();
+        let mut out = Vec::new();
+        while let Some(answer) = answers.next() {
+            let given = host.gives(answers.peek().is_some(), answer);
+            out = answered(&mut host, given);
+        }
+        assert_eq!(finished(&out), Some((PageCount(holes), Outcome::Complete)));
+        assert_eq!(host.vsp.pages().ballooned().run_count() as u64, holes);
+        let sizes = |out: &[Output]| {
+            let messages = sent(out).into_iter().filter_map(|packet| match packet.message {
+                Message::UnballoonRequest(request) => Some(request.ranges.len()),
+                _ => None,
+            });
+            messages.collect::<Vec<_>>()
+        };
+        let out = host.grow(PageCount(50_000));
+        let out = answered(&mut host, out);
+        let mut transactions = vec![sizes(&out)];
+        let done = loop {
+            let out = host.took();
+            let out = answered(&mut host, out);
+            if let Some(done) = finished(&out) {
+                break done;
+            }
+            transactions.push(sizes(&out));
+        };
+        assert_eq!(done, (PageCount(50_000), Outcome::Complete));
+        let out = host.input(Input::ChannelClosed);
+        assert_eq!(host.vsp.pages().stranded().pages(), PageCount(holes - 50_000));
+        assert_eq!(host.vsp.pages().mapped(), mib(2048) - PageCount(holes - 50_000));
+        (transactions, out.len())
+    };
+    let (transactions, outputs) = grown(60_000);
+    // 16 messages of 506 ranges are what the ring takes; the last has what is left of 50 000 pages.
+    assert_eq!(transactions.len(), 7);
+    assert!(transactions[..6].iter().all(|sizes| *sizes == [506; 16]), "{transactions:?}");
+    assert_eq!(transactions[6].iter().sum::<usize>(), 50_000 - 6 * 16 * 506);
+    assert_eq!(grown(100_000), (transactions, outputs));
+}
+
 /// A request for 1000 pages, and 2000 blocks of 2 MiB in answer.
 #[test]
 fn no_more_is_given_than_asked() {

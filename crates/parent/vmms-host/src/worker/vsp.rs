@@ -20,7 +20,7 @@ use super::restraint::{Recording, Report};
 use super::{Work, Worker};
 use crate::statistics::MapStatistics;
 
-/// The device as Hyper-V's event log names it.
+/// The device as published entries of Hyper-V's event log name it (documented; on no host compared).
 const DEVICE: &str = "Microsoft Hyper-V Dynamic Memory";
 
 impl Worker {

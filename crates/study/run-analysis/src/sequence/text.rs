@@ -2,36 +2,52 @@
 
 use std::fmt::Write as _;
 
+use terminal_text::{width, wrap_after};
+
 use super::{Sequence, Step};
 
 /// Columns of the time, and between two lines.
 const TIME: usize = 14;
 const APART: usize = 7;
-/// Columns that a step's text has at least, however narrow the terminal.
+/// Columns between two lines where there are many.
+const NARROW: usize = 2;
+/// Columns before the lines: a mark, the time, and what is between.
+const LEFT: usize = TIME + 4;
+/// Columns that a step's text has at least beside the lines; where there are fewer, the text stands below.
 const LEAST_TEXT: usize = 24;
+/// Where text below the lines begins.
+const BELOW: usize = 4;
+/// Keeps pages and their MB together while lines are broken.
+const TOGETHER: &str = "\u{a0}(";
 
 impl Sequence {
-    /// The diagram as text of at most `width` columns, if that leaves room for its lines.
+    /// The diagram as text in lines of at most `columns`; only the components' own lines, two columns each, may take more.
     #[must_use]
-    pub fn text(&self, width: usize) -> String {
+    pub fn text(&self, columns: usize) -> String {
         let mut text = String::new();
         let names = self.lanes.iter().enumerate().map(|(number, lane)| format!("{} {lane}", number + 1));
-        for line in wrapped(&names.collect::<Vec<_>>(), "   ", width) {
+        for line in rows(names, columns) {
             let _infallible = writeln!(text, "{line}");
         }
-        let apart = self.apart(width);
-        let numbers: String = (1..=self.lanes.len()).map(|number| format!("{number:<apart$}")).collect();
-        let _infallible = writeln!(text, "\n{:1$}{2}", "", TIME + 4, numbers.trim_end());
-        let room = width.saturating_sub(TIME + 4 + self.lanes_width(apart) + 3).max(LEAST_TEXT);
+        let apart = self.apart(columns);
+        let beside = LEFT + self.lanes_width(apart) + 3;
+        let _infallible = writeln!(text);
+        for line in self.numbers(apart) {
+            let _infallible = writeln!(text, "{:LEFT$}{line}", "");
+        }
         for step in &self.steps {
             let mark = if step.asked_for { '>' } else { ' ' };
-            let words: Vec<String> = self.words(step);
-            let lines = wrapped(&words, " ", room);
-            for (number, line) in lines.iter().enumerate() {
-                let at = if number == 0 { time(step.at) } else { String::new() };
-                let mark = if number == 0 { mark } else { ' ' };
-                let lanes = if number == 0 { self.drawn(step, apart) } else { self.plain(apart) };
-                let _infallible = writeln!(text, "{mark}{at:>TIME$}   {lanes}   {line}");
+            let head = format!("{mark}{:>TIME$}   {}", time(step.at), self.drawn(step, apart));
+            let words = self.words(step);
+            if beside + LEAST_TEXT > columns {
+                let _infallible = writeln!(text, "{head}");
+                let below = " ".repeat(BELOW);
+                let _infallible = writeln!(text, "{}", broken(&below, &words, columns, BELOW));
+                continue;
+            }
+            for (number, line) in broken("", &words, columns - beside, 0).lines().enumerate() {
+                let head = if number == 0 { &head } else { &format!("{:LEFT$}{}", "", self.plain(apart)) };
+                let _infallible = writeln!(text, "{head}   {line}");
             }
         }
         if self.left_out > 0 {
@@ -41,18 +57,37 @@ impl Sequence {
     }
 
     /// Columns from one line to the next: less where there are many.
-    fn apart(&self, width: usize) -> usize {
-        let room = width.saturating_sub(TIME + 4 + LEAST_TEXT);
-        (room / self.lanes.len().max(1)).clamp(3, APART)
+    fn apart(&self, columns: usize) -> usize {
+        let room = columns.saturating_sub(LEFT + 4 + LEAST_TEXT);
+        let between = self.lanes.len().saturating_sub(1).max(1);
+        if room / between > NARROW {
+            return (room / between).min(APART);
+        }
+        // The text stands below, so that the lines have all the width.
+        (columns.saturating_sub(LEFT + 1) / between).clamp(NARROW, APART)
     }
 
     fn lanes_width(&self, apart: usize) -> usize {
         self.lanes.len().saturating_sub(1) * apart + 1
     }
 
-    fn words(&self, step: &Step) -> Vec<String> {
+    fn words(&self, step: &Step) -> String {
         let carried = step.from.as_ref().map_or_else(String::new, |(_, carried)| format!("{carried}: "));
-        format!("{carried}{}", step.what).split(' ').map(str::to_owned).collect()
+        format!("{carried}{}", step.what)
+    }
+
+    /// The numbers of the lines: in one row, or their tens and their ones in two.
+    fn numbers(&self, apart: usize) -> Vec<String> {
+        let row = |sign: &dyn Fn(usize) -> String| {
+            let row: String =
+                (1..=self.lanes.len()).map(|number| format!("{:<apart$}", sign(number))).collect();
+            row.trim_end().to_owned()
+        };
+        if apart > NARROW || self.lanes.len() < 10 {
+            return vec![row(&|number| number.to_string())];
+        }
+        let tens = |number: usize| if number < 10 { String::new() } else { (number / 10).to_string() };
+        vec![row(&tens), row(&|number| (number % 10).to_string())]
     }
 
     /// The lines alone.
@@ -97,17 +132,22 @@ fn time(at: component_runtime::SimTime) -> String {
     }
 }
 
-/// Words in lines of at most `width` characters; a word that is longer has a line of its own.
-fn wrapped(words: &[String], between: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in words {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + between.chars().count() + word.chars().count() <= width => {
-                line.push_str(between);
-                line.push_str(word);
+/// A step's text in lines; no word is broken, but a list is after its commas.
+fn broken(head: &str, words: &str, width: usize, indent: usize) -> String {
+    wrap_after(head, &words.replace(" (", TOGETHER), width, indent).replace(TOGETHER, " (")
+}
+
+/// Names of components in rows; a name is never broken.
+fn rows(names: impl Iterator<Item = String>, columns: usize) -> Vec<String> {
+    let mut rows: Vec<String> = Vec::new();
+    for name in names {
+        match rows.last_mut() {
+            Some(row) if width(row) + 3 + width(&name) <= columns => {
+                row.push_str("   ");
+                row.push_str(&name);
             }
-            _ => lines.push(word.clone()),
+            _ => rows.push(name),
         }
     }
-    lines
+    rows
 }

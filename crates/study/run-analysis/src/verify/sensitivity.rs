@@ -4,6 +4,7 @@
 
 use comfy_table::{ContentArrangement, Table};
 use serde::{Deserialize, Serialize};
+use terminal_text::{Ink, Look, wrap, wrap_after};
 
 use super::change::Change;
 use super::judge::number;
@@ -19,6 +20,12 @@ pub const FACTORS: [f64; 2] = [0.5, 2.0];
 
 /// A median moves if it differs by more than this share of what it is at once the knob's value.
 const MOVES: f64 = 0.05;
+
+/// Stands behind what is not as expected.
+const CROSS: &str = "✗";
+
+/// Columns that the six columns of the table take without a word being broken. Invented.
+const TABLE: usize = 130;
 
 /// Scenarios with more VMs than this run with the first seed only: their numbers are sums over so many VMs that they are the same with all.
 const MANY_VMS: usize = 50;
@@ -113,8 +120,8 @@ impl Seen {
         };
         match self.passed {
             passed if passed == self.of => what,
-            0 => format!("{what} ✗"),
-            passed => format!("{what} ✗ ({} of {})", self.of - passed, self.of),
+            0 => format!("{what} {CROSS}"),
+            passed => format!("{what} {CROSS} ({} of {})", self.of - passed, self.of),
         }
     }
 
@@ -234,15 +241,18 @@ fn moved(
 }
 
 impl Sensitivity {
-    /// As a table for a terminal of this width; `None`: as wide as it needs.
+    /// As text: a table where there is room for one, else a paragraph for each knob. What is not as expected is red where there are colours.
     #[must_use]
-    pub fn table(&self, width: Option<u16>) -> String {
+    pub fn table(&self, look: Look) -> String {
+        let text = if look.columns < TABLE { self.paragraphs(look.columns) } else { self.wide(look.columns) };
+        text.replace(CROSS, &look.paint(Ink::Bad, CROSS))
+    }
+
+    fn wide(&self, columns: usize) -> String {
         let mut table = Table::new();
         table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
         table.set_content_arrangement(ContentArrangement::Dynamic);
-        if let Some(width) = width {
-            table.set_width(width);
-        }
+        table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
         table.set_header(["knob", "check that moves", "expected", "half", "once", "twice"]);
         for knob in &self.knobs {
             let mut name = knob.title();
@@ -250,10 +260,9 @@ impl Sensitivity {
                 table.add_row([name.as_str(), "none", "", "", "", ""]);
             }
             for moved in &knob.moved {
-                let chosen = if knob.chosen_with.contains(&moved.check) { " *" } else { "" };
                 table.add_row([
                     std::mem::take(&mut name),
-                    format!("{}{chosen}", moved.check),
+                    knob.check(moved),
                     moved.expected.clone(),
                     moved.half.words(),
                     moved.once.words(),
@@ -262,6 +271,31 @@ impl Sensitivity {
             }
         }
         table.to_string()
+    }
+
+    /// For a terminal that has no room for a table.
+    fn paragraphs(&self, columns: usize) -> String {
+        let mut lines = Vec::new();
+        for knob in &self.knobs {
+            if !lines.is_empty() {
+                lines.push(String::new());
+            }
+            lines.push(wrap(&knob.title(), columns));
+            if knob.moved.is_empty() {
+                lines.push("  moves no check".to_owned());
+            }
+            for moved in &knob.moved {
+                let seen = format!(
+                    "says {}; half: {}, once: {}, twice: {}",
+                    moved.expected,
+                    moved.half.words(),
+                    moved.once.words(),
+                    moved.twice.words()
+                );
+                lines.push(wrap_after(&format!("  {}: ", knob.check(moved)), &seen, columns, 6));
+            }
+        }
+        lines.join("\n")
     }
 
     /// What the marks of the table say, and what nothing moves.
@@ -284,6 +318,12 @@ impl Sensitivity {
 }
 
 impl Turned {
+    /// A check that it moves, marked if the knob was chosen with the check in view.
+    fn check(&self, moved: &Moved) -> String {
+        let chosen = if self.chosen_with.contains(&moved.check) { " *" } else { "" };
+        format!("{}{chosen}", moved.check)
+    }
+
     /// Its name and value.
     #[must_use]
     pub fn title(&self) -> String {
@@ -308,6 +348,26 @@ mod tests {
         assert!(seen(Some(100.0), 2).differs_from(&once));
         assert!(seen(None, 3).differs_from(&once));
         assert!(!seen(None, 3).differs_from(&seen(None, 3)));
+    }
+
+    /// The table of the book, at the width of a terminal: nothing is broken, nothing is lost.
+    #[test]
+    fn the_table_has_all_at_any_width() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/src/reference/sensitivity.json");
+        let kept: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let all: Sensitivity = serde_json::from_value(kept["result"].clone()).unwrap();
+        for columns in [80, TABLE - 1, TABLE, 200] {
+            let text = all.table(Look { columns, colours: false });
+            assert!(text.lines().all(|line| terminal_text::width(line) <= columns), "{text}");
+            for knob in &all.knobs {
+                for word in knob.title().split(' ').chain(knob.moved.iter().map(|moved| &*moved.check)) {
+                    assert!(text.contains(word), "{columns}: {word} in {text}");
+                }
+            }
+            let coloured = all.table(Look { columns, colours: true });
+            assert_eq!(coloured.matches("\u{1b}[31m✗").count(), text.matches('✗').count());
+            assert!(text.contains('✗'));
+        }
     }
 
     #[test]

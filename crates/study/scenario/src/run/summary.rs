@@ -7,7 +7,7 @@ use page_range::PageCount;
 use serde::{Deserialize, Serialize};
 use vmms_host::{HostStatus, VmState};
 
-use super::plan::Plan;
+use super::plan::{Plan, PlannedVm};
 use super::sums::{Sums, round};
 
 pub use super::sums::Spread;
@@ -101,15 +101,15 @@ pub struct VmSummary {
     pub state: VmState,
     /// Whether its memory is dynamic.
     pub dynamic_memory: bool,
-    /// Startup RAM.
+    /// Startup RAM. Of a VM's memory settings a run changes its buffer and its priority only, so that this holds for all of the run.
     pub startup_mb: f64,
-    /// Maximum RAM.
+    /// Maximum RAM, for all of the run as well.
     pub maximum_mb: f64,
     /// When it was last given its memory.
     pub started_s: Option<f64>,
     /// When it last showed its login screen.
     pub login_s: Option<f64>,
-    /// Why it kept its startup RAM, if its guest's driver and the host speak no common version of Dynamic Memory.
+    /// Why it kept its startup RAM, if its guest cannot use Dynamic Memory, or its guest's driver and the host speak no common version of it.
     pub dynamic_memory_refused: Option<Refusal>,
     /// How often it was started.
     pub starts: u32,
@@ -161,9 +161,9 @@ pub struct MemoryMoved {
 /// A refusal of Dynamic Memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// When it was first refused since the VM was last started.
+    /// When it was first refused since the VM was last started; of a guest that cannot use it, when the VM was last started.
     pub time_s: f64,
-    /// What the driver proposes, what the host speaks, and what to do.
+    /// What the guest lacks; or what its driver proposes, what the host speaks, and what to do.
     pub why: String,
 }
 
@@ -262,6 +262,7 @@ pub(crate) fn summarize(ending: Ending<'_>, sums: &Sums) -> Summary {
                     login_s: seconds(state.login_at),
                     dynamic_memory_refused: state
                         .dynamic_memory_refused
+                        .or_else(|| without_dynamic_memory(vm, state.started_at))
                         .map(|(time, why)| Refusal { time_s: round(time.as_secs_f64()), why }),
                     starts: state.starts,
                     failed_starts: state.failed_starts,
@@ -302,4 +303,11 @@ pub(crate) fn summarize(ending: Ending<'_>, sums: &Sums) -> Summary {
             })
             .collect(),
     }
+}
+
+/// Since when, and why, a VM whose memory is to be dynamic has a guest that cannot use that.
+fn without_dynamic_memory(vm: &PlannedVm, started: Option<Duration>) -> Option<(Duration, String)> {
+    let reason = vm.profile.dynamic_memory(vm.services).err()?;
+    vm.settings.dynamic.then_some(())?;
+    Some((started?, reason.to_string()))
 }

@@ -141,3 +141,88 @@ fn a_table_of_many_vms_has_the_hot_one() {
     assert!(story.contains("\nHot ") && rows == 24, "{story}");
     assert!(story.contains("(7 more VMs, which lacked no more"), "{story}");
 }
+
+/// Such a VM stays at its startup RAM whatever its settings say, which a table of numbers does not tell.
+#[test]
+fn guests_without_dynamic_memory_are_told_and_no_others() {
+    let (plan, outcome) = ran(r#"
+        until = "3m"
+        host = { memory = "8GB" }
+        [[vm]]
+        name = "Able"
+        guest = "ws2008-r2-sp1-standard"
+        startup_bytes = "512MB"
+        [[vm]]
+        name = "Old{n}"
+        numbers = "1..2"
+        guest = "ws2008-r2-standard"
+        startup_bytes = "512MB"
+        [[vm]]
+        name = "Bare"
+        guest = "ws2008-r2-sp1-enterprise"
+        integration_services = "none"
+        startup_bytes = "512MB"
+        [[vm]]
+        name = "Static"
+        guest = "ws2008-r2-standard"
+        startup_bytes = "512MB"
+        dynamic_memory_enabled = false
+        [[vm]]
+        name = "Off"
+        guest = "ws2008-r2-standard"
+        startup_bytes = "512MB"
+        [[timeline]]
+        at = "5s"
+        action = "start"
+        vm = ["Able", "Old1", "Old2", "Bare", "Static"]
+    "#);
+    let why: Vec<(&str, f64)> = outcome
+        .summary
+        .vms
+        .iter()
+        .filter_map(|vm| Some((&*vm.name, vm.dynamic_memory_refused.as_ref()?.time_s)))
+        .collect();
+    assert_eq!(why.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["Old1", "Old2", "Bare"]);
+    assert!(why.iter().all(|(_, time)| (5.0..6.0).contains(time)), "{why:?}");
+    let text = told(&plan, &outcome, false);
+    for line in [
+        "Old1, Old2: Dynamic Memory needs Service Pack 1 in the guest; the guest runs at its startup RAM.",
+        "Bare: the guest has no integration services; the guest runs at its startup RAM.",
+    ] {
+        assert_eq!(text.matches(line).count(), 1, "{line}: {text}");
+    }
+}
+
+/// The summary's startup and maximum RAM are those of the whole run: what a timeline can change of a VM that exists is buffer and priority.
+#[test]
+fn a_timeline_changes_buffer_and_priority_only() {
+    let (plan, outcome) = ran(r#"
+        until = "2m"
+        host = { memory = "8GB" }
+        [[vm]]
+        name = "VM1"
+        guest = "ws2008-r2-sp1-enterprise"
+        startup_bytes = "512MB"
+        maximum_bytes = "2GB"
+        [[timeline]]
+        at = "0s"
+        action = "start"
+        vm = "all"
+        [[timeline]]
+        at = "1m"
+        action = "set_vm_memory"
+        vm = "VM1"
+        buffer = 100
+        priority = 90
+    "#);
+    let before = plan.vms[0].settings;
+    let after = plan.timeline.iter().find_map(|step| match &step.action {
+        super::plan::Action::Configure { settings, .. } => Some(*settings),
+        _ => None,
+    });
+    let after = after.unwrap();
+    assert_ne!((before.buffer, before.weight), (after.buffer, after.weight));
+    assert_eq!(before.with_buffer(after.buffer).with_weight(after.weight), after);
+    let vm = &outcome.summary.vms[0];
+    assert_eq!((vm.startup_mb, vm.maximum_mb), (after.startup.mib(), after.maximum.mib()));
+}
