@@ -97,6 +97,11 @@ impl Run {
         self.remarks.borrow_mut().push(format!("{}: {what}", path.display()));
     }
 
+    /// Something is left out of the export, for this reason.
+    pub(crate) fn left_out(&self, why: &ExportError) {
+        self.remarks.borrow_mut().push(format!("left out: {why}"));
+    }
+
     fn file(&self, name: &str, why: &'static str) -> Result<PathBuf, ExportError> {
         let path = self.directory.join(name);
         if path.is_file() { Ok(path) } else { Err(ExportError::Missing { path, why }) }

@@ -2,6 +2,8 @@
 
 mod chrome;
 mod fixture;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod perfetto;
 mod tables;
 mod wireshark;
