@@ -2,6 +2,7 @@
 
 mod chrome;
 mod fixture;
+mod grafana;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod perfetto;

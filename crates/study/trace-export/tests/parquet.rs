@@ -64,8 +64,7 @@ fn parquet_has_what_csv_has() {
         assert_eq!(lines.next().unwrap(), columns, "{table}");
         let mut rows = 0;
         for (row, line) in reader.get_row_iter(None).unwrap().zip(lines.by_ref()) {
-            let row: Vec<_> =
-                row.unwrap().get_column_iter().map(|(_, field)| text(field)).collect();
+            let row: Vec<_> = row.unwrap().get_column_iter().map(|(_, field)| text(field)).collect();
             assert_eq!(row, line, "{table}, row {rows}");
             rows += 1;
         }

@@ -24,7 +24,10 @@ fn tables_have_unique_columns_and_full_rows() {
     ];
     for table in tables {
         assert!(table.rows.len() > 100);
-        assert_eq!(table.columns.iter().map(|column| &column.name).collect::<BTreeSet<_>>().len(), table.columns.len());
+        assert_eq!(
+            table.columns.iter().map(|column| &column.name).collect::<BTreeSet<_>>().len(),
+            table.columns.len()
+        );
         assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
         for (index, column) in table.columns.iter().enumerate() {
             for cell in table.rows.iter().map(|row| &row[index]) {

@@ -70,8 +70,7 @@ pub fn host_counters(counters: &Counters) -> Table {
 
 /// A row for each sample of each VM that has a value in it.
 pub fn vm_counters(counters: &Counters) -> Table {
-    let mut columns =
-        vec![Column::filled("t_s", ColumnType::Float), Column::filled("vm", ColumnType::Text)];
+    let mut columns = vec![Column::filled("t_s", ColumnType::Float), Column::filled("vm", ColumnType::Text)];
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     // The series of each VM, with the place of the column.
     let mut of_vm: BTreeMap<&str, Vec<(usize, &Series)>> = BTreeMap::new();

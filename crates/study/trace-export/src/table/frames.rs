@@ -11,6 +11,8 @@ use crate::{ExportError, Run, pcapng};
 /// None were recorded.
 pub fn frames(run: &Run) -> Result<Table, ExportError> {
     let columns = vec![
+        // As in the pcapng file of the same run: Wireshark's frame.number.
+        Column::filled("frame", ColumnType::Signed),
         Column::filled("t_ns", ColumnType::Signed),
         Column::filled("vm", ColumnType::Text),
         Column::filled("direction", ColumnType::Text),
@@ -25,7 +27,9 @@ pub fn frames(run: &Run) -> Result<Table, ExportError> {
         Column::filled("payload_hex", ColumnType::Text),
     ];
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let rows = run.frames()?.into_iter().filter_map(|crossed| {
+    let frames = run.frames()?;
+    let crossed = frames.iter().filter(|crossed| !matches!(crossed.frame, RecordedFrame::LeftOut { .. }));
+    let rows = (1..).zip(crossed).filter_map(|(number, crossed)| {
         let direction = if crossed.from_guest { "guest_to_host" } else { "host_to_guest" };
         let (layer, relid, kind, transaction, offset, payload) = match &crossed.frame {
             RecordedFrame::Message { bytes, .. } => {
@@ -42,6 +46,7 @@ pub fn frames(run: &Run) -> Result<Table, ExportError> {
             RecordedFrame::LeftOut { .. } => return None,
         };
         Some(vec![
+            Cell::Unsigned(number),
             Cell::Unsigned(crossed.t_ns),
             Cell::Text(crossed.vm.to_string()),
             Cell::Text(direction.to_owned()),
