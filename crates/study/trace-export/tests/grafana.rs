@@ -10,7 +10,7 @@ use serde_json::Value;
 const WORDS: [&str; 7] = ["rate", "sum", "min", "max", "label_values", "vm", "__rate_interval"];
 
 fn dashboard() -> Value {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/grafana/dynamic-memory.json");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/src/grafana/dynamic-memory.json");
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 

@@ -1,6 +1,7 @@
 //! A short run, exported in every format and read again.
 
 mod chrome;
+mod damaged;
 mod fixture;
 mod grafana;
 #[cfg(feature = "parquet")]
