@@ -29,6 +29,8 @@ mod loom;
 mod mutants;
 mod new_balancer;
 #[cfg(feature = "docs")]
+mod queries;
+#[cfg(feature = "docs")]
 mod reference;
 mod replay;
 mod report;

@@ -2,6 +2,8 @@
 
 mod damaged;
 mod events;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod new_balancer;
 mod output;
 mod program;

@@ -21,6 +21,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     super::reference::write()?;
     super::examples::write()?;
+    super::queries::write()?;
     links()?;
     build()
 }
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn check() -> Result<()> {
     super::reference::check()?;
     super::examples::check()?;
+    super::queries::check()?;
     links()?;
     build()
 }

@@ -18,7 +18,7 @@ pub(crate) struct Args {}
 /// A build of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Build {
-    /// The feature that it is built with.
+    /// The feature that it is built with, or several, separated by commas.
     feature: &'static str,
     /// Whether link-time optimisation and the rest of the release profile are worth waiting for.
     release: bool,
@@ -26,7 +26,10 @@ pub(crate) struct Build {
 
 const STUDY: Build = Build { feature: "study", release: false };
 const GUEST: Build = Build { feature: "guest", release: false };
+const CAPTURE: Build = Build { feature: "guest,export", release: false };
 const EXPORT: Build = Build { feature: "export", release: false };
+pub(crate) const PARQUET: Build = Build { feature: "parquet", release: false };
+const METRICS: Build = Build { feature: "metrics", release: false };
 const BENCH: Build = Build { feature: "bench", release: true };
 pub(crate) const DOCS: Build = Build { feature: "docs", release: false };
 const LIVE: Build = Build { feature: "live", release: false };
@@ -37,7 +40,10 @@ fn here(build: Build) -> bool {
     let feature = match build.feature {
         "study" => cfg!(feature = "study"),
         "guest" => cfg!(feature = "guest"),
+        "guest,export" => cfg!(all(feature = "guest", feature = "export")),
         "export" => cfg!(feature = "export"),
+        "parquet" => cfg!(feature = "parquet"),
+        "metrics" => cfg!(feature = "metrics"),
         "bench" => cfg!(feature = "bench"),
         "docs" => cfg!(feature = "docs"),
         "live" => cfg!(feature = "live"),
@@ -50,14 +56,29 @@ fn here(build: Build) -> bool {
 /// The build that the words of a command line ask for, if it is not this one.
 pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
     let (command, rest) = words.split_first()?;
-    let has = |word: &str| rest.iter().any(|other| other == word);
+    // An option's value may stand in the word of the option.
+    let has = |word: &str| {
+        rest.iter().any(|other| {
+            other == word
+                || other
+                    .to_str()
+                    .is_some_and(|other| other.split_once('=').is_some_and(|(name, _)| name == word))
+        })
+    };
+    let has_value = |option: &str, value: &str| {
+        rest.windows(2).any(|words| words[0] == option && words[1] == value)
+            || rest.iter().any(|word| word.to_str() == Some(&format!("{option}={value}")))
+    };
     let build = match command.to_str()? {
         "help" => return needed(rest),
         "compare" | "diff" | "verify" | "explore" => STUDY,
+        "guest" if has("--capture") => CAPTURE,
         "guest" => GUEST,
+        "export" if has_value("--format", "parquet") => PARQUET,
         "export" => EXPORT,
         "scenario" if has(super::guest_place::REAL_LINUX) => GUEST,
         "scenario" if has("--live") => LIVE,
+        "scenario" if has("--metrics") => METRICS,
         "test" if has("--real-guest") => GUEST,
         "bench" => BENCH,
         "docs" => DOCS,
@@ -131,7 +152,13 @@ mod tests {
             ("compare --json", STUDY),
             ("help verify", STUDY),
             ("guest doctor", GUEST),
+            ("guest --nested --capture x.pcapng", CAPTURE),
             ("export runs/a --format csv --out x", EXPORT),
+            ("export runs/a --format parquet --out x", PARQUET),
+            ("export runs/a --format=parquet --out x", PARQUET),
+            ("export runs/parquet --format csv --out parquet", EXPORT),
+            ("scenario multi-vm --metrics 127.0.0.1:9182", METRICS),
+            ("scenario multi-vm --metrics=127.0.0.1:9182", METRICS),
             ("scenario real-linux --force", GUEST),
             ("test --real-guest", GUEST),
             ("docs --check", DOCS),

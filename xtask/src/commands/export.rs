@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// For which tool
     #[arg(long, value_enum)]
     format: Format,
-    /// The file to write; for csv a folder, which gets a file for each table
+    /// The file to write; for csv and parquet a folder, which gets a file for each table
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Overwrite the file
@@ -36,6 +36,8 @@ enum Format {
     Chrome,
     /// Tables of events, counters and frames for pandas, Polars and DuckDB
     Csv,
+    /// The tables of csv as Parquet files, with typed columns
+    Parquet,
     /// Counters with timestamps for Prometheus
     Openmetrics,
 }
@@ -48,6 +50,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let written = match args.format {
         Format::Csv => table::write_csv(&run, &args.out),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => table::write_parquet(&run, &args.out),
+        #[cfg(not(feature = "parquet"))]
+        Format::Parquet => anyhow::bail!("this build cannot write Parquet"),
         Format::Perfetto => to_file(&args.out, |out| perfetto::write(&run, out)),
         Format::Pcapng => to_file(&args.out, |out| pcapng::write(&run, out)),
         Format::Chrome => to_file(&args.out, |out| chrome::write(&run, out)),

@@ -1,5 +1,8 @@
 //! `cargo xtask guest`: unmodified Linux guests under this project's VMBus, DM VSP and balancer.
 
+#[cfg(feature = "export")]
+mod capture;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -88,7 +91,7 @@ impl Where {
 /// Runs the command.
 pub(crate) fn run(args: Args) -> Result<()> {
     match args.what {
-        None => perform(&args.place, &Task::Guest(args.guest), &target().join("guest/last"), true),
+        None => one_guest(&args.place, args.guest),
         Some(What::Doctor) => {
             say!("{}", args.place.examine());
             Ok(())
@@ -102,6 +105,27 @@ pub(crate) fn run(args: Args) -> Result<()> {
         }
         Some(What::Contend { task, out, force }) => contend(&args.place, task, out, force),
     }
+}
+
+/// One guest under a person's hand.
+fn one_guest(place: &Where, task: GuestTask) -> Result<()> {
+    let out = target().join("guest/last");
+    let Some(file) = task.capture.clone() else { return perform(place, &Task::Guest(task), &out, true) };
+    #[cfg(feature = "export")]
+    {
+        capture::can_be_written(&file)?;
+        let ended = perform(place, &Task::Guest(task), &out, true);
+        // What crossed before a guest failed is what one looks at then.
+        match (ended, capture::write(&out, &file)) {
+            (Err(ended), Err(capture)) => {
+                note!("{capture:#}");
+                Err(ended)
+            }
+            (ended, written) => ended.and(written),
+        }
+    }
+    #[cfg(not(feature = "export"))]
+    bail!("this build cannot write {}", file.display())
 }
 
 fn fetch(place: &Where, without_qemu: bool, suite: Option<String>) -> Result<()> {

@@ -3,8 +3,11 @@
 mod list;
 #[cfg(feature = "live")]
 mod live;
+#[cfg(feature = "metrics")]
+mod metrics;
 
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -45,7 +48,7 @@ pub(crate) struct Args {
     /// `virtual`: as fast as it goes, and repeatable; `wall`: truly concurrent, in real time
     #[arg(long, value_enum, default_value_t = ClockName::Virtual)]
     clock: ClockName,
-    /// With `--clock wall` or `--live`: virtual seconds for each second; default 1, with `--live` 20
+    /// With `--clock wall`, `--metrics` or `--live`: virtual seconds for each second; default 1, with `--live` 20
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     speed: Option<f64>,
     /// End of the run in virtual time (such as 12m30s), in place of the file's
@@ -82,6 +85,10 @@ pub(crate) struct Args {
     /// Show the run in the terminal as it happens, with a hand in what happens; --speed says how fast it begins
     #[arg(long, conflicts_with_all = ["json", "quiet", "log", "clock"])]
     live: bool,
+    /// Run on the wall clock and serve the counters to Prometheus while the run lasts, at http://ADDRESS:PORT/metrics: an address of this
+    /// machine, such as 127.0.0.1:9182; port 0 takes one that is free
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = local_address, conflicts_with = "live")]
+    metrics: Option<SocketAddr>,
     /// Log to standard error: a level (error, warn, info, debug), or a list of levels and component=level such as
     /// `warn,dm-vsp=debug,dm-vsc/VM8=debug`
     #[arg(long, value_name = "FILTER")]
@@ -115,6 +122,22 @@ enum DriverName {
 enum ClockName {
     Virtual,
     Wall,
+}
+
+/// An address of this machine only, and a port.
+fn local_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.replacen("localhost:", "127.0.0.1:", 1);
+    let address: SocketAddr = address
+        .parse()
+        .map_err(|_no_address| "an address and a port are wanted, such as 127.0.0.1:9182".to_owned())?;
+    if !address.ip().is_loopback() {
+        return Err(format!(
+            "{} can be reached from other machines, and nobody is asked who they are; 127.0.0.1:{} is for this machine only",
+            address.ip(),
+            address.port()
+        ));
+    }
+    Ok(address)
 }
 
 fn events_level(text: &str) -> Result<EventsLevel, String> {
@@ -176,6 +199,7 @@ fn not_for_real_guests(args: &Args) -> Result<()> {
         ("--fill-gaps", args.fill_gaps),
         ("--host-memory", args.host_memory.is_some()),
         ("--set", !args.set.is_empty()),
+        ("--metrics", args.metrics.is_some()),
         ("--log", args.log.is_some()),
         ("--no-report", args.no_report),
         ("--json", args.json),
@@ -209,7 +233,7 @@ fn real_linux(args: Args) -> Result<ExitCode> {
 }
 
 /// Runs a scenario.
-pub(crate) fn run(args: Args) -> Result<ExitCode> {
+pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
     let Some(name) = args.name.clone().filter(|name| name != "list") else {
         list::print(args.json)?;
         return Ok(ExitCode::SUCCESS);
@@ -218,9 +242,13 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         not_for_real_guests(&args)?;
         return real_linux(args);
     }
+    if args.metrics.is_some() {
+        // A run in virtual time would be over before anybody asks.
+        args.clock = ClockName::Wall;
+    }
     if args.speed.is_some() && args.clock == ClockName::Virtual && !args.live {
         return Err(bad_input(
-            "--speed is for --clock wall and for --live: in virtual time a run goes as fast as it can",
+            "--speed is for --clock wall, --metrics and --live: in virtual time a run goes as fast as it can",
         ));
     }
     let speed = args.speed.unwrap_or(if args.live { 20.0 } else { 1.0 });
@@ -235,11 +263,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     // What is wrong with the options is told beside what is wrong with the file.
     let mut wrong = Vec::new();
     if driver == Driver::Inline && args.clock == ClockName::Wall {
-        wrong.push(
-            "--driver inline has one thread for all components and cannot follow --clock wall: use --driver threads, or \
-             --clock virtual"
-                .to_owned(),
-        );
+        let why = if args.metrics.is_some() { "the clock of --metrics" } else { "--clock wall" };
+        wrong.push(format!(
+            "--driver inline has one thread for all components and cannot follow {why}: use --driver threads, or --clock virtual"
+        ));
     }
     if !(speed > 0.0 && speed <= FASTEST) {
         wrong.push(format!(
@@ -249,6 +276,11 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     if let Some(Err(error)) = args.log.as_deref().map(HumanLog::stderr) {
         wrong.push(format!("--log: {error}"));
     }
+    #[cfg(feature = "metrics")]
+    let metrics = args.metrics.map(metrics::Endpoint::open).transpose().unwrap_or_else(|error| {
+        wrong.push(error.to_string());
+        None
+    });
     let load_options = LoadOptions {
         policies: policy_catalogue::names().map(str::to_owned).collect(),
         policy: args.policy.clone(),
@@ -298,11 +330,17 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 
     let show = !args.quiet && !args.json && !args.live && std::io::stderr().is_terminal();
     let bar = progress_bar(show, &plan);
+    #[cfg(feature = "metrics")]
+    if let Some(metrics) = metrics.as_ref().filter(|_| !args.quiet) {
+        note!("metrics: {}", metrics.url());
+    }
     let options = RunOptions {
         driver,
         clock,
         schedule_seed: args.schedule_seed,
         directory: Some(folder.clone()),
+        #[cfg(feature = "metrics")]
+        watch_counters: metrics.as_ref().map(metrics::Endpoint::watch),
         events,
         log,
         progress: Some({
@@ -337,6 +375,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let outcome = outcome
         .with_context(|| format!("the run failed; what was recorded until then is in {}", folder.display()));
     bar.finish_and_clear();
+    #[cfg(feature = "metrics")]
+    drop(metrics);
     let outcome = outcome?;
     draw_figures(&folder, &plan, outcome.points.all());
     let report = if args.no_report { None } else { super::report::write_after_run(&folder) };

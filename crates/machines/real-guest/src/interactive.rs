@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Interactive {
     pub log: Option<String>,
     /// The guest's console is shown as the guest sends it, with all that a terminal obeys.
     pub raw_console: bool,
+    /// Where events and journal are kept; nowhere if this is not given.
+    pub directory: Option<PathBuf>,
     /// Ends when the input does (or not: the guest goes on until it is switched off).
     pub end_with_input: bool,
 }
@@ -176,6 +179,7 @@ impl Interactive {
         let memory = self.settings.maximum + PageCount::from_mib(256);
         let mut config = RealHostConfig::new(memory, vec![guest], Box::new(policy));
         config.log.clone_from(&self.log);
+        config.directory.clone_from(&self.directory);
         let host = RealHost::start(pieces, config)?;
         let screen = Screen::new();
         {

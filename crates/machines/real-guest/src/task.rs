@@ -79,6 +79,10 @@ pub struct GuestTask {
     /// End when standard input does
     #[arg(long)]
     until_input_ends: bool,
+    /// When the guest has ended, write all VMBus messages and packets that crossed, in both directions, to this file, for Wireshark with
+    /// crates/study/trace-export/wireshark/vmbus.lua
+    #[arg(long, value_name = "FILE.pcapng")]
+    pub capture: Option<PathBuf>,
 }
 
 /// Several guests that contend.
@@ -137,7 +141,12 @@ impl Task {
     /// What went wrong.
     pub fn run(&self, pieces: &Pieces, directory: &Path) -> Result<()> {
         match self {
-            Self::Guest(task) => task.interactive()?.run(pieces),
+            Self::Guest(task) => {
+                let mut interactive = task.interactive()?;
+                // Whoever wants the capture makes it of the record.
+                interactive.directory = task.capture.is_some().then(|| directory.to_owned());
+                interactive.run(pieces)
+            }
             Self::Record { only } => {
                 let record = record::make(pieces, only, directory)?;
                 std::fs::write(directory.join(RECORD_FILE), serde_json::to_string_pretty(&record)?)?;
@@ -222,6 +231,10 @@ impl Task {
                 if task.until_input_ends {
                     say("--until-input-ends");
                 }
+                if task.capture.is_some() {
+                    // Inside, what is captured is only kept; the file is written outside.
+                    say("--capture=kept.pcapng");
+                }
             }
             Self::Record { only } => {
                 say("record");
@@ -291,6 +304,7 @@ impl GuestTask {
             kernel_words: self.append.as_deref().unwrap_or_default().replace(',', " "),
             log: self.log.clone(),
             raw_console: self.raw_console,
+            directory: None,
             end_with_input: self.until_input_ends,
         })
     }
@@ -327,7 +341,7 @@ mod tests {
     #[test]
     fn what_goes_into_the_emulated_machine_is_what_was_typed() {
         for typed in [
-            "x guest --startup 256MB --maximum 1GB --vcpus 2 --memory memfd --append a=1,b --raw-console",
+            "x guest --startup 256MB --maximum 1GB --vcpus 2 --memory memfd --append a=1,b --raw-console --capture kept.pcapng",
             "x record --only life,trouble",
             "x contention --guests 3 --host 2GB --policy static",
             "x speed --repeat 5",

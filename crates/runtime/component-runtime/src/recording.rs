@@ -41,7 +41,11 @@ struct Appender<'a>(&'a mut Vec<u8>);
 
 impl Writer for Appender<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.0.extend_from_slice(bytes);
+        // Most writes are of one byte: small numbers, and each byte of a list of bytes.
+        match bytes {
+            [byte] => self.0.push(*byte),
+            bytes => self.0.extend_from_slice(bytes),
+        }
         Ok(())
     }
 }

@@ -11,63 +11,103 @@ use crate::{
     value::Value,
 };
 
-/// Content type of the text, for an HTTP answer.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Appends `sample` to `out`, one family after the other. A missing value leaves out its own line and nothing else.
-pub fn write(out: &mut Vec<u8>, layout: &Layout, sample: &Sample) {
-    host_set(out, &ParentCounters::DEFINITIONS, &sample.parent.values(), "");
-    host_set(
-        out,
-        &BalancerCounters::DEFINITIONS,
-        &sample.balancer.values(),
-        &format!("{{balancer=\"{BALANCER_INSTANCE}\"}}"),
-    );
-    host_set(out, &ModelCounters::DEFINITIONS, &sample.model.values(), "");
-    vm_set(out, layout, sample, &VmCounters::DEFINITIONS, |vm, index| vm.vm.values()[index]);
-    vm_set(out, layout, sample, &GuestCounters::DEFINITIONS, |vm, index| vm.guest.values()[index]);
-    vm_set(out, layout, sample, &ModelGuestCounters::DEFINITIONS, |vm, index| vm.model_guest.values()[index]);
-    vm_set(out, layout, sample, &ModelVmCounters::DEFINITIONS, |vm, index| vm.model.values()[index]);
-    vm_set(out, layout, sample, &BusCounters::DEFINITIONS, |vm, index| vm.bus.values()[index]);
-    vm_set(out, layout, sample, &MapCounters::DEFINITIONS, |vm, index| vm.map.values()[index]);
+/// One of the two forms of the text, which every Prometheus reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The text format 0.0.4: <https://prometheus.io/docs/instrumenting/exposition_formats/> (documented).
+    Text,
+    /// OpenMetrics 1.0: <https://prometheus.io/docs/specs/om/open_metrics_spec/> (documented). The family of a counter is named without
+    /// the `_total` of its samples, and the text has an end of its own.
+    OpenMetrics,
 }
 
-fn host_set(out: &mut Vec<u8>, set: &[CounterDefinition], values: &[Option<Value>], labels: &str) {
-    for (counter, value) in set.iter().zip(values) {
-        let Some(value) = value else { continue };
-        header(out, counter);
-        line(out, counter, labels, *value);
+impl Format {
+    /// What whoever asks gets, by the `Accept` of the request: OpenMetrics, if that is among the media types that are accepted.
+    #[must_use]
+    pub fn accepted(accept: Option<&str>) -> Self {
+        let mut types = accept
+            .into_iter()
+            .flat_map(|accept| accept.split(','))
+            .filter_map(|range| range.split(';').next());
+        if types.any(|media| media.trim().eq_ignore_ascii_case("application/openmetrics-text")) {
+            Self::OpenMetrics
+        } else {
+            Self::Text
+        }
     }
-}
 
-fn vm_set(
-    out: &mut Vec<u8>,
-    layout: &Layout,
-    sample: &Sample,
-    set: &[CounterDefinition],
-    value_of: impl Fn(&VmSample, usize) -> Option<Value>,
-) {
-    for (index, counter) in set.iter().enumerate() {
-        let mut opened = false;
-        for (name, vm) in layout.vms().iter().zip(&sample.vms) {
-            let Some(value) = value_of(vm, index) else { continue };
-            if !opened {
-                header(out, counter);
-                opened = true;
-            }
-            line(out, counter, &format!("{{vm=\"{}\"}}", escape_label(name)), value);
+    /// Content type of the text, for an HTTP answer.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }
 }
 
-fn header(out: &mut Vec<u8>, counter: &CounterDefinition) {
-    let kind = match counter.kind {
-        Kind::Gauge => "gauge",
-        Kind::Counter => "counter",
+/// Appends `sample` to `out`, one family after the other. A missing value leaves out its own line and nothing else.
+pub fn write(out: &mut Vec<u8>, layout: &Layout, sample: &Sample, format: Format) {
+    let balancer = format!("{{balancer=\"{BALANCER_INSTANCE}\"}}");
+    let mut writer = Writer { out, layout, sample, format };
+    writer.host_set(&ParentCounters::DEFINITIONS, &sample.parent.values(), "");
+    writer.host_set(&BalancerCounters::DEFINITIONS, &sample.balancer.values(), &balancer);
+    writer.host_set(&ModelCounters::DEFINITIONS, &sample.model.values(), "");
+    writer.vm_set(&VmCounters::DEFINITIONS, |vm, index| vm.vm.values()[index]);
+    writer.vm_set(&GuestCounters::DEFINITIONS, |vm, index| vm.guest.values()[index]);
+    writer.vm_set(&ModelGuestCounters::DEFINITIONS, |vm, index| vm.model_guest.values()[index]);
+    writer.vm_set(&ModelVmCounters::DEFINITIONS, |vm, index| vm.model.values()[index]);
+    writer.vm_set(&BusCounters::DEFINITIONS, |vm, index| vm.bus.values()[index]);
+    writer.vm_set(&MapCounters::DEFINITIONS, |vm, index| vm.map.values()[index]);
+    if format == Format::OpenMetrics {
+        out.extend_from_slice(END);
+    }
+}
+
+/// How OpenMetrics ends.
+pub const END: &[u8] = b"# EOF\n";
+
+struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    layout: &'a Layout,
+    sample: &'a Sample,
+    format: Format,
+}
+
+impl Writer<'_> {
+    fn host_set(&mut self, set: &[CounterDefinition], values: &[Option<Value>], labels: &str) {
+        for (counter, value) in set.iter().zip(values) {
+            let Some(value) = value else { continue };
+            header(self.out, counter, self.format);
+            line(self.out, counter, labels, *value);
+        }
+    }
+
+    fn vm_set(&mut self, set: &[CounterDefinition], value_of: impl Fn(&VmSample, usize) -> Option<Value>) {
+        for (index, counter) in set.iter().enumerate() {
+            let mut opened = false;
+            for (name, vm) in self.layout.vms().iter().zip(&self.sample.vms) {
+                let Some(value) = value_of(vm, index) else { continue };
+                if !opened {
+                    header(self.out, counter, self.format);
+                    opened = true;
+                }
+                line(self.out, counter, &format!("{{vm=\"{}\"}}", escape_label(name)), value);
+            }
+        }
+    }
+}
+
+/// Appends what comes before the samples of a family: its meaning and its type.
+pub fn header(out: &mut Vec<u8>, counter: &CounterDefinition, format: Format) {
+    let (kind, name) = match (counter.kind, format) {
+        (Kind::Gauge, _) => ("gauge", counter.prometheus),
+        (Kind::Counter, Format::Text) => ("counter", counter.prometheus),
+        (Kind::Counter, Format::OpenMetrics) => {
+            ("counter", counter.prometheus.strip_suffix("_total").unwrap_or(counter.prometheus))
+        }
     };
-    for part in
-        ["# HELP ", counter.prometheus, " ", counter.help, "\n# TYPE ", counter.prometheus, " ", kind, "\n"]
-    {
+    for part in ["# HELP ", name, " ", counter.help, "\n# TYPE ", name, " ", kind, "\n"] {
         out.extend_from_slice(part.as_bytes());
     }
 }
@@ -80,7 +120,9 @@ fn line(out: &mut Vec<u8>, counter: &CounterDefinition, labels: &str, value: Val
     out.push(b'\n');
 }
 
-fn escape_label(text: &str) -> String {
+/// Text as the value of a label.
+#[must_use]
+pub fn escape_label(text: &str) -> String {
     text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
 
@@ -91,7 +133,7 @@ mod tests {
 
     fn text(sample: &Sample, layout: &Layout) -> String {
         let mut out = Vec::new();
-        write(&mut out, layout, sample);
+        write(&mut out, layout, sample, Format::Text);
         String::from_utf8(out).unwrap()
     }
 
@@ -154,5 +196,32 @@ windows_hyperv_dynamic_memory_vm_add_operations_total{vm=\"VM2\"} 3
     #[test]
     fn labels_are_escaped() {
         assert_eq!(escape_label("a\"b\\c\nd"), r#"a\"b\\c\nd"#);
+    }
+
+    #[test]
+    fn openmetrics_names_families_of_counters_without_total_and_has_an_end() {
+        let layout = Layout::new("HOST", Epoch::DEFAULT, ["VM1"]).unwrap();
+        let mut sample = Sample::new(&layout);
+        sample.vms[0].vm.memory_add_operations = Some(3);
+        let mut out = Vec::new();
+        write(&mut out, &layout, &sample, Format::OpenMetrics);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "\
+# HELP windows_hyperv_dynamic_memory_vm_add_operations Operations that added memory to the VM since its last start.
+# TYPE windows_hyperv_dynamic_memory_vm_add_operations counter
+windows_hyperv_dynamic_memory_vm_add_operations_total{vm=\"VM1\"} 3
+# EOF
+"
+        );
+    }
+
+    #[test]
+    fn whoever_takes_openmetrics_gets_it() {
+        let prometheus = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;q=0.5";
+        assert_eq!(Format::accepted(Some(prometheus)), Format::OpenMetrics);
+        for other in [None, Some(""), Some("*/*"), Some("text/html, application/xml;q=0.9"), Some(",;,")] {
+            assert_eq!(Format::accepted(other), Format::Text, "{other:?}");
+        }
     }
 }

@@ -11,6 +11,8 @@ const PAGES_PER_MIB: u64 = 256;
 const MILLIONTHS: u64 = 1_000_000;
 /// Nanoseconds in a second.
 const NANOS: u64 = 1_000_000_000;
+/// Characters of the longest number with six decimals: the twenty digits of `u64::MAX`, the point, the decimals.
+pub(crate) const LONGEST: usize = 27;
 
 /// An amount of memory in 4 KiB pages; shown in MB (of 2^20 bytes, as Windows counts).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -157,27 +159,28 @@ impl Value {
         }
     }
 
-    /// Appends the number with exactly six decimals, as PDH-CSV wants it.
-    pub(crate) fn append_fixed(self, out: &mut Vec<u8>) {
-        match self {
-            Self::Memory(memory) => {
-                append_integer(out, memory.pages() / PAGES_PER_MIB);
-                out.push(b'.');
-                out.extend_from_slice(&PAGE_FRACTIONS[(memory.pages() % PAGES_PER_MIB) as usize]);
+    /// The number with exactly six decimals, as PDH-CSV wants it, at the end of `room`.
+    pub(crate) fn fixed(self, room: &mut [u8; LONGEST]) -> &[u8] {
+        let (mut whole, decimals) = match self {
+            Self::Memory(Memory(pages)) => {
+                (pages / PAGES_PER_MIB, PAGE_FRACTIONS[(pages % PAGES_PER_MIB) as usize])
             }
             Self::Percent(Percent(number)) | Self::Rate(Rate(number)) => {
-                append_integer(out, number / MILLIONTHS);
-                out.push(b'.');
-                out.extend_from_slice(&six_digits((number % MILLIONTHS) as u32));
+                (number / MILLIONTHS, six_digits((number % MILLIONTHS) as u32))
             }
-            Self::Seconds(Seconds(nanos)) => {
-                append_integer(out, nanos / NANOS);
-                out.push(b'.');
-                out.extend_from_slice(&six_digits((nanos % NANOS / 1000) as u32));
-            }
-            Self::Count(count) => {
-                append_integer(out, count);
-                out.extend_from_slice(b".000000");
+            Self::Seconds(Seconds(nanos)) => (nanos / NANOS, six_digits((nanos % NANOS / 1000) as u32)),
+            Self::Count(count) => (count, *b"000000"),
+        };
+        let mut start = LONGEST - decimals.len();
+        room[start..].copy_from_slice(&decimals);
+        start -= 1;
+        room[start] = b'.';
+        loop {
+            start -= 1;
+            room[start] = b'0' + (whole % 10) as u8;
+            whole /= 10;
+            if whole == 0 {
+                return &room[start..];
             }
         }
     }
@@ -197,9 +200,8 @@ impl Value {
 impl fmt::Display for Value {
     /// The number as PDH-CSV writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Vec::with_capacity(32);
-        self.append_fixed(&mut text);
-        f.write_str(core::str::from_utf8(&text).map_err(|_not_ascii| fmt::Error)?)
+        let mut room = [0; LONGEST];
+        f.write_str(core::str::from_utf8(self.fixed(&mut room)).map_err(|_not_ascii| fmt::Error)?)
     }
 }
 
@@ -302,6 +304,8 @@ mod tests {
         assert_eq!(Value::from(Percent::from_ratio(2, 3).unwrap()).to_string(), "66.666667");
         assert_eq!(Value::from(Rate::from_f64(64.1).unwrap()).to_string(), "64.100000");
         assert_eq!(Value::from(7).to_string(), "7.000000");
+        assert_eq!(Value::from(0).to_string(), "0.000000");
+        assert_eq!(Value::from(u64::MAX).to_string(), "18446744073709551615.000000");
         let wait = core::time::Duration::from_nanos(2_000_010_999);
         assert_eq!(Value::from(Seconds::from_duration(wait)).to_string(), "2.000010");
     }

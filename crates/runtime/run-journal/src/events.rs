@@ -54,11 +54,9 @@ pub(crate) fn append_head(out: &mut Vec<u8>, head: &Head<'_>) {
     }
 }
 
-/// Appends an own field, whose name is a JSON string already.
-pub(crate) fn append_field(out: &mut Vec<u8>, name: &[u8], value: ValueRef<'_>) {
-    out.push(b',');
-    out.extend_from_slice(name);
-    out.push(b':');
+/// Appends an own field; `key` is its name with comma and colon, `,"name":`.
+pub(crate) fn append_field(out: &mut Vec<u8>, key: &[u8], value: ValueRef<'_>) {
+    out.extend_from_slice(key);
     match value {
         ValueRef::Unsigned(number) => append_integer(out, number),
         ValueRef::Negative(number) => append_integer(out, number),
@@ -99,8 +97,13 @@ pub fn append(out: &mut Vec<u8>, record: &Record) {
             severity: record.severity,
         },
     );
+    let mut key = Vec::new();
     for (name, value) in &record.fields {
-        append_field(out, &json(name), value.borrow());
+        key.clear();
+        key.push(b',');
+        append_text(&mut key, name);
+        key.push(b':');
+        append_field(out, &key, value.borrow());
     }
     append_end(out);
 }

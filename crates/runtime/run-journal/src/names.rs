@@ -18,7 +18,8 @@ pub(crate) struct Numbering {
 #[derive(Debug)]
 struct Name {
     text: Box<str>,
-    json: Box<[u8]>,
+    /// The name as the key of a field that follows another: `,"name":`.
+    key: Box<[u8]>,
 }
 
 impl Default for Numbering {
@@ -37,9 +38,11 @@ impl Numbering {
             }
             place = (place + 1) % self.table.len();
         }
-        let mut json = Vec::with_capacity(name.len() + 2);
-        append_text(&mut json, name);
-        self.names.push(Name { text: name.into(), json: json.into() });
+        let mut key = Vec::with_capacity(name.len() + 4);
+        key.push(b',');
+        append_text(&mut key, name);
+        key.push(b':');
+        self.names.push(Name { text: name.into(), key: key.into() });
         let next = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         self.table[place] = next;
         // At most half full, so that a search is short.
@@ -51,7 +54,13 @@ impl Numbering {
 
     /// A name as a JSON string.
     pub(crate) fn json(&self, number: u32) -> &[u8] {
-        &self.names[number as usize].json
+        let key = self.key(number);
+        &key[1..key.len() - 1]
+    }
+
+    /// A name as the key of a field that follows another in a JSON object: with comma and colon.
+    pub(crate) fn key(&self, number: u32) -> &[u8] {
+        &self.names[number as usize].key
     }
 
     fn grow(&mut self) {
@@ -110,6 +119,7 @@ mod tests {
             assert_eq!(names.number(&name(n / 2)), (n / 2, false));
         }
         assert_eq!(names.json(4_321), b"\"VM4321\\\"\"");
+        assert_eq!(names.key(4_321), b",\"VM4321\\\"\":");
         assert_eq!(names.number(""), (5_000, true));
     }
 }

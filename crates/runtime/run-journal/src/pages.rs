@@ -31,10 +31,16 @@ const PAGES: [&str; 24] = [
     "zero_free",
 ];
 
+/// Whether an event's field of this name is a number of pages of 4 KiB where it is a whole number.
+#[must_use]
+pub fn is_pages(name: &str) -> bool {
+    PAGES.contains(&name)
+}
+
 /// The MB (MiB) of an event's field that is a number of pages, with one decimal where there is a fraction; `None` for any other field.
 #[must_use]
 pub fn mb(name: &str, value: &FieldValue) -> Option<String> {
-    let pages = value.as_u64().filter(|_| PAGES.contains(&name))?;
+    let pages = value.as_u64().filter(|_| is_pages(name))?;
     let mib = pages as f64 / 256.0;
     Some(if mib.fract() == 0.0 { format!("{mib}") } else { format!("{mib:.1}") })
 }

@@ -479,7 +479,7 @@ impl FieldVisitor<'_> {
 
     fn own(&mut self, name: u32, value: ValueRef<'_>) {
         if self.json {
-            events::append_field(&mut self.parts.json, self.names.json(name), value);
+            events::append_field(&mut self.parts.json, self.names.key(name), value);
         }
         if self.binary {
             codec::append_field(name, value, &mut self.parts.binary);

@@ -26,7 +26,7 @@ pub use error::RunError;
 pub use execute::{run, run_with_policy};
 pub use hand::Hand;
 pub use kept::Points;
-pub use options::{Machines, Observer, Outcome, RunOptions};
+pub use options::{CounterWatch, Machines, Observer, Outcome, RunOptions};
 pub use plan::Plan;
 pub use points::Point;
 pub use summary::Summary;

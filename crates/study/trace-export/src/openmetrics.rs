@@ -5,8 +5,9 @@
 
 use std::io::Write;
 
+use perf_counters::Unit;
+use perf_counters::prometheus::{self, Format, escape_label};
 use perf_counters::schema::{BALANCER_INSTANCE, BalancerCounters};
-use perf_counters::{CounterDefinition, Kind, Unit};
 
 use crate::{Counters, ExportError, Run, Scope, Series};
 
@@ -23,33 +24,15 @@ pub fn write(run: &Run, mut out: impl Write) -> Result<(), ExportError> {
             continue;
         }
         written.push(name);
-        family(&mut out, first.definition)?;
+        let mut family = Vec::new();
+        prometheus::header(&mut family, first.definition, Format::OpenMetrics);
+        out.write_all(&family)?;
         for series in counters.series.iter().filter(|series| series.definition.prometheus == name) {
             samples(&mut out, &counters, series)?;
         }
     }
-    out.write_all(b"# EOF\n")?;
+    out.write_all(prometheus::END)?;
     out.flush()?;
-    Ok(())
-}
-
-/// The name of a family: that of a counter is without the ending that its samples have.
-fn family_name(definition: &CounterDefinition) -> &'static str {
-    let name = definition.prometheus;
-    match definition.kind {
-        Kind::Counter => name.strip_suffix("_total").unwrap_or(name),
-        Kind::Gauge => name,
-    }
-}
-
-fn family(out: &mut impl Write, definition: &CounterDefinition) -> Result<(), ExportError> {
-    let name = family_name(definition);
-    let kind = match definition.kind {
-        Kind::Counter => "counter",
-        Kind::Gauge => "gauge",
-    };
-    writeln!(out, "# TYPE {name} {kind}")?;
-    writeln!(out, "# HELP {name} {}", definition.help)?;
     Ok(())
 }
 
@@ -65,7 +48,7 @@ fn base(unit: Unit, value: f64) -> f64 {
 fn samples(out: &mut impl Write, counters: &Counters, series: &Series) -> Result<(), ExportError> {
     let definition = series.definition;
     let labels = match &series.scope {
-        Scope::Vm(vm) => format!("{{vm=\"{}\"}}", escaped(vm)),
+        Scope::Vm(vm) => format!("{{vm=\"{}\"}}", escape_label(vm)),
         Scope::Host if definition.object == BalancerCounters::DEFINITIONS[0].object => {
             format!("{{balancer=\"{BALANCER_INSTANCE}\"}}")
         }
@@ -84,8 +67,4 @@ fn samples(out: &mut impl Write, counters: &Counters, series: &Series) -> Result
         )?;
     }
     Ok(())
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }

@@ -38,14 +38,22 @@ const HEADER_VERSION: u8 = 1;
 ///
 /// # Errors
 /// None were recorded, or the output cannot be written.
-pub fn write(run: &Run, mut out: impl Write) -> Result<(), ExportError> {
-    let frames = run.frames()?;
+pub fn write(run: &Run, out: impl Write) -> Result<(), ExportError> {
+    write_frames(run, &run.frames()?, out)
+}
+
+/// Writes messages and packets of a run that have been read.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn write_frames(run: &Run, frames: &[CrossedFrame], mut out: impl Write) -> Result<(), ExportError> {
     let epoch_ns = run.epoch().unix_nanos();
     let mut file = Writer { out: &mut out, interfaces: BTreeMap::new(), vms: BTreeMap::new() };
     file.section()?;
-    for frame in &frames {
+    for frame in frames {
         file.frame(frame, epoch_ns)?;
     }
+    out.flush()?;
     Ok(())
 }
 

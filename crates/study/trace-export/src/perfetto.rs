@@ -37,10 +37,9 @@ pub fn flow_id(effect: u64, also: bool) -> u64 {
 /// Writes the trace of a run.
 ///
 /// # Errors
-/// The run has no events, or the output cannot be written. Counters are left out if there are none.
+/// The run has neither events nor counters, or the output cannot be written.
 pub fn write(run: &Run, out: impl Write) -> Result<(), ExportError> {
-    let records = run.events()?;
-    let counters = run.counters().ok();
+    let (records, counters) = run.events_and_counters()?;
     let known = counters.as_ref().map_or_else(|| run.vm_names(), |counters| counters.vms.clone());
     let processes = Processes::new(&records, &known);
     let mut trace = Writer { out, scratch: Vec::new() };

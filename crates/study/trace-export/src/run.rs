@@ -10,7 +10,8 @@ use perf_counters::pdh::CounterLog;
 use perf_counters::schema::{BALANCER_INSTANCE, Machine, host_sets, vm_sets};
 use perf_counters::{CounterDefinition, Epoch};
 use run_journal::journal::{self, Entry};
-use run_journal::{EVENTS_FILE, JOURNAL_FILE, Manifest, Record, events};
+use run_journal::manifest::ManifestError;
+use run_journal::{EVENTS_FILE, JOURNAL_FILE, MANIFEST_FILE, Manifest, Record, events};
 use scenario::run::{COUNTERS_FILE, SUMMARY_FILE};
 use vmms_host::bus::RecordedFrame;
 
@@ -94,7 +95,38 @@ impl Run {
     }
 
     fn remark(&self, path: &Path, what: &dyn std::fmt::Display) {
-        self.remarks.borrow_mut().push(format!("{}: {what}", path.display()));
+        self.say(format!("{}: {what}", path.display()));
+    }
+
+    /// Something is left out of the export, for this reason.
+    pub(crate) fn left_out(&self, why: &ExportError) {
+        self.say(format!("left out: {why}"));
+    }
+
+    /// Once, however often a file is read.
+    fn say(&self, remark: String) {
+        let mut remarks = self.remarks.borrow_mut();
+        if !remarks.contains(&remark) {
+            remarks.push(remark);
+        }
+    }
+
+    /// The events and the counters, of which a run has both, or at least one: what is missing is said.
+    ///
+    /// # Errors
+    /// There is neither: why there are no events.
+    pub(crate) fn events_and_counters(&self) -> Result<(Vec<Record>, Option<Counters>), ExportError> {
+        match (self.events(), self.counters()) {
+            (Ok(records), counters) => {
+                let counters = counters.map_err(|error| self.left_out(&error)).ok();
+                Ok((records, counters))
+            }
+            (Err(error), Ok(counters)) => {
+                self.left_out(&error);
+                Ok((Vec::new(), Some(counters)))
+            }
+            (Err(error), Err(_)) => Err(error),
+        }
     }
 
     fn file(&self, name: &str, why: &'static str) -> Result<PathBuf, ExportError> {
@@ -145,10 +177,22 @@ impl Run {
         vms.into_iter().map(|vm| vm.name.into()).collect()
     }
 
-    /// Where virtual time 0 lies, as the manifest says.
+    /// Where virtual time 0 lies, as the manifest says; a day of its own where there is none, and where it cannot be used, which is said.
     pub fn epoch(&self) -> Epoch {
-        let manifest = Manifest::read(&self.directory).ok();
-        manifest.and_then(|manifest| manifest.epoch.parse().ok()).unwrap_or_default()
+        let path = self.directory.join(MANIFEST_FILE);
+        let why = match Manifest::read(&self.directory) {
+            Ok(manifest) => match manifest.epoch.parse() {
+                Ok(epoch) => return epoch,
+                Err(_no_time) => format!("{}: its epoch {:?} is no time", path.display(), manifest.epoch),
+            },
+            // A real guest that somebody played with has none.
+            Err(ManifestError::Io { cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => {
+                return Epoch::DEFAULT;
+            }
+            Err(error) => error.to_string(),
+        };
+        self.say(format!("{why}; time 0 of the run is taken to be {}", Epoch::DEFAULT));
+        Epoch::DEFAULT
     }
 
     /// The counters.

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use trace_export::table::{self, Cell};
+use trace_export::table::{self, Cell, ColumnType};
 
 use crate::fixture;
 
@@ -8,7 +8,7 @@ fn place(table: &table::Table, name: &str) -> usize {
     table
         .columns
         .iter()
-        .position(|column| column == name)
+        .position(|column| column.name == name)
         .unwrap_or_else(|| panic!("{name}: {:?}", table.columns))
 }
 
@@ -24,8 +24,27 @@ fn tables_have_unique_columns_and_full_rows() {
     ];
     for table in tables {
         assert!(table.rows.len() > 100);
-        assert_eq!(table.columns.iter().collect::<BTreeSet<_>>().len(), table.columns.len());
+        assert_eq!(
+            table.columns.iter().map(|column| &column.name).collect::<BTreeSet<_>>().len(),
+            table.columns.len()
+        );
         assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
+        for (index, column) in table.columns.iter().enumerate() {
+            for cell in table.rows.iter().map(|row| &row[index]) {
+                let fits = match cell {
+                    Cell::Empty => !column.filled,
+                    Cell::Unsigned(number) => match column.kind {
+                        ColumnType::Signed => i64::try_from(*number).is_ok(),
+                        kind => matches!(kind, ColumnType::Unsigned | ColumnType::Float),
+                    },
+                    Cell::Negative(_) => matches!(column.kind, ColumnType::Signed | ColumnType::Float),
+                    Cell::Float(_) => column.kind == ColumnType::Float,
+                    Cell::Bool(_) => column.kind == ColumnType::Bool,
+                    Cell::Text(_) => column.kind == ColumnType::Text,
+                };
+                assert!(fits, "{column:?} has {cell:?}");
+            }
+        }
     }
 }
 

@@ -5,15 +5,28 @@ use std::io::{self, Write};
 use jiff::civil::DateTime;
 
 use super::UTC_HEADER;
-use crate::{Epoch, Layout, Sample};
+use crate::value::LONGEST;
+use crate::{Epoch, Layout, Sample, Value};
 
-/// Writes samples as rows of a PDH-CSV file, one `write_all` for each. No allocation once the first row is written.
+/// Writes samples as rows of a PDH-CSV file, one `write_all` for each. No allocation once the first two rows are written.
+///
+/// Every row has every counter, but most counters are what they were in the row before: only what has changed is formatted, and what lies
+/// between is taken over from the row before as one piece.
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
     epoch: Epoch,
     vms: usize,
+    row: Row,
+    before: Row,
+}
+
+/// A row as text.
+#[derive(Debug, Default)]
+struct Row {
     line: Vec<u8>,
+    /// Each value, and where in `line` its text ends. The text of a value begins with what separates it from the one before.
+    values: Vec<(Option<Value>, usize)>,
 }
 
 impl<W: Write> Writer<W> {
@@ -30,7 +43,8 @@ impl<W: Write> Writer<W> {
         }
         line.extend_from_slice(b"\r\n");
         out.write_all(&line)?;
-        Ok(Self { out, epoch: layout.epoch(), vms: layout.vms().len(), line })
+        let (row, before) = (Row { line, values: Vec::new() }, Row::default());
+        Ok(Self { out, epoch: layout.epoch(), vms: layout.vms().len(), row, before })
     }
 
     /// Writes one row.
@@ -44,19 +58,13 @@ impl<W: Write> Writer<W> {
                 format!("a sample of {} VMs in a counter file of {} VMs", sample.vms.len(), self.vms),
             ));
         }
-        let line = &mut self.line;
-        line.clear();
-        line.push(b'"');
-        timestamp(line, self.epoch.civil(sample.time));
-        sample.for_each_value(|value| match value {
-            Some(value) => {
-                line.extend_from_slice(b"\",\"");
-                value.append_fixed(line);
-            }
-            None => line.extend_from_slice(b"\",\" "),
-        });
-        line.extend_from_slice(b"\"\r\n");
-        self.out.write_all(line)
+        std::mem::swap(&mut self.row, &mut self.before);
+        self.row.line.clear();
+        self.row.line.push(b'"');
+        timestamp(&mut self.row.line, self.epoch.civil(sample.time));
+        self.row.values(sample, &self.before);
+        self.row.line.extend_from_slice(b"\"\r\n");
+        self.out.write_all(&self.row.line)
     }
 
     /// Flushes and gives back the output.
@@ -69,11 +77,50 @@ impl<W: Write> Writer<W> {
     }
 }
 
+impl Row {
+    /// Appends all values; `before` is the row before.
+    fn values(&mut self, sample: &Sample, before: &Self) {
+        let Self { line, values } = self;
+        values.clear();
+        let mut old = before.values.iter();
+        // The text of the row before that is still to be taken over, and where in it the value at hand begins.
+        let (mut kept, mut start) = (0..0, TIME_BYTES);
+        sample.for_each_value(|value| {
+            let old = old.next();
+            let end = old.map_or(start, |(_, end)| *end);
+            if old.is_some_and(|(old, _)| *old == value) {
+                if kept.is_empty() {
+                    kept = start..end;
+                } else {
+                    kept.end = end;
+                }
+            } else {
+                line.extend_from_slice(&before.line[kept.clone()]);
+                kept = 0..0;
+                cell(line, value);
+            }
+            start = end;
+            values.push((value, line.len() + kept.len()));
+        });
+        line.extend_from_slice(&before.line[kept]);
+    }
+}
+
+/// Appends a value, with what separates it from the one before.
+fn cell(line: &mut Vec<u8>, value: Option<Value>) {
+    let Some(value) = value else { return line.extend_from_slice(b"\",\" ") };
+    line.extend_from_slice(b"\",\"");
+    line.extend_from_slice(value.fixed(&mut [0; LONGEST]));
+}
+
 fn field(line: &mut Vec<u8>, text: &str) {
     line.push(b'"');
     line.extend_from_slice(text.replace('"', "\"\"").as_bytes());
     line.push(b'"');
 }
+
+/// Length of what a row begins with: a quotation mark and the time.
+const TIME_BYTES: usize = 24;
 
 /// `MM/DD/YYYY HH:MM:SS.mmm`.
 fn timestamp(line: &mut Vec<u8>, time: DateTime) {
@@ -105,6 +152,8 @@ fn digits<const N: usize>(line: &mut Vec<u8>, mut number: u16) {
 #[cfg(test)]
 mod tests {
     use core::time::Duration;
+
+    use proptest::prelude::*;
 
     use super::*;
     use crate::{Memory, Percent};
@@ -210,5 +259,35 @@ mod tests {
         }
         let layout = Layout::new("HOST", Epoch::DEFAULT, ["VM1"]).unwrap();
         assert_eq!(Writer::new(Full, &layout).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+
+    proptest! {
+        /// A row that takes over text of the row before is the row that a writer writes which has nothing to take over.
+        #[test]
+        fn a_row_does_not_depend_on_the_row_before(
+            rows in prop::collection::vec(
+                (any::<Option<u16>>(), any::<Option<bool>>(), prop::option::of(0..3_u64), any::<Option<u64>>()),
+                1..12,
+            )
+        ) {
+            let layout = Layout::new("HOST", Epoch::DEFAULT, ["VM1", "VM2"]).unwrap();
+            let mut writer = Writer::new(Vec::new(), &layout).unwrap();
+            let mut alone = Writer::new(Vec::new(), &layout).unwrap().finish().unwrap();
+            let mut sample = Sample::new(&layout);
+            for (second, (pages, pressure, operations, count)) in (0..).zip(rows) {
+                sample.reset(Duration::from_secs(second));
+                sample.parent.available = pages.map(|pages| Memory::from_pages(pages.into()));
+                sample.vms[0].vm.current_pressure =
+                    pressure.and_then(|high| Percent::from_ratio(if high { 3 } else { 1 }, 2));
+                sample.vms[1].vm.memory_add_operations = operations;
+                sample.vms[1].guest.committed_bytes = count;
+                writer.write(&sample).unwrap();
+                let mut fresh = Writer::new(Vec::new(), &layout).unwrap();
+                let header = fresh.out.len();
+                fresh.write(&sample).unwrap();
+                alone.extend_from_slice(&fresh.finish().unwrap()[header..]);
+            }
+            prop_assert_eq!(writer.finish().unwrap(), alone);
+        }
     }
 }

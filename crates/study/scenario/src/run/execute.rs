@@ -140,6 +140,7 @@ fn seat_all(
         check_guests: options.check_guests,
         progress: options.progress.take(),
         observer: options.observer.take(),
+        watch_counters: options.watch_counters.take(),
     }));
     host
 }

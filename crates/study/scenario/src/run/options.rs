@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use component_runtime::{BeforeWake, ClockMode, Driver, RunEnd, StopHandle};
 use machine_contract::VmFactory;
+use perf_counters::{Layout, Sample};
 use run_journal::{EventsLevel, HumanLog, Recorded};
 
 use super::hand::Hand;
@@ -39,6 +40,8 @@ pub struct RunOptions {
     pub progress: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
     /// Shown every sample as it is taken, kept or not; this observer may end the run.
     pub observer: Option<Observer>,
+    /// Shown the counters of every sample.
+    pub watch_counters: Option<CounterWatch>,
     /// Makes the machines of the VMs in place of simulated ones; the plan's guest profiles and workloads then mean nothing.
     pub machines: Option<Machines>,
     /// Called before each wake of a component with its time, on the thread that runs the run; only with the inline driver.
@@ -54,6 +57,9 @@ pub struct RunOptions {
 /// Whoever wants to see every sample. `Break` ends the run as it is meant to end, for the reason given: the summary is complete,
 /// unlike that of a run that was interrupted.
 pub type Observer = Box<dyn FnMut(&Point) -> ControlFlow<String> + Send>;
+
+/// Whoever wants to see the counters as `counters.csv` has them.
+pub type CounterWatch = Box<dyn FnMut(&Layout, &Sample) + Send>;
 
 /// Makes the machine of the VM with this place in the plan.
 pub type Machines = Box<dyn FnMut(usize, &PlannedVm) -> Box<dyn VmFactory>>;

@@ -17,7 +17,7 @@ use perf_counters::{
 use vmms_host::{ParentStatus, SharedBalancer, SharedStatus, SharedVmStatistics, VmState, VmStatistics};
 
 use super::kept::Points;
-use super::options::Observer;
+use super::options::{CounterWatch, Observer};
 use super::outputs::CounterLog;
 use super::points::{HostPoint, Point, VmPoint};
 
@@ -49,6 +49,8 @@ pub(crate) struct Sampler {
     pub(crate) progress: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
     /// Shown every sample.
     pub(crate) observer: Option<Observer>,
+    /// Shown the counters of every sample.
+    pub(crate) watch_counters: Option<CounterWatch>,
 }
 
 fn memory(pages: PageCount) -> Option<Memory> {
@@ -68,6 +70,9 @@ impl Sampler {
         self.look_at_balancer(&mut point, &parent)?;
         self.look_into_guests(&mut point)?;
         balance::check(&self.layout, &self.sample).map_err(|imbalance| imbalance.to_string())?;
+        if let Some(watch) = &mut self.watch_counters {
+            watch(&self.layout, &self.sample);
+        }
         let seen = self.observer.as_mut().map_or(ControlFlow::Continue(()), |observer| observer(&point));
         let mut collected = self.collected.lock();
         if let Some(log) = &mut collected.log {
