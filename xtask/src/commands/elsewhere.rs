@@ -57,7 +57,7 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
         "guest" => GUEST,
         "export" => EXPORT,
         "scenario" if has(super::guest_place::REAL_LINUX) => GUEST,
-        "scenario" if has("--live") => LIVE,
+        "scenario" | "replay" if has("--live") => LIVE,
         "test" if has("--real-guest") => GUEST,
         "bench" => BENCH,
         "docs" => DOCS,
@@ -132,6 +132,7 @@ mod tests {
             ("guest doctor", GUEST),
             ("export runs/a --format csv --out x", EXPORT),
             ("scenario real-linux --force", GUEST),
+            ("replay runs/a --live", LIVE),
             ("test --real-guest", GUEST),
             ("docs --check", DOCS),
         ] {

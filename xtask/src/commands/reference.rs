@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 
 use run_analysis::figures::{self, Drawn};
 
-use super::figures::{MAX_VMS, MAX_VMS_RUNS, record};
+use super::figures::{COMPONENTS, LANES, MAX_VMS, MAX_VMS_RUNS, record, record_stills};
 use super::tools::workspace_root;
 use crate::output::note;
 
@@ -41,6 +41,8 @@ const PAGES: &[Page] = &[
     ("figures/single-vm-ws2008r2-4-4.svg", || for_the_book("single-vm-ws2008r2", "figure-4-4.svg")),
     ("figures/single-vm-ws2003r2-4-4.svg", || for_the_book("single-vm-ws2003r2", "figure-4-4.svg")),
     ("figures/multi-vm-4-5.svg", || for_the_book("multi-vm", "figure-4-5.svg")),
+    ("figures/multi-vm-components.svg", || still(COMPONENTS)),
+    ("figures/multi-vm-lanes.svg", || still(LANES)),
     ("figures/idle-fleet-overview.svg", || for_the_book("idle-fleet", "figure-overview.svg")),
     ("figures/exhaustion-4-6.svg", || for_the_book("exhaustion", "figure-4-6.svg")),
     ("figures/exhaustion-reserve-2048-4-6.svg", || for_the_book("exhaustion-reserve-2048", "figure-4-6.svg")),
@@ -84,6 +86,12 @@ fn for_the_book(name: &str, figure: &str) -> Result<String> {
     };
     let found = drawn.into_iter().find(|(name, _)| *name == figure);
     found.map(|(_, text)| text).with_context(|| format!("{name} does not show {figure}"))
+}
+
+/// A still of the run of multi-vm with seed 1.
+fn still(name: &str) -> Result<String> {
+    let found = record_stills("multi-vm", Some(1))?.into_iter().find(|(drawn, _)| *drawn == name);
+    found.map(|(_, text)| text).with_context(|| format!("multi-vm does not show {name}"))
 }
 
 fn path(page: &str) -> PathBuf {

@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Paragraph, Wrap};
 use run_journal::Severity;
 use vmms_host::VmState;
 
-use crate::keys::HELP;
+use crate::keys::help;
 use crate::view::{View, VmRow, WAY};
 
 /// The smallest terminal in which the view says something: columns and lines.
@@ -71,7 +71,7 @@ pub fn draw(view: &View, frame: &mut Frame<'_>) {
     list_of(frame, events, Line::styled(heading, bold), of_chosen);
     let said = view.prompt.as_deref().unwrap_or(&view.message);
     frame.render_widget(
-        Paragraph::new(vec![Line::styled(said.to_owned(), Style::new().bold()), Line::raw(HELP).dim()])
+        Paragraph::new(vec![Line::styled(said.to_owned(), Style::new().bold()), Line::raw(help(view)).dim()])
             .wrap(Wrap { trim: true }),
         foot,
     );
@@ -92,6 +92,7 @@ fn list_of<'a>(
 
 fn title(view: &View, width: u16) -> Paragraph<'static> {
     let state = match (view.over, view.paused) {
+        (true, _) if view.recorded => "the end".to_owned(),
         (true, _) => "over (q leaves)".to_owned(),
         (false, true) => "paused".to_owned(),
         (false, false) => format!("{}×", view.speed),
@@ -150,10 +151,15 @@ fn host_lines(view: &View, width: usize) -> Vec<Line<'static>> {
             mb(host.available)
         )),
         Line::raw(format!(
-            "Parent OS: {:.0} MB free, {:.1} page reads/s, host's work takes {:.2} times as long",
+            "Parent OS: {:.0} MB free, {:.1} page reads/s{}",
             host.parent_free_mib,
             host.parent_reads_per_second,
-            host.slowdown.max(1.0)
+            // No counter of a recorded run says this.
+            if view.recorded {
+                String::new()
+            } else {
+                format!(", host's work takes {:.2} times as long", host.slowdown.max(1.0))
+            }
         )),
     ]
 }
@@ -209,7 +215,11 @@ fn vm_spans(row: &VmRow) -> Vec<Span<'static>> {
         Span::raw(bar(row.maximum, &parts, BAR)),
         Span::raw(format!(" {:>6} {:>6} ", mb(row.physical), row.demand.map_or_else(|| "–".to_owned(), mb))),
         Span::styled(format!("{pressure:>5}"), colour),
-        Span::raw(format!(" {:>6} {:>4}", mb(row.target), row.priority)),
+        Span::raw(format!(
+            " {:>6} {:>4}",
+            mb(row.target),
+            row.priority.map_or_else(|| "–".to_owned(), |priority| priority.to_string())
+        )),
     ]
 }
 
