@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use run_analysis::counters::{At, Counters, Curve, Extent};
+use perf_counters::schema::BALANCER_INSTANCE;
 use scenario::run::COUNTERS_FILE;
 use serde::Serialize;
 
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// Only up to this time of the run
     #[arg(long, value_name = "TIME", value_parser = duration)]
     until: Option<Duration>,
+    /// Draw the counters over time into a file of their own, a panel for each; a file that exists is not overwritten
+    #[arg(long, value_name = "FILE.svg", requires = "counters")]
+    svg: Option<PathBuf>,
     /// Print JSON and nothing else
     #[arg(long, conflicts_with = "every")]
     json: bool,
@@ -68,6 +72,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         names => names.iter().map(|name| named(&counters, name, vm)).collect::<Result<Vec<_>>>()?.concat(),
     };
     ensure!(!curves.is_empty(), bad_input(no_such_vm(&counters, vm.unwrap_or(""))));
+    if let Some(path) = &args.svg {
+        ensure!(!path.exists(), bad_input(format!("{} exists already; name another file", path.display())));
+        std::fs::write(path, counters.draw(&curves, from, until))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     if let Some(every) = args.every {
         return over_time(&counters, &curves, every, (from, until));
     }
@@ -105,7 +114,7 @@ fn named(counters: &Counters, name: &str, vm: Option<&str>) -> Result<Vec<Curve>
     let names: Vec<String> = all.iter().map(short).collect();
     let near = quantities::nearest(name, names.iter().map(String::as_str));
     let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-    Err(bad_input(format!("the run has no counter {name:?}{near} Without a name, all are listed")))
+    Err(bad_input(format!("the run has no counter {name:?}{near}\nWithout a name, all are listed")))
 }
 
 fn no_such_vm(counters: &Counters, vm: &str) -> String {
@@ -142,7 +151,7 @@ fn list(rows: &[Row<'_>]) -> Result<()> {
             number(most.extent.highest.value),
             most.unit,
             time(most.extent.highest),
-            charted(most.of)
+            column(most.of)
         ))?;
     }
     out.finish()
@@ -180,7 +189,7 @@ fn extents(mut rows: Vec<Row<'_>>, per: Option<&Curve>) -> Result<()> {
             let per = row.per.map_or_else(String::new, |per| format!("  {per:.3}"));
             reader = out.line(format_args!(
                 "{:<10} {:>10} {:>11} {:>10} {:>11} {:>10}{per}",
-                charted(row.of),
+                column(row.of),
                 number(highest.value),
                 time(highest),
                 number(lowest.value),
@@ -215,7 +224,7 @@ fn over_time(counters: &Counters, curves: &[Curve], every: Duration, (from, unti
         heads[1].push_str(&format!(" {:>COLUMN$}", cut(below, COLUMN)));
     }
     let mut out = Lines::new();
-    let who = if one { charted(&curves[0].of) } else { String::new() };
+    let who = if one { column(&curves[0].of) } else { String::new() };
     let mut reader = out.line(format_args!("{who:<12}{}", heads[0]))?;
     if reader == Reader::Listens {
         reader = out.line(format_args!("{:>12}{}", "time", heads[1]))?;
@@ -245,9 +254,9 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }
 
-/// A name in a column of ten.
-fn charted(name: &str) -> String {
-    cut(name, 10)
+/// A name in a column of ten. What is the host's whole is the host's.
+fn column(name: &str) -> String {
+    if name == BALANCER_INSTANCE { "balancer".to_owned() } else { cut(name, 10) }
 }
 
 fn time(at: At) -> String {

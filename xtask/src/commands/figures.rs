@@ -197,26 +197,40 @@ fn of_scenario(
     checked(figures::write_all(&out, &figures::draw(&Recorded::of(&plan, outcome.points.all()))))
 }
 
-/// Runs a scenario, and gives its stills.
+/// A folder that is gone when nobody needs it any more.
 #[cfg(feature = "docs")]
-pub(super) fn record_stills(name: &str, seed: Option<u64>) -> Result<Vec<Drawn>> {
+#[derive(Debug)]
+pub(super) struct Fleeting(PathBuf);
+
+#[cfg(feature = "docs")]
+impl Fleeting {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+#[cfg(feature = "docs")]
+impl Drop for Fleeting {
+    fn drop(&mut self) {
+        let _left_behind = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs a scenario with everything recorded, into a folder that does not stay.
+#[cfg(feature = "docs")]
+pub(super) fn record_all(name: &str, seed: Option<u64>) -> Result<Fleeting> {
     let file = super::scenario::load(name, &LoadOptions::default())?;
     let plan = super::scenario::plan(&file, &Choices { seed, ..Choices::default() })?;
-    let folder = std::env::temp_dir().join(format!("dynamic-memory-stills-{}", std::process::id()));
-    directory::create(&folder, true)?;
+    let folder = Fleeting(std::env::temp_dir().join(format!("dynamic-memory-figures-{}", std::process::id())));
+    directory::create(folder.path(), true)?;
     let options = RunOptions {
         driver: Driver::Inline,
         events: EventsLevel::All,
-        directory: Some(folder.clone()),
-        keep_points: true,
+        directory: Some(folder.path().to_owned()),
         ..RunOptions::default()
     };
-    let drawn = run::run(plan.clone(), options).map_err(anyhow::Error::from).and_then(|outcome| {
-        let whole = events::read_whole(&folder.join(EVENTS_FILE))?;
-        Ok(stills(&Recorded::of(&plan, outcome.points.all()), &whole.records, None, None))
-    });
-    let _left_behind = std::fs::remove_dir_all(&folder);
-    drawn
+    run::run(plan, options)?;
+    Ok(folder)
 }
 
 /// Runs a scenario and leaves nothing behind.

@@ -20,7 +20,7 @@ pub use dots::{Row, dots};
 pub use over_time::{Curve, Figure, Given, Mark, Panel, Phase};
 pub use picture::{
     Anchor, BAND, BAR, BENEATH, BLACK, BLUE, FITS, GREY, HALO, HIGH, LIGHT, LIGHT_BAR, LOW, Look, ORANGE,
-    OVER, PALE, PAPER, Picture, Stroke, escape, shortened,
+    OVER, PALE, PAPER, Picture, STROKES, Stroke, escape, shortened,
 };
 pub use plane::{Spot, plane};
 pub use scale::{divisions, number, tick};

@@ -159,6 +159,18 @@ impl Stroke {
     }
 }
 
+/// Eight curves that can be told apart, without colour, too.
+pub const STROKES: [Stroke; 8] = [
+    Stroke::solid(BLUE, 2.0),
+    Stroke::dashed(ORANGE, 1.6, "6 3"),
+    Stroke::solid(BLACK, 1.0),
+    Stroke::dashed(BLACK, 1.2, "2 2"),
+    Stroke::solid(GREY, 1.6),
+    Stroke::dashed(BLUE, 1.4, "8 2 2 2"),
+    Stroke::solid(ORANGE, 1.0),
+    Stroke::dashed(GREY, 1.2, "4 2"),
+];
+
 /// A picture being drawn.
 #[derive(Debug)]
 pub struct Picture {

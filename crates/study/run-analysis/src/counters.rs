@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use charts::{Figure, GREY, Panel, STROKES, Stroke};
 use perf_counters::pdh::{CounterLog, CounterPath, Remark};
 use perf_counters::schema;
 use scenario::run::COUNTERS_FILE;
@@ -126,6 +127,58 @@ impl Counters {
     }
 }
 
+impl Counters {
+    /// Draws counters over time, a panel for each; where there are more than eight curves in one, the eight that went highest are named.
+    #[must_use]
+    pub fn draw(&self, curves: &[Curve], from: Duration, until: Duration) -> String {
+        let mut kinds: Vec<(&str, Vec<&Curve>)> = Vec::new();
+        for curve in curves {
+            match kinds.iter_mut().find(|(name, _)| *name == curve.counter) {
+                Some((_, of)) => of.push(curve),
+                None => kinds.push((&curve.counter, vec![curve])),
+            }
+        }
+        let minutes = |time: Duration| time.as_secs_f64() / 60.0;
+        let last = self.times.last().copied().unwrap_or_default();
+        let panel = |(name, mut of): (&str, Vec<&Curve>)| {
+            let highest = |curve: &&Curve| self.extent(curve, from, until).map_or(0.0, |extent| extent.highest.value);
+            // The highest lie above the others, and are named.
+            of.sort_by(|a, b| highest(b).total_cmp(&highest(a)));
+            let drawn = of.iter().enumerate().rev().map(|(place, curve)| charts::Curve {
+                label: if place < STROKES.len() { curve.of.clone() } else { String::new() },
+                stroke: STROKES.get(place).copied().unwrap_or(Stroke::solid(GREY, 0.6)),
+                points: self
+                    .times
+                    .iter()
+                    .zip(&curve.values)
+                    .filter(|(time, _)| (from..=until).contains(*time))
+                    .map(|(time, value)| (minutes(*time), value.unwrap_or(f64::NAN)))
+                    .collect(),
+            });
+            Panel {
+                title: name.rsplit('\\').next().unwrap_or(name).to_owned(),
+                axis: of.first().map_or("", |curve| curve.unit).to_owned(),
+                height: 150.0,
+                top: None,
+                curves: drawn.collect(),
+                given: Vec::new(),
+                marks: Vec::new(),
+            }
+        };
+        let one = curves.iter().all(|curve| curve.of == curves[0].of);
+        Figure {
+            title: if one { curves.first().map_or_else(String::new, |curve| curve.of.clone()) } else { "Counters".to_owned() },
+            note: String::new(),
+            axis: "time (min)",
+            from: minutes(from),
+            to: minutes(until.min(last)),
+            phases: Vec::new(),
+            panels: kinds.into_iter().map(panel).collect(),
+        }
+        .draw()
+    }
+}
+
 /// Counter set and counter.
 fn name(path: &CounterPath) -> String {
     format!("{}\\{}", path.object, path.counter)
@@ -173,6 +226,18 @@ mod tests {
         // While VM2 was off there is nothing.
         let second = Duration::from_secs(1);
         assert_eq!(counters.extent(&curves[1], second, second), None);
+    }
+
+    #[test]
+    fn a_picture_has_a_panel_for_each_counter_and_a_curve_for_each_vm() {
+        let counters = counters(
+            "\"02/22/2011 09:00:00.000\",\"8\",\"1\",\"5\"\n\"02/22/2011 09:00:01.000\",\"9\",\"1\",\"7\"\n",
+        );
+        let svg = counters.draw(&counters.all(None, &|_| true), Duration::ZERO, Duration::MAX);
+        for words in ["Upstream Ring Used", "Available MBytes", ">VM1<", ">VM2<"] {
+            assert!(svg.contains(words), "{words}");
+        }
+        assert!(!counters.draw(&[], Duration::ZERO, Duration::MAX).contains("NaN"));
     }
 
     #[test]
