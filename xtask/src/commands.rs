@@ -7,6 +7,7 @@ mod bench;
 mod compare;
 #[cfg(feature = "full")]
 mod completions;
+mod counters;
 #[cfg(feature = "study")]
 mod diff;
 #[cfg(feature = "docs")]
@@ -107,6 +108,8 @@ pub(crate) enum Command {
     Scenario(scenario::Args),
     /// Print the recorded events of a run, or the causes and effects of one of them
     Events(events::Args),
+    /// Tell how high and how low the counters of a run went, and when; or what they were over time
+    Counters(counters::Args),
     /// Tell why a VM had the memory it had at a time: inputs, rule, candidates, decision, what came of it
     Explain(explain::Args),
     /// Compare two runs: what was set, the first decision that differs and why, what came of it
@@ -160,6 +163,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Scenario(args) => return scenario::run(args),
         Command::Events(args) => events::run(&args)?,
+        Command::Counters(args) => counters::run(&args)?,
         Command::Explain(args) => explain::run(&args)?,
         Command::Replay(args) => return replay::run(&args),
         Command::Figures(args) => figures::run(&args)?,

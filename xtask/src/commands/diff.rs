@@ -14,7 +14,15 @@ pub(crate) struct Args {
     /// Folder of a run
     first: PathBuf,
     /// Folder of the run to compare with it
-    second: PathBuf,
+    #[arg(required_unless_present = "set")]
+    second: Option<PathBuf>,
+    /// What if: in place of a second run's folder, run the scenario of the first again with this key of its file set, such as
+    /// vm.VM3.priority=80. Can be given several times
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "second", allow_hyphen_values = true)]
+    set: Vec<String>,
+    /// With --set: folder of the new run; default: the next free runs/NAME-001
+    #[arg(long, value_name = "DIR", requires = "set")]
+    out: Option<PathBuf>,
     /// Print the difference as JSON and nothing else
     #[arg(long)]
     json: bool,
@@ -25,7 +33,11 @@ pub(crate) struct Args {
 
 /// Tells how two runs differ.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let folders = Pair::new(&args.first, &args.second);
+    let second = match &args.second {
+        Some(second) => second.clone(),
+        None => super::scenario::again(&args.first, &args.set, args.out.clone())?,
+    };
+    let folders = Pair::new(&args.first, &second);
     let read = |folder: &PathBuf| run_diff::read(folder).map_err(bad_input);
     let runs = Pair::new(read(folders.first)?, read(folders.second)?);
     let difference = run_diff::compare(&runs);

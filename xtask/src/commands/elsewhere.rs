@@ -77,7 +77,7 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
         "export" if has_value("--format", "parquet") => PARQUET,
         "export" => EXPORT,
         "scenario" if has(super::guest_place::REAL_LINUX) => GUEST,
-        "scenario" if has("--live") => LIVE,
+        "scenario" | "replay" if has("--live") => LIVE,
         "scenario" if has("--metrics") => METRICS,
         "test" if has("--real-guest") => GUEST,
         "bench" => BENCH,
@@ -160,6 +160,7 @@ mod tests {
             ("scenario multi-vm --metrics 127.0.0.1:9182", METRICS),
             ("scenario multi-vm --metrics=127.0.0.1:9182", METRICS),
             ("scenario real-linux --force", GUEST),
+            ("replay runs/a --live", LIVE),
             ("test --real-guest", GUEST),
             ("docs --check", DOCS),
         ] {

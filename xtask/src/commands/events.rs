@@ -49,6 +49,9 @@ pub(crate) struct Args {
     /// With --sequence: how the diagram is written
     #[arg(long = "as", value_enum, value_name = "FORM", requires = "sequence", default_value_t = study::As::Text)]
     written: study::As,
+    /// With --sequence: print also the bytes of each Dynamic Memory message in the diagram, as they were in the ring
+    #[arg(long, requires = "sequence", conflicts_with = "written")]
+    bytes: bool,
     /// Tell whose memory this VM was given: which VM paid, how much, in which order
     #[arg(long, value_name = "VM8", conflicts_with_all = ["follow", "sequence", "vm", "component", "event", "from", "until"])]
     who_paid: Option<String>,
@@ -84,7 +87,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         )));
     }
     if let Some(seq) = args.sequence {
-        return study::sequence(&path, seq, args.depth, args.written);
+        study::sequence(&path, seq, args.depth, args.written)?;
+        return if args.bytes { study::bytes(&args.dir, &path, seq, args.depth) } else { Ok(()) };
     }
     if let Some(vm) = &args.who_paid {
         return study::who_paid(&path, vm, args.json);

@@ -1,16 +1,20 @@
 //! `cargo xtask figures`: the source's figures, from runs' counters.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use component_runtime::Driver;
 use input_file::CodePageName;
 use perf_counters::pdh::Remark;
-use run_analysis::figures::{self, FiguresError, Recorded};
-use run_journal::EventsLevel;
+use run_analysis::figures::{self, Drawn, FiguresError, Recorded};
+use run_analysis::stills::{self, Growth};
+use run_journal::query::Causality;
+use run_journal::{EVENTS_FILE, EventsLevel, Record, events};
 use scenario::file::LoadOptions;
 use scenario::run::{self, COUNTERS_FILE, Choices, RunOptions, directory};
 
+use super::arguments::duration;
 use super::bad_input;
 use crate::output::{note, say};
 
@@ -20,6 +24,10 @@ pub(super) const MAX_VMS_RUNS: [&str; 3] = ["max-vms-static", "max-vms-dynamic-7
 /// The runs that show the other figures.
 const OTHERS: [&str; 5] =
     ["single-vm-ws2008r2", "single-vm-ws2003r2", "multi-vm", "exhaustion", "exhaustion-reserve-2048"];
+
+/// The stills of a run.
+pub(super) const COMPONENTS: &str = "figure-components.svg";
+pub(super) const LANES: &str = "figure-lanes.svg";
 
 /// Of what to draw figures.
 #[derive(clap::Args, Debug)]
@@ -34,6 +42,13 @@ pub(crate) struct Args {
     /// Seed of everything that is drawn at random, for scenarios
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Of a run's folder: the moment at which the picture of its components shows them, such as 19m5s. Default: in the midst of the growth
+    /// that the picture of lanes shows
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    at: Option<Duration>,
+    /// Of a run's folder: the VM whose growth is shown component by component. Default: the first growth that another VM gave memory for
+    #[arg(long, value_name = "VM8")]
+    vm: Option<String>,
     /// Folder for the figures of scenarios; default: the next free runs/NAME-001
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -51,7 +66,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         [folder] if Path::new(folder).join(COUNTERS_FILE).is_file() => {
             nothing_to_choose(args)?;
             let folder = Path::new(folder);
-            checked(figures::write_all(folder, &figures::draw(&recorded(folder, args)?)))?
+            let run = recorded(folder, args)?;
+            let mut drawn = figures::draw(&run);
+            drawn.extend(stills_of(folder, args, &run)?);
+            checked(figures::write_all(folder, &drawn))?
         }
         [folder] if Path::new(folder).is_dir() => {
             return Err(bad_input(format!("{folder} is no folder of a run: it has no {COUNTERS_FILE}")));
@@ -101,6 +119,39 @@ fn nothing_to_choose(args: &Args) -> Result<()> {
     }
 }
 
+/// The stills of a run, if its events were recorded and a VM has grown.
+fn stills_of(folder: &Path, args: &Args, run: &Recorded) -> Result<Vec<Drawn>> {
+    let path = folder.join(EVENTS_FILE);
+    let asked = args.at.is_some() || args.vm.is_some();
+    if !path.is_file() {
+        return if asked {
+            Err(bad_input(format!("there is no {}: its components at a moment cannot be drawn", path.display())))
+        } else {
+            Ok(Vec::new())
+        };
+    }
+    let whole =
+        events::read_whole(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
+    if let Some(error) = &whole.missing {
+        note!("{}: {error}", path.display());
+    }
+    if let Some(vm) = args.vm.as_deref().filter(|vm| !run.vms.iter().any(|name| name.eq_ignore_ascii_case(vm))) {
+        return Err(bad_input(format!("the run has no VM {vm:?}; there are {}", run.vms.join(", "))));
+    }
+    Ok(stills(run, &whole.records, args.at, args.vm.as_deref()))
+}
+
+/// The components at a moment, and a growth component by component.
+pub(super) fn stills(run: &Recorded, records: &[Record], at: Option<Duration>, vm: Option<&str>) -> Vec<Drawn> {
+    let causality = Causality::new(records);
+    let growth = Growth::telling(&causality, records, vm);
+    let at = at.or_else(|| growth.as_ref().map(Growth::moment));
+    let chosen = vm.or(growth.as_ref().map(|growth| growth.vm)).unwrap_or("");
+    let components = at.map(|at| (COMPONENTS, stills::components(run, records, at, chosen)));
+    let lanes = growth.map(|growth| (LANES, stills::lanes(run, &causality, &growth)));
+    components.into_iter().chain(lanes).collect()
+}
+
 fn everything(args: &Args) -> Result<Vec<PathBuf>> {
     let all = match &args.out {
         Some(out) => out.clone(),
@@ -144,6 +195,42 @@ fn of_scenario(
     };
     let outcome = run::run(plan.clone(), options)?;
     checked(figures::write_all(&out, &figures::draw(&Recorded::of(&plan, outcome.points.all()))))
+}
+
+/// A folder that is gone when nobody needs it any more.
+#[cfg(feature = "docs")]
+#[derive(Debug)]
+pub(super) struct Fleeting(PathBuf);
+
+#[cfg(feature = "docs")]
+impl Fleeting {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+#[cfg(feature = "docs")]
+impl Drop for Fleeting {
+    fn drop(&mut self) {
+        let _left_behind = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs a scenario with everything recorded, into a folder that does not stay.
+#[cfg(feature = "docs")]
+pub(super) fn record_all(name: &str, seed: Option<u64>) -> Result<Fleeting> {
+    let file = super::scenario::load(name, &LoadOptions::default())?;
+    let plan = super::scenario::plan(&file, &Choices { seed, ..Choices::default() })?;
+    let folder = Fleeting(std::env::temp_dir().join(format!("dynamic-memory-figures-{}", std::process::id())));
+    directory::create(folder.path(), true)?;
+    let options = RunOptions {
+        driver: Driver::Inline,
+        events: EventsLevel::All,
+        directory: Some(folder.path().to_owned()),
+        ..RunOptions::default()
+    };
+    run::run(plan, options)?;
+    Ok(folder)
 }
 
 /// Runs a scenario and leaves nothing behind.

@@ -12,12 +12,15 @@ mod source;
 mod verification;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use run_analysis::figures::{self, Drawn};
+use run_analysis::counters::Counters;
+use run_analysis::figures::{self, Drawn, Recorded};
+use run_journal::EVENTS_FILE;
 
-use super::figures::{MAX_VMS, MAX_VMS_RUNS, record};
+use super::figures::{COMPONENTS, LANES, MAX_VMS, MAX_VMS_RUNS, record, record_all, stills};
 use super::tools::workspace_root;
 use crate::output::note;
 
@@ -44,6 +47,9 @@ const PAGES: &[Page] = &[
     ("figures/single-vm-ws2008r2-4-4.svg", || for_the_book("single-vm-ws2008r2", "figure-4-4.svg")),
     ("figures/single-vm-ws2003r2-4-4.svg", || for_the_book("single-vm-ws2003r2", "figure-4-4.svg")),
     ("figures/multi-vm-4-5.svg", || for_the_book("multi-vm", "figure-4-5.svg")),
+    ("figures/multi-vm-components.svg", || still(COMPONENTS)),
+    ("figures/multi-vm-lanes.svg", || still(LANES)),
+    ("figures/multi-vm-map.svg", map_of_vm1),
     ("figures/idle-fleet-overview.svg", || for_the_book("idle-fleet", "figure-overview.svg")),
     ("figures/exhaustion-4-6.svg", || for_the_book("exhaustion", "figure-4-6.svg")),
     ("figures/exhaustion-reserve-2048-4-6.svg", || for_the_book("exhaustion-reserve-2048", "figure-4-6.svg")),
@@ -91,6 +97,23 @@ fn for_the_book(name: &str, figure: &str) -> Result<String> {
     };
     let found = drawn.into_iter().find(|(name, _)| *name == figure);
     found.map(|(_, text)| text).with_context(|| format!("{name} does not show {figure}"))
+}
+
+/// Pages of VM1's map over time in the run of multi-vm with seed 1: `counters DIR "2M Pages" "4K Pages" --vm VM1 --svg FILE`.
+fn map_of_vm1() -> Result<String> {
+    let folder = record_all("multi-vm", Some(1))?;
+    let counters = Counters::read(folder.path())?;
+    let of = |name| counters.named(name, Some("VM1"));
+    Ok(counters.draw(&[of("2M Pages"), of("4K Pages")].concat(), Duration::ZERO, Duration::MAX))
+}
+
+/// A still of the run of multi-vm with seed 1.
+fn still(name: &str) -> Result<String> {
+    let folder = record_all("multi-vm", Some(1))?;
+    let records = run_journal::events::read_whole(&folder.path().join(EVENTS_FILE))?.records;
+    let run = Recorded::read(folder.path())?;
+    let found = stills(&run, &records, None, None).into_iter().find(|(drawn, _)| *drawn == name);
+    found.map(|(_, text)| text).with_context(|| format!("multi-vm does not show {name}"))
 }
 
 fn path(page: &str) -> PathBuf {

@@ -1,13 +1,18 @@
-//! `cargo xtask replay`: the recorded inputs of a component, fed to it again.
+//! `cargo xtask replay`: the recorded inputs of a component, fed to it again; or the whole run, shown in the terminal.
+
+#[cfg(feature = "live")]
+mod live;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use dm_vsp::{DmVsp, Output};
 use run_journal::{JOURNAL_FILE, journal};
 use vmms_host::RecordedVspInput;
 
+use super::arguments::duration;
 use super::bad_input;
 use crate::output::{note, say};
 
@@ -17,8 +22,17 @@ pub(crate) struct Args {
     /// Folder of a run
     dir: PathBuf,
     /// The component, such as dm-vsp/VM8
-    #[arg(long)]
-    component: String,
+    #[arg(long, required_unless_present = "live")]
+    component: Option<String>,
+    /// Show the run in the terminal as it happened: at any speed, step by step, wound to any time
+    #[arg(long, conflicts_with = "component")]
+    live: bool,
+    /// With --live: virtual seconds for each second
+    #[arg(long, requires = "live", value_name = "X", default_value_t = 20.0)]
+    speed: f64,
+    /// With --live: where to begin, such as 19m
+    #[arg(long, requires = "live", value_name = "TIME", value_parser = duration)]
+    at: Option<Duration>,
 }
 
 /// What is not in a journal.
@@ -30,13 +44,22 @@ struct LeftOut {
 
 /// Replays it. Exit code 1 if an output differs.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if args.live {
+        if !(args.speed.is_finite() && args.speed > 0.0) {
+            return Err(bad_input("--speed must be greater than 0"));
+        }
+        #[cfg(feature = "live")]
+        live::run(&args.dir, args.at.unwrap_or_default(), args.speed)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let component = args.component.as_deref().context("--component is missing")?;
     let path = args.dir.join(JOURNAL_FILE);
     let journal =
         journal::Reader::open(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
     let mut machine: Option<DmVsp> = None;
     let mut refused = None;
     let mut left_out = LeftOut::default();
-    let replay = run_journal::replay(journal, &args.component, |now, input: RecordedVspInput| {
+    let replay = run_journal::replay(journal, component, |now, input: RecordedVspInput| {
         let mut out: Vec<Output> = Vec::new();
         match input {
             RecordedVspInput::Started(config) => match DmVsp::new(*config) {
@@ -66,14 +89,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if let Some(why) = refused {
         return Err(bad_input(format!(
             "{}: a recorded configuration or state is refused: {why}",
-            args.component
+            component
         )));
     }
     if left_out.times > 0 {
         say!(
             "{}: the guest caused more than is recorded of it: {} inputs are not in the journal, in {} {}. After each, the \
              replay goes on from the state that was recorded there; what happened in it is not checked.",
-            args.component,
+            component,
             left_out.inputs,
             left_out.times,
             if left_out.times == 1 { "gap" } else { "gaps" }
@@ -89,12 +112,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         note!("{}: the journal ends within the outputs of the last input", path.display());
     }
     if replay.is_equal() {
-        say!("{}: {} inputs, {} outputs, all equal", args.component, replay.inputs, replay.outputs);
+        say!("{}: {} inputs, {} outputs, all equal", component, replay.inputs, replay.outputs);
         return Ok(ExitCode::SUCCESS);
     }
     say!(
         "{}: {} inputs, {} outputs; the outputs of {} inputs differ",
-        args.component,
+        component,
         replay.inputs,
         replay.outputs,
         replay.different

@@ -396,6 +396,55 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
     Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
 }
 
+/// A command line of this command alone.
+#[cfg(feature = "study")]
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+/// Runs what a folder is the run of again, with keys of its file set, and as much recorded of it; gives the new folder.
+#[cfg(feature = "study")]
+pub(super) fn again(first: &Path, settings: &[String], out: Option<PathBuf>) -> Result<PathBuf> {
+    let manifest = Manifest::read(first)
+        .map_err(|error| bad_input(format!("{error}. Is {} the folder of a run?", first.display())))?;
+    let file = first.join(run::SCENARIO_FILE);
+    if !file.is_file() {
+        return Err(bad_input(format!("there is no {}: the scenario of this run is not known", file.display())));
+    }
+    let policy = load(&file.display().to_string(), &LoadOptions::default())
+        .and_then(|file| plan(&file, &Choices::default()))
+        .map(|plan| plan.policy)?;
+    let out = match out {
+        Some(out) => out,
+        None => directory::create_next(Path::new(super::RUNS), &manifest.scenario.name)?,
+    };
+    // A scenario of the project has its name there, and not in its folder.
+    let built_in = file::BUILT_IN.iter().find(|(known, text)| {
+        *known == manifest.scenario.name && manifest::sha256_hex(text.as_bytes()) == manifest.scenario.sha256
+    });
+    let file = built_in.map_or_else(|| file.display().to_string(), |(known, _)| (*known).to_owned());
+    let mut words = vec!["scenario".to_owned(), file, "--quiet".to_owned()];
+    let mut option = |name: &str, value: Option<String>| {
+        words.extend(value.map(|value| format!("--{name}={value}")));
+    };
+    // The file's own policy has its parameters there.
+    option("policy", Some(manifest.policy).filter(|of_run| *of_run != policy));
+    option("seed", Some(manifest.seeds.seed.to_string()));
+    option("schedule-seed", manifest.seeds.schedule_seed.map(|seed| seed.to_string()));
+    option("until", Some(manifest.until));
+    option("sample-interval", Some(manifest.sample_interval));
+    option("events", Some(manifest.events.to_string()));
+    option("out", Some(out.display().to_string()));
+    for setting in settings {
+        option("set", Some(setting.clone()));
+    }
+    let line = <Line as clap::Parser>::try_parse_from(words).map_err(bad_input)?;
+    run(line.args)?;
+    Ok(out)
+}
+
 /// Bytes of counters that are read again to draw a run whose samples were too many to keep in memory. Beyond it, the figures are
 /// drawn only when asked for.
 const MOST_DRAWN: u64 = 64 << 20;

@@ -19,8 +19,8 @@ mod small;
 pub use dots::{Row, dots};
 pub use over_time::{Curve, Figure, Given, Mark, Panel, Phase};
 pub use picture::{
-    Anchor, BAND, BAR, BENEATH, BLACK, BLUE, GREY, HALO, LIGHT, LIGHT_BAR, Look, ORANGE, PALE, PAPER,
-    Picture, Stroke, escape, shortened,
+    Anchor, BAND, BAR, BENEATH, BLACK, BLUE, FITS, GREY, HALO, HIGH, LIGHT, LIGHT_BAR, LOW, Look, ORANGE,
+    OVER, PALE, PAPER, Picture, STROKES, Stroke, escape, shortened,
 };
 pub use plane::{Spot, plane};
 pub use scale::{divisions, number, tick};

@@ -102,9 +102,18 @@ pub const BAR: &str = "#4D4D4D";
 /// Light grey for a filled bar.
 pub const LIGHT_BAR: &str = "#BFBFBF";
 
+/// A VM whose memory is more than its load needs. This and the next three are the report's, of one order of brightness on either paper.
+pub const LOW: &str = "#7fb4dc";
+/// A VM whose memory fits its load.
+pub const FITS: &str = "#3f8f74";
+/// A VM whose buffer is nearly used up; memory on its way.
+pub const HIGH: &str = "#e0a100";
+/// A VM that lacks memory.
+pub const OVER: &str = "#c8321f";
+
 /// What each colour of a picture that stands alone is where its reader prefers dark: the same order of brightness from the paper on, and
 /// colours that differ for colour-blind readers (Okabe and Ito's sky blue, a lighter vermilion). White words stay white.
-const DARK: [(&str, &str); 11] = [
+const DARK: [(&str, &str); 15] = [
     (PAPER, "#1d1f21"),
     (BLACK, "#e8e8e8"),
     (BLUE, "#56B4E9"),
@@ -116,6 +125,10 @@ const DARK: [(&str, &str); 11] = [
     (BAND, "#363a3d"),
     (BAR, "#5f6265"),
     (LIGHT_BAR, "#3a3d40"),
+    (LOW, "#4d88b5"),
+    (FITS, "#4fae8c"),
+    (HIGH, "#f0c040"),
+    (OVER, "#ff7a66"),
 ];
 
 /// The style sheet of a picture that stands alone: the colours in its elements are those of light paper, which every program shows; one
@@ -145,6 +158,18 @@ impl Stroke {
         Self { colour, width, dashes }
     }
 }
+
+/// Eight curves that can be told apart, without colour, too.
+pub const STROKES: [Stroke; 8] = [
+    Stroke::solid(BLUE, 2.0),
+    Stroke::dashed(ORANGE, 1.6, "6 3"),
+    Stroke::solid(BLACK, 1.0),
+    Stroke::dashed(BLACK, 1.2, "2 2"),
+    Stroke::solid(GREY, 1.6),
+    Stroke::dashed(BLUE, 1.4, "8 2 2 2"),
+    Stroke::solid(ORANGE, 1.0),
+    Stroke::dashed(GREY, 1.2, "4 2"),
+];
 
 /// A picture being drawn.
 #[derive(Debug)]
@@ -354,7 +379,9 @@ mod tests {
     #[test]
     fn every_colour_of_light_paper_has_one_of_dark_paper() {
         let text = Picture::new(1.0, 1.0, "").finish();
-        for colour in [PAPER, BLACK, BLUE, ORANGE, GREY, LIGHT, PALE, BENEATH, BAND, BAR, LIGHT_BAR] {
+        for colour in [
+            PAPER, BLACK, BLUE, ORANGE, GREY, LIGHT, PALE, BENEATH, BAND, BAR, LIGHT_BAR, LOW, FITS, HIGH, OVER,
+        ] {
             assert!(text.contains(&format!("[fill=\"{colour}\"]")), "{colour}");
         }
         assert!(HALO.contains(&format!("stroke=\"{PAPER}\"")));

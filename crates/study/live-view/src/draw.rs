@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Paragraph, Wrap};
 use run_journal::Severity;
 use vmms_host::VmState;
 
-use crate::keys::HELP;
+use crate::keys::help;
 use crate::view::{View, VmRow, WAY};
 
 /// The smallest terminal in which the view says something: columns and lines.
@@ -87,7 +87,7 @@ fn draw_coloured(view: &View, frame: &mut Frame<'_>) {
     list_of(frame, events, Line::styled(heading, bold), of_chosen);
     let said = view.prompt.as_deref().unwrap_or(&view.message);
     frame.render_widget(
-        Paragraph::new(vec![Line::styled(said.to_owned(), Style::new().bold()), Line::raw(HELP).dim()])
+        Paragraph::new(vec![Line::styled(said.to_owned(), Style::new().bold()), Line::raw(help(view)).dim()])
             .wrap(Wrap { trim: true }),
         foot,
     );
@@ -120,6 +120,7 @@ fn list_of<'a>(
 
 fn title(view: &View, width: u16) -> Paragraph<'static> {
     let state = match (view.over, view.paused) {
+        (true, _) if view.recorded => "the end".to_owned(),
         (true, _) => "over (q leaves)".to_owned(),
         (false, true) => "paused".to_owned(),
         (false, false) => format!("{}×", view.speed),
@@ -191,14 +192,18 @@ fn host_lines(view: &View, width: usize) -> Vec<Line<'static>> {
         ),
         first_that_fits(
             width,
-            [("page reads/s, host's work takes", "times as long"), ("reads/s, work takes", "times")].map(
-                |(reads, times)| {
-                    format!(
-                        "Parent OS: {:.0} MB free, {:.1} {reads} {:.2} {times}",
-                        host.parent_free_mib,
-                        host.parent_reads_per_second,
-                        host.slowdown.max(1.0)
-                    )
+            [("page reads/s", ", host's work takes", "times as long"), ("reads/s", ", work takes", "times")].map(
+                |(reads, takes, times)| {
+                    let parent = format!(
+                        "Parent OS: {:.0} MB free, {:.1} {reads}",
+                        host.parent_free_mib, host.parent_reads_per_second
+                    );
+                    // No counter of a recorded run says how much longer the host's work takes.
+                    if view.recorded {
+                        parent
+                    } else {
+                        format!("{parent}{takes} {:.2} {times}", host.slowdown.max(1.0))
+                    }
                 },
             ),
         ),
@@ -274,7 +279,11 @@ fn vm_spans(row: &VmRow, columns: usize) -> Vec<Span<'static>> {
         Span::raw(bar(row.maximum, &parts, columns)),
         Span::raw(format!(" {:>6} {:>6} ", mb(row.physical), row.demand.map_or_else(|| "–".to_owned(), mb))),
         Span::styled(format!("{pressure:>5}"), colour),
-        Span::raw(format!(" {:>6} {:>4}", mb(row.target), row.priority)),
+        Span::raw(format!(
+            " {:>6} {:>4}",
+            mb(row.target),
+            row.priority.map_or_else(|| "–".to_owned(), |priority| priority.to_string())
+        )),
     ]
 }
 

@@ -1,5 +1,7 @@
 //! What keys mean.
 
+use std::time::Duration;
+
 use page_range::PageCount;
 use vmms_host::VmState;
 
@@ -37,8 +39,21 @@ pub enum Wish {
     },
     /// Something is to be done by hand.
     Do(Deed),
+    /// Show another time of a recorded run.
+    Seek(Seek),
     /// Leave.
     Quit,
+}
+
+/// Which time of a recorded run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seek {
+    /// So much later.
+    On(Duration),
+    /// So much earlier.
+    Back(Duration),
+    /// This one; beyond the end is the end.
+    To(Duration),
 }
 
 /// What is being typed.
@@ -48,6 +63,7 @@ enum Question {
     Priority,
     Reserve,
     Fault,
+    Time,
 }
 
 /// Keys, one after the other: what is typed is kept until it is whole.
@@ -56,8 +72,22 @@ pub struct Keys {
     typing: Option<(Question, String)>,
 }
 
-/// The line of help.
-pub const HELP: &str = "space pause  . step  +/- speed  ↑↓ VM  l load  u unload  s start/stop  w weight  r reserve  x fault  q quit";
+/// What keys do.
+#[must_use]
+pub fn help(view: &View) -> &'static str {
+    if view.recorded {
+        "space pause  . step  +/- speed  ↑↓ VM  [ ] a minute back, on  { } begin, end  g go to a time  q quit"
+    } else {
+        "space pause  . step  +/- speed  ↑↓ VM  l load  u unload  s start/stop  w weight  r reserve  x fault  q quit"
+    }
+}
+
+/// What `[` and `]` move by. Invented.
+const LEAP: Duration = Duration::from_secs(60);
+
+/// Why nothing is done by hand in a recorded run, and a run that happens now is not wound.
+const RECORDED: &str = "this run is over: nothing can be changed in it. scenario NAME --live runs it anew";
+const NOT_RECORDED: &str = "this run happens now and cannot be wound. replay DIR --live plays it afterwards";
 
 impl Keys {
     /// A key was pressed. Changes what is shown, and says what is wished.
@@ -78,6 +108,19 @@ impl Keys {
         };
         let vm = view.chosen;
         match key {
+            Key::Char('l' | 'w' | 'r' | 'x' | 'u' | 's') if view.recorded => {
+                view.message = RECORDED.to_owned();
+                None
+            }
+            Key::Char('[' | ']' | '{' | '}' | 'g') if !view.recorded => {
+                view.message = NOT_RECORDED.to_owned();
+                None
+            }
+            Key::Char('[') => Some(Wish::Seek(Seek::Back(LEAP))),
+            Key::Char(']') => Some(Wish::Seek(Seek::On(LEAP))),
+            Key::Char('{') => Some(Wish::Seek(Seek::To(Duration::ZERO))),
+            Key::Char('}') => Some(Wish::Seek(Seek::To(view.until))),
+            Key::Char('g') => ask(Question::Time),
             Key::Char(' ') => Some(Wish::Pause),
             Key::Char('.') => Some(Wish::Step),
             Key::Char('+' | '=') => Some(Wish::Speed { faster: true }),
@@ -114,7 +157,7 @@ impl Keys {
             }
             Key::Char(sign) if text.len() < 16 => text.push(sign),
             Key::Enter => match answer(question, text.trim(), view.chosen) {
-                Ok(deed) => return Some(Wish::Do(deed)),
+                Ok(wish) => return Some(wish),
                 Err(why) => view.message = why,
             },
             _ => {}
@@ -135,6 +178,7 @@ fn ask(question: Question, view: &View) -> String {
         Question::Load => format!("Memory that an application takes in {vm} (such as 1GB): "),
         Question::Priority => format!("Memory priority of {vm}, 0 to 100: "),
         Question::Reserve => "Registry value MemoryReserve (such as 2GB): ".to_owned(),
+        Question::Time => "Go to (such as 21m30s): ".to_owned(),
         Question::Fault => {
             let faults =
                 FAULTS.iter().enumerate().map(|(number, fault)| format!("{} {}", number + 1, fault.word()));
@@ -143,25 +187,30 @@ fn ask(question: Question, view: &View) -> String {
     }
 }
 
-/// What was typed as a deed.
-fn answer(question: Question, text: &str, vm: usize) -> Result<Deed, String> {
+/// What was typed as a wish.
+fn answer(question: Question, text: &str, vm: usize) -> Result<Wish, String> {
     let size = || -> Result<PageCount, String> {
         let size = quantities::parse_size(text).map_err(|_| format!("{text:?} is no size, such as 1GB"))?;
         if size.is_zero() { Err("0 changes nothing".to_owned()) } else { Ok(size) }
     };
-    match question {
-        Question::Load => Ok(Deed::Load { vm, size: size()? }),
-        Question::Reserve => Ok(Deed::Reserve(size()?)),
+    let deed = match question {
+        Question::Load => Deed::Load { vm, size: size()? },
+        Question::Reserve => Deed::Reserve(size()?),
         Question::Priority => match text.parse() {
-            Ok(priority @ 0..=100) => Ok(Deed::Priority { vm, priority }),
-            _ => Err(format!("{text:?} is no priority from 0 to 100")),
+            Ok(priority @ 0..=100) => Deed::Priority { vm, priority },
+            _ => return Err(format!("{text:?} is no priority from 0 to 100")),
         },
         Question::Fault => {
             let number = text.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
             match number.and_then(|number| FAULTS.get(number)) {
-                Some(fault) => Ok(Deed::Fault { vm, fault: *fault }),
-                None => Err(format!("{text:?} is none of 1 to {}", FAULTS.len())),
+                Some(fault) => Deed::Fault { vm, fault: *fault },
+                None => return Err(format!("{text:?} is none of 1 to {}", FAULTS.len())),
             }
         }
-    }
+        Question::Time => {
+            let time = quantities::parse_duration(text).map_err(|_| format!("{text:?} is no time, such as 21m30s"))?;
+            return Ok(Wish::Seek(Seek::To(time)));
+        }
+    };
+    Ok(Wish::Do(deed))
 }

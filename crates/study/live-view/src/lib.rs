@@ -5,6 +5,8 @@
 //! messages from guest to balancer. What the watcher does by hand ([`hand`]) is done by the run's operator, recorded like everything else,
 //! and written as a timeline that repeats it.
 //!
+//! [`play`] shows a run that is over in the same view: its [record](recording) is played at any speed, step by step, and wound to any time.
+//!
 //! [`view`] is what is shown, as data; [`draw`] draws it; [`keys`] says what keys mean; [`pace`] lets the run go on. None of the four does I/O.
 #![forbid(unsafe_code)]
 
@@ -12,9 +14,12 @@ pub mod draw;
 pub mod hand;
 pub mod keys;
 pub mod pace;
+mod play;
+pub mod recording;
 mod terminal;
 pub mod view;
 
+pub use play::play;
 pub use terminal::{Ended, LiveError, run};
 
 #[cfg(test)]

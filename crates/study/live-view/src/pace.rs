@@ -120,6 +120,11 @@ impl Pace {
         self.paused = true;
     }
 
+    /// Goes to a time.
+    pub fn go(&mut self, time: Duration) {
+        self.time = time;
+    }
+
     /// One speed faster (`true`) or slower.
     pub fn change(&mut self, faster: bool) {
         self.speed =

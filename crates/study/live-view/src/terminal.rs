@@ -20,7 +20,7 @@ use crate::pace::{Gate, Pace};
 use crate::view::View;
 
 /// Time between two pictures. Invented.
-const FRAME: Duration = Duration::from_millis(50);
+pub(crate) const FRAME: Duration = Duration::from_millis(50);
 
 /// Why there was nothing to watch.
 #[derive(Debug, thiserror::Error)]
@@ -227,7 +227,8 @@ impl<'a> Watcher<'a> {
             }
             Wish::Speed { faster } => self.pace.change(faster),
             Wish::Do(deed) => self.deed(deed),
-            Wish::Quit => {}
+            // Keys give neither: this run happens now.
+            Wish::Seek(_) | Wish::Quit => {}
         }
     }
 
@@ -237,7 +238,7 @@ impl<'a> Watcher<'a> {
         if let Deed::Priority { vm, priority } = deed
             && let Some(row) = self.view.vms.get_mut(vm)
         {
-            row.priority = priority;
+            row.priority = Some(priority);
         }
         self.given.push_back((deed, actions.len()));
         for action in actions {
@@ -267,12 +268,12 @@ impl<'a> Watcher<'a> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the watcher's clock, not the run's")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// A key that means something here.
-fn key(event: &Event) -> Option<Key> {
+pub(crate) fn key(event: &Event) -> Option<Key> {
     let Event::Key(key) = event else { return None };
     if key.kind == KeyEventKind::Release {
         return None;
@@ -283,6 +284,10 @@ fn key(event: &Event) -> Option<Key> {
         KeyCode::Up => Some(Key::Up),
         KeyCode::Down => Some(Key::Down),
         KeyCode::Enter => Some(Key::Enter),
+        KeyCode::Home => Some(Key::Char('{')),
+        KeyCode::End => Some(Key::Char('}')),
+        KeyCode::Left => Some(Key::Char('[')),
+        KeyCode::Right => Some(Key::Char(']')),
         KeyCode::Backspace => Some(Key::Backspace),
         KeyCode::Esc => Some(Key::Escape),
         _ => None,

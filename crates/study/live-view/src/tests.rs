@@ -14,7 +14,8 @@ use scenario::run::{self, Choices, Hand, Plan, Point, RunOptions, build};
 
 use crate::draw::{SMALLEST, draw};
 use crate::hand::{Deed, FAULTS, HandFault, with_entries};
-use crate::keys::{Key, Keys, Wish};
+use crate::keys::{Key, Keys, Seek, Wish};
+use crate::recording::{Player, RecordedVm, Recording};
 use crate::view::View;
 
 const SCENARIO: &str = r#"until = "4m"
@@ -264,4 +265,94 @@ fn keys_ask_and_answer() {
     assert_eq!(typed(&mut view, "s"), Some(Wish::Do(Deed::Start { vm: 1 })));
     assert_eq!(typed(&mut view, "u"), None);
     assert_eq!(view.message, "this VM does not run; s starts it");
+}
+
+/// A run of the small scenario, as its folder would be read.
+fn recording() -> Recording {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(SCENARIO);
+    let options = RunOptions {
+        driver: Driver::Inline,
+        events: EventsLevel::All,
+        directory: Some(folder.path().to_owned()),
+        keep_points: true,
+        ..RunOptions::default()
+    };
+    let outcome = run::run(plan.clone(), options).unwrap();
+    Recording {
+        title: "small · recorded".to_owned(),
+        until: plan.until,
+        host_memory: plan.host.memory,
+        vms: plan
+            .vms
+            .iter()
+            .map(|vm| RecordedVm { name: vm.name.clone(), maximum: vm.settings.maximum, priority: None })
+            .collect(),
+        points: outcome.points.all().to_vec(),
+        records: run_journal::events::read_whole(&folder.path().join(EVENTS_FILE)).unwrap().records,
+    }
+}
+
+#[test]
+fn a_recorded_run_shows_what_it_showed_however_its_time_is_reached() {
+    let recording = recording();
+    let at = Duration::from_secs(95);
+    let (mut played, mut wound) = (View::recorded(&recording), View::recorded(&recording));
+    let mut player = Player::new(&recording);
+    for tenth in 0..=950 {
+        player.play_to(Duration::from_millis(100 * tenth), &mut played);
+    }
+    let mut player = Player::new(&recording);
+    player.play_to(recording.until, &mut wound);
+    assert!(player.is_over());
+    player.seek(Seek::To(at), &mut wound);
+    assert!(!player.is_over());
+    assert_eq!(drawn(&played, (120, 40)), drawn(&wound, (120, 40)));
+    assert_eq!(wound.vms[0].physical, recording.points[95].vms[0].physical);
+    assert_eq!(wound.vms[0].state, vmms_host::VmState::Running);
+    assert_eq!(wound.vms[1].state, vmms_host::VmState::Off);
+    insta::assert_snapshot!("recorded-at-80-columns", drawn(&wound, (80, 24)));
+    player.seek(Seek::Back(Duration::from_secs(600)), &mut wound);
+    assert_eq!(player.at(), Duration::ZERO);
+}
+
+#[test]
+fn a_step_shows_one_event_more() {
+    let recording = recording();
+    let mut view = View::recorded(&recording);
+    let mut player = Player::new(&recording);
+    player.seek(Seek::To(Duration::from_secs(60)), &mut view);
+    let next = recording.records.iter().position(|record| Duration::from(record.t) > Duration::from_secs(60)).unwrap();
+    for record in &recording.records[next..next + 40] {
+        let before = view.events.len();
+        player.step(&mut view);
+        assert_eq!(player.at(), Duration::from(record.t));
+        assert!(view.events.len() == before + 1 || before == 500);
+        assert!(view.events.back().unwrap().2.contains(&*record.event));
+    }
+    // Beyond the last event is the end.
+    player.seek(Seek::To(Duration::MAX), &mut view);
+    player.step(&mut view);
+    assert!(player.is_over());
+}
+
+#[test]
+fn nothing_is_done_by_hand_in_a_recorded_run_and_no_live_run_is_wound() {
+    let recording = recording();
+    let (mut keys, mut view) = (Keys::default(), View::recorded(&recording));
+    for key in ['l', 'w', 'r', 'x', 'u', 's'] {
+        assert_eq!(keys.press(Key::Char(key), &mut view), None);
+        assert!(view.message.contains("nothing can be changed") && view.prompt.is_none(), "{key}");
+    }
+    assert_eq!(keys.press(Key::Char('['), &mut view), Some(Wish::Seek(Seek::Back(Duration::from_secs(60)))));
+    for key in "g1m30".chars() {
+        assert_eq!(keys.press(Key::Char(key), &mut view), None);
+    }
+    assert_eq!(keys.press(Key::Enter, &mut view), None, "a number without its unit");
+    assert!(view.message.contains("is no time"), "{}", view.message);
+    keys.press(Key::Char('s'), &mut view);
+    assert_eq!(keys.press(Key::Enter, &mut view), Some(Wish::Seek(Seek::To(Duration::from_secs(90)))));
+    let mut live = self::view();
+    assert_eq!(keys.press(Key::Char(']'), &mut live), None);
+    assert!(live.message.contains("cannot be wound"));
 }

@@ -10,6 +10,8 @@ use run_journal::{Record, Severity, pages};
 use scenario::run::{Plan, Point};
 use vmms_host::VmState;
 
+use crate::recording::Recording;
+
 /// Events and decisions that are kept to be shown; more than any terminal has lines.
 const KEPT: usize = 500;
 
@@ -25,8 +27,8 @@ pub struct VmRow {
     pub state: VmState,
     /// Maximum RAM.
     pub maximum: PageCount,
-    /// Memory priority, 0 to 100.
-    pub priority: u32,
+    /// Memory priority, 0 to 100, if it is known: a recorded run may not say.
+    pub priority: Option<u32>,
     /// Physical Memory.
     pub physical: PageCount,
     /// Demand, if the VM reports.
@@ -41,11 +43,37 @@ pub struct VmRow {
     pub last: BTreeMap<&'static str, (Duration, String)>,
 }
 
+impl VmRow {
+    /// A VM that is off.
+    fn new(name: Arc<str>, maximum: PageCount) -> Self {
+        Self {
+            name,
+            state: VmState::default(),
+            maximum,
+            priority: None,
+            physical: PageCount::ZERO,
+            demand: None,
+            pressure: None,
+            target: PageCount::ZERO,
+            refused: PageCount::ZERO,
+            last: BTreeMap::new(),
+        }
+    }
+}
+
+/// A VM's memory priority, 0 to 100.
+#[must_use]
+pub fn priority(settings: &MemorySettings) -> u32 {
+    settings.weight / MemorySettings::WEIGHT_PER_PRIORITY
+}
+
 /// Everything that is shown.
 #[derive(Clone, Debug)]
 pub struct View {
     /// Name of the scenario, and of the policy.
     pub title: String,
+    /// Whether the run is over and its record is played: nothing can be changed in it.
+    pub recorded: bool,
     /// Virtual time.
     pub now: Duration,
     /// When the run ends.
@@ -80,37 +108,60 @@ impl View {
     /// A run that has not begun.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
+        let title = format!("{} · policy {} · seed {}", plan.name, plan.policy, plan.seed);
         Self {
-            title: format!("{} · policy {} · seed {}", plan.name, plan.policy, plan.seed),
-            now: Duration::ZERO,
-            until: plan.until,
-            speed: 1.0,
-            paused: false,
-            over: false,
-            host_memory: plan.host.memory,
-            host: scenario::run::points::HostPoint::default(),
             vms: plan
                 .vms
                 .iter()
                 .map(|vm| VmRow {
-                    name: vm.name.clone(),
-                    state: VmState::default(),
-                    maximum: vm.settings.maximum,
-                    priority: vm.settings.weight / MemorySettings::WEIGHT_PER_PRIORITY,
-                    physical: PageCount::ZERO,
-                    demand: None,
-                    pressure: None,
-                    target: PageCount::ZERO,
-                    refused: PageCount::ZERO,
-                    last: BTreeMap::new(),
+                    priority: Some(priority(&vm.settings)),
+                    ..VmRow::new(vm.name.clone(), vm.settings.maximum)
                 })
                 .collect(),
+            ..Self::empty(title, plan.until, plan.host.memory)
+        }
+    }
+
+    /// A recorded run at its beginning.
+    #[must_use]
+    pub fn recorded(recording: &Recording) -> Self {
+        Self {
+            recorded: true,
+            vms: recording.vms.iter().map(|vm| VmRow { priority: vm.priority, ..VmRow::new(vm.name.clone(), vm.maximum) }).collect(),
+            ..Self::empty(recording.title.clone(), recording.until, recording.host_memory)
+        }
+    }
+
+    /// A view of no VM.
+    fn empty(title: String, until: Duration, host_memory: PageCount) -> Self {
+        Self {
+            title,
+            recorded: false,
+            now: Duration::ZERO,
+            until,
+            speed: 1.0,
+            paused: false,
+            over: false,
+            host_memory,
+            host: scenario::run::points::HostPoint::default(),
+            vms: Vec::new(),
             chosen: 0,
             decisions: VecDeque::new(),
             events: VecDeque::new(),
             prompt: None,
             message: String::new(),
             colours: true,
+        }
+    }
+
+    /// Forgets what has happened: the time is wound back, or far ahead.
+    pub fn forget(&mut self) {
+        self.now = Duration::ZERO;
+        self.host = scenario::run::points::HostPoint::default();
+        self.decisions.clear();
+        self.events.clear();
+        for row in &mut self.vms {
+            *row = VmRow { priority: row.priority, ..VmRow::new(row.name.clone(), row.maximum) };
         }
     }
 

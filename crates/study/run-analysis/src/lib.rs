@@ -1,14 +1,17 @@
 //! What a run shows: whether it shows what the sources say ([`verify`]), drawn ([`figures`]), and why the balancer decided as it
-//! did ([`explain`]), and who said what to whom ([`sequence`]).
+//! did ([`explain`]), who said what to whom ([`sequence`]), how its counters went ([`counters`]), and what its components did at a moment
+//! ([`stills`]).
 //!
 //! In the source documents this is chapter 4 of the verification guideline \[A\]: what was observed.
 //!
 //! Everything here reads a run: its counters, its summary, its events. Nothing here changes one.
 #![forbid(unsafe_code)]
 
+pub mod counters;
 pub mod explain;
 pub mod figures;
 pub mod growth;
 mod parallel;
 pub mod sequence;
+pub mod stills;
 pub mod verify;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use charts::{BLACK, BLUE, Curve, Figure, GREY, ORANGE, Panel, Stroke, escape};
+use charts::{Curve, Figure, Panel, STROKES, escape};
 use run_analysis::figures::{FiguresError, Recorded};
 use scenario::run::Point;
 
@@ -17,18 +17,6 @@ const POINTS: usize = 2000;
 
 /// Columns of the text, which may be scrolled. Invented.
 const PAGE: usize = 160;
-
-/// Strokes that can be told apart without colour, too.
-const STROKES: [Stroke; 8] = [
-    Stroke::solid(BLUE, 2.0),
-    Stroke::dashed(ORANGE, 1.6, "6 3"),
-    Stroke::solid(BLACK, 1.0),
-    Stroke::dashed(BLACK, 1.2, "2 2"),
-    Stroke::solid(GREY, 1.6),
-    Stroke::dashed(BLUE, 1.4, "8 2 2 2"),
-    Stroke::solid(ORANGE, 1.0),
-    Stroke::dashed(GREY, 1.2, "4 2"),
-];
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:66rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}\
     pre{overflow-x:auto;font-size:.85rem;line-height:1.35;padding:1rem;border:1px solid #ccc}figure{margin:2rem 0;background:#fff}\

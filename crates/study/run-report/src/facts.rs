@@ -237,16 +237,9 @@ impl Recorded {
                     names.insert(rule.to_owned());
                 }
             }
-            "dm_send" if &*record.component == "dm-vsp" => {
-                let length = record.field("bytes").and_then(FieldValue::as_u64);
-                if let (Some(vm), Some(message), Some(length)) = (&record.vm, text("message"), length) {
-                    let told = Told { seq: record.seq, message: message.to_owned(), length };
-                    match self.sent.get_mut(vm) {
-                        Some(sent) => sent.push(told),
-                        None => {
-                            self.sent.insert(vm.clone(), vec![told]);
-                        }
-                    }
+            "dm_send" => {
+                if let Some((vm, told)) = Told::of(record) {
+                    self.sent.entry(vm).or_default().push(told);
                 }
             }
             _ => {}

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use dm_protocol::MessageType;
 use dm_vsp::{Input, Output};
-use run_journal::JOURNAL_FILE;
 use run_journal::journal::{self, Entry, JournalError, MachineValue};
+use run_journal::{FieldValue, JOURNAL_FILE, Record};
 use vmms_host::RecordedVspInput;
 
 use crate::columns::{integer, pack_whole};
@@ -39,6 +39,16 @@ impl Messages {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
+    }
+
+    /// The bytes of the message that an event tells of, if the journal holds them.
+    #[must_use]
+    pub fn bytes(&self, seq: u64) -> Option<&[u8]> {
+        let seq = i64::try_from(seq).ok()?;
+        self.groups.iter().find_map(|((_, _, length), group)| {
+            let place = group.seq.iter().position(|of| *of == seq)?;
+            group.bytes.get(place * length..(place + 1) * length)
+        })
     }
 
     fn add(&mut self, vm: &str, seq: u64, bytes: &[u8]) {
@@ -102,6 +112,19 @@ pub struct Told {
     pub message: String,
     /// Length of the message in bytes.
     pub length: u64,
+}
+
+impl Told {
+    /// What an event tells, if it tells of a message that a VSP has sent; and of which VM.
+    #[must_use]
+    pub fn of(record: &Record) -> Option<(Arc<str>, Self)> {
+        if &*record.event != "dm_send" || &*record.component != "dm-vsp" {
+            return None;
+        }
+        let message = record.field("message").and_then(FieldValue::as_str)?.to_owned();
+        let length = record.field("bytes").and_then(FieldValue::as_u64)?;
+        Some((record.vm.clone()?, Self { seq: record.seq, message, length }))
+    }
 }
 
 /// What goes into VSPs and comes out of them, of which only the messages are wanted: their values begin with these bytes.

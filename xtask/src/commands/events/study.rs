@@ -1,12 +1,15 @@
 //! Answers from events: a sequence diagram, who paid for a VM's memory, and where the time went from need to memory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
 use run_analysis::growth::{self, MEANINGS, STAGES, Span};
 use run_analysis::sequence::Sequence;
 use run_journal::query::Causality;
-use run_journal::{Record, events};
+use run_journal::{FieldValue, JOURNAL_FILE, Record, events};
+use run_report::messages::{self, Told};
 use terminal_text::{cut_name, width, wrap_after};
 
 use crate::commands::bad_input;
@@ -42,6 +45,47 @@ pub(super) fn sequence(path: &Path, seq: u64, depth: usize, written: As) -> Resu
         As::Mermaid => print(format_args!("{}", sequence.mermaid())),
         As::Svg => print(format_args!("{}", sequence.picture())),
     }
+}
+
+/// The bytes of the messages in a chain.
+pub(super) fn bytes(dir: &Path, path: &Path, seq: u64, depth: usize) -> Result<()> {
+    let records = records(path)?;
+    let mut sent: BTreeMap<Arc<str>, Vec<Told>> = BTreeMap::new();
+    for (vm, told) in records.iter().filter_map(Told::of) {
+        sent.entry(vm).or_default().push(told);
+    }
+    let mut recorded = messages::Recorded::read(dir, &(0..=u64::MAX));
+    if let Some(trouble) = recorded.trouble.take() {
+        note!("{}: {trouble}", dir.join(JOURNAL_FILE).display());
+    }
+    let messages = recorded.told(&sent);
+    let causality = Causality::new(&records);
+    let chain = causality.chain(seq).map_err(bad_input)?;
+    let near = chain.effects.iter().filter(|(steps, _)| *steps <= depth).map(|(_, record)| *record);
+    let mut all: Vec<&Record> =
+        chain.causes.iter().map(|(_, record)| *record).chain([chain.event]).chain(near).collect();
+    all.sort_by_key(|record| record.seq);
+    let mut out = Lines::new();
+    for record in all {
+        let Some(bytes) = messages.bytes(record.seq) else { continue };
+        let name = record.field("message").and_then(FieldValue::as_str).unwrap_or("STATUS_REPORT");
+        let mut reader =
+            out.line(format_args!("\n{:>14}  {} sends {name}, {} bytes", record.t, record.place(), bytes.len()))?;
+        for (place, row) in bytes.chunks(16).enumerate() {
+            if reader == Reader::Gone {
+                return Ok(());
+            }
+            let words: Vec<String> = row
+                .chunks(4)
+                .map(|word| word.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "))
+                .collect();
+            reader = out.line(format_args!("{:>16}  {}", format!("+{}", place * 16), words.join("  ")))?;
+        }
+        if reader == Reader::Gone {
+            return Ok(());
+        }
+    }
+    out.finish()
 }
 
 /// The VMs that paid for a VM's memory: in order, and in sum.

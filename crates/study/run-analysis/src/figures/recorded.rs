@@ -310,7 +310,7 @@ impl Recorded {
     }
 
     /// Its name, or that of its host.
-    pub(super) fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         match &self.of {
             Some(of) => format!("{} (seed {})", of.scenario, of.seed),
             None => format!("a host of {:.0} GB", self.host_mb / 1024.0),

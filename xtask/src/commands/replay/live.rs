@@ -1,0 +1,110 @@
+//! `cargo xtask replay DIR --live`: a run that is over, in the terminal.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use live_view::LiveError;
+use live_view::recording::{RecordedVm, Recording};
+use page_range::PageCount;
+use run_analysis::figures::Recorded;
+use run_journal::{EVENTS_FILE, Manifest, Record, events};
+use scenario::file::LoadOptions;
+use scenario::run::{COUNTERS_FILE, Choices, SCENARIO_FILE};
+
+use crate::commands::{bad_input, scenario as scenarios};
+use crate::output::note;
+
+/// Plays what is in the folder of a run.
+pub(super) fn run(directory: &Path, from: Duration, speed: f64) -> Result<()> {
+    let recording = read(directory)?;
+    ensure!(
+        from <= recording.until,
+        bad_input(format!(
+            "--at {} is after the end of the run, {}",
+            quantities::format_duration(from),
+            quantities::format_duration(recording.until)
+        ))
+    );
+    match live_view::play(&recording, from, speed) {
+        Err(error @ LiveError::NoTerminal) => Err(bad_input(error)),
+        played => Ok(played?),
+    }
+}
+
+/// What is there of a run; what is missing is said.
+fn read(directory: &Path) -> Result<Recording> {
+    let counted = Recorded::read(directory);
+    let recorded = events::read_whole(&directory.join(EVENTS_FILE));
+    if let (Err(counters), Err(events)) = (&counted, &recorded) {
+        return Err(bad_input(format!(
+            "{} is no folder of a run that can be shown: {counters}; {EVENTS_FILE}: {events}",
+            directory.display()
+        )));
+    }
+    let records = match recorded {
+        Ok(whole) => {
+            if let Some(error) = &whole.missing {
+                note!("{EVENTS_FILE}: {error}");
+            }
+            whole.records
+        }
+        Err(error) => {
+            note!("{EVENTS_FILE}: {error}; only what the counters say is shown");
+            Vec::new()
+        }
+    };
+    let title = title(directory);
+    let last = records.iter().map(|record| Duration::from(record.t)).max().unwrap_or_default();
+    let run = match counted {
+        Ok(run) => run,
+        Err(error) => {
+            note!("{COUNTERS_FILE}: {error}; the VMs' memory is not shown");
+            let vms = vms(&records);
+            return Ok(Recording { title, until: last, host_memory: PageCount::ZERO, vms, points: Vec::new(), records });
+        }
+    };
+    let priorities = priorities(directory);
+    let vm = |(place, name): (usize, &String)| RecordedVm {
+        name: name.as_str().into(),
+        maximum: run.maximum.get(place).copied().flatten().map_or_else(|| most(&run, place), from_mib),
+        priority: priorities.iter().find(|(known, _)| **known == **name).map(|(_, priority)| *priority),
+    };
+    let vms = run.vms.iter().enumerate().map(vm).collect();
+    let until = run.points.last().map_or(last, |point| point.time.max(last));
+    Ok(Recording { title, until, host_memory: from_mib(run.host_mb), vms, points: run.points, records })
+}
+
+fn from_mib(mib: f64) -> PageCount {
+    PageCount((mib * 256.0).round() as u64)
+}
+
+/// The most memory that a VM ever had.
+fn most(run: &Recorded, place: usize) -> PageCount {
+    run.points.iter().filter_map(|point| point.vms.get(place)).map(|vm| vm.physical).max().unwrap_or_default()
+}
+
+fn title(directory: &Path) -> String {
+    let manifest = Manifest::read_part(directory).ok();
+    let policy = manifest.and_then(|manifest| manifest.policy);
+    let policy = policy.map_or_else(String::new, |policy| format!(" · policy {policy}"));
+    format!("{}{policy} · recorded", directory.display())
+}
+
+/// The VMs that events are about.
+fn vms(records: &[Record]) -> Vec<RecordedVm> {
+    let names: BTreeSet<&Arc<str>> = records.iter().filter_map(|record| record.vm.as_ref()).collect();
+    let vm = |name: &Arc<str>| RecordedVm { name: name.clone(), maximum: PageCount::ZERO, priority: None };
+    names.into_iter().map(vm).collect()
+}
+
+/// Memory priorities of the VMs, if the scenario that was run is in the folder and can be read today.
+fn priorities(directory: &Path) -> Vec<(Arc<str>, u32)> {
+    let path = directory.join(SCENARIO_FILE);
+    let file = scenarios::load(&path.display().to_string(), &LoadOptions::default()).ok();
+    let plan = file.and_then(|file| scenarios::plan(&file, &Choices::default()).ok());
+    let vms = plan.map(|plan| plan.vms).unwrap_or_default();
+    vms.into_iter().map(|vm| (vm.name, live_view::view::priority(&vm.settings))).collect()
+}
