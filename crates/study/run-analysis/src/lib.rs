@@ -1,5 +1,5 @@
 //! What a run shows: whether it shows what the sources say ([`verify`]), drawn ([`figures`]), and why the balancer decided as it
-//! did ([`explain`]), and who said what to whom ([`sequence`]).
+//! did ([`explain`]), and who said what to whom ([`sequence`]); and what many runs show over a range of hosts and settings ([`sweep`]).
 //!
 //! In the source documents this is chapter 4 of the verification guideline \[A\]: what was observed.
 //!
@@ -11,4 +11,5 @@ pub mod figures;
 pub mod growth;
 mod parallel;
 pub mod sequence;
+pub mod sweep;
 pub mod verify;
