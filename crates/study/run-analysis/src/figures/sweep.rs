@@ -22,7 +22,7 @@ fn stroke(place: usize) -> Stroke {
 /// Draws it.
 pub(super) fn figure(sweep: &Sweep) -> String {
     let reserves = || sweep.hosts.iter().flat_map(|host| &host.seen).map(|seen| seen.reserve_mb as f64);
-    let (from, to) = (reserves().fold(f64::INFINITY, f64::min), reserves().fold(1.0, f64::max));
+    let (from, to) = (reserves().reduce(f64::min).unwrap_or(0.0), reserves().fold(1.0, f64::max));
     let panel = |axis: &str, of: fn(&Seen) -> f64, source: [(f64, &str); 2]| Panel {
         title: String::new(),
         axis: axis.to_owned(),
@@ -45,7 +45,7 @@ pub(super) fn figure(sweep: &Sweep) -> String {
         title: title(sweep),
         note: note(sweep),
         axis: "memory reserved for the parent OS (MB)",
-        from: if from.is_finite() { from } else { 0.0 },
+        from,
         to,
         phases,
         panels: vec![
@@ -92,7 +92,7 @@ fn note(sweep: &Sweep) -> String {
     let seeds: Vec<String> = sweep.seeds.iter().map(u64::to_string).collect();
     let unset: Vec<String> = sweep.hosts.iter().map(|host| host.unset_mb.to_string()).collect();
     format!(
-        "reads: largest average over 15 s; the rest: means; reserves when unset: {} MB; seeds {}",
+        "reads: largest average over 15 s; else means; unset: {} MB; seeds {}",
         unset.join(", "),
         seeds.join(", ")
     )
@@ -114,20 +114,27 @@ mod tests {
 
     #[test]
     fn every_host_is_named_in_every_panel_and_the_table_is_marked() {
-        let hosts = [(16, 864), (32, 1344)];
+        let hosts = [(16, 864), (24, 1104), (32, 1344), (48, 1824), (64, 2304)];
         let hosts = hosts.map(|(memory_gb, unset_mb)| Host {
             memory_gb,
             unset_mb,
             seen: [0, 1344, 2048, 4096].map(seen).to_vec(),
         });
-        let drawn = figure(&Sweep { seeds: vec![1, 2], hosts: hosts.to_vec() });
+        let drawn = figure(&Sweep { seeds: vec![1, 2, 3], hosts: hosts.to_vec() });
         for host in ["16 GB", "32 GB"] {
             assert_eq!(drawn.matches(&format!(">{host}<")).count(), 3, "{host}");
         }
-        for text in ["64.1", "3.4", "unset: 108", "2048: 35", "400 to 500", "864, 1344 MB", "seeds 1, 2"] {
+        for text in [
+            "64.1",
+            "3.4",
+            "unset: 108",
+            "2048: 35",
+            "400 to 500",
+            "unset: 864, 1104, 1344, 1824, 2304 MB; seeds 1, 2, 3",
+        ] {
             assert!(drawn.contains(text), "{text}");
         }
-        assert!(!drawn.contains("NaN"));
+        assert!(!drawn.contains("NaN") && !drawn.contains('…'), "title and note fit the picture");
     }
 
     #[test]
