@@ -12,14 +12,22 @@ pub(crate) struct Args {
     /// Say which generated pages and examples differ from what the code gives, and change nothing.
     #[arg(long)]
     check: bool,
+    /// Only this generated page or figure, by its path below docs/src, such as reference/counters.md; the book is not built. Can be given
+    /// several times
+    #[arg(long, value_name = "PATH")]
+    page: Vec<String>,
 }
 
 /// Writes the generated pages and examples, and builds the book into `docs/book/`.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if !args.page.is_empty() {
+        let chosen = super::reference::chosen(&args.page)?;
+        return if args.check { super::reference::check(&chosen) } else { super::reference::write(&chosen) };
+    }
     if args.check {
         return check();
     }
-    super::reference::write()?;
+    super::reference::write(super::reference::PAGES)?;
     super::examples::write()?;
     super::queries::write()?;
     links()?;
@@ -28,7 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Checks generated pages, examples and links, then builds the book.
 fn check() -> Result<()> {
-    super::reference::check()?;
+    super::reference::check(super::reference::PAGES)?;
     super::examples::check()?;
     super::queries::check()?;
     links()?;

@@ -1,5 +1,6 @@
 //! `cargo xtask figures`: the source's figures, from runs' counters.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use input_file::CodePageName;
 use perf_counters::pdh::Remark;
 use run_analysis::figures::{self, Drawn, FiguresError, Recorded};
 use run_analysis::stills::{self, Growth};
+use run_analysis::sweep::{self, Sweep};
 use run_journal::query::Causality;
 use run_journal::{EVENTS_FILE, EventsLevel, Record, events};
 use scenario::file::LoadOptions;
@@ -28,12 +30,17 @@ const OTHERS: [&str; 5] =
 /// The stills of a run.
 pub(super) const COMPONENTS: &str = "figure-components.svg";
 pub(super) const LANES: &str = "figure-lanes.svg";
+/// The parent OS over a range of reserves and hosts: many runs, which one scenario stands for.
+const SWEEP: &str = "reserve-sweep";
+/// The seeds of its runs, unless others are asked for.
+pub(super) const SWEEP_SEEDS: [u64; 3] = [1, 2, 3];
 
 /// Of what to draw figures.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The folder of a run, or those of the three runs of max-vms in their order (nothing is run again); a scenario to run; or
-    /// `max-vms` for its three runs. Default: every figure of the source
+    /// `max-vms` for its three runs; or `reserve-sweep`, which follows the parent OS over reserves of 0 to 4096 MB on hosts of 16 to 64 GB and
+    /// takes minutes. Default: every figure of the source
     #[arg(value_name = "DIR|SCENARIO")]
     what: Vec<String>,
     /// The code page of counter files that are not UTF-8 or UTF-16, such as windows-1250 or 932, where it cannot be told from them
@@ -63,6 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let written = match what[..] {
         [] => everything(args)?,
         [MAX_VMS] => max_vms(args, &out(args, "max-vms-figures")?)?,
+        [SWEEP] => reserve_sweep(args, &out(args, SWEEP)?)?,
         [folder] if Path::new(folder).join(COUNTERS_FILE).is_file() => {
             nothing_to_choose(args)?;
             let folder = Path::new(folder);
@@ -176,6 +184,18 @@ fn max_vms(args: &Args, out: &Path) -> Result<Vec<PathBuf>> {
     }
     let [fixed, same, most] = &runs[..] else { return Ok(Vec::new()) };
     checked(figures::write_all(out, &figures::draw_starts([fixed, same, most])))
+}
+
+fn reserve_sweep(args: &Args, out: &Path) -> Result<Vec<PathBuf>> {
+    let seeds = args.seed.map_or_else(|| SWEEP_SEEDS.to_vec(), |seed| vec![seed]);
+    note!("{} runs: this takes minutes", sweep::runs(seeds.len()));
+    checked(figures::write_all(out, &[figures::draw_sweep(&run_sweep(&seeds)?)]))
+}
+
+/// Follows the parent OS over the range, on all processors.
+pub(super) fn run_sweep(seeds: &[u64]) -> Result<Sweep> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    Ok(sweep::sweep(seeds, threads)?)
 }
 
 fn of_scenario(

@@ -6,9 +6,11 @@ mod constants;
 mod events;
 mod files;
 mod guests;
+mod kept;
 mod policies;
 mod sensitivity;
 mod source;
+mod sweep;
 mod verification;
 
 use std::path::PathBuf;
@@ -20,15 +22,16 @@ use run_analysis::counters::Counters;
 use run_analysis::figures::{self, Drawn, Recorded};
 use run_journal::EVENTS_FILE;
 
+use super::bad_input;
 use super::figures::{COMPONENTS, LANES, MAX_VMS, MAX_VMS_RUNS, record, record_all, stills};
 use super::tools::workspace_root;
 use crate::output::note;
 
 /// A generated page: its path below `docs/src`, and its text.
-type Page = (&'static str, fn() -> Result<String>);
+pub(super) type Page = (&'static str, fn() -> Result<String>);
 
 /// All of them.
-const PAGES: &[Page] = &[
+pub(super) const PAGES: &[Page] = &[
     ("reference/command-line.md", || Ok(command_line::page())),
     ("reference/scenario-files.md", || Ok(scenario_files())),
     ("reference/guests.md", || Ok(guests::page())),
@@ -51,6 +54,8 @@ const PAGES: &[Page] = &[
     ("figures/multi-vm-lanes.svg", || still(LANES)),
     ("figures/multi-vm-map.svg", map_of_vm1),
     ("figures/idle-fleet-overview.svg", || for_the_book("idle-fleet", "figure-overview.svg")),
+    (sweep::NUMBERS, sweep::numbers),
+    ("figures/reserve-sweep.svg", sweep::figure),
     ("figures/exhaustion-4-6.svg", || for_the_book("exhaustion", "figure-4-6.svg")),
     ("figures/exhaustion-reserve-2048-4-6.svg", || for_the_book("exhaustion-reserve-2048", "figure-4-6.svg")),
     ("figures/exhaustion-4-7.svg", || for_the_book("exhaustion", "figure-4-7.svg")),
@@ -120,9 +125,24 @@ fn path(page: &str) -> PathBuf {
     workspace_root().join("docs/src").join(page)
 }
 
-/// Writes the pages that differ from what the code gives.
-pub(crate) fn write() -> Result<()> {
-    for (page, text) in PAGES {
+/// The pages of these paths below `docs/src`.
+///
+/// # Errors
+/// There is no such page.
+pub(super) fn chosen(paths: &[String]) -> Result<Vec<Page>> {
+    let find = |path: &String| {
+        let found = PAGES.iter().find(|(page, _)| page == path);
+        found.copied().ok_or_else(|| {
+            let all: Vec<&str> = PAGES.iter().map(|(page, _)| *page).collect();
+            bad_input(format!("{path:?} is no generated page of the book; there are {}", all.join(", ")))
+        })
+    };
+    paths.iter().map(find).collect()
+}
+
+/// Writes those of the pages that differ from what the code gives.
+pub(super) fn write(pages: &[Page]) -> Result<()> {
+    for (page, text) in pages {
         let path = path(page);
         let text = text()?;
         if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
@@ -137,10 +157,10 @@ pub(crate) fn write() -> Result<()> {
     Ok(())
 }
 
-/// Says which pages differ from what the code gives.
-pub(crate) fn check() -> Result<()> {
+/// Says which of the pages differ from what the code gives.
+pub(super) fn check(pages: &[Page]) -> Result<()> {
     let mut stale = Vec::new();
-    for (page, text) in PAGES {
+    for (page, text) in pages {
         if std::fs::read_to_string(path(page)).ok() != Some(text()?) {
             stale.push(*page);
         }

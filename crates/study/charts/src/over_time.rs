@@ -195,7 +195,10 @@ impl Figure {
         for mark in &panel.marks {
             let at = (self.x(mark.at.0), y(mark.at.1));
             picture.circle(at, 5.0, "none", Stroke::solid(BLACK, 1.2));
-            picture.styled((at.0 + 6.0, at.1 - 11.0), Anchor::End, HALO, &mark.label);
+            // To the side where there is more room.
+            let (lift, anchor) =
+                if at.0 - left < 0.6 * (right - left) { (7.0, Anchor::Start) } else { (11.0, Anchor::End) };
+            picture.styled((at.0 + 6.0, at.1 - lift), anchor, HALO, &mark.label);
         }
         self.draw_labels(picture, panel, y, top, bottom);
         picture.line((left, top), (left, bottom), Stroke::solid(BLACK, 0.8));

@@ -10,12 +10,15 @@ mod over_time;
 mod overview;
 mod recorded;
 mod starts;
+mod sweep;
 
 use std::path::{Path, PathBuf};
 
 pub use compared::Views;
 pub use recorded::{FiguresError, Recorded};
 use starts::Starts;
+
+use crate::sweep::Sweep;
 
 /// A figure: the name of its file, and its text.
 pub type Drawn = (&'static str, String);
@@ -53,6 +56,12 @@ pub fn draw_starts([fixed, same, most]: [&Recorded; 3]) -> Vec<Drawn> {
         ("figure-4-1.svg", starts::figure_4_1(&a, &b, &note(same))),
         ("figure-4-3.svg", starts::figure_4_3(&a, &c, &note(most))),
     ]
+}
+
+/// Draws what the parent OS does over a range of reserves, on hosts of several sizes.
+#[must_use]
+pub fn draw_sweep(sweep: &Sweep) -> Drawn {
+    ("figure-reserve-sweep.svg", sweep::figure(sweep))
 }
 
 /// Writes figures into a folder.

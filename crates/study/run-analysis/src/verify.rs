@@ -29,6 +29,7 @@ pub use kind::Kind;
 pub use knob::Knob;
 pub use measure::measure;
 pub use measured::Measured;
+pub(crate) use measured::peak_of_averages;
 pub use observation::{Observation, Reference, host_used};
 pub use report::{Report, Row};
 pub use sensitivity::Sensitivity;

@@ -49,7 +49,7 @@ pub(super) fn page() -> String {
     page
 }
 
-fn sections() -> Vec<(String, Vec<Constant>)> {
+pub(super) fn sections() -> Vec<(String, Vec<Constant>)> {
     let mut sections: Vec<(String, Vec<Constant>)> = [
         ("Guest memory manager, guests and loads", guest_memory_manager::constants()),
         ("DM VSC", dm_vsc::constants()),

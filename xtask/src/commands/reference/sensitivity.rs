@@ -1,20 +1,17 @@
 //! What was chosen, turned: the page, and the numbers that it is made from.
 //!
-//! The numbers take minutes, so they are kept in a file beside the page, with what they were made from. The numbers are made again
-//! when that has changed: a knob, a scenario, or the bytes of a run.
+//! The numbers take minutes, so they are [kept](super::kept) in a file beside the page. They are made again when a knob, a scenario, or the
+//! bytes of a run have changed.
 
 use std::fmt::Write as _;
 use std::num::NonZero;
-use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use run_analysis::verify;
 use run_analysis::verify::sensitivity::{Moved, Seen, Sensitivity, Turned, sensitivity};
 use run_journal::manifest::sha256_hex;
-use serde::{Deserialize, Serialize};
 
-use super::cell;
-use crate::output::note;
+use super::{cell, kept};
 
 /// Where the numbers are, below `docs/src`.
 pub(super) const NUMBERS: &str = "reference/sensitivity.json";
@@ -22,19 +19,9 @@ pub(super) const NUMBERS: &str = "reference/sensitivity.json";
 /// The seeds that they are made with.
 const SEEDS: [u64; 2] = [1, 2];
 
-/// The committed hashes of a short run: what a run shows has changed if they have.
-const SAME_BITS: &str = include_str!("../../../../tests/tests/same_bits.sha256");
-
-/// The numbers with what they were made from.
-#[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    made_from: String,
-    result: Sensitivity,
-}
-
 /// A hash of everything that the numbers follow from.
 fn made_from() -> Result<String> {
-    let mut text = format!("{SEEDS:?}\n{SAME_BITS}\n");
+    let mut text = format!("{SEEDS:?}\n{}\n", kept::SAME_BITS);
     for scenario in super::super::verify::load(verify::SOURCE)? {
         text.push_str(scenario.source.text());
     }
@@ -54,29 +41,16 @@ fn made_from() -> Result<String> {
 
 /// The numbers as the file has them, made again if they are of something else.
 pub(super) fn numbers() -> Result<String> {
-    static MADE: OnceLock<String> = OnceLock::new();
-    let made_from = made_from()?;
-    if let Ok(text) = std::fs::read_to_string(super::path(NUMBERS))
-        && serde_json::from_str::<Kept>(&text).is_ok_and(|kept| kept.made_from == made_from)
-    {
-        return Ok(text);
-    }
-    if let Some(text) = MADE.get() {
-        return Ok(text.clone());
-    }
-    note!("what was chosen is turned, in some hundred runs: this takes minutes");
-    let scenarios = super::super::verify::load(verify::SOURCE)?;
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let result = sensitivity(&scenarios, &SEEDS, threads);
-    let mut text = serde_json::to_string_pretty(&Kept { made_from, result })?;
-    text.push('\n');
-    Ok(MADE.get_or_init(|| text).clone())
+    kept::text(NUMBERS, made_from()?, "what was chosen is turned, in some hundred runs", || {
+        let scenarios = super::super::verify::load(verify::SOURCE)?;
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Ok(sensitivity(&scenarios, &SEEDS, threads))
+    })
 }
 
 /// The page.
 pub(super) fn page() -> Result<String> {
-    let kept: Kept = serde_json::from_str(&numbers()?).context("the numbers of the sensitivity page")?;
-    Ok(render(&kept.result))
+    Ok(render(&kept::result(NUMBERS, &numbers()?)?))
 }
 
 fn render(result: &Sensitivity) -> String {
