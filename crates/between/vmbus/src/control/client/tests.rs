@@ -15,6 +15,8 @@ use crate::control::server::{self, ServerConfig};
 use crate::control::test_support::{Pair, fuzz_client};
 use crate::control::{DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE, PostStatus};
 
+mod saved;
+
 const RELID: Relid = Relid::FIRST;
 const LIST: GpadlId = GpadlId(FIRST_GPADL);
 const T0: Duration = Duration::ZERO;

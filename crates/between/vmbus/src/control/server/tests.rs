@@ -12,6 +12,8 @@ use crate::control::message::{
 use crate::control::test_support::{Monitor, Question, fuzz_server};
 use crate::control::{DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE, NO_INTERRUPT_VP, Status};
 
+mod saved;
+
 const DM: Offer = Offer::new(DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE);
 const ECHO: Offer = Offer::new(Uuid::from_bytes([0xec; 16]), Uuid::nil());
 const LIST: GpadlId = GpadlId(0xe1e10);
