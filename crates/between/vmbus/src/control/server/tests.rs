@@ -809,3 +809,13 @@ fn what_is_not_changed_keeps_its_default() {
     let offer = DM.with(|offer| offer.mmio_mib = 8);
     assert_eq!((offer.class, offer.mmio_mib, offer.subchannel_index), (DYNAMIC_MEMORY_CLASS, 8, 0));
 }
+
+#[test]
+fn rules_and_messages_have_words() {
+    assert_eq!(Violation::GpadlNotReady(LIST).what(), "the guest used GPADL 0xe1e10 before it was created");
+    assert_eq!(
+        alloc::format!("{} {:?}", MessageType(99), MessageType::GPADL_BODY),
+        "message type 99 GPADL_BODY"
+    );
+    assert_eq!(alloc::format!("{}", RequestId(7)), "7");
+}
