@@ -303,6 +303,26 @@ fn a_request_that_cannot_be_posted_fails_alone() {
     assert_eq!(told[1..], [Output::Modified { relid: RELID, status: failed }]);
 }
 
+/// A driver that has closed its channel, or has lost it, waits for no answer to what it asked of the channel before.
+#[test]
+fn a_modification_that_cannot_be_posted_is_told_only_while_the_channel_is_open() {
+    let told = |meanwhile: fn(&mut Guest, &mut Vec<Output>)| {
+        let mut guest = Guest::opened(Version::WS2022);
+        let mut out = Vec::new();
+        guest.client.modify(RELID, 0, &mut out).unwrap();
+        meanwhile(&mut guest, &mut out);
+        out.clear();
+        guest.client.post_result(T0, PostStatus::Other(5), &mut out);
+        out.iter().filter(|output| matches!(output, Output::Modified { .. })).count()
+    };
+    assert_eq!(told(|_, _| ()), 1);
+    assert_eq!(told(|guest, out| guest.client.close(RELID, out).unwrap()), 0);
+    let rescind = |guest: &mut Guest, out: &mut Vec<Output>| {
+        guest.client.message(T0, &RescindChannelOffer::new(RELID).to_payload(), out);
+    };
+    assert_eq!(told(rescind), 0);
+}
+
 /// A host may confirm a list of which it has not had all messages. The list is used then, and is not given up when the rest of its
 /// messages is refused: a channel would be open on pages that nobody knows any more.
 #[test]
