@@ -303,6 +303,37 @@ fn a_request_that_cannot_be_posted_fails_alone() {
     assert_eq!(told[1..], [Output::Modified { relid: RELID, status: failed }]);
 }
 
+#[test]
+fn every_unanswered_request_is_waited_for_by_itself() {
+    let waits = |guest: &Guest| guest.client.is_waiting();
+    let mut guest = Guest::new(ClientConfig::default());
+    assert!(!waits(&guest));
+    guest.run(|client, out| client.connect(T0, out));
+    assert!(waits(&guest), "for a version");
+    let mut guest = Guest::offered(Version::WS2022);
+    assert!(!waits(&guest));
+    guest.run(|client, out| client.establish_gpadl(RELID, &PAGES, out)).0.unwrap();
+    assert!(waits(&guest), "for a list");
+    guest.hears(GpadlCreated::new(1, LIST, Status::SUCCESS).to_payload());
+    assert!(!waits(&guest));
+    guest.run(|client, out| client.open(RELID, &params(LIST), out)).0.unwrap();
+    assert!(waits(&guest), "for an open");
+    guest.hears(OpenChannelResult::new(1, 1, Status::SUCCESS).to_payload());
+    assert!(!waits(&guest));
+    guest.run(|client, out| client.modify(RELID, 0, out)).0.unwrap();
+    assert!(waits(&guest), "for a modification");
+    guest.hears(ModifyChannelResponse::new(1, Status::SUCCESS).to_payload());
+    assert!(!waits(&guest));
+    guest.run(|client, out| client.close(RELID, out)).0.unwrap();
+    assert!(!waits(&guest), "a close is not answered");
+    guest.run(|client, out| client.teardown_gpadl(LIST, out)).0.unwrap();
+    assert!(waits(&guest), "for a list's pages");
+    guest.hears(GpadlTorndown::new(LIST).to_payload());
+    assert!(!waits(&guest));
+    guest.run(|client, out| client.unload(T0, out));
+    assert!(waits(&guest), "for UNLOAD");
+}
+
 /// A driver that has closed its channel, or has lost it, waits for no answer to what it asked of the channel before.
 #[test]
 fn a_modification_that_cannot_be_posted_is_told_only_while_the_channel_is_open() {

@@ -811,6 +811,21 @@ fn what_is_not_changed_keeps_its_default() {
 }
 
 #[test]
+fn the_lists_that_the_owner_has_or_is_asked_for_are_known() {
+    let mut host = Host::with_list(Version::WIN10);
+    host.says(list(RELID, GpadlId(7), 3).remove(0));
+    // Of the third only the first of two messages has come.
+    host.says(list(RELID, GpadlId(8), 40).remove(0));
+    let Question::Gpadl(asked) = host.question() else { panic!("asked for something else") };
+    let lists: Vec<_> = host
+        .server
+        .gpadls()
+        .map(|(gpadl, relid, pages, request)| (gpadl, relid, pages.len(), request))
+        .collect();
+    assert_eq!(lists, [(GpadlId(7), RELID, 3, Some(asked)), (LIST, RELID, 10, None)]);
+}
+
+#[test]
 fn rules_and_messages_have_words() {
     assert_eq!(Violation::GpadlNotReady(LIST).what(), "the guest used GPADL 0xe1e10 before it was created");
     assert_eq!(
