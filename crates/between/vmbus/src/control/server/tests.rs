@@ -558,8 +558,11 @@ fn all_ids_in_use() {
         assert_eq!(host.offer(Offer::new(Uuid::nil(), Uuid::from_bytes(wire))).get(), u32::from(number));
     }
     assert_eq!(host.run(|server, out| server.offer(DM, out)).0, Err(OfferError::NoRelid));
-    host.rescind(Relid::new(1000).unwrap());
-    assert_eq!(host.offer(DM).get(), 1000);
+    let freed = Relid::new(1000).unwrap();
+    host.rescind(freed);
+    assert_eq!(host.server.offered(freed), None);
+    assert_eq!(host.offer(DM), freed);
+    assert_eq!(host.server.offered(freed), Some(&DM));
     host.contact(Version::WIN10);
     assert_eq!(host.says(Message::RequestOffers.to_payload()).len(), 2048);
 }
