@@ -4,7 +4,8 @@
 //! from standard output, such as a full disk, is an error. What goes to standard error tells and does not count: a note that cannot
 //! be written is left out.
 //!
-//! Titles, marks, names and what guests print come from somebody else. Whatever reaches a terminal goes through here, where all that is not
+//! Titles, marks, names and what guests print come from others. Whatever reaches a terminal goes through here, where all that is
+//! not
 //! text is escaped.
 
 use std::fmt;

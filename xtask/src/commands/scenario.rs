@@ -470,7 +470,7 @@ fn draw_figures(folder: &Path, plan: &Plan, points: &[Point]) {
     }
 }
 
-/// A path as somebody in the working folder would write it.
+/// A path as a user in the working folder would write it.
 fn shorter(path: &Path) -> PathBuf {
     let here = std::env::current_dir().ok();
     here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned)).unwrap_or_else(|| path.to_owned())

@@ -61,7 +61,7 @@ impl Tool {
         Ok(output.stdout)
     }
 
-    /// As somebody would type it.
+    /// As a user would type it.
     fn shown(&self) -> String {
         let program = Path::new(&self.program).file_name();
         let program =

@@ -39,7 +39,7 @@ pub(crate) struct Args {
     threads: Option<NonZero<usize>>,
 }
 
-/// Seeds of a verification, and of a table of sensitivity, if nobody says how many.
+/// Seeds of a verification, and of a table of sensitivity, if the user does not say how many.
 const SEEDS: u16 = 20;
 const SEEDS_TURNED: u16 = 2;
 
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// Seeds that nobody has tuned anything on.
+/// Seeds on which nothing was tuned.
 fn drawn(count: u16) -> Vec<u64> {
     // The standard library's own source of random keys; six digits are easy to pass on.
     use std::hash::BuildHasher as _;

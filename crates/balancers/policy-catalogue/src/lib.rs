@@ -165,7 +165,8 @@ where
     Ok(Box::new(new(read(parameters)?)))
 }
 
-/// A policy's configuration of the parameters that somebody wrote. Its own defaults tell what each of them is: a time is a text
+/// A policy's configuration of the parameters that a user wrote. The policy's own defaults tell what each of them is: a time is
+/// a text
 /// such as "300s" or a number of seconds, a size a text such as "64MB", and what is a whole number is given as one.
 fn read<T: DeserializeOwned + Serialize + Default>(parameters: &toml::Table) -> Result<T, toml::de::Error> {
     let defaults = toml::Table::try_from(T::default()).unwrap_or_default();

@@ -17,7 +17,7 @@ pub enum Check {
     Oscillation,
     /// Weight counts in a shortage.
     Priority,
-    /// A VM that does not answer starves nobody.
+    /// A VM that does not answer starves no other VM.
     Unresponsive,
 }
 

@@ -26,9 +26,9 @@
 //! | [`Check::SaneProposals`] | on views of any kind, no panic; every target within what the VM can be brought to; all together within capacity, or no more than before |
 //! | [`Check::Extremes`] | the same with no VM, with 1024, without demand, and with more than any host has |
 //! | [`Check::Deterministic`] | the same calls give the same answers |
-//! | [`Check::Bounds`] | on a running host with any load, nobody below minimum or above maximum, the books in order, and nothing for the engine to correct |
+//! | [`Check::Bounds`] | on a running host with any load, no VM below its minimum or above its maximum, the books in order, and nothing for the engine to correct |
 //! | [`Check::Converges`] | with constant loads, everyone comes to rest within the time promised |
-//! | [`Check::Oscillation`] | at rest, nobody's memory turns back more often than promised |
+//! | [`Check::Oscillation`] | at rest, no VM's memory turns back more often than promised |
 //! | [`Check::Priority`] | of two VMs that differ in weight only, the higher does not have less in a shortage (if the policy claims to use priority) |
 //! | [`Check::Unresponsive`] | a VM that does not answer costs the others no more than one with static memory |
 //!

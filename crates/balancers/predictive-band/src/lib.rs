@@ -11,7 +11,8 @@
 //!   and a wait: that is done for needs and margins (and some of the comfort, for evenness), not for 20 %.
 //! * **Taken where it is missed least.** One number, the level ([`Claims`]), says how much every VM keeps. The VM that has
 //!   most beyond its comfort gives first, low weights earlier. No more is taken than is lacking.
-//! * **Nobody is asked in vain.** A guest that refused is asked again when it has more to give, not each time the balancer's
+//! * **No guest is asked in vain.** A guest that refused is asked again when it has more to give, not each time the
+//!   balancer's
 //!   pause is over: another refusal would double the pause, and it would be paused when it could give.
 //! * **Surplus is taken after a hold that learns.** Where what was taken is soon wanted back, the hold doubles.
 //! * **Bursts are met at once**: rounds four times a second, one operation's worth of memory kept free. If the parent
@@ -91,7 +92,7 @@ pub struct Config {
     pub dead_zone: f64,
     /// How far that may be at most.
     pub most_dead_zone: PageCount,
-    /// Time after which surplus is taken that nobody needs.
+    /// Time after which surplus is taken that its VM does not need.
     pub hold: Duration,
     /// What that time may grow to where it is regretted.
     pub longest_hold: Duration,
@@ -139,7 +140,7 @@ struct State {
     band: Option<(f64, f64)>,
 }
 
-/// Memory beyond comfort that nobody needs.
+/// Memory beyond comfort that its VM does not need.
 #[derive(Clone, Copy, Debug, Default)]
 struct Surplus {
     since: Option<Duration>,

@@ -44,7 +44,7 @@ pub(crate) const NEED: f64 = 2.0;
 
 /// At this level everyone keeps what it has.
 const LEVEL_MIN: f64 = -0.999;
-/// At this level nobody keeps a page above the lowest.
+/// At this level no VM keeps a page above its lowest.
 const LEVEL_MAX: f64 = (1_u64 << 60) as f64;
 
 impl Claims {

@@ -137,7 +137,7 @@ impl Machine {
         self.counters.read()
     }
 
-    /// A way to read the exits while somebody else owns the machine.
+    /// A way to read the exits while other code owns the machine.
     pub fn exit_reader(&self) -> impl Fn() -> ExitCounts + Send + Sync + use<> {
         let counters = Arc::clone(&self.counters);
         move || counters.read()

@@ -2,7 +2,7 @@
 //!
 //! Every range that is added (boot RAM, each hot-add) is a mapping and a slot of its own. What the guest gives back is freed inside the
 //! mapping and *guarded*: nothing in this process can touch it, and a virtual processor that does leaves the guest with an error, upon
-//! which the guest is ended. So memory that the host has given to somebody else cannot be taken back. Restored pages are zero.
+//! which the guest is ended. So memory that the host has given to another VM cannot be taken back. Restored pages are zero.
 
 pub(crate) mod budget;
 #[cfg(test)]
@@ -202,7 +202,7 @@ impl Ram {
         result
     }
 
-    /// Keeps everybody from the pages, then frees them.
+    /// Keeps guest and host from the pages, then frees them.
     fn take(&self, pieces: &Pieces<'_>) -> Result<(), MemoryError> {
         let mut fresh = Pieces::new();
         let mut result = Ok(());

@@ -15,7 +15,7 @@ pub const AGENT: u8 = 2;
 const KEPT_LINES: usize = 400;
 /// A line is cut here (invented): a guest that prints no newline must not fill the host's memory.
 const LINE_BYTES: usize = 1024;
-/// Answers that nobody fetches are dropped beyond this many (invented).
+/// Answers that no caller fetches are dropped beyond this many (invented).
 const KEPT_ANSWERS: usize = 4096;
 
 /// The guest's own view of its memory.

@@ -241,7 +241,7 @@ impl Drop for RealHost {
             // A thread that panicked has said with what.
             let _ = thread.join();
         }
-        // The first error was the one that mattered, if somebody asked.
+        // The first error was the one that mattered, if a caller asked for it.
         let _ = self.recorder.finish();
     }
 }

@@ -138,7 +138,7 @@ fn shuttle_handing_over_keeps_the_order() {
     );
 }
 
-/// Somebody stops the run at any moment: it ends, and everything comes home.
+/// A stop of the run at any moment: the run ends, and everything comes home.
 #[test]
 fn shuttle_stop_against_handing_over() {
     check_random(

@@ -102,7 +102,7 @@ mod tests {
         assert!(said(Path::new("/dev/zero")).starts_with("it is a character device, not a file: write what"));
         let pipe = folder.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
-        // That this returns is the test: nobody writes into the pipe.
+        // That this returns is the test: no process writes into the pipe.
         assert!(said(&pipe).starts_with("it is a pipe (FIFO), not a file"));
         let socket = folder.path().join("socket");
         let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();

@@ -54,7 +54,7 @@ impl fmt::Display for CodePage {
     }
 }
 
-/// A code page that somebody names: what a file is written in cannot always be told from its bytes.
+/// A code page that the user names: what a file is written in cannot always be told from its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodePageName(&'static encoding_rs::Encoding);
 
@@ -153,7 +153,7 @@ pub struct TextLines<R> {
     longest: u64,
     number: u64,
     code_page: Option<CodePage>,
-    /// The encoding of all lines, if somebody has said so.
+    /// The encoding of all lines, if the user has named it.
     named: Option<CodePageName>,
     bytes: Vec<u8>,
     text: String,

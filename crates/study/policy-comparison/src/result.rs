@@ -345,7 +345,7 @@ mod tests {
         let own = vec![Some(90.0), Some(190.0), Some(1.0), Some(290.0)];
         let cell = Cell::new(own, Some(&first));
         assert_eq!(cell.difference, Some(Interval { median: -10.0, low: -10.0, high: -10.0 }));
-        // Nothing that nobody sees is a difference.
+        // What no reader can see is no difference.
         let cell = Cell::new(vec![Some(1.0004); 8], Some(&[Some(1.0); 8]));
         assert_eq!(cell.judgement(MeasureId::Slowdown.measure()), Judgement::Undecided);
     }

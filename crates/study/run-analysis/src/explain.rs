@@ -285,7 +285,7 @@ impl<'a> Reading<'a> {
         let over =
             self.next.as_ref().is_some_and(|next| t > next.at + AFTERWARDS) || t > self.at + AFTERWARDS;
         if over || !is_an_effect(&record) {
-            // The chain goes on through events that nobody wants to read.
+            // The chain goes on through events that no reader wants.
             if self.caused.contains(&record.cause) && !over {
                 self.caused.insert(record.seq);
             }

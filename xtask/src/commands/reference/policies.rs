@@ -34,7 +34,7 @@ pub(super) fn page() -> Result<String> {
             (format!("crates/balancers/{}/src/lib.rs", entry.name), "Config")
         };
         line(format!("\n## `{}`\n", entry.name));
-        // A policy of somebody's own may live elsewhere.
+        // A policy of a user's own may live elsewhere.
         let Ok(text) = source::read(&file) else {
             line(format!("{}.", entry.summary));
             continue;

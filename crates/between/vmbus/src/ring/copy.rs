@@ -98,11 +98,10 @@ pub(super) fn write_scattered<M: RingMemory>(
     cursor.store(trailer);
 }
 
-/// Loads the word `at` of the data area.
+/// Loads the word `at` of the data area, which is inside the area.
 #[inline]
 pub(super) fn load_word<M: RingMemory>(memory: &M, at: usize) -> u64 {
-    let words = memory.words();
-    memory.run(if at >= words { at - words } else { at })[0].load(Ordering::Relaxed)
+    memory.run(at)[0].load(Ordering::Relaxed)
 }
 
 /// Copies words from word `at` on, around the end.

@@ -3,6 +3,7 @@
 mod bad_packets;
 mod batches;
 mod channel;
+mod fill;
 mod properties;
 mod saved;
 mod signals;

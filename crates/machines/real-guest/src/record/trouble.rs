@@ -1,4 +1,4 @@
-//! Guests that do not do what they should: each a clear word, a clean end, and nobody else harmed.
+//! Guests that do not do what they should: each gets a clear message and a clean end, and harms no other guest.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -198,7 +198,7 @@ impl Recorded {
         Self::read_in(directory, None)
     }
 
-    /// As [`read`](Self::read), of counters in a code page that somebody has named.
+    /// As [`read`](Self::read), of counters in a code page that the user has named.
     ///
     /// # Errors
     /// A file that cannot be read, or is not of a run.

@@ -37,7 +37,7 @@ pub(super) fn read(root: &Table<'_, '_>, options: &LoadOptions) -> Policy {
         table.reader.add(unknown(complaint, &name.value, options));
     }
     let policy = Policy { parameters: read_parameters(&table), name };
-    // A policy that nobody knows has any parameters; a name of the wrong type is no name.
+    // An unknown policy may have any parameters; a name of the wrong type is no name.
     if known && !options.policies.is_empty() && (policy.name.is_some() || !table.has("name")) {
         check_parameters(&table, &policy);
     }

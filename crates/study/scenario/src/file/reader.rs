@@ -1,4 +1,5 @@
-//! Taking values out of a TOML table: the right type or a complaint, and never a key that nobody knows.
+//! Taking values out of a TOML table: the right type or a complaint, and never a key that the file format does not
+//! know.
 
 use core::{
     cell::{Cell, RefCell},
@@ -521,7 +522,7 @@ impl<'r, 't> Table<'r, 't> {
         Some(Located { value: texts, span })
     }
 
-    /// Any value, with its place, to be understood by someone else.
+    /// Any value, with its place, to be understood by another module.
     pub(super) fn value(&self, name: &'static str) -> Option<(&'r DeValue<'t>, Span)> {
         self.raw(name)
     }

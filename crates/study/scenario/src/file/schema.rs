@@ -55,7 +55,7 @@ pub enum Form {
     Table,
     /// Any number of tables of their own.
     Tables,
-    /// Keys that someone else defines.
+    /// Keys that another module defines.
     Free,
 }
 

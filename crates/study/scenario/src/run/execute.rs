@@ -23,7 +23,7 @@ use super::plan::{Plan, PlannedVm};
 use super::sampler::{Collected, Sampler};
 use super::summary::{self, EndSummary, Ending, Final, MemoryMoved, Summary};
 
-/// VMs and samples up to which a run keeps its samples for the phases, even if nobody asked.
+/// VMs and samples up to which a run keeps its samples for the phases, even if the user did not ask.
 const KEEP: u64 = 200_000;
 
 /// Runs a plan.

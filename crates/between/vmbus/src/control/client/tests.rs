@@ -15,6 +15,8 @@ use crate::control::server::{self, ServerConfig};
 use crate::control::test_support::{Pair, fuzz_client};
 use crate::control::{DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE, PostStatus};
 
+mod saved;
+
 const RELID: Relid = Relid::FIRST;
 const LIST: GpadlId = GpadlId(FIRST_GPADL);
 const T0: Duration = Duration::ZERO;
@@ -299,6 +301,57 @@ fn a_request_that_cannot_be_posted_fails_alone() {
     guest.client.modify(RELID, 0, &mut out).unwrap();
     let told = refuse(&mut guest, &mut out);
     assert_eq!(told[1..], [Output::Modified { relid: RELID, status: failed }]);
+}
+
+#[test]
+fn every_unanswered_request_is_waited_for_by_itself() {
+    let waits = |guest: &Guest| guest.client.is_waiting();
+    let mut guest = Guest::new(ClientConfig::default());
+    assert!(!waits(&guest));
+    guest.run(|client, out| client.connect(T0, out));
+    assert!(waits(&guest), "for a version");
+    let mut guest = Guest::offered(Version::WS2022);
+    assert!(!waits(&guest));
+    guest.run(|client, out| client.establish_gpadl(RELID, &PAGES, out)).0.unwrap();
+    assert!(waits(&guest), "for a list");
+    guest.hears(GpadlCreated::new(1, LIST, Status::SUCCESS).to_payload());
+    assert!(!waits(&guest));
+    guest.run(|client, out| client.open(RELID, &params(LIST), out)).0.unwrap();
+    assert!(waits(&guest), "for an open");
+    guest.hears(OpenChannelResult::new(1, 1, Status::SUCCESS).to_payload());
+    assert!(!waits(&guest));
+    guest.run(|client, out| client.modify(RELID, 0, out)).0.unwrap();
+    assert!(waits(&guest), "for a modification");
+    guest.hears(ModifyChannelResponse::new(1, Status::SUCCESS).to_payload());
+    assert!(!waits(&guest));
+    guest.run(|client, out| client.close(RELID, out)).0.unwrap();
+    assert!(!waits(&guest), "a close is not answered");
+    guest.run(|client, out| client.teardown_gpadl(LIST, out)).0.unwrap();
+    assert!(waits(&guest), "for a list's pages");
+    guest.hears(GpadlTorndown::new(LIST).to_payload());
+    assert!(!waits(&guest));
+    guest.run(|client, out| client.unload(T0, out));
+    assert!(waits(&guest), "for UNLOAD");
+}
+
+/// A driver that has closed its channel, or has lost it, waits for no answer to what it asked of the channel before.
+#[test]
+fn a_modification_that_cannot_be_posted_is_told_only_while_the_channel_is_open() {
+    let told = |meanwhile: fn(&mut Guest, &mut Vec<Output>)| {
+        let mut guest = Guest::opened(Version::WS2022);
+        let mut out = Vec::new();
+        guest.client.modify(RELID, 0, &mut out).unwrap();
+        meanwhile(&mut guest, &mut out);
+        out.clear();
+        guest.client.post_result(T0, PostStatus::Other(5), &mut out);
+        out.iter().filter(|output| matches!(output, Output::Modified { .. })).count()
+    };
+    assert_eq!(told(|_, _| ()), 1);
+    assert_eq!(told(|guest, out| guest.client.close(RELID, out).unwrap()), 0);
+    let rescind = |guest: &mut Guest, out: &mut Vec<Output>| {
+        guest.client.message(T0, &RescindChannelOffer::new(RELID).to_payload(), out);
+    };
+    assert_eq!(told(rescind), 0);
 }
 
 /// A host may confirm a list of which it has not had all messages. The list is used then, and is not given up when the rest of its

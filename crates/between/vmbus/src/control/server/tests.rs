@@ -12,6 +12,8 @@ use crate::control::message::{
 use crate::control::test_support::{Monitor, Question, fuzz_server};
 use crate::control::{DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE, NO_INTERRUPT_VP, Status};
 
+mod saved;
+
 const DM: Offer = Offer::new(DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE);
 const ECHO: Offer = Offer::new(Uuid::from_bytes([0xec; 16]), Uuid::nil());
 const LIST: GpadlId = GpadlId(0xe1e10);
@@ -556,8 +558,11 @@ fn all_ids_in_use() {
         assert_eq!(host.offer(Offer::new(Uuid::nil(), Uuid::from_bytes(wire))).get(), u32::from(number));
     }
     assert_eq!(host.run(|server, out| server.offer(DM, out)).0, Err(OfferError::NoRelid));
-    host.rescind(Relid::new(1000).unwrap());
-    assert_eq!(host.offer(DM).get(), 1000);
+    let freed = Relid::new(1000).unwrap();
+    host.rescind(freed);
+    assert_eq!(host.server.offered(freed), None);
+    assert_eq!(host.offer(DM), freed);
+    assert_eq!(host.server.offered(freed), Some(&DM));
     host.contact(Version::WIN10);
     assert_eq!(host.says(Message::RequestOffers.to_payload()).len(), 2048);
 }
@@ -806,4 +811,29 @@ fn what_is_not_changed_keeps_its_default() {
     assert_eq!(config.limits, Limits { gpadls: 9, gpadl_pages: 65_536 });
     let offer = DM.with(|offer| offer.mmio_mib = 8);
     assert_eq!((offer.class, offer.mmio_mib, offer.subchannel_index), (DYNAMIC_MEMORY_CLASS, 8, 0));
+}
+
+#[test]
+fn the_lists_that_the_owner_has_or_is_asked_for_are_known() {
+    let mut host = Host::with_list(Version::WIN10);
+    host.says(list(RELID, GpadlId(7), 3).remove(0));
+    // Of the third only the first of two messages has come.
+    host.says(list(RELID, GpadlId(8), 40).remove(0));
+    let Question::Gpadl(asked) = host.question() else { panic!("asked for something else") };
+    let lists: Vec<_> = host
+        .server
+        .gpadls()
+        .map(|(gpadl, relid, pages, request)| (gpadl, relid, pages.len(), request))
+        .collect();
+    assert_eq!(lists, [(GpadlId(7), RELID, 3, Some(asked)), (LIST, RELID, 10, None)]);
+}
+
+#[test]
+fn rules_and_messages_have_words() {
+    assert_eq!(Violation::GpadlNotReady(LIST).what(), "the guest used GPADL 0xe1e10 before it was created");
+    assert_eq!(
+        alloc::format!("{} {:?}", MessageType(99), MessageType::GPADL_BODY),
+        "message type 99 GPADL_BODY"
+    );
+    assert_eq!(alloc::format!("{}", RequestId(7)), "7");
 }
