@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// Scenarios or scenario files; default: multi-vm, exhaustion and single-vm-ws2003r2
     scenarios: Vec<String>,
     /// How many runs
-    #[arg(long, value_name = "N", conflicts_with = "minutes")]
+    #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = super::arguments::at_least_one::<NonZero<u64>>)]
     runs: Option<NonZero<u64>>,
     /// For how many minutes
     #[arg(long, value_name = "M")]
