@@ -2,7 +2,6 @@
 //!
 //! A check that something was chosen with in view says little by itself. This says how much of it was the choice.
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
 use serde::{Deserialize, Serialize};
 use terminal_text::{Ink, Look, wrap, wrap_after};
 
@@ -12,6 +11,7 @@ use super::kind::Kind;
 use super::knob::{self, Group, Knob};
 use super::report::Row;
 use super::suite::{self, Job};
+use super::table::unbroken;
 use scenario::file::Scenario;
 use scenario::run::{Choices, build};
 
@@ -241,7 +241,8 @@ impl Sensitivity {
     /// As text: a table where there is room for one, else a paragraph for each knob. What is not as expected is red where there are colours.
     #[must_use]
     pub fn table(&self, look: Look) -> String {
-        let text = self.wide(look.columns).unwrap_or_else(|| self.paragraphs(look.columns));
+        let text = unbroken(self.rows(), look.columns)
+            .map_or_else(|| self.paragraphs(look.columns), |table| table.to_string());
         text.replace(CROSS, &look.paint(Ink::Bad, CROSS))
     }
 
@@ -274,33 +275,6 @@ impl Sensitivity {
             }
         }
         rows
-    }
-
-    /// The table, if no word has to be broken for it.
-    fn wide(&self, columns: usize) -> Option<String> {
-        let rows = self.rows();
-        let longest = |column: usize| {
-            let words = rows.iter().flat_map(|row| row[column].split(' '));
-            words.map(terminal_text::width).max().unwrap_or(0)
-        };
-        let least: Vec<usize> = (0..6).map(longest).collect();
-        // Between two columns, and at both sides, stand a line and two spaces.
-        if least.iter().sum::<usize>() + 3 * least.len() + 1 > columns {
-            return None;
-        }
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
-        let mut rows = rows.into_iter();
-        table.set_header(rows.next()?);
-        table.add_rows(rows);
-        for (column, least) in table.column_iter_mut().zip(least) {
-            // A column's width counts the spaces at its sides.
-            let least = Width::Fixed(u16::try_from(least + 2).unwrap_or(u16::MAX));
-            column.set_constraint(ColumnConstraint::LowerBoundary(least));
-        }
-        Some(table.to_string())
     }
 
     /// For a terminal that has no room for a table.
