@@ -59,12 +59,21 @@ fn parsed() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&Cli::command().term_width(columns).try_get_matches()?)
 }
 
-/// Prints what the reader of the command line has to say: help and version to standard output, complaints to standard error.
+/// Prints what the reader of the command line has to say: help and version to standard output, complaints to standard error, in lines like those of
+/// all other complaints.
 fn answered(answer: &clap::Error) -> Result<ExitCode> {
+    if answer.use_stderr() {
+        note!("{}", answer.render().to_string().trim_end());
+        return Ok(code(answer));
+    }
     match answer.print() {
-        Err(error) if !answer.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(anyhow::Error::new(error).context("standard output cannot be written"))
         }
-        _ => Ok(u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)),
+        _ => Ok(code(answer)),
     }
+}
+
+fn code(answer: &clap::Error) -> ExitCode {
+    u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

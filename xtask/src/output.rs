@@ -88,6 +88,7 @@ macro_rules! tell {
 }
 pub(crate) use tell;
 
+#[cfg(feature = "study")]
 /// Lines broken between words where they are wider than the terminal. A command to copy is a line of its own, and stays whole.
 pub(crate) fn laid_out(text: &str) -> String {
     let columns = look().columns;

@@ -87,3 +87,35 @@ fn numbers_beyond_all_measure_are_refused() {
         assert!(code == Some(2) && error.contains(named), "{words:?}: {error}");
     }
 }
+
+/// What the reader of the command line complains about is told like everything else: in lines that fit, and with nothing left behind.
+#[test]
+fn wrong_options_are_told_in_lines_that_fit() {
+    let folder = stand("options");
+    let mut cases: Vec<(&[&str], &str)> = vec![
+        (
+            &["scenario", "multi-vm", "--until", "1x"],
+            "`x` is not a unit of time: use d, h, m, s, ms, us or ns",
+        ),
+        (&["scenario", "multi-vm", "--events", "some"], "\"some\" is not one of all, decisions, none"),
+    ];
+    if cfg!(feature = "study") {
+        cases.push((&["verify", "multi-vm", "--seeds", "0"], "it must be a whole number, at least 1"));
+        cases.push((&["verify", "multi-vm", "--seeds", "70000"], "that is too many"));
+        cases.push((&["explore", "--runs", "0"], "it must be a whole number, at least 1"));
+    }
+    if cfg!(feature = "live") {
+        cases.push((&["scenario", "multi-vm", "--live"], "--live needs a terminal; standard output is none"));
+    }
+    for (words, expected) in cases {
+        let (code, error) = refused(&folder, words);
+        let plain = error.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(code == Some(2) && plain.contains(expected), "{words:?}: {error}");
+        assert!(error.lines().all(|line| terminal_text::width(line) <= 80), "{words:?}: {error}");
+        assert!(!folder.join("runs").exists(), "{words:?}");
+    }
+    if cfg!(feature = "study") {
+        let (_, error) = refused(&folder, &["verify", "nope"]);
+        assert!(!error.contains("seeds"), "nothing was drawn: {error}");
+    }
+}

@@ -15,6 +15,15 @@ pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("it must be longer than 0 s".to_owned()) } else { Ok(time) }
 }
 
+/// A whole number that is not 0, such as a number of seeds: `N` is one of `NonZero`.
+#[cfg(feature = "study")]
+pub(crate) fn at_least_one<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|_| match text.parse::<u128>() {
+        Ok(1..) => "that is too many".to_owned(),
+        _ => "it must be a whole number, at least 1".to_owned(),
+    })
+}
+
 /// A size of host memory as people write it, such as `150GB`.
 pub(crate) fn host_memory(text: &str) -> Result<PageCount, String> {
     match quantities::parse_size(text) {

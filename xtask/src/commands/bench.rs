@@ -13,7 +13,7 @@ use scenario::run::{self, Choices, RunOptions};
 
 use super::bad_input;
 use super::tools::{Tool, step};
-use crate::output::say;
+use crate::output::{say, tell};
 
 /// What to measure.
 #[derive(clap::Args, Debug)]
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return Err(bad_input(format!("there is no benchmark {unknown:?}; there are {}", known.join(", "))));
     }
     let wanted = |word: &str| args.only.is_empty() || args.only.iter().any(|only| only == word);
-    say!("{}", machine());
+    tell!("{}", machine());
     if wanted("stack") {
         stack(args.repeat.max(1))?;
     }
@@ -99,7 +99,7 @@ fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
 
 /// The whole stack: `multi-vm` against the time it covers, and fleets of 8 and 1024 VMs.
 fn stack(repeat: usize) -> Result<()> {
-    say!(
+    tell!(
         "\nmulti-vm, everything recorded: virtual time covered per second of real time (median, smallest, largest)"
     );
     let mut medians = Vec::new();
@@ -111,7 +111,7 @@ fn stack(repeat: usize) -> Result<()> {
     }
     say!("  inline is {:.2} times as fast as threads", medians[1] / medians[0]);
 
-    say!(
+    tell!(
         "\nfleets, inline, --events none: cost per VM and virtual second, and the process' peak resident memory"
     );
     let mut costs = Vec::new();

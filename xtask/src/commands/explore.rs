@@ -11,7 +11,7 @@ use scenario::file::{LoadOptions, Setting};
 use scenario::run::{self, Choices, RunError, RunOptions};
 
 use super::bad_input;
-use crate::output::{note, say};
+use crate::output::{note, say, tell};
 
 /// What to explore, and for how long.
 #[derive(clap::Args, Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// Scenarios or scenario files; default: multi-vm, exhaustion and single-vm-ws2003r2
     scenarios: Vec<String>,
     /// How many runs
-    #[arg(long, value_name = "N", conflicts_with = "minutes")]
+    #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = super::arguments::at_least_one::<NonZero<u64>>)]
     runs: Option<NonZero<u64>>,
     /// For how many minutes
     #[arg(long, value_name = "M")]
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
                 "{name}, seed {seed}, schedule seed {schedule_seed} fails; looking for the shortest such run"
             );
             let shortest = shorten(scenario, args.policy.as_ref(), found)?;
-            say!("{}", shortest.what);
+            tell!("{}", shortest.what);
             let mut same = format!(
                 "{} --seed {} --schedule-seed {} --until {}",
                 shortest.scenario,
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         done += 1;
     }
-    say!("{done} runs of {}: every invariant held", names.join(", "));
+    tell!("{done} runs of {}: every invariant held", names.join(", "));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -20,7 +20,7 @@ use scenario::run::directory;
 use super::guest_place::REAL_LINUX;
 pub(crate) use super::guest_place::Where;
 use super::{bad_input, tools};
-use crate::output::{note, say};
+use crate::output::{note, say, tell};
 
 /// Versions and checksums of what a record or a measurement was made with.
 const PIECES_FILE: &str = "pieces.json";
@@ -93,7 +93,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     match args.what {
         None => one_guest(&args.place, args.guest),
         Some(What::Doctor) => {
-            say!("{}", args.place.examine());
+            tell!("{}", args.place.examine());
             Ok(())
         }
         Some(What::Fetch { without_qemu, suite }) => fetch(&args.place, without_qemu, suite),
@@ -138,13 +138,13 @@ fn fetch(place: &Where, without_qemu: bool, suite: Option<String>) -> Result<()>
             Ok(())
         }
         Ok(_) => {
-            say!("{}", place.examine());
+            tell!("{}", place.examine());
             Ok(())
         }
         // Without a network, what was fetched before is as good as ever.
         Err(error) if wanted.suite.is_none() && place.examine().nested() => {
             note!("{error:#}\nAll pieces are there from before, and are used.");
-            say!("{}", place.examine());
+            tell!("{}", place.examine());
             Ok(())
         }
         Err(error) => Err(error),
@@ -284,7 +284,7 @@ pub(crate) fn bench(repeat: usize) -> Result<()> {
     let diagnosis = place.examine();
     place.nested = !diagnosis.direct();
     if place.nested && !diagnosis.nested() {
-        say!("\nreal guests: left out\n{diagnosis}To measure them: `cargo xtask guest fetch` first.");
+        tell!("\nreal guests: left out\n{diagnosis}To measure them: `cargo xtask guest fetch` first.");
         return Ok(());
     }
     let how = if place.nested {

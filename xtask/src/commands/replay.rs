@@ -14,7 +14,7 @@ use vmms_host::RecordedVspInput;
 
 use super::arguments::duration;
 use super::bad_input;
-use crate::output::{note, say};
+use crate::output::{note, tell};
 
 /// Which component of which run.
 #[derive(clap::Args, Debug)]
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         )));
     }
     if left_out.times > 0 {
-        say!(
+        tell!(
             "{}: the guest caused more than is recorded of it: {} inputs are not in the journal, in {} {}. After each, the \
              replay goes on from the state that was recorded there; what happened in it is not checked.",
             component,
@@ -112,10 +112,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         note!("{}: the journal ends within the outputs of the last input", path.display());
     }
     if replay.is_equal() {
-        say!("{}: {} inputs, {} outputs, all equal", component, replay.inputs, replay.outputs);
+        tell!("{}: {} inputs, {} outputs, all equal", component, replay.inputs, replay.outputs);
         return Ok(ExitCode::SUCCESS);
     }
-    say!(
+    tell!(
         "{}: {} inputs, {} outputs; the outputs of {} inputs differ",
         component,
         replay.inputs,
@@ -123,9 +123,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         replay.different
     );
     for difference in &replay.differences {
-        say!("input {} at {}:", difference.input, difference.t);
-        say!("  recorded {}", difference.recorded.join("\n           "));
-        say!("  replayed {}", difference.replayed.join("\n           "));
+        tell!("input {} at {}:", difference.input, difference.t);
+        tell!("  recorded {}", difference.recorded.join("\n           "));
+        tell!("  replayed {}", difference.replayed.join("\n           "));
     }
     Ok(ExitCode::FAILURE)
 }

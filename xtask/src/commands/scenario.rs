@@ -251,6 +251,9 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
             "--speed is for --clock wall, --metrics and --live: in virtual time a run goes as fast as it can",
         ));
     }
+    if args.live && !std::io::stdout().is_terminal() {
+        return Err(bad_input("--live needs a terminal; standard output is none"));
+    }
     let speed = args.speed.unwrap_or(if args.live { 20.0 } else { 1.0 });
     let clock = match args.clock {
         ClockName::Virtual => ClockMode::Virtual,

@@ -7,6 +7,7 @@ use run_analysis::verify::mutate::{self, MUTATIONS, Mutation};
 use run_analysis::verify::{self, Change, Options, Report, sensitivity};
 use scenario::file::{LoadOptions, Scenario};
 
+use super::arguments::at_least_one;
 use super::bad_input;
 use crate::output::{look, note, print_coloured, say, tell};
 
@@ -16,7 +17,7 @@ pub(crate) struct Args {
     /// Scenarios of the project or scenario files that have checks; default: the source's four scenarios, and what others measured
     names: Vec<String>,
     /// How many seeds, drawn afresh and printed; default: 20, or 2 with --sensitivity
-    #[arg(long, value_name = "N", conflicts_with = "seed")]
+    #[arg(long, value_name = "N", conflicts_with = "seed", value_parser = at_least_one::<NonZero<u16>>)]
     seeds: Option<NonZero<u16>>,
     /// These seeds, to repeat what was seen
     #[arg(long, value_name = "N[,N…]", value_delimiter = ',')]
@@ -35,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     /// Threads to run on; default: all processors
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZero<usize>>)]
     threads: Option<NonZero<usize>>,
 }
 
@@ -55,10 +56,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         change: Change::None,
         threads: args.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get),
     };
-    if !args.json {
-        let seeds: Vec<String> = options.seeds.iter().map(u64::to_string).collect();
-        note!("seeds (repeat with --seed {})", seeds.join(","));
-    }
     match &args.mutate {
         Some(which) => mutated(which, &options, args.json),
         None => {
@@ -77,6 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                     scenario.name
                 )));
             }
+            tell_seeds(&options, args.json);
             if args.sensitivity {
                 return turned(&scenarios, &options, args.json);
             }
@@ -84,6 +82,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             print(&report, args.json)?;
             if report.passed() { Ok(()) } else { bail!("{}", report.conclusion()) }
         }
+    }
+}
+
+/// Says how to repeat what is now run.
+fn tell_seeds(options: &Options, json: bool) {
+    if !json {
+        let seeds: Vec<String> = options.seeds.iter().map(u64::to_string).collect();
+        note!("seeds (repeat with --seed {})", seeds.join(","));
     }
 }
 
@@ -169,6 +175,7 @@ fn mutated(which: &str, options: &Options, json: bool) -> Result<()> {
             names.join(", ")
         )));
     }
+    tell_seeds(options, json);
     let results = chosen
         .into_iter()
         .map(|mutation| {

@@ -17,7 +17,7 @@ pub trait Policy: Send {
     /// once is granted in the order of weights.
     fn uses_priority(&self) -> bool;
 
-    /// Time from one round to the next on an idle host; a paging parent makes it longer. Hyper-V's is one second.
+    /// Time from one round to the next on an idle host; a paging parent makes it longer. Hyper-V's is one second (documented).
     fn interval(&self) -> Duration {
         Duration::from_secs(1)
     }

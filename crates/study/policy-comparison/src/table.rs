@@ -70,7 +70,7 @@ impl Comparison {
         }
         if !same.is_empty() {
             let all = if differ { "all".to_owned() } else { self.policies.join(", ") };
-            let same = format!("the same for {}: {}", escape(&all), same.join(", "));
+            let same = format!("the same for {}: {}", escape(&all), same.join("; "));
             let _ = writeln!(text, "{}", wrap_after("", &same, width, 2));
         }
         text.push('\n');

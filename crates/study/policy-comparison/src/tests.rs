@@ -118,6 +118,20 @@ fn a_table_fits_its_terminal() {
     assert_eq!(coloured.replace("\u{1b}[31m", "").replace("\u{1b}[32m", "").replace("\u{1b}[39m", ""), plain);
 }
 
+/// Before any guest has booted all policies do the same.
+#[test]
+fn where_nothing_differs_there_is_no_empty_table() {
+    let mut settings = settings(named(&["hyperv", "mom"]));
+    settings.choices.until = Some(Duration::from_secs(8));
+    let table = compare(&settings, &mut |_| ()).unwrap().table(WIDE);
+    assert_eq!(
+        table.matches("the same for hyperv, mom: slowdown, mean 1.000; slowdown, worst VM 1.00;").count(),
+        3,
+        "{table}"
+    );
+    assert!(!table.contains('│'), "{table}");
+}
+
 #[test]
 fn few_seeds_give_no_verdict() {
     let comparison = compare(&settings(named(&["hyperv", "mom"])), &mut |_| ()).unwrap();

@@ -21,6 +21,7 @@ pub mod report;
 pub mod sensitivity;
 mod single;
 pub mod suite;
+mod table;
 mod windows;
 
 pub use change::Change;

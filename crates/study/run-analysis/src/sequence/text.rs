@@ -39,13 +39,16 @@ impl Sequence {
             let mark = if step.asked_for { '>' } else { ' ' };
             let head = format!("{mark}{:>TIME$}   {}", time(step.at), self.drawn(step, apart));
             let words = self.words(step);
-            if beside + LEAST_TEXT > columns {
+            let room = columns.saturating_sub(beside);
+            let lines = broken("", &words, room, 0);
+            // A word that has no room beside the lines has it below them.
+            if room < LEAST_TEXT || lines.lines().any(|line| width(line) > room) {
                 let _infallible = writeln!(text, "{head}");
                 let below = " ".repeat(BELOW);
                 let _infallible = writeln!(text, "{}", broken(&below, &words, columns, BELOW));
                 continue;
             }
-            for (number, line) in broken("", &words, columns - beside, 0).lines().enumerate() {
+            for (number, line) in lines.lines().enumerate() {
                 let head = if number == 0 { &head } else { &format!("{:LEFT$}{}", "", self.plain(apart)) };
                 let _infallible = writeln!(text, "{head}   {line}");
             }

@@ -1,15 +1,13 @@
 //! What came of a verification: rows for people and for programs.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::CellAlignment;
 use serde::Serialize;
 use terminal_text::{Ink, Look, escape, wrap_after};
 
 use super::judge::{Verdict, expected, number};
 use super::kind::{INVARIANTS, Kind};
+use super::table::unbroken;
 use scenario::file::{Check, Scenario};
-
-/// Columns that the seven columns of a table take without a word being broken. Invented.
-const TABLE: usize = 110;
 
 /// All rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -213,11 +211,7 @@ impl Report {
     }
 
     fn rows_as_text(rows: &[Row], words: [&str; 2], seeds: usize, look: Look) -> String {
-        if look.columns < TABLE {
-            paragraphs(rows, words, seeds, look)
-        } else {
-            wide(rows, words, seeds, look)
-        }
+        wide(rows, words, seeds, look).unwrap_or_else(|| paragraphs(rows, words, seeds, look))
     }
 
     /// Lines that sum it up.
@@ -263,41 +257,30 @@ impl Report {
     }
 }
 
-/// Rows as a table, with these words for a check that passed and one that did not.
-fn wide(rows: &[Row], [passed, failed]: [&str; 2], seeds: usize, look: Look) -> String {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(u16::try_from(look.columns).unwrap_or(u16::MAX));
-    table.set_header([
-        "scenario",
-        "check",
-        "kind",
-        "source",
-        "says",
-        "measured: median (range)",
-        "result",
-        "seeds",
-    ]);
+/// Rows as a table, with these words for a check that passed and one that did not; `None` if a word would have to be broken.
+fn wide(rows: &[Row], [passed, failed]: [&str; 2], seeds: usize, look: Look) -> Option<String> {
+    let head = ["scenario", "check", "kind", "source", "says", "measured: median (range)", "result", "seeds"];
+    let mut cells = vec![head.map(str::to_owned)];
     let mut last = "";
     for row in rows {
         let scenario = if row.scenario == last { "" } else { &row.scenario };
         last = &row.scenario;
-        table.add_row([
-            escape(scenario).as_ref(),
-            &escape(&row.name()),
-            row.kind.as_ref().map_or("", Kind::name),
-            &escape(row.source.as_deref().unwrap_or("")),
-            &row.expected,
-            &escape(&row.seen()),
-            if row.passed { passed } else { failed },
-            &row.seeds(seeds),
+        cells.push([
+            escape(scenario).into_owned(),
+            escape(&row.name()).into_owned(),
+            row.kind.as_ref().map_or("", Kind::name).to_owned(),
+            escape(row.source.as_deref().unwrap_or("")).into_owned(),
+            row.expected.clone(),
+            escape(&row.seen()).into_owned(),
+            if row.passed { passed } else { failed }.to_owned(),
+            row.seeds(seeds),
         ]);
     }
+    let mut table = unbroken(cells, look.columns)?;
     if let Some(column) = table.column_mut(6) {
         column.set_cell_alignment(CellAlignment::Center);
     }
-    table.to_string().replace("FAIL", &look.paint(Ink::Bad, "FAIL"))
+    Some(table.to_string().replace("FAIL", &look.paint(Ink::Bad, "FAIL")))
 }
 
 /// Rows as paragraphs, for a terminal that has no room for a table.

@@ -2,7 +2,6 @@
 //!
 //! A check that something was chosen with in view says little by itself. This says how much of it was the choice.
 
-use comfy_table::{ContentArrangement, Table};
 use serde::{Deserialize, Serialize};
 use terminal_text::{Ink, Look, wrap, wrap_after};
 
@@ -12,6 +11,7 @@ use super::kind::Kind;
 use super::knob::{self, Group, Knob};
 use super::report::Row;
 use super::suite::{self, Job};
+use super::table::unbroken;
 use scenario::file::Scenario;
 use scenario::run::{Choices, build};
 
@@ -23,9 +23,6 @@ const MOVES: f64 = 0.05;
 
 /// Stands behind what is not as expected.
 const CROSS: &str = "✗";
-
-/// Columns that the six columns of the table take without a word being broken. Invented.
-const TABLE: usize = 130;
 
 /// Scenarios with more VMs than this run with the first seed only: their numbers are sums over so many VMs that they are the same with all.
 const MANY_VMS: usize = 50;
@@ -244,23 +241,30 @@ impl Sensitivity {
     /// As text: a table where there is room for one, else a paragraph for each knob. What is not as expected is red where there are colours.
     #[must_use]
     pub fn table(&self, look: Look) -> String {
-        let text = if look.columns < TABLE { self.paragraphs(look.columns) } else { self.wide(look.columns) };
+        let text = unbroken(self.rows(), look.columns)
+            .map_or_else(|| self.paragraphs(look.columns), |table| table.to_string());
         text.replace(CROSS, &look.paint(Ink::Bad, CROSS))
     }
 
-    fn wide(&self, columns: usize) -> String {
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
-        table.set_header(["knob", "check that moves", "expected", "half", "once", "twice"]);
+    /// The rows of the table, its head first.
+    fn rows(&self) -> Vec<[String; 6]> {
+        let mut rows =
+            vec![["knob", "check that moves", "expected", "half", "once", "twice"].map(str::to_owned)];
         for knob in &self.knobs {
             let mut name = knob.title();
             if knob.moved.is_empty() {
-                table.add_row([name.as_str(), "none", "", "", "", ""]);
+                rows.push([
+                    name,
+                    "none".to_owned(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                ]);
+                continue;
             }
             for moved in &knob.moved {
-                table.add_row([
+                rows.push([
                     std::mem::take(&mut name),
                     knob.check(moved),
                     moved.expected.clone(),
@@ -270,7 +274,7 @@ impl Sensitivity {
                 ]);
             }
         }
-        table.to_string()
+        rows
     }
 
     /// For a terminal that has no room for a table.
@@ -356,7 +360,7 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/src/reference/sensitivity.json");
         let kept: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let all: Sensitivity = serde_json::from_value(kept["result"].clone()).unwrap();
-        for columns in [80, TABLE - 1, TABLE, 200] {
+        for columns in [80, 120, 150, 200] {
             let text = all.table(Look { columns, colours: false });
             assert!(text.lines().all(|line| terminal_text::width(line) <= columns), "{text}");
             for knob in &all.knobs {
@@ -367,6 +371,7 @@ mod tests {
             let coloured = all.table(Look { columns, colours: true });
             assert_eq!(coloured.matches("\u{1b}[31m✗").count(), text.matches('✗').count());
             assert!(text.contains('✗'));
+            assert_eq!(text.contains('│'), columns >= 120, "{columns}");
         }
     }
 
