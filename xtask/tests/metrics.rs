@@ -89,7 +89,7 @@ fn a_run_serves_its_counters_while_it_lasts() {
             assert!(!folder.join("second").exists());
             break;
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::yield_now();
     }
     assert_eq!(best, everything);
     run.kill().unwrap();

@@ -1,20 +1,32 @@
 //! `cargo xtask scenario NAME --metrics ADDRESS:PORT`: the counters of a run for Prometheus, while the run lasts.
+//!
+//! One page, one method, one answer for each connection: what that takes of HTTP/1.1 (RFC 9112) is here, with a bound on everything that
+//! whoever connects decides.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use perf_counters::prometheus::{self, Format};
 use perf_counters::{Layout, Sample};
 use scenario::run::CounterWatch;
-use tiny_http::{Header, Method, Request, Response, Server};
 
 /// Where the counters are.
 const PATH: &str = "/metrics";
-/// Answers under way at the same time; whoever asks beyond that is not answered with counters. Invented.
-const MOST_ANSWERS: usize = 8;
+/// Connections at the same time; further ones are closed at once. Invented.
+const MOST_CONNECTIONS: usize = 64;
+/// How long a connection may be silent, or not take what it is sent. Invented.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Time until the next connection is waited for after one that could not be accepted. Invented.
+const RETRY: Duration = Duration::from_millis(100);
+/// Bytes of a request up to its empty line; Prometheus sends some 300. Invented.
+const MOST_REQUEST: usize = 8192;
+/// Pieces in which a request may come. Invented.
+const MOST_PIECES: usize = 16;
 
 /// The latest sample, and of what.
 type Latest = Arc<Mutex<Option<(Layout, Sample)>>>;
@@ -22,8 +34,9 @@ type Latest = Arc<Mutex<Option<(Layout, Sample)>>>;
 /// Answers whoever asks for the counters, as long as this value lives.
 pub(super) struct Endpoint {
     address: SocketAddr,
-    server: Arc<Server>,
     latest: Latest,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Endpoint {
@@ -32,11 +45,9 @@ impl Endpoint {
     /// # Errors
     /// Nobody can listen there.
     pub(super) fn open(address: SocketAddr) -> Result<Self> {
-        let listening = TcpListener::bind(address).and_then(|listener| {
-            let address = listener.local_addr()?;
-            Ok((address, Server::from_listener(listener, None).map_err(io::Error::other)?))
-        });
-        let (address, server) = listening.map_err(|error: io::Error| match error.kind() {
+        let listening =
+            TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (address, listener) = listening.map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => anyhow!(
                 "--metrics: {address} is in use by another program: choose another port; 0 takes one that is free"
             ),
@@ -45,14 +56,15 @@ impl Endpoint {
             }
             _ => anyhow!("--metrics: {address} cannot be listened at: {error}"),
         })?;
-        let server = Arc::new(server);
-        let latest = Latest::default();
-        {
-            let (server, latest) = (Arc::clone(&server), Arc::clone(&latest));
-            let named = std::thread::Builder::new().name("metrics".to_owned());
-            named.spawn(move || serve(&server, &latest)).context("--metrics: no thread can be started")?;
-        }
-        Ok(Self { address, server, latest })
+        let (latest, over) = (Latest::default(), Arc::new(AtomicBool::new(false)));
+        let thread = {
+            let (latest, over) = (Arc::clone(&latest), Arc::clone(&over));
+            let named = thread::Builder::new().name("metrics".to_owned());
+            named
+                .spawn(move || serve(&listener, &latest, &over))
+                .context("--metrics: no thread can be started")?
+        };
+        Ok(Self { address, latest, over, thread: Some(thread) })
     }
 
     /// Where the counters are.
@@ -76,24 +88,37 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        self.server.unblock();
+        self.over.store(true, Ordering::Release);
+        // The listener waits for a connection: this is the last.
+        if TcpStream::connect_timeout(&self.address, PATIENCE).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            let _panicked = thread.join();
+        }
     }
 }
 
-/// Takes requests until it is told to end. Each is answered by a thread of its own: whoever reads slowly delays nobody else, and not the
-/// end of the run either.
-fn serve(server: &Server, latest: &Latest) {
+/// Takes connections until it is over. Each is answered by a thread of its own: whoever is slow delays nobody else, and not the end of
+/// the run either.
+fn serve(listener: &TcpListener, latest: &Latest, over: &AtomicBool) {
     let under_way = Arc::new(AtomicUsize::new(0));
-    while let Ok(request) = server.recv() {
-        if under_way.load(Ordering::Acquire) >= MOST_ANSWERS {
-            drop(request);
+    for connection in listener.incoming() {
+        if over.load(Ordering::Acquire) {
+            return;
+        }
+        let Ok(connection) = connection else {
+            // Such as with too many files open: others may be closed by then.
+            thread::park_timeout(RETRY);
+            continue;
+        };
+        if under_way.load(Ordering::Acquire) >= MOST_CONNECTIONS {
             continue;
         }
         under_way.fetch_add(1, Ordering::AcqRel);
         let (latest, counted) = (Arc::clone(latest), Arc::clone(&under_way));
-        let answering = std::thread::Builder::new().spawn(move || {
+        let answering = thread::Builder::new().name("metrics".to_owned()).spawn(move || {
             // Whoever has hung up gets no answer.
-            let _gone: io::Result<()> = answer(request, &latest);
+            let _gone: io::Result<()> = attend(connection, &latest);
             counted.fetch_sub(1, Ordering::AcqRel);
         });
         if answering.is_err() {
@@ -102,36 +127,105 @@ fn serve(server: &Server, latest: &Latest) {
     }
 }
 
-fn answer(request: Request, latest: &Latest) -> io::Result<()> {
-    let header = |name: &str, value: &str| Header::from_bytes(name, value).ok();
-    if *request.method() != Method::Get {
-        let allow = header("Allow", "GET").into_iter();
-        let refused = Response::from_string("only GET is answered\n").with_status_code(405);
-        return request.respond(allow.fold(refused, Response::with_header));
+/// Hears one request and answers it.
+fn attend(mut connection: TcpStream, latest: &Latest) -> io::Result<()> {
+    connection.set_read_timeout(Some(PATIENCE))?;
+    connection.set_write_timeout(Some(PATIENCE))?;
+    let answer = match hear(&mut connection)? {
+        Some(request) => answer(&request, latest),
+        None => Answer::words("400 Bad Request", "this is no request of HTTP"),
+    };
+    connection.write_all(&answer.bytes())?;
+    connection.shutdown(std::net::Shutdown::Write)?;
+    // What is still under way is taken, since a connection that is closed before would take the answer along.
+    let mut rest = [0; MOST_REQUEST];
+    for _ in 0..MOST_PIECES {
+        if connection.read(&mut rest)? == 0 {
+            break;
+        }
     }
-    if request.url().split('?').next() != Some(PATH) {
-        let elsewhere = format!("the counters of the run are at {PATH}\n");
-        return request.respond(Response::from_string(elsewhere).with_status_code(404));
+    Ok(())
+}
+
+/// A request up to its empty line; `None` if it does not come to an end.
+fn hear(connection: &mut TcpStream) -> io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; MOST_REQUEST];
+    for _ in 0..MOST_PIECES {
+        let read = connection.read(&mut piece)?;
+        bytes.extend_from_slice(&piece[..read]);
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            return Ok(String::from_utf8(bytes[..end].to_vec()).ok());
+        }
+        if read == 0 || bytes.len() > MOST_REQUEST {
+            break;
+        }
     }
-    let accept = request.headers().iter().find(|header| header.field.equiv("Accept"));
-    let format = Format::accepted(accept.map(|accept| accept.value.as_str()));
+    Ok(None)
+}
+
+/// What is answered.
+struct Answer {
+    status: &'static str,
+    content_type: &'static str,
+    /// Further header lines.
+    more: &'static str,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// A sentence.
+    fn words(status: &'static str, words: &str) -> Self {
+        Self {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            more: "",
+            body: format!("{words}\n").into(),
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let Self { status, content_type, more, body } = self;
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nConnection: close\r\n{more}\r\n"
+        );
+        [head.as_bytes(), body].concat()
+    }
+}
+
+fn answer(request: &str, latest: &Latest) -> Answer {
+    let mut lines = request.split("\r\n");
+    let first: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
+    let [method, target, version] = first[..] else {
+        return Answer::words("400 Bad Request", "this is no request of HTTP");
+    };
+    if !version.starts_with("HTTP/1.") {
+        return Answer::words("505 HTTP Version Not Supported", "HTTP/1.1 is spoken here");
+    }
+    if method != "GET" {
+        let refused = Answer::words("405 Method Not Allowed", "only GET is answered");
+        return Answer { more: "Allow: GET\r\n", ..refused };
+    }
+    if target.split('?').next() != Some(PATH) {
+        return Answer::words("404 Not Found", &format!("the counters of the run are at {PATH}"));
+    }
+    let accept =
+        lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("accept"));
+    let format = Format::accepted(accept.map(|(_, value)| value));
     let sample = latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let mut text = Vec::new();
+    let mut body = Vec::new();
     match &sample {
-        Some((layout, sample)) => prometheus::write(&mut text, layout, sample, format),
+        Some((layout, sample)) => prometheus::write(&mut body, layout, sample, format),
         // The run has not begun.
-        None if format == Format::OpenMetrics => text.extend_from_slice(prometheus::END),
+        None if format == Format::OpenMetrics => body.extend_from_slice(prometheus::END),
         None => {}
     }
-    let content = header("Content-Type", format.content_type()).into_iter();
-    request.respond(content.fold(Response::from_data(text), Response::with_header))
+    Answer { status: "200 OK", content_type: format.content_type(), more: "", body }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::net::TcpStream;
-
     use perf_counters::{Epoch, Memory};
 
     use super::*;
@@ -205,9 +299,46 @@ mod tests {
     #[test]
     fn whoever_asks_and_says_nothing_more_keeps_nobody_waiting() {
         let endpoint = local();
-        let silent: Vec<_> = (0..32).map(|_| TcpStream::connect(endpoint.address).unwrap()).collect();
+        let silent: Vec<_> =
+            (0..MOST_CONNECTIONS / 2).map(|_| TcpStream::connect(endpoint.address).unwrap()).collect();
         let answer = ask(&endpoint, "GET /metrics HTTP/1.1");
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        drop(silent);
+    }
+
+    #[test]
+    fn what_is_no_request_is_told_so() {
+        let endpoint = local();
+        for nonsense in [
+            "",
+            "GET",
+            "GET /metrics",
+            "\u{16}\u{3}\u{1} \u{0}",
+            "GET /metrics FTP/1",
+            "get  /metrics HTTP/1.1",
+        ] {
+            let answer = ask(&endpoint, nonsense);
+            assert!(
+                answer.starts_with("HTTP/1.1 400 ") || answer.starts_with("HTTP/1.1 505 "),
+                "{nonsense:?}: {answer}"
+            );
+        }
+        let endless = "x".repeat(4 * MOST_REQUEST);
+        let mut stream = TcpStream::connect(endpoint.address).unwrap();
+        stream.write_all(endless.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+
+    #[test]
+    fn whoever_is_too_many_is_sent_away_and_the_end_is_not_delayed() {
+        let endpoint = local();
+        let silent: Vec<_> =
+            (0..2 * MOST_CONNECTIONS).map(|_| TcpStream::connect(endpoint.address).unwrap()).collect();
+        let address = endpoint.address;
+        drop(endpoint);
+        assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
         drop(silent);
     }
 }
