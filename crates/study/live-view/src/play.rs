@@ -34,6 +34,7 @@ fn watch(terminal: &mut DefaultTerminal, recording: &Recording, from: Duration, 
     let (mut keys, mut pace) = (Keys::default(), Pace::new(speed));
     player.seek(Seek::To(from), &mut view);
     pace.go(player.at());
+    view.message = recording.missing.join(" ");
     let mut before = now();
     loop {
         let real = before.elapsed();

@@ -42,6 +42,8 @@ pub struct Recording {
     pub points: Vec<Point>,
     /// Events; empty if none were recorded.
     pub records: Vec<Record>,
+    /// What cannot be shown, a sentence each.
+    pub missing: Vec<String>,
 }
 
 /// Plays a recording into a view.

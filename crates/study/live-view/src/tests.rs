@@ -240,6 +240,7 @@ fn recording() -> Recording {
             .collect(),
         points: outcome.points.all().to_vec(),
         records: run_journal::events::read_whole(&folder.path().join(EVENTS_FILE)).unwrap().records,
+        missing: Vec::new(),
     }
 }
 
@@ -264,6 +265,29 @@ fn a_recorded_run_shows_what_it_showed_however_its_time_is_reached() {
     insta::assert_snapshot!("recorded-at-80-columns", drawn(&wound, (80, 24)));
     player.seek(Seek::Back(Duration::from_secs(600)), &mut wound);
     assert_eq!(player.at(), Duration::ZERO);
+}
+
+#[test]
+fn what_is_left_of_a_run_is_shown() {
+    let whole = recording();
+    let at = Seek::To(Duration::from_secs(100));
+    let shown = |recording: &Recording| {
+        let mut view = View::recorded(recording);
+        let mut player = Player::new(recording);
+        player.seek(at, &mut view);
+        while !player.is_over() {
+            player.step(&mut view);
+        }
+        player.seek(at, &mut view);
+        (drawn(&view, (100, 30)), view)
+    };
+    let (text, view) = shown(&Recording { records: Vec::new(), ..whole.clone() });
+    assert_eq!(view.vms[0].physical, whole.points[100].vms[0].physical);
+    assert!(text.contains("running") && view.events.is_empty(), "{text}");
+    let (text, view) = shown(&Recording { points: Vec::new(), ..whole.clone() });
+    assert!(text.contains("status_report") && view.vms[0].physical.is_zero(), "{text}");
+    let (text, _) = shown(&Recording { vms: Vec::new(), points: Vec::new(), records: Vec::new(), ..whole });
+    assert!(text.contains("no VM"), "{text}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use page_range::PageCount;
 use run_analysis::figures::Recorded;
 use run_journal::{EVENTS_FILE, Manifest, Record, events};
 use scenario::file::LoadOptions;
-use scenario::run::{COUNTERS_FILE, Choices, SCENARIO_FILE};
+use scenario::run::{Choices, SCENARIO_FILE};
 
 use crate::commands::{bad_input, scenario as scenarios};
 use crate::output::note;
@@ -20,6 +20,9 @@ use crate::output::note;
 /// Plays what is in the folder of a run.
 pub(super) fn run(directory: &Path, from: Duration, speed: f64) -> Result<()> {
     let recording = read(directory)?;
+    for sentence in &recording.missing {
+        note!("{sentence}");
+    }
     ensure!(
         from <= recording.until,
         bad_input(format!(
@@ -44,15 +47,14 @@ fn read(directory: &Path) -> Result<Recording> {
             directory.display()
         )));
     }
+    let mut missing = Vec::new();
     let records = match recorded {
         Ok(whole) => {
-            if let Some(error) = &whole.missing {
-                note!("{EVENTS_FILE}: {error}");
-            }
+            missing.extend(whole.missing.map(|error| format!("{EVENTS_FILE}: {error}.")));
             whole.records
         }
         Err(error) => {
-            note!("{EVENTS_FILE}: {error}; only what the counters say is shown");
+            missing.push(format!("{EVENTS_FILE}: {error}. Only what the counters say is shown."));
             Vec::new()
         }
     };
@@ -61,9 +63,9 @@ fn read(directory: &Path) -> Result<Recording> {
     let run = match counted {
         Ok(run) => run,
         Err(error) => {
-            note!("{COUNTERS_FILE}: {error}; the VMs' memory is not shown");
-            let vms = vms(&records);
-            return Ok(Recording { title, until: last, host_memory: PageCount::ZERO, vms, points: Vec::new(), records });
+            missing.push(format!("{error}. The VMs' memory is not shown."));
+            let (vms, points) = (vms(&records), Vec::new());
+            return Ok(Recording { title, until: last, host_memory: PageCount::ZERO, vms, points, records, missing });
         }
     };
     let priorities = priorities(directory);
@@ -74,7 +76,7 @@ fn read(directory: &Path) -> Result<Recording> {
     };
     let vms = run.vms.iter().enumerate().map(vm).collect();
     let until = run.points.last().map_or(last, |point| point.time.max(last));
-    Ok(Recording { title, until, host_memory: from_mib(run.host_mb), vms, points: run.points, records })
+    Ok(Recording { title, until, host_memory: from_mib(run.host_mb), vms, points: run.points, records, missing })
 }
 
 fn from_mib(mib: f64) -> PageCount {
