@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use run_analysis::counters::{At, Counters, Curve, Extent};
 use perf_counters::schema::BALANCER_INSTANCE;
+use run_analysis::counters::{At, Counters, Curve, Extent};
 use scenario::run::COUNTERS_FILE;
 use serde::Serialize;
 
@@ -82,8 +82,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let per = args.per.as_deref().map(|per| named(&counters, per, vm)).transpose()?.unwrap_or_default();
     let last = |curve: &Curve| counters.extent(curve, from, until).map(|extent| extent.last);
-    let divisors: BTreeMap<&str, f64> =
-        per.iter().filter_map(|curve| Some((&*curve.of, last(curve)?))).filter(|(_, last)| *last > 0.0).collect();
+    let divisors: BTreeMap<&str, f64> = per
+        .iter()
+        .filter_map(|curve| Some((&*curve.of, last(curve)?)))
+        .filter(|(_, last)| *last > 0.0)
+        .collect();
     let rows: Vec<Row<'_>> = curves
         .iter()
         .filter_map(|curve| {
@@ -135,14 +138,19 @@ fn list(rows: &[Row<'_>]) -> Result<()> {
         }
     }
     let mut out = Lines::new();
-    let mut reader = out.line(format_args!("{:>12} {:<10} {:>11}  {:<10} counter", "highest", "", "at", "of"))?;
+    let mut reader =
+        out.line(format_args!("{:>12} {:<10} {:>11}  {:<10} counter", "highest", "", "at", "of"))?;
     for (counter, of) in kinds {
         if reader == Reader::Gone {
             return Ok(());
         }
         let Some(most) = of.iter().max_by(|a, b| {
             // The first of those that went as high.
-            a.extent.highest.value.total_cmp(&b.extent.highest.value).then(b.extent.highest.at_s.total_cmp(&a.extent.highest.at_s))
+            a.extent
+                .highest
+                .value
+                .total_cmp(&b.extent.highest.value)
+                .then(b.extent.highest.at_s.total_cmp(&a.extent.highest.at_s))
         }) else {
             continue;
         };
@@ -205,7 +213,12 @@ fn extents(mut rows: Vec<Row<'_>>, per: Option<&Curve>) -> Result<()> {
 const COLUMN: usize = 13;
 
 /// The values, a row for each time and a column for each counter.
-fn over_time(counters: &Counters, curves: &[Curve], every: Duration, (from, until): (Duration, Duration)) -> Result<()> {
+fn over_time(
+    counters: &Counters,
+    curves: &[Curve],
+    every: Duration,
+    (from, until): (Duration, Duration),
+) -> Result<()> {
     let room = (look().columns.saturating_sub(12)) / (COLUMN + 1);
     ensure!(
         curves.len() <= room,
@@ -219,7 +232,8 @@ fn over_time(counters: &Counters, curves: &[Curve], every: Duration, (from, unti
     for curve in curves {
         let name = curve.counter.rsplit('\\').next().unwrap_or("");
         // Where all are of one VM, the name may take two lines; else the first line says whose the counter is.
-        let (above, below) = if one { name.rsplit_once(' ').unwrap_or(("", name)) } else { (&*curve.of, name) };
+        let (above, below) =
+            if one { name.rsplit_once(' ').unwrap_or(("", name)) } else { (&*curve.of, name) };
         heads[0].push_str(&format!(" {:>COLUMN$}", cut(above, COLUMN)));
         heads[1].push_str(&format!(" {:>COLUMN$}", cut(below, COLUMN)));
     }

@@ -125,7 +125,10 @@ fn stills_of(folder: &Path, args: &Args, run: &Recorded) -> Result<Vec<Drawn>> {
     let asked = args.at.is_some() || args.vm.is_some();
     if !path.is_file() {
         return if asked {
-            Err(bad_input(format!("there is no {}: its components at a moment cannot be drawn", path.display())))
+            Err(bad_input(format!(
+                "there is no {}: its components at a moment cannot be drawn",
+                path.display()
+            )))
         } else {
             Ok(Vec::new())
         };
@@ -135,14 +138,21 @@ fn stills_of(folder: &Path, args: &Args, run: &Recorded) -> Result<Vec<Drawn>> {
     if let Some(error) = &whole.missing {
         note!("{}: {error}", path.display());
     }
-    if let Some(vm) = args.vm.as_deref().filter(|vm| !run.vms.iter().any(|name| name.eq_ignore_ascii_case(vm))) {
+    if let Some(vm) =
+        args.vm.as_deref().filter(|vm| !run.vms.iter().any(|name| name.eq_ignore_ascii_case(vm)))
+    {
         return Err(bad_input(format!("the run has no VM {vm:?}; there are {}", run.vms.join(", "))));
     }
     Ok(stills(run, &whole.records, args.at, args.vm.as_deref()))
 }
 
 /// The components at a moment, and a growth component by component.
-pub(super) fn stills(run: &Recorded, records: &[Record], at: Option<Duration>, vm: Option<&str>) -> Vec<Drawn> {
+pub(super) fn stills(
+    run: &Recorded,
+    records: &[Record],
+    at: Option<Duration>,
+    vm: Option<&str>,
+) -> Vec<Drawn> {
     let causality = Causality::new(records);
     let growth = Growth::telling(&causality, records, vm);
     let at = at.or_else(|| growth.as_ref().map(Growth::moment));
@@ -221,7 +231,8 @@ impl Drop for Fleeting {
 pub(super) fn record_all(name: &str, seed: Option<u64>) -> Result<Fleeting> {
     let file = super::scenario::load(name, &LoadOptions::default())?;
     let plan = super::scenario::plan(&file, &Choices { seed, ..Choices::default() })?;
-    let folder = Fleeting(std::env::temp_dir().join(format!("dynamic-memory-figures-{}", std::process::id())));
+    let folder =
+        Fleeting(std::env::temp_dir().join(format!("dynamic-memory-figures-{}", std::process::id())));
     directory::create(folder.path(), true)?;
     let options = RunOptions {
         driver: Driver::Inline,

@@ -371,7 +371,10 @@ pub(super) fn again(first: &Path, settings: &[String], out: Option<PathBuf>) -> 
         .map_err(|error| bad_input(format!("{error}. Is {} the folder of a run?", first.display())))?;
     let file = first.join(run::SCENARIO_FILE);
     if !file.is_file() {
-        return Err(bad_input(format!("there is no {}: the scenario of this run is not known", file.display())));
+        return Err(bad_input(format!(
+            "there is no {}: the scenario of this run is not known",
+            file.display()
+        )));
     }
     let policy = load(&file.display().to_string(), &LoadOptions::default())
         .and_then(|file| plan(&file, &Choices::default()))

@@ -28,7 +28,12 @@ pub fn play(recording: &Recording, from: Duration, speed: f64) -> Result<(), Liv
     Ok(watched?)
 }
 
-fn watch(terminal: &mut DefaultTerminal, recording: &Recording, from: Duration, speed: f64) -> io::Result<()> {
+fn watch(
+    terminal: &mut DefaultTerminal,
+    recording: &Recording,
+    from: Duration,
+    speed: f64,
+) -> io::Result<()> {
     let mut view = View::recorded(recording);
     let mut player = Player::new(recording);
     let (mut keys, mut pace) = (Keys::default(), Pace::new(speed));

@@ -296,7 +296,11 @@ fn a_step_shows_one_event_more() {
     let mut view = View::recorded(&recording);
     let mut player = Player::new(&recording);
     player.seek(Seek::To(Duration::from_secs(60)), &mut view);
-    let next = recording.records.iter().position(|record| Duration::from(record.t) > Duration::from_secs(60)).unwrap();
+    let next = recording
+        .records
+        .iter()
+        .position(|record| Duration::from(record.t) > Duration::from_secs(60))
+        .unwrap();
     for record in &recording.records[next..next + 40] {
         let before = view.events.len();
         player.step(&mut view);

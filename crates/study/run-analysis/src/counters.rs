@@ -63,8 +63,8 @@ impl Counters {
         let path = directory.join(COUNTERS_FILE);
         let file = input_file::open(&path, MOST_COUNTERS)
             .map_err(|error| FiguresError::File { path: path.clone(), error })?;
-        let log = CounterLog::read(file)
-            .map_err(|error| FiguresError::Counters { path: path.clone(), error })?;
+        let log =
+            CounterLog::read(file).map_err(|error| FiguresError::Counters { path: path.clone(), error })?;
         if log.is_empty() {
             return Err(FiguresError::Empty { path });
         }
@@ -88,7 +88,8 @@ impl Counters {
     #[must_use]
     pub fn named(&self, words: &str, vm: Option<&str>) -> Vec<Curve> {
         let words = words.to_lowercase();
-        let whole = |path: &CounterPath| path.counter.to_lowercase() == words || name(path).to_lowercase() == words;
+        let whole =
+            |path: &CounterPath| path.counter.to_lowercase() == words || name(path).to_lowercase() == words;
         let part = |path: &CounterPath| name(path).to_lowercase().contains(&words);
         let exact = self.all(vm, &whole);
         if exact.is_empty() { self.all(vm, &part) } else { exact }
@@ -141,7 +142,8 @@ impl Counters {
         let minutes = |time: Duration| time.as_secs_f64() / 60.0;
         let last = self.times.last().copied().unwrap_or_default();
         let panel = |(name, mut of): (&str, Vec<&Curve>)| {
-            let highest = |curve: &&Curve| self.extent(curve, from, until).map_or(0.0, |extent| extent.highest.value);
+            let highest =
+                |curve: &&Curve| self.extent(curve, from, until).map_or(0.0, |extent| extent.highest.value);
             // The highest lie above the others, and are named.
             of.sort_by(|a, b| highest(b).total_cmp(&highest(a)));
             let drawn = of.iter().enumerate().rev().map(|(place, curve)| charts::Curve {
@@ -167,7 +169,11 @@ impl Counters {
         };
         let one = curves.iter().all(|curve| curve.of == curves[0].of);
         Figure {
-            title: if one { curves.first().map_or_else(String::new, |curve| curve.of.clone()) } else { "Counters".to_owned() },
+            title: if one {
+                curves.first().map_or_else(String::new, |curve| curve.of.clone())
+            } else {
+                "Counters".to_owned()
+            },
             note: String::new(),
             axis: "time (min)",
             from: minutes(from),

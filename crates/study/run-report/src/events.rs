@@ -268,8 +268,12 @@ impl Events {
     /// Leaves out the operations of the VM that matters least, now and from now on, unless there is only one. `false`: there is.
     fn leave_out_a_vm(&mut self) -> bool {
         let of_operation = |group: &Group| is_operation(group.kind.severity, &group.kind.event);
-        let vms: BTreeSet<Arc<str>> =
-            self.groups.iter().filter(|group| of_operation(group)).filter_map(|group| group.kind.vm.clone()).collect();
+        let vms: BTreeSet<Arc<str>> = self
+            .groups
+            .iter()
+            .filter(|group| of_operation(group))
+            .filter_map(|group| group.kind.vm.clone())
+            .collect();
         let place = |vm: &Arc<str>| self.order.iter().position(|name| **name == **vm).unwrap_or(usize::MAX);
         let Some(least) = vms.iter().max_by_key(|vm| place(vm)).filter(|_| vms.len() > 1).cloned() else {
             return false;
@@ -425,7 +429,10 @@ mod tests {
 
     #[test]
     fn of_too_many_operations_those_of_the_vm_that_matters_most_stay_whole() {
-        let of = |seq, vm: &str, event: &str| Record { vm: Some(vm.into()), ..record(seq, event, Severity::Normal) };
+        let of = |seq, vm: &str, event: &str| Record {
+            vm: Some(vm.into()),
+            ..record(seq, event, Severity::Normal)
+        };
         let mut events = Events::new(12).in_order(vec!["B".to_owned(), "A".to_owned(), "C".to_owned()]);
         for round in 0..4 {
             for (place, vm) in ["A", "B", "C"].into_iter().enumerate() {

@@ -58,7 +58,9 @@ pub(crate) fn read(directory: &Path, options: &Options) -> Result<Facts, ReportE
         ));
         Value::Null
     });
-    if let Some(format) = manifest.get("format").and_then(Value::as_u64).filter(|format| *format != known_format()) {
+    if let Some(format) =
+        manifest.get("format").and_then(Value::as_u64).filter(|format| *format != known_format())
+    {
         missing.push(format!(
             "{MANIFEST_FILE} has format {format}, this program knows format {}: another version of this project has recorded the run, and what \
              this version does not know of it is not shown.",

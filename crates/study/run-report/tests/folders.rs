@@ -96,7 +96,10 @@ fn of_too_much_the_most_that_fits_is_taken_and_the_page_says_what_is_left_out() 
     assert!(missing[0].starts_with("Of the counters one sample of every"), "{missing:?}");
     assert!(missing[1].contains("status_report") && !missing[1].contains("add_memory"), "{missing:?}");
     // Who has most is told of whole: these have room for as much as anybody.
-    assert!(missing[2].contains("Those of VM2") && missing[2].contains("of the operations of"), "{missing:?}");
+    assert!(
+        missing[2].contains("Those of VM2") && missing[2].contains("of the operations of"),
+        "{missing:?}"
+    );
 }
 
 #[test]

@@ -65,7 +65,15 @@ fn read(directory: &Path) -> Result<Recording> {
         Err(error) => {
             missing.push(format!("{error}. The VMs' memory is not shown."));
             let (vms, points) = (vms(&records), Vec::new());
-            return Ok(Recording { title, until: last, host_memory: PageCount::ZERO, vms, points, records, missing });
+            return Ok(Recording {
+                title,
+                until: last,
+                host_memory: PageCount::ZERO,
+                vms,
+                points,
+                records,
+                missing,
+            });
         }
     };
     let priorities = priorities(directory);
@@ -76,7 +84,15 @@ fn read(directory: &Path) -> Result<Recording> {
     };
     let vms = run.vms.iter().enumerate().map(vm).collect();
     let until = run.points.last().map_or(last, |point| point.time.max(last));
-    Ok(Recording { title, until, host_memory: from_mib(run.host_mb), vms, points: run.points, records, missing })
+    Ok(Recording {
+        title,
+        until,
+        host_memory: from_mib(run.host_mb),
+        vms,
+        points: run.points,
+        records,
+        missing,
+    })
 }
 
 fn from_mib(mib: f64) -> PageCount {
