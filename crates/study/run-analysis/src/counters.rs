@@ -28,6 +28,8 @@ pub struct Curve {
     pub counter: String,
     /// The VM, or the host or its part.
     pub of: String,
+    /// Whether a guest itself counts, not its host.
+    pub in_guest: bool,
     /// The unit's sign; empty for a counter that this project does not know.
     pub unit: &'static str,
     /// The value at each time; `None` where there is none, such as while the VM is off.
@@ -105,10 +107,16 @@ impl Counters {
             .map(|(index, path)| Curve {
                 counter: name(path),
                 of: of(path).to_owned(),
+                in_guest: self.host().is_some_and(|host| path.instance.is_none() && path.machine != host),
                 unit: unit(path),
                 values: self.log.values(index).collect(),
             })
             .collect()
+    }
+
+    /// The machine that has counters of virtual machines.
+    fn host(&self) -> Option<&str> {
+        self.log.paths().iter().find(|path| path.instance.is_some()).map(|path| &*path.machine)
     }
 
     /// How far a counter went between two times, both included; `None` if it has no value there.
@@ -134,7 +142,10 @@ impl Counters {
     pub fn draw(&self, curves: &[Curve], from: Duration, until: Duration) -> String {
         let mut kinds: Vec<(&str, Vec<&Curve>)> = Vec::new();
         for curve in curves {
-            match kinds.iter_mut().find(|(name, _)| *name == curve.counter) {
+            match kinds
+                .iter_mut()
+                .find(|(name, of)| *name == curve.counter && of[0].in_guest == curve.in_guest)
+            {
                 Some((_, of)) => of.push(curve),
                 None => kinds.push((&curve.counter, vec![curve])),
             }
@@ -223,6 +234,7 @@ mod tests {
              \"02/22/2011 09:00:02.000\",\"40\",\"3\",\"7\"\n",
         );
         let curves = counters.named("upstream ring used", None);
+        assert!(!curves[0].in_guest && counters.named("Available MBytes", None)[0].in_guest);
         let names: Vec<(&str, &str)> = curves.iter().map(|curve| (&*curve.of, curve.unit)).collect();
         assert_eq!(names, [("VM1", "bytes"), ("VM2", "bytes")]);
         let all = |curve: &Curve| counters.extent(curve, Duration::ZERO, Duration::MAX).unwrap();

@@ -1,4 +1,4 @@
-//! `cargo xtask replay DIR --live`: a run that is over, in the terminal.
+//! `cargo xtask replay DIR --live`: a run that is over, or that another process goes on with, in the terminal.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ use page_range::PageCount;
 use run_analysis::figures::Recorded;
 use run_journal::{EVENTS_FILE, Manifest, Record, events};
 use scenario::file::LoadOptions;
-use scenario::run::{Choices, SCENARIO_FILE};
+use scenario::run::{COUNTERS_FILE, Choices, SCENARIO_FILE};
 
 use crate::commands::{bad_input, scenario as scenarios};
 use crate::output::note;
@@ -31,10 +31,29 @@ pub(super) fn run(directory: &Path, from: Duration, speed: f64) -> Result<()> {
             quantities::format_duration(recording.until)
         ))
     );
-    match live_view::play(&recording, from, speed) {
+    let mut seen = size(directory);
+    let more = || {
+        let now = size(directory);
+        // A run that still goes on is short: real guests and wall clocks have minutes.
+        if now == seen || now > MOST_READ_AGAIN {
+            return None;
+        }
+        seen = now;
+        read(directory).ok()
+    };
+    match live_view::play(recording, from, speed, more) {
         Err(error @ LiveError::NoTerminal) => Err(bad_input(error)),
         played => Ok(played?),
     }
+}
+
+/// Bytes that are read again each second of a run that goes on. Invented.
+const MOST_READ_AGAIN: u64 = 64 << 20;
+
+/// Bytes of events and counters that a run has left.
+fn size(directory: &Path) -> u64 {
+    let size = |name: &str| std::fs::metadata(directory.join(name)).map_or(0, |file| file.len());
+    size(EVENTS_FILE) + size(COUNTERS_FILE)
 }
 
 /// What is there of a run; what is missing is said.
