@@ -20,7 +20,7 @@ fn commands() -> Vec<Vec<&'static str>> {
         vec!["replay", "run", "--component", "dm-vsp/VM1"],
         vec!["figures", "run"],
         vec!["counters", "run"],
-        vec!["counters", "run", "Physical Memory", "--every", "2s"],
+        vec!["counters", "run", "Physical Memory", "--vm", "VM1", "--every", "2s"],
     ];
     if cfg!(feature = "study") {
         commands.push(vec!["compare", "--scenarios", "list"]);
@@ -152,7 +152,7 @@ fn lines_fit_eighty_columns() {
         vec!["counters", "--help"],
         vec!["counters", "run"],
         vec!["counters", "run", "Signals", "--per", "Packets From Guest"],
-        vec!["counters", "run", "Physical Memory", "--every", "5s"],
+        vec!["counters", "run", "Physical Memory", "Demand", "--vm", "VM1", "--every", "5s"],
         vec!["explain", "run", "--vm", "VM2", "--at", "30s"],
         vec!["events", "run", "--follow", "40"],
     ];
