@@ -5,4 +5,5 @@ mod events;
 mod new_balancer;
 mod output;
 mod program;
+mod what_if;
 mod wrong;

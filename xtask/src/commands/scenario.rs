@@ -404,7 +404,11 @@ pub(super) fn again(first: &Path, settings: &[String], out: Option<PathBuf>) -> 
         option("set", Some(setting.clone()));
     }
     let line = <Line as clap::Parser>::try_parse_from(words).map_err(bad_input)?;
-    run(line.args)?;
+    if let Err(error) = run(line.args) {
+        // Nothing was started: the folder is empty, and goes. Any other stays as it is.
+        let _other: std::io::Result<()> = std::fs::remove_dir(&out);
+        return Err(error);
+    }
     Ok(out)
 }
 
