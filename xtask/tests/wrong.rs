@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::{refused, stand};
+use crate::program::{refused, run, stand};
 
 /// A file, its policy's parameters, and options that stand in place of what it says: one go for all of it.
 #[test]
@@ -85,5 +85,24 @@ fn numbers_beyond_all_measure_are_refused() {
         let words: Vec<&str> = ["scenario", "multi-vm"].iter().chain(options).copied().collect();
         let (code, error) = refused(&folder, &words);
         assert!(code == Some(2) && error.contains(named), "{words:?}: {error}");
+    }
+}
+
+/// Counters, moments and VMs that a run does not have: what is near, and what there is.
+#[test]
+fn what_a_run_does_not_have_is_told_with_what_is_near() {
+    let folder = stand("not-there");
+    run(&folder);
+    let cases: [(&[&str], &[&str]); 5] = [
+        (&["counters", "run", "Curent Pressure"], &["did you mean", "Current Pressure"]),
+        (&["counters", "run", "Demand", "--vm", "VM88"], &["VM88", "did you mean", "VM8"]),
+        (&["counters", "run", "Demand", "--from", "2m", "--until", "1m"], &["--from is later"]),
+        (&["figures", "run", "--at", "1h"], &["--at 1h", "30s"]),
+        (&["figures", "run", "--vm", "VM9"], &["VM9", "VM1, VM2"]),
+    ];
+    for (words, expected) in cases {
+        let (code, error) = refused(&folder, words);
+        let error = error.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(code == Some(2) && expected.iter().all(|part| error.contains(part)), "{words:?}: {error}");
     }
 }

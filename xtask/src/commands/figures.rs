@@ -119,6 +119,9 @@ fn nothing_to_choose(args: &Args) -> Result<()> {
     }
 }
 
+/// Bytes of events that are read for the stills of a run unless these are asked for: more would fill the memory of a small computer. Invented.
+const MOST_EVENTS: u64 = 256 << 20;
+
 /// The stills of a run, if its events were recorded and a VM has grown.
 fn stills_of(folder: &Path, args: &Args, run: &Recorded) -> Result<Vec<Drawn>> {
     let path = folder.join(EVENTS_FILE);
@@ -132,6 +135,16 @@ fn stills_of(folder: &Path, args: &Args, run: &Recorded) -> Result<Vec<Drawn>> {
         } else {
             Ok(Vec::new())
         };
+    }
+    let end = run.points.last().map_or(Duration::ZERO, |point| point.time);
+    if let Some(at) = args.at.filter(|at| *at > end) {
+        let [at, end] = [at, end].map(quantities::format_duration);
+        return Err(bad_input(format!("--at {at} is after the end of the run, {end}")));
+    }
+    let size = std::fs::metadata(&path).map_or(0, |file| file.len());
+    if size > MOST_EVENTS && !asked {
+        note!("no stills: {} MB of events; with --at or --vm they are drawn", size >> 20);
+        return Ok(Vec::new());
     }
     let whole =
         events::read_whole(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
