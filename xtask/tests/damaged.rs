@@ -44,7 +44,8 @@ fn of_a_run_that_was_cut_what_is_whole_is_used() {
     assert_eq!(lines(&events.stdout), lines(&whole) - 1, "all but the last");
     assert!(whole.starts_with(&events.stdout));
     assert!(String::from_utf8_lossy(&events.stderr).contains("cut off"));
-    let commands: [(&[&str], &str); 4] = [
+    let commands: [(&[&str], &str); 5] = [
+        (&["counters", "run", "Current Pressure", "--vm", "VM1"], "VM1 "),
         (&["explain", "run", "--vm", "VM1", "--at", "20s"], "VM1 had "),
         (&["events", "run", "--follow", "1"], "start_requested"),
         (&["figures", "run"], "figure-overview.svg"),
@@ -128,8 +129,9 @@ fn what_is_no_file_is_refused() {
 fn a_folder_that_is_none_of_a_run_is_named() {
     let folder = stand("empty");
     fs::create_dir(folder.join("run")).unwrap();
-    let commands: [&[&str]; 4] = [
+    let commands: [&[&str]; 5] = [
         &["events", "run"],
+        &["counters", "run"],
         &["explain", "run", "--vm", "VM1", "--at", "1s"],
         &["figures", "run"],
         &["replay", "run", "--component", "dm-vsp/VM1"],

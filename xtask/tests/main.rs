@@ -7,4 +7,5 @@ mod metrics;
 mod new_balancer;
 mod output;
 mod program;
+mod what_if;
 mod wrong;

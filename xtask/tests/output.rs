@@ -23,6 +23,8 @@ fn commands() -> Vec<Vec<&'static str>> {
         vec!["explain", "run", "--vm", "VM1", "--at", "20s"],
         vec!["replay", "run", "--component", "dm-vsp/VM1"],
         vec!["figures", "run"],
+        vec!["counters", "run"],
+        vec!["counters", "run", "Physical Memory", "--vm", "VM1", "--every", "2s"],
     ];
     if cfg!(feature = "study") {
         commands.push(vec!["compare", "--scenarios", "list"]);
@@ -133,6 +135,7 @@ fn every_command_is_listed() {
         "replay",
         "verify",
         "figures",
+        "counters",
         "explore",
         "compare",
         "new-balancer",
@@ -164,6 +167,10 @@ fn lines_fit_eighty_columns() {
         vec!["events", "run", "--sequence", "40", "--as", "text", "--depth", "30"],
         vec!["events", "run", "--vm", "VM1", "--spans"],
         vec!["events", "run", "--event", "decision"],
+        vec!["counters", "--help"],
+        vec!["counters", "run"],
+        vec!["counters", "run", "Signals", "--per", "Packets From Guest"],
+        vec!["counters", "run", "Physical Memory", "Demand", "--vm", "VM1", "--every", "5s"],
         vec!["explain", "run", "--vm", "VM2", "--at", "30s"],
         vec!["events", "run", "--follow", "40"],
     ];

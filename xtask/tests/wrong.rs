@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::{refused, stand};
+use crate::program::{refused, run, stand};
 
 /// A file, its policy's parameters, and options that stand in place of what it says: one go for all of it.
 #[test]
@@ -117,5 +117,24 @@ fn wrong_options_are_told_in_lines_that_fit() {
     if cfg!(feature = "study") {
         let (_, error) = refused(&folder, &["verify", "nope"]);
         assert!(!error.contains("seeds"), "nothing was drawn: {error}");
+    }
+}
+
+/// Counters, moments and VMs that a run does not have: what is near, and what there is.
+#[test]
+fn what_a_run_does_not_have_is_told_with_what_is_near() {
+    let folder = stand("not-there");
+    run(&folder);
+    let cases: [(&[&str], &[&str]); 5] = [
+        (&["counters", "run", "Curent Pressure"], &["did you mean", "Current Pressure"]),
+        (&["counters", "run", "Demand", "--vm", "VM88"], &["VM88", "did you mean", "VM8"]),
+        (&["counters", "run", "Demand", "--from", "2m", "--until", "1m"], &["--from is later"]),
+        (&["figures", "run", "--at", "1h"], &["--at 1h", "30s"]),
+        (&["figures", "run", "--vm", "VM9"], &["VM9", "VM1, VM2"]),
+    ];
+    for (words, expected) in cases {
+        let (code, error) = refused(&folder, words);
+        let error = error.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(code == Some(2) && expected.iter().all(|part| error.contains(part)), "{words:?}: {error}");
     }
 }

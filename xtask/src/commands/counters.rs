@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use run_analysis::counters::{At, Counters, Curve, Extent};
 use perf_counters::schema::BALANCER_INSTANCE;
+use run_analysis::counters::{At, Counters, Curve, Extent};
 use scenario::run::COUNTERS_FILE;
 use serde::Serialize;
 
@@ -50,6 +50,8 @@ pub(crate) struct Args {
 struct Row<'a> {
     counter: &'a str,
     of: &'a str,
+    /// Whether a guest itself counts, not its host.
+    in_guest: bool,
     unit: &'static str,
     #[serde(flatten)]
     extent: Extent,
@@ -82,14 +84,24 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let per = args.per.as_deref().map(|per| named(&counters, per, vm)).transpose()?.unwrap_or_default();
     let last = |curve: &Curve| counters.extent(curve, from, until).map(|extent| extent.last);
-    let divisors: BTreeMap<&str, f64> =
-        per.iter().filter_map(|curve| Some((&*curve.of, last(curve)?))).filter(|(_, last)| *last > 0.0).collect();
+    let divisors: BTreeMap<&str, f64> = per
+        .iter()
+        .filter_map(|curve| Some((&*curve.of, last(curve)?)))
+        .filter(|(_, last)| *last > 0.0)
+        .collect();
     let rows: Vec<Row<'_>> = curves
         .iter()
         .filter_map(|curve| {
             let extent = counters.extent(curve, from, until)?;
             let per = divisors.get(&*curve.of).map(|divisor| extent.last / divisor);
-            Some(Row { counter: &curve.counter, of: &curve.of, unit: curve.unit, extent, per })
+            Some(Row {
+                counter: &curve.counter,
+                of: &curve.of,
+                in_guest: curve.in_guest,
+                unit: curve.unit,
+                extent,
+                per,
+            })
         })
         .collect();
     ensure!(!rows.is_empty(), bad_input("none of these counters has a value in that time"));
@@ -97,7 +109,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         say!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(());
     }
-    if args.counters.is_empty() { list(&rows) } else { extents(rows, per.first()) }
+    if args.counters.is_empty() { list(&rows) } else { extents(&rows, per.first()) }
 }
 
 /// The counters of a name; what is near where there are none.
@@ -125,58 +137,74 @@ fn no_such_vm(counters: &Counters, vm: &str) -> String {
     format!("there are no such counters of {vm:?}{near}")
 }
 
-/// All counters: how high each went, of whom, and when.
-fn list(rows: &[Row<'_>]) -> Result<()> {
-    let mut kinds: Vec<(&str, Vec<&Row<'_>>)> = Vec::new();
+/// Rows of the same counter of different VMs, in the order in which the counters come.
+fn kinds<'a, 'b>(rows: &'b [Row<'a>]) -> Vec<Vec<&'b Row<'a>>> {
+    let mut kinds: Vec<Vec<&Row<'_>>> = Vec::new();
     for row in rows {
-        match kinds.iter_mut().find(|(counter, _)| *counter == row.counter) {
-            Some((_, of)) => of.push(row),
-            None => kinds.push((row.counter, vec![row])),
+        let same = |of: &&mut Vec<&Row<'_>>| of[0].counter == row.counter && of[0].in_guest == row.in_guest;
+        match kinds.iter_mut().find(same) {
+            Some(of) => of.push(row),
+            None => kinds.push(vec![row]),
         }
     }
+    kinds
+}
+
+/// The set of a counter and its name there.
+fn parts<'a>(row: &Row<'a>) -> (&'a str, &'a str) {
+    row.counter.rsplit_once('\\').unwrap_or(("", row.counter))
+}
+
+/// All counters: how high each went, of whom, and when.
+fn list(rows: &[Row<'_>]) -> Result<()> {
     let mut out = Lines::new();
-    let mut reader = out.line(format_args!("{:>12} {:<10} {:>11}  {:<10} counter", "highest", "", "at", "of"))?;
-    for (counter, of) in kinds {
-        if reader == Reader::Gone {
-            return Ok(());
-        }
+    let mut set = ("", false);
+    for of in kinds(rows) {
+        // The first of those that went as high.
         let Some(most) = of.iter().max_by(|a, b| {
-            // The first of those that went as high.
-            a.extent.highest.value.total_cmp(&b.extent.highest.value).then(b.extent.highest.at_s.total_cmp(&a.extent.highest.at_s))
+            let (a, b) = (a.extent.highest, b.extent.highest);
+            a.value.total_cmp(&b.value).then(b.at_s.total_cmp(&a.at_s))
         }) else {
             continue;
         };
-        reader = out.line(format_args!(
-            "{:>12} {:<10} {:>11}  {:<10} {counter}",
-            number(most.extent.highest.value),
-            most.unit,
-            time(most.extent.highest),
-            column(most.of)
-        ))?;
+        let (object, name) = parts(most);
+        let mut reader = Reader::Listens;
+        if set != (object, most.in_guest) {
+            let gap = if set.0.is_empty() { "" } else { "\n" };
+            let place = if most.in_guest { ", in the guests" } else { "" };
+            reader = out.line(format_args!("{gap}{object}{place}\n{:>20} {:>11}  of", "highest", "at"))?;
+            set = (object, most.in_guest);
+        }
+        if reader == Reader::Gone {
+            return Ok(());
+        }
+        let highest = format!("{} {}", number(most.extent.highest.value), most.unit);
+        let line =
+            format_args!("{highest:>20} {:>11}  {:<10} {name}", time(most.extent.highest), column(most.of));
+        if out.line(line)? == Reader::Gone {
+            return Ok(());
+        }
     }
     out.finish()
 }
 
 /// How far each went, highest first.
-fn extents(mut rows: Vec<Row<'_>>, per: Option<&Curve>) -> Result<()> {
-    let mut order: Vec<&str> = Vec::new();
-    for row in &rows {
-        if !order.contains(&row.counter) {
-            order.push(row.counter);
-        }
-    }
-    rows.sort_by(|a, b| b.extent.highest.value.total_cmp(&a.extent.highest.value));
+fn extents(rows: &[Row<'_>], per: Option<&Curve>) -> Result<()> {
     let mut out = Lines::new();
-    for (place, counter) in order.iter().enumerate() {
-        let of: Vec<&Row<'_>> = rows.iter().filter(|row| row.counter == *counter).collect();
-        let unit = of.first().map_or("", |row| row.unit);
-        let gap = if place > 0 { "\n" } else { "" };
-        if out.line(format_args!("{gap}{counter} ({unit})"))? == Reader::Gone {
+    if let Some(per) = per
+        && out.line(format_args!("per: for each of {}\n", per.counter))? == Reader::Gone
+    {
+        return Ok(());
+    }
+    for (place, mut of) in kinds(rows).into_iter().enumerate() {
+        of.sort_by(|a, b| b.extent.highest.value.total_cmp(&a.extent.highest.value));
+        let (unit, counter) = (of[0].unit, of[0].counter);
+        let (gap, guest) =
+            (if place > 0 { "\n" } else { "" }, if of[0].in_guest { ", in the guests" } else { "" });
+        if out.line(format_args!("{gap}{counter} ({unit}){guest}"))? == Reader::Gone {
             return Ok(());
         }
-        let heading = per.map_or_else(String::new, |per| {
-            format!("  for each of {}", per.counter.rsplit('\\').next().unwrap_or(""))
-        });
+        let heading = per.map_or("", |_| "      per");
         let mut reader = out.line(format_args!(
             "{:<10} {:>10} {:>11} {:>10} {:>11} {:>10}{heading}",
             "of", "highest", "at", "lowest", "at", "last"
@@ -186,7 +214,7 @@ fn extents(mut rows: Vec<Row<'_>>, per: Option<&Curve>) -> Result<()> {
                 return Ok(());
             }
             let Extent { highest, lowest, last } = row.extent;
-            let per = row.per.map_or_else(String::new, |per| format!("  {per:.3}"));
+            let per = row.per.map_or_else(String::new, |per| format!(" {per:>8.3}"));
             reader = out.line(format_args!(
                 "{:<10} {:>10} {:>11} {:>10} {:>11} {:>10}{per}",
                 column(row.of),
@@ -205,7 +233,12 @@ fn extents(mut rows: Vec<Row<'_>>, per: Option<&Curve>) -> Result<()> {
 const COLUMN: usize = 13;
 
 /// The values, a row for each time and a column for each counter.
-fn over_time(counters: &Counters, curves: &[Curve], every: Duration, (from, until): (Duration, Duration)) -> Result<()> {
+fn over_time(
+    counters: &Counters,
+    curves: &[Curve],
+    every: Duration,
+    (from, until): (Duration, Duration),
+) -> Result<()> {
     let room = (look().columns.saturating_sub(12)) / (COLUMN + 1);
     ensure!(
         curves.len() <= room,
@@ -219,7 +252,8 @@ fn over_time(counters: &Counters, curves: &[Curve], every: Duration, (from, unti
     for curve in curves {
         let name = curve.counter.rsplit('\\').next().unwrap_or("");
         // Where all are of one VM, the name may take two lines; else the first line says whose the counter is.
-        let (above, below) = if one { name.rsplit_once(' ').unwrap_or(("", name)) } else { (&*curve.of, name) };
+        let (above, below) =
+            if one { name.rsplit_once(' ').unwrap_or(("", name)) } else { (&*curve.of, name) };
         heads[0].push_str(&format!(" {:>COLUMN$}", cut(above, COLUMN)));
         heads[1].push_str(&format!(" {:>COLUMN$}", cut(below, COLUMN)));
     }

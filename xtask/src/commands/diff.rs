@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use run_diff::Pair;
+use run_diff::curves::Chart;
+use run_diff::{Difference, Pair};
+use run_report::sheet::{Curve, Panel, Sheet};
 
 use super::bad_input;
 use crate::output::{laid_out, look, print, say};
@@ -43,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let difference = run_diff::compare(&runs);
     if let Some(path) = &args.html {
         ensure!(!path.exists(), bad_input(format!("{} exists already; name another file", path.display())));
-        std::fs::write(path, run_diff::page::page(&difference, &folders))
+        std::fs::write(path, sheet(&difference, &folders).page())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if args.json {
@@ -55,4 +57,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         say!("\nCurves: {}", path.display());
     }
     Ok(())
+}
+
+/// Columns of the text on the page, which may be scrolled. Invented.
+const PAGE_COLUMNS: usize = 160;
+
+/// The curves of both runs over each other, and the text of the difference.
+fn sheet(difference: &Difference, folders: &Pair<&PathBuf>) -> Sheet {
+    let named = |letter: &str, folder: &str| format!("{letter}: {folder}");
+    let mut lead = vec![named("A", &difference.folders.first), named("B", &difference.folders.second)];
+    let charts = run_diff::curves::charts(difference, folders).unwrap_or_else(|error| {
+        lead.push(format!("There are no curves: {error}"));
+        Vec::new()
+    });
+    let panel = |chart: Chart| Panel {
+        title: chart.title,
+        unit: "MB".to_owned(),
+        times: chart.times,
+        curves: chart.curves.into_iter().map(|(name, place, values)| Curve { name, place, values }).collect(),
+    };
+    let title = format!("{} and {}", difference.folders.first, difference.folders.second);
+    Sheet { title, lead, panels: charts.into_iter().map(panel).collect(), text: difference.text(PAGE_COLUMNS) }
 }

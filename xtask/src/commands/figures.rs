@@ -127,30 +127,53 @@ fn nothing_to_choose(args: &Args) -> Result<()> {
     }
 }
 
+/// Bytes of events that are read for the stills of a run unless these are asked for: more would fill the memory of a small computer. Invented.
+const MOST_EVENTS: u64 = 256 << 20;
+
 /// The stills of a run, if its events were recorded and a VM has grown.
 fn stills_of(folder: &Path, args: &Args, run: &Recorded) -> Result<Vec<Drawn>> {
     let path = folder.join(EVENTS_FILE);
     let asked = args.at.is_some() || args.vm.is_some();
     if !path.is_file() {
         return if asked {
-            Err(bad_input(format!("there is no {}: its components at a moment cannot be drawn", path.display())))
+            Err(bad_input(format!(
+                "there is no {}: its components at a moment cannot be drawn",
+                path.display()
+            )))
         } else {
             Ok(Vec::new())
         };
+    }
+    let end = run.points.last().map_or(Duration::ZERO, |point| point.time);
+    if let Some(at) = args.at.filter(|at| *at > end) {
+        let [at, end] = [at, end].map(quantities::format_duration);
+        return Err(bad_input(format!("--at {at} is after the end of the run, {end}")));
+    }
+    let size = std::fs::metadata(&path).map_or(0, |file| file.len());
+    if size > MOST_EVENTS && !asked {
+        note!("no stills: {} MB of events; with --at or --vm they are drawn", size >> 20);
+        return Ok(Vec::new());
     }
     let whole =
         events::read_whole(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
     if let Some(error) = &whole.missing {
         note!("{}: {error}", path.display());
     }
-    if let Some(vm) = args.vm.as_deref().filter(|vm| !run.vms.iter().any(|name| name.eq_ignore_ascii_case(vm))) {
+    if let Some(vm) =
+        args.vm.as_deref().filter(|vm| !run.vms.iter().any(|name| name.eq_ignore_ascii_case(vm)))
+    {
         return Err(bad_input(format!("the run has no VM {vm:?}; there are {}", run.vms.join(", "))));
     }
     Ok(stills(run, &whole.records, args.at, args.vm.as_deref()))
 }
 
 /// The components at a moment, and a growth component by component.
-pub(super) fn stills(run: &Recorded, records: &[Record], at: Option<Duration>, vm: Option<&str>) -> Vec<Drawn> {
+pub(super) fn stills(
+    run: &Recorded,
+    records: &[Record],
+    at: Option<Duration>,
+    vm: Option<&str>,
+) -> Vec<Drawn> {
     let causality = Causality::new(records);
     let growth = Growth::telling(&causality, records, vm);
     let at = at.or_else(|| growth.as_ref().map(Growth::moment));
@@ -241,7 +264,8 @@ impl Drop for Fleeting {
 pub(super) fn record_all(name: &str, seed: Option<u64>) -> Result<Fleeting> {
     let file = super::scenario::load(name, &LoadOptions::default())?;
     let plan = super::scenario::plan(&file, &Choices { seed, ..Choices::default() })?;
-    let folder = Fleeting(std::env::temp_dir().join(format!("dynamic-memory-figures-{}", std::process::id())));
+    let folder =
+        Fleeting(std::env::temp_dir().join(format!("dynamic-memory-figures-{}", std::process::id())));
     directory::create(folder.path(), true)?;
     let options = RunOptions {
         driver: Driver::Inline,

@@ -87,10 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     })
     .map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
     if let Some(why) = refused {
-        return Err(bad_input(format!(
-            "{}: a recorded configuration or state is refused: {why}",
-            component
-        )));
+        return Err(bad_input(format!("{component}: a recorded configuration or state is refused: {why}")));
     }
     if left_out.times > 0 {
         tell!(

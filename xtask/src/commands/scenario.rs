@@ -414,7 +414,10 @@ pub(super) fn again(first: &Path, settings: &[String], out: Option<PathBuf>) -> 
         .map_err(|error| bad_input(format!("{error}. Is {} the folder of a run?", first.display())))?;
     let file = first.join(run::SCENARIO_FILE);
     if !file.is_file() {
-        return Err(bad_input(format!("there is no {}: the scenario of this run is not known", file.display())));
+        return Err(bad_input(format!(
+            "there is no {}: the scenario of this run is not known",
+            file.display()
+        )));
     }
     let policy = load(&file.display().to_string(), &LoadOptions::default())
         .and_then(|file| plan(&file, &Choices::default()))
@@ -444,7 +447,11 @@ pub(super) fn again(first: &Path, settings: &[String], out: Option<PathBuf>) -> 
         option("set", Some(setting.clone()));
     }
     let line = <Line as clap::Parser>::try_parse_from(words).map_err(bad_input)?;
-    run(line.args)?;
+    if let Err(error) = run(line.args) {
+        // Nothing was started: the folder is empty, and goes. Any other stays as it is.
+        let _other: std::io::Result<()> = std::fs::remove_dir(&out);
+        return Err(error);
+    }
     Ok(out)
 }
 

@@ -380,7 +380,8 @@ mod tests {
     fn every_colour_of_light_paper_has_one_of_dark_paper() {
         let text = Picture::new(1.0, 1.0, "").finish();
         for colour in [
-            PAPER, BLACK, BLUE, ORANGE, GREY, LIGHT, PALE, BENEATH, BAND, BAR, LIGHT_BAR, LOW, FITS, HIGH, OVER,
+            PAPER, BLACK, BLUE, ORANGE, GREY, LIGHT, PALE, BENEATH, BAND, BAR, LIGHT_BAR, LOW, FITS, HIGH,
+            OVER,
         ] {
             assert!(text.contains(&format!("[fill=\"{colour}\"]")), "{colour}");
         }

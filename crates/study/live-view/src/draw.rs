@@ -129,7 +129,7 @@ fn title(view: &View, width: u16) -> Paragraph<'static> {
     let right = format!(
         "{} of {}  {state}",
         quantities::format_duration(seconds),
-        quantities::format_duration(view.until)
+        quantities::format_duration(Duration::from_millis(view.until.as_millis() as u64))
     );
     let room = usize::from(width).saturating_sub(right.chars().count() + 1);
     let left: String = view.title.chars().take(room).collect();

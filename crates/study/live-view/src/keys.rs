@@ -208,7 +208,8 @@ fn answer(question: Question, text: &str, vm: usize) -> Result<Wish, String> {
             }
         }
         Question::Time => {
-            let time = quantities::parse_duration(text).map_err(|_| format!("{text:?} is no time, such as 21m30s"))?;
+            let time = quantities::parse_duration(text)
+                .map_err(|_| format!("{text:?} is no time, such as 21m30s"))?;
             return Ok(Wish::Seek(Seek::To(time)));
         }
     };

@@ -42,6 +42,8 @@ pub struct Recording {
     pub points: Vec<Point>,
     /// Events; empty if none were recorded.
     pub records: Vec<Record>,
+    /// What cannot be shown, a sentence each.
+    pub missing: Vec<String>,
 }
 
 /// Plays a recording into a view.
@@ -67,7 +69,9 @@ impl<'a> Player<'a> {
         for record in &recording.records {
             let Some(vm) = record.vm.as_deref() else { continue };
             let at = Duration::from(record.t);
-            if let ("decision", Some(target)) = (&*record.event, record.field("target").and_then(FieldValue::as_u64)) {
+            if let ("decision", Some(target)) =
+                (&*record.event, record.field("target").and_then(FieldValue::as_u64))
+            {
                 targets.entry(vm).or_default().push((at, PageCount(target)));
             }
             if let Some(state) = state(record) {

@@ -290,6 +290,7 @@ fn recording() -> Recording {
             .collect(),
         points: outcome.points.all().to_vec(),
         records: run_journal::events::read_whole(&folder.path().join(EVENTS_FILE)).unwrap().records,
+        missing: Vec::new(),
     }
 }
 
@@ -317,12 +318,39 @@ fn a_recorded_run_shows_what_it_showed_however_its_time_is_reached() {
 }
 
 #[test]
+fn what_is_left_of_a_run_is_shown() {
+    let whole = recording();
+    let at = Seek::To(Duration::from_secs(100));
+    let shown = |recording: &Recording| {
+        let mut view = View::recorded(recording);
+        let mut player = Player::new(recording);
+        player.seek(at, &mut view);
+        while !player.is_over() {
+            player.step(&mut view);
+        }
+        player.seek(at, &mut view);
+        (drawn(&view, (100, 30)), view)
+    };
+    let (text, view) = shown(&Recording { records: Vec::new(), ..whole.clone() });
+    assert_eq!(view.vms[0].physical, whole.points[100].vms[0].physical);
+    assert!(text.contains("running") && view.events.is_empty(), "{text}");
+    let (text, view) = shown(&Recording { points: Vec::new(), ..whole.clone() });
+    assert!(text.contains("status_report") && view.vms[0].physical.is_zero(), "{text}");
+    let (text, _) = shown(&Recording { vms: Vec::new(), points: Vec::new(), records: Vec::new(), ..whole });
+    assert!(text.contains("no VM"), "{text}");
+}
+
+#[test]
 fn a_step_shows_one_event_more() {
     let recording = recording();
     let mut view = View::recorded(&recording);
     let mut player = Player::new(&recording);
     player.seek(Seek::To(Duration::from_secs(60)), &mut view);
-    let next = recording.records.iter().position(|record| Duration::from(record.t) > Duration::from_secs(60)).unwrap();
+    let next = recording
+        .records
+        .iter()
+        .position(|record| Duration::from(record.t) > Duration::from_secs(60))
+        .unwrap();
     for record in &recording.records[next..next + 40] {
         let before = view.events.len();
         player.step(&mut view);

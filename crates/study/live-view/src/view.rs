@@ -127,7 +127,11 @@ impl View {
     pub fn recorded(recording: &Recording) -> Self {
         Self {
             recorded: true,
-            vms: recording.vms.iter().map(|vm| VmRow { priority: vm.priority, ..VmRow::new(vm.name.clone(), vm.maximum) }).collect(),
+            vms: recording
+                .vms
+                .iter()
+                .map(|vm| VmRow { priority: vm.priority, ..VmRow::new(vm.name.clone(), vm.maximum) })
+                .collect(),
             ..Self::empty(recording.title.clone(), recording.until, recording.host_memory)
         }
     }

@@ -28,6 +28,8 @@ pub struct Curve {
     pub counter: String,
     /// The VM, or the host or its part.
     pub of: String,
+    /// Whether a guest itself counts, not its host.
+    pub in_guest: bool,
     /// The unit's sign; empty for a counter that this project does not know.
     pub unit: &'static str,
     /// The value at each time; `None` where there is none, such as while the VM is off.
@@ -63,8 +65,8 @@ impl Counters {
         let path = directory.join(COUNTERS_FILE);
         let file = input_file::open(&path, MOST_COUNTERS)
             .map_err(|error| FiguresError::File { path: path.clone(), error })?;
-        let log = CounterLog::read(file)
-            .map_err(|error| FiguresError::Counters { path: path.clone(), error })?;
+        let log =
+            CounterLog::read(file).map_err(|error| FiguresError::Counters { path: path.clone(), error })?;
         if log.is_empty() {
             return Err(FiguresError::Empty { path });
         }
@@ -88,7 +90,8 @@ impl Counters {
     #[must_use]
     pub fn named(&self, words: &str, vm: Option<&str>) -> Vec<Curve> {
         let words = words.to_lowercase();
-        let whole = |path: &CounterPath| path.counter.to_lowercase() == words || name(path).to_lowercase() == words;
+        let whole =
+            |path: &CounterPath| path.counter.to_lowercase() == words || name(path).to_lowercase() == words;
         let part = |path: &CounterPath| name(path).to_lowercase().contains(&words);
         let exact = self.all(vm, &whole);
         if exact.is_empty() { self.all(vm, &part) } else { exact }
@@ -104,10 +107,16 @@ impl Counters {
             .map(|(index, path)| Curve {
                 counter: name(path),
                 of: of(path).to_owned(),
+                in_guest: self.host().is_some_and(|host| path.instance.is_none() && path.machine != host),
                 unit: unit(path),
                 values: self.log.values(index).collect(),
             })
             .collect()
+    }
+
+    /// The machine that has counters of virtual machines.
+    fn host(&self) -> Option<&str> {
+        self.log.paths().iter().find(|path| path.instance.is_some()).map(|path| &*path.machine)
     }
 
     /// How far a counter went between two times, both included; `None` if it has no value there.
@@ -133,7 +142,10 @@ impl Counters {
     pub fn draw(&self, curves: &[Curve], from: Duration, until: Duration) -> String {
         let mut kinds: Vec<(&str, Vec<&Curve>)> = Vec::new();
         for curve in curves {
-            match kinds.iter_mut().find(|(name, _)| *name == curve.counter) {
+            match kinds
+                .iter_mut()
+                .find(|(name, of)| *name == curve.counter && of[0].in_guest == curve.in_guest)
+            {
                 Some((_, of)) => of.push(curve),
                 None => kinds.push((&curve.counter, vec![curve])),
             }
@@ -141,7 +153,8 @@ impl Counters {
         let minutes = |time: Duration| time.as_secs_f64() / 60.0;
         let last = self.times.last().copied().unwrap_or_default();
         let panel = |(name, mut of): (&str, Vec<&Curve>)| {
-            let highest = |curve: &&Curve| self.extent(curve, from, until).map_or(0.0, |extent| extent.highest.value);
+            let highest =
+                |curve: &&Curve| self.extent(curve, from, until).map_or(0.0, |extent| extent.highest.value);
             // The highest lie above the others, and are named.
             of.sort_by(|a, b| highest(b).total_cmp(&highest(a)));
             let drawn = of.iter().enumerate().rev().map(|(place, curve)| charts::Curve {
@@ -167,7 +180,11 @@ impl Counters {
         };
         let one = curves.iter().all(|curve| curve.of == curves[0].of);
         Figure {
-            title: if one { curves.first().map_or_else(String::new, |curve| curve.of.clone()) } else { "Counters".to_owned() },
+            title: if one {
+                curves.first().map_or_else(String::new, |curve| curve.of.clone())
+            } else {
+                "Counters".to_owned()
+            },
             note: String::new(),
             axis: "time (min)",
             from: minutes(from),
@@ -217,6 +234,7 @@ mod tests {
              \"02/22/2011 09:00:02.000\",\"40\",\"3\",\"7\"\n",
         );
         let curves = counters.named("upstream ring used", None);
+        assert!(!curves[0].in_guest && counters.named("Available MBytes", None)[0].in_guest);
         let names: Vec<(&str, &str)> = curves.iter().map(|curve| (&*curve.of, curve.unit)).collect();
         assert_eq!(names, [("VM1", "bytes"), ("VM2", "bytes")]);
         let all = |curve: &Curve| counters.extent(curve, Duration::ZERO, Duration::MAX).unwrap();

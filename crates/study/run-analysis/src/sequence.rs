@@ -74,7 +74,11 @@ impl Sequence {
             &*sent.event == SENT
                 && records.iter().any(|record| record.cause == sent.seq && record.place() != sent.place())
         };
-        let answers = |record: &Record| by_seq.get(&record.cause).is_some_and(|cause| &*cause.event == SENT && cause.place() != record.place());
+        let answers = |record: &Record| {
+            by_seq
+                .get(&record.cause)
+                .is_some_and(|cause| &*cause.event == SENT && cause.place() != record.place())
+        };
         let steps = records
             .iter()
             // Where a message is the answer to one, the other's arrow ends at it.

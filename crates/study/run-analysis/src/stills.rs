@@ -44,24 +44,34 @@ impl<'a> Growth<'a> {
             &*record.event == "add_memory"
                 && vm.is_none_or(|vm| record.vm.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(vm)))
         };
-        let growths = || records.iter().filter(wanted).filter_map(|added| Self::of(causality, records, added));
+        let growths =
+            || records.iter().filter(wanted).filter_map(|added| Self::of(causality, records, added));
         let paid = growths().find(|growth| growth.removed.is_some());
-        paid.or_else(|| growths().max_by_key(|growth| (pages(growth.added), std::cmp::Reverse(growth.added.seq))))
+        paid.or_else(|| {
+            growths().max_by_key(|growth| (pages(growth.added), std::cmp::Reverse(growth.added.seq)))
+        })
     }
 
     fn of(causality: &Causality<'a>, records: &'a [Record], added: &'a Record) -> Option<Self> {
         let effects = causality.chain(added.seq).ok()?.effects;
-        let first = |name: &str| effects.iter().map(|(_, record)| *record).find(|record| &*record.event == name);
-        let moved = effects.iter().map(|(_, record)| *record).filter(|record| &*record.event == "memory_moved");
-        let sources: Vec<(Option<&str>, PageCount)> = moved
-            .map(|record| (record.field("donor").and_then(FieldValue::as_str), pages(record)))
-            .collect();
+        let first =
+            |name: &str| effects.iter().map(|(_, record)| *record).find(|record| &*record.event == name);
+        let moved =
+            effects.iter().map(|(_, record)| *record).filter(|record| &*record.event == "memory_moved");
+        let sources: Vec<(Option<&str>, PageCount)> =
+            moved.map(|record| (record.field("donor").and_then(FieldValue::as_str), pages(record))).collect();
         let most = sources.iter().filter_map(|(donor, given)| donor.map(|donor| (*given, donor))).max();
         let removed = most.and_then(|(_, donor)| {
             // What was granted had come home before.
             let before = records.partition_point(|record| record.t <= added.t);
-            let over = |record: &&Record| &*record.event == "operation_finished" && record.vm.as_deref() == Some(donor);
-            records[..before].iter().rev().filter(over).find_map(|record| ancestor(causality, record, &["remove_memory"]))
+            let over = |record: &&Record| {
+                &*record.event == "operation_finished" && record.vm.as_deref() == Some(donor)
+            };
+            records[..before]
+                .iter()
+                .rev()
+                .filter(over)
+                .find_map(|record| ancestor(causality, record, &["remove_memory"]))
         });
         Some(Self {
             vm: added.vm.as_deref()?,

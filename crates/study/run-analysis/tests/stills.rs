@@ -43,7 +43,14 @@ fn the_growth_that_is_shown_is_one_that_another_vm_gave_memory_for_before() {
     let home = home.iter().find(|(_, record)| &*record.event == "operation_finished").unwrap().1;
     assert!(home.t <= growth.granted.t && growth.granted.t < growth.mapped.t);
     let svg = lanes(&run, &causality, &growth);
-    for words in ["VM8 VSC", "balancer, VM8", &format!("{donor} map (GMO)"), "grows by", "shrinks by", "fills its balloon"] {
+    for words in [
+        "VM8 VSC",
+        "balancer, VM8",
+        &format!("{donor} map (GMO)"),
+        "grows by",
+        "shrinks by",
+        "fills its balloon",
+    ] {
         assert!(svg.contains(words), "{words}");
     }
 
@@ -85,7 +92,7 @@ fn more_vms_than_have_room_for_words_are_drawn_all_the_same() {
         many.vms.push(format!("VM{number}"));
         many.maximum.push(Some(4096.0));
         for point in &mut many.points {
-            let first = point.vms[0].clone();
+            let first = point.vms[0];
             point.vms.push(first);
         }
     }

@@ -2,12 +2,12 @@
 //!
 //! [`read`] takes a run from its folder, [`compare`] says how two of them differ: in [what was set](settings), in the first event and the
 //! [first decision](decisions) that are not the same, and in [what each VM had](sums). [`Difference::text`] is for people; a difference is
-//! serialised for programs; [`page`] draws the curves of both runs over each other. Nothing here runs anything.
+//! serialised for programs; [`curves`] are those of both runs over each other, for a page of charts. Nothing here runs anything.
 #![forbid(unsafe_code)]
 
+pub mod curves;
 pub mod decisions;
 mod folder;
-pub mod page;
 pub mod settings;
 pub mod sums;
 mod tell;

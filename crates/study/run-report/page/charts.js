@@ -65,7 +65,7 @@ Report.chart = (() => {
       if (u.reportNames) ctx.fillText(name, x + 3 * ratio, bbox.top);
     }
     const { now, lineFrom, lineTo } = state.get();
-    if (lineTo - lineFrom < 0.5 * (end - begin)) {
+    if (Report.timeline && lineTo - lineFrom < 0.5 * (end - begin)) {
       const left = u.valToPos(lineFrom / 1e9, "x", true);
       const right = u.valToPos(lineTo / 1e9, "x", true);
       ctx.fillStyle = colour("chosen");

@@ -161,7 +161,7 @@
         decision >= 0 ? `→ ${Report.mbOfPages(events.value(decision, "target"))}` : "",
       ];
       words.forEach((line, place) => { picture.balancer[place].textContent = line; });
-      picture.vmms.textContent = `${present.vms.filter((vm) => vm.physical > 0).length} of ${vms.length} VMs have memory`;
+      picture.vmms.textContent = `${present.vms.filter((vm) => vm.physical > 0).length} of ${vms.length} VMs run`;
     }
 
     for (const row of rows) {

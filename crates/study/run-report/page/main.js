@@ -92,10 +92,13 @@
   });
   window.addEventListener("hashchange", () => { if (location.hash.includes("=")) fromAddress(); });
 
+  // Without contention, the VM that was short of memory for longest, then the largest: the crate keeps that one's events where there are too many.
+  const weight = ({ summary }) => [summary?.time_above_100_s ?? 0, summary?.physical_memory_mb?.maximum ?? 0];
+  const shortest = [...vms].sort((a, b) => weight(b)[0] - weight(a)[0] || weight(b)[1] - weight(a)[1])[0];
   // The moment that tells most: where contention begins, else the middle of the run.
   const phases = Report.run.summary && Report.run.summary.phases;
   const first = phases ? phases.contention_s * 1e9 : (begin + end) / 2;
-  state.set({ vm: phases && Report.vm(phases.newcomer) ? phases.newcomer : vms.length ? vms[0].name : null, now: Report.clamp(first, begin, end) });
+  state.set({ vm: phases && Report.vm(phases.newcomer) ? phases.newcomer : shortest ? shortest.name : null, now: Report.clamp(first, begin, end) });
   Report.timeline.show(state.get().now - 2e9, state.get().now + 2e9);
   if (location.hash.includes("=")) fromAddress();
 

@@ -1,6 +1,6 @@
 //! The events of a run, packed: those that have the same place, name and fields together, field by field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use run_journal::{FieldValue, Record, Severity};
@@ -75,17 +75,28 @@ pub struct Events {
     left_out_later: BTreeMap<Arc<str>, u64>,
     /// Nothing that matters less is there any more.
     nothing_less: bool,
+    /// The VMs, those first whose operations are kept longest.
+    order: Vec<String>,
+    /// VMs whose operations are left out, and how many of their events.
+    vms_left_out: BTreeMap<Arc<str>, u64>,
 }
 
-/// Events that matter less than others, the least first: what every second brings; what a second event says too.
-const LESS: [&[&str]; 6] = [
-    &["balloon_status", "status_report"],
-    &["dm_send", "dm_message_ignored", "round"],
+/// What every second brings: it matters less than all else, the first list least.
+const TRAFFIC: [&[&str]; 2] = [&["balloon_status", "status_report"], &["dm_send", "dm_message_ignored"]];
+
+/// What operations consist of, in the order in which it is left out where not even one VM's operations have room.
+const OPERATIONS: [&[&str]; 5] = [
     &["grant", "shrink", "pages_mapped", "hot_added", "ballooned", "unballooned", "pages_unmapped"],
     &["decision", "memory_moved"],
     &["add_memory", "remove_memory"],
     &["operation_finished"],
+    &["round"],
 ];
+
+/// Whether an event is of a VM's operation, and tells of nothing bad.
+fn is_operation(severity: Severity, event: &str) -> bool {
+    severity == Severity::Normal && OPERATIONS.iter().any(|names| names.contains(&event))
+}
 
 impl Events {
     /// None yet; at most `most` are kept.
@@ -100,7 +111,22 @@ impl Events {
             left_out: BTreeMap::new(),
             left_out_later: BTreeMap::new(),
             nothing_less: false,
+            order: Vec::new(),
+            vms_left_out: BTreeMap::new(),
         }
+    }
+
+    /// The VMs, those first whose operations matter most: where there are too many events, the operations of the last are left out first,
+    /// and those of the others stay whole.
+    #[must_use]
+    pub fn in_order(self, order: Vec<String>) -> Self {
+        Self { order, ..self }
+    }
+
+    /// The VMs whose operations were left out because there would be too many events, and how many events of each.
+    #[must_use]
+    pub fn vms_left_out(&self) -> &BTreeMap<Arc<str>, u64> {
+        &self.vms_left_out
     }
 
     /// How many there are.
@@ -123,6 +149,12 @@ impl Events {
             *all.entry(name.clone()).or_default() += count;
         }
         all
+    }
+
+    /// Names of the VMs that events are of.
+    #[must_use]
+    pub fn vms(&self) -> BTreeSet<&str> {
+        self.groups.iter().filter_map(|group| group.kind.vm.as_deref()).collect()
     }
 
     /// Adds an event, with a number above those before.
@@ -164,7 +196,14 @@ impl Events {
         if record.severity != Severity::Normal {
             return false;
         }
-        let count = self.left_out.get_mut(&record.event);
+        if let Some(count) = self.left_out.get_mut(&record.event) {
+            *count += 1;
+            return true;
+        }
+        if self.vms_left_out.is_empty() || !is_operation(record.severity, &record.event) {
+            return false;
+        }
+        let count = record.vm.as_ref().and_then(|vm| self.vms_left_out.get_mut(vm));
         count.is_some_and(|count| {
             *count += 1;
             true
@@ -204,9 +243,13 @@ impl Events {
         if self.nothing_less {
             return false;
         }
-        let Some(names) =
-            LESS.iter().find(|names| self.groups.iter().any(|group| present(&group.kind, names)))
-        else {
+        let here = |names: &&&[&str]| self.groups.iter().any(|group| present(&group.kind, names));
+        let traffic = TRAFFIC.iter().find(here);
+        if traffic.is_none() && self.leave_out_a_vm() {
+            return true;
+        }
+        let here = |names: &&&[&str]| self.groups.iter().any(|group| present(&group.kind, names));
+        let Some(names) = traffic.or_else(|| OPERATIONS.iter().find(here)) else {
             self.nothing_less = true;
             return false;
         };
@@ -219,6 +262,33 @@ impl Events {
             !goes
         });
         self.places.clear();
+        true
+    }
+
+    /// Leaves out the operations of the VM that matters least, now and from now on, unless there is only one. `false`: there is.
+    fn leave_out_a_vm(&mut self) -> bool {
+        let of_operation = |group: &Group| is_operation(group.kind.severity, &group.kind.event);
+        let vms: BTreeSet<Arc<str>> = self
+            .groups
+            .iter()
+            .filter(|group| of_operation(group))
+            .filter_map(|group| group.kind.vm.clone())
+            .collect();
+        let place = |vm: &Arc<str>| self.order.iter().position(|name| **name == **vm).unwrap_or(usize::MAX);
+        let Some(least) = vms.iter().max_by_key(|vm| place(vm)).filter(|_| vms.len() > 1).cloned() else {
+            return false;
+        };
+        let mut gone = 0;
+        self.groups.retain(|group| {
+            let goes = group.kind.vm.as_ref() == Some(&least) && of_operation(group);
+            if goes {
+                gone += group.seq.len();
+            }
+            !goes
+        });
+        self.count -= gone;
+        self.places.clear();
+        self.vms_left_out.insert(least, gone as u64);
         true
     }
 
@@ -355,5 +425,29 @@ mod tests {
         assert_eq!((left_out["decision"], left_out["vm_failed"]), (1, 11));
         let mut out = Vec::new();
         assert_eq!(events.pack(&mut out).len(), 8, "names only");
+    }
+
+    #[test]
+    fn of_too_many_operations_those_of_the_vm_that_matters_most_stay_whole() {
+        let of = |seq, vm: &str, event: &str| Record {
+            vm: Some(vm.into()),
+            ..record(seq, event, Severity::Normal)
+        };
+        let mut events = Events::new(12).in_order(vec!["B".to_owned(), "A".to_owned(), "C".to_owned()]);
+        for round in 0..4 {
+            for (place, vm) in ["A", "B", "C"].into_iter().enumerate() {
+                let seq = 1 + round * 6 + 2 * place as u64;
+                events.add(&of(seq, vm, "decision"));
+                events.add(&of(seq + 1, vm, "add_memory"));
+            }
+        }
+        events.add(&of(100, "A", "vm_failed"));
+        let left_out: Vec<(&str, u64)> =
+            events.vms_left_out().iter().map(|(vm, count)| (&**vm, *count)).collect();
+        assert_eq!(left_out, [("A", 8), ("C", 8)]);
+        assert!(events.left_out().is_empty());
+        // All of B's, and what is no operation.
+        assert_eq!(events.len(), 9);
+        assert_eq!(events.vms().into_iter().collect::<Vec<_>>(), ["A", "B"]);
     }
 }

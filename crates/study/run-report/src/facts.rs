@@ -58,6 +58,15 @@ pub(crate) fn read(directory: &Path, options: &Options) -> Result<Facts, ReportE
         ));
         Value::Null
     });
+    if let Some(format) =
+        manifest.get("format").and_then(Value::as_u64).filter(|format| *format != known_format())
+    {
+        missing.push(format!(
+            "{MANIFEST_FILE} has format {format}, this program knows format {}: another version of this project has recorded the run, and what \
+             this version does not know of it is not shown.",
+            known_format()
+        ));
+    }
     let summary = json_file(&directory.join(SUMMARY_FILE), MOST_SUMMARY).unwrap_or_else(|error| {
         missing.push(format!(
             "{SUMMARY_FILE} cannot be read ({error}): sums and most of the story are missing. A run that was killed has none."
@@ -66,7 +75,7 @@ pub(crate) fn read(directory: &Path, options: &Options) -> Result<Facts, ReportE
     });
     let window = nanos(options.from)..=nanos(options.to);
     // Three files of megabytes, read side by side.
-    let mut recorded = Recorded::new(options);
+    let mut recorded = Recorded::new(options, by_shortage(&summary));
     let mut of_events = Vec::new();
     let (counters, mut messages) = thread::scope(|scope| {
         let window = &window;
@@ -112,6 +121,11 @@ pub(crate) fn read(directory: &Path, options: &Options) -> Result<Facts, ReportE
     })
 }
 
+/// The format of runs that this version writes.
+fn known_format() -> u64 {
+    u64::from(run_journal::manifest::FORMAT_VERSION)
+}
+
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -146,6 +160,19 @@ fn counters(
     }
 }
 
+/// The VMs of a summary, those first that were short of memory for longest, then the largest: the page begins with the first.
+fn by_shortage(summary: &Value) -> Vec<String> {
+    let vms = summary.get("vms").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let of = |vm: &Value| {
+        let number = |value: Option<&Value>| value.and_then(Value::as_f64).unwrap_or(0.0);
+        let peak = vm.get("physical_memory_mb").and_then(|memory| memory.get("maximum"));
+        Some((vm.get("name")?.as_str()?.to_owned(), number(vm.get("time_above_100_s")), number(peak)))
+    };
+    let mut vms: Vec<(String, f64, f64)> = vms.iter().filter_map(of).collect();
+    vms.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.2.total_cmp(&a.2)));
+    vms.into_iter().map(|(name, ..)| name).collect()
+}
+
 /// What is taken from the events while they are read.
 struct Recorded {
     events: Events,
@@ -158,9 +185,9 @@ struct Recorded {
 }
 
 impl Recorded {
-    fn new(options: &Options) -> Self {
+    fn new(options: &Options, vms: Vec<String>) -> Self {
         Self {
-            events: Events::new(options.most_events),
+            events: Events::new(options.most_events).in_order(vms),
             last: 0,
             marks: Vec::new(),
             rules: BTreeSet::new(),
@@ -219,6 +246,27 @@ impl Recorded {
                 left_out.join(", ")
             ));
         }
+        let vms_left_out = self.events.vms_left_out();
+        if !vms_left_out.is_empty() {
+            let count: u64 = vms_left_out.values().sum();
+            let (gone, whole) = (vms_left_out.len(), self.whole(vms_left_out));
+            missing.push(format!(
+                "There are too many events for a page: {count} of the operations of {gone} VMs are left out. Those of {whole} are all here; of \
+                 the others there is what the counters say. cargo xtask report DIR --from TIME --to TIME takes a part of the run."
+            ));
+        }
+    }
+
+    /// Names of the VMs whose operations are all there, in order; of many the first.
+    fn whole(&self, left_out: &BTreeMap<Arc<str>, u64>) -> String {
+        const NAMED: usize = 12;
+        let mut names: Vec<&str> =
+            self.events.vms().into_iter().filter(|vm| !left_out.contains_key(*vm)).collect();
+        names.sort_by_key(|name| (name.len(), *name));
+        let more = names.len().saturating_sub(NAMED);
+        names.truncate(NAMED);
+        let names = names.join(", ");
+        if more > 0 { format!("{names} and {more} more") } else { names }
     }
 
     fn take(&mut self, record: &Record) {

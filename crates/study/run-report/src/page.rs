@@ -9,22 +9,28 @@ const FRAME: &str = include_str!("../page/index.html");
 /// Styles, in the order in which they count.
 const STYLES: [&str; 2] = [include_str!("../page/vendor/uPlot.min.css"), include_str!("../page/report.css")];
 
+/// The library that draws curves, with its licence.
+const PLOT: &str = concat!(
+    "/*! uPlot. ",
+    include_str!("../page/vendor/uPlot-LICENSE"),
+    "*/\n",
+    include_str!("../page/vendor/uPlot.iife.min.js")
+);
+const BASE: &str = include_str!("../page/base.js");
+const WORDS: &str = include_str!("../page/words.js");
+const CHARTS: &str = include_str!("../page/charts.js");
+
 /// Scripts, each after those that it uses.
 const SCRIPTS: [&str; 18] = [
-    concat!(
-        "/*! uPlot. ",
-        include_str!("../page/vendor/uPlot-LICENSE"),
-        "*/\n",
-        include_str!("../page/vendor/uPlot.iife.min.js")
-    ),
-    include_str!("../page/base.js"),
-    include_str!("../page/words.js"),
+    PLOT,
+    BASE,
+    WORDS,
     include_str!("../page/model.js"),
     include_str!("../page/messages.js"),
     include_str!("../page/explain.js"),
     include_str!("../page/host.js"),
     include_str!("../page/clock.js"),
-    include_str!("../page/charts.js"),
+    CHARTS,
     include_str!("../page/story.js"),
     include_str!("../page/living.js"),
     include_str!("../page/memory.js"),
@@ -36,18 +42,37 @@ const SCRIPTS: [&str; 18] = [
     include_str!("../page/main.js"),
 ];
 
-/// The page as bytes of UTF-8.
+/// The frame and the scripts of a page of curves.
+const CURVES_FRAME: &str = include_str!("../page/curves.html");
+const CURVES_SCRIPTS: [&str; 6] =
+    [PLOT, BASE, WORDS, include_str!("../page/sheet.js"), CHARTS, include_str!("../page/curves.js")];
+
+/// The page of a run as bytes of UTF-8.
 pub(crate) fn assemble(facts: &mut Facts) -> Vec<u8> {
+    fill(FRAME, &SCRIPTS, |out| data(facts, out))
+}
+
+/// A page of curves; `write` writes their JSON.
+pub(crate) fn curves(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    fill(CURVES_FRAME, &CURVES_SCRIPTS, |out| piece("data-curves", out, write))
+}
+
+fn fill(frame: &str, scripts: &[&str], data: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = Vec::with_capacity(4 << 20);
-    for (index, piece) in FRAME.split("<!--").enumerate() {
+    let mut data = Some(data);
+    for (index, piece) in frame.split("<!--").enumerate() {
         let Some((name, rest)) = piece.split_once("-->").filter(|_| index > 0) else {
             out.extend_from_slice(piece.as_bytes());
             continue;
         };
         match name.trim() {
             "styles" => STYLES.iter().for_each(|style| element("style", style, &mut out)),
-            "data" => data(facts, &mut out),
-            "scripts" => SCRIPTS.iter().for_each(|script| element("script", script, &mut out)),
+            "data" => {
+                if let Some(data) = data.take() {
+                    data(&mut out);
+                }
+            }
+            "scripts" => scripts.iter().for_each(|script| element("script", script, &mut out)),
             _ => {}
         }
         out.extend_from_slice(rest.as_bytes());
@@ -110,7 +135,7 @@ mod tests {
 
     #[test]
     fn no_script_or_style_ends_the_element_that_it_is_in() {
-        for text in STYLES.iter().chain(&SCRIPTS) {
+        for text in STYLES.iter().chain(&SCRIPTS).chain(&CURVES_SCRIPTS) {
             let text = text.to_ascii_lowercase();
             assert!(!text.contains("</script") && !text.contains("</style") && !text.contains("<!--"));
         }
@@ -118,9 +143,11 @@ mod tests {
 
     #[test]
     fn the_frame_names_every_part_once_and_nothing_from_elsewhere() {
-        for part in ["<!-- styles -->", "<!-- data -->", "<!-- scripts -->"] {
-            assert_eq!(FRAME.matches(part).count(), 1, "{part}");
+        for frame in [FRAME, CURVES_FRAME] {
+            for part in ["<!-- styles -->", "<!-- data -->", "<!-- scripts -->"] {
+                assert_eq!(frame.matches(part).count(), 1, "{part}");
+            }
+            assert!(!frame.contains("src=") && !frame.contains("href=\"http"));
         }
-        assert!(!FRAME.contains("src=") && !FRAME.contains("href=\"http"));
     }
 }

@@ -95,6 +95,11 @@ fn of_too_much_the_most_that_fits_is_taken_and_the_page_says_what_is_left_out() 
     assert!((10..=100).contains(&rows), "{rows}");
     assert!(missing[0].starts_with("Of the counters one sample of every"), "{missing:?}");
     assert!(missing[1].contains("status_report") && !missing[1].contains("add_memory"), "{missing:?}");
+    // Who has most is told of whole: these have room for as much as anybody.
+    assert!(
+        missing[2].contains("Those of VM2") && missing[2].contains("of the operations of"),
+        "{missing:?}"
+    );
 }
 
 #[test]
@@ -127,6 +132,8 @@ fn a_run_that_is_not_whole_is_shown_as_far_as_it_goes() {
     std::fs::remove_file(path("counters.csv")).unwrap();
     said("there are no curves");
     // Of another version: what is known of it.
+    std::fs::write(path("manifest.json"), r#"{"format":7,"events":"all"}"#).unwrap();
+    said("manifest.json has format 7");
     std::fs::write(path("summary.json"), r#"{"schema":99,"scenario":"later","vms":[{"name":"A"}]}"#).unwrap();
     said("has schema 99");
     std::fs::remove_file(path("summary.json")).unwrap();

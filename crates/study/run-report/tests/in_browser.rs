@@ -6,6 +6,7 @@ use std::time::Duration;
 use run_analysis::explain::explain;
 use run_journal::events::EventsError;
 use run_journal::{EVENTS_FILE, EventsLevel, Record, events};
+use run_report::sheet::{Curve, Panel, Sheet};
 use run_report::{Options, write};
 use serde_json::{Value, json};
 
@@ -262,5 +263,41 @@ fn who_paid_whom_is_told_by_the_events() {
     assert_eq!(rows, json!([["free memory", "10", ""], ["VMs that ended", "0.5", ""], ["VM1", "", "3.0"]]));
     page.value("document.querySelectorAll('#paid tbody tr')[2].children[2].click()");
     page.until("document.querySelector('#found').textContent.startsWith('2 of 4')");
+    assert_eq!(page.complaints, [""; 0]);
+}
+
+#[test]
+fn a_sheet_of_curves_is_zoomed_as_one_and_turns_dark() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("curves.html");
+    let curve = |name: &str, place: usize, factor: f64| Curve {
+        name: name.to_owned(),
+        place,
+        values: (0..100).map(|second| (second != 50).then(|| factor * f64::from(second))).collect(),
+    };
+    let panel = |title: &str| Panel {
+        title: title.to_owned(),
+        unit: "MB".to_owned(),
+        times: (0..100).map(f64::from).collect(),
+        curves: vec![curve("A", 0, 1.0), curve("B", 5, 2.0)],
+    };
+    let sheet = Sheet {
+        title: "Two runs".to_owned(),
+        lead: vec!["A: runs/a".to_owned()],
+        panels: vec![panel("Memory"), panel("Demand")],
+        text: "VM1  1 → 2".to_owned(),
+    };
+    std::fs::write(&path, sheet.page()).unwrap();
+    let Some(mut page) = Page::open(&path, 1000) else { return };
+    page.until("document.querySelectorAll('#curves canvas').length === 2");
+    let shown = "[...Report.chart.all].map((chart) => [chart.scales.x.min, chart.scales.x.max])";
+    assert_eq!(page.value(shown), json!([[0, 99], [0, 99]]));
+    page.value("Report.interval.zoom(20e9, 30e9)");
+    page.until("document.querySelector('#interval').textContent === '20s to 30s'");
+    assert_eq!(page.value(shown), json!([[20, 30], [20, 30]]));
+    page.value("document.dispatchEvent(new KeyboardEvent('keydown', { key: 'd' }))");
+    page.until("document.documentElement.dataset.theme === 'dark'");
+    assert_eq!(page.value("document.querySelector('#text').textContent"), "VM1  1 → 2");
+    assert_eq!(page.value("document.querySelector('.legend').textContent"), "AB");
     assert_eq!(page.complaints, [""; 0]);
 }

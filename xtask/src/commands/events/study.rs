@@ -69,8 +69,12 @@ pub(super) fn bytes(dir: &Path, path: &Path, seq: u64, depth: usize) -> Result<(
     for record in all {
         let Some(bytes) = messages.bytes(record.seq) else { continue };
         let name = record.field("message").and_then(FieldValue::as_str).unwrap_or("STATUS_REPORT");
-        let mut reader =
-            out.line(format_args!("\n{:>14}  {} sends {name}, {} bytes", record.t, record.place(), bytes.len()))?;
+        let mut reader = out.line(format_args!(
+            "\n{:>14}  {} sends {name}, {} bytes",
+            record.t,
+            record.place(),
+            bytes.len()
+        ))?;
         for (place, row) in bytes.chunks(16).enumerate() {
             if reader == Reader::Gone {
                 return Ok(());

@@ -1,20 +1,18 @@
 //! Policies on the built-in loads: the page, and the numbers that it is made from.
 //!
-//! The numbers take minutes, so they are kept in a file beside the page, with what they were made from. They are made again when that has
-//! changed: a load, or what any policy does on a short run.
+//! The numbers take minutes, so they are [kept](super::kept) in a file beside the page. They are made again when a load has changed, or what
+//! any policy does on a short run.
 
 use std::fmt::Write as _;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use policy_comparison::{Comparison, Contestant, LoadResult, Rows, Settings, compare, loads};
 use run_journal::manifest::sha256_hex;
 use scenario::file::{self, LoadOptions, Scenario};
 use serde::{Deserialize, Serialize};
 
-use super::cell;
-use crate::output::note;
+use super::{cell, kept};
 
 /// Where the numbers are, below `docs/src`.
 pub(super) const NUMBERS: &str = "reference/comparison.json";
@@ -30,8 +28,7 @@ const SKETCH: Duration = Duration::from_mins(4);
 
 /// What is shown.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    made_from: String,
+struct Results {
     /// With what probability an interval covers the true median, percent.
     confidence: f64,
     /// All policies, all loads together first.
@@ -71,33 +68,23 @@ fn made_from(loads: &[Scenario]) -> Result<String> {
 
 /// The numbers as the file has them, made again if they are of something else.
 pub(super) fn numbers() -> Result<String> {
-    static MADE: OnceLock<String> = OnceLock::new();
-    if let Some(text) = MADE.get() {
-        return Ok(text.clone());
-    }
     let loads = built_in()?;
-    let made_from = made_from(&loads)?;
-    let text = match std::fs::read_to_string(super::path(NUMBERS)) {
-        Ok(text) if serde_json::from_str::<Kept>(&text).is_ok_and(|kept| kept.made_from == made_from) => text,
-        _ => make(loads, made_from)?,
-    };
-    Ok(MADE.get_or_init(|| text).clone())
+    let what = "all policies run all built-in loads with ten seeds";
+    kept::text(NUMBERS, made_from(&loads)?, what, || make(loads))
 }
 
-fn make(loads: Vec<Scenario>, made_from: String) -> Result<String> {
-    note!("all policies run all built-in loads with ten seeds: this takes minutes");
+fn make(loads: Vec<Scenario>) -> Result<Results> {
     let all = compare(&Settings::new(Contestant::all(), loads.clone()), &mut |_| ())?;
-    let settings = Settings::new(TWO.iter().map(|name| Contestant::named(name)).collect::<Result<_, _>>()?, loads);
+    let settings =
+        Settings::new(TWO.iter().map(|name| Contestant::named(name)).collect::<Result<_, _>>()?, loads);
     let seeds = settings.seeds.iter().map(|seed| seed - 1 + LATER_SEED).collect();
     let later = compare(&Settings { seeds, ..settings }, &mut |_| ())?;
-    let kept = Kept {
-        made_from,
+    Ok(Results {
         confidence: 100.0 * all.confidence,
         all: shown(&all, &all.policies, false),
         two: shown(&all, &TWO, true),
         later: shown(&later, &TWO, true),
-    };
-    Ok(serde_json::to_string_pretty(&kept)? + "\n")
+    })
 }
 
 fn shown(comparison: &Comparison, policies: &[impl AsRef<str>], intervals: bool) -> Vec<Shown> {
@@ -116,11 +103,10 @@ fn shown(comparison: &Comparison, policies: &[impl AsRef<str>], intervals: bool)
 
 /// The page.
 pub(super) fn page() -> Result<String> {
-    let kept: Kept = serde_json::from_str(&numbers()?).context("the numbers of the comparison page")?;
-    Ok(render(&kept))
+    Ok(render(&kept::result(NUMBERS, &numbers()?)?))
 }
 
-fn render(kept: &Kept) -> String {
+fn render(results: &Results) -> String {
     let mut text = format!(
         "# Policies on the built-in loads\n\n\
          What `cargo xtask compare` says today: every policy on every built-in load with the seeds 1 to 10. How to read it, and what each measure\n\
@@ -129,16 +115,16 @@ fn render(kept: &Kept) -> String {
          with {:.1} %, excludes 0; ≠ where other VMs were started than with `hyperv`, so that no verdict is given.\n\n\
          Every design has its published parameters. `senpai` and `esx` were made for inputs that this contract does not give them (PSI; pages\n\
          touched), and work with what there is; their pages say so ([policies](policies.md)).\n",
-        kept.confidence
+        results.confidence
     );
-    for load in &kept.all {
+    for load in &results.all {
         table(&mut text, "##", load);
     }
     text.push_str(
         "\n## `hyperv` and `predictive-band`, with intervals\n\n\
          The two alone, the seeds 1 to 10. `predictive-band` was tuned with the seeds 101 to 106.\n",
     );
-    for load in &kept.two {
+    for load in &results.two {
         table(&mut text, "###", load);
     }
     let _: std::fmt::Result = write!(
@@ -146,7 +132,7 @@ fn render(kept: &Kept) -> String {
         "\n## The same with later seeds\n\n\
          `cargo xtask compare --policies hyperv,predictive-band --first-seed {LATER_SEED}`: ten seeds that nothing was tuned with.\n"
     );
-    for load in &kept.later {
+    for load in &results.later {
         table(&mut text, "###", load);
     }
     text

@@ -1,4 +1,4 @@
-//! `cargo xtask replay DIR --live`: a run that is over, in the terminal.
+//! `cargo xtask replay DIR --live`: a run that is over, or that another process goes on with, in the terminal.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,6 +20,9 @@ use crate::output::note;
 /// Plays what is in the folder of a run.
 pub(super) fn run(directory: &Path, from: Duration, speed: f64) -> Result<()> {
     let recording = read(directory)?;
+    for sentence in &recording.missing {
+        note!("{sentence}");
+    }
     ensure!(
         from <= recording.until,
         bad_input(format!(
@@ -28,10 +31,29 @@ pub(super) fn run(directory: &Path, from: Duration, speed: f64) -> Result<()> {
             quantities::format_duration(recording.until)
         ))
     );
-    match live_view::play(&recording, from, speed) {
+    let mut seen = size(directory);
+    let more = || {
+        let now = size(directory);
+        // A run that still goes on is short: real guests and wall clocks have minutes.
+        if now == seen || now > MOST_READ_AGAIN {
+            return None;
+        }
+        seen = now;
+        read(directory).ok()
+    };
+    match live_view::play(recording, from, speed, more) {
         Err(error @ LiveError::NoTerminal) => Err(bad_input(error)),
         played => Ok(played?),
     }
+}
+
+/// Bytes that are read again each second of a run that goes on. Invented.
+const MOST_READ_AGAIN: u64 = 64 << 20;
+
+/// Bytes of events and counters that a run has left.
+fn size(directory: &Path) -> u64 {
+    let size = |name: &str| std::fs::metadata(directory.join(name)).map_or(0, |file| file.len());
+    size(EVENTS_FILE) + size(COUNTERS_FILE)
 }
 
 /// What is there of a run; what is missing is said.
@@ -44,15 +66,14 @@ fn read(directory: &Path) -> Result<Recording> {
             directory.display()
         )));
     }
+    let mut missing = Vec::new();
     let records = match recorded {
         Ok(whole) => {
-            if let Some(error) = &whole.missing {
-                note!("{EVENTS_FILE}: {error}");
-            }
+            missing.extend(whole.missing.map(|error| format!("{EVENTS_FILE}: {error}.")));
             whole.records
         }
         Err(error) => {
-            note!("{EVENTS_FILE}: {error}; only what the counters say is shown");
+            missing.push(format!("{EVENTS_FILE}: {error}. Only what the counters say is shown."));
             Vec::new()
         }
     };
@@ -61,9 +82,17 @@ fn read(directory: &Path) -> Result<Recording> {
     let run = match counted {
         Ok(run) => run,
         Err(error) => {
-            note!("{COUNTERS_FILE}: {error}; the VMs' memory is not shown");
-            let vms = vms(&records);
-            return Ok(Recording { title, until: last, host_memory: PageCount::ZERO, vms, points: Vec::new(), records });
+            missing.push(format!("{error}. The VMs' memory is not shown."));
+            let (vms, points) = (vms(&records), Vec::new());
+            return Ok(Recording {
+                title,
+                until: last,
+                host_memory: PageCount::ZERO,
+                vms,
+                points,
+                records,
+                missing,
+            });
         }
     };
     let priorities = priorities(directory);
@@ -74,7 +103,15 @@ fn read(directory: &Path) -> Result<Recording> {
     };
     let vms = run.vms.iter().enumerate().map(vm).collect();
     let until = run.points.last().map_or(last, |point| point.time.max(last));
-    Ok(Recording { title, until, host_memory: from_mib(run.host_mb), vms, points: run.points, records })
+    Ok(Recording {
+        title,
+        until,
+        host_memory: from_mib(run.host_mb),
+        vms,
+        points: run.points,
+        records,
+        missing,
+    })
 }
 
 fn from_mib(mib: f64) -> PageCount {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use charts::{
-    Anchor, BENEATH, BLACK, BLUE, FITS, GREY, HIGH, LIGHT, LOW, ORANGE, OVER, PALE, Picture, Stroke, shortened,
+    Anchor, BENEATH, BLACK, BLUE, FITS, GREY, HIGH, LIGHT, LOW, ORANGE, OVER, PALE, Picture, Stroke,
+    shortened,
 };
 use page_range::PageCount;
 use run_journal::{FieldValue, Record};
@@ -63,7 +64,13 @@ impl Layout {
         let room = WIDTH - BAR - 12.0;
         let host = run.host_mb.max(most);
         let scale = (room * thick / most).min((floor - TOP) * POOL / host);
-        Self { height, row, floor, scale, bar: (most * scale / room).clamp(if row >= NAMED { 9.0 } else { 2.0 }, thick) }
+        Self {
+            height,
+            row,
+            floor,
+            scale,
+            bar: (most * scale / room).clamp(if row >= NAMED { 9.0 } else { 2.0 }, thick),
+        }
     }
 
     fn named(&self) -> bool {
@@ -104,7 +111,12 @@ impl Still<'_> {
         let title = format!("{}: the components at {}", self.run.title(), tenths(self.at));
         let mut picture = Picture::new(WIDTH, self.layout.height, &title);
         bold(&mut picture, (12.0, 20.0), &title);
-        picture.rectangle((1.0, 30.0), (PARENT - 1.0, self.layout.height - 32.0), "none", Some(whole(GREY, 1.0)));
+        picture.rectangle(
+            (1.0, 30.0),
+            (PARENT - 1.0, self.layout.height - 32.0),
+            "none",
+            Some(whole(GREY, 1.0)),
+        );
         bold(&mut picture, (12.0, 49.0), "Parent partition");
         bold(&mut picture, (CHILD, 49.0), "Child partitions");
         picture.text((0.5 * (PARENT + CHILD), 49.0), Anchor::Middle, "VMBus");
@@ -162,7 +174,11 @@ impl Still<'_> {
             words.extend(target.map(|target| format!("→ {}", mb(target))));
         }
         for (line, words) in words.iter().enumerate() {
-            picture.text((BALANCER + 8.0, TOP + 38.0 + 17.0 * line as f64), Anchor::Start, &shortened(words, 26));
+            picture.text(
+                (BALANCER + 8.0, TOP + 38.0 + 17.0 * line as f64),
+                Anchor::Start,
+                &shortened(words, 26),
+            );
         }
         picture.rectangle((BALANCER, TOP + 138.0), (170.0, 44.0), PALE, Some(wire));
         bold(picture, (BALANCER + 8.0, TOP + 156.0), "VMMS");
@@ -194,7 +210,12 @@ impl Still<'_> {
         let edge = if chosen { whole(ORANGE, 2.0) } else { whole(LIGHT, 1.0) };
         if layout.named() || chosen {
             let top = TOP + place as f64 * layout.row;
-            picture.rectangle((CHILD, top + 1.0), (WIDTH - CHILD - 2.0, layout.row - 3.0), "none", Some(edge));
+            picture.rectangle(
+                (CHILD, top + 1.0),
+                (WIDTH - CHILD - 2.0, layout.row - 3.0),
+                "none",
+                Some(edge),
+            );
         }
         for side in [-3.0, 3.0] {
             let side = if layout.named() { side } else { side / 3.0 };
@@ -227,10 +248,15 @@ impl Still<'_> {
         }
         if let Some(demand) = demand {
             let (x, beyond) = (layout.x(demand), if layout.named() { 3.0 } else { 0.0 });
-            picture.line((x, top - beyond), (x, top + height + beyond), whole(BLACK, if layout.named() { 2.2 } else { 1.0 }));
+            picture.line(
+                (x, top - beyond),
+                (x, top + height + beyond),
+                whole(BLACK, if layout.named() { 2.2 } else { 1.0 }),
+            );
         }
         if layout.named() {
-            let pressure = pressure.map_or_else(String::new, |pressure| format!(", pressure {pressure:.0} %"));
+            let pressure =
+                pressure.map_or_else(String::new, |pressure| format!(", pressure {pressure:.0} %"));
             let words = format!("{} {}{pressure}", shortened(name, 24), mb(vm.physical));
             picture.text((BAR, top - 5.0), Anchor::Start, &words);
         }
@@ -264,10 +290,20 @@ impl Still<'_> {
                     picture.circle((x, middle + side), 2.6, BLUE, whole(BLUE, 0.5));
                 }
                 ("dm_send", "dm-vsp") => {
-                    picture.circle((PARENT - 8.0 + (VSC - PARENT + 8.0) * part, middle - side), 4.5, ORANGE, whole(ORANGE, 0.5));
+                    picture.circle(
+                        (PARENT - 8.0 + (VSC - PARENT + 8.0) * part, middle - side),
+                        4.5,
+                        ORANGE,
+                        whole(ORANGE, 0.5),
+                    );
                 }
                 ("dm_send", _) => {
-                    picture.circle((VSC + (PARENT - 8.0 - VSC) * part, middle + side), 4.5, ORANGE, whole(ORANGE, 0.5));
+                    picture.circle(
+                        (VSC + (PARENT - 8.0 - VSC) * part, middle + side),
+                        4.5,
+                        ORANGE,
+                        whole(ORANGE, 0.5),
+                    );
                 }
                 ("add_memory" | "remove_memory", _) => {
                     let start = TOP + 60.0;
@@ -293,8 +329,13 @@ impl Still<'_> {
             let pool = (12.0 + 0.5 * POOL, self.layout.floor - 12.0);
             let (from, to, takes) = match &*record.event {
                 // Mapping ends the grant that led to it: after the moment, or the memory is there already.
-                "grant" if !recent.iter().any(|other| &*other.event == "pages_mapped" && other.cause == record.seq) => {
-                    let takes = Duration::from_millis(200) + Duration::from_secs_f64(pages(record).mib() / 100.0);
+                "grant"
+                    if !recent
+                        .iter()
+                        .any(|other| &*other.event == "pages_mapped" && other.cause == record.seq) =>
+                {
+                    let takes =
+                        Duration::from_millis(200) + Duration::from_secs_f64(pages(record).mib() / 100.0);
                     (pool, vm, takes)
                 }
                 "pages_unmapped" if self.at.saturating_sub(begun) < SEEN => (vm, pool, SEEN),
@@ -309,16 +350,17 @@ impl Still<'_> {
 
     fn legend(&self, picture: &mut Picture) {
         let (x, y) = (BALANCER + 50.0, self.layout.floor + 17.0);
-        let lines = [
-            (HIGH, "memory on its way"),
-            (BLUE, "status report"),
-            (ORANGE, "other message"),
-        ];
+        let lines = [(HIGH, "memory on its way"), (BLUE, "status report"), (ORANGE, "other message")];
         for (line, (colour, words)) in lines.iter().enumerate() {
             let y = y + 15.0 * line as f64;
             match line {
                 0 => picture.rectangle((x, y - 9.0), (9.0, 9.0), colour, Some(whole(BLACK, 0.8))),
-                _ => picture.circle((x + 4.5, y - 4.0), if line == 1 { 2.6 } else { 4.5 }, colour, whole(colour, 0.5)),
+                _ => picture.circle(
+                    (x + 4.5, y - 4.0),
+                    if line == 1 { 2.6 } else { 4.5 },
+                    colour,
+                    whole(colour, 0.5),
+                ),
             }
             picture.text((x + 16.0, y), Anchor::Start, words);
         }

@@ -56,9 +56,18 @@ fn came_from(growth: &Growth<'_>) -> String {
     }
     let words: Vec<String> = sources
         .iter()
-        .map(|(donor, given)| format!("{} {}", mb(*given), donor.map_or("that was free".to_owned(), |vm| format!("of {}", shortened(vm, 16)))))
+        .map(|(donor, given)| {
+            format!(
+                "{} {}",
+                mb(*given),
+                donor.map_or("that was free".to_owned(), |vm| format!("of {}", shortened(vm, 16)))
+            )
+        })
         .collect();
-    format!("Of this memory: {}. Bars: what took time. Marks: events. Arrows: from cause to effect.", words.join(", "))
+    format!(
+        "Of this memory: {}. Bars: what took time. Marks: events. Arrows: from cause to effect.",
+        words.join(", ")
+    )
 }
 
 fn seconds(record: &Record) -> f64 {
@@ -74,13 +83,15 @@ impl<'a> Part<'a> {
     fn of(causality: &Causality<'a>, order: &'a Record) -> Self {
         let mut events = vec![order];
         if let Ok(chain) = causality.chain(order.seq) {
-            let near = |record: &&Record| {
-                record.vm == order.vm && order.t.since(record.t) < Duration::from_secs(5)
-            };
+            let near =
+                |record: &&Record| record.vm == order.vm && order.t.since(record.t) < Duration::from_secs(5);
             // Causes further back are of other operations.
             events.extend(chain.causes.iter().map(|(_, record)| *record).filter(near));
-            let finished =
-                chain.effects.iter().find(|(_, record)| &*record.event == "operation_finished").map(|(_, record)| record.seq);
+            let finished = chain
+                .effects
+                .iter()
+                .find(|(_, record)| &*record.event == "operation_finished")
+                .map(|(_, record)| record.seq);
             let of_this = |record: &&Record| {
                 record.vm == order.vm
                     && finished.is_none_or(|finished| record.seq <= finished || record.cause == finished)
@@ -109,19 +120,28 @@ fn took<'a>(causality: &Causality<'a>, record: &'a Record) -> Vec<(&'a Record, u
     let amount = |record: &Record, name: &str| {
         mb(page_range::PageCount(record.field(name).and_then(FieldValue::as_u64).unwrap_or(0)))
     };
-    let of = |since: Option<&'a Record>, lane, words: String| since.map(|since| (since, lane, words)).into_iter();
+    let of =
+        |since: Option<&'a Record>, lane, words: String| since.map(|since| (since, lane, words)).into_iter();
     match &*record.event {
         "pages_mapped" => of(cause(), 2, format!("maps {}", amount(record, "pages"))).collect(),
         "pages_unmapped" => of(cause(), 2, format!("unmaps {}", amount(record, "pages"))).collect(),
         "hot_added" => of(cause(), 0, format!("adds {}", amount(record, "accepted"))).collect(),
-        "ballooned" => of(cause(), 0, format!("fills its balloon with {}", amount(record, "given"))).collect(),
-        "unballooned" => of(cause(), 0, format!("empties its balloon of {}", amount(record, "pages"))).collect(),
+        "ballooned" => {
+            of(cause(), 0, format!("fills its balloon with {}", amount(record, "given"))).collect()
+        }
+        "unballooned" => {
+            of(cause(), 0, format!("empties its balloon of {}", amount(record, "pages"))).collect()
+        }
         "operation_finished" => {
             let kind = record.field("kind").and_then(FieldValue::as_str).unwrap_or("operation");
             let done = amount(record, "requested");
             let words = if kind == "grow" { "grants" } else { "asks for" };
             of(ancestor(causality, record, &["grant", "shrink"]), 1, format!("{kind}s by {done}"))
-                .chain(of(ancestor(causality, record, &["add_memory", "remove_memory"]), 3, format!("{words} {done}")))
+                .chain(of(
+                    ancestor(causality, record, &["add_memory", "remove_memory"]),
+                    3,
+                    format!("{words} {done}"),
+                ))
                 .collect()
         }
         _ => Vec::new(),
@@ -171,9 +191,7 @@ impl Drawing {
     fn part(&self, picture: &mut Picture, causality: &Causality<'_>, part: &Part<'_>, gets: bool) {
         let colour = if gets { BLUE } else { ORANGE };
         // Where each event is marked: below its lane's bar.
-        let mark = |record: &Record| {
-            (self.x(seconds(record)), Self::y(lane(record), gets) + LANE - 9.0)
-        };
+        let mark = |record: &Record| (self.x(seconds(record)), Self::y(lane(record), gets) + LANE - 9.0);
         for record in &part.events {
             for (since, lane, words) in took(causality, record) {
                 let (from, to) = (self.x(seconds(since)), self.x(seconds(record)));
@@ -183,7 +201,12 @@ impl Drawing {
                 let words = format!("{words}, {}", length(took));
                 let room = (to - from - 8.0) / LETTER;
                 if room >= words.chars().count() as f64 {
-                    picture.styled((from + 4.0, y + 12.5), Anchor::Start, " fill=\"#ffffff\" style=\"fill:#fff\"", &words);
+                    picture.styled(
+                        (from + 4.0, y + 12.5),
+                        Anchor::Start,
+                        " fill=\"#ffffff\" style=\"fill:#fff\"",
+                        &words,
+                    );
                 } else if to + 6.0 + LETTER * words.chars().count() as f64 <= WIDTH {
                     picture.text((to + 5.0, y + 12.5), Anchor::Start, &words);
                 } else {
@@ -214,7 +237,10 @@ impl Drawing {
                 ("dm_send", Some(message)) => message.trim_start_matches("MEM_").to_owned(),
                 (event, _) => event.to_owned(),
             };
-            let next = part.events[number + 1..].iter().map(|other| mark(other)).find(|other| (other.1 - y).abs() < 1.0);
+            let next = part.events[number + 1..]
+                .iter()
+                .map(|other| mark(other))
+                .find(|other| (other.1 - y).abs() < 1.0);
             let end = next.map_or(WIDTH - 4.0, |next| next.0 - 6.0);
             if x + 7.0 + LETTER * words.chars().count() as f64 <= end {
                 let style = format!(" font-size=\"10\" {}", "fill-opacity=\"0.75\"");
