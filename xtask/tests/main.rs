@@ -2,7 +2,6 @@
 
 mod damaged;
 mod events;
-#[cfg(feature = "metrics")]
 mod metrics;
 mod new_balancer;
 mod output;

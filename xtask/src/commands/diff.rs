@@ -77,5 +77,10 @@ fn sheet(difference: &Difference, folders: &Pair<&PathBuf>) -> Sheet {
         curves: chart.curves.into_iter().map(|(name, place, values)| Curve { name, place, values }).collect(),
     };
     let title = format!("{} and {}", difference.folders.first, difference.folders.second);
-    Sheet { title, lead, panels: charts.into_iter().map(panel).collect(), text: difference.text(PAGE_COLUMNS) }
+    Sheet {
+        title,
+        lead,
+        panels: charts.into_iter().map(panel).collect(),
+        text: difference.text(PAGE_COLUMNS),
+    }
 }

@@ -29,7 +29,6 @@ const GUEST: Build = Build { feature: "guest", release: false };
 const CAPTURE: Build = Build { feature: "guest,export", release: false };
 const EXPORT: Build = Build { feature: "export", release: false };
 pub(crate) const PARQUET: Build = Build { feature: "parquet", release: false };
-const METRICS: Build = Build { feature: "metrics", release: false };
 const BENCH: Build = Build { feature: "bench", release: true };
 pub(crate) const DOCS: Build = Build { feature: "docs", release: false };
 const LIVE: Build = Build { feature: "live", release: false };
@@ -43,7 +42,6 @@ fn here(build: Build) -> bool {
         "guest,export" => cfg!(all(feature = "guest", feature = "export")),
         "export" => cfg!(feature = "export"),
         "parquet" => cfg!(feature = "parquet"),
-        "metrics" => cfg!(feature = "metrics"),
         "bench" => cfg!(feature = "bench"),
         "docs" => cfg!(feature = "docs"),
         "live" => cfg!(feature = "live"),
@@ -78,7 +76,6 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
         "export" => EXPORT,
         "scenario" if has(super::guest_place::REAL_LINUX) => GUEST,
         "scenario" | "replay" if has("--live") => LIVE,
-        "scenario" if has("--metrics") => METRICS,
         "test" if has("--real-guest") => GUEST,
         "bench" => BENCH,
         "docs" => DOCS,
@@ -139,9 +136,15 @@ mod tests {
 
     #[test]
     fn what_every_build_has_is_run_here() {
-        for line in
-            ["scenario multi-vm", "events runs/a", "--help", "help scenario", "test", "new-balancer x"]
-        {
+        for line in [
+            "scenario multi-vm",
+            "scenario multi-vm --metrics 127.0.0.1:9182",
+            "events runs/a",
+            "--help",
+            "help scenario",
+            "test",
+            "new-balancer x",
+        ] {
             assert_eq!(asked(line), None, "{line}");
         }
     }
@@ -157,8 +160,6 @@ mod tests {
             ("export runs/a --format parquet --out x", PARQUET),
             ("export runs/a --format=parquet --out x", PARQUET),
             ("export runs/parquet --format csv --out parquet", EXPORT),
-            ("scenario multi-vm --metrics 127.0.0.1:9182", METRICS),
-            ("scenario multi-vm --metrics=127.0.0.1:9182", METRICS),
             ("scenario real-linux --force", GUEST),
             ("replay runs/a --live", LIVE),
             ("test --real-guest", GUEST),

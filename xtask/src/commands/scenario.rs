@@ -3,7 +3,6 @@
 mod list;
 #[cfg(feature = "live")]
 mod live;
-#[cfg(feature = "metrics")]
 mod metrics;
 
 use std::io::IsTerminal as _;
@@ -279,7 +278,6 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
     if let Some(Err(error)) = args.log.as_deref().map(HumanLog::stderr) {
         wrong.push(format!("--log: {error}"));
     }
-    #[cfg(feature = "metrics")]
     let metrics = args.metrics.map(metrics::Endpoint::open).transpose().unwrap_or_else(|error| {
         wrong.push(error.to_string());
         None
@@ -333,7 +331,6 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
 
     let show = !args.quiet && !args.json && !args.live && std::io::stderr().is_terminal();
     let bar = progress_bar(show, &plan);
-    #[cfg(feature = "metrics")]
     if let Some(metrics) = metrics.as_ref().filter(|_| !args.quiet) {
         note!("metrics: {}", metrics.url());
     }
@@ -342,7 +339,6 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         clock,
         schedule_seed: args.schedule_seed,
         directory: Some(folder.clone()),
-        #[cfg(feature = "metrics")]
         watch_counters: metrics.as_ref().map(metrics::Endpoint::watch),
         events,
         log,
@@ -378,7 +374,6 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
     let outcome = outcome
         .with_context(|| format!("the run failed; what was recorded until then is in {}", folder.display()));
     bar.finish_and_clear();
-    #[cfg(feature = "metrics")]
     drop(metrics);
     let outcome = outcome?;
     draw_figures(&folder, &plan, outcome.points.all());

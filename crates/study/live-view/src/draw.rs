@@ -192,8 +192,8 @@ fn host_lines(view: &View, width: usize) -> Vec<Line<'static>> {
         ),
         first_that_fits(
             width,
-            [("page reads/s", ", host's work takes", "times as long"), ("reads/s", ", work takes", "times")].map(
-                |(reads, takes, times)| {
+            [("page reads/s", ", host's work takes", "times as long"), ("reads/s", ", work takes", "times")]
+                .map(|(reads, takes, times)| {
                     let parent = format!(
                         "Parent OS: {:.0} MB free, {:.1} {reads}",
                         host.parent_free_mib, host.parent_reads_per_second
@@ -204,8 +204,7 @@ fn host_lines(view: &View, width: usize) -> Vec<Line<'static>> {
                     } else {
                         format!("{parent}{takes} {:.2} {times}", host.slowdown.max(1.0))
                     }
-                },
-            ),
+                }),
         ),
     ]
 }

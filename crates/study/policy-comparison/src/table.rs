@@ -96,7 +96,9 @@ impl Comparison {
         let mut rows: Vec<Vec<String>> = vec![[String::new()].into_iter().chain(names).collect()];
         let mut same = Vec::new();
         for measure in MEASURES {
-            let Some(first) = load.results.first().and_then(|results| results.get(measure.key)) else { continue };
+            let Some(first) = load.results.first().and_then(|results| results.get(measure.key)) else {
+                continue;
+            };
             let cells: Vec<&Cell> = policies
                 .iter()
                 .filter_map(|&policy| load.results.get(policy).and_then(|results| results.get(measure.key)))

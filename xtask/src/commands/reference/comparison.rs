@@ -152,7 +152,9 @@ fn table(text: &mut String, level: &str, load: &Shown) {
                 load.hours
             )?;
         }
-        let line = |row: &[String]| format!("| {} |", row.iter().map(|text| cell(text)).collect::<Vec<_>>().join(" | "));
+        let line = |row: &[String]| {
+            format!("| {} |", row.iter().map(|text| cell(text)).collect::<Vec<_>>().join(" | "))
+        };
         writeln!(text, "{}", line(&load.rows.header))?;
         writeln!(text, "|---{}|", "|---:".repeat(load.rows.header.len().saturating_sub(1)))?;
         for row in &load.rows.rows {
