@@ -226,7 +226,8 @@ Report.explain = (() => {
       for (const effect of effects) line(`  ${time(events.time[effect]).padStart(12)}  ${effectInWords(effect)}`);
       if (more > 0) line(`  … and ${more} more events.`);
       line("");
-      line(`Event ${then.decision.seq} is the decision: \`cargo xtask events DIR --follow ${then.decision.seq}\` shows all around it.`);
+      line(`Event ${then.decision.seq} is the decision. All around it:`);
+      line(`  cargo xtask events DIR --follow ${then.decision.seq}`);
     }
     return `${out.join("\n")}\n`;
   };

@@ -254,7 +254,7 @@ impl Explanation {
         }
         writeln!(
             f,
-            "\nEvent {} is the decision: `cargo xtask events DIR --follow {0}` shows all around it.",
+            "\nEvent {} is the decision. All around it:\n  cargo xtask events DIR --follow {0}",
             decision.seq
         )
     }
