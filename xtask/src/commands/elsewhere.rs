@@ -30,6 +30,8 @@ const CAPTURE: Build = Build { feature: "guest,export", release: false };
 const EXPORT: Build = Build { feature: "export", release: false };
 pub(crate) const PARQUET: Build = Build { feature: "parquet", release: false };
 const BENCH: Build = Build { feature: "bench", release: true };
+/// Nothing is measured, so nothing need be optimised.
+const BENCH_HELP: Build = Build { feature: "bench", release: false };
 pub(crate) const DOCS: Build = Build { feature: "docs", release: false };
 const LIVE: Build = Build { feature: "live", release: false };
 const FULL: Build = Build { feature: "full", release: false };
@@ -68,7 +70,7 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
             || rest.iter().any(|word| word.to_str() == Some(&format!("{option}={value}")))
     };
     let build = match command.to_str()? {
-        "help" => return needed(rest),
+        "help" => return needed(&[rest, &[OsString::from("--help")]].concat()),
         "compare" | "diff" | "verify" | "explore" => STUDY,
         "guest" if has("--capture") => CAPTURE,
         "guest" => GUEST,
@@ -77,6 +79,7 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
         "scenario" if has(super::guest_place::REAL_LINUX) => GUEST,
         "scenario" | "replay" if has("--live") => LIVE,
         "test" if has("--real-guest") => GUEST,
+        "bench" if has("--help") || has("-h") => BENCH_HELP,
         "bench" => BENCH,
         "docs" => DOCS,
         "completions" | "man" => FULL,
@@ -164,6 +167,8 @@ mod tests {
             ("replay runs/a --live", LIVE),
             ("test --real-guest", GUEST),
             ("docs --check", DOCS),
+            ("bench --help", BENCH_HELP),
+            ("help bench", BENCH_HELP),
         ] {
             assert_eq!(asked(line), (!here(build)).then_some(build), "{line}");
         }

@@ -221,7 +221,7 @@ impl Eaters {
             return Err(format!(
                 "VM{} has failed: {}; its console's last lines: {:?}",
                 failed + 1,
-                guest.ended().map_or_else(|| "it did not start".to_owned(), |end| format!("{end:?}")),
+                guest.ended().map_or_else(|| "it did not start".to_owned(), |end| end.to_string()),
                 guest.voice().last_lines(6)
             ));
         }

@@ -194,7 +194,7 @@ impl Apt {
         for folder in [packages, root] {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        tell(&format!("downloading {} packages into {}", wanted.len(), packages.display()));
+        tell(&format!("downloading {} into {}", count(wanted.len()), packages.display()));
         let arguments: Vec<&str> =
             ["-q", "download"].into_iter().chain(wanted.iter().map(String::as_str)).collect();
         let output = self.run("apt-get", &arguments, packages)?;
@@ -216,9 +216,14 @@ impl Apt {
                 bail!("cannot unpack {}: {}", archive.display(), said(&output));
             }
         }
-        tell(&format!("unpacked {} packages into {}; nothing was installed", archives.len(), root.display()));
+        tell(&format!("unpacked {} into {}; nothing was installed", count(archives.len()), root.display()));
         Ok(root.to_owned())
     }
+}
+
+/// A number of packages in words.
+fn count(packages: usize) -> String {
+    if packages == 1 { "1 package".to_owned() } else { format!("{packages} packages") }
 }
 
 /// Where a suite can be had: the site of the release whose name it begins with. The lines are site, release, component.

@@ -161,9 +161,13 @@ Report.explain = (() => {
       const them = [...vms.values()].filter((other) => other.life === "running");
       const has = mb(them.reduce((sum, other) => sum + other.has, 0));
       const need = mb(them.reduce((sum, other) => sum + (other.report ? other.report.demand : 0), 0));
+      // What a guest needs is known from its reports only.
+      const silent = them.filter((other) => !other.report).length;
       const who = them.length === 0 ? "no VM was running"
-        : them.length === 1 ? `1 VM was running; it had ${has} and needed ${need}`
-          : `${them.length} VMs were running; together they had ${has} and needed ${need}`;
+        : them.length === 1 && silent === 0 ? `1 VM was running; it had ${has} and needed ${need}`
+          : them.length === 1 ? `1 VM was running; it had ${has}, and its guest had not reported`
+            : silent === 0 ? `${them.length} VMs were running; together they had ${has} and needed ${need}`
+              : `${them.length} VMs were running; together they had ${has} and needed ${need}, without ${silent} whose guests had not reported`;
       line(`  At ${time(at)}, ${who}.`);
       line(at - host.at < FRESH ? `  The round of ${time(host.at)} found: ${Report.inputs(host.inputs)}.`
         : `  What the round of ${time(host.at)} found is event ${host.seq}.`);
@@ -226,7 +230,8 @@ Report.explain = (() => {
       for (const effect of effects) line(`  ${time(events.time[effect]).padStart(12)}  ${effectInWords(effect)}`);
       if (more > 0) line(`  … and ${more} more events.`);
       line("");
-      line(`Event ${then.decision.seq} is the decision: \`cargo xtask events DIR --follow ${then.decision.seq}\` shows all around it.`);
+      line(`Event ${then.decision.seq} is the decision. All around it:`);
+      line(`  cargo xtask events DIR --follow ${then.decision.seq}`);
     }
     return `${out.join("\n")}\n`;
   };

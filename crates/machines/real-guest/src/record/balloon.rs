@@ -46,7 +46,8 @@ pub(crate) fn boot_seen(stage: &Stage) -> String {
     }
     let failed = stage.host.events.find(0, |event| event.name() == "vm_failed");
     let why = failed.first().map_or("", |event| event.word("why"));
-    format!("{why} {:?}; the console's last lines: {:?}", stage.guest().ended(), voice.last_lines(8))
+    let ended = stage.guest().ended().map_or_else(|| "it has not ended".to_owned(), |end| end.to_string());
+    format!("{why} {ended}; the console's last lines: {:?}", voice.last_lines(8))
 }
 
 pub(super) fn mb(mib: f64) -> String {
@@ -262,11 +263,12 @@ fn hot_add(record: &mut Record, stage: &Stage) {
         line.rsplit(|c: char| !c.is_ascii_digit()).find(|word| !word.is_empty())?.parse().ok()
     };
     let (added, online) = (value("pages_added"), value("pages_onlined"));
+    let said = |count: Option<u64>| count.map_or_else(|| "(not said)".to_owned(), |count| count.to_string());
     let wanted = Some(mib(768).get());
     record.check(
         "the driver counts the same",
         (added, online) == (wanted, wanted),
-        format!("pages_added {added:?}, pages_onlined {online:?}; {}", debug.join(" | ")),
+        format!("pages_added {}, pages_onlined {}; {}", said(added), said(online), debug.join(" | ")),
     );
     stage.touch(900);
     let resident = stage.guest().resident();

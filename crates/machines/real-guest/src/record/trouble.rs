@@ -57,13 +57,17 @@ fn flood_and_panic(record: &mut Record, pieces: &Pieces) -> Result<()> {
     stage.guest().command("panic");
     let failed = stage.named(from, OPERATION, "vm_failed");
     let why = failed.map_or_else(String::new, |event| event.word("why").to_owned());
-    let crashed = matches!(stage.guest().ended(), Some(MachineEvent::Crashed { .. }));
+    let (crashed, ended) = match stage.guest().ended() {
+        Some(MachineEvent::Crashed { parameters }) => (true, format!("its crash registers: {parameters:x?}")),
+        Some(otherwise) => (false, otherwise.to_string()),
+        None => (false, "it has not ended".to_owned()),
+    };
     stage.settle();
     let assigned = stage.assigned();
     record.check(
         "a guest that panics is reported through Hyper-V's crash registers, and ended",
         crashed && !why.is_empty() && assigned.is_zero(),
-        format!("{why}: {:?}", stage.guest().ended()),
+        format!("{why}; {ended}"),
     );
     stage.host.end()?;
     Ok(())

@@ -121,12 +121,20 @@ impl Explanation {
             running.filter(|then| matches!(then.life, Life::Running { .. })).collect();
         let has: PageCount = running.iter().map(|then| then.has).sum();
         let need: PageCount = running.iter().filter_map(|then| then.report).map(|report| report.demand).sum();
-        let who = match running.len() {
-            0 => "no VM was running".to_owned(),
-            1 => format!("1 VM was running; it had {} and needed {}", mb(has), mb(need)),
-            count => {
+        // What a guest needs is known from its reports only.
+        let silent = running.iter().filter(|then| then.report.is_none()).count();
+        let who = match (running.len(), silent) {
+            (0, _) => "no VM was running".to_owned(),
+            (1, 0) => format!("1 VM was running; it had {} and needed {}", mb(has), mb(need)),
+            (1, _) => format!("1 VM was running; it had {}, and its guest had not reported", mb(has)),
+            (count, 0) => {
                 format!("{count} VMs were running; together they had {} and needed {}", mb(has), mb(need))
             }
+            (count, _) => format!(
+                "{count} VMs were running; together they had {} and needed {}, without {silent} whose guests had not reported",
+                mb(has),
+                mb(need)
+            ),
         };
         writeln!(f, "  At {}, {who}.", time(self.at))?;
         if let Some(measured) = &self.measured {
@@ -254,7 +262,7 @@ impl Explanation {
         }
         writeln!(
             f,
-            "\nEvent {} is the decision: `cargo xtask events DIR --follow {0}` shows all around it.",
+            "\nEvent {} is the decision. All around it:\n  cargo xtask events DIR --follow {0}",
             decision.seq
         )
     }

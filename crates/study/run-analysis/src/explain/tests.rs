@@ -179,6 +179,12 @@ fn numbers_of_the_past_are_not_told_as_those_of_now() {
     assert!(!said.contains("capacity") && !said.contains("available 3"), "{said}");
     assert!(said.contains(&format!("found is event {}.", host.seq)), "{said}");
     assert!(said.contains("At 1m40s, 1 VM was running; it had 512 MB and needed "), "{said}");
+    // Before its first report nobody knows what a guest needs.
+    let said = explained(&records, "VM1", 5).unwrap().to_string();
+    assert!(
+        said.contains("At 5s, 1 VM was running; it had 512 MB, and its guest had not reported."),
+        "{said}"
+    );
 }
 
 /// Available Memory of a time is that of this time: neither of the run's beginning, nor of its end.

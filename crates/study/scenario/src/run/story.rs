@@ -142,13 +142,16 @@ pub fn happenings(
     for vm in &summary.vms {
         if let Some(time) = vm.in_guest.first_commit_failure_s {
             let most = vm.in_guest.refused_commit_mb.map_or(0.0, |refused| refused.maximum);
+            let times = match vm.in_guest.commit_failures {
+                1 => "once".to_owned(),
+                failures => format!("{failures} times"),
+            };
             all.push((
                 time,
                 format!(
-                    "{}: the guest refuses its applications memory, {} times until the end and up to {} MB at once: its memory and \
+                    "{}: the guest refuses its applications memory, {times} until the end and up to {} MB at once: its memory and \
                      its page file are committed.",
                     vm.name,
-                    vm.in_guest.commit_failures,
                     number(most)
                 ),
             ));
@@ -162,7 +165,11 @@ pub fn happenings(
         && summary.phases.is_none()
     {
         let used = summary.host.used_mb.map_or(0.0, |used| used.last);
-        all.push((last, format!("{running} of {} VMs have shown their login screen.", summary.vms.len())));
+        let shown = match summary.vms.len() {
+            1 => "The VM has shown its login screen.".to_owned(),
+            vms => format!("{running} of {vms} VMs have shown their login screen."),
+        };
+        all.push((last, shown));
         all.push((
             summary.end.time_s,
             format!(

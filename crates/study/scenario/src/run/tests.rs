@@ -93,6 +93,24 @@ fn the_reserve_of_the_beginning_is_told_as_that_of_the_beginning() {
     assert!(story.contains("\nNever started: A2.\n"), "{story}");
 }
 
+#[test]
+fn a_single_vm_is_not_counted() {
+    let (plan, outcome) = ran(r#"
+        until = "2m"
+        host = { memory = "8GB" }
+        [[vm]]
+        name = "Alone"
+        guest = "ws2008-r2-sp1-enterprise"
+        startup_bytes = "512MB"
+        [[timeline]]
+        at = "0s"
+        action = "start"
+        vm = "Alone"
+    "#);
+    let story = told(&plan, &outcome, false);
+    assert!(story.contains("  The VM has shown its login screen.\n"), "{story}");
+}
+
 /// At 80 columns nothing is too long and no word is broken: guests are listed below the table, long names have a line of their own.
 #[test]
 fn a_story_fits_a_terminal() {
