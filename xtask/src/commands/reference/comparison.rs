@@ -127,8 +127,10 @@ fn render(results: &Results) -> String {
          in anything, chance alone would mark {by_chance:.0} of them on average, or fewer.\n\n\
          *All loads together* is a mean over the loads, so that in amounts such as unmet demand the load with the largest numbers, `trace`,\n\
          outweighs the others.\n\n\
-         Every design has its published parameters. `senpai` and `esx` were made for inputs that this contract does not give them (PSI; pages\n\
-         touched), and work with what there is; their pages say so ([policies](policies.md)).\n",
+         `hyperv` is not Hyper-V: it does what is documented of the product, whose algorithm is not public, so a ✓ here is no finding about the\n\
+         product. The designs of other systems have the parameters that these publish, and invented ones where nothing is published. `senpai` and\n\
+         `esx` were made for inputs that this contract does not give them (PSI; pages touched), and work with what there is; their pages say so\n\
+         ([policies](policies.md)).\n",
         results.confidence
     );
     for load in &results.all {
