@@ -175,6 +175,8 @@ impl Comparison {
                          seeds allow verdicts (--seeds)."
                     )
                 },
+                "Reaction times are those of the steps that guests could make, and starved guests make fewer: read them beside unmet demand."
+                    .to_owned(),
             ],
         }
     }

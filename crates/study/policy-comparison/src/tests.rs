@@ -110,6 +110,7 @@ fn the_legend_says_how_often_chance_alone_marks_a_measure() {
         let comparison = compare(&settings, &mut |_| ()).unwrap();
         for text in [comparison.table(WIDE), comparison.page("repeat")] {
             assert!(text.contains(expected), "{seeds} seeds: {text}");
+            assert!(text.contains("starved guests make fewer"), "{seeds} seeds: {text}");
         }
     }
 }

@@ -126,7 +126,8 @@ fn render(results: &Results) -> String {
          Of the {verdicts} places for a verdict in the tables of single loads that come first, {marked} are marked. If no policy differed from `hyperv`\n\
          in anything, chance alone would mark {by_chance:.0} of them on average, or fewer.\n\n\
          *All loads together* is a mean over the loads, so that in amounts such as unmet demand the load with the largest numbers, `trace`,\n\
-         outweighs the others.\n\n\
+         outweighs the others. Reaction times are those of the steps that guests could make, and starved guests make fewer: a ✓ there beside a ✗ at\n\
+         unmet demand is no better service.\n\n\
          `hyperv` is not Hyper-V: it does what is documented of the product, whose algorithm is not public, so a ✓ here is no finding about the\n\
          product. The designs of other systems have the parameters that these publish, and invented ones where nothing is published. `senpai` and\n\
          `esx` were made for inputs that this contract does not give them (PSI; pages touched), and work with what there is; their pages say so\n\
