@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use balancing_policy::VmId;
+use dm_protocol::{MessageType, Sender};
 use model_sync::Mutex;
 use vmbus::control::message::Message as Channel;
 use vmms_host::VmmsCommand;
@@ -115,4 +116,39 @@ fn the_worked_example_is_from_a_run() {
         return;
     }
     assert_eq!(shown.trim(), example.trim(), "the page shows another run: UPDATE_DOCS=1 writes it anew");
+}
+
+/// The page's table of Dynamic Memory messages names every type, and says of it what the crate knows.
+#[test]
+fn the_messages_of_the_page_are_those_of_the_crate() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/wire-format.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (_, table) = page.split_once("| type | message |").unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let known = (0..).map(MessageType).take_while(|kind| kind.is_known());
+    let expected: Vec<(String, &str, &str, String, String)> = known
+        .map(|kind| {
+            let from = match kind.sender() {
+                Some(Sender::Guest) => "guest",
+                Some(Sender::Host) => "host",
+                None => "–",
+            };
+            let since = kind.since().unwrap().to_string();
+            (kind.0.to_string(), kind.name().unwrap(), from, since, kind.minimum_size().to_string())
+        })
+        .collect();
+    // The shortest length stands first, as in `16 + 8n`.
+    let shown: Vec<(String, &str, &str, String, String)> = rows
+        .iter()
+        .map(|row| {
+            let bytes = row[4].split(' ').next().unwrap();
+            (row[0].to_owned(), row[1], row[2], row[3].to_owned(), bytes.to_owned())
+        })
+        .collect();
+    assert_eq!(shown, expected);
 }

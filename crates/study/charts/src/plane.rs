@@ -33,6 +33,7 @@ pub fn plane(title: &str, (x_title, y_title): (&str, &str), spots: &[Spot]) -> S
     picture.words((0.0, 13.0), Anchor::Start, "title", title);
     picture.words((right, height - 8.0), Anchor::End, "tick", &format!("{x_title} →"));
     picture.words((0.0, top - 5.0), Anchor::Start, "tick", &format!("↑ {y_title}"));
+    picture.words((0.0, height - 8.0), Anchor::Start, "tick", "Both axes are logarithmic.");
     for value in ticks(x_from, x_to) {
         picture.line((x(value), top), (x(value), bottom), "grid");
         picture.words((x(value), bottom + 16.0), Anchor::Middle, "tick", &short(value));
@@ -67,9 +68,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_of_dots_in_one_place_do_not_lie_on_each_other() {
+    fn axes_say_what_they_are_and_labels_of_dots_in_one_place_do_not_lie_on_each_other() {
         let spot = |label: &str| Spot { label: label.to_owned(), class: "p0".to_owned(), x: 10.0, y: 10.0 };
         let svg = plane("both", ("x", "y"), &[spot("one"), spot("two")]);
+        assert!(svg.contains("Both axes are logarithmic."), "{svg}");
         let line = |label: &str| {
             let element = svg.lines().find(|line| line.contains(&format!(">{label}<"))).unwrap().to_owned();
             element.split("y=\"").nth(1).and_then(|rest| rest.split('"').next()?.parse::<f64>().ok()).unwrap()

@@ -84,7 +84,7 @@ measures! {
         "Requests to start a VM that gave it its memory before the next request or the end of the run.";
     StartDelay, "start_delay", "start delay", "s", Lower, 1, Mean,
         "From such a request to the memory, mean, to the sample (1 s). 0: at once.";
-    Reaction, "reaction", "reaction time", "s", Lower, 1, Mean,
+    Reaction, "reaction", "reaction time, mean", "s", Lower, 1, Mean,
         "Mean time from a step in a guest's commit (64 MB within 5 s) until 90 % of what it then lacked was there; 0 if nothing was lacking. A step that was never met counts with the time the need lasted.";
     SlowReaction, "reaction_p90", "reaction time, 90th percentile", "s", Lower, 1, Mean,
         "The same, the 90th percentile.";

@@ -67,7 +67,10 @@ impl Comparison {
         let _ = write!(html, "<style>{}{STYLE}</style></head><body>", colours());
         self.introduction(&mut html, command);
         if self.loads.len() > 1 {
-            html.push_str("<h2>All loads together</h2><p>For each seed the mean over the loads; of slowdowns the geometric mean.</p>");
+            html.push_str(
+                "<h2>All loads together</h2><p>For each seed the mean over the loads; of slowdowns the geometric mean, of the worst VM the \
+                 worst. In amounts the load with the largest numbers outweighs the others.</p>",
+            );
             self.glance(&mut html, &self.overall);
             self.dot_figures(&mut html, &self.overall);
             self.measure_table(&mut html, &self.overall);

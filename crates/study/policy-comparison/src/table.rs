@@ -165,7 +165,9 @@ impl Comparison {
                 if self.has_evidence() {
                     format!(
                         "✓ better, ✗ worse: the interval of the difference excludes 0. Intervals cover the true median with \
-                         {confidence:.1} %; those not shown here are in the files."
+                         {confidence:.1} %, so chance alone marks up to {:.1} % of the measures in which nothing differs. Intervals \
+                         not shown here are in the files.",
+                        100.0 - confidence
                     )
                 } else {
                     format!(
@@ -173,6 +175,8 @@ impl Comparison {
                          seeds allow verdicts (--seeds)."
                     )
                 },
+                "Reaction times are those of the steps that guests could make, and starved guests make fewer: read them beside unmet demand."
+                    .to_owned(),
             ],
         }
     }

@@ -102,6 +102,19 @@ fn there_is_no_verdict_between_runs_that_did_not_serve_the_same_vms() {
     assert!(comparison.table(WIDE).contains("static started fewer VMs than hyperv"));
 }
 
+/// Whoever reads many verdicts is told how many of them chance makes.
+#[test]
+fn the_legend_says_how_often_chance_alone_marks_a_measure() {
+    for (seeds, expected) in [(6, "up to 3.1 % of the measures"), (8, "up to 0.8 % of the measures")] {
+        let settings = Settings { seeds: (1..=seeds).collect(), ..settings(named(&["hyperv", "mom"])) };
+        let comparison = compare(&settings, &mut |_| ()).unwrap();
+        for text in [comparison.table(WIDE), comparison.page("repeat")] {
+            assert!(text.contains(expected), "{seeds} seeds: {text}");
+            assert!(text.contains("starved guests make fewer"), "{seeds} seeds: {text}");
+        }
+    }
+}
+
 /// As a terminal of 80 columns, and a narrower one, shows it: no line is too long, and what is coloured is what is judged.
 #[test]
 fn a_table_fits_its_terminal() {

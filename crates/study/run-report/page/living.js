@@ -251,7 +251,8 @@
   const key = (name, words) => Report.el("span", {}, el("i", { style: `background:var(--${name})` }), words);
   Report.show(id("living-legend"),
     key("low", "pressure below the VM's band"), key("fits", "within"), key("high", "above"), key("over", "100 % or more: short of memory"),
-    key("pool", "left in the balancer"), key("reserve", "reserve of the parent OS"), key("transit", "memory on its way"),
+    key("pool", "left in the balancer"), key("reserve", "reserve of the parent OS"),
+    el("span", {}, el("i", { style: "background:var(--transit);outline:1px solid var(--ink)" }), "with an edge: memory on its way"),
     el("span", {}, "▏ demand"), el("span", {}, "┊ target"), el("span", {}, "dashed: maximum"), key("accent", "status report"), key("chosen", "other message"), key("ink", "the balancer's word to a worker"));
   id("living-save").addEventListener("click", () => Report.save("components.svg", "image/svg+xml", Report.picture(container.firstElementChild)));
   Report.whenSeen(container, ["now", "vm", "speed"], draw);

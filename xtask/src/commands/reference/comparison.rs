@@ -106,15 +106,32 @@ pub(super) fn page() -> Result<String> {
     Ok(render(&kept::result(NUMBERS, &numbers()?)?))
 }
 
+/// How many cells of these tables are a policy's difference to the first one that can be judged, and how many of them are marked.
+fn verdicts(loads: &[Shown]) -> (usize, usize) {
+    let cells = loads.iter().flat_map(|load| &load.rows.rows).flat_map(|row| row.iter().skip(2));
+    let judged: Vec<&String> = cells.filter(|cell| cell.contains('(') && !cell.ends_with('≠')).collect();
+    (judged.len(), judged.iter().filter(|cell| cell.ends_with(['✓', '✗'])).count())
+}
+
 fn render(results: &Results) -> String {
+    // The first is all loads together.
+    let (verdicts, marked) = verdicts(results.all.get(1..).unwrap_or_default());
+    let by_chance = (1.0 - results.confidence / 100.0) * verdicts as f64;
     let mut text = format!(
         "# Policies on the built-in loads\n\n\
          What `cargo xtask compare` says today: every policy on every built-in load with the seeds 1 to 10. How to read it, and what each measure\n\
          is, is told in [Comparing policies](../comparison.md). A value is the median over the seeds; in parentheses stands the median of the\n\
          differences to `hyperv`, seed by seed. ✓ better and ✗ worse stand where the interval of the difference, which covers the true median\n\
-         with {:.1} %, excludes 0; ≠ where other VMs were started than with `hyperv`, so that no verdict is given.\n\n\
-         Every design has its published parameters. `senpai` and `esx` were made for inputs that this contract does not give them (PSI; pages\n\
-         touched), and work with what there is; their pages say so ([policies](policies.md)).\n",
+         with {:.1} %, excludes 0. ≠ stands where other VMs were started than with `hyperv`, so that no verdict is given.\n\n\
+         Of the {verdicts} places for a verdict in the tables of single loads that come first, {marked} are marked. If no policy differed from `hyperv`\n\
+         in anything, chance alone would mark {by_chance:.0} of them on average, or fewer.\n\n\
+         *All loads together* is a mean over the loads, so that in amounts such as unmet demand the load with the largest numbers, `trace`,\n\
+         outweighs the others. Reaction times are those of the steps that guests could make, and starved guests make fewer: a ✓ there beside a ✗ at\n\
+         unmet demand is no better service.\n\n\
+         `hyperv` is not Hyper-V: it does what is documented of the product, whose algorithm is not public, so a ✓ here is no finding about the\n\
+         product. The designs of other systems have the parameters that these publish, and invented ones where nothing is published. `senpai` and\n\
+         `esx` were made for inputs that this contract does not give them (PSI; pages touched), and work with what there is; their pages say so\n\
+         ([policies](policies.md)).\n",
         results.confidence
     );
     for load in &results.all {
@@ -165,4 +182,30 @@ fn table(text: &mut String, level: &str, load: &Shown) {
         }
         Ok(())
     })();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(name: &str, cells: &[&str]) -> Shown {
+        let row = ["unmet demand, MB·s", "7"].iter().chain(cells).map(|cell| (*cell).to_owned()).collect();
+        let header = ["", "hyperv", "a", "b"].map(str::to_owned).to_vec();
+        let rows = Rows { header, rows: vec![row], same: Vec::new() };
+        Shown { name: name.to_owned(), title: name.to_owned(), vms: 1, host_gb: 1.0, hours: 1.0, rows }
+    }
+
+    /// Loads together are not counted, since they follow from the single ones; nor is a place where no verdict can be.
+    #[test]
+    fn the_page_says_how_many_verdicts_there_are_and_how_many_chance_would_make() {
+        let all = vec![
+            load("all loads", &["9 (+2) ✗", "9 (+2) ✗"]),
+            load("one", &["9 (+2) ✗", "7 (0)  "]),
+            load("two", &["8 [7 to 9] (+1) ≠", "1 (−6) ✓"]),
+        ];
+        assert_eq!(verdicts(&all[1..]), (3, 2));
+        let page = render(&Results { confidence: 50.0, all, two: Vec::new(), later: Vec::new() });
+        assert!(page.contains("Of the 3 places for a verdict") && page.contains("2 are marked"), "{page}");
+        assert!(page.contains("chance alone would mark 2 of them on average"), "{page}");
+    }
 }

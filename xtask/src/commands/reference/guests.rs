@@ -14,6 +14,10 @@ pub(super) fn page() -> String {
          with are too old. A guest that cannot use it runs at its startup RAM. *Proposes* are the\n\
          versions of Dynamic Memory that the guest's driver proposes, in this order; a host that speaks none of them (`dynamic_memory_versions`)\n\
          refuses it, and the guest keeps its startup RAM. *Idle* is what the guest has committed when nothing runs in it.\n\n\
+         *Hot-add in* is the granule that the guest's driver names: for Windows 2 MB (invented), for Linux 128 MB (real kernels\n\
+         since 2024 name their memory block, which is larger in guests of 64 GB and more). Of Linux there are two drivers: `linux-x64` as in kernels\n\
+         up to 6.12, which walks down to older versions of Dynamic Memory, and `linux-dm2-x64` as in one later source that was read, which proposes\n\
+         2.0 only; with which release that began is not known here.\n\n\
          | key | guest | Dynamic Memory | proposes | processors | idle | hot-add in |\n|---|---|---|---|---|---|---|\n",
     );
     for profile in profiles() {

@@ -6,9 +6,9 @@
 //! * ① begins when the newcomer has its startup RAM (mapped, not only promised);
 //! * ② when its Physical Memory first exceeds its startup RAM;
 //! * ③ when the others have first lost more than 8 MB in all, against what they had when ② began. This is a phase only if the
-//!   host
-//!   has little left when the phase begins and nothing left at some time of it, and the newcomer goes on growing: a policy that takes
-//!   memory from VMs while the host has plenty shows no contention;
+//!   host has little left when the phase begins and nothing left at some time of it, and the newcomer goes on growing: a policy that
+//!   takes memory from VMs while the host has plenty shows no contention. Nor are there phases where one of the others grew in ① or ②:
+//!   then the newcomer is not who needs the memory, but one of many;
 //! * ④ when the newcomer has fallen 64 MB below its peak, and so has what its guest has committed: the newcomer has less
 //!   because it needs less, not because it is squeezed. The phase lasts until the others have what they had, or to the
 //!   end.
@@ -50,6 +50,8 @@ const NOTHING_LEFT: PageCount = PageCount::from_mib(32);
 const LITTLE_LEFT: PageCount = PageCount::from_mib(256);
 /// How long before and after the others first lose memory the host must have little left: rounds of a balancer. Invented.
 const AROUND: Duration = Duration::from_secs(15);
+/// How much another VM may have grown from the begin of ① to that of ③: a VM at its maximum may come back to it. Invented.
+const CALM: PageCount = PageCount::from_mib(64);
 /// How near to what they had the others must come: a VM moves only for 4 MB or more.
 const NEAR: PageCount = PageCount::from_mib(4);
 
@@ -84,6 +86,14 @@ pub fn find_with(points: &[Point], names: &[String], loss: PageCount) -> Option<
     let grows = (idle..points.len()).find(|&index| physical(index) > startup)?;
     let had = others(grows);
     let contention = (grows..points.len()).find(|&index| had.saturating_sub(others(index)) > loss)?;
+    let grown = |now: usize, other: usize| {
+        points[now].vms[other].physical.saturating_sub(points[idle].vms[other].physical)
+    };
+    let calm = (idle..=contention)
+        .all(|now| (0..points[now].vms.len()).all(|other| other == vm || grown(now, other) <= CALM));
+    if !calm {
+        return None;
+    }
     let (mut peak, mut committed) = (PageCount::ZERO, PageCount::ZERO);
     let falls = (contention..points.len()).find(|&index| {
         let now = &points[index].vms[vm];
@@ -186,6 +196,13 @@ mod tests {
         assert_eq!(find(&squeezed, &names()), None);
         squeezed[5].vms[1].guest_commit = PageCount::from_mib(500);
         assert_eq!(find(&squeezed, &names()).map(|phases| phases.falls_s), Some(5.0));
+        // Of many VMs that grow the last to start is not the one to whom the others lose memory.
+        let mut fleet = points(&[0, 512, 900, 1200, 1300, 1100], &[512, 512, 1500, 1400, 1300, 1300]);
+        assert_eq!(find(&fleet, &names()), None);
+        for point in &mut fleet {
+            point.vms[0].physical = point.vms[0].physical.max(PageCount::from_mib(1440));
+        }
+        assert!(find(&fleet, &names()).is_some());
         let calm = points(&[0, 512, 600, 512], &[4096, 4096, 4096, 4096]);
         assert_eq!(find(&calm, &names()), None);
         let together = points(&[512, 900, 1500, 1400], &[4096, 4096, 3500, 4096]);

@@ -15,6 +15,12 @@ use super::summary::{Summary, VmSummary};
 /// VMs beyond which the table shows only those that differ most.
 const ROWS: usize = 24;
 
+/// Refused starts of which every entry of the event log is told. More would bury what else happened.
+const REFUSED_STARTS: usize = 3;
+
+/// The entries of a start that was refused, the last of them last: Hyper-V's event ids.
+const REFUSED_START: [u32; 4] = [3122, 3050, 19544, 12030];
+
 /// Columns before what happened: its time, and some room.
 const TIMES: usize = 11;
 
@@ -72,6 +78,10 @@ pub fn tell(title: &str, plan: &Plan, summary: &Summary, points: &Points, look: 
         line(&wrapped(&format!(
             "({hidden} more {vms}, which lacked no more and changed no more than these: see summary.json)"
         )));
+    }
+    if let Some(words) = shortage(&summary.vms) {
+        line("");
+        line(&wrapped(&words));
     }
     if let (Some(available), Some(free)) = (host.available_memory_mb, host.parent_free_mb) {
         line("");
@@ -135,9 +145,7 @@ pub fn happenings(
             format!("④ {vm} is unloaded: the others are given their memory again, {restored}."),
         ));
     }
-    for event in &summary.event_log {
-        all.push((event.time_s, format!("{} ({}, {})", event.text, event.log, event.id)));
-    }
+    all.extend(logged(summary));
     all.extend(refusals(summary));
     for vm in &summary.vms {
         if let Some(time) = vm.in_guest.first_commit_failure_s {
@@ -182,6 +190,50 @@ pub fn happenings(
     all.push((summary.end.time_s, format!("The run ends: {}.", summary.end.reason)));
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     all
+}
+
+/// The event log; of starts that were refused in numbers the first few, and how many more.
+fn logged(summary: &Summary) -> Vec<(f64, String)> {
+    let mut all = Vec::new();
+    let mut refused = 0;
+    // When the first that is not told was refused, and when the last.
+    let mut untold: Option<(f64, f64)> = None;
+    for event in &summary.event_log {
+        let of_refusal = REFUSED_START.contains(&event.id);
+        if !of_refusal || refused < REFUSED_STARTS {
+            all.push((event.time_s, format!("{} ({}, {})", event.text, event.log, event.id)));
+        } else {
+            untold = Some((untold.map_or(event.time_s, |(first, _)| first), event.time_s));
+        }
+        refused += usize::from(REFUSED_START.last() == Some(&event.id));
+    }
+    if let Some((first, last)) = untold {
+        let more = refused.saturating_sub(REFUSED_STARTS);
+        let words = if more == 1 {
+            "One more start fails like these".to_owned()
+        } else {
+            format!("{more} more starts fail like these until {}", clock(last))
+        };
+        all.push((first, format!("{words}: see event_log in summary.json.")));
+    }
+    all
+}
+
+/// Who was short of memory, for how long and by how much; `None` if nobody was.
+fn shortage(vms: &[VmSummary]) -> Option<String> {
+    let short: Vec<&VmSummary> = vms.iter().filter(|vm| vm.longest_shortage_s > 0.0).collect();
+    let longest = short.iter().copied().reduce(|longest, vm| {
+        if vm.longest_shortage_s > longest.longest_shortage_s { vm } else { longest }
+    })?;
+    let unmet: f64 = vms.iter().map(|vm| vm.unmet_demand_mb_s).sum();
+    Some(format!(
+        "Short of memory at some time: {} of {} VMs, longest {} with {} without a break. Unmet demand of all: {} MB·s.",
+        short.len(),
+        vms.len(),
+        escape(&longest.name),
+        clock(longest.longest_shortage_s),
+        number(unmet)
+    ))
 }
 
 /// That the operator asks for a VM again whose start was refused.
