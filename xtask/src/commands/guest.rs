@@ -279,6 +279,7 @@ pub(crate) fn test() -> Result<()> {
 }
 
 /// Measures how fast memory moves: here or nested, whichever works; where neither does, says that it was left out.
+#[cfg(feature = "bench")]
 pub(crate) fn bench(repeat: usize) -> Result<()> {
     let mut place = Where::default();
     let diagnosis = place.examine();
