@@ -1,6 +1,6 @@
 //! Policies on the built-in loads: the page, and the numbers that it is made from.
 //!
-//! The numbers take minutes, so they are [kept](super::kept) in a file beside the page. They are made again when a load has changed, or what
+//! The numbers take minutes, so they are [kept] in a file beside the page. They are made again when a load has changed, or what
 //! any policy does on a short run.
 
 use std::fmt::Write as _;

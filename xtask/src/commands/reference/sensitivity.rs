@@ -1,6 +1,6 @@
 //! What was chosen, turned: the page, and the numbers that it is made from.
 //!
-//! The numbers take minutes, so they are [kept](super::kept) in a file beside the page. They are made again when a knob, a scenario, or the
+//! The numbers take minutes, so they are [kept] in a file beside the page. They are made again when a knob, a scenario, or the
 //! bytes of a run have changed.
 
 use std::fmt::Write as _;
