@@ -136,6 +136,10 @@ fn a_run_can_be_studied() {
 
     // A handshake as a diagram, with the bytes of its messages.
     page.value("document.querySelector('#sequence').scrollIntoView()");
+    // The diagram of the chosen event is drawn first: what is chosen before that would give way to the event.
+    page.until(
+        "document.querySelector('#exchange').selectedOptions[0]?.textContent.includes('remove_memory')",
+    );
     page.until(
         "[...document.querySelector('#exchange').options].some((option) => option.value === 'handshake')",
     );
