@@ -14,6 +14,7 @@ mod sweep;
 mod verification;
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -29,6 +30,9 @@ use crate::output::note;
 
 /// A generated page: its path below `docs/src`, and its text.
 pub(super) type Page = (&'static str, fn() -> Result<String>);
+
+/// Pages of VM1's map over time, among the pictures of multi-vm.
+const MAP: &str = "map";
 
 /// All of them.
 pub(super) const PAGES: &[Page] = &[
@@ -50,9 +54,9 @@ pub(super) const PAGES: &[Page] = &[
     ("figures/single-vm-ws2008r2-4-4.svg", || for_the_book("single-vm-ws2008r2", "figure-4-4.svg")),
     ("figures/single-vm-ws2003r2-4-4.svg", || for_the_book("single-vm-ws2003r2", "figure-4-4.svg")),
     ("figures/multi-vm-4-5.svg", || for_the_book("multi-vm", "figure-4-5.svg")),
-    ("figures/multi-vm-components.svg", || still(COMPONENTS)),
-    ("figures/multi-vm-lanes.svg", || still(LANES)),
-    ("figures/multi-vm-map.svg", map_of_vm1),
+    ("figures/multi-vm-components.svg", || of_multi_vm(COMPONENTS)),
+    ("figures/multi-vm-lanes.svg", || of_multi_vm(LANES)),
+    ("figures/multi-vm-map.svg", || of_multi_vm(MAP)),
     ("figures/idle-fleet-overview.svg", || for_the_book("idle-fleet", "figure-overview.svg")),
     (sweep::NUMBERS, sweep::numbers),
     ("figures/reserve-sweep.svg", sweep::figure),
@@ -104,21 +108,30 @@ fn for_the_book(name: &str, figure: &str) -> Result<String> {
     found.map(|(_, text)| text).with_context(|| format!("{name} does not show {figure}"))
 }
 
-/// Pages of VM1's map over time in the run of multi-vm with seed 1: `counters DIR "2M Pages" "4K Pages" --vm VM1 --svg FILE`.
-fn map_of_vm1() -> Result<String> {
-    let folder = record_all("multi-vm", Some(1))?;
-    let counters = Counters::read(folder.path())?;
-    let of = |name| counters.named(name, Some("VM1"));
-    Ok(counters.draw(&[of("2M Pages"), of("4K Pages")].concat(), Duration::ZERO, Duration::MAX))
+/// A picture of the run of multi-vm with seed 1 and everything recorded. The run is made once for all of them.
+fn of_multi_vm(name: &str) -> Result<String> {
+    static DRAWN: OnceLock<Vec<Drawn>> = OnceLock::new();
+    let drawn = match DRAWN.get() {
+        Some(drawn) => drawn,
+        None => {
+            let drawn = draw_multi_vm()?;
+            DRAWN.get_or_init(|| drawn)
+        }
+    };
+    let found = drawn.iter().find(|(drawn, _)| *drawn == name);
+    found.map(|(_, text)| text.clone()).with_context(|| format!("multi-vm does not show {name}"))
 }
 
-/// A still of the run of multi-vm with seed 1.
-fn still(name: &str) -> Result<String> {
+fn draw_multi_vm() -> Result<Vec<Drawn>> {
     let folder = record_all("multi-vm", Some(1))?;
     let records = run_journal::events::read_whole(&folder.path().join(EVENTS_FILE))?.records;
-    let run = Recorded::read(folder.path())?;
-    let found = stills(&run, &records, None, None).into_iter().find(|(drawn, _)| *drawn == name);
-    found.map(|(_, text)| text).with_context(|| format!("multi-vm does not show {name}"))
+    let mut drawn = stills(&Recorded::read(folder.path())?, &records, None, None);
+    // As `counters DIR "2M Pages" "4K Pages" --vm VM1 --svg FILE` draws it.
+    let counters = Counters::read(folder.path())?;
+    let of = |name| counters.named(name, Some("VM1"));
+    let map = counters.draw(&[of("2M Pages"), of("4K Pages")].concat(), Duration::ZERO, Duration::MAX);
+    drawn.push((MAP, map));
+    Ok(drawn)
 }
 
 fn path(page: &str) -> PathBuf {

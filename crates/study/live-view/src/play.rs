@@ -11,7 +11,6 @@ use crate::keys::{Keys, Seek, Wish};
 use crate::pace::Pace;
 use crate::recording::{Player, Recording};
 use crate::terminal::{FRAME, LiveError, key, now};
-use crate::view::View;
 
 /// Time between two looks whether a run that goes on has left more. Invented.
 const LOOK: Duration = Duration::from_secs(1);
@@ -61,7 +60,7 @@ impl Watch {
         recording: &Recording,
         more: &mut impl FnMut() -> Option<Recording>,
     ) -> io::Result<Option<Recording>> {
-        let mut view = View::recorded(recording);
+        let mut view = recording.view();
         let mut player = Player::new(recording);
         player.seek(Seek::To(self.at), &mut view);
         view.chosen = self.chosen.min(view.vms.len().saturating_sub(1));

@@ -10,7 +10,7 @@ use scenario::run::Point;
 use vmms_host::VmState;
 
 use crate::keys::Seek;
-use crate::view::View;
+use crate::view::{View, VmRow};
 
 /// Events before a time that are shown anew when the time is wound to: more than are kept of the chosen VM and of the host in a minute of
 /// eight VMs. Invented.
@@ -44,6 +44,22 @@ pub struct Recording {
     pub records: Vec<Record>,
     /// What cannot be shown, a sentence each.
     pub missing: Vec<String>,
+}
+
+impl Recording {
+    /// The run at its beginning.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View {
+            recorded: true,
+            vms: self
+                .vms
+                .iter()
+                .map(|vm| VmRow { priority: vm.priority, ..VmRow::new(vm.name.clone(), vm.maximum) })
+                .collect(),
+            ..View::empty(self.title.clone(), self.until, self.host_memory)
+        }
+    }
 }
 
 /// Plays a recording into a view.

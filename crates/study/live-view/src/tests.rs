@@ -298,7 +298,7 @@ fn recording() -> Recording {
 fn a_recorded_run_shows_what_it_showed_however_its_time_is_reached() {
     let recording = recording();
     let at = Duration::from_secs(95);
-    let (mut played, mut wound) = (View::recorded(&recording), View::recorded(&recording));
+    let (mut played, mut wound) = (recording.view(), recording.view());
     let mut player = Player::new(&recording);
     for tenth in 0..=950 {
         player.play_to(Duration::from_millis(100 * tenth), &mut played);
@@ -322,7 +322,7 @@ fn what_is_left_of_a_run_is_shown() {
     let whole = recording();
     let at = Seek::To(Duration::from_secs(100));
     let shown = |recording: &Recording| {
-        let mut view = View::recorded(recording);
+        let mut view = recording.view();
         let mut player = Player::new(recording);
         player.seek(at, &mut view);
         while !player.is_over() {
@@ -343,7 +343,7 @@ fn what_is_left_of_a_run_is_shown() {
 #[test]
 fn a_step_shows_one_event_more() {
     let recording = recording();
-    let mut view = View::recorded(&recording);
+    let mut view = recording.view();
     let mut player = Player::new(&recording);
     player.seek(Seek::To(Duration::from_secs(60)), &mut view);
     let next = recording
@@ -367,7 +367,7 @@ fn a_step_shows_one_event_more() {
 #[test]
 fn nothing_is_done_by_hand_in_a_recorded_run_and_no_live_run_is_wound() {
     let recording = recording();
-    let (mut keys, mut view) = (Keys::default(), View::recorded(&recording));
+    let (mut keys, mut view) = (Keys::default(), recording.view());
     for key in ['l', 'w', 'r', 'x', 'u', 's'] {
         assert_eq!(keys.press(Key::Char(key), &mut view), None);
         assert!(view.message.contains("nothing can be changed") && view.prompt.is_none(), "{key}");

@@ -10,8 +10,6 @@ use run_journal::{Record, Severity, pages};
 use scenario::run::{Plan, Point};
 use vmms_host::VmState;
 
-use crate::recording::Recording;
-
 /// Events and decisions that are kept to be shown; more than any terminal has lines.
 const KEPT: usize = 500;
 
@@ -45,7 +43,7 @@ pub struct VmRow {
 
 impl VmRow {
     /// A VM that is off.
-    fn new(name: Arc<str>, maximum: PageCount) -> Self {
+    pub(crate) fn new(name: Arc<str>, maximum: PageCount) -> Self {
         Self {
             name,
             state: VmState::default(),
@@ -122,22 +120,8 @@ impl View {
         }
     }
 
-    /// A recorded run at its beginning.
-    #[must_use]
-    pub fn recorded(recording: &Recording) -> Self {
-        Self {
-            recorded: true,
-            vms: recording
-                .vms
-                .iter()
-                .map(|vm| VmRow { priority: vm.priority, ..VmRow::new(vm.name.clone(), vm.maximum) })
-                .collect(),
-            ..Self::empty(recording.title.clone(), recording.until, recording.host_memory)
-        }
-    }
-
     /// A view of no VM.
-    fn empty(title: String, until: Duration, host_memory: PageCount) -> Self {
+    pub(crate) fn empty(title: String, until: Duration, host_memory: PageCount) -> Self {
         Self {
             title,
             recorded: false,

@@ -3,10 +3,26 @@
 use component_runtime::Driver;
 use run_journal::EventsLevel;
 use scenario::file::{self, LoadOptions};
-use scenario::run::{self, Choices, RunOptions, story};
+use scenario::run::{self, Choices, RunOptions, Summary, story};
 
 /// Sets the window's title, writes the clipboard, clears the screen.
 const HOSTILE: &str = r"\u001b]0;pwned\u0007\u001b]52;c;ZWNobyBwd25lZA==\u0007\u001b[2J";
+
+/// What is told of a run of this scenario, without colours and in long lines, and its summary.
+fn story_of(text: String) -> (String, Summary) {
+    let scenario = file::parse("told.toml", text, &LoadOptions::default()).unwrap();
+    let plan = run::build::plan(&scenario, &Choices::default(), &mut |_| unreachable!()).unwrap();
+    let options = RunOptions {
+        driver: Driver::Inline,
+        events: EventsLevel::None,
+        keep_points: true,
+        ..RunOptions::default()
+    };
+    let outcome = run::run(plan.clone(), options).unwrap();
+    let look = terminal_text::Look { columns: 400, colours: false };
+    let told = story::tell(&scenario.title, &plan, &outcome.summary, &outcome.points, look);
+    (told, outcome.summary)
+}
 
 #[test]
 fn a_title_and_a_mark_with_sequences_for_the_terminal_are_shown_escaped() {
@@ -31,22 +47,7 @@ action = "mark"
 text = "{HOSTILE}"
 "#
     );
-    let scenario = file::parse("hostile.toml", text, &LoadOptions::default()).unwrap();
-    let plan = run::build::plan(&scenario, &Choices::default(), &mut |_| unreachable!()).unwrap();
-    let options = RunOptions {
-        driver: Driver::Inline,
-        events: EventsLevel::None,
-        keep_points: true,
-        ..RunOptions::default()
-    };
-    let outcome = run::run(plan.clone(), options).unwrap();
-    let told = story::tell(
-        &scenario.title,
-        &plan,
-        &outcome.summary,
-        &outcome.points,
-        terminal_text::Look { columns: 400, colours: false },
-    );
+    let (told, _) = story_of(text);
     assert_eq!(told.matches(HOSTILE).count(), 2, "{told}");
     assert!(told.contains(r"\u000aanother line"), "a title is one line: {told}");
     assert!(!told.contains(|c: char| c != '\n' && c.is_control()), "{told:?}");
@@ -81,18 +82,8 @@ vm = "all"
 every = "2s"
 "#
     );
-    let scenario = file::parse("many.toml", text, &LoadOptions::default()).unwrap();
-    let plan = run::build::plan(&scenario, &Choices::default(), &mut |_| unreachable!()).unwrap();
-    let options = RunOptions {
-        driver: Driver::Inline,
-        events: EventsLevel::None,
-        keep_points: true,
-        ..RunOptions::default()
-    };
-    let outcome = run::run(plan.clone(), options).unwrap();
-    let look = terminal_text::Look { columns: 400, colours: false };
-    let told = story::tell(&scenario.title, &plan, &outcome.summary, &outcome.points, look);
-    (told, outcome.summary.vms.iter().map(|vm| u64::from(vm.failed_starts)).sum())
+    let (told, summary) = story_of(text);
+    (told, summary.vms.iter().map(|vm| u64::from(vm.failed_starts)).sum())
 }
 
 #[test]

@@ -5,6 +5,7 @@ use core::time::Duration;
 use balancing_policy::{MemorySettings, Phase};
 
 use super::rig::{Asked, Rig, Scripted, mib, secs};
+use super::starts::a_start_refused;
 use crate::hyperv::PressureBandPolicy;
 use crate::{
     BalancerConfig, Done, Fault, Input, MemoryStatus, Output, PageCount, RegisterError, Source, Stopwatch,
@@ -238,11 +239,7 @@ fn a_policy_is_shown_the_host_as_the_books_have_it() {
 
 #[test]
 fn what_waits_to_start_is_shown_with_what_is_set_aside_for_it() {
-    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
-    rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
-    rig.register(2, MemorySettings::fixed(mib(400)));
-    rig.run(1);
-    rig.start(2);
+    let mut rig = a_start_refused();
     rig.wait();
     rig.wait();
     assert_eq!(rig.policy.script().seen.starts, (1, [mib(408), mib(192), PageCount::ZERO]));

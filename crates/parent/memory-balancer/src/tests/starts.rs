@@ -10,6 +10,17 @@ fn host() -> Rig {
     Rig::new(mib(32_768), mib(1344), |_| ())
 }
 
+/// A host of 1100 MB on which VM1 has 900 MB, of which it may give 800, and VM2's start, which takes 400 MB, was refused: memory is
+/// collected for it.
+pub(super) fn a_start_refused() -> Rig {
+    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
+    rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
+    rig.register(2, MemorySettings::fixed(mib(400)));
+    rig.run(1);
+    rig.start(2);
+    rig
+}
+
 /// Which VM, what it needs, what there was, and until when memory is collected for it (seconds).
 fn refusals(rig: &Rig) -> Vec<(u32, PageCount, PageCount, Option<u64>)> {
     let refusal = |output: &Output| match *output {
@@ -129,11 +140,7 @@ fn what_is_set_aside_goes_to_nobody_else() {
 
 #[test]
 fn what_was_collected_is_everybodys_again_after_a_while() {
-    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
-    rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
-    rig.register(2, MemorySettings::fixed(mib(400)));
-    rig.run(1);
-    rig.start(2);
+    let mut rig = a_start_refused();
     rig.wait_until(secs(40));
     // Another request begins the time anew.
     rig.start(2);
@@ -148,11 +155,7 @@ fn what_was_collected_is_everybodys_again_after_a_while() {
 
 #[test]
 fn a_vm_that_was_refused_can_be_forgotten() {
-    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
-    rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
-    rig.register(2, MemorySettings::fixed(mib(400)));
-    rig.run(1);
-    rig.start(2);
+    let mut rig = a_start_refused();
     rig.wait();
     assert_eq!(rig.balancer.ledger().set_aside, mib(192));
     rig.balancer.unregister(VmId(2)).unwrap();
@@ -162,11 +165,7 @@ fn a_vm_that_was_refused_can_be_forgotten() {
 
 #[test]
 fn the_policy_says_how_much_may_be_set_aside() {
-    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
-    rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
-    rig.register(2, MemorySettings::fixed(mib(400)));
-    rig.run(1);
-    rig.start(2);
+    let mut rig = a_start_refused();
     rig.policy.script().for_starts = Some(mib(50));
     rig.wait();
     assert_eq!(rig.balancer.ledger().set_aside, mib(50));
@@ -208,11 +207,7 @@ fn higher_weights_start_first() {
 
 #[test]
 fn a_start_can_be_given_up() {
-    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
-    rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
-    rig.register(2, MemorySettings::fixed(mib(400)));
-    rig.run(1);
-    rig.start(2);
+    let mut rig = a_start_refused();
     rig.wait();
     assert_eq!(rig.balancer.ledger().set_aside, mib(192));
     rig.send(Input::StartCancelled { vm: VmId(2) });
