@@ -58,12 +58,14 @@ pub enum ReplayError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// The journal has no inputs of the machine.
-    #[error("no inputs of {machine:?} are recorded; {}", known_machines(known, machine))]
+    #[error("no inputs of {machine:?} are recorded; {}{}", known_machines(known, machine), ends_early(*cut_off))]
     UnknownMachine {
         /// What was asked for.
         machine: String,
         /// Machines that are recorded.
         known: Vec<Arc<str>>,
+        /// Where the journal is cut off, in bytes, if it is: its inputs may have come after that.
+        cut_off: Option<u64>,
     },
     /// An input or output that the machine of this version does not know.
     #[error(
@@ -97,6 +99,12 @@ pub enum ReplayError {
         /// The machine.
         machine: String,
     },
+}
+
+fn ends_early(cut_off: Option<u64>) -> String {
+    cut_off.map_or_else(String::new, |offset| {
+        format!("; the journal is cut off at byte {offset}, and what was after it is missing")
+    })
 }
 
 fn known_machines(known: &[Arc<str>], asked: &str) -> String {
@@ -201,7 +209,11 @@ where
         }
         None => {
             let known = known.into_iter().collect();
-            return Err(ReplayError::UnknownMachine { machine: machine.to_owned(), known });
+            return Err(ReplayError::UnknownMachine {
+                machine: machine.to_owned(),
+                known,
+                cut_off: result.cut_off,
+            });
         }
     }
     Ok(result)
