@@ -133,20 +133,19 @@ fn stack(repeat: usize) -> Result<()> {
 
 #[expect(clippy::disallowed_methods, reason = "measures")]
 fn speed(driver: Driver) -> Result<f64> {
-    let folder = std::env::temp_dir().join(format!("dynamic-memory-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
+    let folder = tempfile::tempdir()?;
     let scenario = super::scenario::load("multi-vm", &LoadOptions::default())?;
     let plan = super::scenario::plan(&scenario, &Choices::default())?;
     let options = RunOptions {
         driver,
-        directory: Some(folder.clone()),
+        directory: Some(folder.path().to_owned()),
         events: EventsLevel::All,
         ..RunOptions::default()
     };
     let begin = Instant::now();
     let outcome = run::run(plan, options);
     let took = begin.elapsed();
-    std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    folder.close().context("cannot remove the run")?;
     Ok(outcome?.end.time.as_secs_f64() / took.as_secs_f64())
 }
 

@@ -85,20 +85,18 @@ fn changed() -> Result<Vec<(PathBuf, String, String)>> {
         note!("note: there is no `sh` here, so the examples of the book are left as they are");
         return Ok(Vec::new());
     }
-    let folder = std::env::temp_dir().join(format!("dynamic-memory-examples-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    let result = pages
+    let folder = tempfile::tempdir()?;
+    pages
         .into_iter()
         .map(|path| {
             let old =
                 std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            let new = refresh(&old, &folder).with_context(|| format!("an example of {}", shown(&path)))?;
+            let new =
+                refresh(&old, folder.path()).with_context(|| format!("an example of {}", shown(&path)))?;
             Ok((path, old, new))
         })
         .filter(|page| page.as_ref().map_or(true, |(_, old, new)| old != new))
-        .collect();
-    let _left_behind = std::fs::remove_dir_all(&folder);
-    result
+        .collect()
 }
 
 /// All Markdown files below a folder, in order.
@@ -195,10 +193,8 @@ mod tests {
     #[cfg(unix)]
     fn an_example_shows_what_its_script_prints() {
         let page = "A\n<!-- file a.txt -->\n```text\nhello\n```\n<!-- example\ncat a.txt\n-->\n```console\nold\n```\nZ\n```sh\nkept\n```\n";
-        let folder = std::env::temp_dir().join(format!("examples-test-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let new = refresh(page, &folder).unwrap();
-        std::fs::remove_dir_all(&folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let new = refresh(page, folder.path()).unwrap();
         assert_eq!(new, page.replace("old\n", "hello\n"));
     }
 }

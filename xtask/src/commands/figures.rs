@@ -240,33 +240,12 @@ fn of_scenario(
     checked(figures::write_all(&out, &figures::draw(&Recorded::of(&plan, outcome.points.all()))))
 }
 
-/// A folder that is gone when nobody needs it any more.
-#[cfg(feature = "docs")]
-#[derive(Debug)]
-pub(super) struct Fleeting(PathBuf);
-
-#[cfg(feature = "docs")]
-impl Fleeting {
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-#[cfg(feature = "docs")]
-impl Drop for Fleeting {
-    fn drop(&mut self) {
-        let _left_behind = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Runs a scenario with everything recorded, into a folder that does not stay.
 #[cfg(feature = "docs")]
-pub(super) fn record_all(name: &str, seed: Option<u64>) -> Result<Fleeting> {
+pub(super) fn record_all(name: &str, seed: Option<u64>) -> Result<tempfile::TempDir> {
     let file = super::scenario::load(name, &LoadOptions::default())?;
     let plan = super::scenario::plan(&file, &Choices { seed, ..Choices::default() })?;
-    let folder =
-        Fleeting(std::env::temp_dir().join(format!("dynamic-memory-figures-{}", std::process::id())));
-    directory::create(folder.path(), true)?;
+    let folder = tempfile::tempdir()?;
     let options = RunOptions {
         driver: Driver::Inline,
         events: EventsLevel::All,

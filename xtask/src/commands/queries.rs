@@ -77,11 +77,9 @@ fn changed() -> Result<Option<(String, String)>> {
     }
     let path = workspace_root().join(PAGE);
     let old = std::fs::read_to_string(&path).with_context(|| format!("cannot read {PAGE}"))?;
-    let folder = std::env::temp_dir().join(format!("dynamic-memory-queries-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    let answers = export(&folder).and_then(|()| answers(&python, &folder, &queries(&old)));
-    let _left_behind = std::fs::remove_dir_all(&folder);
-    let new = with_answers(&old, &answers?);
+    let folder = tempfile::tempdir()?;
+    export(folder.path())?;
+    let new = with_answers(&old, &answers(&python, folder.path(), &queries(&old))?);
     Ok((old != new).then_some((old, new)))
 }
 
