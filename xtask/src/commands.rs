@@ -5,7 +5,7 @@ mod arguments;
 mod bench;
 #[cfg(feature = "study")]
 mod compare;
-#[cfg(feature = "full")]
+#[cfg(feature = "docs")]
 mod completions;
 mod counters;
 #[cfg(feature = "study")]
@@ -143,16 +143,16 @@ pub(crate) enum Command {
     /// Change the code a little, and show which changes no test notices (cargo-mutants)
     Mutants(mutants::Args),
     /// Print the completions of this command line for a shell
-    #[cfg(feature = "full")]
+    #[cfg(feature = "docs")]
     Completions(completions::Args),
     /// Print the completions of this command line for a shell
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "docs"))]
     Completions(elsewhere::Args),
     /// Write a manual page for each command
-    #[cfg(feature = "full")]
+    #[cfg(feature = "docs")]
     Man(completions::ManArgs),
     /// Write a manual page for each command
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "docs"))]
     Man(elsewhere::Args),
     /// Write the generated reference pages and build the book (docs/book/)
     Docs(docs::Args),
@@ -173,9 +173,9 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Loom(args) => loom::run(&args)?,
         Command::Fuzz(args) => fuzz::run(&args)?,
         Command::Mutants(args) => mutants::run(&args)?,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "docs")]
         Command::Completions(args) => completions::run(&args)?,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "docs")]
         Command::Man(args) => completions::man(&args)?,
         #[cfg(feature = "study")]
         Command::Diff(args) => diff::run(&args)?,
@@ -194,7 +194,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         #[cfg(feature = "docs")]
         Command::Docs(args) => docs::run(&args)?,
         // `elsewhere::needed` knows these, and another build has run them.
-        #[cfg(not(feature = "full"))]
+        #[cfg(not(feature = "docs"))]
         left_out => anyhow::bail!("this build of the program leaves {left_out:?} out"),
     }
     Ok(ExitCode::SUCCESS)

@@ -34,7 +34,6 @@ const BENCH: Build = Build { feature: "bench", release: true };
 const BENCH_HELP: Build = Build { feature: "bench", release: false };
 pub(crate) const DOCS: Build = Build { feature: "docs", release: false };
 const LIVE: Build = Build { feature: "live", release: false };
-const FULL: Build = Build { feature: "full", release: false };
 
 /// Whether this build has a feature.
 fn here(build: Build) -> bool {
@@ -47,7 +46,7 @@ fn here(build: Build) -> bool {
         "bench" => cfg!(feature = "bench"),
         "docs" => cfg!(feature = "docs"),
         "live" => cfg!(feature = "live"),
-        _ => cfg!(feature = "full"),
+        other => unreachable!("a build of {other}"),
     };
     // A measurement of a build with assertions would say nothing.
     feature && !(build.release && cfg!(debug_assertions))
@@ -81,8 +80,8 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
         "test" if has("--real-guest") => GUEST,
         "bench" if has("--help") || has("-h") => BENCH_HELP,
         "bench" => BENCH,
-        "docs" => DOCS,
-        "completions" | "man" => FULL,
+        // All three tell of the whole command line, so they are of one build: what they say must not depend on which build says it.
+        "docs" | "completions" | "man" => DOCS,
         _ => return None,
     };
     (!here(build)).then_some(build)
