@@ -1,4 +1,5 @@
-//! Every fuzz function, on random input and on changed inputs of the committed corpus, for so many seconds in all.
+//! Every fuzz function, on random input and on changed inputs of the committed corpus, for so many seconds
+//! of a processor in all.
 //!
 //! `cargo xtask test` runs it for a minute; it needs nothing installed. With coverage to guide it: `cargo xtask fuzz`.
 //!
@@ -8,14 +9,18 @@
 //! An input that breaks something is left under `fuzz/artifacts/`, where cargo-fuzz leaves them.
 #![expect(clippy::print_stdout, reason = "a program for the command line")]
 
-use std::error::Error;
 use std::fs;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread::{self, available_parallelism};
 use std::time::{Duration, Instant, SystemTime};
 
 use component_runtime::random::{Pcg64, below, stable_hash, stream};
 
+/// Also of a worker, so it crosses threads.
+type Error = Box<dyn std::error::Error + Send + Sync>;
 type Target = (&'static str, fn(&[u8]));
 
 /// By the names of the files in `fuzz/targets/`.
@@ -34,7 +39,7 @@ const TARGETS: [Target; 9] = [
 /// The longest input: as in `cargo xtask fuzz`.
 const LONGEST: u64 = 4096;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Error> {
     let mut args = std::env::args().skip(1);
     let seconds: u64 = args.next().map_or(Ok(60), |seconds| seconds.parse())?;
     let seed = match args.next() {
@@ -44,25 +49,47 @@ fn main() -> Result<(), Box<dyn Error>> {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
     check_targets(&fuzz.join("targets"))?;
     println!("seed {seed}");
-    let mut failed = 0;
-    for (name, target) in TARGETS {
-        let corpus = corpus(&fuzz.join("corpus").join(name))?;
-        let mut rng = stream(seed, name);
-        let (mut runs, limit) = (0u64, deadline(Duration::from_secs(seconds) / TARGETS.len() as u32));
-        while !limit() {
-            // Short ones first: what they find is easier to read.
-            let input = input(&mut rng, &corpus, 16 << (runs / 64).min(8));
-            runs += 1;
-            if catch_unwind(AssertUnwindSafe(|| target(&input))).is_err() {
-                let path = keep(&fuzz.join("artifacts").join(name), &input)?;
-                eprintln!("{name}: run {runs} of seed {seed} broke it: {}", path.display());
-                failed += 1;
-                break;
-            }
+    // Each target has the same time by itself, however many processors there are to run targets side by side.
+    let each = Duration::from_secs(seconds) / TARGETS.len() as u32;
+    let queue = Mutex::new(TARGETS.iter());
+    let take = || queue.lock().ok()?.next();
+    let work = || -> Result<usize, Error> {
+        let mut failed = 0;
+        while let Some(target) = take() {
+            failed += usize::from(!holds(target, &fuzz, seed, each)?);
         }
-        println!("{name:<18} {runs:>10} inputs, from {} in the corpus", corpus.len());
-    }
+        Ok(failed)
+    };
+    let workers = available_parallelism().map_or(1, NonZero::get);
+    let failed = thread::scope(|scope| -> Result<usize, Error> {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let mut failed = 0;
+        for worker in workers {
+            failed += worker.join().map_err(|_| "a target's worker panicked")??;
+        }
+        Ok(failed)
+    })?;
     if failed > 0 { Err(format!("{failed} of {} targets failed", TARGETS.len()).into()) } else { Ok(()) }
+}
+
+/// Whether a target holds on all inputs of the time that it has.
+fn holds((name, target): &Target, fuzz: &Path, seed: u64, time: Duration) -> Result<bool, Error> {
+    let corpus = corpus(&fuzz.join("corpus").join(name))?;
+    let mut rng = stream(seed, name);
+    let (mut runs, limit) = (0u64, deadline(time));
+    let mut holds = true;
+    while holds && !limit() {
+        // Short ones first: what they find is easier to read.
+        let input = input(&mut rng, &corpus, 16 << (runs / 64).min(8));
+        runs += 1;
+        if catch_unwind(AssertUnwindSafe(|| target(&input))).is_err() {
+            let path = keep(&fuzz.join("artifacts").join(name), &input)?;
+            eprintln!("{name}: run {runs} of seed {seed} broke it: {}", path.display());
+            holds = false;
+        }
+    }
+    println!("{name:<18} {runs:>10} inputs, from {} in the corpus", corpus.len());
+    Ok(holds)
 }
 
 /// Another one each time: what is found can be found again, since it is printed and the input is kept.
@@ -79,7 +106,7 @@ fn deadline(after: Duration) -> impl Fn() -> bool {
 }
 
 /// Here and there the same targets, so that none is forgotten.
-fn check_targets(folder: &Path) -> Result<(), Box<dyn Error>> {
+fn check_targets(folder: &Path) -> Result<(), Error> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         files.push(entry?.path());
@@ -90,7 +117,7 @@ fn check_targets(folder: &Path) -> Result<(), Box<dyn Error>> {
     if there == here { Ok(()) } else { Err(format!("fuzz/targets has {there:?}, this {here:?}").into()) }
 }
 
-fn corpus(folder: &Path) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+fn corpus(folder: &Path) -> Result<Vec<Vec<u8>>, Error> {
     let mut paths = Vec::new();
     if folder.is_dir() {
         for entry in fs::read_dir(folder)? {
@@ -135,7 +162,7 @@ fn input(rng: &mut Pcg64, corpus: &[Vec<u8>], longest: u64) -> Vec<u8> {
     bytes
 }
 
-fn keep(folder: &Path, input: &[u8]) -> Result<PathBuf, Box<dyn Error>> {
+fn keep(folder: &Path, input: &[u8]) -> Result<PathBuf, Error> {
     fs::create_dir_all(folder)?;
     let path = folder.join(format!("crash-{:016x}", stable_hash(input)));
     fs::write(&path, input)?;

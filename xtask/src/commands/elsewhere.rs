@@ -4,7 +4,7 @@
 //! this package that it takes; a command whose features are missing is run by a build that has them, which cargo makes when it is first
 //! asked for. `cargo install --path xtask --features full` has them all.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
@@ -87,15 +87,15 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
     (!here(build)).then_some(build)
 }
 
-/// A cargo that runs a build of this program with the words of a command line.
-fn cargo<S: AsRef<OsStr>>(build: Build, words: impl IntoIterator<Item = S>) -> Command {
+/// A cargo that runs a build of this program with the words of a command line that are to be added.
+fn cargo(build: Build) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.arg("run").arg("--manifest-path").arg(workspace_root().join("Cargo.toml"));
     command.args(["--locked", "--package", "xtask", "--features", build.feature]);
     if build.release {
         command.arg("--release");
     }
-    command.arg("--").args(words);
+    command.arg("--");
     command
 }
 
@@ -104,7 +104,8 @@ fn cargo<S: AsRef<OsStr>>(build: Build, words: impl IntoIterator<Item = S>) -> C
 /// # Errors
 /// There is no cargo.
 pub(crate) fn run(build: Build, words: &[OsString]) -> Result<ExitCode> {
-    let mut command = cargo(build, words);
+    let mut command = cargo(build);
+    command.args(words);
     // In place of this process, so that signals reach the command.
     #[cfg(unix)]
     let status = Err(std::os::unix::process::CommandExt::exec(&mut command));
@@ -119,9 +120,11 @@ pub(crate) fn run(build: Build, words: &[OsString]) -> Result<ExitCode> {
 ///
 /// # Errors
 /// It did not end with exit code 0.
+#[cfg(feature = "docs")]
 pub(crate) fn step(name: &str, build: Build, words: &[&str]) -> Result<()> {
     super::tools::timed(name, || {
-        let status = cargo(build, words).status().context("cannot run cargo")?;
+        let mut command = if here(build) { Command::new(std::env::current_exe()?) } else { cargo(build) };
+        let status = command.args(words).status().context("cannot run the command in its build")?;
         anyhow::ensure!(status.success(), "`cargo xtask {}` failed ({status})", words.join(" "));
         Ok(())
     })

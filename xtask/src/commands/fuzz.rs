@@ -63,9 +63,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// All targets for a minute, on random input and on changed inputs of the corpus, without coverage: nothing has to be installed.
-pub(crate) fn for_a_minute(seed: Option<&str>) -> Result<()> {
-    let tool = Tool::cargo(["run", "--quiet", "--locked", "-p", "whole-stack-tests", "--all-features"]);
-    step("fuzz: all targets, 60 s", tool.args(["--example", "fuzz", "--", "60"]).args(seed))
+///
+/// `build` is the cargo command that builds the program.
+pub(crate) fn for_a_minute(build: Tool, seed: Option<&str>) -> Result<()> {
+    let fuzz = build.args(["--example", "fuzz"]).built("fuzz")?;
+    step("fuzz: all targets, 60 s", fuzz.args(["60"]).args(seed))
 }
 
 /// The targets there are: a file for each.

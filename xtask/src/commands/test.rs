@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::elsewhere;
 use super::tools::{self, Tool, step};
 use crate::output::note;
 
@@ -38,54 +37,42 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return real_guest();
     }
     step("format", Tool::cargo(["fmt", "--all", "--check"]))?;
-    step(
-        "clippy",
-        Tool::cargo([
-            "clippy",
-            "--workspace",
-            // With the book builder, libraries that both take would have other features than elsewhere, and be compiled again.
-            "--exclude",
-            BOOK_BUILDER,
-            "--all-targets",
-            "--all-features",
-            "--locked",
-            "--",
-            "-D",
-            "warnings",
-        ]),
-    )?;
+    step("clippy", whole("clippy").args(["--all-targets", "--", "-D", "warnings"]))?;
     no_std()?;
     package()?;
     dependencies()?;
     let seed = (!args.fresh).then_some(SEED);
     let text = seed.map(|seed| seed.to_string());
-    let tests = Tool::cargo(["test", "--workspace", "--exclude", BOOK_BUILDER, "--all-features", "--locked"]);
-    step("tests", tests.envs(text.as_deref().map(|seed| ("PROPTEST_RNG_SEED", seed))))?;
-    // In the build in which the book is checked below: that build has everything.
+    step("tests", whole("test").envs(text.as_deref().map(|seed| ("PROPTEST_RNG_SEED", seed))))?;
+    // The programs of that build: with other features, nearly every crate would be compiled once more.
+    let xtask = || Ok::<_, anyhow::Error>(whole("build").args(["--bin", "xtask"]).built("xtask")?);
     let seeds = "1,2,3";
-    elsewhere::step("what the source says, with three seeds", elsewhere::DOCS, &["verify", "--seed", seeds])?;
-    let oracle = ["verify", "--oracle", "--seed", seeds];
-    elsewhere::step("what Microsoft's tests say, with three seeds", elsewhere::DOCS, &oracle)?;
+    step("what the source says, with three seeds", xtask()?.args(["verify", "--seed", seeds]))?;
+    step(
+        "what Microsoft's tests say, with three seeds",
+        xtask()?.args(["verify", "--oracle", "--seed", seeds]),
+    )?;
     recorded_trace()?;
     // With the features of the steps above: what they have compiled is not compiled again.
-    step(
-        "API documentation",
-        Tool::cargo(["doc", "--workspace", "--exclude", BOOK_BUILDER])
-            .args(["--all-features", "--no-deps", "--locked"])
-            .env("RUSTDOCFLAGS", "-D warnings"),
-    )?;
+    step("API documentation", whole("doc").args(["--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     if !args.no_fuzz {
-        super::fuzz::for_a_minute(text.as_deref())?;
+        super::fuzz::for_a_minute(whole("build"), text.as_deref())?;
     }
     if !args.no_loom {
         super::loom::run(&super::loom::Args::everything(seed))?;
     }
-    elsewhere::step("book", elsewhere::DOCS, &["docs", "--check"])?;
+    step("book", xtask()?.args(["docs", "--check"]))?;
     note!(
         "── real guests: left out (they take about three minutes)\n{}",
         super::guest_place::HOW_TO_RUN_GUESTS.trim_end()
     );
     Ok(())
+}
+
+/// A cargo command on every crate with every feature, so that each step finds what the steps before it compiled. Without the book
+/// builder: with it, libraries that both take would have other features than elsewhere, and be compiled again.
+fn whole(command: &str) -> Tool {
+    Tool::cargo([command, "--workspace", "--exclude", BOOK_BUILDER, "--all-features", "--locked"])
 }
 
 /// Makes the packages of the crates that others take. Not compiled here: every crate would be, once more

@@ -45,6 +45,23 @@ impl Tool {
         variables.into_iter().fold(self, |tool, (name, value)| tool.env(name, value))
     }
 
+    /// The program `name` that this `cargo build` makes, with nothing said to it yet.
+    pub(crate) fn built(self, name: &str) -> Result<Self> {
+        /// A line of what cargo says of its work; most lines are of libraries.
+        #[derive(serde::Deserialize)]
+        struct Artifact {
+            executable: Option<PathBuf>,
+        }
+        let dir = self.dir.clone();
+        let said = self.args(["--message-format=json-render-diagnostics"]).output()?;
+        let program = said
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| serde_json::from_slice::<Artifact>(line).ok()?.executable)
+            .find(|path| path.file_stem().is_some_and(|stem| stem == name))
+            .with_context(|| format!("cargo does not say where it has built {name}"))?;
+        Ok(Self { program: program.to_string_lossy().into_owned(), args: Vec::new(), env: Vec::new(), dir })
+    }
+
     /// Runs it and waits for what it prints to standard output; an exit code other than 0 is an error.
     pub(crate) fn output(self) -> Result<Vec<u8>> {
         let shown = self.shown();

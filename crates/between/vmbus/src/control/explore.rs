@@ -99,12 +99,29 @@ impl Hasher for Lanes {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
+        let (words, rest) = bytes.as_chunks();
+        for &word in words {
             self.write_u64(u64::from_le_bytes(word));
         }
-        self.write_u64(bytes.len() as u64);
+        let last = rest.iter().fold(bytes.len() as u64, |word, &byte| word << 8 | u64::from(byte));
+        self.write_u64(last);
+    }
+
+    // Most of what is hashed are small numbers: as words, not as slices of bytes.
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u64(byte.into());
+    }
+
+    fn write_u16(&mut self, word: u16) {
+        self.write_u64(word.into());
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(word.into());
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
     }
 
     fn write_u64(&mut self, word: u64) {
