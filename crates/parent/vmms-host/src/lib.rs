@@ -24,6 +24,7 @@ mod devices;
 pub mod event_log;
 mod host;
 mod host_slowdown;
+mod integration;
 mod limits;
 mod message;
 pub mod parent_os;
@@ -35,6 +36,7 @@ mod worker;
 pub use balancer::SharedBalancer;
 pub use constants::constants;
 pub use host::Host;
+pub use integration::integration_devices;
 pub use limits::{HostEdition, HostLimits, HostRelease};
 pub use message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
 pub use statistics::{

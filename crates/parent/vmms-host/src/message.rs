@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use balancing_policy::{MemorySettings, VmId};
 use component_runtime::{Address, ExitNotice};
+use machine_contract::Heartbeat;
 use memory_balancer::OperationId;
 use page_range::{HostFrames, PageCount};
 
@@ -150,6 +151,8 @@ pub enum VmmsMessage {
     },
     /// The worker: the login screen is shown.
     LoggedIn(VmId),
+    /// The worker: whether the guest lives is seen otherwise than before.
+    Heartbeat(VmId, Heartbeat),
     /// The worker: the guest's driver and the host speak no common version of Dynamic Memory.
     DynamicMemoryRefused {
         /// Which VM.

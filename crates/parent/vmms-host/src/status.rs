@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use machine_contract::Heartbeat;
 use model_sync::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,8 @@ pub struct VmStatus {
     /// When, since the VM was last started, the host first refused the last version of Dynamic Memory that the guest's driver
     /// proposes, and why, in words: the VM keeps its startup RAM.
     pub dynamic_memory_refused: Option<(Duration, String)>,
+    /// Whether the guest lives, as its heartbeat shows; `None` for a VM that is off, or without that service.
+    pub heartbeat: Option<Heartbeat>,
     /// How often the VM was started.
     pub starts: u32,
     /// How often a start failed.

@@ -287,6 +287,7 @@ impl Vmms {
             }
             status.started_at = None;
             status.login_at = None;
+            status.heartbeat = None;
             status.dynamic_memory_refused = None;
         }
         self.tell_balancer(ctx, Input::StartRequest { vm });
@@ -413,6 +414,7 @@ impl Vmms {
                 WorkerEnd::Restart if restarts => VmState::Starting,
                 WorkerEnd::Restart | WorkerEnd::Orderly => VmState::Off,
             };
+            status.heartbeat = None;
             status.failures += u32::from(status.state == VmState::Failed);
             if restarts {
                 status.asked_at = Some(now);
@@ -459,6 +461,11 @@ impl Vmms {
             VmmsMessage::LoggedIn(vm) => {
                 if let Some(status) = self.status.look().vms.get_mut(vm.0 as usize) {
                     status.login_at = Some(now);
+                }
+            }
+            VmmsMessage::Heartbeat(vm, heartbeat) => {
+                if let Some(status) = self.status.look().vms.get_mut(vm.0 as usize) {
+                    status.heartbeat = Some(heartbeat);
                 }
             }
             VmmsMessage::DynamicMemoryRefused { vm, why } => {

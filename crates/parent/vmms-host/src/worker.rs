@@ -317,8 +317,15 @@ impl Worker {
                 self.vsp(ctx, Input::Shrink { pages });
             }
             WorkerMessage::ShutDown => {
-                if let Some(running) = &mut self.running {
+                if self.running.is_some() {
                     tracing::info!(event = "shutdown_requested");
+                }
+                let asked = match &mut self.bus {
+                    Some(bus) => self.devices.shut_down(Self::now(ctx), bus).unwrap_or(false),
+                    None => false,
+                };
+                // A guest without that service has to be asked in another way.
+                if let Some(running) = self.running.as_mut().filter(|_| !asked) {
                     running.shut_down(ctx);
                 }
             }
@@ -441,6 +448,7 @@ impl Component for Worker {
                 self.heard(ctx, |worker, ctx| worker.power_event(ctx, PowerEvent::Reset));
             }
             self.settle_bus(ctx);
+            self.pass_on_what_devices_say(ctx);
             self.pass_report_on(ctx);
             self.record_frames(ctx);
         }

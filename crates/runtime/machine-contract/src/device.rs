@@ -10,6 +10,27 @@ pub enum DeviceOutput {
     /// Send this to the guest's driver as one packet. The packet waits if the ring has no room; a guest that reads
     /// nothing loses packets when too many wait.
     Send(Vec<u8>),
+    /// Whether the guest lives is seen otherwise than before.
+    Heartbeat(Heartbeat),
+    /// Something for the VM's events: which service of the device, and what happened.
+    Told {
+        /// The service, or the device.
+        service: &'static str,
+        /// What happened, in words.
+        what: String,
+    },
+}
+
+/// Whether a guest lives, as its heartbeat shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// The guest's driver is not there, or has not answered yet.
+    #[default]
+    NoContact,
+    /// The guest answers.
+    Ok,
+    /// The guest has answered, and no longer does.
+    LostCommunication,
 }
 
 /// The host's half of a device with one channel: a state machine that the worker drives, without I/O, threads or a clock of its
@@ -33,6 +54,11 @@ pub trait ChannelDevice: Send {
 
     /// The time that [`next_timeout`](Self::next_timeout) named has come.
     fn timer(&mut self, _now: Duration, _out: &mut Vec<DeviceOutput>) {}
+
+    /// The guest is to shut down. False: the device has no way to ask it, or the guest's driver is not there.
+    fn shut_down(&mut self, _now: Duration, _out: &mut Vec<DeviceOutput>) -> bool {
+        false
+    }
 
     /// When it wants to be called at the latest; `None`: not before the next packet.
     fn next_timeout(&self) -> Option<Duration> {

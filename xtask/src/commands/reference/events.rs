@@ -79,9 +79,17 @@ const MEANINGS: &[(&str, &str)] = &[
     ("guest_crashed", "The guest's kernel has crashed."),
     ("guest_responsive", "A guest that was silent answers again."),
     ("guest_unresponsive", "A guest did not answer in time. Nothing more is asked of it until it does."),
+    (
+        "heartbeat",
+        "Whether a guest lives is seen otherwise than before: `ok`, `no contact` or `lost communication`.",
+    ),
     ("host_violation", "The guest saw the host break the protocol."),
     ("hot_added", "The guest added memory: `accepted` of the `offered` pages."),
     ("inject_fault", "The timeline makes something go wrong."),
+    (
+        "integration_service",
+        "What happened between the host's and the guest's end of an integration service.",
+    ),
     ("integration_services_ready", "The guest's VMBus driver has started."),
     ("invariant_violated", "A check of the run's own books failed. The run ends with an error."),
     ("login", "The guest shows its login screen."),

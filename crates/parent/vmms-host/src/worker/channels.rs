@@ -10,7 +10,10 @@ use vmbus::ring::PacketType;
 
 use super::Worker;
 use crate::bus::{BusEvent, HostBus, ReceivedPacket, RequestId, SendError};
+use crate::devices::Told;
+use crate::message::VmmsMessage;
 use crate::statistics::ChannelStatistics;
+use machine_contract::Heartbeat;
 
 impl Worker {
     /// Offers Dynamic Memory and the other devices, as far as they are not on offer.
@@ -149,6 +152,26 @@ impl Worker {
             }
         }
         self.settle_bus(ctx);
+    }
+
+    /// Tells the management service and the VM's events what the devices say of their guest.
+    pub(super) fn pass_on_what_devices_say(&mut self, ctx: &mut Context<'_>) {
+        for told in self.devices.told() {
+            self.heard(ctx, |worker, ctx| match told {
+                Told::Heartbeat(heartbeat) => {
+                    let status = match heartbeat {
+                        Heartbeat::NoContact => "no contact",
+                        Heartbeat::Ok => "ok",
+                        Heartbeat::LostCommunication => "lost communication",
+                    };
+                    tracing::info!(event = "heartbeat", status);
+                    ctx.send(&worker.vmms, VmmsMessage::Heartbeat(worker.vm, heartbeat));
+                }
+                Told::Event { service, what } => {
+                    tracing::info!(event = "integration_service", service, what = what.as_str());
+                }
+            });
+        }
     }
 
     /// A packet on the channel of Dynamic Memory.
