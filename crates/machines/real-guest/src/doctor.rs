@@ -26,6 +26,10 @@ pub const GUEST_MODULES: [(&str, &str); 2] = [
     ("hv_balloon", "the guest's Dynamic Memory driver, without which there is nothing to see"),
 ];
 
+/// Modules of the integration services, in the order in which they are loaded, where the kernel has them as modules: without them there is
+/// no heartbeat, shutdown and time synchronization.
+pub const SERVICE_MODULES: [&str; 3] = ["pps_core", "ptp", "hv_utils"];
+
 /// Looks.
 #[must_use]
 pub fn examine(target: &Path, given: &Given) -> Diagnosis {

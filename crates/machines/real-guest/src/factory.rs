@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use component_runtime::{Address, Context};
 use kvm_partition::{
@@ -9,8 +10,8 @@ use kvm_partition::{
     MachineObserver,
 };
 use machine_contract::{
-    HostPartition, PartitionError, PartitionFactory, PartitionRequest, PowerEvent, RunningPartition,
-    VmFactory,
+    ChannelDevice, HostPartition, PartitionError, PartitionFactory, PartitionRequest, PowerEvent,
+    RunningPartition, VmFactory,
 };
 use page_range::GuestPage;
 use parking_lot::Mutex;
@@ -189,6 +190,22 @@ impl VmFactory for RealGuest {
     fn partition(&mut self) -> Box<dyn PartitionFactory> {
         Box::new(Starter { spec: self.spec.clone(), handle: self.handle.clone() })
     }
+
+    fn devices(&mut self) -> Vec<Box<dyn ChannelDevice>> {
+        // Guests are told the time by version 3.0, which takes no reference time of the partition.
+        vmms_host::integration_devices(Box::new(|_| host_time()), None)
+    }
+}
+
+/// From the beginning of 1601, from which Windows counts, to that of 1970, in seconds: 369 years, 89 of them leap years.
+const SECONDS_1601_TO_1970: u64 = 11_644_473_600;
+
+/// This computer's time, in units of 100 ns since the beginning of 1601.
+#[expect(clippy::disallowed_methods, reason = "the time of a real host, for a real guest")]
+fn host_time() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let units = (since_1970 + Duration::from_secs(SECONDS_1601_TO_1970)).as_nanos() / 100;
+    u64::try_from(units).unwrap_or(u64::MAX)
 }
 
 struct Starter {
@@ -250,6 +267,7 @@ impl RunningPartition for Running {
         self.machine.reset().map_err(|error| PartitionError(error.to_string()))
     }
 
+    /// For a guest without the shutdown service: its init is told.
     fn shut_down(&mut self, _ctx: &mut Context<'_>) {
         self.handle.command("poweroff");
     }

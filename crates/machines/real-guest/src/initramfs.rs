@@ -1,11 +1,11 @@
 //! What a guest, and the emulated machine around it, find when they start.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use crate::cpio::Archive;
-use crate::doctor::GUEST_MODULES;
+use crate::doctor::{GUEST_MODULES, SERVICE_MODULES};
 use crate::pieces::Pieces;
 
 /// Modules of the emulated machine; what its kernel has built in has no file.
@@ -53,7 +53,15 @@ pub fn guest(pieces: &Pieces) -> Result<Vec<u8>> {
     for (module, why) in GUEST_MODULES {
         add_module(&mut archive, &pieces.module(module, why)?)?;
     }
+    for path in service_modules(pieces) {
+        add_module(&mut archive, &path)?;
+    }
     Ok(archive.finish())
+}
+
+/// Files of the integration services' modules, where there are.
+fn service_modules(pieces: &Pieces) -> impl Iterator<Item = PathBuf> {
+    SERVICE_MODULES.into_iter().filter_map(|module| pieces.module(module, "integration services").ok())
 }
 
 /// The same without one module, to see what a guest without it does.
@@ -82,8 +90,9 @@ pub fn level1(pieces: &Pieces, program: &Path, arguments: &[String]) -> Result<V
     archive.directory("guest");
     archive.directory("guest/modules");
     archive.directory("guest/modules/kernel");
-    for (module, why) in GUEST_MODULES {
-        let path = pieces.module(module, why)?;
+    let needed = GUEST_MODULES.into_iter().map(|(module, why)| pieces.module(module, why));
+    let paths: Result<Vec<PathBuf>, _> = needed.collect();
+    for path in paths?.into_iter().chain(service_modules(pieces)) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         archive.file(&format!("guest/modules/kernel/{name}"), &read(&path)?, false);
     }

@@ -8,6 +8,7 @@ mod balloon;
 mod guard;
 mod life;
 mod messages;
+mod services;
 mod trouble;
 
 use std::io::Write;
@@ -83,6 +84,8 @@ pub enum Part {
     Trouble,
     /// A guest that touches pages which it has given back, beside one that does not.
     Guard,
+    /// Heartbeat, shutdown, time synchronization.
+    Services,
 }
 
 /// Makes the record. What the driver said in its first part, byte for byte, is left in `directory` as [`MESSAGES_FILE`].
@@ -91,7 +94,7 @@ pub enum Part {
 /// If a guest could not even be started, or a file cannot be written. What is not as it must be is in the record.
 pub fn make(pieces: &Pieces, parts: &[Part], directory: &Path) -> Result<Record> {
     let mut record = Record::default();
-    for part in [Part::Balloon, Part::Life, Part::Trouble, Part::Guard] {
+    for part in [Part::Balloon, Part::Life, Part::Trouble, Part::Guard, Part::Services] {
         if !parts.is_empty() && !parts.contains(&part) {
             continue;
         }
@@ -100,6 +103,7 @@ pub fn make(pieces: &Pieces, parts: &[Part], directory: &Path) -> Result<Record>
             Part::Life => life::look(&mut record, pieces)?,
             Part::Trouble => trouble::look(&mut record, pieces)?,
             Part::Guard => guard::look(&mut record, pieces)?,
+            Part::Services => services::look(&mut record, pieces)?,
         }
     }
     Ok(record)

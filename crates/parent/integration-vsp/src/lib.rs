@@ -49,7 +49,7 @@ pub use constants::constants;
 pub use heartbeat::{Heartbeat, HeartbeatStatus};
 pub use key_value::{KeyValueAnswer, KeyValues};
 pub use shutdown::{Shutdown, ShutdownAnswer};
-pub use time_sync::{ReferenceClock, TimeSync};
+pub use time_sync::{HostClock, ReferenceClock, TimeSync};
 
 /// What the caller is to do, or to know.
 #[derive(Clone, Debug, PartialEq, Eq)]

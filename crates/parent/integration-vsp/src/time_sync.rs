@@ -10,6 +10,10 @@ use crate::constants as c;
 use crate::session::{Heard, Session};
 use crate::{IntegrationService, Output};
 
+/// The host's time in units of 100 ns since the beginning of 1601 (UTC), at this time of the caller's own clock. A caller in virtual time
+/// computes the host's time; one on a computer's clock reads it.
+pub type HostClock = Box<dyn FnMut(Duration) -> u64 + Send>;
+
 /// The partition's reference time at this moment, in units of 100 ns: what the guest reads from `HV_X64_MSR_TIME_REF_COUNT`.
 pub type ReferenceClock = Box<dyn FnMut() -> u64 + Send>;
 
@@ -19,8 +23,7 @@ pub type ReferenceClock = Box<dyn FnMut() -> u64 + Send>;
 /// it offers no more than 3.0.
 pub struct TimeSync {
     session: Session,
-    /// The host's time when the caller's clock stood at zero, in units of 100 ns since 1601.
-    at_zero: u64,
+    host: HostClock,
     reference: Option<ReferenceClock>,
     /// When the guest is told next.
     due: Option<Duration>,
@@ -28,31 +31,28 @@ pub struct TimeSync {
 
 impl core::fmt::Debug for TimeSync {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { session, at_zero, reference, due } = self;
+        let Self { session, host: _, reference, due } = self;
         f.debug_struct("TimeSync")
             .field("session", session)
-            .field("at_zero", at_zero)
             .field("reference", &reference.is_some())
             .field("due", due)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
 impl TimeSync {
-    /// A service whose channel is not open. `at_zero` is the host's time when the clock that callers hand in stood at zero, in units of
-    /// 100 ns since the beginning of 1601 (UTC).
+    /// A service whose channel is not open.
     #[must_use]
-    pub fn new(at_zero: u64, reference: Option<ReferenceClock>) -> Self {
+    pub fn new(host: HostClock, reference: Option<ReferenceClock>) -> Self {
         let all = Service::TimeSync.versions();
         let spoken: Vec<Version> =
             all.iter().copied().filter(|version| reference.is_some() || version.major < 4).collect();
-        Self { session: Session::new(Service::TimeSync, &spoken), at_zero, reference, due: None }
+        Self { session: Session::new(Service::TimeSync, &spoken), host, reference, due: None }
     }
 
     fn tell(&mut self, now: Duration, flags: TimeSyncFlags, out: &mut Vec<Output>) {
         let Some(version) = self.session.version() else { return };
-        let since = u64::try_from(now.as_nanos() / 100).unwrap_or(u64::MAX);
-        let host_time = self.at_zero.saturating_add(since);
+        let host_time = (self.host)(now);
         let reference_time = self.reference.as_mut().map(|read| read());
         let time = protocol::TimeSync { host_time, reference_time, flags };
         self.session.ask(&time.encode(version), out);

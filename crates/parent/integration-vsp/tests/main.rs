@@ -8,8 +8,8 @@ use integration_protocol::{
 };
 use integration_vsc::{IntegrationVsc, Output as GuestOutput};
 use integration_vsp::{
-    Event, Heartbeat, HeartbeatStatus, Ignored, IntegrationService, KeyValueAnswer, KeyValues, Output,
-    Shutdown, ShutdownAnswer, TimeSync,
+    Event, Heartbeat, HeartbeatStatus, HostClock, Ignored, IntegrationService, KeyValueAnswer, KeyValues,
+    Output, Shutdown, ShutdownAnswer, TimeSync,
 };
 use proptest::prelude::*;
 
@@ -156,6 +156,11 @@ fn a_guest_is_asked_to_shut_down() {
     assert_eq!(out, [Output::Event(Event::Shutdown(ShutdownAnswer::Refused(Status::FAILED)))]);
 }
 
+/// A host whose time is this when the run begins.
+fn since(at_zero: u64) -> HostClock {
+    Box::new(move |now| at_zero + u64::try_from(now.as_nanos() / 100).unwrap())
+}
+
 #[test]
 fn a_guest_is_told_the_time() {
     let told = |said: &Said| match &said.guest[..] {
@@ -163,7 +168,7 @@ fn a_guest_is_told_the_time() {
         other => panic!("{other:?}"),
     };
     let mut guest = IntegrationVsc::new(Service::TimeSync);
-    let mut host = TimeSync::new(1_000, None);
+    let mut host = TimeSync::new(since(1_000), None);
     let time = told(&open(&mut host, &mut guest));
     assert_eq!((time.host_time, time.flags), (1_000, TimeSyncFlags::SYNC));
     assert_eq!(guest.agreed(), Some((Version::new(3, 0), Version::new(3, 0))), "without a reference clock");
@@ -173,7 +178,7 @@ fn a_guest_is_told_the_time() {
 
     let mut clock = 70;
     let mut host = TimeSync::new(
-        1_000,
+        since(1_000),
         Some(Box::new(move || {
             clock += 7;
             clock
@@ -250,7 +255,7 @@ fn any_service() -> impl Strategy<Value = Box<dyn IntegrationService>> {
         match which {
             0 => Box::new(Heartbeat::new()),
             1 => Box::new(Shutdown::new()),
-            2 => Box::new(TimeSync::new(5, None)),
+            2 => Box::new(TimeSync::new(since(5), None)),
             _ => Box::new(KeyValues::new()),
         }
     })

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use integration_protocol::{self as protocol, ShutdownKind};
 use integration_vsp::{
-    Event, Heartbeat, HeartbeatStatus, IntegrationService, Output, ReferenceClock, Shutdown, TimeSync,
+    Event, Heartbeat, HeartbeatStatus, HostClock, IntegrationService, Output, ReferenceClock, Shutdown,
+    TimeSync,
 };
 use machine_contract::{self as contract, ChannelDevice, DeviceOutput};
 use vmbus::control::server::Offer;
@@ -13,14 +14,16 @@ use crate::constants as c;
 
 /// Devices for the services that Windows and Linux guests have in their kernels: heartbeat, shutdown and time synchronization.
 ///
-/// `at_zero` is the host's time when the run's clock stood at zero, in units of 100 ns since the beginning of 1601 (UTC). Without a
-/// reference clock of the partition, guests are told the time by version 3.0 of that service.
+/// Without a reference clock of the partition, guests are told the time by version 3.0 of that service.
 #[must_use]
-pub fn integration_devices(at_zero: u64, reference: Option<ReferenceClock>) -> Vec<Box<dyn ChannelDevice>> {
+pub fn integration_devices(
+    host: HostClock,
+    reference: Option<ReferenceClock>,
+) -> Vec<Box<dyn ChannelDevice>> {
     vec![
         Box::new(Device(Heartbeat::new())),
         Box::new(ShutdownDevice(Device(Shutdown::new()))),
-        Box::new(Device(TimeSync::new(at_zero, reference))),
+        Box::new(Device(TimeSync::new(host, reference))),
     ]
 }
 

@@ -27,6 +27,13 @@ for module in hv_vmbus hv_balloon; do
     insmod "$file" $parameters || missing="$missing $module"
 done
 [ -z "$missing" ] || say "missing$missing"
+# Heartbeat, shutdown, time synchronization, where the kernel has them as modules. What is missing is seen by the host.
+for module in pps_core ptp hv_utils; do
+    file=$(ls /modules/$module.ko* 2>/dev/null | head -n 1)
+    [ -n "$file" ] || continue
+    case $file in *.xz) unxz "$file"; file=${file%.xz};; *.zst) zstd -d -q "$file"; file=${file%.zst};; esac
+    insmod "$file"
+done
 eaten=0
 memory() {
     while read -r key number _; do
