@@ -7,6 +7,7 @@ mod devices;
 mod faults;
 mod floods;
 mod hostile;
+mod integration;
 mod linux_guest;
 mod map;
 mod orders;

@@ -55,6 +55,8 @@ pub(crate) enum BusNews {
     NotOpened(String),
     /// The host did not take a message; there is still contact.
     NotPosted(String),
+    /// A driver wants the guest to shut down, or (`true`) to restart.
+    ShutDown { restart: bool },
 }
 
 /// How far a channel has come.
@@ -352,6 +354,8 @@ impl GuestBus {
                     }
                     self.close(index, now);
                 }
+                DriverOutput::ShutDown => self.news.push(BusNews::ShutDown { restart: false }),
+                DriverOutput::Restart => self.news.push(BusNews::ShutDown { restart: true }),
             }
         }
         if sent {

@@ -185,6 +185,7 @@ pub(crate) struct BusComponent {
     pub(crate) bus: GuestBus,
     pub(crate) inbox: Mailbox<BusCommand>,
     pub(crate) power: Address<PowerEvent>,
+    pub(crate) guest: Address<GuestCommand>,
     pub(crate) leaving: Option<PowerEvent>,
 }
 
@@ -206,6 +207,10 @@ impl BusComponent {
                 }
                 BusNews::NotPosted(why) => tracing::warn!(event = "vmbus_not_posted", why = why.as_str()),
                 BusNews::NotOpened(why) => tracing::warn!(event = "vmbus_not_opened", why = why.as_str()),
+                BusNews::ShutDown { restart } => {
+                    let command = if restart { GuestCommand::Restart } else { GuestCommand::ShutDown };
+                    ctx.send(&self.guest, command);
+                }
             }
         }
     }

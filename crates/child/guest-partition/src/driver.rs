@@ -11,6 +11,10 @@ pub enum DriverOutput {
     Send(Vec<u8>),
     /// Close the channel; it is not opened again until it is offered anew.
     Close,
+    /// Have the guest shut down and switch off.
+    ShutDown,
+    /// Have the guest shut down and boot again.
+    Restart,
 }
 
 /// The guest's half of a device with one channel: a state machine that the bus drives.

@@ -16,11 +16,13 @@ mod bus;
 mod components;
 mod dm;
 mod driver;
+mod integration;
 mod machine;
 
 pub use bus::GuestSide;
 pub use components::{BusCommand, GuestCommand};
 pub use driver::{ChannelDriver, DriverOutput};
+pub use integration::integration_drivers;
 pub use machine::{
     Console, MachineConfig, MoreDevices, MoreDrivers, SimulatedVm, default_bus_versions, driver_config,
 };

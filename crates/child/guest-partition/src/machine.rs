@@ -229,7 +229,7 @@ impl SimulatedMachine {
         let client = ClientConfig::default().with(|c| c.versions = self.config.bus_versions.clone());
         let bus = GuestBus::new(client, side, Arc::clone(&guest), request.lanes.clone(), drivers);
 
-        self.console.switched_on(Arc::clone(&guest), (commands, to_bus.clone()));
+        self.console.switched_on(Arc::clone(&guest), (commands.clone(), to_bus.clone()));
         let os = GuestComponent {
             guest,
             inbox: console_inbox,
@@ -240,7 +240,13 @@ impl SimulatedMachine {
             connected: false,
             halted: false,
         };
-        let bus = BusComponent { bus, inbox: bus_inbox, power: request.power.clone(), leaving: None };
+        let bus = BusComponent {
+            bus,
+            inbox: bus_inbox,
+            power: request.power.clone(),
+            guest: commands,
+            leaving: None,
+        };
         self.components.push(os_seat.start(Box::new(os)));
         self.components.push(bus_seat.start(Box::new(bus)));
         Ok(())

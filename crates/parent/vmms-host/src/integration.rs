@@ -8,9 +8,14 @@ use integration_vsp::{
     TimeSync,
 };
 use machine_contract::{self as contract, ChannelDevice, DeviceOutput};
+use vmbus::control::message::offer_flags;
 use vmbus::control::server::Offer;
 
 use crate::constants as c;
+
+/// Of a channel in pipe mode, at the start of the offer's own data: what is written is read as it was written, message by message
+/// (documented: Linux, `hyperv.h`, `VMBUS_PIPE_TYPE_MESSAGE`).
+const PIPE_OF_MESSAGES: u32 = 4;
 
 /// Devices for the services that Windows and Linux guests have in their kernels: heartbeat, shutdown and time synchronization.
 ///
@@ -68,7 +73,10 @@ fn words(event: &Event) -> String {
 impl<S: IntegrationService> ChannelDevice for Device<S> {
     fn offer(&self) -> Offer {
         let service = self.0.service();
-        Offer::new(service.class(), service.instance())
+        Offer::new(service.class(), service.instance()).with(|offer| {
+            offer.flags = offer_flags::NAMED_PIPE;
+            offer.user_defined.0[..4].copy_from_slice(&PIPE_OF_MESSAGES.to_le_bytes());
+        })
     }
 
     fn opened(&mut self, now: Duration, out: &mut Vec<DeviceOutput>) {
