@@ -76,7 +76,7 @@ impl<S: Storage> Disk<S> {
             for (begin, len) in missing {
                 let from = sector + begin as u64 / SECTOR;
                 image.read(from, &mut out[begin..begin + len], |inside, len| {
-                    still.push((begin + inside, len))
+                    still.push((begin + inside, len));
                 })?;
             }
             missing = still;
