@@ -69,8 +69,9 @@ fn a_cut_off_block_is_named_with_what_is_missing() {
 
 #[test]
 fn damaged_footers_are_told_and_mended_from_each_other() {
+    type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
     let last = file().len() - 512;
-    let cases: [(&dyn Fn(&mut Vec<u8>), bool); 3] = [
+    let cases: [(Change<'_>, bool); 3] = [
         (&|bytes| bytes[last + 30] ^= 1, true),
         (&|bytes| bytes[30] ^= 1, true),
         (&|bytes| [30, last + 30].into_iter().for_each(|at| bytes[at] ^= 1), false),
