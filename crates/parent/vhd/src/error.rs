@@ -51,6 +51,12 @@ pub enum VhdError {
         /// What the host said.
         source: io::Error,
     },
+    /// A new file was to be made where one is.
+    #[error("{} is there already: name another file", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// The path is a folder, a pipe or a device.
     #[error("{} is no file", path.display())]
     NotAFile {

@@ -81,6 +81,14 @@ fn lock(file: &File, path: &Path, write: bool) -> Result<(), VhdError> {
     })
 }
 
+fn not_made(path: &Path, source: std::io::Error) -> VhdError {
+    let path = path.to_owned();
+    match source.kind() {
+        std::io::ErrorKind::AlreadyExists => VhdError::Exists { path },
+        _ => VhdError::Open { path, doing: "make", source },
+    }
+}
+
 /// Makes a fixed disk in a new file.
 ///
 /// # Errors
@@ -119,7 +127,7 @@ fn made(
     path: &Path,
     make: impl FnOnce(File, &str) -> Result<Image<File>, VhdError>,
 ) -> Result<Image<File>, VhdError> {
-    let failed = |source| VhdError::Open { path: path.to_owned(), doing: "make", source };
+    let failed = |source| not_made(path, source);
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(failed)?;
     let name = path.display().to_string();
     let image = lock(&file, path, true).and_then(|()| make(file, &name));

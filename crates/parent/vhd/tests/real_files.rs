@@ -117,7 +117,7 @@ fn what_is_no_file_and_what_is_there_already() {
     assert!(matches!(open(folder.path(), Opening::read()), Err(VhdError::NotAFile { .. })));
     assert!(matches!(open(&path, Opening::read()), Err(VhdError::Open { .. })));
     fs::write(&path, "mine").unwrap();
-    assert!(matches!(create_fixed(&path, &new_disk(1)), Err(VhdError::Open { .. })));
+    assert!(matches!(create_fixed(&path, &new_disk(1)), Err(VhdError::Exists { .. })));
     assert_eq!(fs::read(&path).unwrap(), b"mine");
     // What could not be finished is not left behind.
     let path = folder.path().join("other.vhd");

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::{lock, open_file};
+use super::{lock, not_made, open_file};
 use crate::limits::SECTOR;
 use crate::{ReadSectors, VhdError, WriteSectors};
 
@@ -37,7 +37,7 @@ impl RawImage {
     /// # Errors
     /// The file is there already, or the host cannot write it.
     pub fn create(path: &Path, sectors: u64) -> Result<Self, VhdError> {
-        let failed = |source| VhdError::Open { path: path.to_owned(), doing: "make", source };
+        let failed = |source| not_made(path, source);
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(failed)?;
         let bytes = sectors * SECTOR;
         let made = lock(&file, path, true).and_then(|()| file.set_len(bytes).map_err(failed));

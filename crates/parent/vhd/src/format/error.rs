@@ -39,7 +39,7 @@ pub enum FormatError {
     /// Neither the end nor the beginning of the file is a footer.
     #[error(
         "this is no VHD: neither the last nor the first 512 bytes begin with \"conectix\". A fixed disk that lost its footer is a raw \
-         image: convert it with `--from raw`"
+         image: convert it as one (`--from-format raw`)"
     )]
     NotVhd,
     /// A VHDX, which is another format.
@@ -120,7 +120,7 @@ pub enum FormatError {
     /// A fixed disk's file has another length than its disk.
     #[error(
         "the footer says that the disk has {disk} bytes, but {data} stand before it: the file was cut off, or joined from parts. If \
-         the data are whole, convert the file with `--from raw`"
+         the data are whole, convert the file as a raw image (`--from-format raw`)"
     )]
     FixedLength {
         /// Bytes of the disk by the footer.
