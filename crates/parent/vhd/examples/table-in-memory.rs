@@ -2,9 +2,9 @@
 //! as fast as a fixed one. Writes 4 KiB here and there over what is already in the file, for each kind of disk.
 //!
 //! ```text
-//! cargo run --release -p vhd --example table-in-memory -- [FOLDER]
+//! cargo run --release -p vhd --example table-in-memory -- /dev/shm
 //! ```
-//! The times are those of the host's page cache. Accesses are what a disk of the host would have to do if nothing were cached there: on one
+//! The folder is best one in memory: the times are then those of the host's page cache, and no disk's. Accesses are what a disk of the host would have to do if nothing were cached there: on one
 //! that seeks, their number is the ratio.
 #![expect(clippy::print_stdout, reason = "a program for the command line")]
 
