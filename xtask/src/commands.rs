@@ -36,10 +36,14 @@ mod reference;
 mod replay;
 mod report;
 mod scenario;
+#[cfg(feature = "storage")]
+mod storage_sizing;
 mod test;
 mod tools;
 #[cfg(feature = "study")]
 mod verify;
+#[cfg(feature = "storage")]
+mod vhd;
 
 // What this build leaves out is listed all the same, and run by a build that has it.
 #[cfg(not(feature = "bench"))]
@@ -56,8 +60,12 @@ use elsewhere as explore;
 use elsewhere as export;
 #[cfg(not(feature = "guest"))]
 use elsewhere as guest;
+#[cfg(not(feature = "storage"))]
+use elsewhere as storage_sizing;
 #[cfg(not(feature = "study"))]
 use elsewhere as verify;
+#[cfg(not(feature = "storage"))]
+use elsewhere as vhd;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -130,6 +138,10 @@ pub(crate) enum Command {
     Compare(compare::Args),
     /// Make a crate for a balancing policy of your own, ready to run and to compare
     NewBalancer(new_balancer::Args),
+    /// Size storage: how many VMs of one golden image an array of disks serves, and how much space they take
+    StorageSizing(storage_sizing::Args),
+    /// Make, check, convert and compare virtual hard disks (VHD)
+    Vhd(vhd::Args),
     /// Measure how fast it is, as ratios within one run
     Bench(bench::Args),
     /// Boot an unmodified Linux guest, show its console, and move its memory
@@ -185,6 +197,10 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Explore(args) => return explore::run(&args),
         #[cfg(feature = "study")]
         Command::Compare(args) => return compare::run(&args),
+        #[cfg(feature = "storage")]
+        Command::StorageSizing(args) => storage_sizing::run(&args)?,
+        #[cfg(feature = "storage")]
+        Command::Vhd(args) => return vhd::run(&args),
         #[cfg(feature = "bench")]
         Command::Bench(args) => return bench::run(&args),
         #[cfg(feature = "export")]

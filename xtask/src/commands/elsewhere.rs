@@ -33,6 +33,7 @@ const BENCH: Build = Build { feature: "bench", release: true };
 /// Nothing is measured, so nothing need be optimised.
 const BENCH_HELP: Build = Build { feature: "bench", release: false };
 pub(crate) const DOCS: Build = Build { feature: "docs", release: false };
+const STORAGE: Build = Build { feature: "storage", release: false };
 const LIVE: Build = Build { feature: "live", release: false };
 
 /// Whether this build has a feature.
@@ -46,6 +47,7 @@ fn here(build: Build) -> bool {
         "bench" => cfg!(feature = "bench"),
         "docs" => cfg!(feature = "docs"),
         "live" => cfg!(feature = "live"),
+        "storage" => cfg!(feature = "storage"),
         other => unreachable!("a build of {other}"),
     };
     // A measurement of a build with assertions would say nothing.
@@ -71,6 +73,7 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
     let build = match command.to_str()? {
         "help" => return needed(&[rest, &[OsString::from("--help")]].concat()),
         "compare" | "diff" | "verify" | "explore" => STUDY,
+        "storage-sizing" | "vhd" => STORAGE,
         "guest" if has("--capture") => CAPTURE,
         "guest" => GUEST,
         "export" if has_value("--format", "parquet") => PARQUET,
@@ -168,6 +171,8 @@ mod tests {
             ("scenario real-linux --force", GUEST),
             ("replay runs/a --live", LIVE),
             ("test --real-guest", GUEST),
+            ("vhd info a.vhd", STORAGE),
+            ("help storage-sizing", STORAGE),
             ("docs --check", DOCS),
             ("bench --help", BENCH_HELP),
             ("help bench", BENCH_HELP),

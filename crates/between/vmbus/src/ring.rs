@@ -51,6 +51,7 @@
 mod batch;
 mod copy;
 mod error;
+mod gpa_direct;
 mod incoming;
 mod layout;
 mod memory;
@@ -60,6 +61,8 @@ mod saved;
 
 #[cfg(all(feature = "std", not(loom)))]
 mod channel;
+#[cfg(all(feature = "std", not(loom)))]
+mod guest_buffer;
 #[cfg(any(test, feature = "test-support"))]
 pub mod test_support;
 
@@ -67,6 +70,9 @@ pub use batch::{ReadBatch, WriteBatch};
 #[cfg(all(feature = "std", not(loom)))]
 pub use channel::{ChannelRings, RingLayoutError, RingPages, Role};
 pub use error::{BadRingSize, Corruption, OpenError, ReadError, WriteError};
+pub use gpa_direct::{BadRanges, BufferRange};
+#[cfg(all(feature = "std", not(loom)))]
+pub use guest_buffer::{BufferRefused, GuestBuffer};
 pub use incoming::{IncomingOffsets, IncomingRing};
 pub use layout::{ControlWord, FEATURE_PENDING_SEND_SIZE};
 pub use memory::{HeapRing, RingMemory};

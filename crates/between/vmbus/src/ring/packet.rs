@@ -37,12 +37,21 @@ pub struct OutgoingPacket<'a> {
     pub completion_requested: bool,
     /// The message. On the wire it is padded with zeros to a multiple of 8 bytes, and its exact length is lost.
     pub payload: &'a [u8],
+    /// How many bytes at the beginning of `payload` are no message but stand before it: the page ranges of a GPA-direct packet. A multiple
+    /// of 8, and 0 in all other packets.
+    pub extra_bytes: usize,
 }
 
 impl<'a> OutgoingPacket<'a> {
     /// A packet of type 6 that asks for no completion.
     pub fn in_band(transaction_id: u64, payload: &'a [u8]) -> Self {
-        Self { kind: PacketType::IN_BAND, transaction_id, completion_requested: false, payload }
+        Self {
+            kind: PacketType::IN_BAND,
+            transaction_id,
+            completion_requested: false,
+            payload,
+            extra_bytes: 0,
+        }
     }
 
     /// The same packet, which asks for a completion.
@@ -52,7 +61,26 @@ impl<'a> OutgoingPacket<'a> {
 
     /// The completion of a packet that asked for one.
     pub fn completion(transaction_id: u64, payload: &'a [u8]) -> Self {
-        Self { kind: PacketType::COMPLETION, transaction_id, completion_requested: false, payload }
+        Self {
+            kind: PacketType::COMPLETION,
+            transaction_id,
+            completion_requested: false,
+            payload,
+            extra_bytes: 0,
+        }
+    }
+
+    /// A packet with page ranges before its message, as [`BufferRange::encode`](crate::ring::BufferRange::encode) makes both. The data are in
+    /// these pages; such a packet always asks for a completion, which gives the pages back.
+    pub fn gpa_direct(transaction_id: u64, ranges_and_message: &'a [u8], extra_bytes: usize) -> Self {
+        let payload = ranges_and_message;
+        Self {
+            kind: PacketType::GPA_DIRECT,
+            transaction_id,
+            completion_requested: true,
+            payload,
+            extra_bytes,
+        }
     }
 
     /// Bytes that a packet takes in a ring, with its trailer; `None` if no descriptor can say its length.
@@ -75,10 +103,10 @@ impl<'a> OutgoingPacket<'a> {
     /// The descriptor's words in memory order.
     #[inline]
     pub(super) fn descriptor(&self, length8: u16) -> [u64; 2] {
-        let data_offset8 = (DESCRIPTOR_BYTES / 8) as u16;
+        let data_offset8 = (DESCRIPTOR_BYTES as usize + self.extra_bytes.min(self.payload.len())) / 8;
         let flags = if self.completion_requested { FLAG_COMPLETION_REQUESTED } else { 0 };
         let first = u64::from(self.kind.0)
-            | u64::from(data_offset8) << 16
+            | (data_offset8 as u64) << 16
             | u64::from(length8) << 32
             | u64::from(flags) << 48;
         [first.to_le(), self.transaction_id.to_le()]

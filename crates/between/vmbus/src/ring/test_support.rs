@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use model_sync::shared::{AtomicU32, AtomicU64, Ordering};
 
-pub use fuzz::{FuzzReach, fuzz_ring_reader, fuzz_ring_writer};
+pub use fuzz::{FuzzReach, fuzz_gpa_direct, fuzz_ring_reader, fuzz_ring_writer};
 
 use crate::ring::{ControlWord, RingMemory};
 

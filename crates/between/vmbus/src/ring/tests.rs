@@ -4,6 +4,7 @@ mod bad_packets;
 mod batches;
 mod channel;
 mod fill;
+mod guest_buffers;
 mod properties;
 mod saved;
 mod signals;

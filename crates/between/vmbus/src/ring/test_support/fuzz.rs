@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use super::{RawRing, ScatteredRing, encode_packet};
 use crate::ring::{
-    ControlWord, Corruption, HeapRing, IncomingRing, OutgoingPacket, OutgoingRing, PacketBuffer, PacketType,
-    ReadError, RingMemory, Wait, WriteError,
+    BufferRange, ControlWord, Corruption, HeapRing, IncomingRing, OutgoingPacket, OutgoingRing, PacketBuffer,
+    PacketType, ReadError, RingMemory, Wait, WriteError,
 };
 
 /// How far a run got: for tests that want to know that inputs reach everything.
@@ -247,6 +247,7 @@ fn write_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) -> FuzzReac
                     transaction_id: u64::from(choices.word()),
                     completion_requested: payload.len().is_multiple_of(3),
                     payload,
+                    extra_bytes: 0,
                 };
                 let (at, before) = (offsets.next, memory.peek_bytes(0, words * 8));
                 let mut expected = encode_packet(
@@ -326,4 +327,24 @@ fn write_hostile(memory: &dyn RingMemory, choices: &mut Choices<'_>) -> FuzzReac
         }
     }
     FuzzReach { packets, corruption: corrupt }
+}
+
+/// Any bytes as the page ranges of a GPA-direct packet.
+///
+/// Checked: no panic, no memory beyond what the bytes list; ranges that are taken need exactly the pages that they have, and are written and
+/// read as the same ranges. Returns how many were taken.
+pub fn fuzz_gpa_direct(data: &[u8]) -> usize {
+    let Ok(ranges) = BufferRange::parse(data) else { return 0 };
+    let pages: usize = ranges.iter().map(|range| range.pages.len()).sum();
+    assert!(pages * 8 + ranges.len() * 8 + 8 <= data.len());
+    for range in &ranges {
+        let end = u64::from(range.byte_offset) + u64::from(range.byte_count);
+        assert!(range.byte_count > 0 && range.byte_offset < 4096);
+        assert_eq!(range.pages.len() as u64, end.div_ceil(4096));
+    }
+    let (bytes, extra) = BufferRange::encode(&ranges, &[]);
+    assert_eq!(extra, bytes.len());
+    assert_eq!(bytes[8..], data[8..bytes.len()]);
+    assert_eq!(BufferRange::parse(&bytes).as_ref(), Ok(&ranges));
+    ranges.len()
 }

@@ -79,6 +79,7 @@ fn fields_of_the_descriptor() {
         transaction_id: 0x0102_0304_0506_0708,
         completion_requested: true,
         payload: b"odd length",
+        extra_bytes: 0,
     };
     memory.poke_bytes(0, &[0xee; 256]);
     ring.write(&mut offsets, &packet).unwrap();
@@ -100,6 +101,18 @@ fn a_payload_may_begin_after_other_data() {
     assert_eq!((packet.kind, packet.transaction_id), (PacketType::GPA_DIRECT, 42));
     assert_eq!(packet.extra, &bytes[16..48]);
     assert_eq!(packet.payload, b"hi\0\0\0\0\0\0");
+}
+
+#[test]
+fn page_ranges_are_written_before_the_message() {
+    let memory = HeapRing::new(256).unwrap();
+    let (ring, mut offsets) = OutgoingRing::open(&memory).unwrap();
+    let range = BufferRange { byte_offset: 0, byte_count: 0x2000, pages: vec![1, 2] };
+    let (bytes, extra) = BufferRange::encode(&[range], b"hi");
+    ring.write(&mut offsets, &OutgoingPacket::gpa_direct(42, &bytes, extra)).unwrap();
+    let expected = "0900060007000100 2a00000000000000 0000000001000000 0020000000000000 0100000000000000
+                    0200000000000000 6869000000000000 0000000000000000";
+    assert_eq!(memory.peek_bytes(0, 64), hex(expected));
 }
 
 #[test]
