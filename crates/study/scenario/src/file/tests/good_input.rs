@@ -155,7 +155,7 @@ fn what_is_not_said_is_as_the_reference_says() {
     assert_eq!(scenario.host.parent_os, ParentOs::default());
     assert_eq!(scenario.balancer, Balancer::default());
     assert_eq!(scenario.policy, Policy::default());
-    assert_eq!(scenario.sample_interval(), Duration::from_secs(1));
+    assert_eq!(scenario.sample_interval(scenario.until), Duration::from_secs(1));
     let vm = &scenario.vms[0];
     assert_eq!(vm.memory, MemorySettings::dynamic(mib(1024), mib(65_536)));
     assert_eq!(vm.page_file, PageFileSize::SystemManaged);
