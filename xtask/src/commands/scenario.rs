@@ -225,7 +225,7 @@ fn usual_events(plan: &Plan) -> EventsLevel {
 /// Unmodified guests, in a build that has them.
 fn real_linux(args: Args) -> Result<ExitCode> {
     #[cfg(feature = "guest")]
-    super::guest::real_linux(&args.guests, args.policy.as_deref(), args.out, args.force)?;
+    super::guest::real_linux(&args.guests, args.policy.as_deref(), args.out, args.force, args.live)?;
     #[cfg(not(feature = "guest"))]
     anyhow::ensure!(args.name.is_none(), "this build has no real guests");
     Ok(ExitCode::SUCCESS)

@@ -319,6 +319,18 @@ impl Picture {
         ));
     }
 
+    /// A dot that looks as the page says, and says something to the pointer and to whoever does not see it.
+    pub fn telling_dot(&mut self, (x, y): (f64, f64), radius: f64, class: &str, says: &str) {
+        self.add(format_args!(
+            "<circle cx=\"{}\" cy=\"{}\" r=\"{}\"{}><title>{}</title></circle>",
+            place(x),
+            place(y),
+            place(radius),
+            Look::Class(class).attributes(),
+            escape(says)
+        ));
+    }
+
     /// Words that look as the page says.
     pub fn words(&mut self, at: (f64, f64), anchor: Anchor, class: &str, words: &str) {
         self.styled(at, anchor, &Look::Class(class).attributes(), words);

@@ -12,7 +12,7 @@ use run_journal::Severity;
 use vmms_host::VmState;
 
 use crate::keys::help;
-use crate::view::{View, VmRow, WAY};
+use crate::view::{Kind, View, VmRow, WAY};
 
 /// The smallest terminal in which the view says something: columns and lines.
 pub const SMALLEST: (u16, u16) = (60, 16);
@@ -85,10 +85,13 @@ fn draw_coloured(view: &View, frame: &mut Frame<'_>) {
         });
     let heading = format!("Events of {} and of the host", name.as_deref().unwrap_or("no VM"));
     list_of(frame, events, Line::styled(heading, bold), of_chosen);
-    let said = view.prompt.as_deref().unwrap_or(&view.message);
+    let said = match (&view.prompt, view.message.as_str()) {
+        (Some(prompt), _) => Line::styled(prompt.clone(), Style::new().bold()),
+        (None, "") => Line::raw(terminal_text::cut(&view.heard, usize::from(foot.width)).into_owned()).dim(),
+        (None, message) => Line::styled(message.to_owned(), Style::new().bold()),
+    };
     frame.render_widget(
-        Paragraph::new(vec![Line::styled(said.to_owned(), Style::new().bold()), Line::raw(help(view)).dim()])
-            .wrap(Wrap { trim: true }),
+        Paragraph::new(vec![said, Line::raw(help(view)).dim()]).wrap(Wrap { trim: true }),
         foot,
     );
 }
@@ -120,17 +123,18 @@ fn list_of<'a>(
 
 fn title(view: &View, width: u16) -> Paragraph<'static> {
     let state = match (view.over, view.paused) {
-        (true, _) if view.recorded => "the end".to_owned(),
+        (true, _) if view.kind == Kind::Recorded => "the end".to_owned(),
         (true, _) => "over (q leaves)".to_owned(),
+        (false, _) if view.follows => "live".to_owned(),
         (false, true) => "paused".to_owned(),
         (false, false) => format!("{}×", view.speed),
     };
-    let seconds = Duration::from_millis(view.now.as_millis() as u64);
-    let right = format!(
-        "{} of {}  {state}",
-        quantities::format_duration(seconds),
-        quantities::format_duration(Duration::from_millis(view.until.as_millis() as u64))
-    );
+    let time = |time: Duration| quantities::format_duration(Duration::from_millis(time.as_millis() as u64));
+    let right = if view.follows {
+        format!("{}  {state}", time(view.now))
+    } else {
+        format!("{} of {}  {state}", time(view.now), time(view.until))
+    };
     let room = usize::from(width).saturating_sub(right.chars().count() + 1);
     let left: String = view.title.chars().take(room).collect();
     Paragraph::new(format!("{left:<room$} {right}")).style(Style::new().add_modifier(Modifier::REVERSED))
@@ -199,7 +203,7 @@ fn host_lines(view: &View, width: usize) -> Vec<Line<'static>> {
                         host.parent_free_mib, host.parent_reads_per_second
                     );
                     // No counter of a recorded run says how much longer the host's work takes.
-                    if view.recorded {
+                    if view.is_of_record() {
                         parent
                     } else {
                         format!("{parent}{takes} {:.2} {times}", host.slowdown.max(1.0))

@@ -203,5 +203,4 @@
       draw();
     });
   }
-  state.on(["theme"], () => { for (const chart of Report.chart.all) chart.redraw(false, false); });
 })();

@@ -9,7 +9,8 @@ use std::path::Path;
 use perf_counters::pdh::{CounterLog, ReadError, Remark};
 use perf_counters::schema;
 
-use crate::columns::{integer, json, pack_whole};
+use crate::columns::{integer, pack_whole};
+use charts::page::json;
 
 /// Bytes that are read of a counter file: about those of a thousand VMs for a day, once a second. Invented.
 const MOST_COUNTERS: u64 = 1 << 34;

@@ -6,8 +6,6 @@
 //! the story, the picture of the components, who has the host's memory, a timeline of one VM's components, sequence
 //! diagrams, tables. [`write()`] makes it of any folder, right after the run or years later; what the folder lacks, the page says.
 //!
-//! [`sheet`] is a smaller page by the same charts, for curves that are of no single run.
-//!
 //! Here in Rust: reading and packing ([`columns`], [`events`], [`counters`], [`messages`]), nothing of what is shown. The page's own
 //! files are in `page/`, as they are: no build step. `page/model.js` unpacks what this crate packs.
 #![forbid(unsafe_code)]
@@ -18,7 +16,6 @@ pub mod events;
 mod facts;
 pub mod messages;
 mod page;
-pub mod sheet;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -67,6 +67,14 @@ impl<W: Write> Writer<W> {
         self.out.write_all(&self.row.line)
     }
 
+    /// Has the output write out what it holds back.
+    ///
+    /// # Errors
+    /// What the output says.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     /// Flushes and gives back the output.
     ///
     /// # Errors
