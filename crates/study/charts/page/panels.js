@@ -49,8 +49,10 @@
   for (const place of document.querySelectorAll("[data-panel]")) {
     const panel = panels[Number(place.dataset.panel)];
     const interval = intervalOf(panel);
-    const into = el("div", {});
-    place.append(el("h3", {}, panel.title), into, panel.legend ? el("div", { class: "legend" }, panel.curves.map(key)) : []);
+    // As high as it will be, so that nothing moves when the curves come.
+    const into = el("div", { style: `min-height: ${panel.height}px` });
+    place.append(el("h3", {}, panel.title), into);
+    if (panel.legend) place.append(el("div", { class: "legend" }, panel.curves.map(key)));
     let width = 0;
     Report.whenSeen(into, [], () => {
       if (into.clientWidth === width) return;

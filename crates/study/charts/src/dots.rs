@@ -48,8 +48,7 @@ pub fn dots(title: &str, unit: &str, ends: (f64, f64), rows: &[Row]) -> String {
         picture.words((0.0, y + 4.0), Anchor::Start, "", &row.label);
         picture.line((LABELS, y), (LABELS + PLOT, y), "grid");
         picture.line((x(row.low), y), (x(row.high), y), format!("ci {}", row.class).as_str());
-        let says =
-            format!("{}: {} ({} to {})", row.label, row.value, short(row.low), short(row.high));
+        let says = format!("{}: {} ({} to {})", row.label, row.value, short(row.low), short(row.high));
         picture.telling_dot((x(row.median), y), 4.5, &row.class, &says);
         picture.words((width, y + 4.0), Anchor::End, "value", &row.value);
     }

@@ -129,7 +129,13 @@ fn title(view: &View, width: u16) -> Paragraph<'static> {
         (false, true) => "paused".to_owned(),
         (false, false) => format!("{}×", view.speed),
     };
-    let time = |time: Duration| quantities::format_duration(Duration::from_millis(time.as_millis() as u64));
+    // What goes by faster than it is read is shown to the second.
+    let exact = view.paused || view.speed < 1.0;
+    let time = |time: Duration| {
+        let whole = Duration::from_secs(time.as_secs());
+        let shown = if exact { Duration::from_millis(time.as_millis() as u64) } else { whole };
+        quantities::format_duration(shown)
+    };
     let right = if view.follows {
         format!("{}  {state}", time(view.now))
     } else {

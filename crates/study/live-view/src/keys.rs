@@ -102,10 +102,8 @@ const LEAP: Duration = Duration::from_secs(60);
 const RECORDED: &str = "this run is over: nothing can be changed in it. scenario NAME --live runs it anew";
 const NOT_RECORDED: &str = "this run happens now and cannot be wound. replay DIR --live plays it afterwards";
 /// Why nothing is done by hand, or not this, with real guests.
-const BY_SCENARIO: &str =
-    "these guests do what their scenario says. guest --live runs one guest under your hand";
-const ALONE: &str =
-    "this guest is alone on its host: neither its weight nor a reserve would change what it gets";
+const BY_SCENARIO: &str = "these guests obey their scenario. guest --live runs one under your hand";
+const ALONE: &str = "this guest is alone on its host: neither weight nor reserve matters";
 const ONLY_REAL: &str =
     "targets are for a real guest. In a simulated run the balancer decides: w changes a weight";
 

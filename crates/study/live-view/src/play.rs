@@ -26,9 +26,9 @@ pub trait Source {
     /// What has been left by now, if that is more than when this was asked before.
     fn more(&mut self) -> Option<Recording>;
 
-    /// What whoever runs the guests has said last, or a guest on its console.
-    fn heard(&mut self) -> String {
-        String::new()
+    /// The last lines of whoever runs the guests, or of a guest on its console.
+    fn heard(&mut self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Whether nothing more will come.

@@ -114,8 +114,9 @@ pub struct View {
     pub prompt: Option<String>,
     /// What was said last to the watcher.
     pub message: String,
-    /// What the program that runs real guests said last, or a guest on its console; shown where nothing else is said.
-    pub heard: String,
+    /// What the program that runs real guests said last, or a guest on its console. The last line is shown where nothing else is said, all of
+    /// them while there are no VMs yet.
+    pub heard: Vec<String>,
     /// Whether there are colours.
     pub colours: bool,
 }
@@ -157,7 +158,7 @@ impl View {
             events: VecDeque::new(),
             prompt: None,
             message: String::new(),
-            heard: String::new(),
+            heard: Vec::new(),
             colours: true,
         }
     }

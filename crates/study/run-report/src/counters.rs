@@ -5,6 +5,7 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use perf_counters::pdh::{CounterLog, ReadError, Remark};
 use perf_counters::schema;
@@ -66,6 +67,12 @@ impl Counters {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Time of the last sample in the file, shown or not.
+    #[must_use]
+    pub fn end(&self) -> Duration {
+        self.log.times().last().copied().unwrap_or_default()
     }
 
     /// What whoever gave the file should be told.

@@ -200,9 +200,9 @@ impl Source for Guests {
         Some(Recording { title: self.title(), missing: Vec::new(), ..recording })
     }
 
-    fn heard(&mut self) -> String {
+    fn heard(&mut self) -> Vec<String> {
         self.hear();
-        self.kept.back().cloned().unwrap_or_default()
+        self.kept.iter().cloned().collect()
     }
 
     fn is_over(&mut self) -> bool {

@@ -32,6 +32,12 @@ fn every_scenario_that_comes_with_the_project_is_good() {
 }
 
 #[test]
+fn no_two_scenarios_have_one_title() {
+    let titles: BTreeSet<_> = BUILT_IN.iter().map(|(name, _)| built_in(name).title).collect();
+    assert_eq!(titles.len(), BUILT_IN.len());
+}
+
+#[test]
 fn every_scenario_file_comes_with_the_project() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../scenarios");
     let files: BTreeSet<_> = std::fs::read_dir(folder)
