@@ -136,7 +136,7 @@ impl Counters {
 }
 
 /// Nanoseconds of a time.
-fn nanos(time: core::time::Duration) -> u64 {
+fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

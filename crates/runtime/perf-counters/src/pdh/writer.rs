@@ -20,6 +20,7 @@ pub struct Writer<W> {
     /// The row as text, and the row before.
     line: Vec<u8>,
     before: Vec<u8>,
+    values: Vec<Option<Value>>,
     cells: Vec<Cell>,
     /// Whether no row has been written.
     first: bool,
@@ -50,7 +51,7 @@ impl<W: Write> Writer<W> {
         out.write_all(&line)?;
         let cells = vec![Cell::default(); layout.paths().len()];
         let (epoch, vms) = (layout.epoch(), layout.vms().len());
-        Ok(Self { out, epoch, vms, line, before: Vec::new(), cells, first: true })
+        Ok(Self { out, epoch, vms, line, before: Vec::new(), values: Vec::new(), cells, first: true })
     }
 
     /// Writes one row.
@@ -75,13 +76,13 @@ impl<W: Write> Writer<W> {
 
     /// Appends all values.
     fn values(&mut self, sample: &Sample) {
-        let Self { line, before, cells, .. } = self;
+        let Self { line, before, values, cells, .. } = self;
         let first = std::mem::take(&mut self.first);
-        let mut cells = cells.iter_mut();
+        values.clear();
+        sample.append_values(values);
         // The text of the row before that is still to be taken over, and where in it the value at hand begins.
         let (mut kept, mut start) = (0..0, TIME_BYTES);
-        sample.for_each_value(|value| {
-            let Some(cell) = cells.next() else { return };
+        for (&value, cell) in values.iter().zip(cells) {
             let number = value.map(Value::number);
             let end = cell.end;
             if number == cell.number && !first {
@@ -96,7 +97,7 @@ impl<W: Write> Writer<W> {
             }
             start = end;
             *cell = Cell { number, end: line.len() + kept.len() };
-        });
+        }
         line.extend_from_slice(&before[kept]);
     }
 
