@@ -19,6 +19,8 @@ pub const SMALLEST: (u16, u16) = (60, 16);
 
 /// Columns of a VM's bar where there is room, of a VM's name, and of all else in a VM's row.
 const BAR: usize = 23;
+/// The same in a wide terminal.
+const WIDE_BAR: usize = 72;
 const NAME: usize = 10;
 const ROW: usize = NAME + 43;
 
@@ -84,10 +86,18 @@ fn draw_coloured(view: &View, frame: &mut Frame<'_>) {
             (line.as_str(), style)
         });
     let heading = format!("Events of {} and of the host", name.as_deref().unwrap_or("no VM"));
-    list_of(frame, events, Line::styled(heading, bold), of_chosen);
+    if view.vms.is_empty() && !view.heard.is_empty() {
+        let said = view.heard.iter().map(|line| (line.as_str(), Style::new()));
+        list_of(frame, events, Line::styled("Before there is a guest", bold), said);
+    } else {
+        list_of(frame, events, Line::styled(heading, bold), of_chosen);
+    }
     let said = match (&view.prompt, view.message.as_str()) {
         (Some(prompt), _) => Line::styled(prompt.clone(), Style::new().bold()),
-        (None, "") => Line::raw(terminal_text::cut(&view.heard, usize::from(foot.width)).into_owned()).dim(),
+        (None, "") => {
+            let last = view.heard.last().map_or("", String::as_str);
+            Line::raw(terminal_text::cut(last, usize::from(foot.width)).into_owned()).dim()
+        }
         (None, message) => Line::styled(message.to_owned(), Style::new().bold()),
     };
     frame.render_widget(
@@ -208,11 +218,13 @@ fn host_lines(view: &View, width: usize) -> Vec<Line<'static>> {
                         "Parent OS: {:.0} MB free, {:.1} {reads}",
                         host.parent_free_mib, host.parent_reads_per_second
                     );
-                    // No counter of a recorded run says how much longer the host's work takes.
-                    if view.is_of_record() {
-                        parent
-                    } else {
-                        format!("{parent}{takes} {:.2} {times}", host.slowdown.max(1.0))
+                    match view.kind {
+                        Kind::Simulated => format!("{parent}{takes} {:.2} {times}", host.slowdown.max(1.0)),
+                        // No counter of a recorded run says how much longer the host's work takes.
+                        Kind::Recorded => parent,
+                        Kind::RealGuests { .. } => {
+                            "Parent OS: that of this computer, which is not modelled".to_owned()
+                        }
                     }
                 }),
         ),
@@ -229,7 +241,9 @@ fn first_that_fits(width: usize, [long, short]: [String; 2]) -> Line<'static> {
 }
 
 fn vm_lines(view: &View, area: Rect) -> Vec<Line<'static>> {
-    let bar = usize::from(area.width).saturating_sub(ROW).min(BAR);
+    let room = usize::from(area.width).saturating_sub(ROW);
+    // In a wide terminal half of what is left, so that a row can still be followed.
+    let bar = room.min(BAR.max(room / 2)).min(WIDE_BAR);
     let heading = format!(
         "{:<NAME$} {:<9} {:<bar$} {:>6} {:>6} {:>5} {:>6} {:>4}",
         "VM",

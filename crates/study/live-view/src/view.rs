@@ -163,12 +163,6 @@ impl View {
         }
     }
 
-    /// Whether what is shown is a record: of a run that is over, or of guests that run elsewhere.
-    #[must_use]
-    pub fn is_of_record(&self) -> bool {
-        self.kind != Kind::Simulated
-    }
-
     /// Forgets what has happened: the time is wound back, or far ahead.
     pub fn forget(&mut self) {
         self.now = Duration::ZERO;

@@ -288,7 +288,7 @@ mod tests {
         records[3].fields.push(("if_instance".into(), text));
         let text = Sequence::of(&Causality::new(&records).chain(2).unwrap(), 12).text(80);
         assert!(text.lines().skip(3).all(|line| line.contains('│') || line.contains('◀')), "{text}");
-        assert!(text.contains("│   if_instance=\n"), "{text}");
+        assert!(text.contains(" if_instance=\n") && text.contains("│   1eccfd72-"), "{text}");
     }
 
     #[test]

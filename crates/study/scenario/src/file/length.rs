@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(usual(8, "24h"), "1s");
         assert_eq!(usual(100, "24h"), "10s");
         assert_eq!(usual(1024, "35m"), "5s");
-        assert_eq!(usual(4096, "3653d"), "360h");
+        assert_eq!(usual(4096, "3653d"), "15d");
         assert_eq!(usual(0, "3653d"), "10m");
     }
 
