@@ -31,6 +31,8 @@ mod mutants;
 mod new_balancer;
 #[cfg(feature = "docs")]
 mod queries;
+#[cfg(feature = "live")]
+mod recording;
 #[cfg(feature = "docs")]
 mod reference;
 mod replay;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
+use charts::page::{Curve, Drawn, Page, Panel};
 use run_diff::curves::Chart;
 use run_diff::{Difference, Pair};
-use run_report::sheet::{Curve, Panel, Sheet};
 
 use super::bad_input;
 use crate::output::{laid_out, look, print, say};
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let difference = run_diff::compare(&runs);
     if let Some(path) = &args.html {
         ensure!(!path.exists(), bad_input(format!("{} exists already; name another file", path.display())));
-        std::fs::write(path, sheet(&difference, &folders).page())
+        std::fs::write(path, page(&difference, &folders))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if args.json {
@@ -63,24 +63,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 const PAGE_COLUMNS: usize = 160;
 
 /// The curves of both runs over each other, and the text of the difference.
-fn sheet(difference: &Difference, folders: &Pair<&PathBuf>) -> Sheet {
-    let named = |letter: &str, folder: &str| format!("{letter}: {folder}");
-    let mut lead = vec![named("A", &difference.folders.first), named("B", &difference.folders.second)];
-    let charts = run_diff::curves::charts(difference, folders).unwrap_or_else(|error| {
-        lead.push(format!("There are no curves: {error}"));
-        Vec::new()
-    });
-    let panel = |chart: Chart| Panel {
-        title: chart.title,
-        unit: "MB".to_owned(),
-        times: chart.times,
-        curves: chart.curves.into_iter().map(|(name, place, values)| Curve { name, place, values }).collect(),
-    };
-    let title = format!("{} and {}", difference.folders.first, difference.folders.second);
-    Sheet {
-        title,
-        lead,
-        panels: charts.into_iter().map(panel).collect(),
-        text: difference.text(PAGE_COLUMNS),
+fn page(difference: &Difference, folders: &Pair<&PathBuf>) -> Vec<u8> {
+    let mut page = Page::new(&format!("{} and {}", difference.folders.first, difference.folders.second));
+    page.paragraph("faint", &format!("A: {}", difference.folders.first));
+    page.paragraph("faint", &format!("B: {}", difference.folders.second));
+    match run_diff::curves::charts(difference, folders) {
+        Ok(charts) => charts.into_iter().for_each(|chart| page.curves(panel(chart))),
+        Err(error) => page.paragraph("note", &format!("There are no curves: {error}")),
     }
+    page.preformatted(&difference.text(PAGE_COLUMNS));
+    page.finish()
+}
+
+fn panel(Chart { title, times, curves }: Chart) -> Panel {
+    let curve = |(name, place, values)| Curve { name, place, drawn: Drawn::Line, values };
+    Panel::new(&title, "MB", times, curves.into_iter().map(curve).collect())
 }

@@ -27,6 +27,8 @@ pub(crate) struct Build {
 const STUDY: Build = Build { feature: "study", release: false };
 const GUEST: Build = Build { feature: "guest", release: false };
 const CAPTURE: Build = Build { feature: "guest,export", release: false };
+const WATCHED: Build = Build { feature: "guest,live", release: false };
+const WATCHED_CAPTURE: Build = Build { feature: "guest,export,live", release: false };
 const EXPORT: Build = Build { feature: "export", release: false };
 pub(crate) const PARQUET: Build = Build { feature: "parquet", release: false };
 const BENCH: Build = Build { feature: "bench", release: true };
@@ -41,6 +43,8 @@ fn here(build: Build) -> bool {
     let feature = match build.feature {
         "study" => cfg!(feature = "study"),
         "guest" => cfg!(feature = "guest"),
+        "guest,live" => cfg!(all(feature = "guest", feature = "live")),
+        "guest,export,live" => cfg!(all(feature = "guest", feature = "export", feature = "live")),
         "guest,export" => cfg!(all(feature = "guest", feature = "export")),
         "export" => cfg!(feature = "export"),
         "parquet" => cfg!(feature = "parquet"),
@@ -74,10 +78,13 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
         "help" => return needed(&[rest, &[OsString::from("--help")]].concat()),
         "compare" | "diff" | "verify" | "explore" => STUDY,
         "storage-sizing" | "vhd" => STORAGE,
+        "guest" if has("--capture") && has("--live") => WATCHED_CAPTURE,
         "guest" if has("--capture") => CAPTURE,
+        "guest" if has("--live") => WATCHED,
         "guest" => GUEST,
         "export" if has_value("--format", "parquet") => PARQUET,
         "export" => EXPORT,
+        "scenario" if has(super::guest_place::REAL_LINUX) && has("--live") => WATCHED,
         "scenario" if has(super::guest_place::REAL_LINUX) => GUEST,
         "scenario" | "replay" if has("--live") => LIVE,
         "test" if has("--real-guest") => GUEST,
@@ -164,6 +171,9 @@ mod tests {
             ("help verify", STUDY),
             ("guest doctor", GUEST),
             ("guest --nested --capture x.pcapng", CAPTURE),
+            ("guest contend --live", WATCHED),
+            ("guest --live --capture=x.pcapng", WATCHED_CAPTURE),
+            ("scenario real-linux --live", WATCHED),
             ("export runs/a --format csv --out x", EXPORT),
             ("export runs/a --format parquet --out x", PARQUET),
             ("export runs/a --format=parquet --out x", PARQUET),

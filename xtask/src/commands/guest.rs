@@ -2,6 +2,8 @@
 
 #[cfg(feature = "export")]
 mod capture;
+#[cfg(feature = "live")]
+mod live;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,9 @@ pub(crate) use super::guest_place::Where;
 use super::{bad_input, tools};
 use crate::output::{note, say, tell};
 
+/// What a run of one guest is called.
+const ONE_GUEST: &str = "guest";
+
 /// Versions and checksums of what a record or a measurement was made with.
 const PIECES_FILE: &str = "pieces.json";
 
@@ -35,6 +40,35 @@ pub(crate) struct Args {
     place: Where,
     #[command(flatten)]
     guest: GuestTask,
+    #[command(flatten)]
+    left: Left,
+}
+
+/// What is left behind, and how it is watched.
+#[derive(clap::Args, Clone, Debug, Default)]
+struct Left {
+    /// Folder for what the run leaves behind; default: with --live, and of several guests, the next free one in runs/
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Overwrite the run in --out
+    #[arg(long, requires = "out")]
+    force: bool,
+    /// Show the guests in the terminal as they run: memory, decisions, events; one guest has its memory moved by keys
+    #[arg(long)]
+    live: bool,
+}
+
+impl Left {
+    /// The folder, made.
+    fn folder(&self, name: &str) -> Result<PathBuf> {
+        match &self.out {
+            Some(out) => {
+                directory::create(out, self.force).map_err(bad_input)?;
+                Ok(out.clone())
+            }
+            None => Ok(directory::create_next(Path::new(super::RUNS), name)?),
+        }
+    }
 }
 
 #[derive(clap::Subcommand, Debug)]
@@ -60,12 +94,8 @@ enum What {
     Contend {
         #[command(flatten)]
         task: ContentionTask,
-        /// Folder for what the run leaves behind; default: the next free runs/real-linux-001
-        #[arg(long, value_name = "DIR")]
-        out: Option<PathBuf>,
-        /// Overwrite the run in --out
-        #[arg(long, requires = "out")]
-        force: bool,
+        #[command(flatten)]
+        left: Left,
     },
 }
 
@@ -91,7 +121,7 @@ impl Where {
 /// Runs the command.
 pub(crate) fn run(args: Args) -> Result<()> {
     match args.what {
-        None => one_guest(&args.place, args.guest),
+        None => one_guest(&args.place, args.guest, &args.left),
         Some(What::Doctor) => {
             tell!("{}", args.place.examine());
             Ok(())
@@ -103,18 +133,30 @@ pub(crate) fn run(args: Args) -> Result<()> {
             say!("Record: {}", out.join(RECORD_FILE).display());
             Ok(())
         }
-        Some(What::Contend { task, out, force }) => contend(&args.place, task, out, force),
+        Some(What::Contend { task, left }) => contend(&args.place, task, &left),
     }
 }
 
 /// One guest under a person's hand.
-fn one_guest(place: &Where, task: GuestTask) -> Result<()> {
-    let out = target().join("guest/last");
-    let Some(file) = task.capture.clone() else { return perform(place, &Task::Guest(task), &out, true) };
+fn one_guest(place: &Where, mut task: GuestTask, left: &Left) -> Result<()> {
+    let capture = task.capture.clone();
+    #[cfg(feature = "export")]
+    capture.as_deref().map_or(Ok(()), capture::can_be_written)?;
+    if left.live {
+        return watched(place, &Task::Guest(task), left);
+    }
+    task.keep = capture.is_some() || left.out.is_some();
+    let (out, task) = (target().join("guest/last"), Task::Guest(task));
+    let (out, ended) = if left.out.is_some() {
+        let folder = left.folder(ONE_GUEST)?;
+        (folder.clone(), recorded(place, &task, &folder))
+    } else {
+        let ended = perform(place, &task, &out, true);
+        (out, ended)
+    };
+    let Some(file) = capture else { return ended };
     #[cfg(feature = "export")]
     {
-        capture::can_be_written(&file)?;
-        let ended = perform(place, &Task::Guest(task), &out, true);
         // What crossed before a guest failed is what one looks at then.
         match (ended, capture::write(&out, &file)) {
             (Err(ended), Err(capture)) => {
@@ -125,7 +167,15 @@ fn one_guest(place: &Where, task: GuestTask) -> Result<()> {
         }
     }
     #[cfg(not(feature = "export"))]
-    bail!("this build cannot write {}", file.display())
+    bail!("this build cannot write {}: what it would be made of is in {}", file.display(), out.display())
+}
+
+/// Runs guests in a process of their own, and shows them.
+fn watched(place: &Where, task: &Task, left: &Left) -> Result<()> {
+    #[cfg(feature = "live")]
+    return live::run(place, task, left);
+    #[cfg(not(feature = "live"))]
+    bail!("this build cannot show {task:?} in the terminal ({place:?}, {left:?})")
 }
 
 fn fetch(place: &Where, without_qemu: bool, suite: Option<String>) -> Result<()> {
@@ -167,27 +217,35 @@ fn perform(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<
     perform_in(place, task, out, interactive)
 }
 
-fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<()> {
+/// What guests need to run as they are asked to, if everything is there.
+fn ready(place: &Where, task: &Task) -> Result<Pieces> {
     task.check().map_err(bad_input)?;
     let mut diagnosis = place.examine();
     let kvm = std::mem::replace(&mut diagnosis.kvm, Ok(()));
     let pieces = diagnosis.into_pieces().map_err(bad_input)?;
+    if place.nested {
+        pieces.qemu(&target()).map_err(bad_input)?;
+    } else if let Err(error) = kvm {
+        return Err(bad_input(format!(
+            "{error}\nWith --nested the same runs inside an emulated machine, slower. `cargo xtask guest doctor` says more."
+        )));
+    }
+    Ok(pieces)
+}
+
+fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<()> {
+    let pieces = ready(place, task)?;
     if !place.nested {
-        if let Err(error) = kvm {
-            return Err(bad_input(format!(
-                "{error}\nWith --nested the same runs inside an emulated machine, slower. `cargo xtask guest doctor` says more."
-            )));
-        }
         return task.run(&pieces, out);
     }
     note!("{}", nested::EXPLANATION);
-    pieces.qemu(&target()).map_err(bad_input)?;
     let program = nested::build_program(&tools::workspace_root())?;
     let machine = Nested {
         memory_mib: task.emulated_memory_mib(),
         limit: task.limit(),
         arguments: task.words(),
         out: out.to_owned(),
+        streams: task.streams(),
         interactive,
     };
     match machine.run(&target(), &pieces, &program)? {
@@ -196,49 +254,65 @@ fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Resu
     }
 }
 
-/// The scenario `real-linux`.
-pub(crate) fn contend(place: &Where, task: ContentionTask, out: Option<PathBuf>, force: bool) -> Result<()> {
-    let folder = match out {
-        Some(out) => {
-            directory::create(&out, force).map_err(bad_input)?;
-            out
-        }
-        None => directory::create_next(Path::new(super::RUNS), REAL_LINUX)?,
-    };
-    let pieces = Pieces::find(&target(), &place.given()).map_err(bad_input)?;
-    let task = Task::Contention(task);
-    let mut words = vec!["cargo xtask guest contend".to_owned()];
-    words.extend(task.words().into_iter().skip(1));
+/// The words of a command line of this command that does a task.
+fn words(place: &Where, task: &Task) -> Vec<String> {
+    let mut words = vec!["guest".to_owned()];
+    if matches!(task, Task::Contention(_)) {
+        words.push("contend".to_owned());
+    }
+    words.extend(task.words().into_iter().skip(1).filter(|word| word != "--keep"));
     if place.nested {
         words.push("--nested".to_owned());
     }
-    let Task::Contention(contention) = &task else { return Ok(()) };
-    let config = contention.contention(folder.clone());
+    words
+}
+
+/// The scenario `real-linux`.
+fn contend(place: &Where, task: ContentionTask, left: &Left) -> Result<()> {
+    let task = Task::Contention(task);
+    if left.live {
+        return watched(place, &task, left);
+    }
+    ready(place, &task)?;
+    recorded(place, &task, &left.folder(REAL_LINUX)?)
+}
+
+/// Does a task, and leaves a folder as of any run.
+fn recorded(place: &Where, task: &Task, folder: &Path) -> Result<()> {
+    let pieces = ready(place, task)?;
+    let command = format!("cargo xtask {}", words(place, task).join(" "));
+    let (name, policy, until) = match task {
+        Task::Contention(task) => {
+            let config = task.contention(folder.to_owned());
+            (REAL_LINUX, config.policy.clone(), Some(config.length()))
+        }
+        _ => (ONE_GUEST, "hyperv".to_owned(), None),
+    };
     let manifest = Manifest {
         format: manifest::FORMAT_VERSION,
         scenario: ScenarioIdentity {
-            name: REAL_LINUX.to_owned(),
+            name: name.to_owned(),
             file: None,
-            sha256: manifest::sha256_hex(words.join(" ").as_bytes()),
+            sha256: manifest::sha256_hex(command.as_bytes()),
         },
-        policy: config.policy.clone(),
+        policy,
         seeds: Seeds::default(),
         driver: "threads".to_owned(),
         clock: "wall".to_owned(),
         speed: Some(1.0),
-        until: quantities::format_duration(config.length()),
+        until: until.map_or_else(|| "the guest ends".to_owned(), quantities::format_duration),
         epoch: "2011-02-22T09:00:00Z".to_owned(),
         sample_interval: "1s".to_owned(),
         events: EventsLevel::All,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: tools::commit(),
-        command: words.join(" "),
+        command,
         artifacts: pieces.artifacts(place.nested).context("a piece cannot be read")?,
     };
-    manifest.write(&folder).with_context(|| format!("cannot write the manifest in {}", folder.display()))?;
-    perform_in(place, &task, &folder, false)?;
-    figures::write_for_run(&folder).context("the figures could not be drawn")?;
-    let report = super::report::write_after_run(&folder);
+    manifest.write(folder).with_context(|| format!("cannot write the manifest in {}", folder.display()))?;
+    perform_in(place, task, folder, matches!(task, Task::Guest(_)))?;
+    figures::write_for_run(folder).context("the figures could not be drawn")?;
+    let report = super::report::write_after_run(folder);
     let report = report.map_or_else(String::new, |path| format!("\nReport: {}", path.display()));
     say!("Files: {0}{report}\nEvents: cargo xtask events {0}", folder.display());
     Ok(())
@@ -250,6 +324,7 @@ pub(crate) fn real_linux(
     policy: Option<&str>,
     out: Option<PathBuf>,
     force: bool,
+    live: bool,
 ) -> Result<()> {
     #[derive(clap::Parser)]
     struct Defaults {
@@ -259,7 +334,7 @@ pub(crate) fn real_linux(
     let mut words = vec![REAL_LINUX.to_owned()];
     words.extend(policy.map(|policy| format!("--policy={policy}")));
     let Defaults { task } = Defaults::try_parse_from(words).map_err(bad_input)?;
-    contend(place, task, out, force)
+    contend(place, task, &Left { out, force, live })
 }
 
 /// The record as a test: here or nested, whichever works. The user asked for this test, so where neither works the test

@@ -21,7 +21,10 @@ use anyhow::{Context as _, Result, bail};
 
 use run_analysis::counters::Counters;
 use run_analysis::figures::{self, Drawn, Recorded};
+use run_analysis::sequence::Sequence;
+use run_analysis::stills::Growth;
 use run_journal::EVENTS_FILE;
+use run_journal::query::Causality;
 
 use super::bad_input;
 use super::figures::{COMPONENTS, LANES, MAX_VMS, MAX_VMS_RUNS, record, record_all, stills};
@@ -31,6 +34,10 @@ use crate::output::note;
 /// A generated page: its path below `docs/src`, and its text.
 pub(super) type Page = (&'static str, fn() -> Result<String>);
 
+/// The growth of VM8 that the other two tell of, as a sequence diagram, among the pictures of multi-vm.
+const SEQUENCE: &str = "sequence";
+/// Its effects up to so many steps away.
+const DEPTH: usize = 12;
 /// Pages of VM1's map over time, among the pictures of multi-vm.
 const MAP: &str = "map";
 
@@ -56,6 +63,7 @@ pub(super) const PAGES: &[Page] = &[
     ("figures/multi-vm-4-5.svg", || for_the_book("multi-vm", "figure-4-5.svg")),
     ("figures/multi-vm-components.svg", || of_multi_vm(COMPONENTS)),
     ("figures/multi-vm-lanes.svg", || of_multi_vm(LANES)),
+    ("figures/multi-vm-sequence.svg", || of_multi_vm(SEQUENCE)),
     ("figures/multi-vm-map.svg", || of_multi_vm(MAP)),
     ("figures/idle-fleet-overview.svg", || for_the_book("idle-fleet", "figure-overview.svg")),
     (sweep::NUMBERS, sweep::numbers),
@@ -126,6 +134,10 @@ fn draw_multi_vm() -> Result<Vec<Drawn>> {
     let folder = record_all("multi-vm", Some(1))?;
     let records = run_journal::events::read_whole(&folder.path().join(EVENTS_FILE))?.records;
     let mut drawn = stills(&Recorded::read(folder.path())?, &records, None, None);
+    let causality = Causality::new(&records);
+    let growth = Growth::telling(&causality, &records, None).context("no VM of multi-vm has grown")?;
+    // As `events DIR --sequence SEQ --as svg` draws it.
+    drawn.push((SEQUENCE, Sequence::of(&causality.chain(growth.added.seq)?, DEPTH).picture()));
     // As `counters DIR "2M Pages" "4K Pages" --vm VM1 --svg FILE` draws it.
     let counters = Counters::read(folder.path())?;
     let of = |name| counters.named(name, Some("VM1"));

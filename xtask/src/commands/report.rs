@@ -20,21 +20,21 @@ pub(crate) struct Args {
     /// Show only what happened from this time on, such as 12m30s
     #[arg(long, value_name = "TIME", value_parser = duration)]
     from: Option<Duration>,
-    /// Show only what happened before this time
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    to: Option<Duration>,
+    /// Show only what happened up to this time
+    #[arg(long, alias = "to", value_name = "TIME", value_parser = duration)]
+    until: Option<Duration>,
 }
 
 /// Writes it into the run's folder, and prints its name.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let default = Options::default();
     let options =
-        Options { from: args.from.unwrap_or(default.from), to: args.to.unwrap_or(default.to), ..default };
+        Options { from: args.from.unwrap_or(default.from), to: args.until.unwrap_or(default.to), ..default };
     if options.from >= options.to {
-        return Err(bad_input("--from must be before --to"));
+        return Err(bad_input("--from must be before --until"));
     }
     let written = run_report::write(&args.dir, &options).map_err(|error| match error {
-        ReportError::NotARun(_) => bad_input(error),
+        ReportError::NotARun(_) | ReportError::AfterTheEnd { .. } => bad_input(error),
         ReportError::Write { .. } => error.into(),
     })?;
     for sentence in &written.missing {

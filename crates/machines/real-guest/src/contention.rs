@@ -22,7 +22,7 @@ use run_analysis::figures::{self, Views};
 use run_journal::{EventsLevel, HumanLog};
 use scenario::file::Patience;
 use scenario::run::plan::{Action, PlannedVm, Step};
-use scenario::run::{Outcome, Plan, Point, RunOptions};
+use scenario::run::{GUESTS_FILE, Outcome, Plan, Point, RunOptions};
 use vmms_host::VmState;
 
 use crate::factory::{GuestHandle, RealGuest};
@@ -32,8 +32,6 @@ use crate::manual::Keep;
 use crate::pieces::Pieces;
 use crate::record::{bytes_mib, own_resident};
 
-/// What only real guests have.
-pub const GUESTS_FILE: &str = "guests.csv";
 /// The same as a figure: the balancer's view, the guest's and the host's.
 pub const VIEWS_FIGURE: &str = "figure-views.svg";
 
@@ -104,40 +102,9 @@ impl Contention {
 
     fn plan(&self) -> Result<Plan> {
         let guests: Vec<GuestConfig> = (0..self.guests).map(|place| self.guest(place)).collect();
-        let host = RealHostConfig::new(PageCount::from_mib(self.host_mib), Vec::new(), Box::new(Keep));
-        // What a plan has to say of a simulated guest; these are not simulated.
-        let stand_in = *find_profile("linux")?;
-        Ok(Plan {
-            name: "real-linux".to_owned(),
-            host_name: "REALHOST".to_owned(),
-            epoch: "2011-02-22T09:00:00Z".parse().map_err(|error| anyhow!("{error}"))?,
-            host: host.host(),
-            policy: self.policy.clone(),
-            policy_parameters: toml::Table::new(),
-            vms: guests
-                .iter()
-                .map(|guest| PlannedVm {
-                    name: guest.name.as_str().into(),
-                    profile: stand_in,
-                    services: IntegrationServices::Current,
-                    vcpus: guest.vps,
-                    page_file: PageFileSize::Fixed(PageCount::ZERO),
-                    settings: guest.settings,
-                    operation_times: None,
-                })
-                .collect(),
-            timeline: (0u32..)
-                .zip(0..self.guests)
-                .map(|(place, vm)| Step {
-                    at: BETWEEN_STARTS * place,
-                    action: Action::Start { vm, while_host_used_below: None, patience: Patience::NONE },
-                })
-                .collect(),
-            until: UNTIL_ALL_REPORT + self.length(),
-            sample_interval: Duration::from_secs(1),
-            seed: 1,
-            trace: None,
-        })
+        let memory = PageCount::from_mib(self.host_mib);
+        let until = UNTIL_ALL_REPORT + self.length();
+        Ok(Plan { policy: self.policy.clone(), ..plan("real-linux", memory, &guests, until)? })
     }
 
     /// Runs it.
@@ -191,6 +158,47 @@ impl Contention {
         figures::write_views(&self.directory, VIEWS_FIGURE, title, &note, &views(&rows.lock()))?;
         Ok((plan, outcome))
     }
+}
+
+/// A run of real guests on a host with so much memory: each is started, one after the other.
+///
+/// # Errors
+/// None that a user could bring about: the names and dates in it are this module's own.
+pub(crate) fn plan(name: &str, memory: PageCount, guests: &[GuestConfig], until: Duration) -> Result<Plan> {
+    let host = RealHostConfig::new(memory, Vec::new(), Box::new(Keep));
+    // What a plan has to say of a simulated guest; these are not simulated.
+    let stand_in = *find_profile("linux")?;
+    Ok(Plan {
+        name: name.to_owned(),
+        host_name: "REALHOST".to_owned(),
+        epoch: "2011-02-22T09:00:00Z".parse().map_err(|error| anyhow!("{error}"))?,
+        host: host.host(),
+        policy: "hyperv".to_owned(),
+        policy_parameters: toml::Table::new(),
+        vms: guests
+            .iter()
+            .map(|guest| PlannedVm {
+                name: guest.name.as_str().into(),
+                profile: stand_in,
+                services: IntegrationServices::Current,
+                vcpus: guest.vps,
+                page_file: PageFileSize::Fixed(PageCount::ZERO),
+                settings: guest.settings,
+                operation_times: None,
+            })
+            .collect(),
+        timeline: (0u32..)
+            .zip(0..guests.len())
+            .map(|(place, vm)| Step {
+                at: BETWEEN_STARTS * place,
+                action: Action::Start { vm, while_host_used_below: None, patience: Patience::NONE },
+            })
+            .collect(),
+        until,
+        sample_interval: Duration::from_secs(1),
+        seed: 1,
+        trace: None,
+    })
 }
 
 /// How much memory each guest's agent takes, second by second.

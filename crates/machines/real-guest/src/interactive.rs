@@ -2,21 +2,29 @@
 
 use std::borrow::Cow;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use balancing_policy::{MemorySettings, VmId};
+use component_runtime::{ClockMode, Driver};
 use crossbeam_channel::{RecvTimeoutError, unbounded};
-use kvm_partition::{Backing, MachineEvent};
+use kvm_partition::{Backing, KernelImage, MachineEvent};
 use memory_balancer::hyperv::PressureBandPolicy;
 use page_range::PageCount;
 use parking_lot::Mutex;
+use run_journal::{EventsLevel, HumanLog};
+use scenario::run::points::VmPoint;
+use scenario::run::{Point, RunOptions};
 use vmms_host::VmState;
 
+use crate::contention;
 use crate::events::EventLog;
-use crate::host::{GuestConfig, RealHost, RealHostConfig};
+use crate::factory::{GuestHandle, RealGuest};
+use crate::host::{GuestConfig, spec};
+use crate::initramfs;
 use crate::manual::{Manual, Targets};
 use crate::pieces::Pieces;
 use crate::record::{bytes_mib, own_resident};
@@ -36,7 +44,7 @@ pub struct Interactive {
     pub log: Option<String>,
     /// The guest's console is shown as the guest sends it, with all that a terminal obeys.
     pub raw_console: bool,
-    /// Where events and journal are kept; nowhere if this is not given.
+    /// The folder for what the run leaves behind: counters, events, journal and summary; nothing is kept without.
     pub directory: Option<PathBuf>,
     /// Ends when the input does (or not: the guest goes on until it is switched off).
     pub end_with_input: bool,
@@ -75,7 +83,9 @@ impl Silence {
 pub const HELP: &str = "\
 target 320MB   bring the guest to this much memory    auto    let the balancer decide again
 status         say everything that is known           eat 100 have the guest use 100 MB (0: give them back)
-type TEXT      type a line into its console           quit    switch it off and end";
+close, open    have its driver close its channel, and open it again
+crash          have its kernel crash                  type TEXT  type a line into its console
+quit           switch it off and end";
 
 /// What a person typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +94,9 @@ enum Command {
     Auto,
     Status,
     Eat(u64),
+    Close,
+    Open,
+    Crash,
     Type(String),
     Help,
     Quit,
@@ -112,6 +125,9 @@ fn parse(line: &str) -> Command {
         "auto" | "a" => Command::Auto,
         "status" | "s" => Command::Status,
         "eat" => rest.trim().parse().map_or_else(|_| Command::Unknown(line.trim().to_owned()), Command::Eat),
+        "close" => Command::Close,
+        "open" => Command::Open,
+        "crash" => Command::Crash,
         "type" => Command::Type(rest.to_owned()),
         "help" | "?" => Command::Help,
         "quit" | "q" | "exit" => Command::Quit,
@@ -164,27 +180,50 @@ impl Screen {
     }
 }
 
+/// The longest that a guest runs. Invented; whoever watches one ends it.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+/// Why the run ends, if nothing went wrong.
+const BY_HAND: &str = "whoever watched the guest has ended it";
+
+/// A guest that runs, as whoever attends to it sees it.
+struct Running {
+    guest: GuestHandle,
+    targets: Targets,
+    events: EventLog,
+    /// The last sample.
+    latest: Arc<Mutex<Point>>,
+    /// Why the run is to end, once it is.
+    ending: Arc<Mutex<Option<String>>>,
+}
+
 impl Interactive {
     /// Runs the guest until it ends, or a person ends it.
     ///
     /// # Errors
     /// If the guest cannot be started, or ends in another way than by being switched off.
     pub fn run(&self, pieces: &Pieces) -> Result<()> {
-        let targets = Targets::default();
+        let kernel = KernelImage::open(&pieces.kernel)
+            .with_context(|| format!("the kernel {}", pieces.kernel.display()))?;
+        let initramfs: Arc<[u8]> = initramfs::guest(pieces)?.into();
         let mut guest = GuestConfig::new("VM1", self.settings);
         (guest.vps, guest.backing) = (self.vps, self.backing);
         guest.kernel_words.clone_from(&self.kernel_words);
         guest.memory_interval = Duration::from_secs(5);
-        let policy = Manual::new(Box::new(PressureBandPolicy::default()), targets.clone());
+        let spec = spec(&guest, &Arc::new(kernel), &initramfs);
         let memory = self.settings.maximum + PageCount::from_mib(256);
-        let mut config = RealHostConfig::new(memory, vec![guest], Box::new(policy));
-        config.log.clone_from(&self.log);
-        config.directory.clone_from(&self.directory);
-        let host = RealHost::start(pieces, config)?;
+        let plan = contention::plan("guest", memory, &[guest], LONGEST)?;
+        let log = self.log.as_deref().map(HumanLog::stderr).transpose()?;
+        let running = Running {
+            guest: GuestHandle::default(),
+            targets: Targets::default(),
+            events: EventLog::default(),
+            latest: Arc::default(),
+            ending: Arc::default(),
+        };
         let screen = Screen::new();
         {
             let (screen, raw) = (screen.clone(), self.raw_console);
-            host.guests[0].voice().show(Box::new(move |line| screen.console(line, raw)));
+            running.guest.voice().show(Box::new(move |line| screen.console(line, raw)));
         }
         screen.line(&format!("-- VM1: {}. Type `help` for what can be typed.", amounts(&self.settings)));
         if self.raw_console {
@@ -198,22 +237,51 @@ impl Interactive {
                 }
             }
         })?;
-        let ended = self.attend(&host, &targets, &screen, &typed);
-        host.end()?;
-        ended
+        let policy = Manual::new(Box::new(PressureBandPolicy::default()), running.targets.clone());
+        let run = std::thread::Builder::new().name("host".to_owned()).spawn({
+            let (events, handle) = (running.events.tee(Box::new(std::io::sink())), running.guest.clone());
+            let (latest, ending) = (running.latest.clone(), running.ending.clone());
+            let directory = self.directory.clone();
+            move || {
+                let options = RunOptions {
+                    driver: Driver::Threads,
+                    clock: ClockMode::Wall { speed: 1.0 },
+                    directory,
+                    events: EventsLevel::All,
+                    log,
+                    tap: Some(events),
+                    observer: Some(Box::new(move |point| {
+                        latest.lock().clone_from(point);
+                        ending.lock().clone().map_or(ControlFlow::Continue(()), ControlFlow::Break)
+                    })),
+                    machines: Some(Box::new(move |_, _| {
+                        Box::new(RealGuest::new(spec.clone(), handle.clone()))
+                    })),
+                    ..RunOptions::default()
+                };
+                scenario::run::run_with_policy(plan, options, Box::new(policy))
+            }
+        })?;
+        let ended = self.attend(&running, &screen, &typed, || run.is_finished());
+        running.ending.lock().get_or_insert_with(|| {
+            ended.as_ref().map_or_else(|_| "the guest has ended".to_owned(), |()| BY_HAND.to_owned())
+        });
+        let outcome = run.join().map_err(|_| anyhow!("the host's thread panicked"))?;
+        // What went wrong with the guest says more than that the run is not whole.
+        ended.and(outcome.map(|_| ()).context("the run failed"))
     }
 
     fn attend(
         &self,
-        host: &RealHost,
-        targets: &Targets,
+        running: &Running,
         screen: &Screen,
         typed: &crossbeam_channel::Receiver<Command>,
+        is_over: impl Fn() -> bool,
     ) -> Result<()> {
-        let guest = &host.guests[0];
+        let guest = &running.guest;
         let mut told_missing = false;
         let mut silence = Silence::default();
-        loop {
+        while !is_over() {
             let command = match typed.recv_timeout(Duration::from_secs(1)) {
                 Ok(command) => command,
                 Err(RecvTimeoutError::Timeout) => Command::Nothing,
@@ -226,15 +294,18 @@ impl Interactive {
             match command {
                 Command::Nothing => {}
                 Command::Target(pages) => {
-                    targets.set(VM, Some(pages));
+                    running.targets.set(VM, Some(pages));
                     screen.line(&format!("-- target {pages}"));
                 }
                 Command::Auto => {
-                    targets.set(VM, None);
+                    running.targets.set(VM, None);
                     screen.line("-- the balancer decides");
                 }
-                Command::Status => screen.line(&self.full_status(host, targets)),
+                Command::Status => screen.line(&full_status(running)),
                 Command::Eat(mib) => guest.command(&format!("eat {mib}")),
+                Command::Close => guest.command("unbind"),
+                Command::Open => guest.command("bind"),
+                Command::Crash => guest.command("panic"),
                 Command::Type(text) => guest.type_line(crate::agent::CONSOLE, &text),
                 Command::Help => screen.line(HELP),
                 Command::Quit => return Ok(()),
@@ -246,87 +317,96 @@ impl Interactive {
                     "-- the guest's kernel could not load {missing}: without it there is no Dynamic Memory (see --modules)"
                 ));
             }
-            if silence.begins(&host.events) {
+            if silence.begins(&running.events) {
                 screen.line(&format!(
                     "-- the guest has not reported for {} s: it hangs, or its driver is not loaded. `quit` switches it off",
                     SILENT.as_secs()
                 ));
             }
-            let state = host.host.status.look().vms.first().map_or(VmState::Off, |vm| vm.state);
-            match state {
-                VmState::Failed => bail!("{}", self.why_failed(host)),
+            match running.vm().state {
+                VmState::Failed => bail!("{}", why_failed(running)),
                 VmState::Off if guest.ended() == Some(MachineEvent::PoweredOff) => {
                     screen.line("-- the guest has switched itself off");
                     return Ok(());
                 }
-                VmState::Off if !host.events.find(0, |event| event.name() == "event_log").is_empty() => {
-                    bail!("{}", self.why_failed(host))
+                VmState::Off if !running.events.find(0, |event| event.name() == "event_log").is_empty() => {
+                    bail!("{}", why_failed(running))
                 }
                 _ => {}
             }
-            screen.status(&status_line(host, targets));
+            screen.status(&status_line(running));
         }
+        Ok(())
     }
+}
 
-    fn why_failed(&self, host: &RealHost) -> String {
-        let failed = host.events.find(0, |event| matches!(event.name(), "vm_failed" | "event_log"));
-        let why: Vec<&str> = failed
-            .iter()
-            .map(|event| if event.name() == "vm_failed" { event.word("why") } else { event.word("text") })
-            .collect();
-        let last = host.guests[0].voice().last_lines(12);
-        let mut text = format!("the guest has ended: {}", why.join("; "));
-        if let Some(MachineEvent::Crashed { parameters }) = host.guests[0].ended() {
-            text.push_str(&format!("\nits crash registers: {parameters:x?}"));
-        }
-        if !last.is_empty() {
-            text.push_str(&format!("\nthe last lines of its console:\n  {}", last.join("\n  ")));
-        }
-        text
+impl Running {
+    /// The guest at the last sample.
+    fn vm(&self) -> VmPoint {
+        self.latest.lock().vms.first().cloned().unwrap_or_default()
     }
+}
 
-    fn full_status(&self, host: &RealHost, targets: &Targets) -> String {
-        let guest = &host.guests[0];
-        let view = guest.voice().view();
-        let exits = guest.exits();
-        let mut text = format!("-- {}\n", status_line(host, targets));
-        text.push_str(&match view {
-            Some(view) => {
-                format!(
-                    "   the guest says: MemTotal {} kB, MemAvailable {} kB\n",
-                    view.total_kb, view.available_kb
-                )
-            }
-            None => "   the guest has not said how much memory it has\n".to_owned(),
-        });
-        text.push_str(&format!(
-            "   resident: guest RAM {:.1} MB, this program {:.1} MB beyond\n   exits: {} I/O, {} messages, {} signals; {} \
-             signals without exit",
-            bytes_mib(guest.resident()),
-            bytes_mib(own_resident().saturating_sub(guest.resident())),
-            exits.io,
-            exits.post_message,
-            exits.signal_event,
-            guest.signals_without_exit()
-        ));
-        text
+fn why_failed(running: &Running) -> String {
+    let failed = running.events.find(0, |event| matches!(event.name(), "vm_failed" | "event_log"));
+    let why: Vec<&str> = failed
+        .iter()
+        .map(|event| if event.name() == "vm_failed" { event.word("why") } else { event.word("text") })
+        .collect();
+    let last = running.guest.voice().last_lines(12);
+    let mut text = format!("the guest has ended: {}", why.join("; "));
+    if let Some(MachineEvent::Crashed { parameters }) = running.guest.ended() {
+        text.push_str(&format!("\nits crash registers: {parameters:x?}"));
     }
+    if !last.is_empty() {
+        text.push_str(&format!("\nthe last lines of its console:\n  {}", last.join("\n  ")));
+    }
+    text
+}
+
+fn full_status(running: &Running) -> String {
+    let guest = &running.guest;
+    let exits = guest.exits();
+    let mut text = format!("-- {}\n", status_line(running));
+    text.push_str(&match guest.voice().view() {
+        Some(view) => {
+            format!(
+                "   the guest says: MemTotal {} kB, MemAvailable {} kB\n",
+                view.total_kb, view.available_kb
+            )
+        }
+        None => "   the guest has not said how much memory it has\n".to_owned(),
+    });
+    text.push_str(&format!(
+        "   resident: guest RAM {:.1} MB, this program {:.1} MB beyond\n   exits: {} I/O, {} messages, {} signals; {} \
+         signals without exit",
+        bytes_mib(guest.resident()),
+        bytes_mib(own_resident().saturating_sub(guest.resident())),
+        exits.io,
+        exits.post_message,
+        exits.signal_event,
+        guest.signals_without_exit()
+    ));
+    text
 }
 
 fn amounts(settings: &MemorySettings) -> String {
     format!("startup {}, minimum {}, maximum {}", settings.startup, settings.minimum, settings.maximum)
 }
 
-fn status_line(host: &RealHost, targets: &Targets) -> String {
-    let Some(vm) = host.host.balancer.vm(VM) else { return "VM1: not yet known to the balancer".to_owned() };
+fn status_line(running: &Running) -> String {
+    let vm = running.vm();
+    if !vm.running {
+        return "VM1: not yet known to the balancer".to_owned();
+    }
     let pressure =
-        vm.current_pressure.map_or_else(|| "no report yet".to_owned(), |pressure| format!("{pressure:.0} %"));
-    let hand = targets.get(VM).map_or_else(|| "auto".to_owned(), |target| format!("target {target}"));
+        vm.pressure.map_or_else(|| "no report yet".to_owned(), |pressure| format!("{pressure:.0} %"));
+    let hand = running.targets.get(VM).map_or_else(|| "auto".to_owned(), |target| format!("target {target}"));
     format!(
         "VM1 {} | pressure {pressure} | assigned {:.0} MB | visible {:.0} MB | demand {}",
         hand,
         vm.physical.mib(),
-        vm.guest_visible.mib(),
+        vm.visible.mib(),
         vm.demand.map_or_else(|| "?".to_owned(), |demand| format!("{:.0} MB", demand.mib())),
     )
 }
@@ -375,6 +455,7 @@ mod tests {
         }
         assert_eq!(parse("eat 100"), Command::Eat(100));
         assert_eq!(parse("type ls -l"), Command::Type("ls -l".to_owned()));
+        assert_eq!(["close", "open", "crash"].map(parse), [Command::Close, Command::Open, Command::Crash]);
         assert_eq!(parse(""), Command::Nothing);
         assert_eq!(parse("quit"), Command::Quit);
     }

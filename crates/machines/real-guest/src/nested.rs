@@ -28,6 +28,8 @@ pub struct Nested {
     pub arguments: Vec<String>,
     /// Where the files that it leaves go.
     pub out: PathBuf,
+    /// Those of them that come out while they are written, so that somebody can follow them; all others come when the machine is off.
+    pub streams: &'static [&'static str],
     /// Whether what is typed goes to the program inside.
     pub interactive: bool,
 }
@@ -153,6 +155,14 @@ impl Nested {
             .args(["-device", "virtio-serial-pci", "-chardev"])
             .arg(format!("file,id=out,path={}", archive.display()))
             .args(["-device", "virtserialport,chardev=out,name=out"])
+            .args(self.streams.iter().enumerate().flat_map(|(number, name)| {
+                [
+                    "-chardev".to_owned(),
+                    format!("file,id=stream{number},path={}", self.out.join(name).display()),
+                    "-device".to_owned(),
+                    format!("virtserialport,chardev=stream{number},name={name}"),
+                ]
+            }))
             // What the emulation lacks of the processor is not news; if QEMU fails, the file is shown.
             .stderr(File::create(&said).context("cannot make a temporary file")?)
             .stdin(if self.interactive { Stdio::inherit() } else { Stdio::null() });
@@ -241,6 +251,7 @@ mod tests {
             limit: Some(limit),
             arguments: vec!["record".to_owned()],
             out: folder.path().join("out"),
+            streams: &["events.jsonl"],
             interactive: false,
         };
         let ended = machine.run(folder.path(), &pieces, &pieces.busybox);
@@ -274,6 +285,17 @@ mod tests {
         assert_eq!(ended.unwrap(), 7);
         assert_eq!(std::fs::read_to_string(folder.path().join("out/record.json")).unwrap(), "seen\n");
         assert!(!folder.path().join("out/.status").exists());
+    }
+
+    /// What comes out while it is written is there however the machine ends.
+    #[test]
+    fn what_has_come_out_by_then_stays_when_the_machine_is_switched_off() {
+        let script = r#"
+            for word in "$@"; do case $word in file,id=stream0,path=*) echo event > "${word#*path=}";; esac; done
+            exit 3"#;
+        let (folder, ended) = run(script, LONG);
+        assert!(ended.is_err());
+        assert_eq!(std::fs::read_to_string(folder.path().join("out/events.jsonl")).unwrap(), "event\n");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use balancing_policy::MemorySettings;
 use clap::{Args, Subcommand, ValueEnum};
 use kvm_partition::Backing;
 use page_range::PageCount;
-use scenario::run::story;
+use run_journal::EVENTS_FILE;
+use scenario::run::{COUNTERS_FILE, story};
 
 use crate::contention::Contention;
 use crate::interactive::{self, Interactive};
@@ -83,6 +84,9 @@ pub struct GuestTask {
     /// crates/study/trace-export/wireshark/vmbus.lua
     #[arg(long, value_name = "FILE.pcapng")]
     pub capture: Option<PathBuf>,
+    /// Keep what the run leaves behind; whoever starts the program says where
+    #[arg(long, hide = true)]
+    pub keep: bool,
 }
 
 /// Several guests that contend.
@@ -143,8 +147,7 @@ impl Task {
         match self {
             Self::Guest(task) => {
                 let mut interactive = task.interactive()?;
-                // Whoever wants the capture makes it of the record.
-                interactive.directory = task.capture.is_some().then(|| directory.to_owned());
+                interactive.directory = task.keep.then(|| directory.to_owned());
                 interactive.run(pieces)
             }
             Self::Record { only } => {
@@ -231,9 +234,9 @@ impl Task {
                 if task.until_input_ends {
                     say("--until-input-ends");
                 }
-                if task.capture.is_some() {
-                    // Inside, what is captured is only kept; the file is written outside.
-                    say("--capture=kept.pcapng");
+                // The capture is made of what is kept, outside.
+                if task.keep {
+                    say("--keep");
                 }
             }
             Self::Record { only } => {
@@ -260,6 +263,15 @@ impl Task {
             }
         }
         words
+    }
+
+    /// What it writes while it goes on, for whoever follows it.
+    #[must_use]
+    pub fn streams(&self) -> &'static [&'static str] {
+        match self {
+            Self::Guest(GuestTask { keep: true, .. }) | Self::Contention(_) => &[EVENTS_FILE, COUNTERS_FILE],
+            Self::Guest(_) | Self::Record { .. } | Self::Speed { .. } => &[],
+        }
     }
 
     /// Memory of the emulated machine that it needs, MiB: the guests' at most, and half a GiB for its own kernel, the files in
@@ -341,7 +353,7 @@ mod tests {
     #[test]
     fn what_goes_into_the_emulated_machine_is_what_was_typed() {
         for typed in [
-            "x guest --startup 256MB --maximum 1GB --vcpus 2 --memory memfd --append a=1,b --raw-console --capture kept.pcapng",
+            "x guest --startup 256MB --maximum 1GB --vcpus 2 --memory memfd --append a=1,b --raw-console --keep",
             "x record --only life,trouble",
             "x contention --guests 3 --host 2GB --policy static",
             "x speed --repeat 5",

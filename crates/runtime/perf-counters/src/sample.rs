@@ -59,17 +59,24 @@ impl Sample {
     }
 
     /// Calls `each` with every value, in the order of [`Layout::paths`].
-    pub fn for_each_value(&self, mut each: impl FnMut(Option<Value>)) {
-        self.parent.values().into_iter().for_each(&mut each);
-        self.balancer.values().into_iter().for_each(&mut each);
-        self.model.values().into_iter().for_each(&mut each);
+    pub fn for_each_value(&self, each: impl FnMut(Option<Value>)) {
+        let mut values = Vec::new();
+        self.append_values(&mut values);
+        values.into_iter().for_each(each);
+    }
+
+    /// Appends every value, in the order of [`Layout::paths`].
+    pub fn append_values(&self, values: &mut Vec<Option<Value>>) {
+        values.extend_from_slice(&self.parent.values());
+        values.extend_from_slice(&self.balancer.values());
+        values.extend_from_slice(&self.model.values());
         for vm in &self.vms {
-            vm.vm.values().into_iter().for_each(&mut each);
-            vm.model.values().into_iter().for_each(&mut each);
-            vm.bus.values().into_iter().for_each(&mut each);
-            vm.map.values().into_iter().for_each(&mut each);
-            vm.guest.values().into_iter().for_each(&mut each);
-            vm.model_guest.values().into_iter().for_each(&mut each);
+            values.extend_from_slice(&vm.vm.values());
+            values.extend_from_slice(&vm.model.values());
+            values.extend_from_slice(&vm.bus.values());
+            values.extend_from_slice(&vm.map.values());
+            values.extend_from_slice(&vm.guest.values());
+            values.extend_from_slice(&vm.model_guest.values());
         }
     }
 }

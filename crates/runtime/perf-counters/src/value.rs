@@ -159,6 +159,17 @@ impl Value {
         }
     }
 
+    /// What is counted, as a whole number of the smallest unit.
+    pub(crate) const fn number(self) -> u64 {
+        match self {
+            Self::Memory(Memory(number))
+            | Self::Percent(Percent(number))
+            | Self::Rate(Rate(number))
+            | Self::Seconds(Seconds(number))
+            | Self::Count(number) => number,
+        }
+    }
+
     /// The number with exactly six decimals, as PDH-CSV wants it, at the end of `room`.
     pub(crate) fn fixed(self, room: &mut [u8; LONGEST]) -> &[u8] {
         let (mut whole, decimals) = match self {

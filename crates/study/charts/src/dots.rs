@@ -1,7 +1,7 @@
 //! Values with their intervals, one below the other.
 
 use crate::picture::{Anchor, Picture};
-use crate::scale::{axis, short_ends};
+use crate::scale::{axis, short, short_ends};
 
 /// A value with its interval.
 #[derive(Clone, Debug)]
@@ -48,7 +48,8 @@ pub fn dots(title: &str, unit: &str, ends: (f64, f64), rows: &[Row]) -> String {
         picture.words((0.0, y + 4.0), Anchor::Start, "", &row.label);
         picture.line((LABELS, y), (LABELS + PLOT, y), "grid");
         picture.line((x(row.low), y), (x(row.high), y), format!("ci {}", row.class).as_str());
-        picture.dot((x(row.median), y), 4.5, &row.class);
+        let says = format!("{}: {} ({} to {})", row.label, row.value, short(row.low), short(row.high));
+        picture.telling_dot((x(row.median), y), 4.5, &row.class, &says);
         picture.words((width, y + 4.0), Anchor::End, "value", &row.value);
     }
     picture.finish()

@@ -1,4 +1,4 @@
-//! Charts as SVG text.
+//! Charts as SVG text, and the pages that they stand in.
 //!
 //! * [`Figure`]: panels over time, one below the other, with phases, values of a source, and every curve named beside its end.
 //!   A figure stands alone: it has its own paper, light or dark as its reader prefers (`prefers-color-scheme`), and is printed in black
@@ -6,11 +6,14 @@
 //! * [`dots`], [`plane`] and [`small`]: values with intervals, two measures against each other, and amounts over time, for a page
 //!   whose style sheet has the colours, in light and in dark.
 //!
+//! * [`page`]: the frame and the style sheet of all pages, and curves over time in them that are zoomed into.
+//!
 //! What is the same everywhere: the same numbers give the same bytes on any machine (`libm` in place of the platform's).
 #![forbid(unsafe_code)]
 
 mod dots;
 mod over_time;
+pub mod page;
 mod picture;
 mod plane;
 mod scale;

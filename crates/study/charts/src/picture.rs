@@ -198,10 +198,21 @@ pub fn shortened(text: &str, most: usize) -> String {
 }
 
 /// Tenths of a point are finer than any printer; so files are small and the same everywhere.
-fn place(value: f64) -> String {
-    let text = format!("{:.1}", (value * 10.0).round() / 10.0);
-    let text = text.strip_suffix(".0").unwrap_or(&text);
-    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+fn place(value: f64) -> Place {
+    Place((value * 10.0).round() as i64)
+}
+
+/// A number of tenths. Whole numbers are written in a fraction of the time that floating point takes, and a figure has thousands of them.
+struct Place(i64);
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (sign, tenths) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        match (tenths / 10, tenths % 10) {
+            (whole, 0) => write!(f, "{sign}{whole}"),
+            (whole, tenth) => write!(f, "{sign}{whole}.{tenth}"),
+        }
+    }
 }
 
 impl Picture {
@@ -319,6 +330,18 @@ impl Picture {
         ));
     }
 
+    /// A dot that looks as the page says, and says something to the pointer and to whoever does not see it.
+    pub fn telling_dot(&mut self, (x, y): (f64, f64), radius: f64, class: &str, says: &str) {
+        self.add(format_args!(
+            "<circle cx=\"{}\" cy=\"{}\" r=\"{}\"{}><title>{}</title></circle>",
+            place(x),
+            place(y),
+            place(radius),
+            Look::Class(class).attributes(),
+            escape(says)
+        ));
+    }
+
     /// Words that look as the page says.
     pub fn words(&mut self, at: (f64, f64), anchor: Anchor, class: &str, words: &str) {
         self.styled(at, anchor, &Look::Class(class).attributes(), words);
@@ -394,9 +417,8 @@ mod tests {
 
     #[test]
     fn places_are_short() {
-        assert_eq!(place(12.0), "12");
-        assert_eq!(place(12.34), "12.3");
-        assert_eq!(place(-0.01), "0");
+        let values = [12.0, 12.34, -0.01, -0.5, -12.04];
+        assert_eq!(values.map(|value| place(value).to_string()), ["12", "12.3", "0", "-0.5", "-12"]);
     }
 
     #[test]

@@ -57,7 +57,8 @@ pub fn plane(title: &str, (x_title, y_title): (&str, &str), spots: &[Spot]) -> S
         }
         labels.push((begin, end, line));
         let (at, anchor) = if to_the_left { (cx - 9.0, Anchor::End) } else { (cx + 9.0, Anchor::Start) };
-        picture.dot((cx, cy), 6.0, &spot.class);
+        let says = format!("{}: {} {x_title}, {} {y_title}", spot.label, short(spot.x), short(spot.y));
+        picture.telling_dot((cx, cy), 6.0, &spot.class, &says);
         picture.words((at, line), anchor, "", &spot.label);
     }
     picture.finish()

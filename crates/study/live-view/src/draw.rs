@@ -12,13 +12,15 @@ use run_journal::Severity;
 use vmms_host::VmState;
 
 use crate::keys::help;
-use crate::view::{View, VmRow, WAY};
+use crate::view::{Kind, View, VmRow, WAY};
 
 /// The smallest terminal in which the view says something: columns and lines.
 pub const SMALLEST: (u16, u16) = (60, 16);
 
 /// Columns of a VM's bar where there is room, of a VM's name, and of all else in a VM's row.
 const BAR: usize = 23;
+/// The same in a wide terminal.
+const WIDE_BAR: usize = 72;
 const NAME: usize = 10;
 const ROW: usize = NAME + 43;
 
@@ -84,11 +86,22 @@ fn draw_coloured(view: &View, frame: &mut Frame<'_>) {
             (line.as_str(), style)
         });
     let heading = format!("Events of {} and of the host", name.as_deref().unwrap_or("no VM"));
-    list_of(frame, events, Line::styled(heading, bold), of_chosen);
-    let said = view.prompt.as_deref().unwrap_or(&view.message);
+    if view.vms.is_empty() && !view.heard.is_empty() {
+        let said = view.heard.iter().map(|line| (line.as_str(), Style::new()));
+        list_of(frame, events, Line::styled("Before there is a guest", bold), said);
+    } else {
+        list_of(frame, events, Line::styled(heading, bold), of_chosen);
+    }
+    let said = match (&view.prompt, view.message.as_str()) {
+        (Some(prompt), _) => Line::styled(prompt.clone(), Style::new().bold()),
+        (None, "") => {
+            let last = view.heard.last().map_or("", String::as_str);
+            Line::raw(terminal_text::cut(last, usize::from(foot.width)).into_owned()).dim()
+        }
+        (None, message) => Line::styled(message.to_owned(), Style::new().bold()),
+    };
     frame.render_widget(
-        Paragraph::new(vec![Line::styled(said.to_owned(), Style::new().bold()), Line::raw(help(view)).dim()])
-            .wrap(Wrap { trim: true }),
+        Paragraph::new(vec![said, Line::raw(help(view)).dim()]).wrap(Wrap { trim: true }),
         foot,
     );
 }
@@ -120,17 +133,24 @@ fn list_of<'a>(
 
 fn title(view: &View, width: u16) -> Paragraph<'static> {
     let state = match (view.over, view.paused) {
-        (true, _) if view.recorded => "the end".to_owned(),
+        (true, _) if view.kind == Kind::Recorded => "the end".to_owned(),
         (true, _) => "over (q leaves)".to_owned(),
+        (false, _) if view.follows => "live".to_owned(),
         (false, true) => "paused".to_owned(),
         (false, false) => format!("{}×", view.speed),
     };
-    let seconds = Duration::from_millis(view.now.as_millis() as u64);
-    let right = format!(
-        "{} of {}  {state}",
-        quantities::format_duration(seconds),
-        quantities::format_duration(Duration::from_millis(view.until.as_millis() as u64))
-    );
+    // What goes by faster than it is read is shown to the second.
+    let exact = view.paused || view.speed < 1.0;
+    let time = |time: Duration| {
+        let whole = Duration::from_secs(time.as_secs());
+        let shown = if exact { Duration::from_millis(time.as_millis() as u64) } else { whole };
+        quantities::format_duration(shown)
+    };
+    let right = if view.follows {
+        format!("{}  {state}", time(view.now))
+    } else {
+        format!("{} of {}  {state}", time(view.now), time(view.until))
+    };
     let room = usize::from(width).saturating_sub(right.chars().count() + 1);
     let left: String = view.title.chars().take(room).collect();
     Paragraph::new(format!("{left:<room$} {right}")).style(Style::new().add_modifier(Modifier::REVERSED))
@@ -198,11 +218,13 @@ fn host_lines(view: &View, width: usize) -> Vec<Line<'static>> {
                         "Parent OS: {:.0} MB free, {:.1} {reads}",
                         host.parent_free_mib, host.parent_reads_per_second
                     );
-                    // No counter of a recorded run says how much longer the host's work takes.
-                    if view.recorded {
-                        parent
-                    } else {
-                        format!("{parent}{takes} {:.2} {times}", host.slowdown.max(1.0))
+                    match view.kind {
+                        Kind::Simulated => format!("{parent}{takes} {:.2} {times}", host.slowdown.max(1.0)),
+                        // No counter of a recorded run says how much longer the host's work takes.
+                        Kind::Recorded => parent,
+                        Kind::RealGuests { .. } => {
+                            "Parent OS: that of this computer, which is not modelled".to_owned()
+                        }
                     }
                 }),
         ),
@@ -219,7 +241,9 @@ fn first_that_fits(width: usize, [long, short]: [String; 2]) -> Line<'static> {
 }
 
 fn vm_lines(view: &View, area: Rect) -> Vec<Line<'static>> {
-    let bar = usize::from(area.width).saturating_sub(ROW).min(BAR);
+    let room = usize::from(area.width).saturating_sub(ROW);
+    // In a wide terminal half of what is left, so that a row can still be followed.
+    let bar = room.min(BAR.max(room / 2)).min(WIDE_BAR);
     let heading = format!(
         "{:<NAME$} {:<9} {:<bar$} {:>6} {:>6} {:>5} {:>6} {:>4}",
         "VM",

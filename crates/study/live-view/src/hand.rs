@@ -34,6 +34,9 @@ pub const FAULTS: [HandFault; 5] = [
     HandFault::Crash,
 ];
 
+/// Those that an unmodified Linux guest can be brought to.
+pub const REAL_FAULTS: [HandFault; 2] = [HandFault::ClosesChannel, HandFault::Crash];
+
 impl HandFault {
     /// Its word in scenario files.
     #[must_use]

@@ -6,6 +6,7 @@
 //! and written as a timeline that repeats it.
 //!
 //! [`play`] shows a run that is over in the same view: its [record](recording) is played at any speed, step by step, and wound to any time.
+//! Real guests run in a process of their own; what they have left so far is their record, followed as it grows.
 //!
 //! [`view`] is what is shown, as data; [`draw`] draws it; [`keys`] says what keys mean; [`pace`] lets the run go on. None of the four does I/O.
 #![forbid(unsafe_code)]
@@ -19,7 +20,7 @@ pub mod recording;
 mod terminal;
 pub mod view;
 
-pub use play::play;
+pub use play::{Source, play};
 pub use terminal::{Ended, LiveError, run};
 
 #[cfg(test)]

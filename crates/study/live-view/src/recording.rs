@@ -10,7 +10,7 @@ use scenario::run::Point;
 use vmms_host::VmState;
 
 use crate::keys::Seek;
-use crate::view::{View, VmRow};
+use crate::view::{Kind, View, VmRow};
 
 /// Events before a time that are shown anew when the time is wound to: more than are kept of the chosen VM and of the host in a minute of
 /// eight VMs. Invented.
@@ -51,7 +51,7 @@ impl Recording {
     #[must_use]
     pub fn view(&self) -> View {
         View {
-            recorded: true,
+            kind: Kind::Recorded,
             vms: self
                 .vms
                 .iter()

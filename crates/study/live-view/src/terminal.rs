@@ -227,8 +227,8 @@ impl<'a> Watcher<'a> {
             }
             Wish::Speed { faster } => self.pace.change(faster),
             Wish::Do(deed) => self.deed(deed),
-            // Keys give neither: this run happens now.
-            Wish::Seek(_) | Wish::Quit => {}
+            // Keys give none of them: this run is simulated, and happens now.
+            Wish::Seek(_) | Wish::Target(_) | Wish::Quit => {}
         }
     }
 

@@ -16,7 +16,7 @@ use crate::draw::{SMALLEST, draw};
 use crate::hand::{Deed, FAULTS, HandFault, with_entries};
 use crate::keys::{Key, Keys, Seek, Wish};
 use crate::recording::{Player, RecordedVm, Recording};
-use crate::view::View;
+use crate::view::{Kind, View};
 
 const SCENARIO: &str = r#"until = "4m"
 [host]
@@ -265,6 +265,56 @@ fn keys_ask_and_answer() {
     assert_eq!(typed(&mut view, "s"), Some(Wish::Do(Deed::Start { vm: 1 })));
     assert_eq!(typed(&mut view, "u"), None);
     assert_eq!(view.message, "this VM does not run; s starts it");
+}
+
+/// A view of one real guest, under the watcher's hand.
+fn real_guest() -> View {
+    View {
+        kind: Kind::RealGuests { by_hand: true },
+        follows: true,
+        heard: vec!["[    2.0] hv_balloon: Max. dynamic memory size: 1280 MB".to_owned()],
+        ..view()
+    }
+}
+
+#[test]
+fn a_real_guest_takes_what_can_be_done_to_it_and_says_why_not_else() {
+    let (mut keys, mut view) = (Keys::default(), real_guest());
+    let mut typed = |text: &str, view: &mut View| {
+        let signs = text.chars().map(|sign| if sign == '\n' { Key::Enter } else { Key::Char(sign) });
+        signs.fold(None, |_, key| keys.press(key, view))
+    };
+    let mib = PageCount::from_mib;
+    assert_eq!(typed("t320MB\n", &mut view), Some(Wish::Target(Some(mib(320)))));
+    assert_eq!(typed("a", &mut view), Some(Wish::Target(None)));
+    assert_eq!(typed("l100MB\n", &mut view), Some(Wish::Do(Deed::Load { vm: 0, size: mib(100) })));
+    let crash = Deed::Fault { vm: 0, fault: HandFault::Crash };
+    assert_eq!(typed("x2\n", &mut view), Some(Wish::Do(crash)));
+    assert_eq!(typed("x3\n", &mut view), None);
+    assert_eq!(view.message, "\"3\" is none of 1 to 2");
+    keys.press(Key::Escape, &mut view);
+    for (key, why) in [('w', "alone on its host"), ('r', "alone on its host")] {
+        assert_eq!(keys.press(Key::Char(key), &mut view), None);
+        assert!(view.message.contains(why), "{key}: {}", view.message);
+    }
+    assert_eq!(keys.press(Key::Char('}'), &mut view), Some(Wish::Seek(Seek::To(view.until))));
+    view.kind = Kind::RealGuests { by_hand: false };
+    for key in ['l', 'u', 's', 'w', 'r', 'x', 't', 'a'] {
+        assert_eq!(keys.press(Key::Char(key), &mut view), None);
+        assert!(view.message.contains("obey their scenario"), "{key}");
+    }
+    view.kind = Kind::Simulated;
+    assert_eq!(keys.press(Key::Char('t'), &mut view), None);
+    assert!(view.message.contains("w changes a weight"));
+}
+
+#[test]
+fn a_real_guest_at_80_columns_and_before_it_is_there() {
+    let mut view = real_guest();
+    insta::assert_snapshot!("real-guest-at-80-columns", drawn(&view, (80, 24)));
+    view.vms.clear();
+    let text = drawn(&view, (80, 24));
+    assert!(text.contains("Before there is a guest") && text.contains("hv_balloon: Max."), "{text}");
 }
 
 /// A run of the small scenario, as its folder would be read.

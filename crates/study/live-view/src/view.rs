@@ -16,6 +16,20 @@ const KEPT: usize = 500;
 /// Components of a VM's way from guest to balancer, in the order of Figure 2-3.
 pub const WAY: [&str; 4] = ["guest", "dm-vsc", "dm-vsp", "memory-balancer"];
 
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A simulated run that happens now: it stands still when told, and everything can be done in it by hand.
+    Simulated,
+    /// The record of a run that is over: it can be wound, and nothing can be changed in it.
+    Recorded,
+    /// Real guests that run now. They cannot stand still; what they have left so far can be wound.
+    RealGuests {
+        /// Whether the guest does what the watcher wants, or what its scenario says.
+        by_hand: bool,
+    },
+}
+
 /// A VM, as it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VmRow {
@@ -70,8 +84,10 @@ pub fn priority(settings: &MemorySettings) -> u32 {
 pub struct View {
     /// Name of the scenario, and of the policy.
     pub title: String,
-    /// Whether the run is over and its record is played: nothing can be changed in it.
-    pub recorded: bool,
+    /// What is watched.
+    pub kind: Kind,
+    /// Whether the newest is shown as it comes, of real guests.
+    pub follows: bool,
     /// Virtual time.
     pub now: Duration,
     /// When the run ends.
@@ -98,6 +114,9 @@ pub struct View {
     pub prompt: Option<String>,
     /// What was said last to the watcher.
     pub message: String,
+    /// What the program that runs real guests said last, or a guest on its console. The last line is shown where nothing else is said, all of
+    /// them while there are no VMs yet.
+    pub heard: Vec<String>,
     /// Whether there are colours.
     pub colours: bool,
 }
@@ -124,7 +143,8 @@ impl View {
     pub(crate) fn empty(title: String, until: Duration, host_memory: PageCount) -> Self {
         Self {
             title,
-            recorded: false,
+            kind: Kind::Simulated,
+            follows: false,
             now: Duration::ZERO,
             until,
             speed: 1.0,
@@ -138,6 +158,7 @@ impl View {
             events: VecDeque::new(),
             prompt: None,
             message: String::new(),
+            heard: Vec::new(),
             colours: true,
         }
     }

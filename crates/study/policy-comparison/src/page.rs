@@ -1,8 +1,9 @@
-//! A comparison as one HTML page that needs nothing else: no network, no script.
+//! A comparison as one HTML page that needs nothing else.
 
 use std::fmt::Write as _;
 
-use charts::{Amounts, Row, Spot, dots, escape, number, plane, small};
+use charts::page::{Curve, Drawn, Page, Panel};
+use charts::{Row, Spot, dots, escape, number, plane};
 
 use super::catalogue::{MEASURES, Measure, MeasureId};
 use super::collector::Series;
@@ -23,25 +24,8 @@ const COLOURS: [(&str, &str); 10] = [
     ("#365314", "#b5d86a"),
 ];
 
-const STYLE: &str = "
-:root { color-scheme: light dark; --ground: #fff; --ink: #1b1b1b; --faint: #6b6b6b; --line: #d9d9d9; --box: #f6f6f4;
-  --good: #146c2e; --bad: #b3261e; --need: #f0c36d; }
-@media (prefers-color-scheme: dark) { :root { --ground: #16181b; --ink: #e8e8e6; --faint: #a0a4a8; --line: #3a3e43; --box: #1f2226;
-  --good: #7ee2a0; --bad: #ff9a92; --need: #8a6a24; } }
-body { background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1180px; padding: 1.5rem; }
-h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .3rem; border-top: 1px solid var(--line); padding-top: 1.2rem; }
-p { max-width: 62rem; margin: .4rem 0; } .faint, figcaption, .tick { color: var(--faint); fill: var(--faint); }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .86rem; margin: .6rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .22rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; } th:first-child, td:first-child { text-align: left; }
-td small { color: var(--faint); } .better { color: var(--good); } .worse { color: var(--bad); } td.better, td.worse { font-weight: 600; }
-.grid2 { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 1rem; margin: .8rem 0; }
-.grid4 { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: .6rem; margin: .8rem 0; }
-figure { margin: 0; background: var(--box); border-radius: 8px; padding: .7rem; } svg { width: 100%; height: auto; display: block; }
-svg text { font: 12px system-ui, sans-serif; fill: var(--ink); } svg text.title { font-weight: 600; } svg text.tick { font-size: 11px; fill: var(--faint); }
-svg .grid { stroke: var(--line); stroke-dasharray: 2 3; } svg .axis { stroke: var(--line); } svg .ci { stroke-width: 3; stroke-opacity: .45; stroke-linecap: round; }
-svg .need { fill: var(--need); fill-opacity: .55; } svg .assigned { fill: none; stroke: var(--c0); stroke-width: 1.6; } svg .capacity { fill: none; stroke: var(--faint); stroke-dasharray: 3 3; }
-details { margin: .6rem 0; } summary { cursor: pointer; } dt { font-weight: 600; } dd { margin: 0 0 .5rem 1rem; max-width: 60rem; }
-";
+/// Height of the curves of a load under a policy, pixels.
+const CURVES: u32 = 130;
 
 /// The measures that get a figure for each load.
 const DRAWN: [MeasureId; 9] = [
@@ -60,11 +44,9 @@ impl Comparison {
     /// The page. `command` repeats the comparison.
     #[must_use]
     pub fn page(&self, command: &str) -> String {
-        let mut html = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
-        html.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
-        let _ =
-            write!(html, "<title>Memory balancers compared: {}</title>", escape(&self.policies.join(", ")));
-        let _ = write!(html, "<style>{}{STYLE}</style></head><body>", colours());
+        let mut page = Page::new("Memory balancers compared");
+        page.style(&colours());
+        let mut html = String::new();
         self.introduction(&mut html, command);
         if self.loads.len() > 1 {
             html.push_str(
@@ -75,10 +57,11 @@ impl Comparison {
             self.dot_figures(&mut html, &self.overall);
             self.measure_table(&mut html, &self.overall);
         }
-        for load in &self.loads {
-            self.load(&mut html, load);
+        page.push(&html);
+        for (place, load) in self.loads.iter().enumerate() {
+            self.load(&mut page, place, load);
         }
-        html.push_str("<h2>What is measured</h2><dl>");
+        let mut html = String::from("<h2>What is measured</h2><dl>");
         for measure in MEASURES {
             let unit = if measure.unit.is_empty() { String::new() } else { format!(" ({})", measure.unit) };
             let _ = write!(
@@ -89,15 +72,16 @@ impl Comparison {
                 escape(measure.meaning)
             );
         }
-        html.push_str("</dl></body></html>\n");
-        html
+        html.push_str("</dl>");
+        page.push(&html);
+        String::from_utf8_lossy(&page.finish()).into_owned()
     }
 
     fn introduction(&self, html: &mut String, command: &str) {
         let seeds = self.seeds.len();
         let _ = write!(
             html,
-            "<h1>Memory balancers compared</h1><p>{} on {} load{}, each with the same {seeds} seed{}. Differences are to <b>{}</b>, \
+            "<p>{} on {} load{}, each with the same {seeds} seed{}. Differences are to <b>{}</b>, \
              seed by seed. ",
             escape(&self.policies.join(", ")),
             self.loads.len(),
@@ -162,7 +146,7 @@ impl Comparison {
     }
 
     fn dot_figures(&self, html: &mut String, load: &LoadResult) {
-        html.push_str("<div class=\"grid2\">");
+        html.push_str("<div class=\"tiles\">");
         for id in DRAWN {
             let measure = id.measure();
             let rows: Vec<Row> = self
@@ -224,9 +208,8 @@ impl Comparison {
         html.push_str("</table></div></details>");
     }
 
-    fn load(&self, html: &mut String, load: &LoadResult) {
-        let _ = write!(
-            html,
+    fn load(&self, page: &mut Page, place: usize, load: &LoadResult) {
+        let mut html = format!(
             "<h2 id=\"{0}\">{1}</h2><p class=\"faint\">{0}: {2} VMs, {3} GB, {4:.1} h of virtual time</p>",
             escape(&load.name),
             escape(&self.heading(load)),
@@ -236,18 +219,20 @@ impl Comparison {
         );
         let all = load.series.iter().flat_map(|series| series.need_mb.iter().chain(&series.capacity_mb));
         let most = all.copied().fold(0.0, f64::max);
-        html.push_str("<div class=\"grid4\">");
-        for (policy, series) in self.policies.iter().zip(&load.series) {
-            let _ = write!(html, "<figure>{}</figure>", small(policy, amounts(series), most));
-        }
         let _ = write!(
             html,
-            "</div><p class=\"faint\">All VMs together, seed {}: filled, what guests had committed; line, what they had; dashed, what \
-             the host can give.</p>",
+            "<p class=\"faint\">All VMs together, seed {}: filled, what guests had committed; line, what they had; dashed, what the host can \
+             give.</p><div class=\"tiles\">",
             self.seeds[0]
         );
-        self.dot_figures(html, load);
-        self.measure_table(html, load);
+        page.push(&html);
+        for (policy, series) in self.policies.iter().zip(&load.series) {
+            page.curves(Panel { time: place, most, ..curves(policy, series) });
+        }
+        let mut html = String::from("</div>");
+        self.dot_figures(&mut html, load);
+        self.measure_table(&mut html, load);
+        page.push(&html);
     }
 }
 
@@ -276,21 +261,27 @@ fn class(policy: usize) -> String {
     format!("p{policy}")
 }
 
-fn amounts(series: &Series) -> Amounts<'_> {
-    Amounts {
-        time_s: &series.time_s,
-        need_mb: &series.need_mb,
-        assigned_mb: &series.assigned_mb,
-        capacity_mb: &series.capacity_mb,
-    }
+/// What guests of a load had committed, what they had, and what the host could give.
+fn curves(policy: &str, series: &Series) -> Panel {
+    let curve = |name: &str, drawn, values: &[f64]| Curve {
+        name: name.to_owned(),
+        place: 0,
+        drawn,
+        // Tenths are finer than any screen.
+        values: values.iter().map(|value| Some((value * 10.0).round() / 10.0)).collect(),
+    };
+    let curves = vec![
+        curve("needed", Drawn::Area, &series.need_mb),
+        curve("the host can give", Drawn::Limit, &series.capacity_mb),
+        curve("had", Drawn::Line, &series.assigned_mb),
+    ];
+    Panel { height: CURVES, legend: false, ..Panel::new(policy, "MB", series.time_s.clone(), curves) }
 }
 
 /// A class for the colour of each policy, in both schemes.
 fn colours() -> String {
     let mut style = String::new();
-    for (open, close, dark) in
-        [(":root {", "}", false), ("@media (prefers-color-scheme: dark) { :root {", "} }", true)]
-    {
+    for (open, close, dark) in [(":root {", "}", false), (":root[data-theme=\"dark\"] {", "}", true)] {
         style.push_str(open);
         for (index, (light_colour, dark_colour)) in COLOURS.iter().enumerate() {
             let _ = write!(style, " --c{index}: {};", if dark { dark_colour } else { light_colour });

@@ -184,7 +184,9 @@ fn the_outputs_name_everything() {
     );
     assert_eq!(csv.lines().count(), 1 + 3 * 2 * 3 * MEASURES.len());
     assert!(page.contains("cargo xtask compare &lt;&amp;&gt;"));
-    assert!(!page.contains("http") && !page.contains("<script"), "the page needs nothing else");
+    // Curves of each policy on each of two loads.
+    assert_eq!(page.matches("<figure data-panel=").count(), 2 * 2);
+    assert!(!page.contains("src=") && !page.contains("href=\"http"), "the page needs nothing else");
     let json: serde_json::Value = serde_json::from_str(&comparison.json().unwrap()).unwrap();
     assert_eq!(json["loads"][0]["results"][1]["unmet_demand"]["values"].as_array().unwrap().len(), 3);
     assert!(json.get("costs").is_none(), "what depends on the machine is not in it");

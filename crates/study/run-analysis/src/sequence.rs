@@ -280,6 +280,17 @@ mod tests {
         }
     }
 
+    /// The interface of an offered channel is a field of 48 columns.
+    #[test]
+    fn a_wide_field_stays_beside_the_lines() {
+        let text = FieldValue::Text("1eccfd72-4b41-45ef-b73a-4a6e44c12924".to_owned());
+        let mut records = records();
+        records[3].fields.push(("if_instance".into(), text));
+        let text = Sequence::of(&Causality::new(&records).chain(2).unwrap(), 12).text(80);
+        assert!(text.lines().skip(3).all(|line| line.contains('│') || line.contains('◀')), "{text}");
+        assert!(text.contains(" if_instance=\n") && text.contains("│   1eccfd72-"), "{text}");
+    }
+
     #[test]
     fn mermaid_is_not_broken_by_what_an_event_says() {
         let mermaid = sequence(12).mermaid();

@@ -1,5 +1,5 @@
 "use strict";
-/* The page as a whole: choice of the VM, keys, light and dark, links into it, printing. */
+/* The page as a whole: choice of the VM, keys, links into it. */
 
 (() => {
   const { state, el, id, vms, events, begin, end } = Report;
@@ -10,30 +10,6 @@
     state.on(["vm"], ({ vm }) => { select.value = vm; });
   }
 
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const paint = (theme) => {
-    document.documentElement.dataset.theme = theme;
-    state.set({ theme });
-  };
-  const kept = (() => {
-    try {
-      return localStorage.getItem("report-theme");
-    } catch {
-      return null;
-    }
-  })();
-  paint(kept === "dark" || kept === "light" ? kept : dark.matches ? "dark" : "light");
-  dark.addEventListener("change", () => paint(dark.matches ? "dark" : "light"));
-  const toggleTheme = () => {
-    paint(state.get().theme === "dark" ? "light" : "dark");
-    try {
-      localStorage.setItem("report-theme", state.get().theme);
-    } catch {
-      // Where nothing may be kept, the choice is for this time.
-    }
-  };
-  id("theme").addEventListener("click", toggleTheme);
-
   const KEYS = [
     ["space", "play or stop", () => Report.clock.toggle()],
     ["← →", "a second back or on", null],
@@ -42,7 +18,7 @@
     ["0", "the whole run in all curves", () => Report.interval.whole()],
     ["v", "the next VM", () => { const place = vms.findIndex((vm) => vm.name === state.get().vm); if (vms.length) state.set({ vm: vms[(place + 1) % vms.length].name, seq: 0 }); }],
     ["/", "search in the events", () => id("search").focus()],
-    ["d", "dark or light", toggleTheme],
+    ["d", "dark or light", Report.theme.toggle],
     ["?", "this", () => help()],
   ];
   const help = () => {
@@ -102,12 +78,5 @@
   Report.timeline.show(state.get().now - 2e9, state.get().now + 2e9);
   if (location.hash.includes("=")) fromAddress();
 
-  for (const [name, printing] of [["beforeprint", true], ["afterprint", false]]) {
-    window.addEventListener(name, () => {
-      Report.printing = printing;
-      paint(printing ? "light" : kept === "dark" || (kept !== "light" && dark.matches) ? "dark" : "light");
-      state.settle();
-    });
-  }
   document.documentElement.dataset.ready = "true";
 })();

@@ -18,7 +18,7 @@
     { name: "reserve of the parent OS", colour: () => colour("reserve"), values: filled(host.host.reserve) },
     { name: "overhead of the running VMs", colour: () => colour("overhead"), values: filled(host.host.overhead) },
     ...vms.map((vm) => ({ name: vm.name, vm, colour: () => Report.vmColour(vm.place), values: filled(host.columns[vm.place].physical) })),
-    { name: "in transit", colour: () => colour("transit"), values: filled(host.host.transit) },
+    { name: "in transit", colour: () => colour("transit"), striped: true, values: filled(host.host.transit) },
     { name: "left in the balancer (Available Memory)", colour: () => colour("pool"), values: filled(host.host.available) },
   ];
   const stacked = layers();
@@ -39,10 +39,28 @@
     ].filter(Boolean).join("\n");
   };
 
+  /** Memory on its way has stripes, since some VM has nearly its hue. */
+  const stripes = (hue) => {
+    const side = 8;
+    const tile = el("canvas", { width: side, height: side });
+    const context = tile.getContext("2d");
+    context.fillStyle = hue;
+    context.fillRect(0, 0, side, side);
+    context.strokeStyle = colour("ink");
+    context.lineWidth = 1.6;
+    context.beginPath();
+    for (const from of [-side, 0, side]) {
+      context.moveTo(from - 1, side + 1);
+      context.lineTo(from + side + 1, -1);
+    }
+    context.stroke();
+    return context.createPattern(tile, "repeat");
+  };
+
   const drawStack = () => {
     Report.chart(id("stack"), {
       data: [seconds, ...[...sums].reverse()], height: Math.max(220, Math.min(360, window.innerHeight * 0.45)), names: true, most: Number.isFinite(host.total) ? host.total / 1.03 : 0,
-      series: [...stacked].reverse().map((layer) => ({ paths: step, width: 0.5, stroke: () => colour("ground"), fill: layer.colour, points: { show: false } })),
+      series: [...stacked].reverse().map((layer) => ({ paths: step, width: 0.5, stroke: () => colour("ground"), fill: layer.striped ? () => stripes(layer.colour()) : layer.colour, points: { show: false } })),
       hover: (u, row, y) => {
         const layer = sums.findIndex((sum) => y <= sum[row]);
         if (y < 0 || layer < 0) return null;
@@ -55,7 +73,9 @@
   const layersNamed = stacked.filter((layer) => layer.values.some((value) => value > 0) && (!layer.vm || vms.length <= NAMED));
   Report.show(id("stack-legend"), vms.length > NAMED ? el("span", {}, `${vms.length} VMs, VM after VM from below; the pointer names them`) : null, layersNamed.map((layer) => {
     const key = el("i", {});
-    const paint = () => { key.style.background = layer.colour(); };
+    const paint = () => {
+      key.style.background = layer.striped ? `repeating-linear-gradient(135deg, var(--ink) 0 1.5px, ${layer.colour()} 1.5px 5px)` : layer.colour();
+    };
     paint();
     state.on(["theme"], paint);
     return layer.vm ? el("button", { type: "button", onclick: () => state.set({ vm: layer.name }) }, key, layer.name) : el("span", {}, key, layer.name);
@@ -203,5 +223,4 @@
       draw();
     });
   }
-  state.on(["theme"], () => { for (const chart of Report.chart.all) chart.redraw(false, false); });
 })();

@@ -13,6 +13,7 @@
 //!
 //! Of the three forms of whole numbers the shortest is taken. Counters of every second, numbers and times of events become mostly zeros.
 
+use charts::page::json;
 use serde_json::Value;
 
 /// Largest whole number that JavaScript's numbers hold exactly.
@@ -158,25 +159,6 @@ impl Column {
                 out.extend_from_slice(b"{\"v\":");
                 json(values, out);
                 out.push(b'}');
-            }
-        }
-    }
-}
-
-/// Appends a value as JSON in which nothing ends a script: `<` is written as its number.
-pub fn json(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
-    let before = out.len();
-    // Writing values like these into memory cannot fail.
-    let _: Result<(), serde_json::Error> = serde_json::to_writer(&mut *out, value);
-    if out[before..].contains(&b'<') {
-        let text = out.split_off(before);
-        for piece in text.split_inclusive(|&byte| byte == b'<') {
-            match piece.split_last() {
-                Some((b'<', rest)) => {
-                    out.extend_from_slice(rest);
-                    out.extend_from_slice(b"\\u003c");
-                }
-                _ => out.extend_from_slice(piece),
             }
         }
     }

@@ -5,11 +5,13 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use perf_counters::pdh::{CounterLog, ReadError, Remark};
 use perf_counters::schema;
 
-use crate::columns::{integer, json, pack_whole};
+use crate::columns::{integer, pack_whole};
+use charts::page::json;
 
 /// Bytes that are read of a counter file: about those of a thousand VMs for a day, once a second. Invented.
 const MOST_COUNTERS: u64 = 1 << 34;
@@ -65,6 +67,12 @@ impl Counters {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Time of the last sample in the file, shown or not.
+    #[must_use]
+    pub fn end(&self) -> Duration {
+        self.log.times().last().copied().unwrap_or_default()
     }
 
     /// What whoever gave the file should be told.
@@ -128,7 +136,7 @@ impl Counters {
 }
 
 /// Nanoseconds of a time.
-fn nanos(time: core::time::Duration) -> u64 {
+fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

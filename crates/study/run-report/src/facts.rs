@@ -96,6 +96,19 @@ pub(crate) fn read(directory: &Path, options: &Options) -> Result<Facts, ReportE
         (counters, messages.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
     });
     missing.extend(of_events);
+    let ends = [
+        Duration::from_nanos(recorded.end),
+        counters.as_ref().map_or(Duration::ZERO, |(_, end)| *end),
+        summary["end"]["time_s"]
+            .as_f64()
+            .and_then(|end| Duration::try_from_secs_f64(end).ok())
+            .unwrap_or_default(),
+    ];
+    let end = ends.into_iter().max().unwrap_or_default();
+    if options.from > end {
+        return Err(ReportError::AfterTheEnd { directory: directory.to_owned(), from: options.from, end });
+    }
+    let counters = counters.map(|(counters, _)| counters).filter(|counters| !counters.is_empty());
     if let Some(trouble) = messages.trouble.take().filter(|_| !recorded.sent.is_empty()) {
         missing.push(format!(
             "{JOURNAL_FILE}: {trouble}. Bytes of messages are shown as far as they could be read."
@@ -130,19 +143,20 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// The counters of the time that is shown, and the time of the last of all.
 fn counters(
     directory: &Path,
     options: &Options,
     window: &core::ops::RangeInclusive<u64>,
     missing: &mut Vec<String>,
-) -> Option<Counters> {
+) -> Option<(Counters, Duration)> {
     match Counters::read(&directory.join(COUNTERS_FILE), options.most_values, window.clone()) {
         Ok(counters) => {
             missing.extend(counters.remarks().iter().map(|remark| format!("{COUNTERS_FILE}: {remark}.")));
             if counters.every > 1 {
                 missing.push(format!(
                     "Of the counters one sample of every {} is here: all of them would be too much for a page. \
-                     cargo xtask report DIR --from TIME --to TIME takes a part of the run.",
+                     cargo xtask report DIR --from TIME --until TIME takes a part of the run.",
                     counters.every
                 ));
             }
@@ -151,7 +165,8 @@ fn counters(
                     "{COUNTERS_FILE} has no row of the time that is shown: there are no curves."
                 ));
             }
-            (!counters.is_empty()).then_some(counters)
+            let end = counters.end();
+            Some((counters, end))
         }
         Err(error) => {
             missing.push(format!("{COUNTERS_FILE} cannot be read ({error}): there are no curves."));
@@ -176,7 +191,9 @@ fn by_shortage(summary: &Value) -> Vec<String> {
 /// What is taken from the events while they are read.
 struct Recorded {
     events: Events,
+    /// Time of the last event that is shown, and of the last of all, ns.
     last: u64,
+    end: u64,
     marks: Vec<(f64, String)>,
     rules: BTreeSet<String>,
     states: BTreeSet<String>,
@@ -189,6 +206,7 @@ impl Recorded {
         Self {
             events: Events::new(options.most_events).in_order(vms),
             last: 0,
+            end: 0,
             marks: Vec::new(),
             rules: BTreeSet::new(),
             states: BTreeSet::new(),
@@ -222,8 +240,12 @@ impl Recorded {
         };
         for record in reader {
             match record {
-                Ok(record) if window.contains(&record.t.0) => self.take(&record),
-                Ok(_) => {}
+                Ok(record) => {
+                    self.end = self.end.max(record.t.0);
+                    if window.contains(&record.t.0) {
+                        self.take(&record);
+                    }
+                }
                 Err(error) => missing.push(format!("{EVENTS_FILE}: {error}.")),
             }
         }
@@ -241,7 +263,7 @@ impl Recorded {
             self.events.left_out().iter().map(|(name, count)| format!("{count} {name}")).collect();
         if !left_out.is_empty() {
             missing.push(format!(
-                "Events that would be too many for a page are left out: {}. cargo xtask report DIR --from TIME --to TIME takes a \
+                "Events that would be too many for a page are left out: {}. cargo xtask report DIR --from TIME --until TIME takes a \
                  part of the run with all of them.",
                 left_out.join(", ")
             ));
@@ -252,7 +274,7 @@ impl Recorded {
             let (gone, whole) = (vms_left_out.len(), self.whole(vms_left_out));
             missing.push(format!(
                 "There are too many events for a page: {count} of the operations of {gone} VMs are left out. Those of {whole} are all here; of \
-                 the others there is what the counters say. cargo xtask report DIR --from TIME --to TIME takes a part of the run."
+                 the others there is what the counters say. cargo xtask report DIR --from TIME --until TIME takes a part of the run."
             ));
         }
     }

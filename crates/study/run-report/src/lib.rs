@@ -6,8 +6,6 @@
 //! the story, the picture of the components, who has the host's memory, a timeline of one VM's components, sequence
 //! diagrams, tables. [`write()`] makes it of any folder, right after the run or years later; what the folder lacks, the page says.
 //!
-//! [`sheet`] is a smaller page by the same charts, for curves that are of no single run.
-//!
 //! Here in Rust: reading and packing ([`columns`], [`events`], [`counters`], [`messages`]), nothing of what is shown. The page's own
 //! files are in `page/`, as they are: no build step. `page/model.js` unpacks what this crate packs.
 #![forbid(unsafe_code)]
@@ -18,12 +16,12 @@ pub mod events;
 mod facts;
 pub mod messages;
 mod page;
-pub mod sheet;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use quantities::format_duration;
 use scenario::run::REPORT_FILE;
 
 /// What of a run is put into its page.
@@ -31,7 +29,7 @@ use scenario::run::REPORT_FILE;
 pub struct Options {
     /// Only what happened from here on.
     pub from: Duration,
-    /// Only what happened before.
+    /// Only what happened up to here.
     pub to: Duration,
     /// Events beyond which those that matter less are left out, kind by kind, traffic first. Invented: what a browser unpacks in
     /// about half a second.
@@ -66,6 +64,19 @@ pub enum ReportError {
         .0.display()
     )]
     NotARun(PathBuf),
+    /// Nothing happened in the time that was to be shown.
+    #[error(
+        "{}: the run ends at {}, and nothing happened from {} on",
+        directory.display(), format_duration(*end), format_duration(*from)
+    )]
+    AfterTheEnd {
+        /// The run's folder.
+        directory: PathBuf,
+        /// From when on the page was to show it.
+        from: Duration,
+        /// When the run ends.
+        end: Duration,
+    },
     /// The page cannot be written.
     #[error("{}: {error}", path.display())]
     Write {
@@ -92,7 +103,7 @@ pub fn write(directory: &Path, options: &Options) -> Result<Written, ReportError
 /// The page of a run's folder, and what could not be shown.
 ///
 /// # Errors
-/// [`ReportError::NotARun`].
+/// [`ReportError::NotARun`], [`ReportError::AfterTheEnd`].
 pub fn make(directory: &Path, options: &Options) -> Result<(Vec<u8>, Vec<String>), ReportError> {
     let mut facts = facts::read(directory, options)?;
     Ok((page::assemble(&mut facts), facts.missing))

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use charts::page::{self, Curve, Drawn, Panel};
 use run_analysis::explain::explain;
 use run_journal::events::EventsError;
 use run_journal::{EVENTS_FILE, EventsLevel, Record, events};
-use run_report::sheet::{Curve, Panel, Sheet};
 use run_report::{Options, write};
 use serde_json::{Value, json};
 
@@ -271,37 +271,51 @@ fn who_paid_whom_is_told_by_the_events() {
 }
 
 #[test]
-fn a_sheet_of_curves_is_zoomed_as_one_and_turns_dark() {
+fn curves_of_one_time_are_zoomed_as_one_and_the_page_turns_dark() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("curves.html");
     let curve = |name: &str, place: usize, factor: f64| Curve {
         name: name.to_owned(),
         place,
+        drawn: Drawn::Line,
         values: (0..100).map(|second| (second != 50).then(|| factor * f64::from(second))).collect(),
     };
-    let panel = |title: &str| Panel {
-        title: title.to_owned(),
-        unit: "MB".to_owned(),
-        times: (0..100).map(f64::from).collect(),
-        curves: vec![curve("A", 0, 1.0), curve("B", 5, 2.0)],
+    let panel = |title: &str, time: usize| Panel {
+        time,
+        ..Panel::new(
+            title,
+            "MB",
+            (0..100).map(f64::from).collect(),
+            vec![curve("A", 0, 1.0), curve("B", 5, 2.0)],
+        )
     };
-    let sheet = Sheet {
-        title: "Two runs".to_owned(),
-        lead: vec!["A: runs/a".to_owned()],
-        panels: vec![panel("Memory"), panel("Demand")],
-        text: "VM1  1 → 2".to_owned(),
+    let made = |panels: [Panel; 2]| {
+        let mut page = page::Page::new("Two runs");
+        panels.into_iter().for_each(|panel| page.curves(panel));
+        page.preformatted("VM1  1 → 2");
+        page.finish()
     };
-    std::fs::write(&path, sheet.page()).unwrap();
+    std::fs::write(&path, made([panel("Memory", 0), panel("Demand", 0)])).unwrap();
     let Some(mut page) = Page::open(&path, 1000) else { return };
-    page.until("document.querySelectorAll('#curves canvas').length === 2");
+    page.until("document.querySelectorAll('[data-panel] canvas').length === 2");
     let shown = "[...Report.chart.all].map((chart) => [chart.scales.x.min, chart.scales.x.max])";
     assert_eq!(page.value(shown), json!([[0, 99], [0, 99]]));
     page.value("Report.interval.zoom(20e9, 30e9)");
     page.until("document.querySelector('#interval').textContent === '20s to 30s'");
     assert_eq!(page.value(shown), json!([[20, 30], [20, 30]]));
+    page.value("document.dispatchEvent(new KeyboardEvent('keydown', { key: '0' }))");
+    assert_eq!(page.value(shown), json!([[0, 99], [0, 99]]));
     page.value("document.dispatchEvent(new KeyboardEvent('keydown', { key: 'd' }))");
     page.until("document.documentElement.dataset.theme === 'dark'");
-    assert_eq!(page.value("document.querySelector('#text').textContent"), "VM1  1 → 2");
+    assert_eq!(page.value("document.querySelector('pre').textContent"), "VM1  1 → 2");
     assert_eq!(page.value("document.querySelector('.legend').textContent"), "AB");
+    assert_eq!(page.complaints, [""; 0]);
+
+    // Of two times, each has its own interval.
+    std::fs::write(&path, made([panel("Memory", 0), panel("Demand", 1)])).unwrap();
+    let mut page = Page::open(&path, 1000).unwrap();
+    page.until("document.querySelectorAll('[data-panel] canvas').length === 2");
+    page.value("[...Report.chart.all][0].reportInterval.zoom(20e9, 30e9)");
+    assert_eq!(page.value(shown), json!([[20, 30], [0, 99]]));
     assert_eq!(page.complaints, [""; 0]);
 }

@@ -41,7 +41,7 @@ pub use contents::{LoadOptions, Parameter, Policy, Scenario};
 pub use diagnostic::{BadScenario, Diagnostic, Place, SourceText, Span};
 pub use draw::Draw;
 pub use host::{Balancer, DynamicMemoryVersion, Edition, Host, HostLimits, Operations, ParentOs, Release};
-pub use length::{BadLength, LONGEST_RUN, MOST_SAMPLES, check_length};
+pub use length::{BadLength, LONGEST_RUN, MANY_SAMPLES, MOST_SAMPLES, check_length, usual_interval};
 pub use plan::Planned;
 pub use reader::Located;
 pub use reference::{reference, reference_markdown};
@@ -187,7 +187,7 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
 /// Complains about a run that would never end or never fit, at whatever says so: the command line or the file.
 fn check_run_length(root: &Table<'_, '_>, scenario: &Scenario, options: &LoadOptions) {
     let until = options.until.unwrap_or(scenario.until);
-    let interval = options.sample_interval.unwrap_or_else(|| scenario.sample_interval());
+    let interval = options.sample_interval.unwrap_or_else(|| scenario.sample_interval(until));
     let Err(error) = check_length(until, interval) else { return };
     let many = matches!(error, BadLength::TooManySamples { .. });
     let option = match (many, options.sample_interval, options.until) {
@@ -199,9 +199,8 @@ fn check_run_length(root: &Table<'_, '_>, scenario: &Scenario, options: &LoadOpt
         let complaint = Diagnostic::of_file(root.reader.source.file(), format!("{option}: {error}"));
         return root.reader.add(complaint.key(option).value(quantities::format_duration(time)));
     }
-    let key = if many && root.has("sample_interval") { "sample_interval" } else { "until" };
-    let complaint = root.bad_value(key, &root.span_of(key), error.to_string());
-    root.reader.add(if many && key == "until" { complaint.help("set `sample_interval`") } else { complaint });
+    let key = if many { "sample_interval" } else { "until" };
+    root.reader.add(root.bad_value(key, &root.span_of(key), error.to_string()));
 }
 
 /// Complains about recorded loads given on the command line that nothing in the file plays.

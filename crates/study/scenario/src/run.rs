@@ -21,7 +21,7 @@ mod sums;
 
 pub use build::Choices;
 pub use cycle::Cycle;
-pub use directory::{COUNTERS_FILE, REPORT_FILE, SCENARIO_FILE, SUMMARY_FILE};
+pub use directory::{COUNTERS_FILE, GUESTS_FILE, REPORT_FILE, SCENARIO_FILE, SUMMARY_FILE};
 pub use error::RunError;
 pub use execute::{run, run_with_policy};
 pub use hand::Hand;

@@ -1,24 +1,38 @@
 //! `cargo xtask replay DIR --live`: a run that is over, or that another process goes on with, in the terminal.
 
-use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use live_view::LiveError;
-use live_view::recording::{RecordedVm, Recording};
-use page_range::PageCount;
-use run_analysis::figures::Recorded;
-use run_journal::{EVENTS_FILE, Manifest, Record, events};
-use scenario::file::LoadOptions;
-use scenario::run::{COUNTERS_FILE, Choices, SCENARIO_FILE};
+use live_view::recording::Recording;
+use live_view::{LiveError, Source};
 
-use crate::commands::{bad_input, scenario as scenarios};
-use crate::output::note;
+use crate::commands::bad_input;
+use crate::commands::recording::{MOST_READ_AGAIN, read, size};
+use crate::output::{look, note};
+
+/// The folder of a run.
+struct Folder<'a> {
+    directory: &'a Path,
+    /// Bytes that it had when it was read.
+    seen: u64,
+}
+
+impl Source for Folder<'_> {
+    fn more(&mut self) -> Option<Recording> {
+        let now = size(self.directory);
+        // A run that still goes on is short: real guests and wall clocks have minutes.
+        if now == self.seen || now > MOST_READ_AGAIN {
+            return None;
+        }
+        self.seen = now;
+        read(self.directory).ok()
+    }
+}
 
 /// Plays what is in the folder of a run.
 pub(super) fn run(directory: &Path, from: Duration, speed: f64) -> Result<()> {
+    let mut folder = Folder { directory, seen: size(directory) };
     let recording = read(directory)?;
     for sentence in &recording.missing {
         note!("{sentence}");
@@ -31,117 +45,8 @@ pub(super) fn run(directory: &Path, from: Duration, speed: f64) -> Result<()> {
             quantities::format_duration(recording.until)
         ))
     );
-    let mut seen = size(directory);
-    let more = || {
-        let now = size(directory);
-        // A run that still goes on is short: real guests and wall clocks have minutes.
-        if now == seen || now > MOST_READ_AGAIN {
-            return None;
-        }
-        seen = now;
-        read(directory).ok()
-    };
-    match live_view::play(recording, from, speed, more) {
+    match live_view::play(recording, from, speed, look().colours, &mut folder) {
         Err(error @ LiveError::NoTerminal) => Err(bad_input(error)),
         played => Ok(played?),
     }
-}
-
-/// Bytes that are read again each second of a run that goes on. Invented.
-const MOST_READ_AGAIN: u64 = 64 << 20;
-
-/// Bytes of events and counters that a run has left.
-fn size(directory: &Path) -> u64 {
-    let size = |name: &str| std::fs::metadata(directory.join(name)).map_or(0, |file| file.len());
-    size(EVENTS_FILE) + size(COUNTERS_FILE)
-}
-
-/// What is there of a run; what is missing is said.
-fn read(directory: &Path) -> Result<Recording> {
-    let counted = Recorded::read(directory);
-    let recorded = events::read_whole(&directory.join(EVENTS_FILE));
-    if let (Err(counters), Err(events)) = (&counted, &recorded) {
-        return Err(bad_input(format!(
-            "{} is no folder of a run that can be shown: {counters}; {EVENTS_FILE}: {events}",
-            directory.display()
-        )));
-    }
-    let mut missing = Vec::new();
-    let records = match recorded {
-        Ok(whole) => {
-            missing.extend(whole.missing.map(|error| format!("{EVENTS_FILE}: {error}.")));
-            whole.records
-        }
-        Err(error) => {
-            missing.push(format!("{EVENTS_FILE}: {error}. Only what the counters say is shown."));
-            Vec::new()
-        }
-    };
-    let title = title(directory);
-    let last = records.iter().map(|record| Duration::from(record.t)).max().unwrap_or_default();
-    let run = match counted {
-        Ok(run) => run,
-        Err(error) => {
-            missing.push(format!("{error}. The VMs' memory is not shown."));
-            let (vms, points) = (vms(&records), Vec::new());
-            return Ok(Recording {
-                title,
-                until: last,
-                host_memory: PageCount::ZERO,
-                vms,
-                points,
-                records,
-                missing,
-            });
-        }
-    };
-    let priorities = priorities(directory);
-    let vm = |(place, name): (usize, &String)| RecordedVm {
-        name: name.as_str().into(),
-        maximum: run.maximum.get(place).copied().flatten().map_or_else(|| most(&run, place), from_mib),
-        priority: priorities.iter().find(|(known, _)| **known == **name).map(|(_, priority)| *priority),
-    };
-    let vms = run.vms.iter().enumerate().map(vm).collect();
-    let until = run.points.last().map_or(last, |point| point.time.max(last));
-    Ok(Recording {
-        title,
-        until,
-        host_memory: from_mib(run.host_mb),
-        vms,
-        points: run.points,
-        records,
-        missing,
-    })
-}
-
-fn from_mib(mib: f64) -> PageCount {
-    PageCount((mib * 256.0).round() as u64)
-}
-
-/// The most memory that a VM ever had.
-fn most(run: &Recorded, place: usize) -> PageCount {
-    run.points.iter().filter_map(|point| point.vms.get(place)).map(|vm| vm.physical).max().unwrap_or_default()
-}
-
-fn title(directory: &Path) -> String {
-    let manifest = Manifest::read_part(directory).ok();
-    let policy = manifest.and_then(|manifest| manifest.policy);
-    let policy = policy.map_or_else(String::new, |policy| format!(" · policy {policy}"));
-    format!("{}{policy} · recorded", directory.display())
-}
-
-/// The VMs that events are about.
-fn vms(records: &[Record]) -> Vec<RecordedVm> {
-    let names: BTreeSet<&Arc<str>> = records.iter().filter_map(|record| record.vm.as_ref()).collect();
-    let vm = |name: &Arc<str>| RecordedVm { name: name.clone(), maximum: PageCount::ZERO, priority: None };
-    names.into_iter().map(vm).collect()
-}
-
-/// Memory priorities of the VMs, if the scenario that was run is in the folder and can be read today.
-fn priorities(directory: &Path) -> Vec<(Arc<str>, u32)> {
-    let path = directory.join(SCENARIO_FILE);
-    let file = scenarios::load(&path.display().to_string(), &LoadOptions::default()).ok();
-    let plan = file.and_then(|file| scenarios::plan(&file, &Choices::default()).ok());
-    let vms = plan.map(|plan| plan.vms).unwrap_or_default();
-    vms.into_iter().map(|vm| (vm.name, live_view::view::priority(&vm.settings))).collect()
 }

@@ -13,11 +13,20 @@ for module in virtio virtio_ring virtio virtio_ring virtio_pci_legacy_dev virtio
     [ -z "$file" ] || insmod "$file" 2>/dev/null
 done
 [ -e /dev/kvm ] || echo "level 1: there is no /dev/kvm"
+# What somebody follows comes out while it is written; all files come out at the end.
+for port in /sys/class/virtio-ports/*; do
+    name=$(cat "$port/name")
+    if [ "$name" = out ]; then
+        archive=/dev/${port##*/}
+    else
+        (until [ -e "/out/$name" ]; do sleep 1; done; tail -n +1 -f "/out/$name" > "/dev/${port##*/}") 2>/dev/null &
+    fi
+done
 cd /out
 /bin/real-guest $(cat /arguments) < /dev/ttyS0
 status=$?
 cd /
 echo $status > /out/.status
-for port in /dev/vport*; do tar -c -f "$port" -C /out . ; done
+tar -c -f "$archive" -C /out .
 sync
 poweroff -f

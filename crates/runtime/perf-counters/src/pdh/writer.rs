@@ -17,16 +17,22 @@ pub struct Writer<W> {
     out: W,
     epoch: Epoch,
     vms: usize,
-    row: Row,
-    before: Row,
+    /// The row as text, and the row before.
+    line: Vec<u8>,
+    before: Vec<u8>,
+    values: Vec<Option<Value>>,
+    cells: Vec<Cell>,
+    /// Whether no row has been written.
+    first: bool,
 }
 
-/// A row as text.
-#[derive(Debug, Default)]
-struct Row {
-    line: Vec<u8>,
-    /// Each value, and where in `line` its text ends. The text of a value begins with what separates it from the one before.
-    values: Vec<(Option<Value>, usize)>,
+/// A value of the row before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    /// What it counts, in the unit of its counter, which is the same in every row.
+    number: Option<u64>,
+    /// Where in the row its text ends. That begins with what separates it from the value before.
+    end: usize,
 }
 
 impl<W: Write> Writer<W> {
@@ -43,8 +49,9 @@ impl<W: Write> Writer<W> {
         }
         line.extend_from_slice(b"\r\n");
         out.write_all(&line)?;
-        let (row, before) = (Row { line, values: Vec::new() }, Row::default());
-        Ok(Self { out, epoch: layout.epoch(), vms: layout.vms().len(), row, before })
+        let cells = vec![Cell::default(); layout.paths().len()];
+        let (epoch, vms) = (layout.epoch(), layout.vms().len());
+        Ok(Self { out, epoch, vms, line, before: Vec::new(), values: Vec::new(), cells, first: true })
     }
 
     /// Writes one row.
@@ -58,13 +65,48 @@ impl<W: Write> Writer<W> {
                 format!("a sample of {} VMs in a counter file of {} VMs", sample.vms.len(), self.vms),
             ));
         }
-        std::mem::swap(&mut self.row, &mut self.before);
-        self.row.line.clear();
-        self.row.line.push(b'"');
-        timestamp(&mut self.row.line, self.epoch.civil(sample.time));
-        self.row.values(sample, &self.before);
-        self.row.line.extend_from_slice(b"\"\r\n");
-        self.out.write_all(&self.row.line)
+        std::mem::swap(&mut self.line, &mut self.before);
+        self.line.clear();
+        self.line.push(b'"');
+        timestamp(&mut self.line, self.epoch.civil(sample.time));
+        self.values(sample);
+        self.line.extend_from_slice(b"\"\r\n");
+        self.out.write_all(&self.line)
+    }
+
+    /// Appends all values.
+    fn values(&mut self, sample: &Sample) {
+        let Self { line, before, values, cells, .. } = self;
+        let first = std::mem::take(&mut self.first);
+        values.clear();
+        sample.append_values(values);
+        // The text of the row before that is still to be taken over, and where in it the value at hand begins.
+        let (mut kept, mut start) = (0..0, TIME_BYTES);
+        for (&value, cell) in values.iter().zip(cells) {
+            let number = value.map(Value::number);
+            let end = cell.end;
+            if number == cell.number && !first {
+                if kept.is_empty() {
+                    kept.start = start;
+                }
+                kept.end = end;
+            } else {
+                line.extend_from_slice(&before[kept.clone()]);
+                kept = 0..0;
+                text(line, value);
+            }
+            start = end;
+            *cell = Cell { number, end: line.len() + kept.len() };
+        }
+        line.extend_from_slice(&before[kept]);
+    }
+
+    /// Has the output write out what it holds back.
+    ///
+    /// # Errors
+    /// What the output says.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     /// Flushes and gives back the output.
@@ -77,37 +119,8 @@ impl<W: Write> Writer<W> {
     }
 }
 
-impl Row {
-    /// Appends all values; `before` is the row before.
-    fn values(&mut self, sample: &Sample, before: &Self) {
-        let Self { line, values } = self;
-        values.clear();
-        let mut old = before.values.iter();
-        // The text of the row before that is still to be taken over, and where in it the value at hand begins.
-        let (mut kept, mut start) = (0..0, TIME_BYTES);
-        sample.for_each_value(|value| {
-            let old = old.next();
-            let end = old.map_or(start, |(_, end)| *end);
-            if old.is_some_and(|(old, _)| *old == value) {
-                if kept.is_empty() {
-                    kept = start..end;
-                } else {
-                    kept.end = end;
-                }
-            } else {
-                line.extend_from_slice(&before.line[kept.clone()]);
-                kept = 0..0;
-                cell(line, value);
-            }
-            start = end;
-            values.push((value, line.len() + kept.len()));
-        });
-        line.extend_from_slice(&before.line[kept]);
-    }
-}
-
 /// Appends a value, with what separates it from the one before.
-fn cell(line: &mut Vec<u8>, value: Option<Value>) {
+fn text(line: &mut Vec<u8>, value: Option<Value>) {
     let Some(value) = value else { return line.extend_from_slice(b"\",\" ") };
     line.extend_from_slice(b"\",\"");
     line.extend_from_slice(value.fixed(&mut [0; LONGEST]));

@@ -40,7 +40,7 @@ impl Sequence {
             let head = format!("{mark}{:>TIME$}   {}", time(step.at), self.drawn(step, apart));
             let words = self.words(step);
             let room = columns.saturating_sub(beside);
-            let lines = broken("", &words, room, 0);
+            let lines = broken("", &fitted(&words, room), room, 0);
             // A word that has no room beside the lines has it below them.
             if room < LEAST_TEXT || lines.lines().any(|line| width(line) > room) {
                 let _infallible = writeln!(text, "{head}");
@@ -138,6 +138,17 @@ fn time(at: component_runtime::SimTime) -> String {
 /// A step's text in lines; no word is broken, but a list is after its commas.
 fn broken(head: &str, words: &str, width: usize, indent: usize) -> String {
     wrap_after(head, &words.replace(" (", TOGETHER), width, indent).replace(TOGETHER, " (")
+}
+
+/// The same words; a field that is wider than there is room for is broken between its name and its value, if both fit then.
+fn fitted(words: &str, room: usize) -> String {
+    let word = |word: &str| match word.split_once('=') {
+        Some((name, value)) if width(word) > room && name.len() < room && width(value) <= room => {
+            format!("{name}= {value}")
+        }
+        _ => word.to_owned(),
+    };
+    words.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Names of components in rows; a name is never broken.

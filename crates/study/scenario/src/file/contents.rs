@@ -10,6 +10,7 @@ use super::{
     checks::Check,
     diagnostic::{Diagnostic, SourceText, Span},
     host::{Balancer, Host},
+    length::usual_interval,
     reader::Located,
     set_option::Setting,
     timeline::Step,
@@ -152,9 +153,9 @@ impl Scenario {
             .filter(move |check| check.when_memory_reserve.is_none_or(|wanted| wanted == reserve))
     }
 
-    /// Time between two samples of the counters: as the file says, else 1 s, or 60 s above 128 VMs.
-    pub fn sample_interval(&self) -> Duration {
-        let usual = if self.vms.len() > 128 { 60 } else { 1 };
-        self.sample_interval.unwrap_or(Duration::from_secs(usual))
+    /// Time between two samples of the counters of a run that lasts `until`: as the file says, else what is usual for so many VMs for so long
+    /// ([`usual_interval`]).
+    pub fn sample_interval(&self, until: Duration) -> Duration {
+        self.sample_interval.unwrap_or_else(|| usual_interval(self.vms.len(), until))
     }
 }

@@ -145,7 +145,7 @@ pub(super) static ROOT: TableDoc = TableDoc {
         "source", Form::Text, "", "Where it comes from.";
         "until", Form::Time, "required", "Virtual time at which the run ends (`--until`); \"trace\": when the recorded loads end.";
         "seed", Form::Integer(""), "1", "Seed of everything that is drawn (`--seed`).";
-        "sample_interval", Form::Time, "1s; 60s above 128 VMs", "Virtual time between two samples of the counters (`--sample-interval`).";
+        "sample_interval", Form::Time, "1s; more for many VMs over a long time", "Virtual time between two samples of the counters (`--sample-interval`).";
         "host", Form::Table, "required", "The host.";
         "policy", Form::Table, "hyperv", "The balancing policy.";
         "balancer", Form::Table, "", "The balancer around the policy.";

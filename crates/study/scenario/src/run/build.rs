@@ -48,7 +48,7 @@ pub fn plan(
 ) -> Result<Plan, RunError> {
     let seed = choices.seed.unwrap_or(scenario.seed);
     let until = choices.until.unwrap_or(scenario.until);
-    let sample_interval = choices.sample_interval.unwrap_or_else(|| scenario.sample_interval());
+    let sample_interval = choices.sample_interval.unwrap_or_else(|| scenario.sample_interval(until));
     file::check_length(until, sample_interval)?;
     let bad_workload =
         |error: guest_memory_manager::workload::BadWorkload| RunError::Workload(error.to_string());

@@ -9,6 +9,8 @@ use run_journal::{EVENTS_FILE, JOURNAL_FILE, MANIFEST_FILE};
 pub const COUNTERS_FILE: &str = "counters.csv";
 /// Name of the summary in a run directory.
 pub const SUMMARY_FILE: &str = "summary.json";
+/// Name of what only real guests have: their own view of their memory, and the host's.
+pub const GUESTS_FILE: &str = "guests.csv";
 /// Name of the page that shows a run, in its directory.
 pub const REPORT_FILE: &str = "report.html";
 
@@ -93,8 +95,17 @@ pub fn create_next(runs: &Path, name: &str) -> Result<PathBuf, DirectoryError> {
 }
 
 fn is_of_a_run(name: &str) -> bool {
-    [MANIFEST_FILE, EVENTS_FILE, JOURNAL_FILE, COUNTERS_FILE, SUMMARY_FILE, SCENARIO_FILE, REPORT_FILE]
-        .contains(&name)
+    [
+        MANIFEST_FILE,
+        EVENTS_FILE,
+        JOURNAL_FILE,
+        COUNTERS_FILE,
+        SUMMARY_FILE,
+        SCENARIO_FILE,
+        GUESTS_FILE,
+        REPORT_FILE,
+    ]
+    .contains(&name)
         || name.ends_with("-by-hand.toml")
         || (name.starts_with("figure-") && Path::new(name).extension().is_some_and(|ending| ending == "svg"))
 }
@@ -111,6 +122,7 @@ mod tests {
         create(&run, false).unwrap();
         std::fs::write(run.join(MANIFEST_FILE), "{}").unwrap();
         std::fs::write(run.join("figure-4-5.svg"), "").unwrap();
+        std::fs::write(run.join(GUESTS_FILE), "").unwrap();
         assert!(matches!(create(&run, false), Err(DirectoryError::Exists(_))));
         create(&run, true).unwrap();
         assert_eq!(std::fs::read_dir(&run).unwrap().count(), 0);

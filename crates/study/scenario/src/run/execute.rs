@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use balancing_policy::{Policy, VmId};
-use component_runtime::{EndReason, RunConfig, RunEnd, Runtime, SimTime};
+use component_runtime::{ClockMode, EndReason, RunConfig, RunEnd, Runtime, SimTime};
 use guest_partition::{Console, MachineConfig, SimulatedVm, default_bus_versions, driver_config};
 use memory_balancer::Source;
 use parking_lot::Mutex;
@@ -48,7 +48,7 @@ pub fn run_with_policy(
     plan.policy = policy.name().to_owned();
     let names = plan.vms.iter().map(|vm| vm.name.to_string());
     let layout = Arc::new(Layout::new(plan.host_name.clone(), plan.epoch, names)?);
-    let outputs = Outputs::create(options.directory.take(), options.events)?;
+    let outputs = Outputs::create(options.directory.take(), options.events, options.tap.take())?;
     let collected = Arc::new(Mutex::new(Collected {
         points: Points::new(plan.vms.len(), options.keep_points || can_be_kept(&plan)),
         log: outputs.counters(&layout)?,
@@ -64,9 +64,6 @@ pub fn run_with_policy(
         recorder: outputs.recorder.as_ref().and_then(Recorder::machine_recorder),
         ..RunConfig::default()
     };
-    if let (Some(recorder), Some(tap)) = (&outputs.recorder, options.tap.take()) {
-        recorder.tap(tap);
-    }
     let dispatch = run_journal::dispatch(outputs.recorder.as_ref(), options.log.take());
     let (host, end) = tracing::dispatcher::with_default(&dispatch, || -> Result<_, RunError> {
         let mut runtime = Runtime::new(config)?;
@@ -137,6 +134,7 @@ fn seat_all(
         statistics: host.statistics.clone(),
         host_memory: plan.host.memory,
         collected: Arc::clone(collected),
+        write_out: matches!(options.clock, ClockMode::Wall { .. }),
         check_guests: options.check_guests,
         progress: options.progress.take(),
         observer: options.observer.take(),

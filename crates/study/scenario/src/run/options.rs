@@ -46,7 +46,7 @@ pub struct RunOptions {
     pub machines: Option<Machines>,
     /// Called before each wake of a component with its time, on the thread that runs the run; only with the inline driver.
     pub before_wake: Option<BeforeWake>,
-    /// Gets each recorded event at once, as a line of `events.jsonl`; nothing without a folder, or where no events are recorded.
+    /// Gets each event at once, as a line of `events.jsonl`, as far as events are recorded; without a folder it is all that gets them.
     pub tap: Option<Box<dyn Write + Send>>,
     /// Does by hand what the timeline does not say.
     pub hand: Option<Hand>,

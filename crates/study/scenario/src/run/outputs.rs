@@ -1,7 +1,7 @@
 //! The files that a run writes while it runs: counters, events and journal; and its summary at the end.
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use perf_counters::{Layout, pdh};
@@ -22,14 +22,25 @@ pub(crate) struct Outputs {
 
 impl Outputs {
     /// Opens events and journal in this folder, as far as they are wanted.
-    pub(crate) fn create(directory: Option<PathBuf>, events: EventsLevel) -> Result<Self, RunError> {
-        let recorder = match &directory {
-            Some(directory) if events != EventsLevel::None => {
-                let recorder = Recorder::create(directory, events);
-                Some(recorder.map_err(|error| RunError::Write { path: directory.clone(), error })?)
-            }
-            _ => None,
+    /// Each event goes to `tap` as well, at once, with a folder and without.
+    pub(crate) fn create(
+        directory: Option<PathBuf>,
+        events: EventsLevel,
+        tap: Option<Box<dyn Write + Send>>,
+    ) -> Result<Self, RunError> {
+        let recorder = match (&directory, tap) {
+            _ if events == EventsLevel::None => None,
+            (None, None) => None,
+            (None, Some(tap)) => Some(Recorder::to_writers(Some(tap), None, events)),
+            (Some(directory), tap) => Some(Recorder::create(directory, events).inspect(|recorder| {
+                if let Some(tap) = tap {
+                    recorder.tap(tap);
+                }
+            })),
         };
+        let recorder = recorder
+            .transpose()
+            .map_err(|error| RunError::Write { path: directory.clone().unwrap_or_default(), error })?;
         Ok(Self { directory, recorder })
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Sampler {
     /// Page reads and writes of each guest at the sample before.
     pub(crate) paging: Vec<(u64, u64)>,
     pub(crate) collected: Arc<Mutex<Collected>>,
+    /// Each sample is in the file at once, for whoever watches a run of the real time.
+    pub(crate) write_out: bool,
     /// Also checks every guest's books: slow, for exploring.
     pub(crate) check_guests: bool,
     /// Told of the time at every sample.
@@ -76,7 +78,9 @@ impl Sampler {
         let seen = self.observer.as_mut().map_or(ControlFlow::Continue(()), |observer| observer(&point));
         let mut collected = self.collected.lock();
         if let Some(log) = &mut collected.log {
-            log.write(&self.sample).map_err(|error| format!("cannot write the counters: {error}"))?;
+            let written = log.write(&self.sample);
+            let written = written.and_then(|()| if self.write_out { log.flush() } else { Ok(()) });
+            written.map_err(|error| format!("cannot write the counters: {error}"))?;
         }
         collected.points.push(point);
         Ok(seen)

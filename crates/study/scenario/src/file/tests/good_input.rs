@@ -32,6 +32,12 @@ fn every_scenario_that_comes_with_the_project_is_good() {
 }
 
 #[test]
+fn no_two_scenarios_have_one_title() {
+    let titles: BTreeSet<_> = BUILT_IN.iter().map(|(name, _)| built_in(name).title).collect();
+    assert_eq!(titles.len(), BUILT_IN.len());
+}
+
+#[test]
 fn every_scenario_file_comes_with_the_project() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../scenarios");
     let files: BTreeSet<_> = std::fs::read_dir(folder)
@@ -155,7 +161,7 @@ fn what_is_not_said_is_as_the_reference_says() {
     assert_eq!(scenario.host.parent_os, ParentOs::default());
     assert_eq!(scenario.balancer, Balancer::default());
     assert_eq!(scenario.policy, Policy::default());
-    assert_eq!(scenario.sample_interval(), Duration::from_secs(1));
+    assert_eq!(scenario.sample_interval(scenario.until), Duration::from_secs(1));
     let vm = &scenario.vms[0];
     assert_eq!(vm.memory, MemorySettings::dynamic(mib(1024), mib(65_536)));
     assert_eq!(vm.page_file, PageFileSize::SystemManaged);

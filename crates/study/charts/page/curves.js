@@ -1,18 +1,38 @@
 "use strict";
 /* Curves over time, drawn by uPlot: zoom by dragging, one interval and one moment for all. */
 
-Report.chart = (() => {
-  const { state, colour, begin, end } = Report;
+/**
+ * An interval of all curves that share it, and the moment marked in them; nanoseconds. A page that shows a run has one, `Report.interval`, with
+ * the same functions.
+ */
+Report.newInterval = (begin, end) => {
+  let from = begin;
+  let to = end;
+  let moment = null;
+  const listeners = [];
+  const tell = () => { for (const call of listeners) call({ from, to }); };
+  const zoom = (low, high) => {
+    from = Report.clamp(low, begin, end - 1e3);
+    to = Report.clamp(high, from + 1e3, end);
+    tell();
+  };
+  return {
+    begin, end, get: () => ({ from, to }), zoom, whole: () => zoom(begin, end), on: (call) => { listeners.push(call); },
+    moment: () => moment,
+    go: (now) => {
+      moment = Report.clamp(now, begin, end);
+      tell();
+    },
+  };
+};
 
-  /** Bands of the run's phases, and its marks: [{from, to, name}] in seconds. */
-  const bands = (() => {
-    const phases = Report.run.summary && Report.run.summary.phases;
-    if (!phases) return [];
-    const last = phases.restored_s === null || phases.restored_s === undefined ? end / 1e9 : phases.restored_s;
-    const at = [phases.idle_s, phases.grows_s, phases.contention_s, phases.falls_s, last];
-    return ["①", "②", "③", "④"].map((name, place) => ({ from: at[place], to: at[place + 1], name }));
-  })();
-  const marks = Report.events.named("mark").map((place) => ({ at: Report.events.time[place] / 1e9, name: Report.events.value(place, "text") }));
+/** What a page may show with all curves: bands of phases [{from, to, name}] and marks [{at, name}], seconds; an interval at the bottom, or null. */
+Report.bands = [];
+Report.marks = [];
+Report.lined = () => null;
+
+Report.chart = (() => {
+  const { colour } = Report;
 
   /** Phases beneath the curves. */
   const beneath = (u) => {
@@ -21,7 +41,7 @@ Report.chart = (() => {
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
-    bands.forEach(({ from, to, name }, place) => {
+    Report.bands.forEach(({ from, to, name }, place) => {
       const left = u.valToPos(from, "x", true);
       const right = u.valToPos(to, "x", true);
       if (right < bbox.left || left > bbox.left + bbox.width) return;
@@ -54,24 +74,24 @@ Report.chart = (() => {
     };
     ctx.fillStyle = colour("faint");
     if (u.reportNames) {
-      for (const { from, to, name } of bands) {
+      for (const { from, to, name } of Report.bands) {
         const left = Math.max(u.valToPos(from, "x", true), bbox.left);
         const right = Math.min(u.valToPos(to, "x", true), bbox.left + bbox.width);
         if (right - left > 10 * ratio) ctx.fillText(name, (left + right) / 2 - 5 * ratio, bbox.top);
       }
     }
-    for (const { at, name } of marks) {
+    for (const { at, name } of Report.marks) {
       const x = line(at, colour("faint"), [3 * ratio, 3 * ratio]);
       if (u.reportNames) ctx.fillText(name, x + 3 * ratio, bbox.top);
     }
-    const { now, lineFrom, lineTo } = state.get();
-    if (Report.timeline && lineTo - lineFrom < 0.5 * (end - begin)) {
-      const left = u.valToPos(lineFrom / 1e9, "x", true);
-      const right = u.valToPos(lineTo / 1e9, "x", true);
+    const lined = Report.lined();
+    if (lined) {
+      const [left, right] = lined.map((seconds) => u.valToPos(seconds, "x", true));
       ctx.fillStyle = colour("chosen");
       ctx.fillRect(left, bbox.top + bbox.height - 3 * ratio, Math.max(right - left, 2 * ratio), 3 * ratio);
     }
-    line(now / 1e9, colour("now"), []);
+    const moment = u.reportInterval.moment();
+    if (moment !== null) line(moment / 1e9, colour("now"), []);
     ctx.restore();
   };
 
@@ -81,21 +101,28 @@ Report.chart = (() => {
     due = false;
     for (const chart of all) if (chart.reportSeen || Report.printing) chart.redraw(false, false);
   };
-  state.on(["now", "lineFrom", "lineTo"], () => {
+  const drawSoon = () => {
     if (due) return;
     due = true;
     requestAnimationFrame(redraw);
-  });
-  state.on(["from", "to"], ({ from, to }) => {
-    for (const chart of all) chart.setScale("x", { min: from / 1e9, max: to / 1e9 });
-  });
+  };
+  /** Whose changes the charts are told of. */
+  const heard = new WeakSet();
+  const hear = (interval) => {
+    if (heard.has(interval)) return;
+    heard.add(interval);
+    interval.on(({ from, to }) => {
+      for (const chart of all) if (chart.reportInterval === interval) chart.setScale("x", { min: from / 1e9, max: to / 1e9 });
+    });
+  };
+  Report.state.on(["theme"], () => { for (const chart of all) chart.redraw(false, false); });
 
   /**
    * Draws curves into `container`: `data` as uPlot takes it with seconds first, `series` and `bands` of uPlot, `height` in pixels.
    * `names`: phases and marks are named above it. `hover(u, index, y)`: what is said beside the pointer.
-   * `least`, `most`: the axis holds at least these.
+   * `most`: the axis holds at least this. `interval`: the one of which the curves show a part.
    */
-  const make = (container, { data, series, bands: areas = [], height, names = false, hover, draw, unit = "MB", most = 0, axisSize = 58 }) => {
+  const make = (container, { data, series, bands: areas = [], height, names = false, hover, draw, unit = "MB", most = 0, axisSize = 58, interval = Report.interval }) => {
     for (const chart of all) {
       if (chart.reportContainer === container) {
         all.delete(chart);
@@ -103,7 +130,8 @@ Report.chart = (() => {
       }
     }
     const tip = Report.el("div", { class: "tip", hidden: true });
-    const { from, to } = state.get();
+    hear(interval);
+    const { from, to } = interval.get();
     const options = {
       width: Math.max(200, container.clientWidth), height, legend: { show: false }, padding: [names ? 18 : 6, 16, 0, 0],
       scales: { x: { time: false, min: from / 1e9, max: to / 1e9 }, y: { range: (u, low, high) => [0, Math.max(high || 0, most) * 1.03 || 1] } },
@@ -129,7 +157,7 @@ Report.chart = (() => {
           const low = u.posToVal(u.select.left, "x");
           const high = u.posToVal(u.select.left + u.select.width, "x");
           u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-          Report.interval.zoom(low * 1e9, high * 1e9);
+          interval.zoom(low * 1e9, high * 1e9);
         }],
         setCursor: [(u) => {
           const { left, top, idx } = u.cursor;
@@ -145,14 +173,15 @@ Report.chart = (() => {
     Report.show(container);
     const chart = new uPlot(options, data, container);
     chart.reportNames = names;
+    chart.reportInterval = interval;
     chart.reportContainer = container;
     chart.over.append(tip);
-    chart.over.addEventListener("dblclick", () => Report.interval.whole());
+    chart.over.addEventListener("dblclick", () => interval.whole());
     let pressed = null;
     chart.over.addEventListener("mousedown", (event) => { pressed = event.clientX; });
     chart.over.addEventListener("mouseup", (event) => {
       if (pressed !== null && Math.abs(event.clientX - pressed) < 4) {
-        Report.clock.go(chart.posToVal(event.clientX - chart.over.getBoundingClientRect().left, "x") * 1e9);
+        interval.go(chart.posToVal(event.clientX - chart.over.getBoundingClientRect().left, "x") * 1e9);
       }
       pressed = null;
     });
@@ -164,22 +193,6 @@ Report.chart = (() => {
     return chart;
   };
   make.all = all;
+  make.drawSoon = drawSoon;
   return make;
-})();
-
-/** The interval of all curves. */
-Report.interval = (() => {
-  const { state, begin, end, id } = Report;
-  const zoom = (from, to) => {
-    from = Report.clamp(from, begin, end - 1e3);
-    to = Report.clamp(to, from + 1e3, end);
-    state.set({ from, to, lineFrom: from, lineTo: to });
-  };
-  const whole = () => zoom(begin, end);
-  state.set({ from: begin, to: end, lineFrom: begin, lineTo: end });
-  id("whole").addEventListener("click", whole);
-  state.on(["from", "to"], ({ from, to }) => {
-    id("interval").textContent = to - from >= end - begin ? "" : `${Report.timeTo(from, (to - from) / 100)} to ${Report.timeTo(to, (to - from) / 100)}`;
-  });
-  return { zoom, whole };
 })();
