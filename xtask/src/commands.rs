@@ -36,6 +36,8 @@ mod reference;
 mod replay;
 mod report;
 mod scenario;
+#[cfg(feature = "study")]
+mod sweep;
 mod test;
 mod tools;
 #[cfg(feature = "study")]
@@ -56,6 +58,8 @@ use elsewhere as explore;
 use elsewhere as export;
 #[cfg(not(feature = "guest"))]
 use elsewhere as guest;
+#[cfg(not(feature = "study"))]
+use elsewhere as sweep;
 #[cfg(not(feature = "study"))]
 use elsewhere as verify;
 
@@ -128,6 +132,8 @@ pub(crate) enum Command {
     Explore(explore::Args),
     /// Run balancing policies on the same loads with the same seeds, and compare what comes of it
     Compare(compare::Args),
+    /// Run a comparison, a verification or an exploration as points that many machines share: plan, submit, run, collect
+    Sweep(sweep::Args),
     /// Make a crate for a balancing policy of your own, ready to run and to compare
     NewBalancer(new_balancer::Args),
     /// Measure how fast it is, as ratios within one run
@@ -185,6 +191,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Explore(args) => return explore::run(&args),
         #[cfg(feature = "study")]
         Command::Compare(args) => return compare::run(&args),
+        #[cfg(feature = "study")]
+        Command::Sweep(args) => return sweep::run(&args),
         #[cfg(feature = "bench")]
         Command::Bench(args) => return bench::run(&args),
         #[cfg(feature = "export")]

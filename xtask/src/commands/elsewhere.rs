@@ -70,7 +70,7 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
     };
     let build = match command.to_str()? {
         "help" => return needed(&[rest, &[OsString::from("--help")]].concat()),
-        "compare" | "diff" | "verify" | "explore" => STUDY,
+        "compare" | "diff" | "verify" | "explore" | "sweep" => STUDY,
         "guest" if has("--capture") => CAPTURE,
         "guest" => GUEST,
         "export" if has_value("--format", "parquet") => PARQUET,

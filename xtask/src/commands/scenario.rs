@@ -292,6 +292,7 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         host_memory: args.host_memory,
         until: args.until,
         sample_interval: args.sample_interval,
+        ..LoadOptions::default()
     };
     let file = match file::find(&name, &load_options) {
         Ok(file) if wrong.is_empty() => file,

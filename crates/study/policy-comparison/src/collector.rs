@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use balancing_policy::{MemorySettings, pressure, satisfied_pressure};
 use page_range::PageCount;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::catalogue::{COUNT, INVERSION_MARGIN, MeasureId, Values};
 use super::steps::Steps;
@@ -18,7 +18,7 @@ pub(crate) type Progress = Vec<Option<f64>>;
 const SERIES_POINTS: usize = 160;
 
 /// What all VMs together needed and had, over time: for figures.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// Times, seconds.
     pub time_s: Vec<f64>,
@@ -256,12 +256,7 @@ impl Collector {
         for vm in &mut self.vms {
             vm.steps.off(end);
         }
-        let slowdowns: Vec<f64> = self
-            .progress()
-            .iter()
-            .zip(provisioned)
-            .filter_map(|(own, provisioned)| Some(provisioned.as_ref()? / own.as_ref()?))
-            .collect();
+        let own = self.progress();
         let mut reactions: Vec<f64> =
             self.vms.iter().flat_map(|vm| vm.steps.reactions.iter().copied()).collect();
         reactions.sort_by(f64::total_cmp);
@@ -272,10 +267,9 @@ impl Collector {
         let per = |value: f64, of: f64| (of > 0.0).then(|| value / of);
 
         let mut values: Values = [None; COUNT];
+        hold_against(&mut values, &own, provisioned);
         let mut set =
             |id: MeasureId, value: Option<f64>| values[id.index()] = value.filter(|value| value.is_finite());
-        set(MeasureId::Slowdown, super::statistics::geometric_mean(&slowdowns));
-        set(MeasureId::WorstSlowdown, slowdowns.iter().copied().reduce(f64::max));
         set(MeasureId::Unmet, Some(self.unmet));
         set(MeasureId::Above100, Some(self.above));
         set(MeasureId::PageIns, Some(PageCount(self.page_ins).mib()));
@@ -293,6 +287,19 @@ impl Collector {
         set(MeasureId::Inversions, Some(self.inversions));
         (values, self.series)
     }
+}
+
+/// The measures that hold a run against that of a well-provisioned host; all others are of the run alone.
+pub(crate) fn hold_against(values: &mut Values, own: &Progress, provisioned: &Progress) {
+    let slowdowns: Vec<f64> = own
+        .iter()
+        .zip(provisioned)
+        .filter_map(|(own, provisioned)| Some(provisioned.as_ref()? / own.as_ref()?))
+        .collect();
+    let mut set =
+        |id: MeasureId, value: Option<f64>| values[id.index()] = value.filter(|value| value.is_finite());
+    set(MeasureId::Slowdown, super::statistics::geometric_mean(&slowdowns));
+    set(MeasureId::WorstSlowdown, slowdowns.iter().copied().reduce(f64::max));
 }
 
 /// An application that never got anywhere would be slowed down without bound. Invented.

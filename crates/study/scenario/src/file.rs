@@ -340,7 +340,7 @@ fn read_trace(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Arc<Trace>>
     match read {
         Ok(trace) => {
             let window = options.trace_window.or(window).unwrap_or_default();
-            let trace = trace.window(window);
+            let trace = trace.window(window).delayed(options.trace_from);
             if trace.is_empty() {
                 root.reader.trace_failed.set(true);
                 let span = table.map_or(0..0, |table| table.span_of("window"));

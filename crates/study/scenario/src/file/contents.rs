@@ -109,6 +109,8 @@ pub struct LoadOptions {
     pub trace: Option<PathBuf>,
     /// The part of them that is played, in place of what the file says (`--trace-window`).
     pub trace_window: Option<TraceWindow>,
+    /// How long after the run's beginning the first row of recorded loads comes: of loads that were cut out of longer ones between two rows.
+    pub trace_from: Duration,
     /// Whether missing rows of recorded loads are filled in, whatever the file says (`--fill-gaps`).
     pub fill_gaps: bool,
     /// Keys that are set in place of what the file says (`--set`), in their order.
