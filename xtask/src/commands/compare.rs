@@ -83,8 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return list();
     }
     let settings = settings(&args.what)?;
-    let settings =
-        Settings { threads: args.threads.map_or(settings.threads, usize::from), ..settings };
+    let settings = Settings { threads: args.threads.map_or(settings.threads, usize::from), ..settings };
     let folder = folder(args)?;
     quiet_panics();
     let bar = progress_bar(!args.json && std::io::stderr().is_terminal());

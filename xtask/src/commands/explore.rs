@@ -214,11 +214,7 @@ pub(super) fn told(plan: &Plan, broken: &[(Point, String)]) -> String {
 }
 
 /// Runs once; what went wrong, if something did.
-fn attempt(
-    scenario: &Scenario,
-    choices: &Choices,
-    schedule_seed: u64,
-) -> Result<Option<String>> {
+fn attempt(scenario: &Scenario, choices: &Choices, schedule_seed: u64) -> Result<Option<String>> {
     Ok(sweep::explore::attempt(super::scenario::plan(scenario, choices)?, schedule_seed)?)
 }
 

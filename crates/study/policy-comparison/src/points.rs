@@ -70,8 +70,7 @@ pub fn sketch(settings: &Settings, command: &str) -> Result<Sketch, SweepError> 
     }
     let mut scenarios = Vec::new();
     for load in &settings.loads {
-        let (kept, trace) =
-            Kept::new(load).map_err(|why| SweepError::Load(load.name.clone(), why))?;
+        let (kept, trace) = Kept::new(load).map_err(|why| SweepError::Load(load.name.clone(), why))?;
         scenarios.push((kept, Arc::new(load.clone()), trace));
     }
     let (until, interval) = written(&settings.choices);
@@ -208,7 +207,9 @@ impl Runner for Measurer {
         let lane = self.lanes.iter().position(endless)?;
         let policy = self.lanes[lane].policy.lock().clone();
         let patience = quantities::format_duration(self.patience);
-        let why = format!("policy {policy:?} has been in one round for more than {patience} and cannot be interrupted");
+        let why = format!(
+            "policy {policy:?} has been in one round for more than {patience} and cannot be interrupted"
+        );
         Some(Stuck { lane, why })
     }
 }

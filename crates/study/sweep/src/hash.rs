@@ -78,7 +78,9 @@ mod tests {
         assert_eq!(Hash::of(b"abc").as_str(), "ba7816bf8f01cfea414140de5dae2223");
         let hash = Hash::of(b"abc");
         assert_eq!(hash.to_string().parse(), Ok(hash));
-        for wrong in ["", "../../etc/passwd", "ba7816bf8f01cfea414140de5dae222", "BA7816BF8F01CFEA414140DE5DAE2223"] {
+        for wrong in
+            ["", "../../etc/passwd", "ba7816bf8f01cfea414140de5dae222", "BA7816BF8F01CFEA414140DE5DAE2223"]
+        {
             assert!(wrong.parse::<Hash>().is_err(), "{wrong}");
         }
     }

@@ -63,7 +63,10 @@ impl Kept {
 
     /// The hash of all that stands here, but for the hash.
     fn whole(&self) -> Hash {
-        Hash::of(&serde_json::to_vec(&(&self.name, &self.text, &self.host_memory, &self.trace)).unwrap_or_default())
+        Hash::of(
+            &serde_json::to_vec(&(&self.name, &self.text, &self.host_memory, &self.trace))
+                .unwrap_or_default(),
+        )
     }
 
     /// Whether its hash is that of what it says.
@@ -81,7 +84,10 @@ impl Kept {
             host_memory: Some(self.host_memory),
             trace: trace.map(Path::to_owned),
             trace_window: trace.and_then(|_| TraceWindow::new(Duration::ZERO, ALL)),
-            trace_from: self.trace.as_ref().map_or(Duration::ZERO, |trace| Duration::from_nanos(trace.from_ns)),
+            trace_from: self
+                .trace
+                .as_ref()
+                .map_or(Duration::ZERO, |trace| Duration::from_nanos(trace.from_ns)),
             ..LoadOptions::default()
         };
         file::parse(format!("{}.toml", self.name), text, &options)
@@ -100,7 +106,8 @@ fn written(trace: &Trace) -> Result<(KeptTrace, String), String> {
     if !trace.vms().eq(again.vms()) {
         return Err("the recorded loads have times that a plan cannot keep exactly".to_owned());
     }
-    let from_ns = u64::try_from(from.as_nanos()).map_err(|_| "the recorded loads begin too late".to_owned())?;
+    let from_ns =
+        u64::try_from(from.as_nanos()).map_err(|_| "the recorded loads begin too late".to_owned())?;
     Ok((KeptTrace { file: Hash::of(text.as_bytes()), from_ns }, text))
 }
 
@@ -122,7 +129,8 @@ mod tests {
         let plain = hash(&find("churn", &options(&[])));
         assert_eq!(plain, hash(&find("churn", &options(&[]))));
         assert_ne!(plain, hash(&find("churn", &options(&["host.memory=12GB"]))));
-        let given = LoadOptions { host_memory: Some(PageCount::from_mib(40 * 1024)), ..LoadOptions::default() };
+        let given =
+            LoadOptions { host_memory: Some(PageCount::from_mib(40 * 1024)), ..LoadOptions::default() };
         assert_ne!(plain, hash(&find("churn", &given)));
         assert_ne!(plain, hash(&find("slow-leak", &options(&[]))));
     }
@@ -142,7 +150,10 @@ mod tests {
         std::fs::write(&file, trace.unwrap()).unwrap();
         let again = kept.scenario(scenario.source.text().to_owned(), Some(&file)).unwrap();
         assert!(scenario.trace.as_ref().unwrap().vms().eq(again.trace.as_ref().unwrap().vms()));
-        assert_eq!((scenario.until, scenario.vms.len(), &scenario.name), (again.until, again.vms.len(), &again.name));
+        assert_eq!(
+            (scenario.until, scenario.vms.len(), &scenario.name),
+            (again.until, again.vms.len(), &again.name)
+        );
         assert_eq!(scenario.plan(1, scenario.until).unwrap(), again.plan(1, again.until).unwrap());
     }
 }

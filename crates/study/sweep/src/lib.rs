@@ -28,7 +28,7 @@ pub mod submission;
 
 pub use hash::Hash;
 pub use kept::Kept;
-pub use plan::{BadPlan, POINTS_FILE, PLAN_FILE, Plan, ROWS_FOLDER, Sketch};
+pub use plan::{BadPlan, PLAN_FILE, POINTS_FILE, Plan, ROWS_FOLDER, Sketch};
 pub use point::{Kind, Point, Settings};
 pub use run::{Done, Runner, Stuck, Told, run};
 

@@ -74,12 +74,17 @@ mod tests {
     fn every_job_is_told_of_once() {
         for threads in [0, 1, 3, 200] {
             let mut seen = std::collections::BTreeSet::new();
-            let end = watched(100, threads, |_, place| place * 2, |news| {
-                if let News::Done(place, twice) = news {
-                    assert!(twice == place * 2 && seen.insert(place));
-                }
-                ControlFlow::<()>::Continue(())
-            });
+            let end = watched(
+                100,
+                threads,
+                |_, place| place * 2,
+                |news| {
+                    if let News::Done(place, twice) = news {
+                        assert!(twice == place * 2 && seen.insert(place));
+                    }
+                    ControlFlow::<()>::Continue(())
+                },
+            );
             assert_eq!(end.unwrap(), ControlFlow::Continue(()));
             assert_eq!(seen.len(), 100);
         }
@@ -91,10 +96,15 @@ mod tests {
     fn a_job_that_never_ends_is_left_behind() {
         let (stay, wait) = mpsc::channel::<()>();
         let wait = Mutex::new(wait);
-        let end = watched(1, 1, move |_, _| wait.lock().recv(), |news| match news {
-            News::None => ControlFlow::Break("left"),
-            News::Done(..) => ControlFlow::Continue(()),
-        });
+        let end = watched(
+            1,
+            1,
+            move |_, _| wait.lock().recv(),
+            |news| match news {
+                News::None => ControlFlow::Break("left"),
+                News::Done(..) => ControlFlow::Continue(()),
+            },
+        );
         assert_eq!(end.unwrap(), ControlFlow::Break("left"));
         drop(stay);
     }

@@ -174,9 +174,13 @@ impl Plan {
     pub fn read(folder: &Path) -> Result<Self, BadPlan> {
         let path = folder.join(PLAN_FILE);
         let damaged = |path: &Path, why: String| BadPlan::Damaged { path: path.to_owned(), why };
-        let head: Head = serde_json::from_str(&text(&path)?).map_err(|error| damaged(&path, error.to_string()))?;
+        let head: Head =
+            serde_json::from_str(&text(&path)?).map_err(|error| damaged(&path, error.to_string()))?;
         if head.schema != SCHEMA {
-            return Err(damaged(&path, format!("it is of schema {}, this program reads {SCHEMA}", head.schema)));
+            return Err(damaged(
+                &path,
+                format!("it is of schema {}, this program reads {SCHEMA}", head.schema),
+            ));
         }
         if let Some(kept) = head.scenarios.iter().find(|kept| !kept.is_whole()) {
             return Err(damaged(&path, format!("what it says of the scenario {:?} has changed", kept.name)));
@@ -185,7 +189,10 @@ impl Plan {
         let points: Vec<Point> =
             serde_json::from_str(&text(&path)?).map_err(|error| damaged(&path, error.to_string()))?;
         if points.len() != head.points {
-            return Err(damaged(&path, format!("it has {} points, planned were {}", points.len(), head.points)));
+            return Err(damaged(
+                &path,
+                format!("it has {} points, planned were {}", points.len(), head.points),
+            ));
         }
         if let Some(point) = points.iter().find(|point| !point.is_whole()) {
             return Err(damaged(&path, format!("what it says of the point {point} has changed")));
@@ -198,7 +205,8 @@ impl Plan {
     /// # Errors
     /// It is another, with both.
     pub fn check_version(&self) -> Result<(), BadPlan> {
-        let other = std::iter::once(&self.head.version).chain(self.points.iter().map(|point| &point.settings.version));
+        let other = std::iter::once(&self.head.version)
+            .chain(self.points.iter().map(|point| &point.settings.version));
         match other.into_iter().find(|planned| *planned != version()) {
             None => Ok(()),
             Some(planned) => Err(BadPlan::Version {

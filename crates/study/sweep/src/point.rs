@@ -96,8 +96,9 @@ impl fmt::Display for Point {
         } else if *kind == Kind::Compare {
             f.write_str(", well-provisioned host")?;
         }
-        for (key, value) in parameters {
-            write!(f, ", {key} {value}")?;
+        // How often runs are looked at is the same for all points of a sweep, and tells none from another.
+        for (key, value) in parameters.iter().filter(|(key, _)| *key != "sample_interval") {
+            write!(f, ", {} {value}", key.replace('_', " "))?;
         }
         write!(f, ", seed {seed})")
     }

@@ -147,7 +147,9 @@ impl Rows {
         for folder in folders {
             for entry in std::fs::read_dir(self.folder.join(folder)).into_iter().flatten().flatten() {
                 let name = entry.file_name();
-                let Some(begun) = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED)) else { continue };
+                let Some(begun) = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED)) else {
+                    continue;
+                };
                 let Some(point) = begun.get(..32).filter(|point| known.contains(point)) else { continue };
                 if point.parse().is_ok_and(|point| self.path(&point).exists()) {
                     let _another_was_first = std::fs::remove_file(entry.path());
@@ -198,7 +200,9 @@ fn read(path: &Path, point: &Point) -> Read {
     let Ok(text) = String::from_utf8(bytes) else { return wrong("it is no text") };
     let Some((head, rest)) = text.split_once('\n') else { return wrong("it ends in its first line") };
     let Some(line) = rest.strip_suffix('\n') else { return wrong("its end is missing") };
-    let Ok(head) = serde_json::from_str::<Head>(head) else { return wrong("its first line is not that of a row") };
+    let Ok(head) = serde_json::from_str::<Head>(head) else {
+        return wrong("its first line is not that of a row");
+    };
     if head.point != point.point {
         return Read::Wrong(format!("it is the row of the point {}", head.point));
     }

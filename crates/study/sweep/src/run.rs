@@ -109,7 +109,8 @@ pub fn run(
     let due: Arc<[Point]> = due.into();
     let lanes: Arc<[Mutex<Option<usize>>]> = (0..threads.max(1)).map(|_| Mutex::new(None)).collect();
     let work = {
-        let (due, rows, runner, lanes) = (Arc::clone(&due), rows.clone(), Arc::clone(&runner), Arc::clone(&lanes));
+        let (due, rows, runner, lanes) =
+            (Arc::clone(&due), rows.clone(), Arc::clone(&runner), Arc::clone(&lanes));
         let log = Mutex::new(None);
         move |lane: usize, place: usize| {
             let point: &Point = &due[place];
@@ -124,7 +125,8 @@ pub fn run(
                 Err(why) => rows.write_failure(point, why),
             };
             if result.is_ok() && written.is_ok() {
-                let note = Note { point: point.point.clone(), seconds, vm_seconds: point.settings.vm_seconds };
+                let note =
+                    Note { point: point.point.clone(), seconds, vm_seconds: point.settings.vm_seconds };
                 let mut log = log.lock();
                 note_down(log.get_or_insert_with(|| rows.log()), &note);
             }
@@ -135,7 +137,8 @@ pub fn run(
         match news {
             News::None => {
                 let Some(stuck) = runner.stuck() else { return ControlFlow::Continue(()) };
-                let point = lanes.get(stuck.lane).and_then(|lane| *lane.lock()).and_then(|place| due.get(place));
+                let point =
+                    lanes.get(stuck.lane).and_then(|lane| *lane.lock()).and_then(|place| due.get(place));
                 let Some(point) = point else { return ControlFlow::Continue(()) };
                 done.failed += 1;
                 let _said_below = rows.write_failure(point, &stuck.why);

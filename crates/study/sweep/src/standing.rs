@@ -26,11 +26,15 @@ pub struct Standing {
 }
 
 /// Lines of one kind that are listed.
-const LISTED: usize = 20;
+const LISTED: usize = 10;
 
 impl Standing {
     /// How far the plan is with these rows. `each` is shown every row, in the order of the plan; a row that it refuses is corrupt.
-    pub fn of(plan: &Plan, rows: &Rows, each: &mut dyn FnMut(usize, &Point, &str) -> Result<(), String>) -> Self {
+    pub fn of(
+        plan: &Plan,
+        rows: &Rows,
+        each: &mut dyn FnMut(usize, &Point, &str) -> Result<(), String>,
+    ) -> Self {
         let mut standing = Self { points: plan.points().len(), ..Self::default() };
         for (place, point) in plan.points().iter().enumerate() {
             match rows.look(point) {
@@ -59,11 +63,8 @@ impl Standing {
     #[must_use]
     pub fn told(&self) -> String {
         let mut text = format!("{} of {} points have their row", self.rows, self.points);
-        let counts = [
-            (self.missing.len(), "missing"),
-            (self.failed.len(), "failed"),
-            (self.corrupt.len(), "corrupt"),
-        ];
+        let counts =
+            [(self.missing.len(), "missing"), (self.failed.len(), "failed"), (self.corrupt.len(), "corrupt")];
         for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
             let _: std::fmt::Result = write!(text, ", {count} {what}");
         }
@@ -76,10 +77,13 @@ impl Standing {
         list(&mut text, "corrupt", self.corrupt.iter().map(corrupt));
         let (points, seconds) = self.noted;
         if points > 0 && seconds > 0.0 {
+            let took = match seconds / 3600.0 {
+                hours if hours < 0.1 => format!("{seconds:.1} core seconds"),
+                hours => format!("{hours:.2} core hours"),
+            };
             let _: std::fmt::Result = writeln!(
                 text,
-                "{points} points took {:.2} core hours: {:.0} points, or {:.0} VM hours of virtual time, per core hour",
-                seconds / 3600.0,
+                "{points} points took {took}: {:.0} points, or {:.0} VM hours of virtual time, per core hour",
                 points as f64 / seconds * 3600.0,
                 self.noted_vm_seconds as f64 / seconds,
             );

@@ -104,7 +104,10 @@ fn places(args: &Args, plan: &Plan) -> Result<Vec<usize>> {
     let all = plan.points().len();
     if let Some(range) = &args.range {
         if range.end > all {
-            return Err(bad_input(format!("--range {}..{}: the plan has {all} points", range.start, range.end)));
+            return Err(bad_input(format!(
+                "--range {}..{}: the plan has {all} points",
+                range.start, range.end
+            )));
         }
         return Ok(range.clone().collect());
     }

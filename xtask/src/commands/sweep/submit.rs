@@ -52,10 +52,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let (plan, rows) = args.which.read()?;
     plan.check_version().map_err(refused)?;
     if !args.hosts.is_empty() && args.engine != Engine::Parallel {
-        return Err(bad_input(format!("--hosts is for GNU parallel; {} has its own list of machines", args.engine)));
+        return Err(bad_input(format!(
+            "--hosts is for GNU parallel; {} has its own list of machines",
+            args.engine
+        )));
     }
     if let Some(points) = args.points_per_task.filter(|points| points.get() > MOST_POINTS) {
-        return Err(bad_input(format!("--points-per-task {points}: a task takes {MOST_POINTS} points at most")));
+        return Err(bad_input(format!(
+            "--points-per-task {points}: a task takes {MOST_POINTS} points at most"
+        )));
     }
     let due: Vec<_> =
         plan.points().iter().filter(|point| !matches!(rows.look(point), Found::Row(_))).collect();
@@ -65,9 +70,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     }
     let program = match &args.program {
         Some(program) => absolute(program),
-        None => std::env::current_exe().context("this program does not know where it is; name it with --program")?,
+        None => std::env::current_exe()
+            .context("this program does not know where it is; name it with --program")?,
     };
-    let size = args.points_per_task.map_or(Size::VmSeconds(TASK_VM_SECONDS), |points| Size::Points(points.get()));
+    let size =
+        args.points_per_task.map_or(Size::VmSeconds(TASK_VM_SECONDS), |points| Size::Points(points.get()));
     let tasks = tasks(due.iter().copied(), size);
     let folder = absolute(&create_next(plan.folder(), "submit").map_err(bad_input)?);
     let log = folder.join("log");

@@ -28,7 +28,8 @@ struct About {
 pub fn sketch(scenarios: &[Scenario], seeds: &[u64], command: &str) -> Result<Sketch, String> {
     let mut kept = Vec::new();
     for scenario in scenarios {
-        let (keep, trace) = Kept::new(scenario).map_err(|why| format!("{:?} cannot be planned: {why}", scenario.name))?;
+        let (keep, trace) =
+            Kept::new(scenario).map_err(|why| format!("{:?} cannot be planned: {why}", scenario.name))?;
         kept.push((keep, Arc::new(scenario.clone()), trace));
     }
     let point = |(keep, scenario, _): &(Kept, Arc<Scenario>, Option<String>), seed: u64| {
@@ -71,12 +72,17 @@ pub fn collect(plan: &Plan, rows: &Rows) -> Result<(Option<Report>, Standing), B
         why: format!("what it says of its verification cannot be read: {error}"),
     })?;
     let loaded = plan.scenarios(&about.scenarios)?;
-    let scenarios: Vec<Scenario> =
-        about.scenarios.iter().filter_map(|hash| loaded.get(hash)).map(|scenario| (**scenario).clone()).collect();
+    let scenarios: Vec<Scenario> = about
+        .scenarios
+        .iter()
+        .filter_map(|hash| loaded.get(hash))
+        .map(|scenario| (**scenario).clone())
+        .collect();
     let mut all = Vec::new();
     let standing = Standing::of(plan, rows, &mut |_, point, text| {
         let verdicts: Vec<Verdict> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let checks = loaded.get(&point.settings.scenario).map_or(0, |scenario| scenario.applicable_checks().count());
+        let checks =
+            loaded.get(&point.settings.scenario).map_or(0, |scenario| scenario.applicable_checks().count());
         if verdicts.len() != checks + 1 {
             return Err(format!("it has {} verdicts of {checks} checks and the invariants", verdicts.len()));
         }

@@ -75,7 +75,10 @@ pub(super) fn generate(job: &Job) -> Generated {
             File { name: "submit.py", text: python, executable: true },
         ],
         commands: vec![
-            (quoted_path(&folder.join("submit.sh")), "submits the tasks to the server that runs (`hq server start`)"),
+            (
+                quoted_path(&folder.join("submit.sh")),
+                "submits the tasks to the server that runs (`hq server start`)",
+            ),
             ("hq job progress last".to_owned(), "shows how far they are"),
             ("hq job cancel last".to_owned(), "ends all of them; what was run stays"),
             (

@@ -1,6 +1,6 @@
 //! An Indexed Job of Kubernetes, and the recipe of the image that its pods run.
 
-use super::{File, Generated, Job, TRIES, quoted_path};
+use super::{File, Generated, Job, TRIES, quoted, quoted_path};
 use crate::submission::TASKS_FILE;
 
 /// Where the volume is in a pod.
@@ -8,7 +8,7 @@ const VOLUME: &str = "/sweep";
 
 /// The recipe of the image: built in the project's folder.
 const CONTAINERFILE: &str = "\
-# Built in the project's folder: podman build -f THIS_FILE -t IMAGE .
+# Built in the project's folder, from the sources that the plan was made with: rows of another version are refused.
 FROM docker.io/library/rust:1-slim-bookworm AS build
 WORKDIR /project
 COPY . .
@@ -16,9 +16,12 @@ RUN cargo build --locked --release --package xtask --features study
 
 FROM docker.io/library/debian:bookworm-slim
 COPY --from=build /project/target/release/xtask /usr/local/bin/xtask
-# The rows are written by whoever the pod runs as.
 ENTRYPOINT [\"/usr/local/bin/xtask\"]
 ";
+
+/// What of the project's folder no image needs.
+const IGNORE: &str = "Containerfile.dockerignore";
+const IGNORED: &str = "target\n**/target\nruns\n.git\n";
 
 pub(super) fn generate(job: &Job) -> Generated {
     let folder = &job.folder;
@@ -115,27 +118,43 @@ pub(super) fn generate(job: &Job) -> Generated {
         claim = yaml(&job.options.claim),
     );
     let file = |name: &str| quoted_path(&folder.join(name));
+    let image = quoted(&job.options.image);
+    let folder = quoted_path(&job.plan);
+    let inside = format!("kubectl exec -i {name}-files --");
     Generated {
         files: vec![
             File { name: "job.yaml", text: manifest, executable: false },
             File { name: "files.yaml", text: pod, executable: false },
             File { name: "Containerfile", text: CONTAINERFILE.to_owned(), executable: false },
+            File { name: IGNORE, text: IGNORED.to_owned(), executable: false },
         ],
         commands: vec![
             (
-                format!("podman build -f {} -t {} . && podman push {}", file("Containerfile"), job.options.image, job.options.image),
-                "makes the image, in the project's folder",
+                format!(
+                    "podman build -f {} --ignorefile {} -t {image} .",
+                    file("Containerfile"),
+                    file(IGNORE)
+                ),
+                "makes the image, in the project's folder; docker build finds the other file by itself",
             ),
+            (format!("podman push {image}"), "to where the cluster finds it"),
+            (format!("kubectl apply -f {}", file("files.yaml")), "a pod that holds the volume"),
+            (format!("kubectl wait --for=condition=Ready pod/{name}-files"), "until it runs"),
             (
-                format!("kubectl apply -f {} && kubectl wait --for=condition=Ready pod/{name}-files", file("files.yaml")),
-                "a pod that holds the volume",
+                format!("tar -C {folder} -cf - . | {inside} sh -c 'mkdir -p {plan} && tar -C {plan} -xf -'"),
+                "copies the plan into the volume",
             ),
-            (format!("kubectl cp {} {name}-files:{plan}", quoted_path(&job.plan)), "copies the plan into the volume"),
             (format!("kubectl apply -f {}", file("job.yaml")), "starts the tasks"),
             (format!("kubectl get job {name} --watch"), "shows how many have ended"),
             (format!("kubectl logs -l job-name={name} --prefix --tail=20"), "shows what they say"),
-            (format!("kubectl cp {name}-files:{plan}/rows {}", quoted_path(&job.rows)), "copies the rows back, at any time"),
-            (format!("kubectl delete job {name} pod/{name}-files"), "ends it; what was run stays in the volume"),
+            (
+                format!("{inside} tar -C {plan}/rows -cf - . | tar -C {} -xf -", quoted_path(&job.rows)),
+                "copies the rows back, at any time",
+            ),
+            (
+                format!("kubectl delete job {name} pod/{name}-files"),
+                "ends it; what was run stays in the volume",
+            ),
         ],
     }
 }

@@ -27,7 +27,10 @@ pub(super) fn generate(job: &Job) -> Generated {
         commands: vec![
             (quoted_path(&script), "runs the tasks, on every core of every host"),
             (format!("{} --dry-run", quoted_path(&script)), "only says what would be run"),
-            (format!("tail -f {}", quoted_path(&job.folder.join("joblog.tsv"))), "shows the tasks that have ended"),
+            (
+                format!("tail -f {}", quoted_path(&job.folder.join("joblog.tsv"))),
+                "shows the tasks that have ended",
+            ),
         ],
     }
 }

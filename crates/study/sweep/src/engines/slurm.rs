@@ -57,7 +57,10 @@ pub(super) fn generate(job: &Job) -> Generated {
         commands: vec![
             (quoted_path(&folder.join("submit.sh")), "submits the arrays, and prints the number of each"),
             (format!("squeue --name={} --array", quoted(&job.name)), "shows the tasks that wait or run"),
-            (format!("sacct --name={} --format=JobID,State,ExitCode,Elapsed", quoted(&job.name)), "shows those that have ended"),
+            (
+                format!("sacct --name={} --format=JobID,State,ExitCode,Elapsed", quoted(&job.name)),
+                "shows those that have ended",
+            ),
             (format!("scancel --name={}", quoted(&job.name)), "ends all of them; what was run stays"),
         ],
     }

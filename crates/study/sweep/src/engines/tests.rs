@@ -47,7 +47,9 @@ fn words_are_quoted_for_every_shell_that_reads_them() {
     assert!(file(&script, "submit.sh").contains(&command));
     assert!(file(&script, "submit.sh").contains("--sshlogin a,user@b,: "));
     // Slurm has signs of its own in names of files.
-    assert!(file(&Engine::Slurm.generate(&job), "submit.sh").contains("100%% $x/plan/submit-001/log/%A_%a.txt"));
+    assert!(
+        file(&Engine::Slurm.generate(&job), "submit.sh").contains("100%% $x/plan/submit-001/log/%A_%a.txt")
+    );
 }
 
 /// Shells read what is written for them: `sh -n`, as every machine that runs them has.
@@ -62,7 +64,12 @@ fn scripts_are_scripts() {
             let path = folder.path().join(file.name);
             std::fs::write(&path, &file.text).unwrap();
             let read = std::process::Command::new(shell).arg("-n").arg(&path).output().unwrap();
-            assert!(read.status.success(), "{engine} {}: {}", file.name, String::from_utf8_lossy(&read.stderr));
+            assert!(
+                read.status.success(),
+                "{engine} {}: {}",
+                file.name,
+                String::from_utf8_lossy(&read.stderr)
+            );
         }
     }
 }

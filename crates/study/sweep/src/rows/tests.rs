@@ -77,8 +77,11 @@ fn notes_are_read_as_far_as_they_are_whole() {
     let note = |seed, seconds| Note { point: point(seed).point, seconds, vm_seconds: 60 };
     for seed in [1, 3] {
         let mut log = rows.log().unwrap();
-        io::Write::write_all(&mut log, format!("{}\n{{\"poi", serde_json::to_string(&note(seed, 0.5)).unwrap()).as_bytes())
-            .unwrap();
+        io::Write::write_all(
+            &mut log,
+            format!("{}\n{{\"poi", serde_json::to_string(&note(seed, 0.5)).unwrap()).as_bytes(),
+        )
+        .unwrap();
     }
     assert_eq!(rows.notes(&[point(1), point(2)]), [note(1, 0.5)]);
 }
