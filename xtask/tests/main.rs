@@ -4,6 +4,7 @@ mod damaged;
 #[cfg(all(unix, feature = "study"))]
 mod engines;
 mod events;
+mod fleet;
 mod metrics;
 mod new_balancer;
 mod output;

@@ -100,7 +100,10 @@ fn a_point_that_fails_costs_its_row_and_nothing_else() {
     assert_eq!((standing.rows, standing.missing.len(), standing.failed.len()), (4, 0, 2));
     assert_eq!((standing.noted.0, standing.noted_vm_seconds), (4, 240));
     let said = standing.told();
-    assert!(said.starts_with("4 of 6 points have their row, 2 failed\n") && said.contains("gone astray"), "{said}");
+    assert!(
+        said.starts_with("4 of 6 points have their row, 2 failed\n") && said.contains("gone astray"),
+        "{said}"
+    );
     // Once more, only those: and what was mended is mended.
     let runner = Arc::new(Faulty { mended: true, ..Faulty::default() });
     let done = sweep::run(&plan, &rows, &ALL, 3, Arc::clone(&runner) as _, &mut |_| ()).unwrap();
@@ -135,7 +138,8 @@ fn a_point_that_never_ends_is_named_and_tried_last() {
 fn a_row_that_its_reader_refuses_is_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let (plan, rows) = plan(folder.path());
-    sweep::run(&plan, &rows, &ALL, 2, Arc::new(Faulty { mended: true, ..Faulty::default() }), &mut |_| ()).unwrap();
+    sweep::run(&plan, &rows, &ALL, 2, Arc::new(Faulty { mended: true, ..Faulty::default() }), &mut |_| ())
+        .unwrap();
     let standing = Standing::of(&plan, &rows, &mut |place, _, _| match place {
         3 => Err("it is no measure".to_owned()),
         _ => Ok(()),
@@ -143,7 +147,11 @@ fn a_row_that_its_reader_refuses_is_corrupt() {
     assert_eq!((standing.rows, standing.corrupt.len()), (5, 1));
     let row = rows.path(&plan.points()[3].point);
     assert_eq!(standing.corrupt[0].1, row);
-    assert!(standing.told().contains(&format!("{}: it is no measure; the point is to be run again", row.display())));
+    assert!(
+        standing
+            .told()
+            .contains(&format!("{}: it is no measure; the point is to be run again", row.display()))
+    );
 }
 
 #[test]
@@ -162,7 +170,9 @@ fn a_plan_is_read_as_it_was_written_and_refused_where_it_is_not() {
     assert!(error.contains("0.0.9+old") && error.contains(sweep::version()), "{error}");
     let points = plan.folder().join(sweep::POINTS_FILE);
     let text = std::fs::read_to_string(&points).unwrap();
-    for damaged in [text.replacen("\"seed\":2", "\"seed\":9", 1), text[..text.len() / 2].to_owned(), "[]".to_owned()] {
+    for damaged in
+        [text.replacen("\"seed\":2", "\"seed\":9", 1), text[..text.len() / 2].to_owned(), "[]".to_owned()]
+    {
         std::fs::write(&points, damaged).unwrap();
         assert!(matches!(Plan::read(plan.folder()), Err(BadPlan::Damaged { .. })));
     }

@@ -32,7 +32,9 @@ pub(super) fn chosen(args: &Args, mut hosts: Vec<Scenario>) -> Result<Vec<Scenar
         [first, .., last] if names.len() > 12 => format!("{} hosts, {first} to {last}", names.len()),
         _ => names.join(", "),
     };
-    Err(bad_input(format!("--host {wanted:?}: there is no such host in the scenario, there are {shown}{near}")))
+    Err(bad_input(format!(
+        "--host {wanted:?}: there is no such host in the scenario, there are {shown}{near}"
+    )))
 }
 
 /// One host before its run.
@@ -205,8 +207,11 @@ fn run_all(args: &Args, hosts: &[Host]) -> Result<Vec<Summary>> {
         run::run(host.plan.clone(), options).map(|outcome| outcome.summary)
     });
     bar.finish_and_clear();
-    let wrong: Vec<(&Host, &RunError)> =
-        hosts.iter().zip(&outcomes).filter_map(|(host, outcome)| Some((host, outcome.as_ref().err()?))).collect();
+    let wrong: Vec<(&Host, &RunError)> = hosts
+        .iter()
+        .zip(&outcomes)
+        .filter_map(|(host, outcome)| Some((host, outcome.as_ref().err()?)))
+        .collect();
     if let Some((host, error)) = wrong.first() {
         anyhow::bail!(
             "{} of {} hosts: the run failed, first that of {}: {error}; what was recorded until then is in {}",

@@ -54,7 +54,9 @@ pub(super) fn of(source: &SourceText) -> Result<Option<Vec<HostText>>, BadScenar
         group.get_ref().as_table().is_some_and(|table| table.contains_key("numbers"))
     };
     let named = |table: &str| {
-        entries(root, table).iter().any(|entry| entry.get_ref().as_table().is_some_and(|entry| entry.contains_key("host")))
+        entries(root, table)
+            .iter()
+            .any(|entry| entry.get_ref().as_table().is_some_and(|entry| entry.contains_key("host")))
     };
     if !is_list && !groups.iter().any(has_numbers) && !OF_HOSTS.into_iter().any(named) {
         return Ok(None);
@@ -140,13 +142,21 @@ impl<'r, 't> Cut<'r, 't> {
                 continue;
             }
             let names = match numbers {
-                Some((first, last)) => (first..=last).map(|n| pattern.replace("{n}", &n.to_string())).collect(),
+                Some((first, last)) => {
+                    (first..=last).map(|n| pattern.replace("{n}", &n.to_string())).collect()
+                }
                 None => vec![pattern.to_owned()],
             };
             for name in names {
                 if !seen.insert(name.to_lowercase()) {
-                    let complaint = self.source.complain(place.clone(), format!("two hosts are named {name:?}"));
-                    wrong.push(complaint.key("name").value(name).allowed("names that differ, in more than upper and lower case"));
+                    let complaint =
+                        self.source.complain(place.clone(), format!("two hosts are named {name:?}"));
+                    wrong.push(
+                        complaint
+                            .key("name")
+                            .value(name)
+                            .allowed("names that differ, in more than upper and lower case"),
+                    );
                     break;
                 }
                 hosts.push(Host { group, name });
@@ -158,7 +168,9 @@ impl<'r, 't> Cut<'r, 't> {
     fn numbers(&self, numbers: &Spanned<DeValue<'t>>) -> Result<(u64, u64), Diagnostic> {
         let written = numbers.get_ref().as_str();
         let bound = |text: &str| text.trim().parse::<u64>().ok();
-        let bounds = written.and_then(|text| text.split_once("..")).and_then(|(first, last)| Some((bound(first)?, bound(last)?)));
+        let bounds = written
+            .and_then(|text| text.split_once(".."))
+            .and_then(|(first, last)| Some((bound(first)?, bound(last)?)));
         let wrong = |why: String| {
             let complaint = self.source.complain(numbers.span(), why).key("numbers");
             complaint.allowed(format!("\"1..20\" for 1 to 20; up to {MOST_HOSTS} hosts"))
@@ -186,7 +198,8 @@ impl<'r, 't> Cut<'r, 't> {
             wrong.push(self.inline(entry));
         }
         for (name, place) in named.into_iter().filter(|(name, _)| !names.contains(name)) {
-            let complaint = self.source.complain(place, format!("there is no host {name:?}")).key("host").value(name);
+            let complaint =
+                self.source.complain(place, format!("there is no host {name:?}")).key("host").value(name);
             wrong.push(complaint.allowed(shown(names)).nearest(name, names.iter().copied()));
         }
         wrong

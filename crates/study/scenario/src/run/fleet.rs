@@ -188,7 +188,8 @@ impl Fleet {
             text += &wrap(&format!("{LISTED} of {all} hosts, whose VMs lacked most:"), look.columns);
             text.push('\n');
         }
-        let longest = listed.iter().map(|host| terminal_text::width(&host.name)).max().unwrap_or(0).clamp(4, 20);
+        let longest =
+            listed.iter().map(|host| terminal_text::width(&host.name)).max().unwrap_or(0).clamp(4, 20);
         let _: std::fmt::Result = writeln!(
             text,
             "{:<longest$} {:>5} {:>9} {:>9} {:>13} {:>9} {:>8}",

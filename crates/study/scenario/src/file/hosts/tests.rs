@@ -106,7 +106,8 @@ fn the_text_of_a_host_is_a_file_of_its_own() {
     for scenario in all(FLEET) {
         let text = scenario.source.text();
         assert_eq!(text.lines().count(), FLEET.lines().count(), "{text}");
-        let alone = parse("fleet.toml", text, &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let alone = parse("fleet.toml", text, &LoadOptions::default())
+            .unwrap_or_else(|error| panic!("{error}: {text}"));
         assert_eq!((&alone.host, alone.vms.len()), (&scenario.host, scenario.vms.len()));
         assert_eq!((alone.seed_of_file, alone.seed, alone.seed_for(9)), (None, 7, 9));
         assert_eq!(alone.plan(scenario.seed, alone.until), scenario.plan(scenario.seed, scenario.until));
@@ -139,7 +140,10 @@ fn a_file_of_one_host_is_as_it_was() {
 /// Complaints name the place in the file as its user wrote it, once for all hosts.
 #[test]
 fn what_is_wrong_is_told_at_its_place() {
-    let error = refused(&FLEET.replace("guest = \"linux\"\nstartup_bytes = \"512MB\"", "guest = \"linx\"\nstartup_bytes = \"512MB\""));
+    let error = refused(&FLEET.replace(
+        "guest = \"linux\"\nstartup_bytes = \"512MB\"",
+        "guest = \"linx\"\nstartup_bytes = \"512MB\"",
+    ));
     assert_eq!(error.matches("linx").count(), 2, "once, with its excerpt: {error}");
     let line = FLEET.lines().position(|line| line == "guest = \"linux\"").unwrap() + 1;
     assert!(error.contains(&format!("fleet.toml (for the host SMALL1):{line}:")), "{error}");
@@ -159,10 +163,14 @@ fn what_is_wrong_is_told_at_its_place() {
         assert!(error.contains(part), "{part}: {error}");
     }
     let near = refused(&FLEET.replace("host = \"LARGE\"\nguest", "host = \"LARGF\"\nguest"));
-    assert!(near.contains("did you mean `LARGE`?") && near.contains("SMALL1, SMALL2, SMALL3, LARGE"), "{near}");
+    assert!(
+        near.contains("did you mean `LARGE`?") && near.contains("SMALL1, SMALL2, SMALL3, LARGE"),
+        "{near}"
+    );
     let inline = "until = \"1m\"\nhost = { memory = \"8GB\", name = \"H{n}\", numbers = \"1..2\" }\n[[vm]]\nname = \"A\"\nguest = \"linux\"\n";
     assert!(refused(inline).contains("a header of its own"), "{}", refused(inline));
-    for empty in ["until = \"1m\"\nhost = []\n", "until = \"1m\"\nhost = [3]\n", "until = \"1m\"\nhost = 3\n"] {
+    for empty in ["until = \"1m\"\nhost = []\n", "until = \"1m\"\nhost = [3]\n", "until = \"1m\"\nhost = 3\n"]
+    {
         assert!(!refused(empty).is_empty());
     }
 }
