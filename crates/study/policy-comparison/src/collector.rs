@@ -31,6 +31,7 @@ pub struct Series {
 }
 
 /// A VM and what was seen of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Vm {
     settings: MemorySettings,
     /// Requests to start it that have not come yet, latest first.
@@ -46,7 +47,8 @@ struct Vm {
     last: VmPoint,
 }
 
-/// Collects the measures of one run.
+/// Collects the measures of one run. After the run it is the run's row: what all measures are computed from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Collector {
     vms: Vec<Vm>,
     /// Indices of VMs by ascending weight, and whether weights differ at all.
@@ -237,6 +239,11 @@ impl Collector {
         self.vms.iter().map(|vm| vm.served).collect()
     }
 
+    /// Leaves out what was drawn: of runs that no figure shows.
+    pub(crate) fn forget_series(&mut self) {
+        self.series = None;
+    }
+
     /// How far the applications got.
     pub(crate) fn progress(&self) -> Progress {
         self.vms
@@ -256,7 +263,12 @@ impl Collector {
         for vm in &mut self.vms {
             vm.steps.off(end);
         }
-        let own = self.progress();
+        let slowdowns: Vec<f64> = self
+            .progress()
+            .iter()
+            .zip(provisioned)
+            .filter_map(|(own, provisioned)| Some(provisioned.as_ref()? / own.as_ref()?))
+            .collect();
         let mut reactions: Vec<f64> =
             self.vms.iter().flat_map(|vm| vm.steps.reactions.iter().copied()).collect();
         reactions.sort_by(f64::total_cmp);
@@ -267,9 +279,10 @@ impl Collector {
         let per = |value: f64, of: f64| (of > 0.0).then(|| value / of);
 
         let mut values: Values = [None; COUNT];
-        hold_against(&mut values, &own, provisioned);
         let mut set =
             |id: MeasureId, value: Option<f64>| values[id.index()] = value.filter(|value| value.is_finite());
+        set(MeasureId::Slowdown, super::statistics::geometric_mean(&slowdowns));
+        set(MeasureId::WorstSlowdown, slowdowns.iter().copied().reduce(f64::max));
         set(MeasureId::Unmet, Some(self.unmet));
         set(MeasureId::Above100, Some(self.above));
         set(MeasureId::PageIns, Some(PageCount(self.page_ins).mib()));
@@ -287,19 +300,6 @@ impl Collector {
         set(MeasureId::Inversions, Some(self.inversions));
         (values, self.series)
     }
-}
-
-/// The measures that hold a run against that of a well-provisioned host; all others are of the run alone.
-pub(crate) fn hold_against(values: &mut Values, own: &Progress, provisioned: &Progress) {
-    let slowdowns: Vec<f64> = own
-        .iter()
-        .zip(provisioned)
-        .filter_map(|(own, provisioned)| Some(provisioned.as_ref()? / own.as_ref()?))
-        .collect();
-    let mut set =
-        |id: MeasureId, value: Option<f64>| values[id.index()] = value.filter(|value| value.is_finite());
-    set(MeasureId::Slowdown, super::statistics::geometric_mean(&slowdowns));
-    set(MeasureId::WorstSlowdown, slowdowns.iter().copied().reduce(f64::max));
 }
 
 /// An application that never got anywhere would be slowed down without bound. Invented.

@@ -11,7 +11,7 @@ use run_journal::EventsLevel;
 use sweep::parallel::{News, watched};
 
 use super::catalogue::{COUNT, Values};
-use super::collector::{Collector, Progress, Series, hold_against};
+use super::collector::{Collector, Progress, Series};
 use super::plans;
 use super::row::Row;
 use super::timed::{Clock, RoundBegan, Timed, Timing};
@@ -159,7 +159,7 @@ fn work(shared: &Shared, lane: &Lane, job: Job) -> Result<Row, CompareError> {
     let invariant = |why: String| RunError::Invariant(format!("a row is not what was written: {why}"));
     row.and_then(|row| {
         let text = row.text().map_err(|error| invariant(error.to_string()))?;
-        Row::read(&text).map_err(invariant)
+        Row::read(&text, load.vms.len()).map_err(invariant)
     })
     .map_err(|error| {
         let who = contestant.map_or("no policy", Contestant::name);
@@ -228,10 +228,7 @@ pub(crate) fn run_one(
     let collector = Arc::try_unwrap(collector)
         .map_err(|_| RunError::Invariant("the run is over and its sampler is not".to_owned()))?
         .into_inner();
-    let (progress, served) = (collector.progress(), collector.served());
-    let (values, series) = collector.finish(&Progress::new());
-    let lost = measuring.timing.lost.load(Ordering::Relaxed);
-    Ok(Row::new(&values, progress, served, lost, series.unwrap_or_default()))
+    Ok(Row { collector, lost_rounds: measuring.timing.lost.load(Ordering::Relaxed) })
 }
 
 /// Whether a thread's policy has been in one round for too long.
@@ -258,56 +255,53 @@ fn find_endless(shared: &Shared, lanes: &[Lane]) -> Result<(), CompareError> {
 
 /// Rows put together, in whatever order they come.
 pub(crate) struct Joined {
-    values: Vec<Vec<Vec<Values>>>,
-    progress: Vec<Vec<Vec<Progress>>>,
-    provisioned: Vec<Vec<Progress>>,
-    served: Vec<Vec<Vec<Vec<u32>>>>,
-    series: Vec<Vec<Series>>,
-    lost_rounds: Vec<u64>,
+    loads: usize,
+    seeds: usize,
+    contestants: usize,
+    rows: Vec<(Job, Row)>,
 }
 
 impl Joined {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let (loads, seeds, contestants) =
-            (settings.loads.len(), settings.seeds.len(), settings.contestants.len());
-        let nothing: Values = [None; COUNT];
-        Self {
-            values: vec![vec![vec![nothing; contestants]; seeds]; loads],
-            progress: vec![vec![vec![Progress::new(); contestants]; seeds]; loads],
-            provisioned: vec![vec![Progress::new(); seeds]; loads],
-            served: vec![vec![vec![Vec::new(); contestants]; seeds]; loads],
-            series: vec![vec![Series::default(); contestants]; loads],
-            lost_rounds: vec![0; contestants],
-        }
+        let (loads, seeds) = (settings.loads.len(), settings.seeds.len());
+        Self { loads, seeds, contestants: settings.contestants.len(), rows: Vec::new() }
     }
 
     /// Adds the row of a job.
-    pub(crate) fn add(&mut self, job: Job, row: Row) {
-        let Job { load, seed, contestant, .. } = job;
-        let Some(contestant) = contestant else {
-            self.provisioned[load][seed] = row.progress;
-            return;
-        };
-        self.values[load][seed][contestant] = row.values();
-        self.lost_rounds[contestant] += row.lost_rounds;
-        self.progress[load][seed][contestant] = row.progress;
-        self.served[load][seed][contestant] = row.served;
+    pub(crate) fn add(&mut self, job: Job, mut row: Row) {
         // Figures show the first seed.
-        if seed == 0 {
-            self.series[load][contestant] = row.series;
+        if job.seed > 0 || job.contestant.is_none() {
+            row.collector.forget_series();
         }
+        self.rows.push((job, row));
     }
 
     /// Everything that was measured, each run held against its well-provisioned one.
-    pub(crate) fn measured(mut self, timings: Vec<Arc<Timing>>) -> Measured {
-        for (load, of_load) in self.values.iter_mut().enumerate() {
-            for (seed, of_seed) in of_load.iter_mut().enumerate() {
-                for (values, own) in of_seed.iter_mut().zip(&self.progress[load][seed]) {
-                    hold_against(values, own, &self.provisioned[load][seed]);
-                }
+    pub(crate) fn measured(self, timings: Vec<Arc<Timing>>) -> Measured {
+        let Self { loads, seeds, contestants, rows } = self;
+        let mut provisioned: Vec<Vec<Option<Progress>>> = vec![vec![None; seeds]; loads];
+        let mut ran = Vec::new();
+        for (job, Row { collector, lost_rounds }) in rows {
+            match job.contestant {
+                None => provisioned[job.load][job.seed] = Some(collector.progress()),
+                Some(contestant) => ran.push((job, contestant, collector, lost_rounds)),
             }
         }
-        let Self { values, served, series, lost_rounds, .. } = self;
-        Measured { values, served, series, lost_rounds, timings }
+        let nothing: Values = [None; COUNT];
+        let mut values = vec![vec![vec![nothing; contestants]; seeds]; loads];
+        let mut served = vec![vec![vec![Vec::new(); contestants]; seeds]; loads];
+        let mut series = vec![vec![Series::default(); contestants]; loads];
+        let mut lost = vec![0; contestants];
+        for (job, contestant, collector, lost_rounds) in ran {
+            let progress = provisioned[job.load][job.seed].as_ref();
+            served[job.load][job.seed][contestant] = collector.served();
+            let (measured, drawn) = collector.finish(progress.unwrap_or(&Vec::new()));
+            values[job.load][job.seed][contestant] = measured;
+            lost[contestant] += lost_rounds;
+            if let Some(drawn) = drawn {
+                series[job.load][contestant] = drawn;
+            }
+        }
+        Measured { values, served, series, lost_rounds: lost, timings }
     }
 }

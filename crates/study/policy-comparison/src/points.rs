@@ -149,7 +149,7 @@ pub fn collect(plan: &Plan, rows: &Rows) -> Result<(Option<Comparison>, Standing
     let mut joined = Joined::new(&settings);
     let standing = Standing::of(plan, rows, &mut |place, _, text| {
         let job = jobs.get(place).ok_or_else(|| "its point is none of the comparison's".to_owned())?;
-        joined.add(*job, Row::read(text)?);
+        joined.add(*job, Row::read(text, settings.loads[job.load].vms.len())?);
         Ok(())
     });
     let comparison = standing.is_complete().then(|| Comparison::of(&settings, &joined.measured(Vec::new())));

@@ -163,7 +163,9 @@ impl Plan {
         std::fs::create_dir(&rows).map_err(unwritable(&rows))?;
         // Last, so that a folder with this file is a whole plan.
         write(made.path().join(PLAN_FILE), &pretty(&head))?;
-        std::fs::rename(made.keep(), folder).map_err(unwritable(folder))?;
+        // If another has taken the name meanwhile, what was made here goes.
+        std::fs::rename(made.path(), folder).map_err(unwritable(folder))?;
+        let _its_name_is_another_now = made.keep();
         Ok(Self { folder: folder.to_owned(), head, points: sketch.points.clone() })
     }
 

@@ -103,7 +103,10 @@ impl Rows {
     /// # Errors
     /// The system's, such as a file system that is full. Nothing has changed then.
     pub fn write(&self, point: &Point, row: &str) -> io::Result<()> {
-        self.put(point, ROW, row)?;
+        if let Err(error) = self.put(point, ROW, row) {
+            // Another worker may have written it meanwhile, and what was begun of it been taken away.
+            return if self.look(point) == Found::Row(row.to_owned()) { Ok(()) } else { Err(error) };
+        }
         // What failed before has not failed.
         match std::fs::remove_file(self.place(&point.point, FAILED)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
