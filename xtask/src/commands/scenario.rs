@@ -558,7 +558,9 @@ fn command(args: &Args, name: &str, file: &Scenario, plan: &Plan, host: Option<&
     option("host", host.map(str::to_owned));
     option("policy", args.policy.clone());
     option("schedule-seed", args.schedule_seed.map(|seed| seed.to_string()));
-    option("driver", (args.driver == DriverName::Inline).then(|| "inline".to_owned()));
+    // All hosts of a file run inline without being told.
+    let is_chosen = file.seed_of_file.is_none() || host.is_some();
+    option("driver", (is_chosen && args.driver == DriverName::Inline).then(|| "inline".to_owned()));
     option("clock", (args.clock == ClockName::Wall).then(|| "wall".to_owned()));
     option("speed", args.speed.filter(|_| args.clock == ClockName::Wall).map(|speed| speed.to_string()));
     option("until", args.until.map(quantities::format_duration));

@@ -80,7 +80,7 @@ pub fn run(
     rows: &Rows,
     places: &[usize],
     threads: usize,
-    runner: Arc<dyn Runner>,
+    runner: &Arc<dyn Runner>,
     tell: &mut dyn FnMut(Told<'_>),
 ) -> Result<Done, BadPlan> {
     plan.check_version()?;
@@ -110,7 +110,7 @@ pub fn run(
     let lanes: Arc<[Mutex<Option<usize>>]> = (0..threads.max(1)).map(|_| Mutex::new(None)).collect();
     let work = {
         let (due, rows, runner, lanes) =
-            (Arc::clone(&due), rows.clone(), Arc::clone(&runner), Arc::clone(&lanes));
+            (Arc::clone(&due), rows.clone(), Arc::clone(runner), Arc::clone(&lanes));
         let log = Mutex::new(None);
         move |lane: usize, place: usize| {
             let point: &Point = &due[place];

@@ -90,7 +90,7 @@ fn a_point_that_fails_costs_its_row_and_nothing_else() {
             told.push((point.settings.seed, why));
         }
     };
-    let done = sweep::run(&plan, &rows, &ALL, 1, Arc::new(Faulty::default()), &mut tell).unwrap();
+    let done = sweep::run(&plan, &rows, &ALL, 1, &(Arc::new(Faulty::default()) as _), &mut tell).unwrap();
     assert_eq!((done.already, done.ran, done.failed, done.ended), (0, 4, 2, None));
     assert_eq!(told, [(1, "there is no memory".to_owned()), (2, "panicked: gone astray".to_owned())]);
     let standing = Standing::of(&plan, &rows, &mut |_, point, row| {
@@ -106,7 +106,7 @@ fn a_point_that_fails_costs_its_row_and_nothing_else() {
     );
     // Once more, only those: and what was mended is mended.
     let runner = Arc::new(Faulty { mended: true, ..Faulty::default() });
-    let done = sweep::run(&plan, &rows, &ALL, 3, Arc::clone(&runner) as _, &mut |_| ()).unwrap();
+    let done = sweep::run(&plan, &rows, &ALL, 3, &(Arc::clone(&runner) as _), &mut |_| ()).unwrap();
     assert_eq!((done.already, done.ran, done.failed), (4, 2, 0));
     assert_eq!(runner.ran.load(Ordering::Relaxed), 2);
     assert!(Standing::of(&plan, &rows, &mut |_, _, _| Ok(())).is_complete());
@@ -123,12 +123,12 @@ fn a_point_that_never_ends_is_named_and_tried_last() {
         Arc::new(Faulty { mended: true, hangs: true, release, ..Faulty::default() })
     };
     let first = runner();
-    let done = sweep::run(&plan, &rows, &ALL, 1, Arc::clone(&first) as _, &mut |_| ()).unwrap();
+    let done = sweep::run(&plan, &rows, &ALL, 1, &(Arc::clone(&first) as _), &mut |_| ()).unwrap();
     assert_eq!((done.ran, done.failed, done.ended.as_deref()), (3, 1, Some("it never ends")));
     assert_eq!(rows.look(&plan.points()[3]), Found::Failed("it never ends".to_owned()));
     assert_eq!(rows.look(&plan.points()[4]), Found::Missing);
     let second = runner();
-    let done = sweep::run(&plan, &rows, &ALL, 1, Arc::clone(&second) as _, &mut |_| ()).unwrap();
+    let done = sweep::run(&plan, &rows, &ALL, 1, &(Arc::clone(&second) as _), &mut |_| ()).unwrap();
     assert_eq!((done.already, done.ran, done.failed), (3, 2, 1));
     assert_eq!(*second.order.lock(), [4, 5, 3]);
     release.store(true, Ordering::Relaxed);
@@ -138,8 +138,15 @@ fn a_point_that_never_ends_is_named_and_tried_last() {
 fn a_row_that_its_reader_refuses_is_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let (plan, rows) = plan(folder.path());
-    sweep::run(&plan, &rows, &ALL, 2, Arc::new(Faulty { mended: true, ..Faulty::default() }), &mut |_| ())
-        .unwrap();
+    sweep::run(
+        &plan,
+        &rows,
+        &ALL,
+        2,
+        &(Arc::new(Faulty { mended: true, ..Faulty::default() }) as _),
+        &mut |_| (),
+    )
+    .unwrap();
     let standing = Standing::of(&plan, &rows, &mut |place, _, _| match place {
         3 => Err("it is no measure".to_owned()),
         _ => Ok(()),

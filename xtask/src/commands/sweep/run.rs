@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     };
     compare::quiet_panics();
     let bar = compare::progress_bar(std::io::stderr().is_terminal());
-    let done = sweep::run(&plan, &rows, &places, threads, runner, &mut |told| match told {
+    let done = sweep::run(&plan, &rows, &places, threads, &runner, &mut |told| match told {
         Told::Begin { all, already } => {
             bar.set_length(all as u64);
             bar.set_position(already as u64);
@@ -191,7 +191,7 @@ mod tests {
             format!("{{\"point\":\"{hash}\",\"seed\":1}}"),
             format!("[{{\"point\":\"{hash}\"}}]"),
         ] {
-            assert_eq!(entry_points("--entry", &text).unwrap(), [hash.clone()], "{text}");
+            assert_eq!(entry_points("--entry", &text).unwrap(), std::slice::from_ref(&hash), "{text}");
         }
         assert!(entry_points("--entry", "[]").unwrap().is_empty());
         for wrong in ["", "7", "\"abc\"", "{}", "[[", "null"] {

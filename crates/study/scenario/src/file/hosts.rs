@@ -122,7 +122,7 @@ impl<'r, 't> Cut<'r, 't> {
                 None => None,
                 Some(Ok(numbers)) => Some(numbers),
                 Some(Err(complaint)) => {
-                    wrong.push(complaint);
+                    wrong.push(*complaint);
                     continue;
                 }
             };
@@ -165,7 +165,7 @@ impl<'r, 't> Cut<'r, 't> {
         (hosts, wrong)
     }
 
-    fn numbers(&self, numbers: &Spanned<DeValue<'t>>) -> Result<(u64, u64), Diagnostic> {
+    fn numbers(&self, numbers: &Spanned<DeValue<'t>>) -> Result<(u64, u64), Box<Diagnostic>> {
         let written = numbers.get_ref().as_str();
         let bound = |text: &str| text.trim().parse::<u64>().ok();
         let bounds = written
@@ -173,7 +173,7 @@ impl<'r, 't> Cut<'r, 't> {
             .and_then(|(first, last)| Some((bound(first)?, bound(last)?)));
         let wrong = |why: String| {
             let complaint = self.source.complain(numbers.span(), why).key("numbers");
-            complaint.allowed(format!("\"1..20\" for 1 to 20; up to {MOST_HOSTS} hosts"))
+            Box::new(complaint.allowed(format!("\"1..20\" for 1 to 20; up to {MOST_HOSTS} hosts")))
         };
         match bounds {
             Some((first, last)) if first <= last && last - first < MOST_HOSTS => Ok((first, last)),
