@@ -40,6 +40,8 @@ mod report;
 mod scenario;
 #[cfg(feature = "storage")]
 mod storage_sizing;
+#[cfg(feature = "study")]
+mod sweep;
 mod test;
 mod tools;
 #[cfg(feature = "study")]
@@ -64,6 +66,8 @@ use elsewhere as export;
 use elsewhere as guest;
 #[cfg(not(feature = "storage"))]
 use elsewhere as storage_sizing;
+#[cfg(not(feature = "study"))]
+use elsewhere as sweep;
 #[cfg(not(feature = "study"))]
 use elsewhere as verify;
 #[cfg(not(feature = "storage"))]
@@ -138,6 +142,8 @@ pub(crate) enum Command {
     Explore(explore::Args),
     /// Run balancing policies on the same loads with the same seeds, and compare what comes of it
     Compare(compare::Args),
+    /// Run a comparison, a verification or an exploration as points that many machines share: plan, submit, run, collect
+    Sweep(sweep::Args),
     /// Make a crate for a balancing policy of your own, ready to run and to compare
     NewBalancer(new_balancer::Args),
     /// Size storage: how many VMs of one golden image an array of disks serves, and how much space they take
@@ -203,6 +209,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::StorageSizing(args) => storage_sizing::run(&args)?,
         #[cfg(feature = "storage")]
         Command::Vhd(args) => return vhd::run(&args),
+        #[cfg(feature = "study")]
+        Command::Sweep(args) => return sweep::run(&args),
         #[cfg(feature = "bench")]
         Command::Bench(args) => return bench::run(&args),
         #[cfg(feature = "export")]

@@ -1,10 +1,15 @@
 //! The tests of the command line, as one program.
 
 mod damaged;
+#[cfg(all(unix, feature = "study"))]
+mod engines;
 mod events;
+mod fleet;
 mod metrics;
 mod new_balancer;
 mod output;
 mod program;
+#[cfg(feature = "study")]
+mod sweep;
 mod what_if;
 mod wrong;

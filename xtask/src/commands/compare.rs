@@ -20,7 +20,7 @@ use crate::output::{look, note, print, print_coloured, say, tell};
 
 /// Which policies, on what.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct What {
     /// Policies, separated by commas; differences are to the first. Default: all, hyperv first
     #[arg(long, value_delimiter = ',', value_name = "A,B,C")]
     policies: Vec<String>,
@@ -53,6 +53,13 @@ pub(crate) struct Args {
     /// End of every run in virtual time, in place of the load's own
     #[arg(long, value_name = "DUR", value_parser = arguments::positive_duration)]
     until: Option<Duration>,
+}
+
+/// What to compare, and where to leave it.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    what: What,
     /// Threads to run on; default: one for each processor. The numbers are the same
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -72,10 +79,11 @@ const FILES: [&str; 4] = ["compare.json", "compare.csv", "compare.html", "cost.j
 
 /// Compares.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    if args.scenarios == ["list"] {
+    if args.what.scenarios == ["list"] {
         return list();
     }
-    let settings = settings(args)?;
+    let settings = settings(&args.what)?;
+    let settings = Settings { threads: args.threads.map_or(settings.threads, usize::from), ..settings };
     let folder = folder(args)?;
     quiet_panics();
     let bar = progress_bar(!args.json && std::io::stderr().is_terminal());
@@ -99,7 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             };
         }
     };
-    let command = command(args);
+    let command = command(&args.what);
     write(&folder, &comparison, &command)?;
     if args.json {
         print(format_args!("{}", comparison.json()?))?;
@@ -122,7 +130,7 @@ fn list() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn settings(args: &Args) -> Result<Settings> {
+pub(super) fn settings(args: &What) -> Result<Settings> {
     // All that is wrong is told at once.
     let mut wrong = Vec::new();
     if let Some(setting) = args.set.iter().find(|setting| setting.root() == "policy") {
@@ -169,7 +177,6 @@ fn settings(args: &Args) -> Result<Settings> {
     let settings = Settings::new(contestants, found);
     Ok(Settings {
         seeds: (args.first_seed..).take(usize::try_from(seeds)?).collect(),
-        threads: args.threads.map_or(settings.threads, usize::from),
         choices: Choices { until: args.until, ..settings.choices.clone() },
         ..settings
     })
@@ -212,7 +219,7 @@ fn write(folder: &Path, comparison: &Comparison, command: &str) -> Result<()> {
 }
 
 /// A policy that panics in every round would fill the terminal: its first panic is shown, all are counted.
-fn quiet_panics() {
+pub(super) fn quiet_panics() {
     let hook = std::panic::take_hook();
     let shown = std::sync::atomic::AtomicBool::new(false);
     std::panic::set_hook(Box::new(move |info| {
@@ -223,7 +230,7 @@ fn quiet_panics() {
     }));
 }
 
-fn progress_bar(show: bool) -> ProgressBar {
+pub(super) fn progress_bar(show: bool) -> ProgressBar {
     let target = if show { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(None, target);
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {percent:>3} %, {eta} left") {
@@ -239,7 +246,7 @@ fn show(bar: &ProgressBar, advance: Advance) {
 }
 
 /// The command that repeats a comparison.
-fn command(args: &Args) -> String {
+pub(super) fn command(args: &What) -> String {
     let mut words = vec!["cargo xtask compare".to_owned()];
     let mut option = |name: &str, value: Option<String>| {
         if let Some(value) = value {

@@ -76,7 +76,7 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
     };
     let build = match command.to_str()? {
         "help" => return needed(&[rest, &[OsString::from("--help")]].concat()),
-        "compare" | "diff" | "verify" | "explore" => STUDY,
+        "compare" | "diff" | "verify" | "explore" | "sweep" => STUDY,
         "storage-sizing" | "vhd" => STORAGE,
         "guest" if has("--capture") && has("--live") => WATCHED_CAPTURE,
         "guest" if has("--capture") => CAPTURE,

@@ -1,5 +1,6 @@
 //! `cargo xtask scenario`: runs a scenario.
 
+mod fleet;
 mod list;
 #[cfg(feature = "live")]
 mod live;
@@ -41,7 +42,8 @@ pub(crate) struct Args {
     /// Explore another order of what may happen at the same instant
     #[arg(long, value_name = "N")]
     schedule_seed: Option<u64>,
-    /// `threads`: each component on a thread of its own; `inline`: one thread, for speed. The results are the same
+    /// `threads`: each component on a thread of its own; `inline`: one thread, for speed, and always so with several hosts. The results are the
+    /// same
     #[arg(long, value_enum, default_value_t = DriverName::Threads)]
     driver: DriverName,
     /// `virtual`: as fast as it goes, and repeatable; `wall`: truly concurrent, in real time
@@ -81,6 +83,12 @@ pub(crate) struct Args {
     /// Set a key of the file by its path, such as vm.VM3.priority=80, host.memory=48GB or timeline.2.at=5m. Can be given several times
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     set: Vec<Setting>,
+    /// With several hosts in the file: the only one to run, as a run of one host
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    /// With several hosts in the file: how many run at the same time; default: one for each processor. The results are the same
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// Show the run in the terminal as it happens, with a hand in what happens; --speed says how fast it begins
     #[arg(long, conflicts_with_all = ["json", "quiet", "log", "clock"])]
     live: bool,
@@ -198,6 +206,8 @@ fn not_for_real_guests(args: &Args) -> Result<()> {
         ("--fill-gaps", args.fill_gaps),
         ("--host-memory", args.host_memory.is_some()),
         ("--set", !args.set.is_empty()),
+        ("--host", args.host.is_some()),
+        ("--threads", args.threads.is_some()),
         ("--metrics", args.metrics.is_some()),
         ("--log", args.log.is_some()),
         ("--no-report", args.no_report),
@@ -292,18 +302,30 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         host_memory: args.host_memory,
         until: args.until,
         sample_interval: args.sample_interval,
+        ..LoadOptions::default()
     };
-    let file = match file::find(&name, &load_options) {
-        Ok(file) if wrong.is_empty() => file,
+    let hosts = match file::find_all(&name, &load_options) {
+        Ok(hosts) if wrong.is_empty() => hosts,
         found => {
             wrong.extend(found.err().map(|error| error.to_string()));
             return Err(all_bad_input(&wrong));
         }
     };
-    tell_remarks(&file);
+    if let Some(file) = hosts.first() {
+        tell_remarks(file);
+    }
+    let mut hosts = fleet::chosen(&args, hosts)?;
+    let file = match hosts.pop() {
+        Some(file) if hosts.is_empty() => file,
+        last => {
+            hosts.extend(last);
+            args.driver = DriverName::Inline;
+            return fleet::run(&args, &name, hosts);
+        }
+    };
     let choices = Choices {
         policy: args.policy.clone(),
-        seed: args.seed,
+        seed: args.seed.map(|seed| file.seed_for(seed)),
         until: args.until,
         sample_interval: args.sample_interval,
     };
@@ -337,7 +359,7 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
             quantities::format_duration(plan.sample_interval)
         );
     }
-    let command = command(&args, &name, &plan);
+    let command = command(&args, &name, &file, &plan, args.host.as_deref());
     write_manifest(&args, &name, events, &file, &plan, &folder, &command)?;
 
     let show = !args.quiet && !args.json && !args.live && std::io::stderr().is_terminal();
@@ -536,17 +558,20 @@ fn progress_bar(show: bool, plan: &Plan) -> ProgressBar {
 }
 
 /// The command that repeats a run.
-fn command(args: &Args, name: &str, plan: &Plan) -> String {
-    let mut words =
-        vec!["cargo xtask scenario".to_owned(), shell_word(name), format!("--seed {}", plan.seed)];
+fn command(args: &Args, name: &str, file: &Scenario, plan: &Plan, host: Option<&str>) -> String {
+    let seed = file.seed_of_file.map_or(plan.seed, |of_file| args.seed.unwrap_or(of_file));
+    let mut words = vec!["cargo xtask scenario".to_owned(), shell_word(name), format!("--seed {seed}")];
     let mut option = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             words.push(format!("--{name} {}", shell_word(&value)));
         }
     };
+    option("host", host.map(str::to_owned));
     option("policy", args.policy.clone());
     option("schedule-seed", args.schedule_seed.map(|seed| seed.to_string()));
-    option("driver", (args.driver == DriverName::Inline).then(|| "inline".to_owned()));
+    // All hosts of a file run inline without being told.
+    let is_chosen = file.seed_of_file.is_none() || host.is_some();
+    option("driver", (is_chosen && args.driver == DriverName::Inline).then(|| "inline".to_owned()));
     option("clock", (args.clock == ClockName::Wall).then(|| "wall".to_owned()));
     option("speed", args.speed.filter(|_| args.clock == ClockName::Wall).map(|speed| speed.to_string()));
     option("until", args.until.map(quantities::format_duration));

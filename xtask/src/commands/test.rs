@@ -53,6 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         xtask()?.args(["verify", "--oracle", "--seed", seeds]),
     )?;
     recorded_trace()?;
+    engines()?;
     // With the features of the steps above: what they have compiled is not compiled again.
     step("API documentation", whole("doc").args(["--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     if !args.no_fuzz {
@@ -90,6 +91,58 @@ fn dependencies() -> Result<()> {
         return Ok(());
     }
     step("dependencies", Tool::cargo(["deny", "--workspace", "--all-features", "check"]))
+}
+
+/// Sweeps on the engines that are installed: the same rows as on one machine, with a worker killed in the middle.
+fn engines() -> Result<()> {
+    let has = |program: &str| {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
+    };
+    let python = std::env::var("HYPERQUEUE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let has_hyperqueue = || {
+        let asked = std::process::Command::new(&python).args(["-c", "import hyperqueue"]).output();
+        asked.is_ok_and(|asked| asked.status.success())
+    };
+    let is_root = || std::fs::metadata("/proc/self").is_ok_and(|own| owner(&own) == 0);
+    let engines = [
+        ("gnu_parallel", has("parallel"), "GNU parallel is not installed: `apt-get install parallel`"),
+        (
+            "ssh",
+            has("parallel") && has("ssh-keygen") && Path::new("/usr/sbin/sshd").is_file(),
+            "GNU parallel or an ssh server is not installed: `apt-get install parallel openssh-server`",
+        ),
+        (
+            "slurm",
+            ["slurmctld", "slurmd", "munged", "sbatch"].into_iter().all(has) && is_root(),
+            "Slurm is not installed, or this is not root: `apt-get install slurm-wlm`",
+        ),
+        (
+            "hyperqueue",
+            has_hyperqueue(),
+            "HyperQueue's Python package is not installed: `pip install hyperqueue`, and HYPERQUEUE_PYTHON names the Python that has it",
+        ),
+    ];
+    for (name, installed, why) in engines {
+        if !installed {
+            note!("── a sweep on {name}: left out ({why})");
+            continue;
+        }
+        let tests = ["test", "--package", "xtask", "--all-features", "--locked", "--test", "command-line"];
+        let test = format!("engines::{name}");
+        step(&format!("a sweep on {name}"), Tool::cargo(tests).args(["--", "--ignored", "--exact", &test]))?;
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn owner(of: &std::fs::Metadata) -> u32 {
+    std::os::unix::fs::MetadataExt::uid(of)
+}
+
+#[cfg(not(unix))]
+fn owner(_: &std::fs::Metadata) -> u32 {
+    u32::MAX
 }
 
 /// A recorded load of a real data centre, if there is one: such records do not come with the project.

@@ -13,7 +13,7 @@ use crate::output::{look, note, print_coloured, say, tell};
 
 /// What to verify, and with which seeds.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct What {
     /// Scenarios of the project or scenario files that have checks; default: the source's four scenarios, and what others measured
     names: Vec<String>,
     /// How many seeds, drawn afresh and printed; default: 20, or 2 with --sensitivity
@@ -25,6 +25,13 @@ pub(crate) struct Args {
     /// Microsoft's own behaviour tests in place of the source's scenarios; they ran Linux guests on later hosts
     #[arg(long, conflicts_with = "names")]
     oracle: bool,
+}
+
+/// What to verify, and how.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    what: What,
     /// Switch one mechanism off at a time, and show that the checks that depend on it fail; one of them: --mutate=NAME
     #[arg(long, value_name = "MECHANISM", num_args = 0..=1, require_equals = true, default_missing_value = "all",
           conflicts_with_all = ["names", "oracle"])]
@@ -41,39 +48,25 @@ pub(crate) struct Args {
 }
 
 /// Seeds of a verification, and of a table of sensitivity, if the user does not say how many.
-const SEEDS: u16 = 20;
+pub(super) const SEEDS: u16 = 20;
 const SEEDS_TURNED: u16 = 2;
 
 /// Runs the verification; exit code 1 if a check fails.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let usual = if args.sensitivity { SEEDS_TURNED } else { SEEDS };
     let options = Options {
-        seeds: if args.seed.is_empty() {
-            drawn(args.seeds.map_or(usual, NonZero::get))
-        } else {
-            args.seed.clone()
-        },
+        seeds: args.what.seeds(usual),
         change: Change::None,
         threads: args.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get),
     };
     match &args.mutate {
         Some(which) => mutated(which, &options, args.json),
         None => {
-            let names: Vec<&str> = match (args.oracle, args.names.is_empty()) {
-                (true, _) => verify::ORACLE.to_vec(),
-                (false, true) if args.sensitivity => verify::SOURCE.to_vec(),
-                (false, true) => verify::SOURCE.iter().chain(verify::OUTSIDE).copied().collect(),
-                (false, false) => args.names.iter().map(String::as_str).collect(),
+            let scenarios = if args.sensitivity && args.what.names.is_empty() {
+                load(verify::SOURCE)?
+            } else {
+                args.what.scenarios()?
             };
-            let scenarios = load(&names)?;
-            if let Some(scenario) =
-                scenarios.iter().find(|scenario| scenario.applicable_checks().next().is_none())
-            {
-                return Err(bad_input(format!(
-                    "{:?} has no [[check]] that belongs to it: there is nothing to verify",
-                    scenario.name
-                )));
-            }
             tell_seeds(&options, args.json);
             if args.sensitivity {
                 return turned(&scenarios, &options, args.json);
@@ -82,6 +75,37 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             print(&report, args.json)?;
             if report.passed() { Ok(()) } else { bail!("{}", report.conclusion()) }
         }
+    }
+}
+
+impl What {
+    /// The scenarios, each with something to verify.
+    pub(super) fn scenarios(&self) -> Result<Vec<Scenario>> {
+        let names: Vec<&str> = match (self.oracle, self.names.is_empty()) {
+            (true, _) => verify::ORACLE.to_vec(),
+            (false, true) => verify::SOURCE.iter().chain(verify::OUTSIDE).copied().collect(),
+            (false, false) => self.names.iter().map(String::as_str).collect(),
+        };
+        let scenarios = load(&names)?;
+        match scenarios.iter().find(|scenario| scenario.applicable_checks().next().is_none()) {
+            None => Ok(scenarios),
+            Some(scenario) => Err(bad_input(format!(
+                "{:?} has no [[check]] that belongs to it: there is nothing to verify",
+                scenario.name
+            ))),
+        }
+    }
+
+    /// The seeds that were given, or as many as are asked for, or as are usual.
+    pub(super) fn seeds(&self, usual: u16) -> Vec<u64> {
+        if self.seed.is_empty() { drawn(self.seeds.map_or(usual, NonZero::get)) } else { self.seed.clone() }
+    }
+
+    /// The words that name the scenarios on a command line, each behind a space.
+    pub(super) fn words(&self) -> String {
+        let oracle = self.oracle.then(|| " --oracle".to_owned());
+        let names = self.names.iter().map(|name| format!(" {}", super::shell_word(name)));
+        names.chain(oracle).collect()
     }
 }
 
@@ -129,27 +153,35 @@ pub(super) fn load(names: &[&str]) -> Result<Vec<Scenario>> {
 fn print(report: &Report, json: bool) -> Result<()> {
     if json {
         say!("{}", serde_json::to_string_pretty(report)?);
-    } else {
-        let look = look();
-        if !report.rows.is_empty() {
-            print_coloured(&format!("{}\n", report.table(look)))?;
-            tell!("{}", report.conclusion());
-            if let Some(evidence) = report.evidence {
-                tell!("{evidence}");
-            }
-        }
-        if !report.outside.is_empty() {
-            tell!(
-                "{}What others measured, on other hosts, guests and loads:",
-                if report.rows.is_empty() { "" } else { "\n" }
-            );
-            print_coloured(&format!("{}\n", report.outside_table(look)))?;
-            if let Some(conclusion) = report.outside_conclusion() {
-                tell!("{conclusion}; one that did not is shown, and is no failure");
-            }
+        return Ok(());
+    }
+    print_coloured(&told(report))
+}
+
+/// A report for a terminal: what others wrote in it is escaped.
+pub(super) fn told(report: &Report) -> String {
+    let look = look();
+    let mut text = String::new();
+    let sentence = |sentence: &str| {
+        format!("{}\n", terminal_text::escape_lines(&terminal_text::wrap(sentence, look.columns)))
+    };
+    if !report.rows.is_empty() {
+        text += &format!("{}\n", report.table(look));
+        text += &sentence(&report.conclusion());
+        if let Some(evidence) = report.evidence {
+            text += &sentence(evidence);
         }
     }
-    Ok(())
+    if !report.outside.is_empty() {
+        let before = if report.rows.is_empty() { "" } else { "\n" };
+        text += before;
+        text += &sentence("What others measured, on other hosts, guests and loads:");
+        text += &format!("{}\n", report.outside_table(look));
+        if let Some(conclusion) = report.outside_conclusion() {
+            text += &sentence(&format!("{conclusion}; one that did not is shown, and is no failure"));
+        }
+    }
+    text
 }
 
 /// Each knob at half and twice its value.

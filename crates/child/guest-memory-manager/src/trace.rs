@@ -155,6 +155,19 @@ impl Trace {
         Self { vms: vms.collect(), remarks: self.remarks.clone() }
     }
 
+    /// The trace with every row so much later.
+    #[must_use]
+    pub fn delayed(mut self, by: Duration) -> Self {
+        if !by.is_zero() {
+            for vm in self.vms.values_mut() {
+                for sample in &mut Arc::make_mut(vm).samples {
+                    sample.time = sample.time.saturating_add(by);
+                }
+            }
+        }
+        self
+    }
+
     /// What was done to make the trace of its files.
     #[must_use]
     pub fn remarks(&self) -> &TraceRemarks {

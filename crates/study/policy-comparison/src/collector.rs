@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use balancing_policy::{MemorySettings, pressure, satisfied_pressure};
 use page_range::PageCount;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::catalogue::{COUNT, INVERSION_MARGIN, MeasureId, Values};
 use super::steps::Steps;
@@ -18,7 +18,7 @@ pub(crate) type Progress = Vec<Option<f64>>;
 const SERIES_POINTS: usize = 160;
 
 /// What all VMs together needed and had, over time: for figures.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// Times, seconds.
     pub time_s: Vec<f64>,
@@ -31,6 +31,7 @@ pub struct Series {
 }
 
 /// A VM and what was seen of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Vm {
     settings: MemorySettings,
     /// Requests to start it that have not come yet, latest first.
@@ -46,7 +47,8 @@ struct Vm {
     last: VmPoint,
 }
 
-/// Collects the measures of one run.
+/// Collects the measures of one run. After the run it is the run's row: what all measures are computed from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Collector {
     vms: Vec<Vm>,
     /// Indices of VMs by ascending weight, and whether weights differ at all.
@@ -235,6 +237,11 @@ impl Collector {
     /// How often each VM got its memory: two runs in which this differs did not have the same to do.
     pub(crate) fn served(&self) -> Vec<u32> {
         self.vms.iter().map(|vm| vm.served).collect()
+    }
+
+    /// Leaves out what was drawn: of runs that no figure shows.
+    pub(crate) fn forget_series(&mut self) {
+        self.series = None;
     }
 
     /// How far the applications got.

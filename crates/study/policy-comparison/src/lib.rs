@@ -2,7 +2,8 @@
 //!
 //! Every policy runs every load with every seed; what differs between two policies in one seed is the policies' doing, so
 //! differences are taken seed by seed (paired) against the first policy. [`MEASURES`] says what is measured. All runs are on the
-//! inline driver in virtual time: the results are the same on any machine and with any number of threads.
+//! inline driver in virtual time: the results are the same on any machine and with any number of threads. [`points`] makes of a comparison what many
+//! machines can share.
 //!
 //! ```no_run
 //! use policy_comparison::{Contestant, Look, Settings, loads};
@@ -31,7 +32,9 @@ mod jobs;
 pub mod loads;
 mod page;
 mod plans;
+pub mod points;
 mod result;
+mod row;
 mod statistics;
 mod steps;
 mod table;
@@ -140,6 +143,12 @@ impl CompareError {
 /// # Errors
 /// Settings that make no comparison, or a run that fails; a policy that panics only loses its rounds.
 pub fn compare(settings: &Settings, progress: &mut dyn FnMut(Advance)) -> Result<Comparison, CompareError> {
+    check(settings)?;
+    jobs::run_all(settings, progress).map(|measured| Comparison::of(settings, &measured))
+}
+
+/// Sees to it that there is something to compare, and that nothing is there twice.
+fn check(settings: &Settings) -> Result<(), CompareError> {
     for (what, empty) in [
         ("policy", settings.contestants.is_empty()),
         ("load", settings.loads.is_empty()),
@@ -158,7 +167,7 @@ pub fn compare(settings: &Settings, progress: &mut dyn FnMut(Advance)) -> Result
             return Err(CompareError::Twice(twice.clone()));
         }
     }
-    jobs::run_all(settings, progress).map(|measured| Comparison::of(settings, &measured))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What a comparison comes to.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
@@ -199,7 +198,7 @@ impl Comparison {
             seeds: settings.seeds.clone(),
             confidence: confidence(settings.seeds.len()),
             measures: MEASURES,
-            lost_rounds: timings().map(|timing| timing.lost.load(Ordering::Relaxed)).collect(),
+            lost_rounds: measured.lost_rounds.clone(),
             loads,
             overall,
             costs: names()

@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::catalogue::{OVERSHOOT_SECONDS, STEP_MIB, STEP_SECONDS};
 
 /// What share of what is lacking must come for a step to be met.
 const MET: f64 = 0.9;
 
 /// What came of the steps of a VM.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Steps {
     /// Seconds until each was met, or until the need was over.
     pub(crate) reactions: Vec<f64>,
@@ -20,7 +22,7 @@ pub(crate) struct Steps {
     recent: VecDeque<(Duration, f64)>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 enum State {
     #[default]
     Quiet,

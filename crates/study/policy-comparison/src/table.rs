@@ -184,6 +184,10 @@ impl Comparison {
     fn costs_table(&self, text: &mut String) {
         let costs = self.costs.iter().filter_map(|cost| Some((&cost.policy, cost.ns_per_vm_and_round?)));
         let costs: Vec<String> = costs.map(|(policy, ns)| format!("{policy} {ns:.0}")).collect();
+        if costs.is_empty() {
+            // Other machines have run it.
+            return;
+        }
         let _ = writeln!(
             text,
             "Time of a balancing round on this machine, median, ns per VM (of no other machine, and not in the files): {}.",

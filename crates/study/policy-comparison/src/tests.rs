@@ -205,6 +205,29 @@ fn progress_ends_with_everything_done() {
     assert_eq!(last.done, last.all);
 }
 
+/// Rows are read from what was written, and rows of another load are none.
+#[test]
+fn a_row_is_what_its_text_says() {
+    let measuring = jobs::Measuring {
+        timing: Arc::default(),
+        began: Arc::default(),
+        clock: timed::Clock::start(),
+        done: Arc::default(),
+    };
+    let choices = Choices { until: Some(Duration::from_secs(60)), ..Choices::default() };
+    let row = jobs::run_one(&load("three"), 1, &choices, Some(&named(&["mom"])[0]), &measuring).unwrap();
+    let text = row.text().unwrap();
+    assert!(!text.contains('\n') && text.contains("\"lost_rounds\":0"));
+    let read = row::Row::read(&text, 3).unwrap();
+    // Whoever reads it once has what everybody has who reads it.
+    assert_eq!(row::Row::read(&read.text().unwrap(), 3).unwrap(), read);
+    assert_eq!(read.collector.served(), row.collector.served());
+    assert!(row::Row::read(&text, 4).unwrap_err().contains("of a run of 3 VMs, and its load has 4"));
+    for wrong in ["{}", "", &text[..text.len() - 1], &text.replace("\"lost_rounds\"", "\"lost\"")] {
+        assert!(row::Row::read(wrong, 3).is_err());
+    }
+}
+
 /// Panics in every other round, and counts its panics together with others of its kind.
 struct Panics(u32, Arc<AtomicU64>);
 

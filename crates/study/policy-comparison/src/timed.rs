@@ -39,6 +39,14 @@ impl Timing {
         self.buckets[bucket.min(BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Takes over what another has counted.
+    pub(crate) fn take(&self, other: &Self) {
+        for (own, other) in self.buckets.iter().zip(&other.buckets) {
+            own.fetch_add(other.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.lost.fetch_add(other.lost.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     /// The median time of a round per VM, ns; `None` before the first. Exact to an eighth.
     pub(crate) fn median_ns(&self) -> Option<f64> {
         let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();

@@ -11,7 +11,7 @@ pub mod counters;
 pub mod explain;
 pub mod figures;
 pub mod growth;
-mod parallel;
+pub mod parallel;
 pub mod sequence;
 pub mod stills;
 pub mod sweep;

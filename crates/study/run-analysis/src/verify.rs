@@ -17,6 +17,8 @@ mod measured;
 pub mod mutate;
 mod observation;
 mod parameter;
+#[cfg(feature = "points")]
+pub mod points;
 pub mod report;
 pub mod sensitivity;
 mod single;

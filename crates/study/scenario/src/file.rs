@@ -10,6 +10,7 @@ mod contents;
 mod diagnostic;
 mod draw;
 mod host;
+mod hosts;
 mod length;
 mod names;
 mod plan;
@@ -41,6 +42,7 @@ pub use contents::{LoadOptions, Parameter, Policy, Scenario};
 pub use diagnostic::{BadScenario, Diagnostic, Place, SourceText, Span};
 pub use draw::Draw;
 pub use host::{Balancer, DynamicMemoryVersion, Edition, Host, HostLimits, Operations, ParentOs, Release};
+pub use hosts::seed_of_host;
 pub use length::{BadLength, LONGEST_RUN, MANY_SAMPLES, MOST_SAMPLES, check_length, usual_interval};
 pub use plan::Planned;
 pub use reader::Located;
@@ -60,7 +62,7 @@ use reader::{Reader, Table};
 /// No scenario of that name, a file that cannot be read, or everything that is wrong with it.
 pub fn find(name_or_path: &str, options: &LoadOptions) -> Result<Scenario, BadScenario> {
     let path = Path::new(name_or_path);
-    if path.extension().is_some_and(|ending| ending == "toml") || path.components().count() > 1 {
+    if is_path(path) {
         return load(path, options);
     }
     if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
@@ -70,6 +72,11 @@ pub fn find(name_or_path: &str, options: &LoadOptions) -> Result<Scenario, BadSc
         return parse(format!("{}/{name}.toml", built_in::LOADS_FOLDER), *text, options);
     }
     Err(no_scenario(name_or_path).into())
+}
+
+/// A name of a scenario has no ending and no folder.
+fn is_path(name: &Path) -> bool {
+    name.extension().is_some_and(|ending| ending == "toml") || name.components().count() > 1
 }
 
 /// What is wrong with the name of a scenario: that there is none, or nothing; what is wrong with the scenario is another matter.
@@ -94,11 +101,14 @@ const MOST_BYTES: u64 = 4 << 20;
 /// # Errors
 /// A file that cannot be read, or everything that is wrong with it.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Scenario, BadScenario> {
+    parse(path, read_text(path)?, options)
+}
+
+fn read_text(path: &Path) -> Result<String, BadScenario> {
     let unreadable =
         |why: String| Diagnostic::of_file(path, format!("the scenario file cannot be read: {why}"));
     let bytes = input_file::read(path, MOST_BYTES).map_err(|error| unreadable(error.to_string()))?;
-    let text = input_file::decode(bytes).map_err(|error| unreadable(error.to_string()))?;
-    parse(path, text, options)
+    Ok(input_file::decode(bytes).map_err(|error| unreadable(error.to_string()))?)
 }
 
 /// Reads the text of a scenario file. Files that it names are looked for beside `file`.
@@ -110,12 +120,88 @@ pub fn parse(
     text: impl Into<Arc<str>>,
     options: &LoadOptions,
 ) -> Result<Scenario, BadScenario> {
-    let mut source = SourceText::new(file, text);
-    if !options.settings.is_empty() {
-        let changed = set_option::apply(&source, &options.settings)?;
-        source = source.changed(changed, "as changed by --set");
+    let source = source_of(file, text, options)?;
+    match hosts::of(&source)? {
+        None => parse_one(&source, options),
+        Some(hosts) => match hosts.as_slice() {
+            [host] => one_of_several(host, options),
+            several => Err(Diagnostic::of_file(
+                source.file(),
+                format!("this file has {} hosts, and this command runs one", several.len()),
+            )
+            .help("`cargo xtask scenario FILE` runs all of them, and leaves a file for each in its folder")
+            .into()),
+        },
     }
-    let reader = Reader::new(&source);
+}
+
+/// Reads the text of a scenario file of any number of hosts: a scenario for each, in the order of the file. Hosts are independent runs.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_all(
+    file: impl Into<PathBuf>,
+    text: impl Into<Arc<str>>,
+    options: &LoadOptions,
+) -> Result<Vec<Scenario>, BadScenario> {
+    let source = source_of(file, text, options)?;
+    let Some(hosts) = hosts::of(&source)? else { return Ok(vec![parse_one(&source, options)?]) };
+    let mut scenarios = Vec::new();
+    let mut wrong: BTreeMap<String, Diagnostic> = BTreeMap::new();
+    let mut hidden = 0;
+    for host in &hosts {
+        match one_of_several(host, options) {
+            Ok(scenario) => scenarios.push(scenario),
+            Err(bad) => {
+                // What is wrong with many hosts is told once.
+                for diagnostic in bad.diagnostics {
+                    let place = diagnostic.place.as_ref().map(|place| (place.line, place.column));
+                    wrong.entry(format!("{place:?} {}", diagnostic.message)).or_insert(diagnostic);
+                }
+                hidden = hidden.max(bad.hidden);
+            }
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(scenarios);
+    }
+    Err(BadScenario::new(wrong.into_values().collect()).and_more(hidden))
+}
+
+/// Loads a scenario of any number of hosts, by the name of one that comes with the project, or by the path of a file: a scenario for each host.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_all(name_or_path: &str, options: &LoadOptions) -> Result<Vec<Scenario>, BadScenario> {
+    let path = Path::new(name_or_path);
+    if is_path(path) {
+        return parse_all(path, read_text(path)?, options);
+    }
+    Ok(vec![find(name_or_path, options)?])
+}
+
+fn source_of(
+    file: impl Into<PathBuf>,
+    text: impl Into<Arc<str>>,
+    options: &LoadOptions,
+) -> Result<SourceText, BadScenario> {
+    let source = SourceText::new(file, text);
+    if options.settings.is_empty() {
+        return Ok(source);
+    }
+    let changed = set_option::apply(&source, &options.settings)?;
+    Ok(source.changed(changed, "as changed by --set"))
+}
+
+/// A host of several draws by its name.
+fn one_of_several(host: &hosts::HostText, options: &LoadOptions) -> Result<Scenario, BadScenario> {
+    let scenario = parse_one(&host.source, options)?;
+    let (seed, of_file) = (seed_of_host(scenario.seed, &host.name), Some(scenario.seed));
+    Ok(Scenario { seed, seed_of_file: of_file, ..scenario })
+}
+
+fn parse_one(source: &SourceText, options: &LoadOptions) -> Result<Scenario, BadScenario> {
+    let reader = Reader::new(source);
     let scenario = read(&reader, options);
     match scenario {
         Some(scenario) if !reader.has_complaints() => Ok(scenario),
@@ -171,6 +257,7 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
         balancer,
         vms: configured.vms,
         never_started,
+        seed_of_file: None,
         timeline,
         checks,
         trace,
@@ -339,7 +426,7 @@ fn read_trace(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Arc<Trace>>
     match read {
         Ok(trace) => {
             let window = options.trace_window.or(window).unwrap_or_default();
-            let trace = trace.window(window);
+            let trace = trace.window(window).delayed(options.trace_from);
             if trace.is_empty() {
                 root.reader.trace_failed.set(true);
                 let span = table.map_or(0..0, |table| table.span_of("window"));

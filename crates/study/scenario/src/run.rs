@@ -5,6 +5,7 @@ mod cycle;
 pub mod directory;
 mod error;
 mod execute;
+pub mod fleet;
 mod hand;
 mod kept;
 mod operator;

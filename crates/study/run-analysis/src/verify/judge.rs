@@ -1,6 +1,6 @@
 //! From what was measured to pass or fail.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::measure::measure;
 use super::measured::Measured;
@@ -9,7 +9,8 @@ use scenario::file::{Check, Expectation};
 use scenario::run::statistics;
 
 /// What came of one check in one run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Verdict {
     /// Whether it is as expected.
     pub passed: bool,

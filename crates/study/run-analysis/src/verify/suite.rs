@@ -72,11 +72,23 @@ pub fn verify(scenarios: &[Scenario], options: &Options) -> Report {
         .iter()
         .flat_map(|scenario| options.seeds.iter().map(move |&seed| Job { scenario, seed, change }))
         .collect();
-    let mut verdicts = run_all(&jobs, options.threads).into_iter();
-    let mut report =
-        Report { seeds: options.seeds.clone(), mutation: change.mechanism(), ..Report::default() };
+    let verdicts = run_all(&jobs, options.threads);
+    // As rows of a sweep are read, so that both come to the same.
+    let verdicts = verdicts.iter().map(|of_run| read_again(of_run)).collect();
+    report(scenarios, &options.seeds, change.mechanism(), verdicts)
+}
+
+/// What verdicts come to: those of each scenario with each seed, in this order.
+pub(crate) fn report(
+    scenarios: &[Scenario],
+    seeds: &[u64],
+    mutation: Option<&'static str>,
+    verdicts: Vec<Vec<Verdict>>,
+) -> Report {
+    let mut verdicts = verdicts.into_iter();
+    let mut report = Report { seeds: seeds.to_vec(), mutation, ..Report::default() };
     for scenario in scenarios {
-        let of_seeds: Vec<_> = options.seeds.iter().copied().zip(verdicts.by_ref()).collect();
+        let of_seeds: Vec<_> = seeds.iter().copied().zip(verdicts.by_ref()).collect();
         if scenario.is_built_in() && ORACLE.contains(&scenario.name.as_str()) {
             report.evidence = Some(ORACLE_EVIDENCE);
         }
@@ -84,6 +96,12 @@ pub fn verify(scenarios: &[Scenario], options: &Options) -> Report {
         group.extend(rows(scenario, &of_seeds));
     }
     report
+}
+
+/// Verdicts as whoever reads their row has them.
+fn read_again(verdicts: &[Verdict]) -> Vec<Verdict> {
+    let text = serde_json::to_string(verdicts);
+    text.and_then(|text| serde_json::from_str(&text)).unwrap_or_else(|_| verdicts.to_vec())
 }
 
 /// Whether a scenario is one of [`OUTSIDE`].
@@ -107,7 +125,7 @@ pub(crate) fn rows(scenario: &Scenario, of_seeds: &[(u64, Vec<Verdict>)]) -> Vec
 }
 
 /// The verdicts of one run: first whether it held together at all, then check by check.
-fn verdicts(job: &Job<'_>) -> Vec<Verdict> {
+pub(crate) fn verdicts(job: &Job<'_>) -> Vec<Verdict> {
     let observed = observe_with_references(job.scenario, job.seed, job.change);
     let together = match &observed {
         Err(error) => Verdict::failed(error.to_string()),

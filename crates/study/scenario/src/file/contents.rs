@@ -44,6 +44,8 @@ pub struct Scenario {
     pub vms: Vec<Vm>,
     /// Names of the VMs that nothing starts: they stay off in every run.
     pub never_started: Vec<String>,
+    /// The seed that its file gives to several hosts, each of which draws by its own name as well.
+    pub seed_of_file: Option<u64>,
     /// What happens when.
     pub timeline: Vec<Step>,
     /// What must be seen.
@@ -110,6 +112,8 @@ pub struct LoadOptions {
     pub trace: Option<PathBuf>,
     /// The part of them that is played, in place of what the file says (`--trace-window`).
     pub trace_window: Option<TraceWindow>,
+    /// How long after the run's beginning the first row of recorded loads comes: of loads that were cut out of longer ones between two rows.
+    pub trace_from: Duration,
     /// Whether missing rows of recorded loads are filled in, whatever the file says (`--fill-gaps`).
     pub fill_gaps: bool,
     /// Keys that are set in place of what the file says (`--set`), in their order.
@@ -121,6 +125,12 @@ impl Scenario {
     #[must_use]
     pub fn is_built_in(&self) -> bool {
         super::BUILT_IN.contains(&(self.name.as_str(), self.source.text()))
+    }
+
+    /// The seed of a run for which this seed is given in place of the file's.
+    #[must_use]
+    pub fn seed_for(&self, given: u64) -> u64 {
+        if self.seed_of_file.is_some() { super::seed_of_host(given, &self.host.name) } else { given }
     }
 
     /// A complaint about a place in the file, for what only the runner can know.

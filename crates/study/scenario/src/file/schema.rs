@@ -146,7 +146,7 @@ pub(super) static ROOT: TableDoc = TableDoc {
         "until", Form::Time, "required", "Virtual time at which the run ends (`--until`); \"trace\": when the recorded loads end.";
         "seed", Form::Integer(""), "1", "Seed of everything that is drawn (`--seed`).";
         "sample_interval", Form::Time, "1s; more for many VMs over a long time", "Virtual time between two samples of the counters (`--sample-interval`).";
-        "host", Form::Table, "required", "The host.";
+        "host", Form::Table, "required", "The host; or [[host]] for each of several, which are independent runs.";
         "policy", Form::Table, "hyperv", "The balancing policy.";
         "balancer", Form::Table, "", "The balancer around the policy.";
         "trace", Form::Table, "none", "Recorded loads.";
@@ -162,7 +162,8 @@ pub(super) static HOST: TableDoc = TableDoc {
     name: "[host]",
     summary: "The host: its memory, its parent OS, and what its work costs.",
     groups: &[keys! {
-        "name", Form::Text, "HOST", "The host's name in counter paths.";
+        "name", Form::Text, "HOST", "The host's name in counter paths; `{n}` in it is the number.";
+        "numbers", Form::Text, "one host", "Numbers of hosts alike: \"1..20\" is 1 to 20. Each is a run of its own, with what is drawn drawn for itself, on one core; all cores are busy.";
         "memory", Form::Size, "required", "All of its memory.";
         "edition", Form::Word(&["enterprise", "datacenter", "standard", "hyper-v-server", "unlimited"]), "enterprise",
             "Edition of the parent OS. With the release it sets the limits. In 2008-r2-sp1: 384 running VMs, 1 TB of host memory, 64 GB for a VM, 64 logical and 512 virtual processors, 8 virtual for each logical (12 if all guests are Windows 7); standard 192 running VMs, 32 GB of host memory and for a VM, 32 logical processors. unlimited (invented) has none.";
@@ -271,6 +272,7 @@ pub(super) static VM: TableDoc = TableDoc {
     groups: &[
         keys! {
             "name", Form::Text, "required", "The VM's name; `{n}` in it is the number.";
+            "host", Form::Texts, "all hosts", "With several hosts: the host that it belongs to, or a list of them.";
             "numbers", Form::Text, "one VM", "Numbers of a group, as in PowerShell: \"1..8\" is 1 to 8; or \"trace\": one VM for each of the trace.";
         },
         VM_SETTINGS,
@@ -383,6 +385,7 @@ pub(super) const ACTIONS: [(&str, &TableDoc); 9] = [
 
 const WHEN: &[KeyDoc] = keys! {
     "at", Form::TimeDraw, "required", "When, in virtual time.";
+    "host", Form::Texts, "all hosts", "With several hosts: the host on which it happens, or a list of them.";
     "action", Form::Word(&["start", "stop", "reboot", "set_workload", "unload", "set_vm_memory", "set_registry", "inject_fault", "mark"]), "required", "What happens.";
     "repeat_every", Form::Time, "once", "Again and again at this distance, until the run ends.";
 };
@@ -440,6 +443,7 @@ pub(super) static CHECK: TableDoc = TableDoc {
     summary: "Something that must be seen in the run. A number is checked by one of expect, between, at_least, at_most.",
     groups: &[keys! {
         "name", Form::Text, "required", "Which check; the list is below.";
+        "host", Form::Texts, "all hosts", "With several hosts: the host that it belongs to, or a list of them.";
         "expect", Form::Number("in the check's unit"), "", "The number that is expected; needs tolerance.";
         "tolerance", Form::Text, "", "How far off it may be: \"5%\" of it, or a number in the check's unit.";
         "between", Form::Pair("in the check's unit"), "", "The number lies between these.";

@@ -84,7 +84,7 @@ fn path_of(text: &str) -> Option<Vec<String>> {
 }
 
 /// A text as TOML.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for character in text.chars() {
         match character {

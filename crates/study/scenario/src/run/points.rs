@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use page_range::PageCount;
+use serde::{Deserialize, Serialize};
 use vmms_host::VmState;
 
 /// The host at one time.
@@ -31,7 +32,7 @@ pub struct HostPoint {
 }
 
 /// A VM at one time.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct VmPoint {
     /// Where it is in its life.
     pub state: VmState,
