@@ -7,7 +7,8 @@ use crate::{HostPage, HostRange, LARGE_PAGE_PAGES, PageCount, RangeSet};
 
 /// The pages of a set of frames, apart: those in whole large pages (2 MiB, aligned), and the rest.
 ///
-/// With it, choosing frames takes time for what is chosen, however many fragments there are to overlook.
+/// With it, choosing frames takes time for what is chosen and for the runs of large pages there are to choose among, however many
+/// fragments there are to overlook.
 #[derive(Debug, Default)]
 pub(super) struct LargePageIndex {
     large: RangeSet<HostPage>,
