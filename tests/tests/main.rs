@@ -6,6 +6,7 @@ mod counter_files;
 mod devices;
 mod faults;
 mod floods;
+mod fragments;
 mod hostile;
 mod integration;
 mod linux_guest;

@@ -45,7 +45,7 @@ workload = { kind = "step", to = "750MB" }
 
 const BEGIN: Duration = s(75);
 /// Long enough for several operations.
-const WINDOW: Duration = s(13);
+const WINDOW: Duration = s(16);
 
 fn plan() -> Plan {
     journey::plan(TEXT, 1)

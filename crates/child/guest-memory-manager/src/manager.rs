@@ -9,11 +9,12 @@
 //! # What is simplified
 //!
 //! Every private page that leaves a working set is written to the page file, also if a copy is there already; working
-//! sets age by two classes only (what an application keeps touching, and the rest); the order in which memory
-//! fragments is that of the calls, not that of a real allocator.
+//! sets age by two classes only (what an application keeps touching, and the rest); memory is kept in large pages by choosing pages with
+//! care, where a real guest moves them afterwards.
 
 mod balloon;
 mod commit;
+mod compaction;
 mod consistency;
 mod lists;
 mod page_file;

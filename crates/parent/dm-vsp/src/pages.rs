@@ -203,11 +203,15 @@ impl GuestPages {
 
     /// At most `pages` ballooned pages in at most `ranges` ranges, to be given back. Whole 2 MiB blocks come first, so
     /// that the memory map can use large pages again; then what does not make up a block, so that blocks stay whole;
-    /// then parts of a block. Higher pages come before lower ones throughout.
+    /// then parts of a block.
+    ///
+    /// Lower pages come before higher ones throughout (invented; QEMU's host begins at the top). A guest whose driver takes the pages at
+    /// the top of its free memory then has its balloon there in one piece, and its memory below: what is given back joins what the guest
+    /// has, in the guest's lists and in the memory map.
     pub(crate) fn choose_unballoon(&self, pages: PageCount, ranges: usize) -> RangeSet<GuestPage> {
         let mut chosen = RangeSet::new();
         let mut left = Left { pages: pages.get(), ranges };
-        for run in self.ballooned.runs().rev().take(SCANNED_RUNS) {
+        for run in self.ballooned.runs().take(SCANNED_RUNS) {
             if left.pages < LARGE_PAGE_PAGES || left.ranges == 0 {
                 break;
             }
@@ -216,7 +220,7 @@ impl GuestPages {
                 left.take(blocks, fit, &mut chosen);
             }
         }
-        for run in self.ballooned.runs().rev() {
+        for run in self.ballooned.runs() {
             let blocks = whole_blocks(run);
             let (head, tail) = match blocks {
                 Some(blocks) => (
@@ -225,7 +229,7 @@ impl GuestPages {
                 ),
                 None => (Some(run), None),
             };
-            for part in [tail, head].into_iter().flatten() {
+            for part in [head, tail].into_iter().flatten() {
                 left.take(part, left.pages, &mut chosen);
             }
             if left.is_none() {
@@ -234,7 +238,7 @@ impl GuestPages {
         }
         if !left.is_none() {
             let rest = self.ballooned.difference(&chosen);
-            for run in rest.runs().rev() {
+            for run in rest.runs() {
                 left.take(run, left.pages, &mut chosen);
                 if left.is_none() {
                     break;
@@ -327,19 +331,19 @@ impl Left {
         self.pages == 0 || self.ranges == 0
     }
 
-    /// Takes up to `most` pages from the high end of `range`.
+    /// Takes up to `most` pages from the low end of `range`.
     fn take(&mut self, range: GuestRange, most: u64, chosen: &mut RangeSet<GuestPage>) {
         // A range in a message has 24 bits for its count; whole blocks keep what follows aligned.
         const LONGEST: u64 = WireRange::MAX_COUNT - WireRange::MAX_COUNT % LARGE_PAGE_PAGES;
-        let (mut end, mut most) = (range.end(), most.min(self.pages));
+        let (mut start, mut most) = (range.start().number(), most.min(self.pages));
         while self.ranges > 0 {
-            let start = range.start().number().max(end.saturating_sub(most.min(LONGEST)));
+            let end = range.end().min(start.saturating_add(most.min(LONGEST)));
             let Some(piece) = GuestRange::between(start, end) else { return };
             chosen.insert(piece);
             self.pages -= piece.pages().get();
             most -= piece.pages().get();
             self.ranges -= 1;
-            end = start;
+            start = end;
         }
     }
 }

@@ -118,6 +118,10 @@ impl Books {
         self.pool.pages()
     }
 
+    pub(crate) fn available_runs(&self) -> usize {
+        self.pool.runs().run_count()
+    }
+
     pub(crate) fn reserve_target(&self) -> PageCount {
         self.reserve_target
     }

@@ -1,4 +1,11 @@
 //! From targets to operations.
+//!
+//! # Whole large pages
+//!
+//! A VM's memory is brought to a multiple of 2 MiB, as far as its bounds, the pool and its guest allow it. What a target has beyond a
+//! multiple is worth nothing to a guest; a move of it costs a large page in the guest's memory map and another in the host's memory,
+//! since a part of each goes and the rest stays, and both stay broken for long. (*Inferred*: Hyper-V moves memory in units of 2 MiB, which is
+//! the size of its large pages (\[B\]) and of the blocks that Linux' driver gives first; no source says what it does with the rest.)
 
 use core::time::Duration;
 
@@ -10,6 +17,8 @@ use crate::state::Balancer;
 /// What a VM can be given in one operation.
 #[derive(Clone, Copy, Debug)]
 struct Growth {
+    /// What it has.
+    held: PageCount,
     /// What it lacks to its target.
     want: PageCount,
     /// What it lacks to its maximum.
@@ -32,12 +41,17 @@ impl Growth {
     /// Pages that the guest has ballooned can be returned to it exactly, whatever their number; beyond them it takes whole
     /// granules only. So what exceeds the balloon is rounded up to the granule if maximum, pool and operation limit allow,
     /// else down. A granule above the operation limit is one operation, or its VM would get nothing for ever.
+    ///
+    /// If less than the balloon is returned, it is so much that the VM then has a multiple of a large page, if there is such an amount.
     fn size(&self) -> Option<PageCount> {
         let want = self.want.min(self.room);
         if want.is_zero() || (want < self.minimum && want < self.room) {
             return None;
         }
         let wanted_now = want.min(self.limit);
+        if let Some(pages) = self.to_whole_large_pages(wanted_now) {
+            return Some(pages);
+        }
         let exact = wanted_now.min(self.returnable).min(self.pool);
         // Nothing, if not even all that could be returned is wanted now, or is in the pool.
         let granules = self.granule.map_or(PageCount::ZERO, |granule| {
@@ -49,6 +63,43 @@ impl Growth {
         });
         let pages = exact + granules;
         (pages >= self.minimum.min(self.room) && !pages.is_zero()).then_some(pages)
+    }
+
+    /// The amount nearest to `wanted` that is returned out of the balloon and lets the VM have a multiple of a large page: more if
+    /// there is as much, else less.
+    fn to_whole_large_pages(&self, wanted: PageCount) -> Option<PageCount> {
+        let most = self.returnable.min(self.pool).min(self.room).min(self.limit);
+        let least = self.minimum.min(self.room).max(PageCount(1));
+        let goal = self.held + wanted;
+        let up = goal.round_up_to(PageCount::LARGE_PAGE) - self.held;
+        let down = goal.min(self.held + most).round_down_to(PageCount::LARGE_PAGE).saturating_sub(self.held);
+        if wanted > self.returnable {
+            return None;
+        }
+        Some(if up <= most { up } else { down }).filter(|&pages| pages >= least)
+    }
+}
+
+/// What to take of a VM that has `assigned` and can spare `excess`, in an operation of at most `limit`: so much that it has a
+/// multiple of a large page afterwards, if there is such an amount. If `every_page_counts` that is rather more than it can spare
+/// than less, as long as it keeps `lowest`.
+fn to_take(
+    assigned: PageCount,
+    excess: PageCount,
+    lowest: PageCount,
+    limit: PageCount,
+    every_page_counts: bool,
+) -> PageCount {
+    let exact = excess.min(limit);
+    let left = assigned - exact;
+    let more = assigned - left.round_down_to(PageCount::LARGE_PAGE);
+    let less = assigned.saturating_sub(left.round_up_to(PageCount::LARGE_PAGE));
+    if every_page_counts && more <= limit && assigned - more >= lowest {
+        more
+    } else if less.is_zero() || (every_page_counts && less < exact && exact < limit) {
+        exact
+    } else {
+        less
     }
 }
 
@@ -100,6 +151,7 @@ impl Balancer {
         }
         let held = live.held();
         let growth = Growth {
+            held,
             want: live.target.min(view.highest).saturating_sub(held),
             room: view.settings.maximum.saturating_sub(held),
             returnable: view.returnable,
@@ -128,7 +180,8 @@ impl Balancer {
             return;
         }
         let vm = view.id;
-        let pages = excess.min(self.config.operation_limit);
+        let (assigned, limit) = (live.account.assigned(), self.config.operation_limit);
+        let pages = to_take(assigned, excess, view.lowest, limit, self.every_page_counts());
         let operation = self.begin_operation(index, now, PendingKind::Shrink, pages);
         out.push(Output::Shrink { vm, operation, pages });
     }
@@ -143,6 +196,7 @@ mod tests {
     }
 
     const GROWTH: Growth = Growth {
+        held: mib(512),
         want: mib(50),
         room: mib(1000),
         returnable: PageCount::ZERO,
@@ -158,11 +212,40 @@ mod tests {
     }
 
     #[test]
+    fn part_of_a_balloon_is_returned_so_that_the_vm_has_whole_large_pages() {
+        let balloon = Growth { returnable: mib(70), want: PageCount(12_801), ..GROWTH };
+        assert_eq!(sized(balloon), Some(52.0), "50 MiB and a page");
+        assert_eq!(sized(Growth { pool: mib(51), ..balloon }), Some(50.0));
+        assert_eq!(sized(Growth { room: mib(51), ..balloon }), Some(50.0));
+        assert_eq!(sized(Growth { limit: mib(51), ..balloon }), Some(50.0));
+        assert_eq!(sized(Growth { returnable: mib(51), ..balloon }), Some(50.0));
+        // What it has is no multiple: it is afterwards.
+        assert_eq!(sized(Growth { held: mib(511), ..balloon }), Some(51.0));
+        assert_eq!(sized(Growth { held: mib(511), pool: mib(20), ..balloon }), Some(19.0));
+        // There is no such amount: what is wanted.
+        assert_eq!(sized(Growth { want: mib(4), returnable: mib(5), held: mib(511), ..GROWTH }), Some(5.0));
+        assert_eq!(sized(Growth { want: mib(4), returnable: mib(4), held: mib(511), ..GROWTH }), Some(4.0));
+    }
+
+    #[test]
+    fn so_much_is_taken_that_whole_large_pages_are_left() {
+        let take = |excess: u64, every| to_take(mib(100), PageCount(excess), mib(64), mib(16), every).mib();
+        // 10 MiB and a half.
+        assert_eq!([take(2688, false), take(2688, true)], [10.0, 12.0]);
+        assert_eq!([take(2560, false), take(2560, true)], [10.0, 10.0]);
+        assert_eq!([take(9000, false), take(9000, true)], [16.0, 16.0], "the most of one operation");
+        // Less than a large page.
+        assert_eq!([take(10, false), take(10, true)], [10.0 / 256.0, 2.0]);
+        // The VM keeps its least.
+        let to_the_least = |every| to_take(mib(100), PageCount(2688), mib(89), mib(16), every);
+        assert_eq!([to_the_least(false), to_the_least(true)], [mib(10), PageCount(2688)]);
+        // What it has is no multiple: it is afterwards.
+        let odd = |excess, every| to_take(mib(101), mib(excess), mib(64), mib(16), every).mib();
+        assert_eq!([odd(10, false), odd(10, true), odd(30, false), odd(30, true)], [9.0, 11.0, 15.0, 15.0]);
+    }
+
+    #[test]
     fn what_can_be_returned_is_granted_exactly() {
-        assert_eq!(
-            sized(Growth { returnable: mib(70), want: PageCount(12_801), ..GROWTH }),
-            Some(12_801.0 / 256.0)
-        );
         assert_eq!(sized(Growth { returnable: mib(7), ..GROWTH }), Some(51.0));
         assert_eq!(sized(Growth { returnable: mib(200), want: mib(300), ..GROWTH }), Some(64.0));
         // Without hot-add that is all there is.

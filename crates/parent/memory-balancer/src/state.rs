@@ -178,6 +178,12 @@ impl Balancer {
         self.books.ledger()
     }
 
+    /// How many runs of frames the memory that no VM has consists of: what it is fragmented into.
+    #[must_use]
+    pub fn available_runs(&self) -> usize {
+        self.books.available_runs()
+    }
+
     /// Whether the books are in order, checked frame by account rather than by the running sums alone.
     #[must_use]
     pub fn books_in_order(&self) -> bool {

@@ -92,6 +92,8 @@ pub struct MapStatistics {
     pub splits: u64,
     /// How often pages of 4 KiB were merged to one of 2 MiB.
     pub merges: u64,
+    /// Runs of guest pages on runs of frames that the map consists of: what it costs to keep.
+    pub runs: usize,
 }
 
 impl MapStatistics {
@@ -102,6 +104,7 @@ impl MapStatistics {
             small_pages: counts.small,
             splits: changes.splits,
             merges: changes.merges,
+            runs: map.run_count(),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Where the whole large pages of a set of frames are.
 
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
 use crate::{HostPage, HostRange, LARGE_PAGE_PAGES, PageCount, RangeSet};
 
 /// The pages of a set of frames, apart: those in whole large pages (2 MiB, aligned), and the rest.
 ///
-/// With it, choosing frames takes time for what is chosen, however many fragments there are to overlook.
+/// With it, choosing frames takes time for what is chosen and for the runs of large pages there are to choose among, however many
+/// fragments there are to overlook.
 #[derive(Debug, Default)]
 pub(super) struct LargePageIndex {
     large: RangeSet<HostPage>,
@@ -58,7 +62,7 @@ impl LargePageIndex {
     /// Which `pages` pages to take, of a set that has as many: see [`HostFrames::take`](super::HostFrames::take).
     pub(super) fn choose(&self, pages: PageCount) -> RangeSet<HostPage> {
         let mut chosen = RangeSet::new();
-        choose_of(&self.large, pages.round_down_to(PageCount::LARGE_PAGE), &mut chosen);
+        choose_best_fit(&self.large, pages.round_down_to(PageCount::LARGE_PAGE), &mut chosen);
         let rest = pages.saturating_sub(chosen.pages());
         choose_of(&self.fragments, rest, &mut chosen);
         // Every fragment is taken: what is left of the large pages has to give the rest.
@@ -70,6 +74,29 @@ impl LargePageIndex {
             chosen.extend(chosen.first_missing(run).and_then(|left| left.first(rest)));
         }
         chosen
+    }
+}
+
+/// Choose `pages` pages, or all if there are no more, in as few runs as there can be: of the shortest run that has as many; if none has, all
+/// of the longest first.
+fn choose_best_fit(from: &RangeSet<HostPage>, pages: PageCount, chosen: &mut RangeSet<HostPage>) {
+    let mut rest = pages;
+    let fits = from.runs().filter(|run| run.pages() >= rest).min_by_key(|run| (run.pages(), run.start()));
+    if let Some(run) = fits {
+        chosen.extend(run.first(rest));
+        return;
+    }
+    let mut runs: Vec<HostRange> = from.runs().collect();
+    runs.sort_by_key(|run| (run.pages(), Reverse(run.start())));
+    while !rest.is_zero() {
+        let fitting = runs.partition_point(|run| run.pages() < rest);
+        if let Some(part) = runs.get(fitting).and_then(|run| run.first(rest)) {
+            chosen.insert(part);
+            return;
+        }
+        let Some(longest) = runs.pop() else { return };
+        rest -= longest.pages();
+        chosen.insert(longest);
     }
 }
 

@@ -135,6 +135,24 @@ fn a_host_outlives_its_owner_while_frames_are_out() {
 }
 
 #[test]
+fn large_pages_are_of_the_run_that_fits_best() {
+    let (_host, mut frames) = silent(512 * 20);
+    // Runs of 3, 1, 2 and 10 large pages.
+    for gap in [3, 5, 8, 9] {
+        drop(frames.take_range(range(512 * gap, 512 * (gap + 1))).unwrap());
+    }
+    let mut take = |large: u64| {
+        let taken = frames.take(PageCount(512 * large)).unwrap();
+        taken.runs().runs().map(|run| (run.start().0 / 512, run.end() / 512)).collect::<Vec<_>>()
+    };
+    assert_eq!(take(2), [(6, 8)], "two of two, and not of the three below");
+    assert_eq!(take(1), [(4, 5)]);
+    assert_eq!(take(4), [(10, 14)], "the part of a longer run that is lowest");
+    assert_eq!(take(8), [(0, 2), (14, 20)], "no run has eight: the longest, and the rest of another");
+    assert_eq!(take(1), [(2, 3)]);
+}
+
+#[test]
 fn large_pages_first_then_fragments_then_a_broken_large_page() {
     let (_host, mut frames) = silent(4096);
     // Leave fragments of 12 and 88 pages, and the large pages from 512, 1024 and 2048.

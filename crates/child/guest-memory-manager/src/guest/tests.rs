@@ -204,7 +204,8 @@ fn balloon_floor_and_hot_add_of_a_running_guest() {
     assert_eq!(guest.counters().visible, mib(4096));
     let given = guest.allocate_balloon(SECOND * 62, mib(8192));
     assert!(given.trimmed > PageCount::ZERO);
-    assert_eq!(guest.counters().available, mib(128));
+    let left = guest.counters().available - mib(128);
+    assert!(left < mib(2), "in whole large pages down to the floor: {left}");
     run_until(&mut guest, SECOND * 70);
     assert_eq!(guest.free_balloon(SECOND * 71, &given.ranges), given.pages());
     assert_eq!(guest.counters().ballooned, PageCount::ZERO);

@@ -6,7 +6,7 @@ use page_range::{GuestPage, GuestRange, PageCount};
 use serde::Serialize;
 
 use super::MemoryManager;
-use super::lists::{Pages, Prefer};
+use super::lists::{Pages, Prefer, take_large_first};
 use crate::constants::PAGE_WRITE_RATE;
 use crate::profile::Kernel;
 
@@ -75,22 +75,33 @@ impl MemoryManager {
         self.profile.balloon_floor(self.visible(), self.ballooned())
     }
 
-    /// Give the balloon driver up to `want` pages: whole large pages first, from the free and zeroed lists, then out of the
-    /// file cache, then (Windows) by trimming pages that their process no longer touches, unless a process waits for pages.
+    /// Give the balloon driver up to `want` pages: whole large pages first, from the free and zeroed lists, then with what the
+    /// file cache has of them, then such as can be built; then pieces, of the lists and of the cache; then (Windows) by trimming pages that their process no longer touches, unless a process waits for pages.
+    /// Of a Windows guest that cannot give as many large pages as it is asked for the host gets as many as there are, and no rest of
+    /// one (*inferred*: `MM_ALLOCATE_REQUIRE_CONTIGUOUS_CHUNKS` may give less, and then whole blocks); Linux gives the rest in
+    /// single pages (*documented*).
     /// Available memory is not taken below `floor`, and commit not above its limit; pages in use, pages of other drivers and
     /// nonpaged pages are never given.
     pub fn allocate_balloon(&mut self, want: PageCount, floor: PageCount) -> BalloonAllocation {
-        let want = want.min(self.committable());
-        let spare = want.min(self.available().saturating_sub(floor));
-        let (large, mut small) = self.lists.take_for_balloon(spare);
+        let windows = self.profile.family().kernel == Kernel::Windows;
+        let unit = if windows && want == want.round_down_to(PageCount::LARGE_PAGE) {
+            PageCount::LARGE_PAGE
+        } else {
+            PageCount(1)
+        };
+        let want = want.min(self.committable()).round_down_to(unit);
+        let spare = want.min(self.available().saturating_sub(floor)).round_down_to(unit);
+        let mut large = self.lists.take_large_pages(spare);
+        large.insert_all(self.build_large_pages(spare - large.pages()));
+        let mut small = self.lists.take_small_pages(spare - large.pages());
         let missing = spare - large.pages() - small.pages();
         small.insert_all(self.take(missing, Prefer::Free));
 
         let mut trimmed = PageCount::ZERO;
         // Applications that wait for pages come before the driver.
         let someone_waits = self.processes.totals().waiting > 0;
-        if self.profile.family().kernel == Kernel::Windows && !someone_waits {
-            let pages = self.trim_for_driver(want - large.pages() - small.pages());
+        if windows && !someone_waits {
+            let pages = self.trim_for_driver(want - large.pages() - small.pages(), unit);
             trimmed = pages.pages();
             small.insert_all(pages);
         }
@@ -168,18 +179,18 @@ impl MemoryManager {
         accepted
     }
 
-    /// Write up to `want` cold pages to the page file and take them.
-    fn trim_for_driver(&mut self, want: PageCount) -> Pages {
+    /// Write up to `want` cold pages to the page file and take them, a multiple of `unit` from each process.
+    fn trim_for_driver(&mut self, want: PageCount, unit: PageCount) -> Pages {
         let mut taken = Pages::new();
         let most = want.min(self.page_file_room().saturating_sub(self.processes.totals().modified));
         for at in 0..self.processes.len() {
-            let pages = self.processes[at].cold().min(most - taken.pages());
+            let pages = self.processes[at].cold().min(most - taken.pages()).round_down_to(unit);
             if pages.is_zero() {
                 continue;
             }
             taken.insert_all(self.processes.change(at, |process| {
                 process.paged_out += pages;
-                process.resident.take_highest(pages)
+                take_large_first(&mut process.resident, pages)
             }));
             self.page_file.write(pages);
         }

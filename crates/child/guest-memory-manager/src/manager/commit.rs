@@ -3,7 +3,7 @@
 use page_range::PageCount;
 
 use super::MemoryManager;
-use super::lists::Pages;
+use super::lists::{End, Pages, take_pieces};
 use super::page_file::PageFile;
 use super::process::{Process, ProcessId, ProcessReport};
 use crate::constants::ALLOCATION_PIECE;
@@ -157,7 +157,7 @@ fn release_from(process: &mut Process, file: &mut PageFile, pages: PageCount) ->
     let away = [process.paged_out, process.standby.pages(), process.modified.pages()].map(|n| share(n, of));
     take_away(process, file, away, &mut rest, &mut freed);
     let resident = PageCount(rest).min(process.pageable());
-    freed.insert_all(process.resident.take_highest(resident));
+    freed.insert_all(take_pieces(&mut process.resident, resident, End::High));
     rest -= resident.get();
     let all = [process.paged_out, process.standby.pages(), process.modified.pages()];
     take_away(process, file, all, &mut rest, &mut freed);
@@ -180,11 +180,11 @@ fn take_away(
     let paged = paged.min(process.paged_out).min(PageCount(*rest));
     process.paged_out -= paged;
     *rest -= paged.get();
-    let standby = process.standby.take_highest(standby.min(PageCount(*rest)));
+    let standby = take_pieces(&mut process.standby, standby.min(PageCount(*rest)), End::High);
     *rest -= standby.pages().get();
     file.used -= paged + standby.pages();
     freed.insert_all(standby);
-    let modified = process.modified.take_highest(modified.min(PageCount(*rest)));
+    let modified = take_pieces(&mut process.modified, modified.min(PageCount(*rest)), End::High);
     *rest -= modified.pages().get();
     freed.insert_all(modified);
 }

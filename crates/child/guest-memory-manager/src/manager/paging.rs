@@ -7,7 +7,7 @@ use page_range::PageCount;
 
 use super::MemoryManager;
 use super::commit::mul_div;
-use super::lists::{Pages, Prefer};
+use super::lists::{End, Pages, Prefer, take_pieces};
 use super::process::Process;
 use crate::constants::{
     CACHE_FILL_RATE, CACHE_LEAVES_FREE, CACHE_PIECE, PAGE_READ_RATE, PAGE_WRITE_RATE, PAGING_STEP, TRIM_GOAL,
@@ -75,8 +75,8 @@ impl MemoryManager {
         if pages.is_zero() {
             return;
         }
-        let mut filled = self.lists.free.take_lowest(pages);
-        filled.insert_all(self.lists.zeroed.take_lowest(pages - filled.pages()));
+        let mut filled = take_pieces(&mut self.lists.free, pages, End::Low);
+        filled.insert_all(take_pieces(&mut self.lists.zeroed, pages - filled.pages(), End::Low));
         self.lists.file_standby.insert_all(filled);
         self.cache_faults += pages.get();
     }
@@ -104,7 +104,7 @@ impl MemoryManager {
                 break;
             }
             let written = self.processes.change(at, |process| {
-                let written = process.modified.take_lowest(budget);
+                let written = take_pieces(&mut process.modified, budget, End::Low);
                 let pages = written.pages();
                 process.standby.insert_all(written);
                 pages
@@ -179,10 +179,12 @@ impl MemoryManager {
     /// Returns how many pages were short.
     fn fault_in_rest(&mut self, at: usize) -> PageCount {
         let written = self.processes.change(at, |process| {
-            let back = process.standby.take_lowest(process.absent());
+            let absent = process.absent();
+            let back = take_pieces(&mut process.standby, absent, End::Low);
             let written = back.pages();
             process.resident.insert_all(back);
-            let back = process.modified.take_lowest(process.absent());
+            let absent = process.absent();
+            let back = take_pieces(&mut process.modified, absent, End::Low);
             process.resident.insert_all(back);
             written
         });
@@ -206,9 +208,9 @@ impl MemoryManager {
             for other in (0..self.processes.len()).filter(|&other| other != at) {
                 let missing = want - taken.pages();
                 taken.insert_all(self.processes.change(other, |process| {
-                    let mut out = process.modified.take_lowest(missing);
+                    let mut out = take_pieces(&mut process.modified, missing, End::Low);
                     let resident = victims(process).min(missing - out.pages());
-                    out.insert_all(process.resident.take_lowest(resident));
+                    out.insert_all(take_pieces(&mut process.resident, resident, End::Low));
                     process.paged_out += out.pages();
                     out
                 }));
@@ -236,7 +238,7 @@ impl MemoryManager {
                 break;
             }
             taken.insert_all(self.processes.change(at, |process| {
-                let repurposed = process.standby.take_lowest(missing);
+                let repurposed = take_pieces(&mut process.standby, missing, End::Low);
                 process.paged_out += repurposed.pages();
                 repurposed
             }));
@@ -274,7 +276,8 @@ impl MemoryManager {
             // Rounded up, so that the last pages are found too.
             let share = mul_div(goal.get(), has.get(), all.get()) + 1;
             left -= self.processes.change(at, |process| {
-                let trimmed = process.resident.take_lowest(PageCount(share).min(has).min(left));
+                let pages = PageCount(share).min(has).min(left);
+                let trimmed = take_pieces(&mut process.resident, pages, End::Low);
                 let pages = trimmed.pages();
                 process.modified.insert_all(trimmed);
                 pages

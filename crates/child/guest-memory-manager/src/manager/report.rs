@@ -6,6 +6,8 @@ use page_range::PageCount;
 use serde::Serialize;
 
 use super::MemoryManager;
+use super::lists::Pages;
+use super::process::Process;
 
 /// The guest's own counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -60,6 +62,17 @@ impl Counters {
 }
 
 impl MemoryManager {
+    /// How many runs of pages the books consist of: what the guest's memory is fragmented into, and what the model costs to keep.
+    #[must_use]
+    pub fn run_count(&self) -> usize {
+        let lists = &self.lists;
+        let listed = [&lists.zeroed, &lists.free, &lists.file_standby, &lists.ballooned, &lists.locked];
+        let of_process = |process: &Process| {
+            [&process.resident, &process.modified, &process.standby].map(Pages::run_count)
+        };
+        listed.map(Pages::run_count).into_iter().chain(self.processes.iter().flat_map(of_process)).sum()
+    }
+
     /// The guest's own counters.
     #[must_use]
     pub fn counters(&self) -> Counters {

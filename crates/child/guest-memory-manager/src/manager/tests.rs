@@ -1,4 +1,4 @@
-use page_range::{GuestPage, LARGE_PAGE_PAGES};
+use page_range::GuestPage;
 use proptest::prelude::*;
 
 use super::*;
@@ -88,18 +88,71 @@ fn the_balloon_gets_whole_large_pages_and_leaves_the_floor() {
     memory.advance(SECOND);
     busy(&mut memory, mib(101) + PageCount(3));
     let given = memory.allocate_balloon(mib(4096), mib(64));
-    assert_eq!(memory.available(), mib(64));
-    let large: u64 = given
-        .ranges
-        .iter()
-        .filter(|r| {
-            r.start().0.is_multiple_of(LARGE_PAGE_PAGES) && r.pages().get().is_multiple_of(LARGE_PAGE_PAGES)
-        })
-        .map(|r| r.pages().get())
-        .sum();
-    assert!(given.pages().get() - large < LARGE_PAGE_PAGES, "{given:?}");
+    assert!(all_large(&given), "{given:?}");
+    let left = memory.available() - mib(64);
+    assert!(left < PageCount::LARGE_PAGE, "{left}");
     assert_eq!((given.trimmed, given.write_time), (PageCount::ZERO, Duration::ZERO));
-    assert!(memory.allocate_balloon(mib(1), mib(64)).ranges.is_empty());
+    assert!(memory.allocate_balloon(mib(2), mib(64)).ranges.is_empty());
+    // Who asks for pages gets pages.
+    assert_eq!(memory.allocate_balloon(PageCount(100), mib(64)).pages(), PageCount(100));
+    memory.check().unwrap();
+}
+
+fn all_large(given: &BalloonAllocation) -> bool {
+    given.ranges.iter().all(|range| range.large_part() == Some(*range))
+}
+
+#[test]
+fn linux_gives_single_pages_for_the_rest() {
+    let profile = *find_profile("linux").unwrap();
+    let ram = [range(0, mib(512))];
+    let mut memory = MemoryManager::new(profile, &ram, PageFileSize::Fixed(mib(512)), Duration::ZERO);
+    let floor = mib(100) + PageCount(5);
+    let given = memory.allocate_balloon(mib(512), floor);
+    assert_eq!((memory.available(), given.pages()), (floor, mib(412) - PageCount(5)));
+    let large = given.ranges.iter().filter_map(|range| range.large_part());
+    assert_eq!(large.map(GuestRange::pages).sum::<PageCount>(), mib(410));
+}
+
+#[test]
+fn large_pages_are_built_of_broken_ones() {
+    let mut memory = manager(64, 64);
+    memory.advance(SECOND);
+    // Of every large page an application has half, another a little, and the rest is free.
+    let (half, little) = (memory.start_process(true), memory.start_process(true));
+    let block = |n: u64, from: u64, to: u64| GuestRange::between(n * 512 + from, n * 512 + to).unwrap();
+    let whole = core::mem::take(&mut memory.lists.zeroed);
+    assert_eq!(whole.pages(), mib(64));
+    for n in 0..32 {
+        memory.lists.zeroed.insert(block(n, 266, 512));
+        memory.processes.change(0, |process| process.resident.insert(block(n, 0, 256)));
+        memory.processes.change(1, |process| process.modified.insert(block(n, 256, 266)));
+    }
+    memory.processes.change(0, |process| process.commit = PageCount(32 * 256));
+    memory.processes.change(1, |process| process.commit = PageCount(32 * 10));
+    memory.check().unwrap();
+    let before = (memory.process(half), memory.process(little), memory.available());
+    let given = memory.allocate_balloon(mib(20), PageCount::ZERO);
+    assert!(all_large(&given), "{given:?}");
+    assert_eq!(given.pages(), mib(20));
+    memory.check().unwrap();
+    assert_eq!((memory.process(half), memory.process(little)), (before.0, before.1));
+    assert_eq!(memory.available(), before.2 - mib(20));
+}
+
+#[test]
+fn pages_of_drivers_and_of_the_kernel_are_not_moved() {
+    let mut memory = manager(4, 64);
+    let kernel = memory.start_process(false);
+    memory.allocate_nonpaged(kernel, PageCount(10)).unwrap();
+    let rest = memory.lists.free.take_lowest(PageCount(502 + 256));
+    let _locked: Vec<_> = memory.allocate_locked(PageCount(10)).unwrap();
+    memory.lists.free.insert_all(rest);
+    // Both large pages have something that stays.
+    let given = memory.allocate_balloon(mib(2), PageCount::ZERO);
+    assert_eq!(given.pages(), mib(2));
+    assert!(!all_large(&given), "{given:?}");
+    memory.check().unwrap();
 }
 
 #[test]
@@ -133,7 +186,7 @@ fn driver_pages_are_never_ballooned() {
     let mut memory = manager(64, 64);
     let rings = memory.allocate_locked(PageCount(10)).unwrap();
     assert_eq!(rings.len(), 10);
-    let given = memory.allocate_balloon(mib(64), PageCount::ZERO);
+    let given = memory.allocate_balloon(mib(64) - PageCount(1), PageCount::ZERO);
     assert!(rings.iter().all(|&page| given.ranges.iter().all(|range| !range.contains(page))));
     assert_eq!(given.pages(), mib(64) - PageCount(10));
     assert_eq!(memory.counters().driver_locked(), mib(64), "all drivers together");

@@ -131,6 +131,24 @@ fn lacked(run: &Recorded, shown: &Shown) -> Option<Panel> {
     })
 }
 
+/// The panel of what large pages were lost, if any were: how much of all VMs' memory is mapped with small ones.
+fn in_small_pages(run: &Recorded) -> Option<Panel> {
+    let small = |point: &Point| point.vms.iter().map(|vm| u64::from(vm.small_pages)).sum::<u64>();
+    let percent = |point: &Point| {
+        let all: PageCount = point.vms.iter().map(|vm| vm.physical).sum();
+        100.0 * small(point) as f64 / all.get().max(1) as f64
+    };
+    run.points.iter().any(|point| small(point) > 0).then(|| {
+        let curve = curve(run, "all VMs", Stroke::solid(BLUE, 1.4), percent);
+        panel(
+            "memory that is mapped with pages of 4 KiB in place of 2 MiB",
+            "4 KiB pages (%)",
+            90.0,
+            vec![curve],
+        )
+    })
+}
+
 /// What any run can be shown as.
 pub(super) fn overview(run: &Recorded, note: &str) -> Option<String> {
     let end = run.points.last().map(minutes).filter(|end| *end > 0.0)?;
@@ -162,7 +180,7 @@ pub(super) fn overview(run: &Recorded, note: &str) -> Option<String> {
         from: 0.0,
         to: end,
         phases: Vec::new(),
-        panels: [host, vms].into_iter().chain(lacked(run, &shown)).collect(),
+        panels: [host, vms].into_iter().chain(lacked(run, &shown)).chain(in_small_pages(run)).collect(),
     };
     Some(figure.draw())
 }
@@ -196,6 +214,15 @@ mod tests {
             of: None,
             remarks: Vec::new(),
         }
+    }
+
+    #[test]
+    fn large_pages_that_were_lost_are_shown_and_only_those() {
+        let mut run = run(8);
+        let shown = |run: &Recorded| overview(run, "").unwrap().contains("pages of 4 KiB");
+        assert!(!shown(&run));
+        run.points[7].vms[2].small_pages = 512;
+        assert!(shown(&run));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use page_range::PageCount;
 use perf_counters::pdh::{CounterLog, ReadError, Remark};
 use perf_counters::{BalancerCounters, schema::BALANCER_INSTANCE};
 use perf_counters::{
-    CounterDefinition, GuestCounters, ModelCounters, ModelVmCounters, ParentCounters, VmCounters,
+    CounterDefinition, GuestCounters, MapCounters, ModelCounters, ModelVmCounters, ParentCounters, VmCounters,
 };
 
 use scenario::run::points::{HostPoint, VmPoint};
@@ -181,6 +181,8 @@ fn as_counted(point: &Point) -> Point {
                 guest_available: vm.guest_available,
                 guest_commit: own_commit(vm.guest_committed, vm.visible, vm.physical),
                 guest_refused: vm.guest_refused,
+                large_pages: vm.large_pages,
+                small_pages: vm.small_pages,
                 ..VmPoint::default()
             })
             .collect(),
@@ -269,6 +271,12 @@ impl Recorded {
             let (physical, visible) = (of("Physical Memory")?, of("Guest Visible Physical Memory")?);
             let (available, committed) = (in_guest("Available MBytes")?, in_guest("Committed Bytes")?);
             let (demand, refused) = (of_model("Demand")?, of_model("Refused Commit").unwrap_or_default());
+            // Counters of before there were these have them not.
+            let of_map = |name| reader.host(&named(&MapCounters::DEFINITIONS, name), Some(vm));
+            let (large, small) =
+                (of_map("2M Pages").unwrap_or_default(), of_map("4K Pages").unwrap_or_default());
+            let count =
+                |column: &Column, row: usize| column.get(row).copied().flatten().map_or(0, |n| n as u32);
             maximum.push(of_model("Maximum Memory")?.into_iter().flatten().reduce(f64::max));
             for (row, point) in points.iter_mut().enumerate() {
                 let (has, sees) = (pages(physical[row]), pages(visible[row]));
@@ -281,6 +289,8 @@ impl Recorded {
                     guest_available: available[row].map(|mb| pages(Some(mb))),
                     guest_commit: own_commit(commit, sees, has),
                     guest_refused: pages(refused.get(row).copied().flatten()),
+                    large_pages: count(&large, row),
+                    small_pages: count(&small, row),
                     ..VmPoint::default()
                 });
                 point.host.assigned += has;

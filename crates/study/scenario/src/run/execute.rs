@@ -14,7 +14,7 @@ use run_journal::Recorder;
 use vmms_host::{Host, VmConfig};
 
 use super::error::RunError;
-use super::kept::Points;
+use super::kept::{Keep, Points};
 use super::operator::Operator;
 use super::options::{Machines, Outcome, RunOptions};
 use super::outputs::Outputs;
@@ -50,7 +50,7 @@ pub fn run_with_policy(
     let layout = Arc::new(Layout::new(plan.host_name.clone(), plan.epoch, names)?);
     let outputs = Outputs::create(options.directory.take(), options.events, options.tap.take())?;
     let collected = Arc::new(Mutex::new(Collected {
-        points: Points::new(plan.vms.len(), options.keep_points || can_be_kept(&plan)),
+        points: Points::new(plan.vms.len(), keep(&plan, options.keep_points)),
         log: outputs.counters(&layout)?,
         trouble: None,
     }));
@@ -91,10 +91,16 @@ pub fn run_with_policy(
     }
 }
 
-/// Whether a run has so few samples that all of them can be kept.
-fn can_be_kept(plan: &Plan) -> bool {
+/// Which samples of a run are kept: if nobody wants them, only where they are few enough for all of them to be kept.
+fn keep(plan: &Plan, wanted: bool) -> Keep {
     let samples = plan.until.as_nanos() / plan.sample_interval.as_nanos().max(1);
-    samples.saturating_mul(plan.vms.len() as u128) <= u128::from(KEEP)
+    if wanted {
+        Keep::All
+    } else if samples.saturating_mul(plan.vms.len() as u128) <= u128::from(KEEP) {
+        Keep::ForPhases
+    } else {
+        Keep::None
+    }
 }
 
 /// Puts host, VMs, operator and sampler into the runtime.

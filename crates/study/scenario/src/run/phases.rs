@@ -56,7 +56,7 @@ const CALM: PageCount = PageCount::from_mib(64);
 const NEAR: PageCount = PageCount::from_mib(4);
 
 /// The index of the newcomer: the VM that got its memory last, if all others had theirs before, and more than one runs.
-fn newcomer(points: &[Point]) -> Option<usize> {
+pub(crate) fn newcomer(points: &[Point]) -> Option<usize> {
     let vms = points.first()?.vms.len();
     let started = |vm: usize| points.iter().position(|point| !point.vms[vm].physical.is_zero());
     let mut starts: Vec<(usize, usize)> = (0..vms).filter_map(|vm| Some((started(vm)?, vm))).collect();

@@ -29,6 +29,8 @@ pub struct HostPoint {
     pub parent_reads_total: u64,
     /// How much longer the host's own work takes.
     pub slowdown: f64,
+    /// Runs of frames that the memory which no VM has consists of: what it is fragmented into.
+    pub available_runs: u32,
 }
 
 /// A VM at one time.
@@ -54,6 +56,14 @@ pub struct VmPoint {
     pub removed: PageCount,
     /// Add and remove operations, over all starts.
     pub operations: u64,
+    /// Pages of 2 MiB that its memory is mapped with.
+    pub large_pages: u32,
+    /// Pages of 4 KiB that its memory is mapped with.
+    pub small_pages: u32,
+    /// Runs of guest pages on runs of frames that its memory map consists of.
+    pub map_runs: u32,
+    /// Runs of pages in the guest's own books, while it is on.
+    pub guest_runs: u32,
     /// The guest's `Memory\Available MBytes`, while it is on.
     pub guest_available: Option<PageCount>,
     /// The guest's `Memory\\Committed Bytes`, in whole pages; what its balloon driver holds is part of it.

@@ -59,6 +59,11 @@ fn memory(pages: PageCount) -> Option<Memory> {
     Some(Memory::from_pages(pages.get()))
 }
 
+/// A count for a point, which has no room for more.
+fn count(count: u64) -> u32 {
+    count.try_into().unwrap_or(u32::MAX)
+}
+
 /// Model memory in MiB as whole pages.
 fn mib(mib: f64) -> Option<Memory> {
     Some(Memory::from_pages((mib.max(0.0) * 256.0) as u64))
@@ -138,6 +143,7 @@ impl Sampler {
             parent_reads_per_second: parent.reads_per_second,
             parent_reads_total: parent.reads_total,
             slowdown: parent.slowdown,
+            available_runs: count(engine.available_runs() as u64),
         };
         if !engine.books_in_order() {
             return Err(format!("the balancer's books are not in order: {:?}", engine.ledger()));
@@ -164,8 +170,12 @@ impl Sampler {
                 guest: GuestCounters::default(),
                 model_guest: ModelGuestCounters::default(),
             };
+            let map = running.map(|_| statistics.look().map).unwrap_or_default();
             *point = VmPoint {
                 state: point.state,
+                large_pages: count(map.large_pages),
+                small_pages: count(map.small_pages),
+                map_runs: count(map.runs as u64),
                 running: running.is_some(),
                 physical: counters.physical,
                 visible: counters.guest_visible,
@@ -185,7 +195,8 @@ impl Sampler {
     fn look_into_guests(&mut self, point: &mut Point) -> Result<(), String> {
         let vms = self.sample.vms.iter_mut().zip(&mut point.vms).zip(&mut self.paging);
         for (index, (console, ((sample, point), before))) in self.consoles.iter().zip(vms).enumerate() {
-            let Some(guest) = console.counters() else {
+            let seen = console.look(|guest| (guest.counters(), guest.memory().run_count()));
+            let Some((guest, runs)) = seen else {
                 *before = (0, 0);
                 continue;
             };
@@ -199,6 +210,7 @@ impl Sampler {
             };
             sample.model_guest = ModelGuestCounters { driver_locked: memory(guest.driver_locked()) };
             *before = (guest.page_reads, guest.page_writes);
+            point.guest_runs = count(runs as u64);
             point.guest_available = Some(guest.available);
             point.guest_committed = guest.committed;
             point.guest_commit = guest.committed.saturating_sub(guest.ballooned);
