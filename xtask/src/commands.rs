@@ -26,6 +26,8 @@ mod fuzz;
 #[cfg(feature = "guest")]
 mod guest;
 mod guest_place;
+#[cfg(feature = "sizing")]
+mod import;
 mod loom;
 mod mutants;
 mod new_balancer;
@@ -36,6 +38,8 @@ mod reference;
 mod replay;
 mod report;
 mod scenario;
+#[cfg(feature = "sizing")]
+mod size;
 mod test;
 mod tools;
 #[cfg(feature = "study")]
@@ -56,6 +60,10 @@ use elsewhere as explore;
 use elsewhere as export;
 #[cfg(not(feature = "guest"))]
 use elsewhere as guest;
+#[cfg(not(feature = "sizing"))]
+use elsewhere as import;
+#[cfg(not(feature = "sizing"))]
+use elsewhere as size;
 #[cfg(not(feature = "study"))]
 use elsewhere as verify;
 
@@ -128,6 +136,10 @@ pub(crate) enum Command {
     Explore(explore::Args),
     /// Run balancing policies on the same loads with the same seeds, and compare what comes of it
     Compare(compare::Args),
+    /// Make a scenario and a trace of what other programs wrote about VMs: perfmon, Get-VM, Prometheus, RVTools, traces
+    Import(import::Args),
+    /// Find the smallest host, or number of hosts, for VMs, and their memory settings
+    Size(size::Args),
     /// Make a crate for a balancing policy of your own, ready to run and to compare
     NewBalancer(new_balancer::Args),
     /// Measure how fast it is, as ratios within one run
@@ -185,6 +197,10 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Explore(args) => return explore::run(&args),
         #[cfg(feature = "study")]
         Command::Compare(args) => return compare::run(&args),
+        #[cfg(feature = "sizing")]
+        Command::Import(args) => import::run(&args)?,
+        #[cfg(feature = "sizing")]
+        Command::Size(args) => return size::run(&args),
         #[cfg(feature = "bench")]
         Command::Bench(args) => return bench::run(&args),
         #[cfg(feature = "export")]

@@ -33,6 +33,8 @@ const BENCH: Build = Build { feature: "bench", release: true };
 /// Nothing is measured, so nothing need be optimised.
 const BENCH_HELP: Build = Build { feature: "bench", release: false };
 pub(crate) const DOCS: Build = Build { feature: "docs", release: false };
+const SIZING: Build = Build { feature: "sizing", release: false };
+const WORKBOOK: Build = Build { feature: "workbook", release: false };
 const LIVE: Build = Build { feature: "live", release: false };
 
 /// Whether this build has a feature.
@@ -46,6 +48,8 @@ fn here(build: Build) -> bool {
         "bench" => cfg!(feature = "bench"),
         "docs" => cfg!(feature = "docs"),
         "live" => cfg!(feature = "live"),
+        "sizing" => cfg!(feature = "sizing"),
+        "workbook" => cfg!(feature = "workbook"),
         other => unreachable!("a build of {other}"),
     };
     // A measurement of a build with assertions would say nothing.
@@ -71,6 +75,8 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
     let build = match command.to_str()? {
         "help" => return needed(&[rest, &[OsString::from("--help")]].concat()),
         "compare" | "diff" | "verify" | "explore" => STUDY,
+        "import" | "size" if rest.iter().any(is_workbook) => WORKBOOK,
+        "import" | "size" => SIZING,
         "guest" if has("--capture") => CAPTURE,
         "guest" => GUEST,
         "export" if has_value("--format", "parquet") => PARQUET,
@@ -85,6 +91,11 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
         _ => return None,
     };
     (!here(build)).then_some(build)
+}
+
+/// Whether a word names a spreadsheet.
+fn is_workbook(word: &OsString) -> bool {
+    std::path::Path::new(word).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"))
 }
 
 /// A cargo that runs a build of this program with the words of a command line.
@@ -156,6 +167,9 @@ mod tests {
         for (line, build) in [
             ("compare --json", STUDY),
             ("help verify", STUDY),
+            ("import vms.csv --out load.toml", SIZING),
+            ("size load.toml", SIZING),
+            ("size rvtools.XLSX", WORKBOOK),
             ("guest doctor", GUEST),
             ("guest --nested --capture x.pcapng", CAPTURE),
             ("export runs/a --format csv --out x", EXPORT),
