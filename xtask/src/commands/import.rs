@@ -31,7 +31,7 @@ pub(crate) struct Files {
     pub(crate) to: Option<String>,
     /// With --prometheus: time between two values
     #[arg(long, value_name = "DUR", default_value = "60s", value_parser = super::arguments::positive_duration)]
-    pub(crate) step: std::time::Duration,
+    pub(crate) resolution: std::time::Duration,
     /// The unit of a column, where its numbers cannot be right as they are, such as MemoryMaximum=GB. Can be given several times
     #[arg(long, value_name = "COLUMN=UNIT")]
     pub(crate) unit: Vec<UnitOf>,
@@ -76,7 +76,7 @@ impl Files {
             return Err(all_bad_input(&wrong));
         }
         if let (Some(server), Some(from), Some(to)) = (&self.prometheus, &self.from, &self.to) {
-            inputs.push(server.ask(from, to, self.step)?);
+            inputs.push(server.ask(from, to, self.resolution)?);
         }
         load_import::read_inputs(&inputs, &options).map_err(bad_input)
     }

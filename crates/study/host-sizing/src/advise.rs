@@ -13,6 +13,10 @@ use crate::measure::HostOutcome;
 const LEAST_MINIMUM_MB: f64 = 256.0;
 /// Least startup and maximum that are advised, MB: the same analyzer's (documented).
 const LEAST_STARTUP_MB: f64 = 512.0;
+/// Least buffer that is advised, percent: the product's default (documented).
+const LEAST_BUFFER: f64 = 20.0;
+/// A minimum that differs by less, MB, is left as it is. Invented.
+const WORTH_MB: f64 = 128.0;
 /// Sizes are advised in multiples of this, MB. Invented; Hyper-V wants 2.
 const GRANULE_MB: f64 = 64.0;
 /// Memory from need to arrival, s: rises within this are what a buffer is for. Inferred of full runs.
@@ -186,12 +190,12 @@ impl Advice {
 }
 
 /// Advises.
-pub(crate) fn advise(fleet: &Fleet, figures: &[DemandFigures]) -> Vec<Advice> {
-    fleet.vms.iter().zip(figures).map(|(vm, figures)| {
+pub(crate) fn advise(fleet: &Fleet, figures: &[DemandFigures], short_anyway: &[bool]) -> Vec<Advice> {
+    fleet.vms.iter().zip(figures).zip(short_anyway).map(|((vm, figures), short)| {
         let now = Setting::of(&vm.settings);
         let words = format!("{} {}", vm.name, vm.guest).to_lowercase();
         let taker = TAKERS.iter().find(|word| words.contains(*word)).copied();
-        let (advised, keep_static, reasons) = one(&now, figures, taker);
+        let (advised, keep_static, reasons) = one(&now, figures, taker, *short);
         let wanted = figures.maximum_mb * (1.0 + f64::from(now.buffer) / 100.0);
         Advice {
             vm: vm.name.clone(),
@@ -215,8 +219,8 @@ fn down(mb: f64) -> f64 {
     (mb / GRANULE_MB).floor() * GRANULE_MB
 }
 
-/// Advice for one VM: settings, whether they are static, and why.
-fn one(now: &Setting, demand: &DemandFigures, taker: Option<&str>) -> (Setting, bool, Vec<String>) {
+/// Advice for one VM: settings, whether they are static, and why. `short` is whether it lacks memory even where there is memory for all.
+fn one(now: &Setting, demand: &DemandFigures, taker: Option<&str>, short: bool) -> (Setting, bool, Vec<String>) {
     let mut advised = *now;
     let mut why = Vec::new();
     let all = if now.dynamic { now.maximum_mb } else { now.startup_mb };
@@ -252,8 +256,9 @@ fn one(now: &Setting, demand: &DemandFigures, taker: Option<&str>) -> (Setting, 
     }
     advised.dynamic = true;
     if let Some(rise) = demand.rise {
-        let percent = ((rise * 100.0 / 5.0).ceil() * 5.0).clamp(10.0, 200.0) as u32;
-        if percent != now.buffer {
+        let percent = ((rise * 100.0 / 5.0).ceil() * 5.0).clamp(LEAST_BUFFER, 200.0) as u32;
+        // The buffer is the guest's file cache as well: it is lowered only where it is far above, and never of a VM that is short.
+        if percent > now.buffer || (percent + 20 < now.buffer && !short) {
             advised.buffer = percent;
             let than = if percent > now.buffer { "more than" } else { "less than" };
             why.push(format!(
@@ -279,14 +284,9 @@ fn one(now: &Setting, demand: &DemandFigures, taker: Option<&str>) -> (Setting, 
         why.push(format!("Maximum {}, below {}: a quarter above its peak and the buffer, so that a leak takes no more.", gb(lower), gb(now.maximum_mb)));
     }
     let minimum = down(demand.minimum_mb).max(LEAST_MINIMUM_MB).min(advised.maximum_mb);
-    if (minimum - now.minimum_mb).abs() >= GRANULE_MB || !now.dynamic {
+    if now.minimum_mb - minimum >= WORTH_MB || !now.dynamic {
         advised.minimum_mb = minimum;
-        why.push(format!(
-            "Minimum {}, {} {}: what it demands when it demands least.",
-            gb(minimum),
-            if minimum < now.minimum_mb { "below" } else { "above" },
-            gb(now.minimum_mb)
-        ));
+        why.push(format!("Minimum {}, below {}: what it demands when it demands least, so that others can have the rest.", gb(minimum), gb(now.minimum_mb)));
     }
     let typical = up(demand.p50_mb * buffered).max(LEAST_STARTUP_MB);
     if !now.dynamic || now.startup_mb > demand.maximum_mb * buffered && now.startup_mb > typical {
@@ -331,35 +331,37 @@ mod tests {
     #[test]
     fn a_maximum_that_was_reached_is_raised_and_one_that_nobody_chose_is_lowered() {
         let values: Vec<f64> = (0..100).map(|n| 1000.0 + 10.0 * f64::from(n)).collect();
-        let (advised, _, why) = one(&now(true, 512.0, 1024.0, 2048.0), &demand(&values, 300.0), None);
-        assert!((advised.maximum_mb - 2432.0).abs() < 1.0 && advised.minimum_mb == 960.0, "{advised:?} {why:?}");
-        let (advised, ..) = one(&now(true, 960.0, 1024.0, 1_048_576.0), &demand(&values, 300.0), None);
+        let (advised, _, why) = one(&now(true, 512.0, 1024.0, 2048.0), &demand(&values, 300.0), None, false);
+        assert!((advised.maximum_mb - 2432.0).abs() < 1.0 && advised.minimum_mb == 512.0, "{advised:?} {why:?}");
+        let (advised, _, why) = one(&now(true, 2048.0, 2048.0, 4096.0), &demand(&values, 300.0), None, false);
+        assert!(advised.minimum_mb == 960.0 && why.iter().any(|why| why.starts_with("Minimum 960 MB, below 2 GB")), "{why:?}");
+        let (advised, ..) = one(&now(true, 960.0, 1024.0, 1_048_576.0), &demand(&values, 300.0), None, false);
         assert!((advised.maximum_mb - 3072.0).abs() < 65.0, "{advised:?}");
         // What is right stays.
-        let (advised, ..) = one(&now(true, 960.0, 1024.0, 4096.0), &demand(&values, 300.0), None);
+        let (advised, ..) = one(&now(true, 960.0, 1024.0, 4096.0), &demand(&values, 300.0), None, false);
         assert_eq!(advised, now(true, 960.0, 1024.0, 4096.0));
     }
 
     #[test]
     fn what_takes_all_that_it_gets_is_static() {
         let flat = demand(&[15_800.0; 50], 60.0);
-        let (advised, is_static, why) = one(&now(false, 16_384.0, 16_384.0, 16_384.0), &flat, None);
+        let (advised, is_static, why) = one(&now(false, 16_384.0, 16_384.0, 16_384.0), &flat, None, false);
         assert!(is_static && !advised.dynamic, "{why:?}");
-        let (advised, is_static, _) = one(&now(true, 512.0, 1024.0, 16_384.0), &flat, None);
+        let (advised, is_static, _) = one(&now(true, 512.0, 1024.0, 16_384.0), &flat, None, false);
         assert!(is_static && !advised.dynamic && advised.startup_mb == 16_384.0);
         let varied: Vec<f64> = (0..50).map(|n| 2000.0 + 50.0 * f64::from(n)).collect();
-        let (_, is_static, why) = one(&now(false, 16_384.0, 16_384.0, 16_384.0), &demand(&varied, 60.0), Some("sql"));
+        let (_, is_static, why) = one(&now(false, 16_384.0, 16_384.0, 16_384.0), &demand(&varied, 60.0), Some("sql"), false);
         assert!(is_static && why[1].contains("by its name"), "{why:?}");
-        let (advised, is_static, _) = one(&now(false, 16_384.0, 16_384.0, 16_384.0), &demand(&varied, 60.0), None);
+        let (advised, is_static, _) = one(&now(false, 16_384.0, 16_384.0, 16_384.0), &demand(&varied, 60.0), None, false);
         assert!(!is_static && advised.dynamic && advised.maximum_mb == 16_384.0 && advised.minimum_mb < 2001.0);
     }
 
     #[test]
     fn nothing_is_changed_by_what_is_not_known() {
         let before = now(true, 512.0, 1024.0, 4096.0);
-        assert_eq!(one(&before, &DemandFigures::default(), None).0, before);
+        assert_eq!(one(&before, &DemandFigures::default(), None, false).0, before);
         let snapshot = DemandFigures { snapshot: true, ..demand(&[100.0], 0.0) };
-        assert_eq!(one(&before, &snapshot, None).0, before);
+        assert_eq!(one(&before, &snapshot, None, false).0, before);
     }
 
     proptest! {
@@ -374,7 +376,7 @@ mod tests {
             let startup = minimum + f64::from(startup) * 2.0;
             let maximum = startup + f64::from(maximum) * 2.0;
             let before = if dynamic { now(true, minimum, startup, maximum) } else { now(false, startup, startup, startup) };
-            let (advised, _, _) = one(&before, &demand(&values, step), None);
+            let (advised, _, _) = one(&before, &demand(&values, step), None, false);
             prop_assert!(advised.minimum_mb <= advised.startup_mb && advised.startup_mb <= advised.maximum_mb, "{:?}", advised);
             prop_assert!([advised.minimum_mb, advised.startup_mb, advised.maximum_mb].iter().all(|mb| mb % 2.0 == 0.0), "{:?}", advised);
             prop_assert!((5..=2000).contains(&advised.buffer));

@@ -114,6 +114,8 @@ pub struct Evaluated {
     pub not_started: usize,
     /// VMs that broke the risk.
     pub vms_broken: usize,
+    /// Whether runs were ended when a VM had been short for ten times what is allowed: then all of this is at least so.
+    pub ended_early: bool,
 }
 
 /// A VM that was short, or did not start.

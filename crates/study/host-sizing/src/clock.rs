@@ -21,8 +21,20 @@ pub(crate) fn length(seconds: f64) -> String {
     quantities::format_duration(Duration::from_secs(whole))
 }
 
-/// A size in GB, short.
+/// A size in GB, short; in MB below one.
 pub(crate) fn gb(mb: f64) -> String {
     let gb = mb / 1024.0;
-    if (gb - gb.round()).abs() < 0.05 { format!("{:.0} GB", gb) } else { format!("{gb:.1} GB") }
+    if gb < 1.0 {
+        format!("{mb:.0} MB")
+    } else if (gb - gb.round()).abs() < 0.05 {
+        format!("{gb:.0} GB")
+    } else {
+        format!("{gb:.1} GB")
+    }
+}
+
+/// A number of GB, for columns that say so.
+pub(crate) fn bare(mb: f64) -> String {
+    let gb = mb / 1024.0;
+    if (gb - gb.round()).abs() < 0.05 && gb >= 1.0 { format!("{gb:.0}") } else { format!("{gb:.1}") }
 }

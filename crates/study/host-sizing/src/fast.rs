@@ -18,8 +18,8 @@ use crate::measure::{HostOutcome, Series, VmOutcome};
 use crate::simulate::Job;
 use crate::{Progress, SizingError};
 
-/// Rounds of VMs that a run has at most: some seconds. Invented.
-const MOST_ROUNDS: u64 = 15_000_000;
+/// Rounds of VMs that a run has at most: a second or two. Invented.
+const MOST_ROUNDS: u64 = 3_000_000;
 /// Memory that moves in a second for each VM: an operation of 64 MB for every round (the engine's constants).
 const RATE_MIB: f64 = 64.0;
 /// From a need to memory that arrives: a report, a round and an operation of about a second each at most. Inferred of full runs.
@@ -234,5 +234,5 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
         vm.outcome.mean_mb = if vm.outcome.on_s > 0.0 { vm.assigned_s / vm.outcome.on_s } else { 0.0 };
         vm.outcome
     });
-    Ok(HostOutcome { vms: outcomes.collect(), series, least_available_mb: least_free, demand })
+    Ok(HostOutcome { vms: outcomes.collect(), series, least_available_mb: least_free, demand, ended_early: false })
 }

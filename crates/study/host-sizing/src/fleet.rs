@@ -16,6 +16,9 @@ use vmms_host::HostEdition;
 use crate::SizingError;
 use crate::question::Growth;
 
+/// Time between two looks at a run, at most. Invented: a sixth of the longest shortage of the default risk.
+const FINE: Duration = Duration::from_secs(5);
+
 /// The VMs that hosts are sized for, and what they do.
 #[derive(Clone, Debug)]
 pub struct Fleet {
@@ -73,6 +76,8 @@ impl Fleet {
         }
         for plan in &mut plans {
             *plan = subset(plan, &started);
+            // Coarser samples would not see a shortage of half a minute.
+            plan.sample_interval = plan.sample_interval.min(FINE);
         }
         let vms = started.iter().map(|vm| {
             let vm = &scenario.vms[*vm];

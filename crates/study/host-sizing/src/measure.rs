@@ -59,6 +59,8 @@ pub(crate) struct HostOutcome {
     pub(crate) least_available_mb: f64,
     /// What each VM demanded, MB, at every sample while it reported; nothing unless it was asked for.
     pub(crate) demand: Vec<Vec<f32>>,
+    /// Whether the run was ended when a VM had been short for far too long.
+    pub(crate) ended_early: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -77,10 +79,12 @@ pub(crate) struct Watcher {
     count: u64,
     most_demand: f64,
     keep_demand: bool,
+    /// A VM that is short for longer than this ends the run.
+    hopeless_s: f64,
 }
 
 impl Watcher {
-    pub(crate) fn new(vms: usize, until: Duration, interval: Duration, keep_demand: bool) -> Self {
+    pub(crate) fn new(vms: usize, until: Duration, interval: Duration, keep_demand: bool, hopeless_s: f64) -> Self {
         let samples = until.as_nanos() / interval.as_nanos().max(1);
         Self {
             outcome: HostOutcome {
@@ -95,10 +99,12 @@ impl Watcher {
             count: 0,
             most_demand: 0.0,
             keep_demand,
+            hopeless_s,
         }
     }
 
-    pub(crate) fn observe(&mut self, point: &Point) {
+    /// Looks at a sample; false if there is no use in going on.
+    pub(crate) fn observe(&mut self, point: &Point) -> bool {
         let elapsed = self.last.map_or(0.0, |last| point.time.saturating_sub(last).as_secs_f64());
         self.last = Some(point.time);
         let now = point.time.as_secs_f64();
@@ -149,6 +155,8 @@ impl Watcher {
             self.most_demand = 0.0;
         }
         self.count += 1;
+        self.outcome.ended_early = self.outcome.vms.iter().any(|vm| vm.longest_s > self.hopeless_s);
+        !self.outcome.ended_early
     }
 
     pub(crate) fn finish(mut self) -> HostOutcome {

@@ -211,10 +211,11 @@ impl Answer {
         for tried in &self.evaluated {
             let _ = write!(
                 html,
-                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.2} %</td><td>{}</td><td>{}</td>{}</tr>",
+                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}{}</td><td>{:.2} %</td><td>{}</td><td>{}</td>{}</tr>",
                 tried.hosts,
                 gb(tried.memory_mb),
                 if tried.engine == Engine::Full { "full runs" } else { "the fast model" },
+                if tried.ended_early { "at least " } else { "" },
                 length(tried.longest_s),
                 tried.share * 100.0,
                 tried.refused,

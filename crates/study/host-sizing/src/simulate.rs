@@ -33,6 +33,8 @@ pub(crate) struct Job {
     pub(crate) seed: usize,
     /// Keep what every VM demanded.
     pub(crate) keep_demand: bool,
+    /// A VM that is short for longer than this ends the run.
+    pub(crate) hopeless_s: f64,
 }
 
 impl Job {
@@ -80,7 +82,7 @@ fn one(fleet: &Fleet, engine: Engine, job: &Job, progress: Progress<'_>) -> Resu
     }
     let plan = fleet.plan(job.seed, job.memory, &job.vms);
     let count = plan.vms.len();
-    let watcher = Arc::new(Mutex::new(Watcher::new(count, plan.until, plan.sample_interval, job.keep_demand)));
+    let watcher = Arc::new(Mutex::new(Watcher::new(count, plan.until, plan.sample_interval, job.keep_demand, job.hopeless_s)));
     let told = AtomicU64::new(0);
     // The callback of a run lives as long as the run; progress is told in between by what it counts.
     let watched = Arc::clone(&watcher);
@@ -90,9 +92,12 @@ fn one(fleet: &Fleet, engine: Engine, job: &Job, progress: Progress<'_>) -> Resu
         driver: Driver::Inline,
         events: EventsLevel::None,
         observer: Some(Box::new(move |point| {
-            watched.lock().unwrap_or_else(PoisonError::into_inner).observe(point);
             counted.store(point.time.as_secs(), Ordering::Relaxed);
-            ControlFlow::Continue(())
+            if watched.lock().unwrap_or_else(PoisonError::into_inner).observe(point) {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break("a VM has been short for too long".to_owned())
+            }
         })),
         ..RunOptions::default()
     };

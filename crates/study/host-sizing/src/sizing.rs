@@ -16,7 +16,7 @@ use crate::{Progress, SizingError, search};
 
 /// Real time that a full run costs for a VM and virtual second in this program's usual build, s. Inferred of measurements; only for the
 /// choice of the model.
-const FULL_COST_S: f64 = 4e-6;
+const FULL_COST_S: f64 = 3e-5;
 /// Real time, s, that all full runs of a search may take before the fast model searches instead. Invented.
 const PATIENCE_S: f64 = 45.0;
 /// Full runs of a search, about.
@@ -25,8 +25,10 @@ const RUNS: f64 = 12.0;
 const MOST_TOLD: usize = 50;
 /// Most hosts that are tried of one size. Invented.
 const MOST_HOSTS: u32 = 1024;
+/// A run is ended when a VM has been short for so many times what is allowed. Invented.
+const HOPELESS: f64 = 10.0;
 /// Real time, s, that one full run may take that confirms what the fast model says. Invented.
-const CONFIRM_S: f64 = 12.0;
+const CONFIRM_S: f64 = 3.0;
 /// Full runs that correct a fast answer, at most.
 const CORRECTIONS: u32 = 8;
 
@@ -61,7 +63,8 @@ pub fn size(
 ) -> Result<Answer, SizingError> {
     let mut sizing = Sizing::new(fleet, question, progress)?;
     let found = sizing.answers()?;
-    let advice = advise::advise(fleet, &sizing.figures);
+    let short: Vec<bool> = sizing.baseline.iter().map(|seen| sizing.breaks(seen)).collect();
+    let advice = advise::advise(fleet, &sizing.figures, &short);
     let with_advice = sizing.with_advice(&advice, &found)?;
     let series = sizing.series.take().unwrap_or_default();
     let peaks = sizing.figures.iter().map(|figures| figures.maximum_mb);
@@ -111,6 +114,9 @@ pub(crate) struct Sizing<'a> {
     evaluated: BTreeMap<Key, Evaluated>,
     verdicts: BTreeMap<Key, (Vec<Shortage>, Vec<Shortage>, f64)>,
     series: Option<Series>,
+    all_series: BTreeMap<Key, Series>,
+    /// Where the answer is likely, MB of each host: what a search with other settings found.
+    hint: Option<f64>,
 }
 
 impl<'a> Sizing<'a> {
@@ -142,6 +148,8 @@ impl<'a> Sizing<'a> {
             evaluated: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             series: None,
+            all_series: BTreeMap::new(),
+            hint: None,
         };
         sizing.measure_ample()?;
         Ok(sizing)
@@ -169,7 +177,7 @@ impl<'a> Sizing<'a> {
         let everyone: Vec<usize> = (0..self.fleet.vms.len()).collect();
         let memory = self.fleet.ample(everyone.iter().copied());
         let jobs: Vec<Job> = (0..self.fleet.plans.len())
-            .map(|seed| Job { memory, vms: everyone.clone(), seed, keep_demand })
+            .map(|seed| Job { memory, vms: everyone.clone(), seed, keep_demand, hopeless_s: f64::INFINITY })
             .collect();
         self.run(engine, &jobs)
     }
@@ -208,7 +216,7 @@ impl<'a> Sizing<'a> {
             times.max_by(|a, b| a.1.total_cmp(b.1)).map(|(time, _)| *time)
         });
         let tight = PageCount((self.peak_of_sum * 256.0 * 1.05) as u64);
-        let tight = self.run(Engine::Fast, &[Job { memory: tight, vms: (0..self.fleet.vms.len()).collect(), seed: 0, keep_demand: false }])?;
+        let tight = self.run(Engine::Fast, &[Job { memory: tight, vms: (0..self.fleet.vms.len()).collect(), seed: 0, keep_demand: false, hopeless_s: f64::INFINITY }])?;
         let worst = tight.first().and_then(|outcome| {
             let worst = outcome.vms.iter().max_by(|a, b| a.longest_s.total_cmp(&b.longest_s))?;
             (worst.longest_s > 0.0).then_some(worst.longest_at_s)
@@ -279,14 +287,16 @@ impl<'a> Sizing<'a> {
         Ok(all)
     }
 
+    /// Whether what a VM went through is more than the risk.
+    fn breaks(&self, seen: &VmOutcome) -> bool {
+        let risk = &self.question.risk;
+        seen.longest_s > risk.longest_s || seen.share() > risk.share || seen.refused > risk.refused
+    }
+
     /// VMs that break the risk on any host.
     fn on_any_host(&self) -> Vec<Shortage> {
-        let risk = &self.question.risk;
         let mut short: Vec<Shortage> = (0..self.fleet.vms.len())
-            .filter(|vm| {
-                let seen = &self.baseline[*vm];
-                seen.longest_s > risk.longest_s || seen.share() > risk.share || seen.refused > risk.refused
-            })
+            .filter(|vm| self.breaks(&self.baseline[*vm]))
             .map(|vm| shortage(self.fleet, vm, &self.baseline[vm]))
             .collect();
         worst_first(&mut short);
@@ -314,7 +324,7 @@ impl<'a> Sizing<'a> {
                 let kept = self.kept(&[(hosts, memory)], Engine::Full)?[0];
                 let mut given = self.found(hosts, memory, kept, None, "a full run");
                 given.why_not_less = None;
-                self.keep_series(hosts, memory)?;
+                self.keep_series(hosts, memory);
                 Ok(if (smallest.memory_mb - memory.mib()).abs() < 1.0 { vec![given] } else { vec![given, smallest] })
             }
             Hosts::Sizes(sizes) => sizes.into_iter().map(|size| self.hosts_of(size)).collect(),
@@ -335,7 +345,13 @@ impl<'a> Sizing<'a> {
             let found = self.found(hosts, of(high), false, None, "full runs");
             return Ok(found);
         }
-        let mut answer = search::smallest(0, high, threads, |points| {
+        // Without peaks that fall together, about what all demand at most, and what the hosts need themselves.
+        let up = f64::from(hosts - self.question.spare);
+        let fixed: f64 = self.fleet.vms.iter().filter(|vm| !vm.settings.dynamic).map(|vm| vm.settings.startup.mib()).sum();
+        let guess = self.hint.unwrap_or(((self.peak_of_sum + fixed) * 1.05 / up + 512.0) / (1.0 - 30.0 / 1024.0));
+        let steps = |mb: f64| ((mb * 256.0 / step.get() as f64) as u64).clamp(1, high);
+        let near = (steps(guess * 0.9), steps(guess * 1.1));
+        let mut answer = search::near(near, high, threads, |points| {
             let tries: Vec<(u32, PageCount)> = points.iter().map(|steps| (hosts, of(*steps))).collect();
             self.kept(&tries, engine)
         })?;
@@ -349,7 +365,7 @@ impl<'a> Sizing<'a> {
         if answer > 1 {
             self.kept(&[(hosts, of(answer - 1))], Engine::Full)?;
         }
-        self.keep_series(hosts, of(answer))?;
+        self.keep_series(hosts, of(answer));
         let mut found = self.found(hosts, of(answer), true, fast_said, &by);
         if answer > 1 {
             found.why_not_less = self.verdict(hosts, of(answer - 1)).map(Box::new);
@@ -393,7 +409,7 @@ impl<'a> Sizing<'a> {
         if answer > 1 {
             self.kept(&[(hosts - 1, memory)], Engine::Full)?;
         }
-        self.keep_series(hosts, memory)?;
+        self.keep_series(hosts, memory);
         let by = format!("{} at it and one host below", self.by());
         let mut found = self.found(hosts, memory, true, fast_said, &by);
         if answer > 1 {
@@ -433,12 +449,14 @@ impl<'a> Sizing<'a> {
     fn jobs(&self, hosts: u32, memory: PageCount) -> Vec<Job> {
         let up = (hosts - self.question.spare).max(1) as usize;
         let figures: Vec<(f64, f64)> = self.figures.iter().map(|figures| (figures.mean_mb, figures.maximum_mb)).collect();
+        let allowed = self.allowed.iter().flatten().map(|allowed| allowed.longest_s).fold(0.0, f64::max);
+        let hopeless_s = HOPELESS * allowed.max(12.0);
         let ways = if up == 1 { &WAYS[..1] } else { &WAYS[..] };
         let mut jobs = Vec::new();
         for way in ways {
             for vms in placement::place(self.fleet, &figures, up, *way) {
                 for seed in 0..self.fleet.plans.len() {
-                    jobs.push(Job { memory, vms: vms.clone(), seed, keep_demand: false });
+                    jobs.push(Job { memory, vms: vms.clone(), seed, keep_demand: false, hopeless_s });
                 }
             }
         }
@@ -478,9 +496,15 @@ impl<'a> Sizing<'a> {
         let mut broken: BTreeMap<usize, VmOutcome> = BTreeMap::new();
         let mut least = f64::INFINITY;
         let mut refused = 0;
+        let mut ended_early = false;
+        let mut series: Option<(f64, Series)> = None;
         for (job, outcome) in jobs.iter().zip(outcomes) {
             let Some(outcome) = outcome else { continue };
+            ended_early |= outcome.ended_early;
             if !job.vms.is_empty() {
+                if series.as_ref().is_none_or(|(seen, _)| outcome.least_available_mb < *seen) {
+                    series = Some((outcome.least_available_mb, outcome.series.clone()));
+                }
                 least = least.min(outcome.least_available_mb);
             }
             for (vm, seen) in job.vms.iter().zip(&outcome.vms) {
@@ -510,25 +534,21 @@ impl<'a> Sizing<'a> {
             refused,
             not_started: worst.values().filter(|seen| !seen.started).count(),
             vms_broken: broken.len(),
+            ended_early,
         };
         self.evaluated.insert(key, evaluated);
+        if engine == self.engine {
+            self.all_series.insert(key, series.map(|(_, series)| series).unwrap_or_default());
+        }
         self.verdicts.insert(key, (all, violations, if least.is_finite() { least } else { 0.0 }));
     }
 
-    /// The series of the host that had the least left.
-    fn keep_series(&mut self, hosts: u32, memory: PageCount) -> Result<(), SizingError> {
-        if self.series.is_some() {
-            return Ok(());
+    /// Keeps the series of the host that had the least left.
+    fn keep_series(&mut self, hosts: u32, memory: PageCount) {
+        let key = (hosts, memory.get(), self.engine == Engine::Fast);
+        if self.series.is_none() {
+            self.series = self.all_series.get(&key).cloned();
         }
-        let up = (hosts - self.question.spare).max(1) as usize;
-        let figures: Vec<(f64, f64)> = self.figures.iter().map(|figures| (figures.mean_mb, figures.maximum_mb)).collect();
-        let placed = placement::place(self.fleet, &figures, up, WAYS[0]);
-        let jobs: Vec<Job> =
-            placed.into_iter().map(|vms| Job { memory, vms, seed: 0, keep_demand: false }).collect();
-        let outcomes = self.run(self.engine, &jobs)?;
-        let least = outcomes.into_iter().min_by(|a, b| a.least_available_mb.total_cmp(&b.least_available_mb));
-        self.series = least.map(|outcome| outcome.series);
-        Ok(())
     }
 
     fn found(&self, hosts: u32, memory: PageCount, kept: bool, fast_said: Option<f64>, by: &str) -> Found {
@@ -575,6 +595,7 @@ impl<'a> Sizing<'a> {
             now.refused = now.refused.min(before.refused);
         }
         sizing.series = Some(Series::default());
+        sizing.hint = found.first().filter(|found| found.kept).map(|found| found.memory_mb);
         sizing.memory_of(hosts).map(Some)
     }
 }

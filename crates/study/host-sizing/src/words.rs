@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::answer::{Answer, Found, Shortage};
-use crate::clock::{gb, length, moment};
+use crate::clock::{bare, gb, length, moment};
 
 /// VMs that a text names one by one.
 const NAMED: usize = 3;
@@ -149,7 +149,7 @@ impl Answer {
     #[must_use]
     pub fn tries(&self, columns: usize) -> String {
         let mut table = plain(columns);
-        table.set_header(["hosts", "memory each", "longest shortage", "largest share", "refused", "not started", "risk"]);
+        table.set_header(["hosts", "each", "longest", "share", "refused", "not started", "risk"]);
         for tried in &self.evaluated {
             if tried.engine == crate::Engine::Fast && self.evaluated.iter().any(|other| {
                 other.engine == crate::Engine::Full && other.hosts == tried.hosts && (other.memory_mb - tried.memory_mb).abs() < 0.5
@@ -160,11 +160,11 @@ impl Answer {
             table.add_row([
                 tried.hosts.to_string(),
                 gb(tried.memory_mb),
-                length(tried.longest_s),
+                format!("{}{}", if tried.ended_early { "≥ " } else { "" }, length(tried.longest_s)),
                 format!("{:.2} %", tried.share * 100.0),
                 tried.refused.to_string(),
                 tried.not_started.to_string(),
-                format!("{}{mark}", if tried.kept { "kept".to_owned() } else { format!("broken by {}", tried.vms_broken) }),
+                format!("{}{mark}", if tried.kept { "kept".to_owned() } else { format!("broken by {} VMs", tried.vms_broken) }),
             ]);
         }
         right(&mut table, 0..6);
@@ -175,27 +175,25 @@ impl Answer {
     #[must_use]
     pub fn settings(&self, columns: usize) -> String {
         let mut table = plain(columns);
-        table.set_header(["VM", "demand", "p95", "minimum", "startup", "maximum", "buffer"]);
+        table.set_header(["VM", "demand GB", "p95", "minimum", "startup", "maximum", "buffer %"]);
         for advice in &self.advice {
             let (now, then) = (&advice.now, &advice.advised);
-            let change = |now: f64, then: f64| if (now - then).abs() < 0.5 { gb(now) } else { format!("{} → {}", gb(now), gb(then)) };
+            let change =
+                |now: f64, then: f64| if (now - then).abs() < 0.5 { bare(now) } else { format!("{}→{}", bare(now), bare(then)) };
             let demand = &advice.demand;
             let known = demand.values > 0;
-            let dynamic = then.dynamic;
-            let bound = |text: String| if dynamic { text } else { "static".to_owned() };
+            let bound = |text: String| if then.dynamic { text } else { "static".to_owned() };
             table.add_row([
                 advice.vm.clone(),
-                if known { format!("{}–{}", gb(demand.minimum_mb), gb(demand.maximum_mb)) } else { "unknown".to_owned() },
-                if known && !demand.snapshot { gb(demand.p95_mb) } else { String::new() },
+                if known { format!("{}–{}", bare(demand.minimum_mb), bare(demand.maximum_mb)) } else { "unknown".to_owned() },
+                if known && !demand.snapshot { bare(demand.p95_mb) } else { String::new() },
                 bound(change(now.minimum_mb, then.minimum_mb)),
                 change(now.startup_mb, then.startup_mb),
                 bound(change(now.maximum_mb, then.maximum_mb)),
-                if !dynamic {
-                    String::new()
-                } else if now.buffer == then.buffer {
-                    format!("{} %", now.buffer)
-                } else {
-                    format!("{} → {} %", now.buffer, then.buffer)
+                match then.dynamic {
+                    false => String::new(),
+                    true if now.buffer == then.buffer => now.buffer.to_string(),
+                    true => format!("{}→{}", now.buffer, then.buffer),
                 },
             ]);
         }

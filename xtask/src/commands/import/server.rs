@@ -94,7 +94,7 @@ impl Server {
         stream.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
         stream.take(MOST_BYTES + 1).read_to_end(&mut answer)?;
-        anyhow::ensure!(answer.len() as u64 <= MOST_BYTES, "its answer has more than 2 GB: ask for less time, or a longer --step");
+        anyhow::ensure!(answer.len() as u64 <= MOST_BYTES, "its answer has more than 2 GB: ask for less time, or a longer --resolution");
         Ok(answer)
     }
 }
