@@ -6,5 +6,6 @@ mod metrics;
 mod new_balancer;
 mod output;
 mod program;
+mod sizing;
 mod what_if;
 mod wrong;

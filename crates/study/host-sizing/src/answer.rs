@@ -31,6 +31,8 @@ pub struct Answer {
     pub vms: usize,
     /// Length of the load.
     pub length_s: f64,
+    /// Seconds at the beginning of each run in which shortages do not count.
+    pub warm_up_s: f64,
     /// Time 0, milliseconds since 1970, if the load has dates.
     pub begins_ms: Option<i64>,
     /// Seeds that the load was drawn with.

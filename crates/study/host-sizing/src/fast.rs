@@ -58,12 +58,12 @@ impl Vm {
         }
     }
 
-    fn watch(&mut self, now: f64, step: f64, before: PageCount, assigned: PageCount) {
+    fn watch(&mut self, now: f64, step: f64, before: PageCount, assigned: PageCount, counts: bool) {
         let seen = &mut self.outcome;
         seen.on_s += step;
         seen.most_mb = seen.most_mb.max(assigned.mib());
         self.assigned_s += assigned.mib() * step;
-        if !self.settings.dynamic {
+        if !self.settings.dynamic || !counts {
             // Its guest reports nothing: whether static memory suffices is not the balancer's matter.
             return;
         }
@@ -210,7 +210,7 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
         let (mut all, mut assigned) = (0.0, 0.0);
         for ((view, place), before) in views.iter().zip(&places).zip(before) {
             let vm = &mut vms[*place];
-            vm.watch(at, seconds, before, view.assigned);
+            vm.watch(at, seconds, before, view.assigned, at >= fleet.warm_up_s());
             all += vm.demand.mib();
             assigned += view.assigned.mib();
             if job.keep_demand && !vm.demand.is_zero() {

@@ -19,6 +19,9 @@ use crate::question::Growth;
 /// Time between two looks at a run, at most. Invented: a sixth of the longest shortage of the default risk.
 const FINE: Duration = Duration::from_secs(5);
 
+/// How long a recorded load runs before shortages count, s. Invented: all VMs have started and have grown to what they demand by then.
+const WARM_UP_S: f64 = 600.0;
+
 /// The VMs that hosts are sized for, and what they do.
 #[derive(Clone, Debug)]
 pub struct Fleet {
@@ -223,6 +226,13 @@ impl Fleet {
             }
         }
         other
+    }
+
+    /// Seconds at the beginning of a run in which shortages do not count: what was recorded ran already, and a guest that boots into
+    /// the middle of its load is short on any host. Zero for loads that are modelled: their starts are part of them.
+    #[must_use]
+    pub fn warm_up_s(&self) -> f64 {
+        if self.is_recorded() { WARM_UP_S.min(self.length().as_secs_f64() / 4.0) } else { 0.0 }
     }
 
     /// How long its runs are.

@@ -81,10 +81,12 @@ pub(crate) struct Watcher {
     keep_demand: bool,
     /// A VM that is short for longer than this ends the run.
     hopeless_s: f64,
+    /// What is short before this does not count.
+    warm_up_s: f64,
 }
 
 impl Watcher {
-    pub(crate) fn new(vms: usize, until: Duration, interval: Duration, keep_demand: bool, hopeless_s: f64) -> Self {
+    pub(crate) fn new(vms: usize, until: Duration, interval: Duration, keep_demand: bool, hopeless_s: f64, warm_up_s: f64) -> Self {
         let samples = until.as_nanos() / interval.as_nanos().max(1);
         Self {
             outcome: HostOutcome {
@@ -100,6 +102,7 @@ impl Watcher {
             most_demand: 0.0,
             keep_demand,
             hopeless_s,
+            warm_up_s,
         }
     }
 
@@ -128,8 +131,12 @@ impl Watcher {
             let missing = vm.demand.map_or(0.0, |demand| demand.saturating_sub(vm.physical).mib());
             let lacking = missing + vm.guest_refused.mib();
             // What a guest counts begins anew when it boots.
-            seen.refused += vm.guest_commit_failures.checked_sub(running.last_refused).unwrap_or(vm.guest_commit_failures);
+            let refused = vm.guest_commit_failures.checked_sub(running.last_refused).unwrap_or(vm.guest_commit_failures);
             running.last_refused = vm.guest_commit_failures;
+            if now < self.warm_up_s {
+                continue;
+            }
+            seen.refused += refused;
             if lacking > 0.0 {
                 let since = *running.since_s.get_or_insert(now - elapsed);
                 seen.short_s += elapsed;

@@ -37,7 +37,7 @@ impl Answer {
         let _ = write!(
             html,
             "<h1>Hosts for {}</h1><p class=\"faint\">{} VMs over {}, replayed through the balancer ({}){}. Risk: no VM short for more than {} in one piece \
-             or {} % of its time, at most {} refused allocations, all VMs start.</p>",
+             or {} % of its time, at most {} refused allocations, all VMs start.{}</p>",
             escape(&self.title),
             self.vms,
             length(self.length_s),
@@ -45,7 +45,12 @@ impl Answer {
             self.growth.map_or_else(String::new, |growth| format!(", demand grown by {:.0} % ({growth})", (growth.factor() - 1.0) * 100.0)),
             length(self.risk.longest_s),
             self.risk.share * 100.0,
-            self.risk.refused
+            self.risk.refused,
+            if self.warm_up_s > 0.0 {
+                format!(" The first {} of a run, in which all start, do not count for shortages.", length(self.warm_up_s))
+            } else {
+                String::new()
+            }
         );
         let kept = self.found.iter().all(|found| found.kept);
         let _ = write!(html, "<div class=\"answer{}\">", if kept { "" } else { " bad" });

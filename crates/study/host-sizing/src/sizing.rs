@@ -67,7 +67,8 @@ pub fn size(
     let advice = advise::advise(fleet, &sizing.figures, &short);
     let with_advice = sizing.with_advice(&advice, &found)?;
     let series = sizing.series.take().unwrap_or_default();
-    let peaks = sizing.figures.iter().map(|figures| figures.maximum_mb);
+    // Static memory takes what it has, whatever it demands.
+    let peaks = sizing.figures.iter().zip(&fleet.vms).map(|(figures, vm)| if vm.settings.dynamic { figures.maximum_mb } else { vm.settings.startup.mib() });
     let mut on_any_host: Vec<Shortage> = sizing.on_any_host();
     on_any_host.truncate(MOST_TOLD);
     Ok(Answer {
@@ -79,6 +80,7 @@ pub fn size(
         growth,
         vms: fleet.vms.len(),
         length_s: fleet.length().as_secs_f64(),
+        warm_up_s: fleet.warm_up_s(),
         begins_ms: fleet.begins,
         seeds: fleet.plans.len(),
         found,
@@ -227,7 +229,8 @@ impl<'a> Sizing<'a> {
         moments.dedup_by(|a, b| (*a - *b).abs() < 2.0 * half);
         let mut parts = Vec::new();
         for moment in moments {
-            let from = (moment - half).max(0.0).floor();
+            // Before it counts, the part runs for as long as everything takes to settle.
+            let from = (moment - half - self.fleet.warm_up_s()).max(0.0).floor();
             let to = (moment + half).min(whole + 1.0);
             let window = guest_memory_manager::trace::TraceWindow::new(
                 core::time::Duration::from_secs_f64(from),

@@ -32,7 +32,7 @@ impl Answer {
             });
         }
         said.push(format!(
-            "Static memory would take {} for all maxima, {} for all peaks; together they never demanded more than {}.",
+            "Static memory would take {} for all maxima, {} for all peaks; those whose demand is known never demanded more than {} together.",
             gb(self.static_maximum_mb),
             gb(self.static_peak_mb),
             gb(self.peak_of_sum_mb)
