@@ -114,13 +114,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Writes scenario and trace.
 pub(crate) fn write(load: &Load, out: &Path) -> Result<Written> {
     let trace = out.with_extension("csv");
-    let name = trace.file_name().map_or_else(|| "load.csv".to_owned(), |name| name.to_string_lossy().into_owned());
+    let name =
+        trace.file_name().map_or_else(|| "load.csv".to_owned(), |name| name.to_string_lossy().into_owned());
     let written = load.scenario(&name);
     if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     if let Some(recorded) = &written.trace {
-        let file = std::fs::File::create(&trace).with_context(|| format!("cannot write {}", trace.display()))?;
+        let file =
+            std::fs::File::create(&trace).with_context(|| format!("cannot write {}", trace.display()))?;
         let mut file = std::io::BufWriter::new(file);
         recorded
             .write(&mut file)
@@ -145,7 +147,8 @@ pub(crate) fn tell_load(load: &Load) -> Result<()> {
     let mut known = Vec::new();
     if evidence.recorded > 0 {
         let length = quantities::format_duration(std::time::Duration::from_secs(evidence.length_s as u64));
-        let interval = evidence.interval_s.map_or_else(String::new, |seconds| format!(", a value every {seconds} s"));
+        let interval =
+            evidence.interval_s.map_or_else(String::new, |seconds| format!(", a value every {seconds} s"));
         known.push(format!("demand of {} over {length}{interval}", evidence.recorded));
     }
     if !evidence.snapshots.is_empty() {
@@ -155,7 +158,13 @@ pub(crate) fn tell_load(load: &Load) -> Result<()> {
         known.push(format!("no demand of {}", evidence.unknown.len()));
     }
     tell!("\n{} VMs on{off}: {}", evidence.running, known.join("; "));
-    let peak: f64 = load.vms.iter().filter(|vm| vm.running).filter_map(|vm| vm.demand.peak()).map(|pages| pages.mib()).sum();
+    let peak: f64 = load
+        .vms
+        .iter()
+        .filter(|vm| vm.running)
+        .filter_map(|vm| vm.demand.peak())
+        .map(|pages| pages.mib())
+        .sum();
     let most: f64 = load.vms.iter().filter(|vm| vm.running).map(|vm| vm.settings.maximum.mib()).sum();
     tell!("Sum of their maximum RAM {:.1} GB, of their peaks {:.1} GB", most / 1024.0, peak / 1024.0);
     for remark in load.remarks.iter().take(REMARKS) {

@@ -76,13 +76,15 @@ type Burst = (PageCount, Duration);
 
 fn burst(text: &str) -> Result<Burst, String> {
     let (size, length) = text.split_once('/').unwrap_or((text, "60s"));
-    let size = quantities::parse_size(size).map_err(|error| format!("{error}; such as 512MB, or 512MB/2m"))?;
+    let size =
+        quantities::parse_size(size).map_err(|error| format!("{error}; such as 512MB, or 512MB/2m"))?;
     let length = arguments::positive_duration(length)?;
     Ok((size, length))
 }
 
 /// What a sizing leaves.
-const FILES: [&str; 6] = ["size.html", "size.json", "set-memory.ps1", "undo-memory.ps1", "load.toml", "load.csv"];
+const FILES: [&str; 6] =
+    ["size.html", "size.json", "set-memory.ps1", "undo-memory.ps1", "load.toml", "load.csv"];
 
 /// Sizes. Exit code 1 where hosts that were given are not enough.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -145,7 +147,9 @@ fn fleet(args: &Args, folder: &Path) -> Result<Fleet> {
             Fleet::of_scenario(&scenario, args.policy.as_deref(), seeds).map_err(wrong)?
         }
         several if several.iter().any(is_scenario) => {
-            return Err(bad_input("a scenario file is sized alone: leave out the other files, or import them together first"));
+            return Err(bad_input(
+                "a scenario file is sized alone: leave out the other files, or import them together first",
+            ));
         }
         _ => {
             let load = args.what.read()?;
@@ -207,7 +211,10 @@ fn told(answer: &Answer, folder: &Path) -> Result<()> {
     }
     let columns = look().columns;
     say!("\nTried:\n{}", answer.tries(columns));
-    say!("\nSettings (today → advised; the reasons are on the page and in the script):\n{}", answer.settings(columns));
+    say!(
+        "\nSettings (today → advised; the reasons are on the page and in the script):\n{}",
+        answer.settings(columns)
+    );
     let file = |name: &str| folder.join(name).display().to_string();
     say!("\nPage:    {}", file("size.html"));
     say!("JSON:    {}", file("size.json"));
@@ -277,14 +284,21 @@ fn command(args: &Args) -> String {
             words.push(format!("--{name} {}", shell_word(&value)));
         }
     };
-    let sizes = |sizes: &[PageCount]| sizes.iter().map(|size| quantities::format_size(*size)).collect::<Vec<_>>().join(",");
+    let sizes = |sizes: &[PageCount]| {
+        sizes.iter().map(|size| quantities::format_size(*size)).collect::<Vec<_>>().join(",")
+    };
     option("host", (!args.host.is_empty()).then(|| sizes(&args.host)));
     option("hosts", args.hosts.map(|hosts| hosts.to_string()));
     option("host-memory", args.host_memory.map(quantities::format_size));
     option("spare", args.spare.map(|spare| spare.to_string()));
     option("risk", (args.risk != Risk::default()).then(|| args.risk.to_string()));
     option("growth", args.growth.map(|growth| growth.to_string()));
-    option("burst", args.burst.map(|(size, length)| format!("{}/{}", quantities::format_size(size), quantities::format_duration(length))));
+    option(
+        "burst",
+        args.burst.map(|(size, length)| {
+            format!("{}/{}", quantities::format_size(size), quantities::format_duration(length))
+        }),
+    );
     option("policy", args.policy.clone());
     option("step", args.step.map(quantities::format_size));
     option("seeds", (args.seeds != 3).then(|| args.seeds.to_string()));

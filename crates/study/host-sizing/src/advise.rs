@@ -33,7 +33,8 @@ const FULL: f64 = 0.93;
 const FLAT: f64 = 0.03;
 /// Names of what takes the memory that it is given for its caches. The source's advice is static memory for such (documented for SQL
 /// Server and Exchange; the others inferred).
-const TAKERS: [&str; 9] = ["sql", "oracle", "exch", "postgres", "mongo", "redis", "database", "saphana", "hana"];
+const TAKERS: [&str; 9] =
+    ["sql", "oracle", "exch", "postgres", "mongo", "redis", "database", "saphana", "hana"];
 
 /// What a VM demanded, MB.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -89,8 +90,10 @@ impl DemandFigures {
         let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
         let stride = (REACTION_S / step_s.max(0.001)).ceil().max(1.0) as usize;
         let rise = (step_s <= COARSE_S && values.len() > 4 * stride).then(|| {
-            let mut rises: Vec<f64> =
-                values.windows(stride + 1).map(|window| (window[stride] / window[0].max(1.0) - 1.0).max(0.0)).collect();
+            let mut rises: Vec<f64> = values
+                .windows(stride + 1)
+                .map(|window| (window[stride] / window[0].max(1.0) - 1.0).max(0.0))
+                .collect();
             rises.sort_by(f64::total_cmp);
             rises[((rises.len() - 1) as f64 * 0.99).round() as usize]
         });
@@ -108,7 +111,12 @@ impl DemandFigures {
     }
 
     fn range(&self) -> String {
-        format!("demand {} to {}, 95 % of the time below {}", gb(self.minimum_mb), gb(self.maximum_mb), gb(self.p95_mb))
+        format!(
+            "demand {} to {}, 95 % of the time below {}",
+            gb(self.minimum_mb),
+            gb(self.maximum_mb),
+            gb(self.p95_mb)
+        )
     }
 }
 
@@ -180,7 +188,8 @@ impl Advice {
         let pages = |mb: f64| PageCount((mb * 256.0) as u64);
         let advised = &self.advised;
         let mut settings = if advised.dynamic {
-            MemorySettings::dynamic(pages(advised.startup_mb), pages(advised.maximum_mb)).with_minimum(pages(advised.minimum_mb))
+            MemorySettings::dynamic(pages(advised.startup_mb), pages(advised.maximum_mb))
+                .with_minimum(pages(advised.minimum_mb))
         } else {
             MemorySettings::fixed(pages(advised.startup_mb))
         };
@@ -191,24 +200,30 @@ impl Advice {
 
 /// Advises.
 pub(crate) fn advise(fleet: &Fleet, figures: &[DemandFigures], short_anyway: &[bool]) -> Vec<Advice> {
-    fleet.vms.iter().zip(figures).zip(short_anyway).map(|((vm, figures), short)| {
-        let now = Setting::of(&vm.settings);
-        let words = format!("{} {}", vm.name, vm.guest).to_lowercase();
-        let taker = TAKERS.iter().find(|word| words.contains(*word)).copied();
-        let (advised, keep_static, reasons) = one(&now, figures, taker, *short);
-        let wanted = figures.maximum_mb * (1.0 + f64::from(now.buffer) / 100.0);
-        Advice {
-            vm: vm.name.clone(),
-            host: vm.host.clone(),
-            demand: figures.clone(),
-            now,
-            today: vm.today,
-            advised,
-            keep_static,
-            reasons,
-            never_taken_mb: if figures.values == 0 { 0.0 } else { (now.maximum_mb - wanted).max(0.0) },
-        }
-    }).collect()
+    fleet
+        .vms
+        .iter()
+        .zip(figures)
+        .zip(short_anyway)
+        .map(|((vm, figures), short)| {
+            let now = Setting::of(&vm.settings);
+            let words = format!("{} {}", vm.name, vm.guest).to_lowercase();
+            let taker = TAKERS.iter().find(|word| words.contains(*word)).copied();
+            let (advised, keep_static, reasons) = one(&now, figures, taker, *short);
+            let wanted = figures.maximum_mb * (1.0 + f64::from(now.buffer) / 100.0);
+            Advice {
+                vm: vm.name.clone(),
+                host: vm.host.clone(),
+                demand: figures.clone(),
+                now,
+                today: vm.today,
+                advised,
+                keep_static,
+                reasons,
+                never_taken_mb: if figures.values == 0 { 0.0 } else { (now.maximum_mb - wanted).max(0.0) },
+            }
+        })
+        .collect()
 }
 
 fn up(mb: f64) -> f64 {
@@ -220,7 +235,12 @@ fn down(mb: f64) -> f64 {
 }
 
 /// Advice for one VM: settings, whether they are static, and why. `short` is whether it lacks memory even where there is memory for all.
-fn one(now: &Setting, demand: &DemandFigures, taker: Option<&str>, short: bool) -> (Setting, bool, Vec<String>) {
+fn one(
+    now: &Setting,
+    demand: &DemandFigures,
+    taker: Option<&str>,
+    short: bool,
+) -> (Setting, bool, Vec<String>) {
     let mut advised = *now;
     let mut why = Vec::new();
     let all = if now.dynamic { now.maximum_mb } else { now.startup_mb };
@@ -229,7 +249,10 @@ fn one(now: &Setting, demand: &DemandFigures, taker: Option<&str>, short: bool) 
         return (advised, !now.dynamic, why);
     }
     if demand.snapshot {
-        why.push(format!("One moment is known ({}): too little to change settings by.", gb(demand.maximum_mb)));
+        why.push(format!(
+            "One moment is known ({}): too little to change settings by.",
+            gb(demand.maximum_mb)
+        ));
         return (advised, !now.dynamic, why);
     }
     why.push(format!("{}.", capital(&demand.range())));
@@ -244,7 +267,13 @@ fn one(now: &Setting, demand: &DemandFigures, taker: Option<&str>, short: bool) 
     if full && (flat || now.dynamic) {
         if now.dynamic {
             let memory = up(all);
-            advised = Setting { dynamic: false, startup_mb: memory, minimum_mb: memory, maximum_mb: memory, ..advised };
+            advised = Setting {
+                dynamic: false,
+                startup_mb: memory,
+                minimum_mb: memory,
+                maximum_mb: memory,
+                ..advised
+            };
             why.push(format!(
                 "Static memory of {}: half of the time or more it demands all that it may have. It takes what it gets, so that the balancer can gain nothing from it.",
                 gb(memory)
@@ -274,19 +303,36 @@ fn one(now: &Setting, demand: &DemandFigures, taker: Option<&str>, short: bool) 
     let needed = up(demand.maximum_mb * buffered).max(LEAST_STARTUP_MB);
     if now.maximum_mb < needed && now.dynamic {
         advised.maximum_mb = needed;
-        why.push(format!("Maximum {}, above {}: its peak of {} and the buffer did not fit.", gb(needed), gb(now.maximum_mb), gb(demand.maximum_mb)));
+        why.push(format!(
+            "Maximum {}, above {}: its peak of {} and the buffer did not fit.",
+            gb(needed),
+            gb(now.maximum_mb),
+            gb(demand.maximum_mb)
+        ));
     } else if !now.dynamic {
         advised.maximum_mb = up(now.startup_mb);
-        why.push(format!("Dynamic Memory up to the {} that it has today: it has never demanded more than {}.", gb(now.startup_mb), gb(demand.maximum_mb)));
+        why.push(format!(
+            "Dynamic Memory up to the {} that it has today: it has never demanded more than {}.",
+            gb(now.startup_mb),
+            gb(demand.maximum_mb)
+        ));
     } else if now.maximum_mb > FAR_ABOVE * needed {
         let lower = up(needed * HEADROOM);
         advised.maximum_mb = lower;
-        why.push(format!("Maximum {}, below {}: a quarter above its peak and the buffer, so that a leak takes no more.", gb(lower), gb(now.maximum_mb)));
+        why.push(format!(
+            "Maximum {}, below {}: a quarter above its peak and the buffer, so that a leak takes no more.",
+            gb(lower),
+            gb(now.maximum_mb)
+        ));
     }
     let minimum = down(demand.minimum_mb).max(LEAST_MINIMUM_MB).min(advised.maximum_mb);
     if now.minimum_mb - minimum >= WORTH_MB || !now.dynamic {
         advised.minimum_mb = minimum;
-        why.push(format!("Minimum {}, below {}: what it demands when it demands least, so that others can have the rest.", gb(minimum), gb(now.minimum_mb)));
+        why.push(format!(
+            "Minimum {}, below {}: what it demands when it demands least, so that others can have the rest.",
+            gb(minimum),
+            gb(now.minimum_mb)
+        ));
     }
     let typical = up(demand.p50_mb * buffered).max(LEAST_STARTUP_MB);
     if !now.dynamic || now.startup_mb > demand.maximum_mb * buffered && now.startup_mb > typical {
@@ -312,7 +358,14 @@ mod tests {
     use super::*;
 
     fn now(dynamic: bool, minimum: f64, startup: f64, maximum: f64) -> Setting {
-        Setting { dynamic, minimum_mb: minimum, startup_mb: startup, maximum_mb: maximum, buffer: 20, priority: 50 }
+        Setting {
+            dynamic,
+            minimum_mb: minimum,
+            startup_mb: startup,
+            maximum_mb: maximum,
+            buffer: 20,
+            priority: 50,
+        }
     }
 
     fn demand(values: &[f64], step: f64) -> DemandFigures {
@@ -322,7 +375,10 @@ mod tests {
     #[test]
     fn percentiles_are_of_the_values() {
         let figures = demand(&(1..=100).map(f64::from).collect::<Vec<_>>(), 300.0);
-        assert_eq!((figures.minimum_mb, figures.p50_mb, figures.p95_mb, figures.maximum_mb), (1.0, 51.0, 95.0, 100.0));
+        assert_eq!(
+            (figures.minimum_mb, figures.p50_mb, figures.p95_mb, figures.maximum_mb),
+            (1.0, 51.0, 95.0, 100.0)
+        );
         assert_eq!(figures.rise, None);
         let quick: Vec<f64> = (0..400).map(|second| if second % 40 < 20 { 1000.0 } else { 1500.0 }).collect();
         assert_eq!(demand(&quick, 1.0).rise, Some(0.5));
@@ -332,9 +388,16 @@ mod tests {
     fn a_maximum_that_was_reached_is_raised_and_one_that_nobody_chose_is_lowered() {
         let values: Vec<f64> = (0..100).map(|n| 1000.0 + 10.0 * f64::from(n)).collect();
         let (advised, _, why) = one(&now(true, 512.0, 1024.0, 2048.0), &demand(&values, 300.0), None, false);
-        assert!((advised.maximum_mb - 2432.0).abs() < 1.0 && advised.minimum_mb == 512.0, "{advised:?} {why:?}");
+        assert!(
+            (advised.maximum_mb - 2432.0).abs() < 1.0 && advised.minimum_mb == 512.0,
+            "{advised:?} {why:?}"
+        );
         let (advised, _, why) = one(&now(true, 2048.0, 2048.0, 4096.0), &demand(&values, 300.0), None, false);
-        assert!(advised.minimum_mb == 960.0 && why.iter().any(|why| why.starts_with("Minimum 960 MB, below 2 GB")), "{why:?}");
+        assert!(
+            advised.minimum_mb == 960.0
+                && why.iter().any(|why| why.starts_with("Minimum 960 MB, below 2 GB")),
+            "{why:?}"
+        );
         let (advised, ..) = one(&now(true, 960.0, 1024.0, 1_048_576.0), &demand(&values, 300.0), None, false);
         assert!((advised.maximum_mb - 3072.0).abs() < 65.0, "{advised:?}");
         // What is right stays.
@@ -350,10 +413,14 @@ mod tests {
         let (advised, is_static, _) = one(&now(true, 512.0, 1024.0, 16_384.0), &flat, None, false);
         assert!(is_static && !advised.dynamic && advised.startup_mb == 16_384.0);
         let varied: Vec<f64> = (0..50).map(|n| 2000.0 + 50.0 * f64::from(n)).collect();
-        let (_, is_static, why) = one(&now(false, 16_384.0, 16_384.0, 16_384.0), &demand(&varied, 60.0), Some("sql"), false);
+        let (_, is_static, why) =
+            one(&now(false, 16_384.0, 16_384.0, 16_384.0), &demand(&varied, 60.0), Some("sql"), false);
         assert!(is_static && why[1].contains("by its name"), "{why:?}");
-        let (advised, is_static, _) = one(&now(false, 16_384.0, 16_384.0, 16_384.0), &demand(&varied, 60.0), None, false);
-        assert!(!is_static && advised.dynamic && advised.maximum_mb == 16_384.0 && advised.minimum_mb < 2001.0);
+        let (advised, is_static, _) =
+            one(&now(false, 16_384.0, 16_384.0, 16_384.0), &demand(&varied, 60.0), None, false);
+        assert!(
+            !is_static && advised.dynamic && advised.maximum_mb == 16_384.0 && advised.minimum_mb < 2001.0
+        );
     }
 
     #[test]

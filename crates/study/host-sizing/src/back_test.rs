@@ -35,18 +35,26 @@ pub struct BackTest {
 ///
 /// # Errors
 /// A load that is not recorded, or runs that fail.
-pub fn back_test(fleet: &Fleet, question: &Question, progress: Progress<'_>) -> Result<BackTest, SizingError> {
+pub fn back_test(
+    fleet: &Fleet,
+    question: &Question,
+    progress: Progress<'_>,
+) -> Result<BackTest, SizingError> {
     let half = fleet.length() / 2;
     if half < Duration::from_secs(60) {
         return Err(SizingError::Load("too little was recorded for two halves".to_owned()));
     }
-    let window = |from, to| TraceWindow::new(from, to).ok_or_else(|| SizingError::Load("nothing was recorded".to_owned()));
+    let window = |from, to| {
+        TraceWindow::new(from, to).ok_or_else(|| SizingError::Load("nothing was recorded".to_owned()))
+    };
     let first = fleet.window(window(Duration::ZERO, half)?)?;
     let second = fleet.window(window(half, fleet.length() + Duration::from_secs(1))?)?;
     let hosts = match &question.hosts {
         Hosts::Number(hosts) | Hosts::Given(hosts, _) => *hosts,
         Hosts::Sizes(_) => {
-            return Err(SizingError::Question("a back-test needs --hosts: it asks for the memory of so many hosts".to_owned()));
+            return Err(SizingError::Question(
+                "a back-test needs --hosts: it asks for the memory of so many hosts".to_owned(),
+            ));
         }
     };
     let question = Question { hosts: Hosts::Number(hosts), ..question.clone() };

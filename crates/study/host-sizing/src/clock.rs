@@ -7,7 +7,9 @@ use jiff::Timestamp;
 /// A time of a run: the day and the clock, where the load has dates; else the time since it began.
 pub(crate) fn moment(begins: Option<i64>, seconds: f64) -> String {
     let seconds = seconds.max(0.0);
-    let dated = begins.and_then(|begins| Timestamp::from_millisecond(begins.saturating_add((seconds * 1000.0) as i64)).ok());
+    let dated = begins.and_then(|begins| {
+        Timestamp::from_millisecond(begins.saturating_add((seconds * 1000.0) as i64)).ok()
+    });
     match dated {
         Some(time) => format!("{} UTC", time.strftime("%a %Y-%m-%d %H:%M:%S")),
         None => length(seconds),

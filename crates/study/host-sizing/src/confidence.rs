@@ -56,7 +56,10 @@ impl Confidence {
         let mut level = Level::High;
         let mut reasons = Vec::new();
         if !recorded {
-            reasons.push("The load is modelled, not recorded: the answer is as good as the model of the load.".to_owned());
+            reasons.push(
+                "The load is modelled, not recorded: the answer is as good as the model of the load."
+                    .to_owned(),
+            );
             return Self { level: Level::Medium, reasons };
         }
         let mut less = |steps: u8, why: String| {
@@ -65,18 +68,38 @@ impl Confidence {
         };
         if let Some(interval) = evidence.interval_s.filter(|interval| *interval > COARSE_S) {
             if burst {
-                less(0, format!("A value every {interval:.0} s hides what happens in between; the burst that was asked for stands for it."));
+                less(
+                    0,
+                    format!(
+                        "A value every {interval:.0} s hides what happens in between; the burst that was asked for stands for it."
+                    ),
+                );
             } else {
-                less(1, format!(
-                    "A value every {interval:.0} s hides bursts in between: demand is taken on the straight line from value to value. --burst 512MB adds a modelled burst every hour."
-                ));
+                less(
+                    1,
+                    format!(
+                        "A value every {interval:.0} s hides bursts in between: demand is taken on the straight line from value to value. --burst 512MB adds a modelled burst every hour."
+                    ),
+                );
             }
         }
         let length = evidence.length_s;
         if evidence.recorded > 0 && length < DAY_S {
-            less(2, format!("{} were recorded: no whole day, so neither its peak nor its night need be in it.", crate::clock::length(length)));
+            less(
+                2,
+                format!(
+                    "{} were recorded: no whole day, so neither its peak nor its night need be in it.",
+                    crate::clock::length(length)
+                ),
+            );
         } else if evidence.recorded > 0 && length < 7.0 * DAY_S - HOUR_S {
-            less(1, format!("{} were recorded: less than a week, so what comes once a week need not be in it.", crate::clock::length(length)));
+            less(
+                1,
+                format!(
+                    "{} were recorded: less than a week, so what comes once a week need not be in it.",
+                    crate::clock::length(length)
+                ),
+            );
         }
         let share = |names: &[String]| names.len() as f64 / evidence.running.max(1) as f64;
         let some = |names: &[String]| {
@@ -88,11 +111,20 @@ impl Confidence {
         };
         if !evidence.snapshots.is_empty() {
             let steps = if share(&evidence.snapshots) > 0.5 { 3 } else { 1 };
-            less(steps, format!("Of {} one moment is known: no percentile and no peak can be told from it.", some(&evidence.snapshots)));
+            less(
+                steps,
+                format!(
+                    "Of {} one moment is known: no percentile and no peak can be told from it.",
+                    some(&evidence.snapshots)
+                ),
+            );
         }
         if !evidence.unknown.is_empty() {
             let steps = if share(&evidence.unknown) > 0.5 { 3 } else { 1 };
-            less(steps, format!("Of {} no demand is known: their guests idle in the runs.", some(&evidence.unknown)));
+            less(
+                steps,
+                format!("Of {} no demand is known: their guests idle in the runs.", some(&evidence.unknown)),
+            );
         }
         Self { level, reasons }
     }
@@ -104,7 +136,14 @@ mod tests {
 
     #[test]
     fn what_a_load_lacks_lowers_what_is_promised() {
-        let week = Evidence { running: 4, recorded: 4, snapshots: vec![], unknown: vec![], interval_s: Some(15.0), length_s: 7.0 * DAY_S };
+        let week = Evidence {
+            running: 4,
+            recorded: 4,
+            snapshots: vec![],
+            unknown: vec![],
+            interval_s: Some(15.0),
+            length_s: 7.0 * DAY_S,
+        };
         assert_eq!(Confidence::of(&week, true, false), Confidence { level: Level::High, reasons: vec![] });
         let coarse = Evidence { interval_s: Some(300.0), ..week.clone() };
         let said = Confidence::of(&coarse, true, false);
@@ -115,7 +154,12 @@ mod tests {
         assert_eq!(Confidence::of(&day, true, false).level, Level::Medium);
         let short = Evidence { length_s: 7.0 * HOUR_S, ..coarse };
         assert_eq!(Confidence::of(&short, true, false).level, Level::VeryLow);
-        let snapshot = Evidence { recorded: 0, snapshots: (1..=4).map(|vm| format!("VM{vm}")).collect(), interval_s: None, ..week.clone() };
+        let snapshot = Evidence {
+            recorded: 0,
+            snapshots: (1..=4).map(|vm| format!("VM{vm}")).collect(),
+            interval_s: None,
+            ..week.clone()
+        };
         let said = Confidence::of(&snapshot, true, false);
         assert_eq!(said.level, Level::VeryLow);
         assert!(said.reasons[0].contains("VM1, VM2, VM3 and 1 more"));

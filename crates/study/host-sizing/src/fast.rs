@@ -67,7 +67,8 @@ impl Vm {
             // Its guest reports nothing: whether static memory suffices is not the balancer's matter.
             return;
         }
-        let (late, lacking) = (self.demand.saturating_sub(before).mib(), self.demand.saturating_sub(assigned).mib());
+        let (late, lacking) =
+            (self.demand.saturating_sub(before).mib(), self.demand.saturating_sub(assigned).mib());
         let short = if lacking > 0.0 {
             step
         } else if late > 0.0 {
@@ -103,8 +104,10 @@ pub(crate) fn step(fleet: &Fleet, vms: usize) -> Duration {
 /// Runs a host.
 pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<HostOutcome, SizingError> {
     let plan = &fleet.plans[job.seed % fleet.plans.len()];
-    let fail = |error: RunError| SizingError::Run { memory: job.memory, vms: job.vms.len(), error: Box::new(error) };
-    let mut policy = policy_catalogue::make(&plan.policy, &plan.policy_parameters).map_err(|error| fail(error.into()))?;
+    let fail =
+        |error: RunError| SizingError::Run { memory: job.memory, vms: job.vms.len(), error: Box::new(error) };
+    let mut policy =
+        policy_catalogue::make(&plan.policy, &plan.policy_parameters).map_err(|error| fail(error.into()))?;
     let reserve = plan.host.memory_reserve.unwrap_or_else(|| BalancerConfig::default_reserve(job.memory));
     let overhead = plan.host.balancer.overhead_per_vm;
     let for_vms = job.memory.saturating_sub(reserve);
@@ -164,10 +167,13 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
             vm.demand = vm.demand_at(now);
             if vm.settings.dynamic && vm.curve.is_some() {
                 let available = view.assigned.saturating_sub(vm.demand);
-                view.history.push(now, GuestStatus::default().with(|status| {
-                    (status.demand, status.commit) = (vm.demand, vm.demand);
-                    (status.available, status.free) = (available, available);
-                }));
+                view.history.push(
+                    now,
+                    GuestStatus::default().with(|status| {
+                        (status.demand, status.commit) = (vm.demand, vm.demand);
+                        (status.available, status.free) = (available, available);
+                    }),
+                );
             }
         }
         let running = PageCount(overhead.get() * views.len() as u64);
@@ -234,5 +240,11 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
         vm.outcome.mean_mb = if vm.outcome.on_s > 0.0 { vm.assigned_s / vm.outcome.on_s } else { 0.0 };
         vm.outcome
     });
-    Ok(HostOutcome { vms: outcomes.collect(), series, least_available_mb: least_free, demand, ended_early: false })
+    Ok(HostOutcome {
+        vms: outcomes.collect(),
+        series,
+        least_available_mb: least_free,
+        demand,
+        ended_early: false,
+    })
 }

@@ -68,7 +68,8 @@ impl Fleet {
                 until: None,
                 sample_interval: None,
             };
-            let plan = build::plan_alone(scenario, &choices).map_err(|error| SizingError::Load(error.to_string()))?;
+            let plan = build::plan_alone(scenario, &choices)
+                .map_err(|error| SizingError::Load(error.to_string()))?;
             plans.push(plan);
         }
         let started: Vec<usize> = (0..scenario.vms.len())
@@ -122,7 +123,10 @@ impl Fleet {
     pub fn grow(&mut self, growth: Growth) -> Result<(), SizingError> {
         let factor = growth.factor();
         self.change_trace("grown", |vm| {
-            let grown = |sample: &Sample| Sample { used: PageCount((sample.used.get() as f64 * factor) as u64), ..*sample };
+            let grown = |sample: &Sample| Sample {
+                used: PageCount((sample.used.get() as f64 * factor) as u64),
+                ..*sample
+            };
             VmTrace::new(vm.samples().iter().map(grown).collect())
         })
     }
@@ -144,7 +148,12 @@ impl Fleet {
                 if gap > length + edge * 4 && last.is_none_or(|last| pair[0].time >= last + every) {
                     last = Some(pair[0].time);
                     let begin = pair[0].time + (gap - length) / 2;
-                    for (time, more) in [(begin - edge, false), (begin, true), (begin + length, true), (begin + length + edge, false)] {
+                    for (time, more) in [
+                        (begin - edge, false),
+                        (begin, true),
+                        (begin + length, true),
+                        (begin + length + edge, false),
+                    ] {
                         let used = vm.used_at(time) + if more { size } else { PageCount::ZERO };
                         samples.push(Sample { time, used, ..pair[0] });
                     }
@@ -181,13 +190,18 @@ impl Fleet {
                 .collect();
             plan.timeline.retain(|step| of_vm(&step.action).is_none_or(|vm| !off.contains(&vm)));
         }
-        part.begins = self.begins.map(|begins| begins + i64::try_from(window.from().as_millis()).unwrap_or(i64::MAX));
+        part.begins =
+            self.begins.map(|begins| begins + i64::try_from(window.from().as_millis()).unwrap_or(i64::MAX));
         part.curves = (0..part.vms.len()).map(|vm| recorded(&part.plans[0], vm)).collect();
         part.evidence.length_s = cut.length().as_secs_f64();
         Ok(part)
     }
 
-    fn change_trace(&mut self, what: &str, change: impl Fn(&VmTrace) -> Option<VmTrace>) -> Result<(), SizingError> {
+    fn change_trace(
+        &mut self,
+        what: &str,
+        change: impl Fn(&VmTrace) -> Option<VmTrace>,
+    ) -> Result<(), SizingError> {
         let Some(trace) = self.plans[0].trace.clone() else { return Err(not_recorded(what)) };
         if !self.is_recorded() {
             return Err(not_recorded(what));
@@ -252,7 +266,8 @@ impl Fleet {
     /// Memory of a host on which no VM of these can be short but for the time that memory takes to come.
     pub(crate) fn ample(&self, vms: impl Iterator<Item = usize>) -> PageCount {
         let overhead = self.plans[0].host.balancer.overhead_per_vm;
-        let most: PageCount = vms.map(|vm| self.vms[vm].settings.maximum.min(self.bound(vm)) + overhead).sum();
+        let most: PageCount =
+            vms.map(|vm| self.vms[vm].settings.maximum.min(self.bound(vm)) + overhead).sum();
         // The parent OS's own: 384 MB and 30 MB for each GB, and some to spare.
         let mib = (most.mib() + 1024.0) / (1.0 - 30.0 / 1024.0) * 1.02;
         PageCount::from_mib(mib as u64 + 1)
@@ -263,7 +278,8 @@ impl Fleet {
         let settings = &self.vms[vm].settings;
         let Some(curve) = &self.curves[vm] else { return settings.maximum };
         let peak = curve.samples().iter().map(|sample| sample.used).max().unwrap_or_default();
-        let wanted = PageCount((peak.get() as f64 * (1.0 + settings.buffer_fraction()) * 1.1) as u64) + PageCount::from_mib(256);
+        let wanted = PageCount((peak.get() as f64 * (1.0 + settings.buffer_fraction()) * 1.1) as u64)
+            + PageCount::from_mib(256);
         wanted.max(settings.startup)
     }
 }
@@ -311,7 +327,10 @@ fn recorded(plan: &Plan, vm: usize) -> Option<Arc<VmTrace>> {
             if (config.scale - 1.0).abs() < f64::EPSILON {
                 return Some(Arc::clone(recording));
             }
-            let scaled = |sample: &Sample| Sample { used: PageCount((sample.used.get() as f64 * config.scale) as u64), ..*sample };
+            let scaled = |sample: &Sample| Sample {
+                used: PageCount((sample.used.get() as f64 * config.scale) as u64),
+                ..*sample
+            };
             VmTrace::new(recording.samples().iter().map(scaled).collect()).map(Arc::new)
         }
         _ => None,

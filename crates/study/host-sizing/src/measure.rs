@@ -86,7 +86,14 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    pub(crate) fn new(vms: usize, until: Duration, interval: Duration, keep_demand: bool, hopeless_s: f64, warm_up_s: f64) -> Self {
+    pub(crate) fn new(
+        vms: usize,
+        until: Duration,
+        interval: Duration,
+        keep_demand: bool,
+        hopeless_s: f64,
+        warm_up_s: f64,
+    ) -> Self {
         let samples = until.as_nanos() / interval.as_nanos().max(1);
         Self {
             outcome: HostOutcome {
@@ -113,7 +120,10 @@ impl Watcher {
         let now = point.time.as_secs_f64();
         let mut demand = 0.0;
         for (index, vm) in point.vms.iter().enumerate() {
-            let (Some(seen), Some(running)) = (self.outcome.vms.get_mut(index), self.running.get_mut(index)) else { continue };
+            let (Some(seen), Some(running)) = (self.outcome.vms.get_mut(index), self.running.get_mut(index))
+            else {
+                continue;
+            };
             if !vm.running {
                 *running = Running { assigned_s: running.assigned_s, ..Running::default() };
                 continue;
@@ -131,7 +141,10 @@ impl Watcher {
             let missing = vm.demand.map_or(0.0, |demand| demand.saturating_sub(vm.physical).mib());
             let lacking = missing + vm.guest_refused.mib();
             // What a guest counts begins anew when it boots.
-            let refused = vm.guest_commit_failures.checked_sub(running.last_refused).unwrap_or(vm.guest_commit_failures);
+            let refused = vm
+                .guest_commit_failures
+                .checked_sub(running.last_refused)
+                .unwrap_or(vm.guest_commit_failures);
             running.last_refused = vm.guest_commit_failures;
             if now < self.warm_up_s {
                 continue;

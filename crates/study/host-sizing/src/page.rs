@@ -33,7 +33,11 @@ impl Answer {
     pub fn page(&self) -> String {
         let mut html = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
         html.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
-        let _ = write!(html, "<title>Hosts for {}</title><style>{STYLE}</style></head><body>", escape(&self.title));
+        let _ = write!(
+            html,
+            "<title>Hosts for {}</title><style>{STYLE}</style></head><body>",
+            escape(&self.title)
+        );
         let _ = write!(
             html,
             "<h1>Hosts for {}</h1><p class=\"faint\">{} VMs over {}, replayed through the balancer ({}){}. Risk: no VM short for more than {} in one piece \
@@ -42,12 +46,18 @@ impl Answer {
             self.vms,
             length(self.length_s),
             escape(&self.policy),
-            self.growth.map_or_else(String::new, |growth| format!(", demand grown by {:.0} % ({growth})", (growth.factor() - 1.0) * 100.0)),
+            self.growth.map_or_else(String::new, |growth| format!(
+                ", demand grown by {:.0} % ({growth})",
+                (growth.factor() - 1.0) * 100.0
+            )),
             length(self.risk.longest_s),
             self.risk.share * 100.0,
             self.risk.refused,
             if self.warm_up_s > 0.0 {
-                format!(" The first {} of a run, in which all start, do not count for shortages.", length(self.warm_up_s))
+                format!(
+                    " The first {} of a run, in which all start, do not count for shortages.",
+                    length(self.warm_up_s)
+                )
             } else {
                 String::new()
             }
@@ -64,24 +74,42 @@ impl Answer {
         self.worst(&mut html);
         self.vms_table(&mut html);
         self.tried(&mut html);
-        let _ = write!(html, "<p class=\"faint\">Repeat: <code>{}</code></p></body></html>\n", escape(&self.command));
+        let _ = write!(
+            html,
+            "<p class=\"faint\">Repeat: <code>{}</code></p></body></html>\n",
+            escape(&self.command)
+        );
         html
     }
 
     /// Risk over memory: the longest shortage of each try.
     fn risk_figure(&self, html: &mut String) {
-        let by_hosts = self.found.iter().any(|found| self.evaluated.iter().any(|tried| tried.hosts != found.hosts));
-        let x = |tried: &crate::answer::Evaluated| if by_hosts { f64::from(tried.hosts) } else { tried.memory_mb / 1024.0 };
+        let by_hosts =
+            self.found.iter().any(|found| self.evaluated.iter().any(|tried| tried.hosts != found.hosts));
+        let x = |tried: &crate::answer::Evaluated| {
+            if by_hosts { f64::from(tried.hosts) } else { tried.memory_mb / 1024.0 }
+        };
         let mut curves = Vec::new();
         let mut ends = (f64::INFINITY, 0.0_f64);
         let mut marks = Vec::new();
-        let longest = |tried: &crate::answer::Evaluated| if tried.not_started > 0 { self.length_s } else { tried.longest_s };
+        let longest = |tried: &crate::answer::Evaluated| {
+            if tried.not_started > 0 { self.length_s } else { tried.longest_s }
+        };
         // A VM that never starts is short all of the time; a scale for that would hide the rest.
-        let top = self.evaluated.iter().filter(|tried| tried.not_started == 0).map(longest).fold(self.risk.longest_s * 4.0, f64::max);
+        let top = self
+            .evaluated
+            .iter()
+            .filter(|tried| tried.not_started == 0)
+            .map(longest)
+            .fold(self.risk.longest_s * 4.0, f64::max);
         let top = top.min(self.risk.longest_s.max(1.0) * 20.0);
         for (label, engine, place) in [("full runs", Engine::Full, 0), ("fast model", Engine::Fast, 3)] {
-            let mut points: Vec<(f64, f64)> =
-                self.evaluated.iter().filter(|tried| tried.engine == engine).map(|tried| (x(tried), longest(tried).min(top))).collect();
+            let mut points: Vec<(f64, f64)> = self
+                .evaluated
+                .iter()
+                .filter(|tried| tried.engine == engine)
+                .map(|tried| (x(tried), longest(tried).min(top)))
+                .collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
             for point in &points {
                 ends = (ends.0.min(point.0), ends.1.max(point.0));
@@ -97,7 +125,9 @@ impl Answer {
         for found in self.found.iter().filter(|found| found.kept) {
             let at = if by_hosts { f64::from(found.hosts) } else { found.memory_mb / 1024.0 };
             let seen = self.evaluated.iter().find(|tried| {
-                tried.hosts == found.hosts && (tried.memory_mb - found.memory_mb).abs() < 0.5 && tried.engine == Engine::Full
+                tried.hosts == found.hosts
+                    && (tried.memory_mb - found.memory_mb).abs() < 0.5
+                    && tried.engine == Engine::Full
             });
             if let Some(seen) = seen {
                 marks.push(Mark { at: (at, longest(seen).min(top)), label: "the answer".to_owned() });
@@ -116,7 +146,13 @@ impl Answer {
                 height: 190.0,
                 top: Some(top * 1.05),
                 curves,
-                given: vec![Given { from: ends.0, to: ends.1, low: self.risk.longest_s, high: self.risk.longest_s, label: "allowed".to_owned() }],
+                given: vec![Given {
+                    from: ends.0,
+                    to: ends.1,
+                    low: self.risk.longest_s,
+                    high: self.risk.longest_s,
+                    label: "allowed".to_owned(),
+                }],
                 marks,
             }],
         };
@@ -131,7 +167,9 @@ impl Answer {
         }
         let hours = self.length_s > 10_800.0;
         let unit = if hours { 3600.0 } else { 60.0 };
-        let curve = |values: &[f64]| series.time_s.iter().zip(values).map(|(time, mb)| (time / unit, mb / 1024.0)).collect::<Vec<_>>();
+        let curve = |values: &[f64]| {
+            series.time_s.iter().zip(values).map(|(time, mb)| (time / unit, mb / 1024.0)).collect::<Vec<_>>()
+        };
         let figure = Figure {
             title: "Demand of the VMs together, what they had, and what the host can give".to_owned(),
             note: format!("On the host with the least left, from {} on", moment(self.begins_ms, 0.0)),
@@ -145,9 +183,17 @@ impl Answer {
                 height: 220.0,
                 top: None,
                 curves: vec![
-                    Curve { label: "can give".to_owned(), stroke: Stroke::dashed(charts::GREY, 1.2, "4 3"), points: curve(&series.capacity_mb) },
+                    Curve {
+                        label: "can give".to_owned(),
+                        stroke: Stroke::dashed(charts::GREY, 1.2, "4 3"),
+                        points: curve(&series.capacity_mb),
+                    },
                     Curve { label: "had".to_owned(), stroke: STROKES[0], points: curve(&series.assigned_mb) },
-                    Curve { label: "demand".to_owned(), stroke: STROKES[1], points: curve(&series.demand_mb) },
+                    Curve {
+                        label: "demand".to_owned(),
+                        stroke: STROKES[1],
+                        points: curve(&series.demand_mb),
+                    },
                 ],
                 given: Vec::new(),
                 marks: Vec::new(),
@@ -187,7 +233,11 @@ impl Answer {
                         shortage.refused
                     );
                 } else {
-                    let _ = write!(html, "<tr><td>{}</td><td class=\"bad\" colspan=\"5\">never starts</td></tr>", escape(&shortage.vm));
+                    let _ = write!(
+                        html,
+                        "<tr><td>{}</td><td class=\"bad\" colspan=\"5\">never starts</td></tr>",
+                        escape(&shortage.vm)
+                    );
                 }
             }
             html.push_str("</table></div>");
@@ -195,7 +245,13 @@ impl Answer {
     }
 
     fn vms_table(&self, html: &mut String) {
-        let most = self.advice.iter().map(|advice| advice.demand.maximum_mb.max(advice.advised.maximum_mb.min(advice.demand.maximum_mb * 2.0))).fold(1.0, f64::max);
+        let most = self
+            .advice
+            .iter()
+            .map(|advice| {
+                advice.demand.maximum_mb.max(advice.advised.maximum_mb.min(advice.demand.maximum_mb * 2.0))
+            })
+            .fold(1.0, f64::max);
         html.push_str(
             "<h2>VMs</h2><p>Demand from its smallest to its largest, darker up to where it is for 95 % of the time; lines: minimum and maximum RAM. \
              <i>Never taken</i>: what its maximum lies above its largest demand with the buffer, which is what static memory of that size would waste.</p>\
@@ -252,16 +308,28 @@ fn row(html: &mut String, advice: &Advice, most: f64) {
             (to - from).max(1.5)
         );
         if percentiles {
-            let _ = write!(picture, "<rect class=\"p95\" x=\"{from:.1}\" y=\"3\" width=\"{:.1}\" height=\"8\"/>", (x(demand.p95_mb) - from).max(1.5));
+            let _ = write!(
+                picture,
+                "<rect class=\"p95\" x=\"{from:.1}\" y=\"3\" width=\"{:.1}\" height=\"8\"/>",
+                (x(demand.p95_mb) - from).max(1.5)
+            );
         }
         for bound in [advice.advised.minimum_mb, advice.advised.maximum_mb] {
-            let _ = write!(picture, "<line class=\"bound\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"0\" y2=\"14\"/>", x(bound));
+            let _ = write!(
+                picture,
+                "<line class=\"bound\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"0\" y2=\"14\"/>",
+                x(bound)
+            );
         }
         picture.push_str("</svg>");
     }
     let (now, then) = (&advice.now, &advice.advised);
     let change = |now: f64, then: f64| {
-        if (now - then).abs() < 0.5 { format!("<td>{}</td>", gb(now)) } else { format!("<td class=\"changed\">{} → {}</td>", gb(now), gb(then)) }
+        if (now - then).abs() < 0.5 {
+            format!("<td>{}</td>", gb(now))
+        } else {
+            format!("<td class=\"changed\">{} → {}</td>", gb(now), gb(then))
+        }
     };
     let bounds = if then.dynamic {
         let buffer = if now.buffer == then.buffer {

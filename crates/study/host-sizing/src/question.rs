@@ -70,20 +70,27 @@ impl FromStr for Risk {
         let bad = |problem: String| BadRisk { text: text.to_owned(), problem };
         let mut risk = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (key, value) = part.split_once('=').ok_or_else(|| bad(format!("there is no = in {part:?}")))?;
+            let (key, value) =
+                part.split_once('=').ok_or_else(|| bad(format!("there is no = in {part:?}")))?;
             let (key, value) = (key.trim(), value.trim());
             match key {
                 "longest" => {
-                    let time = quantities::parse_duration(value).map_err(|error| bad(format!("longest: {error}")))?;
+                    let time = quantities::parse_duration(value)
+                        .map_err(|error| bad(format!("longest: {error}")))?;
                     risk.longest_s = time.as_secs_f64();
                 }
                 "share" => {
-                    let percent = value.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+                    let percent =
+                        value.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
                     let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
-                    risk.share = percent.ok_or_else(|| bad(format!("share: {value:?} is not a percentage such as 0.1%")))? / 100.0;
+                    risk.share = percent
+                        .ok_or_else(|| bad(format!("share: {value:?} is not a percentage such as 0.1%")))?
+                        / 100.0;
                 }
                 "refused" => {
-                    risk.refused = value.parse().map_err(|_| bad(format!("refused: {value:?} is not a whole number")))?;
+                    risk.refused = value
+                        .parse()
+                        .map_err(|_| bad(format!("refused: {value:?} is not a whole number")))?;
                 }
                 other => return Err(bad(format!("there is no {other:?}"))),
             }
@@ -134,7 +141,8 @@ impl FromStr for Growth {
         let bad = || BadGrowth(text.to_owned());
         let (rate, years) = text.split_once(':').unwrap_or((text, "1y"));
         let rate = rate.trim().strip_suffix("/y").and_then(|rate| rate.strip_suffix('%')).ok_or_else(bad)?;
-        let yearly = rate.trim().parse::<f64>().ok().filter(|rate| (-90.0..=1000.0).contains(rate)).ok_or_else(bad)?;
+        let yearly =
+            rate.trim().parse::<f64>().ok().filter(|rate| (-90.0..=1000.0).contains(rate)).ok_or_else(bad)?;
         let years = years.trim().strip_suffix('y').and_then(|years| years.parse::<f64>().ok());
         let years = years.filter(|years| (0.0..=20.0).contains(years)).ok_or_else(bad)?;
         Ok(Self { yearly: yearly / 100.0, years })

@@ -36,7 +36,8 @@ impl Answer {
     /// The script that sets what is advised.
     #[must_use]
     pub fn script(&self) -> String {
-        let mut text = head("sets the memory settings that cargo xtask size advises", &self.title, &self.command);
+        let mut text =
+            head("sets the memory settings that cargo xtask size advises", &self.title, &self.command);
         let mut nothing = true;
         for advice in &self.advice {
             if !advice.changes() {
@@ -64,7 +65,8 @@ impl Answer {
     /// The script that goes back to the settings of today, as far as the files said them.
     #[must_use]
     pub fn undo_script(&self) -> String {
-        let mut text = head("goes back to the memory settings before cargo xtask size", &self.title, &self.command);
+        let mut text =
+            head("goes back to the memory settings before cargo xtask size", &self.title, &self.command);
         for advice in self.advice.iter().filter(|advice| advice.changes()) {
             text.push('\n');
             remark(&mut text, &format!("{}:", advice.vm));
@@ -75,9 +77,16 @@ impl Answer {
                 ("maximum RAM", today.maximum.is_none() && advice.now.dynamic),
                 ("Dynamic Memory", today.dynamic.is_none()),
             ];
-            let unknown: Vec<&str> = unknown.into_iter().filter(|(_, unknown)| *unknown).map(|(what, _)| what).collect();
+            let unknown: Vec<&str> =
+                unknown.into_iter().filter(|(_, unknown)| *unknown).map(|(what, _)| what).collect();
             if !unknown.is_empty() {
-                remark(&mut text, &format!("  No file said its {}: what was assumed is set. Compare with Get-VMMemory before.", unknown.join(", ")));
+                remark(
+                    &mut text,
+                    &format!(
+                        "  No file said its {}: what was assumed is set. Compare with Get-VMMemory before.",
+                        unknown.join(", ")
+                    ),
+                );
             }
             lines(&mut text, advice, &advice.advised, &advice.now);
         }
@@ -97,7 +106,10 @@ fn head(what: &str, title: &str, command: &str) -> String {
 
 /// A line of a comment: what others wrote must not end it.
 fn remark(text: &mut String, line: &str) {
-    let line: String = line.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{85}') { ' ' } else { c }).collect();
+    let line: String = line
+        .chars()
+        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{85}') { ' ' } else { c })
+        .collect();
     let _ = writeln!(text, "# {line}");
 }
 
@@ -136,11 +148,17 @@ fn lines(text: &mut String, advice: &Advice, from: &Setting, to: &Setting) {
         // Dynamic Memory must be on before it has a buffer.
         off.append(&mut running);
     }
-    let host = advice.host.as_ref().map_or_else(String::new, |host| format!(" -ComputerName {}", quoted(host)));
+    let host =
+        advice.host.as_ref().map_or_else(String::new, |host| format!(" -ComputerName {}", quoted(host)));
     for (comment, parameters) in [("While it runs or is off:", running), ("The VM must be off:", off)] {
         if !parameters.is_empty() {
             remark(text, comment);
-            let _ = writeln!(text, "Set-VMMemory -VMName {}{host} {} -WhatIf:$WhatIf", quoted(&advice.vm), parameters.join(" "));
+            let _ = writeln!(
+                text,
+                "Set-VMMemory -VMName {}{host} {} -WhatIf:$WhatIf",
+                quoted(&advice.vm),
+                parameters.join(" ")
+            );
         }
     }
 }
@@ -183,7 +201,10 @@ pub fn check(script: &str) -> Vec<Complaint> {
     for (number, line) in script.lines().enumerate() {
         let line_number = number + 1;
         let line = line.trim();
-        if line.is_empty() || line.starts_with('#') || matches!(line, "param([switch]$Apply)" | "$WhatIf = -not $Apply") {
+        if line.is_empty()
+            || line.starts_with('#')
+            || matches!(line, "param([switch]$Apply)" | "$WhatIf = -not $Apply")
+        {
             continue;
         }
         for what in check_line(line) {
@@ -221,14 +242,21 @@ fn words(line: &str) -> Result<Vec<Word>, String> {
                 }
             }
             if letters.peek().is_some_and(|next| !next.is_whitespace()) {
-                return Err("text goes on behind a closing quote (a quote in a name must be doubled)".to_owned());
+                return Err(
+                    "text goes on behind a closing quote (a quote in a name must be doubled)".to_owned()
+                );
             }
             words.push((text, true));
             continue;
         }
         let mut text = String::new();
         while let Some(letter) = letters.next_if(|letter| !letter.is_whitespace()) {
-            if QUOTES.contains(&letter) || matches!(letter, ';' | '|' | '&' | '`' | '(' | ')' | '{' | '}' | '"' | '<' | '>' | ',' | '@' | '#') {
+            if QUOTES.contains(&letter)
+                || matches!(
+                    letter,
+                    ';' | '|' | '&' | '`' | '(' | ')' | '{' | '}' | '"' | '<' | '>' | ',' | '@' | '#'
+                )
+            {
                 return Err(format!("{letter:?} means something to PowerShell outside of quotes"));
             }
             text.push(letter);
@@ -246,7 +274,9 @@ fn check_line(line: &str) -> Vec<String> {
     let mut words = words.into_iter();
     match words.next() {
         Some((cmdlet, false)) if cmdlet.eq_ignore_ascii_case("Set-VMMemory") => {}
-        other => return vec![format!("{:?} is not Set-VMMemory", other.map(|(word, _)| word).unwrap_or_default())],
+        other => {
+            return vec![format!("{:?} is not Set-VMMemory", other.map(|(word, _)| word).unwrap_or_default())];
+        }
     }
     let mut complaints = Vec::new();
     let mut seen: Vec<&str> = Vec::new();
@@ -256,8 +286,10 @@ fn check_line(line: &str) -> Vec<String> {
             complaints.push(format!("{word:?} stands where a parameter is expected"));
             continue;
         };
-        let (name, inline) = name.split_once(':').map_or((name, None), |(name, value)| (name, Some(value.to_owned())));
-        let Some((known, takes)) = PARAMETERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) else {
+        let (name, inline) =
+            name.split_once(':').map_or((name, None), |(name, value)| (name, Some(value.to_owned())));
+        let Some((known, takes)) = PARAMETERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))
+        else {
             complaints.push(format!("Set-VMMemory has no parameter -{name}"));
             continue;
         };
@@ -266,7 +298,9 @@ fn check_line(line: &str) -> Vec<String> {
         }
         seen.push(known);
         if *takes == Takes::Switch {
-            if inline.is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "$true" | "$false" | "$whatif")) {
+            if inline.is_some_and(|value| {
+                !matches!(value.to_ascii_lowercase().as_str(), "$true" | "$false" | "$whatif")
+            }) {
                 complaints.push(format!("-{known} is a switch"));
             }
             continue;
@@ -278,8 +312,12 @@ fn check_line(line: &str) -> Vec<String> {
         };
         match takes {
             Takes::Text if value.is_empty() => complaints.push(format!("-{known} is empty")),
-            Takes::Text if !quoted => complaints.push(format!("-{known} {value}: a name must stand in quotes")),
-            Takes::Boolean if !matches!(value.to_ascii_lowercase().as_str(), "$true" | "$false") || quoted => {
+            Takes::Text if !quoted => {
+                complaints.push(format!("-{known} {value}: a name must stand in quotes"))
+            }
+            Takes::Boolean
+                if !matches!(value.to_ascii_lowercase().as_str(), "$true" | "$false") || quoted =>
+            {
                 complaints.push(format!("-{known} takes $true or $false, not {value}"));
             }
             Takes::Bytes => match bytes(&value).filter(|_| !quoted) {
@@ -292,11 +330,13 @@ fn check_line(line: &str) -> Vec<String> {
                     };
                     *place = Some(bytes);
                 }
-                _ => complaints.push(format!("-{known} takes a size of at least 32MB in steps of 2MB, not {value}")),
+                _ => complaints
+                    .push(format!("-{known} takes a size of at least 32MB in steps of 2MB, not {value}")),
             },
             Takes::Number(least, most) => {
                 if !value.parse::<i64>().is_ok_and(|number| (*least..=*most).contains(&number)) || quoted {
-                    complaints.push(format!("-{known} takes a whole number from {least} to {most}, not {value}"));
+                    complaints
+                        .push(format!("-{known} takes a whole number from {least} to {most}, not {value}"));
                 }
             }
             _ => {}
@@ -348,19 +388,43 @@ mod tests {
     fn what_it_does_not_take_is_told() {
         for (line, expected) in [
             ("Remove-VM -VMName 'a'", "\"Remove-VM\" is not Set-VMMemory"),
-            ("Set-VMMemory -VMName 'it's' -Buffer 20", "text goes on behind a closing quote (a quote in a name must be doubled)"),
+            (
+                "Set-VMMemory -VMName 'it's' -Buffer 20",
+                "text goes on behind a closing quote (a quote in a name must be doubled)",
+            ),
             ("Set-VMMemory -VMName 'a", "a quote is never closed"),
             ("Set-VMMemory -VMName 'a' -MemoryBytes 1GB", "Set-VMMemory has no parameter -MemoryBytes"),
             ("Set-VMMemory -VMName 'a' -Buffer 4", "-Buffer takes a whole number from 5 to 2000, not 4"),
-            ("Set-VMMemory -VMName 'a' -Priority 101", "-Priority takes a whole number from 0 to 100, not 101"),
-            ("Set-VMMemory -VMName 'a' -StartupBytes 513", "-StartupBytes takes a size of at least 32MB in steps of 2MB, not 513"),
-            ("Set-VMMemory -VMName 'a' -StartupBytes 1.5GB", "-StartupBytes takes a size of at least 32MB in steps of 2MB, not 1.5GB"),
-            ("Set-VMMemory -VMName 'a' -MinimumBytes 2GB -StartupBytes 1GB", "-MinimumBytes is above -StartupBytes"),
-            ("Set-VMMemory -VMName 'a' -StartupBytes 2GB -MaximumBytes 1GB", "-StartupBytes is above -MaximumBytes"),
-            ("Set-VMMemory -VMName 'a' -DynamicMemoryEnabled true", "-DynamicMemoryEnabled takes $true or $false, not true"),
+            (
+                "Set-VMMemory -VMName 'a' -Priority 101",
+                "-Priority takes a whole number from 0 to 100, not 101",
+            ),
+            (
+                "Set-VMMemory -VMName 'a' -StartupBytes 513",
+                "-StartupBytes takes a size of at least 32MB in steps of 2MB, not 513",
+            ),
+            (
+                "Set-VMMemory -VMName 'a' -StartupBytes 1.5GB",
+                "-StartupBytes takes a size of at least 32MB in steps of 2MB, not 1.5GB",
+            ),
+            (
+                "Set-VMMemory -VMName 'a' -MinimumBytes 2GB -StartupBytes 1GB",
+                "-MinimumBytes is above -StartupBytes",
+            ),
+            (
+                "Set-VMMemory -VMName 'a' -StartupBytes 2GB -MaximumBytes 1GB",
+                "-StartupBytes is above -MaximumBytes",
+            ),
+            (
+                "Set-VMMemory -VMName 'a' -DynamicMemoryEnabled true",
+                "-DynamicMemoryEnabled takes $true or $false, not true",
+            ),
             ("Set-VMMemory -Buffer 20", "-VMName is missing"),
             ("Set-VMMemory -VMName a -Buffer 20", "-VMName a: a name must stand in quotes"),
-            ("Set-VMMemory -VMName 'a' -Buffer 20; Stop-VM", "';' means something to PowerShell outside of quotes"),
+            (
+                "Set-VMMemory -VMName 'a' -Buffer 20; Stop-VM",
+                "';' means something to PowerShell outside of quotes",
+            ),
             ("Set-VMMemory -VMName 'a' -Buffer 20 -Buffer 30", "-Buffer stands twice"),
             ("Set-VMMemory -VMName 'a' -Buffer", "-Buffer has no value"),
         ] {

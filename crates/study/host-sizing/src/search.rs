@@ -45,7 +45,8 @@ pub(crate) fn near<E>(
 ) -> Result<u64, E> {
     let (mut low, mut top) = (0, high);
     let mut ask = |points: &[u64], low: &mut u64, top: &mut u64| -> Result<(), E> {
-        let points: Vec<u64> = points.iter().copied().filter(|point| *point > *low && *point < *top).collect();
+        let points: Vec<u64> =
+            points.iter().copied().filter(|point| *point > *low && *point < *top).collect();
         if points.is_empty() {
             return Ok(());
         }

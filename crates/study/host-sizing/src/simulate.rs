@@ -53,7 +53,8 @@ pub(crate) fn run_all(
     progress: Progress<'_>,
 ) -> Result<Vec<HostOutcome>, SizingError> {
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<Option<Result<HostOutcome, SizingError>>>> = Mutex::new(jobs.iter().map(|_| None).collect());
+    let done: Mutex<Vec<Option<Result<HostOutcome, SizingError>>>> =
+        Mutex::new(jobs.iter().map(|_| None).collect());
     std::thread::scope(|scope| {
         for _ in 0..threads.clamp(1, jobs.len().max(1)) {
             scope.spawn(|| {
@@ -82,7 +83,14 @@ fn one(fleet: &Fleet, engine: Engine, job: &Job, progress: Progress<'_>) -> Resu
     }
     let plan = fleet.plan(job.seed, job.memory, &job.vms);
     let count = plan.vms.len();
-    let watcher = Arc::new(Mutex::new(Watcher::new(count, plan.until, plan.sample_interval, job.keep_demand, job.hopeless_s, fleet.warm_up_s())));
+    let watcher = Arc::new(Mutex::new(Watcher::new(
+        count,
+        plan.until,
+        plan.sample_interval,
+        job.keep_demand,
+        job.hopeless_s,
+        fleet.warm_up_s(),
+    )));
     let told = AtomicU64::new(0);
     // The callback of a run lives as long as the run; progress is told in between by what it counts.
     let watched = Arc::clone(&watcher);

@@ -25,6 +25,8 @@ const RUNS: f64 = 12.0;
 const MOST_TOLD: usize = 50;
 /// Most hosts that are tried of one size. Invented.
 const MOST_HOSTS: u32 = 1024;
+/// Moments that full runs look at for each try, at most.
+const MOMENTS: usize = 2;
 /// A run is ended when a VM has been short for so many times what is allowed. Invented.
 const HOPELESS: f64 = 10.0;
 /// Real time, s, that one full run may take that confirms what the fast model says. Invented.
@@ -68,7 +70,9 @@ pub fn size(
     let with_advice = sizing.with_advice(&advice, &found)?;
     let series = sizing.series.take().unwrap_or_default();
     // Static memory takes what it has, whatever it demands.
-    let peaks = sizing.figures.iter().zip(&fleet.vms).map(|(figures, vm)| if vm.settings.dynamic { figures.maximum_mb } else { vm.settings.startup.mib() });
+    let peaks = sizing.figures.iter().zip(&fleet.vms).map(|(figures, vm)| {
+        if vm.settings.dynamic { figures.maximum_mb } else { vm.settings.startup.mib() }
+    });
     let mut on_any_host: Vec<Shortage> = sizing.on_any_host();
     on_any_host.truncate(MOST_TOLD);
     Ok(Answer {
@@ -122,7 +126,11 @@ pub(crate) struct Sizing<'a> {
 }
 
 impl<'a> Sizing<'a> {
-    pub(crate) fn new(fleet: &'a Fleet, question: &'a Question, progress: Progress<'a>) -> Result<Self, SizingError> {
+    pub(crate) fn new(
+        fleet: &'a Fleet,
+        question: &'a Question,
+        progress: Progress<'a>,
+    ) -> Result<Self, SizingError> {
         if fleet.vms.is_empty() {
             return Err(SizingError::NoVms);
         }
@@ -160,18 +168,29 @@ impl<'a> Sizing<'a> {
     /// Runs all VMs on a host with memory for all: what they demand, and what they lack on any host.
     fn measure_ample(&mut self) -> Result<(), SizingError> {
         let outcomes = self.ample(self.engine, true)?;
-        self.peak_of_sum = outcomes.iter().flat_map(|outcome| &outcome.series.demand_mb).copied().fold(0.0, f64::max);
-        self.figures = (0..self.fleet.vms.len()).map(|vm| DemandFigures::of(self.fleet, vm, &outcomes)).collect();
+        self.peak_of_sum =
+            outcomes.iter().flat_map(|outcome| &outcome.series.demand_mb).copied().fold(0.0, f64::max);
+        self.figures =
+            (0..self.fleet.vms.len()).map(|vm| DemandFigures::of(self.fleet, vm, &outcomes)).collect();
         self.allowed[usize::from(self.engine == Engine::Full)] = self.allow(&outcomes);
-        if self.engine == Engine::Fast {
-            self.choose_parts(&outcomes)?;
+        self.baseline = merged(&outcomes);
+        if self.engine == Engine::Full {
+            return Ok(());
+        }
+        if self.window_s().is_none() {
             let full = self.ample(Engine::Full, false)?;
             self.allowed[1] = self.allow(&full);
             self.baseline = merged(&full);
-        } else {
-            self.baseline = merged(&outcomes);
+            return Ok(());
         }
-        Ok(())
+        self.parts.clear();
+        let risk = &self.question.risk;
+        let least = Allowed { longest_s: risk.longest_s, share: risk.share, refused: risk.refused };
+        self.allowed[1] = vec![least; self.fleet.vms.len()];
+        let series = outcomes.first().map(|outcome| &outcome.series);
+        let times = series.into_iter().flat_map(|series| series.time_s.iter().zip(&series.demand_mb));
+        let peak = times.max_by(|a, b| a.1.total_cmp(b.1)).map(|(time, _)| *time);
+        self.add_parts(peak)
     }
 
     /// All VMs on a host with memory for all.
@@ -190,12 +209,19 @@ impl<'a> Sizing<'a> {
         let sample = self.fleet.plans[0].sample_interval.as_secs_f64();
         (0..self.fleet.vms.len())
             .map(|vm| {
-                let seen = |pick: fn(&VmOutcome) -> f64| outcomes.iter().map(|outcome| pick(&outcome.vms[vm])).fold(0.0, f64::max);
+                let seen = |pick: fn(&VmOutcome) -> f64| {
+                    outcomes.iter().map(|outcome| pick(&outcome.vms[vm])).fold(0.0, f64::max)
+                };
                 let refused = outcomes.iter().map(|outcome| outcome.vms[vm].refused).max().unwrap_or(0);
-                let (longest, share, on) = (seen(|vm| vm.longest_s), seen(VmOutcome::share), seen(|vm| vm.on_s).max(1.0));
+                let (longest, share, on) =
+                    (seen(|vm| vm.longest_s), seen(VmOutcome::share), seen(|vm| vm.on_s).max(1.0));
                 // A VM that is short there is held against what it is short there, and a little: no memory mends it.
                 Allowed {
-                    longest_s: if longest > risk.longest_s { longest * 1.05 + 2.0 * sample } else { risk.longest_s },
+                    longest_s: if longest > risk.longest_s {
+                        longest * 1.05 + 2.0 * sample
+                    } else {
+                        risk.longest_s
+                    },
                     share: if share > risk.share { share * 1.1 + 2.0 * sample / on } else { risk.share },
                     refused: refused.max(risk.refused),
                 }
@@ -203,53 +229,91 @@ impl<'a> Sizing<'a> {
             .collect()
     }
 
-    /// Chooses what full runs run, if all of it would take too long: what is around the largest demand of all together, and around
-    /// the moment in which most was short on half of that.
-    fn choose_parts(&mut self, ample: &[HostOutcome]) -> Result<(), SizingError> {
-        let vms = self.fleet.vms.len() as f64;
+    /// How long what is around a moment may be, if full runs of all of the load would take too long.
+    fn window_s(&self) -> Option<f64> {
+        let cost = self.fleet.vms.len() as f64 * FULL_COST_S * self.fleet.plans.len() as f64;
+        let affordable = CONFIRM_S * self.question.threads.max(1) as f64 / cost;
+        (affordable < self.fleet.length().as_secs_f64()).then(|| (affordable / 2.0).max(600.0))
+    }
+
+    /// Has full runs run what is around these moments, beside what they run already.
+    fn add_parts(&mut self, moments: impl IntoIterator<Item = f64>) -> Result<(), SizingError> {
+        let Some(window) = self.window_s() else { return Ok(()) };
         let whole = self.fleet.length().as_secs_f64();
-        let affordable = CONFIRM_S * self.question.threads.max(1) as f64 / (vms * FULL_COST_S * self.fleet.plans.len() as f64);
-        if affordable >= whole {
-            return Ok(());
-        }
-        let peak = ample.first().and_then(|outcome| {
-            let series = &outcome.series;
-            let times = series.time_s.iter().zip(&series.demand_mb);
-            times.max_by(|a, b| a.1.total_cmp(b.1)).map(|(time, _)| *time)
-        });
-        let tight = PageCount((self.peak_of_sum * 256.0 * 1.05) as u64);
-        let tight = self.run(Engine::Fast, &[Job { memory: tight, vms: (0..self.fleet.vms.len()).collect(), seed: 0, keep_demand: false, hopeless_s: f64::INFINITY }])?;
-        let worst = tight.first().and_then(|outcome| {
-            let worst = outcome.vms.iter().max_by(|a, b| a.longest_s.total_cmp(&b.longest_s))?;
-            (worst.longest_s > 0.0).then_some(worst.longest_at_s)
-        });
-        let half = (affordable / 4.0).max(300.0);
-        let mut moments: Vec<f64> = peak.into_iter().chain(worst).collect();
-        moments.sort_by(f64::total_cmp);
-        moments.dedup_by(|a, b| (*a - *b).abs() < 2.0 * half);
-        let mut parts = Vec::new();
         for moment in moments {
-            // Before it counts, the part runs for as long as everything takes to settle.
-            let from = (moment - half - self.fleet.warm_up_s()).max(0.0).floor();
-            let to = (moment + half).min(whole + 1.0);
-            let window = guest_memory_manager::trace::TraceWindow::new(
-                core::time::Duration::from_secs_f64(from),
-                core::time::Duration::from_secs_f64(to),
-            );
-            if let Some(window) = window {
-                parts.push(Part { fleet: Some(self.fleet.window(window)?), from_s: from });
+            // Before it counts, a part runs for as long as everything takes to settle.
+            let settled = self.fleet.warm_up_s();
+            let known = self.parts.iter().any(|part| {
+                part.fleet.as_ref().is_none_or(|fleet| {
+                    let (from, to) = (part.from_s + settled, part.from_s + fleet.length().as_secs_f64());
+                    (from..=to).contains(&moment) && (moment - from > window / 8.0 || from < 2.0 * settled)
+                })
+            });
+            if known {
+                continue;
             }
-        }
-        if !parts.is_empty() {
-            self.parts = parts;
+            let from = (moment - window / 2.0 - settled).max(0.0).floor();
+            let to = (moment + window / 2.0).min(whole + 1.0);
+            let time = core::time::Duration::from_secs_f64;
+            let Some(cut) = guest_memory_manager::trace::TraceWindow::new(time(from), time(to)) else {
+                continue;
+            };
+            let before = core::mem::replace(
+                &mut self.parts,
+                vec![Part { fleet: Some(self.fleet.window(cut)?), from_s: from }],
+            );
+            // What VMs lack there on any host.
+            let ample = self.ample(Engine::Full, false)?;
+            let there = self.allow(&ample);
+            for (allowed, there) in self.allowed[1].iter_mut().zip(there) {
+                allowed.longest_s = allowed.longest_s.max(there.longest_s);
+                allowed.share = allowed.share.max(there.share);
+                allowed.refused = allowed.refused.max(there.refused);
+            }
+            let mut worst: BTreeMap<usize, VmOutcome> = self.baseline.drain(..).enumerate().collect();
+            for (vm, seen) in merged(&ample).iter().enumerate() {
+                worse(&mut worst, vm, seen);
+            }
+            self.baseline = worst.into_values().collect();
+            let added = core::mem::replace(&mut self.parts, before);
+            self.parts.extend(added);
         }
         Ok(())
     }
 
+    /// Moments in which most is short there by the fast model.
+    fn worst_moments(&mut self, hosts: u32, memory: PageCount) -> Result<Vec<f64>, SizingError> {
+        if self.window_s().is_none() {
+            return Ok(Vec::new());
+        }
+        self.kept(&[(hosts, memory)], Engine::Fast)?;
+        let mut moments: Vec<f64> = Vec::new();
+        if let Some((all, violations, _)) = self.verdicts.get(&(hosts, memory.get(), true)) {
+            let apart = self.window_s().unwrap_or(0.0) / 2.0;
+            for shortage in violations.iter().chain(all).filter(|shortage| shortage.started) {
+                if moments.len() < MOMENTS
+                    && moments.iter().all(|moment| (moment - shortage.at_s).abs() > apart)
+                {
+                    moments.push(shortage.at_s);
+                }
+            }
+        }
+        Ok(moments)
+    }
+
     /// In words, what full runs run.
     fn by(&self) -> String {
-        let length: f64 = self.parts.iter().filter_map(|part| part.fleet.as_ref()).map(|fleet| fleet.length().as_secs_f64()).sum();
-        if length > 0.0 { format!("full runs of {} around the worst moments", crate::clock::length(length)) } else { "full runs".to_owned() }
+        let length: f64 = self
+            .parts
+            .iter()
+            .filter_map(|part| part.fleet.as_ref())
+            .map(|fleet| fleet.length().as_secs_f64())
+            .sum();
+        if length > 0.0 {
+            format!("full runs of {} around the worst moments", crate::clock::length(length))
+        } else {
+            "full runs".to_owned()
+        }
     }
 
     /// Runs hosts. Of a load in parts a full run is of all parts: the worst of them counts, at the time that it has in the whole.
@@ -310,12 +374,14 @@ impl<'a> Sizing<'a> {
     fn step(&self, most: PageCount) -> PageCount {
         self.question.step.unwrap_or_else(|| {
             let gib = most.whole_mib() / 1024;
-            PageCount::from_mib(1024 * match gib {
-                0..64 => 1,
-                64..256 => 2,
-                256..1024 => 8,
-                _ => 32,
-            })
+            PageCount::from_mib(
+                1024 * match gib {
+                    0..64 => 1,
+                    64..256 => 2,
+                    256..1024 => 8,
+                    _ => 32,
+                },
+            )
         })
     }
 
@@ -328,7 +394,11 @@ impl<'a> Sizing<'a> {
                 let mut given = self.found(hosts, memory, kept, None, "a full run");
                 given.why_not_less = None;
                 self.keep_series(hosts, memory);
-                Ok(if (smallest.memory_mb - memory.mib()).abs() < 1.0 { vec![given] } else { vec![given, smallest] })
+                Ok(if (smallest.memory_mb - memory.mib()).abs() < 1.0 {
+                    vec![given]
+                } else {
+                    vec![given, smallest]
+                })
             }
             Hosts::Sizes(sizes) => sizes.into_iter().map(|size| self.hosts_of(size)).collect(),
         }
@@ -350,8 +420,10 @@ impl<'a> Sizing<'a> {
         }
         // Without peaks that fall together, about what all demand at most, and what the hosts need themselves.
         let up = f64::from(hosts - self.question.spare);
-        let fixed: f64 = self.fleet.vms.iter().filter(|vm| !vm.settings.dynamic).map(|vm| vm.settings.startup.mib()).sum();
-        let guess = self.hint.unwrap_or(((self.peak_of_sum + fixed) * 1.05 / up + 512.0) / (1.0 - 30.0 / 1024.0));
+        let fixed: f64 =
+            self.fleet.vms.iter().filter(|vm| !vm.settings.dynamic).map(|vm| vm.settings.startup.mib()).sum();
+        let guess =
+            self.hint.unwrap_or(((self.peak_of_sum + fixed) * 1.05 / up + 512.0) / (1.0 - 30.0 / 1024.0));
         let steps = |mb: f64| ((mb * 256.0 / step.get() as f64) as u64).clamp(1, high);
         let near = (steps(guess * 0.9), steps(guess * 1.1));
         let mut answer = search::near(near, high, threads, |points| {
@@ -384,7 +456,8 @@ impl<'a> Sizing<'a> {
         let usable = memory.mib() * (1.0 - 30.0 / 1024.0) - 384.0;
         let largest = self.fleet.vms.iter().map(|vm| vm.settings.startup.mib()).fold(0.0, f64::max);
         if usable <= largest {
-            let mut none = self.found(spare + 1, memory, false, None, "no run: its largest VM does not fit a host");
+            let mut none =
+                self.found(spare + 1, memory, false, None, "no run: its largest VM does not fit a host");
             none.hosts = 0;
             return Ok(none);
         }
@@ -393,14 +466,21 @@ impl<'a> Sizing<'a> {
         let mut high = 1_u64;
         while !self.kept(&[(high as u32 + spare, memory)], engine)?[0] {
             if high >= u64::from(count) {
-                return Ok(self.found(high as u32 + spare, memory, false, None, "runs of one VM for each host"));
+                return Ok(self.found(
+                    high as u32 + spare,
+                    memory,
+                    false,
+                    None,
+                    "runs of one VM for each host",
+                ));
             }
             low = high;
             high = (high * 2).min(u64::from(count));
         }
         let threads = self.question.threads;
         let mut answer = search::smallest(low, high, threads, |points| {
-            let tries: Vec<(u32, PageCount)> = points.iter().map(|hosts| (*hosts as u32 + spare, memory)).collect();
+            let tries: Vec<(u32, PageCount)> =
+                points.iter().map(|hosts| (*hosts as u32 + spare, memory)).collect();
             self.kept(&tries, engine)
         })?;
         let mut fast_said = None;
@@ -422,11 +502,26 @@ impl<'a> Sizing<'a> {
     }
 
     /// A fast answer, corrected by full runs at it and its neighbours.
-    fn corrected(&mut self, mut answer: u64, high: u64, of: impl Fn(u64) -> (u32, PageCount)) -> Result<u64, SizingError> {
+    fn corrected(
+        &mut self,
+        mut answer: u64,
+        high: u64,
+        of: impl Fn(u64) -> (u32, PageCount),
+    ) -> Result<u64, SizingError> {
         let mut stride = 1;
+        // Where it is decided: what is short one step below.
+        let (hosts, memory) = of(answer.saturating_sub(1).max(1));
+        let moments = self.worst_moments(hosts, memory)?;
+        self.add_parts(moments)?;
         if self.kept(&[of(answer)], Engine::Full)?[0] {
             for _ in 0..CORRECTIONS {
-                if answer <= 1 || !self.kept(&[of(answer - 1)], Engine::Full)?[0] {
+                if answer <= 1 {
+                    break;
+                }
+                let (hosts, memory) = of(answer - 1);
+                let moments = self.worst_moments(hosts, memory)?;
+                self.add_parts(moments)?;
+                if !self.kept(&[(hosts, memory)], Engine::Full)?[0] {
                     break;
                 }
                 answer -= 1;
@@ -451,7 +546,8 @@ impl<'a> Sizing<'a> {
     /// Runs of a try: its placements, or the one that there is, and its seeds.
     fn jobs(&self, hosts: u32, memory: PageCount) -> Vec<Job> {
         let up = (hosts - self.question.spare).max(1) as usize;
-        let figures: Vec<(f64, f64)> = self.figures.iter().map(|figures| (figures.mean_mb, figures.maximum_mb)).collect();
+        let figures: Vec<(f64, f64)> =
+            self.figures.iter().map(|figures| (figures.mean_mb, figures.maximum_mb)).collect();
         let allowed = self.allowed.iter().flatten().map(|allowed| allowed.longest_s).fold(0.0, f64::max);
         let hopeless_s = HOPELESS * allowed.max(12.0);
         let ways = if up == 1 { &WAYS[..1] } else { &WAYS[..] };
@@ -491,10 +587,21 @@ impl<'a> Sizing<'a> {
         for (hosts, memory, span) in spans {
             self.judge(key(hosts, memory), hosts, memory, engine, &jobs[span.clone()], &by_job[span]);
         }
-        Ok(tries.iter().map(|(hosts, memory)| self.evaluated.get(&key(*hosts, *memory)).is_some_and(|seen| seen.kept)).collect())
+        Ok(tries
+            .iter()
+            .map(|(hosts, memory)| self.evaluated.get(&key(*hosts, *memory)).is_some_and(|seen| seen.kept))
+            .collect())
     }
 
-    fn judge(&mut self, key: Key, hosts: u32, memory: PageCount, engine: Engine, jobs: &[Job], outcomes: &[Option<HostOutcome>]) {
+    fn judge(
+        &mut self,
+        key: Key,
+        hosts: u32,
+        memory: PageCount,
+        engine: Engine,
+        jobs: &[Job],
+        outcomes: &[Option<HostOutcome>],
+    ) {
         let mut worst: BTreeMap<usize, VmOutcome> = BTreeMap::new();
         let mut broken: BTreeMap<usize, VmOutcome> = BTreeMap::new();
         let mut least = f64::INFINITY;
@@ -513,7 +620,11 @@ impl<'a> Sizing<'a> {
             for (vm, seen) in job.vms.iter().zip(&outcome.vms) {
                 let allowed = self.allowed[usize::from(engine == Engine::Full)][*vm];
                 refused = refused.max(seen.refused);
-                if !seen.started || seen.longest_s > allowed.longest_s || seen.share() > allowed.share || seen.refused > allowed.refused {
+                if !seen.started
+                    || seen.longest_s > allowed.longest_s
+                    || seen.share() > allowed.share
+                    || seen.refused > allowed.refused
+                {
                     worse(&mut broken, *vm, seen);
                 }
                 if !seen.started || seen.short_s > 0.0 || seen.refused > 0 {
@@ -522,7 +633,8 @@ impl<'a> Sizing<'a> {
             }
         }
         let list = |seen: &BTreeMap<usize, VmOutcome>| {
-            let mut list: Vec<Shortage> = seen.iter().map(|(vm, seen)| shortage(self.fleet, *vm, seen)).collect();
+            let mut list: Vec<Shortage> =
+                seen.iter().map(|(vm, seen)| shortage(self.fleet, *vm, seen)).collect();
             worst_first(&mut list);
             list
         };
@@ -574,7 +686,11 @@ impl<'a> Sizing<'a> {
     /// The VMs for which the risk is not kept there.
     pub(crate) fn violations(&mut self, hosts: u32, memory: PageCount) -> Result<Vec<Shortage>, SizingError> {
         self.kept(&[(hosts, memory)], Engine::Full)?;
-        Ok(self.verdicts.get(&(hosts, memory.get(), false)).map(|(_, violations, _)| violations.clone()).unwrap_or_default())
+        Ok(self
+            .verdicts
+            .get(&(hosts, memory.get(), false))
+            .map(|(_, violations, _)| violations.clone())
+            .unwrap_or_default())
     }
 
     fn verdict(&self, hosts: u32, memory: PageCount) -> Option<Verdict> {
@@ -584,10 +700,19 @@ impl<'a> Sizing<'a> {
     }
 
     /// The smallest memory with the advised settings, for as many hosts as the first answer has.
-    fn with_advice(&mut self, advice: &[advise::Advice], found: &[Found]) -> Result<Option<Found>, SizingError> {
+    fn with_advice(
+        &mut self,
+        advice: &[advise::Advice],
+        found: &[Found],
+    ) -> Result<Option<Found>, SizingError> {
         let changed = advice.iter().any(advise::Advice::changes);
-        let Some(hosts) = found.first().map(|found| found.hosts).filter(|hosts| changed && *hosts > self.question.spare) else { return Ok(None) };
-        let settings: Vec<_> = self.fleet.vms.iter().zip(advice).map(|(vm, advice)| advice.settings(&vm.settings)).collect();
+        let Some(hosts) =
+            found.first().map(|found| found.hosts).filter(|hosts| changed && *hosts > self.question.spare)
+        else {
+            return Ok(None);
+        };
+        let settings: Vec<_> =
+            self.fleet.vms.iter().zip(advice).map(|(vm, advice)| advice.settings(&vm.settings)).collect();
         let fleet = self.fleet.with_settings(&settings);
         let question = Question { hosts: Hosts::Number(hosts), ..self.question.clone() };
         let mut sizing = Sizing::new(&fleet, &question, self.progress)?;
@@ -598,6 +723,16 @@ impl<'a> Sizing<'a> {
             now.refused = now.refused.min(before.refused);
         }
         sizing.series = Some(Series::default());
+        // Looked at where today's settings were, and where its own are worst.
+        let half = self.window_s().unwrap_or(0.0) / 2.0;
+        let settled = self.fleet.warm_up_s();
+        let moments: Vec<f64> = self
+            .parts
+            .iter()
+            .filter(|part| part.fleet.is_some())
+            .map(|part| part.from_s + settled + half)
+            .collect();
+        sizing.add_parts(moments)?;
         sizing.hint = found.first().filter(|found| found.kept).map(|found| found.memory_mb);
         sizing.memory_of(hosts).map(Some)
     }
@@ -638,6 +773,10 @@ fn shortage(fleet: &Fleet, vm: usize, seen: &VmOutcome) -> Shortage {
 fn worst_first(shortages: &mut [Shortage]) {
     shortages.sort_by(|a, b| {
         let rank = |shortage: &Shortage| (shortage.started, core::cmp::Reverse(shortage.refused > 0));
-        rank(a).cmp(&rank(b)).then(b.longest_s.total_cmp(&a.longest_s)).then(b.share.total_cmp(&a.share)).then(a.vm.cmp(&b.vm))
+        rank(a)
+            .cmp(&rank(b))
+            .then(b.longest_s.total_cmp(&a.longest_s))
+            .then(b.share.total_cmp(&a.share))
+            .then(a.vm.cmp(&b.vm))
     });
 }

@@ -23,12 +23,21 @@ impl Answer {
                 let change = match less {
                     _ if !found.kept || found.hosts != after.hosts => String::new(),
                     less if less > 0.5 => format!(", {} less for each", gb(less)),
-                    less if less < -0.5 => format!(", {} more for each: they keep what the settings of today do not", gb(-less)),
+                    less if less < -0.5 => {
+                        format!(", {} more for each: they keep what the settings of today do not", gb(-less))
+                    }
                     _ => ", as much as with the settings of today".to_owned(),
                 };
-                format!("With the advised settings {hosts} of {} {}{change}.", gb(after.memory_mb), suffice(after.hosts))
+                format!(
+                    "With the advised settings {hosts} of {} {}{change}.",
+                    gb(after.memory_mb),
+                    suffice(after.hosts)
+                )
             } else {
-                format!("With the advised settings the risk is not kept even on {hosts} of {}.", gb(after.memory_mb))
+                format!(
+                    "With the advised settings the risk is not kept even on {hosts} of {}.",
+                    gb(after.memory_mb)
+                )
             });
         }
         said.push(format!(
@@ -73,11 +82,18 @@ impl Answer {
             spare => format!(", with {spare} of them down"),
         };
         if found.hosts == 0 {
-            return vec![format!("No number of hosts of {} is enough: the largest VM does not fit one.", gb(found.memory_mb))];
+            return vec![format!(
+                "No number of hosts of {} is enough: the largest VM does not fit one.",
+                gb(found.memory_mb)
+            )];
         }
         let of = format!("{} of {}", hosts(found.hosts), gb(found.memory_mb));
         if found.kept {
-            said.push(format!("{} {} enough{down}.", capital(&of), if found.hosts == 1 { "is" } else { "are" }));
+            said.push(format!(
+                "{} {} enough{down}.",
+                capital(&of),
+                if found.hosts == 1 { "is" } else { "are" }
+            ));
             match found.shortages.first() {
                 None => said.push("No VM is short there at any time.".to_owned()),
                 Some(worst) => {
@@ -136,7 +152,11 @@ impl Answer {
         if !shortage.started {
             return format!("{vm} never starts: no host has its startup RAM free");
         }
-        let refused = if shortage.refused > 0 { format!(", and {} of its allocations are refused", shortage.refused) } else { String::new() };
+        let refused = if shortage.refused > 0 {
+            format!(", and {} of its allocations are refused", shortage.refused)
+        } else {
+            String::new()
+        };
         format!(
             "{vm} is short for {} from {} on ({:.2} % of its time{refused})",
             length(shortage.longest_s),
@@ -151,9 +171,13 @@ impl Answer {
         let mut table = plain(columns);
         table.set_header(["hosts", "each", "longest", "share", "refused", "not started", "risk"]);
         for tried in &self.evaluated {
-            if tried.engine == crate::Engine::Fast && self.evaluated.iter().any(|other| {
-                other.engine == crate::Engine::Full && other.hosts == tried.hosts && (other.memory_mb - tried.memory_mb).abs() < 0.5
-            }) {
+            if tried.engine == crate::Engine::Fast
+                && self.evaluated.iter().any(|other| {
+                    other.engine == crate::Engine::Full
+                        && other.hosts == tried.hosts
+                        && (other.memory_mb - tried.memory_mb).abs() < 0.5
+                })
+            {
                 continue;
             }
             let mark = if tried.engine == crate::Engine::Fast { " (fast)" } else { "" };
@@ -164,7 +188,14 @@ impl Answer {
                 format!("{:.2} %", tried.share * 100.0),
                 tried.refused.to_string(),
                 tried.not_started.to_string(),
-                format!("{}{mark}", if tried.kept { "kept".to_owned() } else { format!("broken by {} VMs", tried.vms_broken) }),
+                format!(
+                    "{}{mark}",
+                    if tried.kept {
+                        "kept".to_owned()
+                    } else {
+                        format!("broken by {} VMs", tried.vms_broken)
+                    }
+                ),
             ]);
         }
         right(&mut table, 0..6);
@@ -178,14 +209,19 @@ impl Answer {
         table.set_header(["VM", "demand GB", "p95", "minimum", "startup", "maximum", "buffer %"]);
         for advice in &self.advice {
             let (now, then) = (&advice.now, &advice.advised);
-            let change =
-                |now: f64, then: f64| if (now - then).abs() < 0.5 { bare(now) } else { format!("{}→{}", bare(now), bare(then)) };
+            let change = |now: f64, then: f64| {
+                if (now - then).abs() < 0.5 { bare(now) } else { format!("{}→{}", bare(now), bare(then)) }
+            };
             let demand = &advice.demand;
             let known = demand.values > 0;
             let bound = |text: String| if then.dynamic { text } else { "static".to_owned() };
             table.add_row([
                 advice.vm.clone(),
-                if known { format!("{}–{}", bare(demand.minimum_mb), bare(demand.maximum_mb)) } else { "unknown".to_owned() },
+                if known {
+                    format!("{}–{}", bare(demand.minimum_mb), bare(demand.maximum_mb))
+                } else {
+                    "unknown".to_owned()
+                },
                 if known && !demand.snapshot { bare(demand.p95_mb) } else { String::new() },
                 bound(change(now.minimum_mb, then.minimum_mb)),
                 change(now.startup_mb, then.startup_mb),
@@ -218,8 +254,21 @@ fn right(table: &mut Table, columns: core::ops::Range<usize>) {
 }
 
 fn hosts(count: u32) -> String {
-    const WORDS: [&str; 13] =
-        ["no host", "one host", "two hosts", "three hosts", "four hosts", "five hosts", "six hosts", "seven hosts", "eight hosts", "nine hosts", "ten hosts", "eleven hosts", "twelve hosts"];
+    const WORDS: [&str; 13] = [
+        "no host",
+        "one host",
+        "two hosts",
+        "three hosts",
+        "four hosts",
+        "five hosts",
+        "six hosts",
+        "seven hosts",
+        "eight hosts",
+        "nine hosts",
+        "ten hosts",
+        "eleven hosts",
+        "twelve hosts",
+    ];
     WORDS.get(count as usize).map_or_else(|| format!("{count} hosts"), |word| (*word).to_owned())
 }
 

@@ -70,5 +70,8 @@ impl ImportError {
 }
 
 fn list(objections: &[Objection]) -> String {
-    objections.iter().map(|objection| format!("\n  not {}: {}", objection.kind.what(), objection.why)).collect()
+    objections
+        .iter()
+        .map(|objection| format!("\n  not {}: {}", objection.kind.what(), objection.why))
+        .collect()
 }

@@ -104,14 +104,23 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Vec<Part>, Import
     }
     objections.push(Objection {
         kind: Kind::Perfmon,
-        why: format!("its first line begins with {start:?}, and not with \"(PDH-CSV 4.0) (time zone)(minutes)\""),
+        why: format!(
+            "its first line begins with {start:?}, and not with \"(PDH-CSV 4.0) (time zone)(minutes)\""
+        ),
     });
     if start.starts_with(['{', '[']) {
         return prometheus::read(input, options).map(|part| vec![part]);
     }
-    objections.push(Objection { kind: Kind::Prometheus, why: format!("it begins with {start:?}, and not with {{") });
+    objections.push(Objection {
+        kind: Kind::Prometheus,
+        why: format!("it begins with {start:?}, and not with {{"),
+    });
     let Some(header) = sheet::header(input, options.code_page)? else {
-        return Err(ImportError::bad(&input.name, None, "the file is empty but for the line that says its type"));
+        return Err(ImportError::bad(
+            &input.name,
+            None,
+            "the file is empty but for the line that says its type",
+        ));
     };
     match vm_list::recognise(&header.names) {
         Ok(kind) => {
@@ -152,7 +161,9 @@ fn other_format(bytes: &[u8]) -> Option<String> {
     let help = match bytes {
         [0xd0, 0xcf, 0x11, 0xe0, ..] => "it is a workbook of the old form (.xls): save it as .xlsx or CSV",
         [0x1f, 0x8b, ..] => "it is compressed (gzip): unpack it first",
-        b"Rar!" | [b'R', b'a', b'r', b'!', ..] | [b'7', b'z', 0xbc, 0xaf, ..] => "it is an archive: unpack it first",
+        b"Rar!" | [b'R', b'a', b'r', b'!', ..] | [b'7', b'z', 0xbc, 0xaf, ..] => {
+            "it is an archive: unpack it first"
+        }
         [b'P', b'A', b'R', b'1', ..] => "it is a Parquet file: write its table as CSV first",
         _ => return None,
     };

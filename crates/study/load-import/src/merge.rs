@@ -73,7 +73,13 @@ pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
     hosts.dedup_by_key(|host| host.to_lowercase());
     let mut merged: Vec<(LoadVm, Vec<Sample>)> = Vec::new();
     let undated = groups.values().flatten().any(|(_, _, vm)| !vm.samples.is_empty() && !vm.dated);
-    let first_dated = groups.values().flatten().filter(|(_, _, vm)| vm.dated).filter_map(|(_, _, vm)| vm.samples.first()).map(|sample| sample.at).min();
+    let first_dated = groups
+        .values()
+        .flatten()
+        .filter(|(_, _, vm)| vm.dated)
+        .filter_map(|(_, _, vm)| vm.samples.first())
+        .map(|sample| sample.at)
+        .min();
     if let (true, Some(_)) = (undated, first_dated) {
         remarks.push("some files have dates and some count from their beginning: these are taken to begin when the first of those does".to_owned());
     }
@@ -90,7 +96,8 @@ pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
     let vms = merged.into_iter().map(|(mut vm, samples)| {
         if let (Some(begin), false) = (begin, samples.is_empty()) {
             let since = |at: i64| Duration::from_millis(at.saturating_sub(begin).unsigned_abs());
-            vm.demand = Demand::Recorded(samples.iter().map(|sample| (since(sample.at), sample.demand)).collect());
+            vm.demand =
+                Demand::Recorded(samples.iter().map(|sample| (since(sample.at), sample.demand)).collect());
         }
         vm
     });
@@ -126,7 +133,14 @@ struct Said<T> {
 impl<T: PartialEq + Copy> Said<T> {
     const NOTHING: Self = Self { value: None };
 
-    fn add(&mut self, value: Option<T>, file: &str, what: &str, write: impl Fn(T) -> String, remarks: &mut Vec<String>) {
+    fn add(
+        &mut self,
+        value: Option<T>,
+        file: &str,
+        what: &str,
+        write: impl Fn(T) -> String,
+        remarks: &mut Vec<String>,
+    ) {
         let Some(value) = value else { return };
         if let Some((before, other)) = &self.value
             && *before != value
@@ -152,7 +166,8 @@ fn size(pages: PageCount) -> String {
 /// One VM of what files say of it.
 fn one(group: Vec<(String, Kind, VmPart)>, dated: bool, remarks: &mut Vec<String>) -> (LoadVm, Vec<Sample>) {
     // A list has the name as it was given; counters have some signs replaced.
-    let listed = group.iter().find(|(_, kind, _)| matches!(kind, Kind::VmList | Kind::RvTools)).or(group.first());
+    let listed =
+        group.iter().find(|(_, kind, _)| matches!(kind, Kind::VmList | Kind::RvTools)).or(group.first());
     let name = listed.map_or_else(String::new, |(_, _, vm)| vm.name.trim().to_owned());
     let (mut running, mut dynamic) = (Said::NOTHING, Said::NOTHING);
     let (mut startup, mut minimum, mut maximum) = (Said::NOTHING, Said::NOTHING, Said::NOTHING);
@@ -161,8 +176,20 @@ fn one(group: Vec<(String, Kind, VmPart)>, dated: bool, remarks: &mut Vec<String
     let mut kinds = Vec::new();
     for (file, kind, vm) in &group {
         let what = |setting: &str| format!("{name}: {setting}");
-        running.add(vm.running, file, &what("its state"), |on| if on { "on".to_owned() } else { "off".to_owned() }, remarks);
-        dynamic.add(vm.dynamic, file, &what("Dynamic Memory"), |on| if on { "on".to_owned() } else { "off".to_owned() }, remarks);
+        running.add(
+            vm.running,
+            file,
+            &what("its state"),
+            |on| if on { "on".to_owned() } else { "off".to_owned() },
+            remarks,
+        );
+        dynamic.add(
+            vm.dynamic,
+            file,
+            &what("Dynamic Memory"),
+            |on| if on { "on".to_owned() } else { "off".to_owned() },
+            remarks,
+        );
         startup.add(vm.startup, file, &what("startup RAM"), size, remarks);
         minimum.add(vm.minimum, file, &what("minimum RAM"), size, remarks);
         maximum.add(vm.maximum, file, &what("maximum RAM"), size, remarks);
@@ -176,8 +203,10 @@ fn one(group: Vec<(String, Kind, VmPart)>, dated: bool, remarks: &mut Vec<String
         kinds.push(*kind);
     }
     let mut assumed = Vec::new();
-    let smallest_assigned = group.iter().flat_map(|(_, _, vm)| &vm.samples).filter_map(|sample| sample.assigned).min();
-    let largest_assigned = group.iter().flat_map(|(_, _, vm)| &vm.samples).filter_map(|sample| sample.assigned).max();
+    let smallest_assigned =
+        group.iter().flat_map(|(_, _, vm)| &vm.samples).filter_map(|sample| sample.assigned).min();
+    let largest_assigned =
+        group.iter().flat_map(|(_, _, vm)| &vm.samples).filter_map(|sample| sample.assigned).max();
     let memory = assigned.or(startup.get());
     let samples = join(&name, group, memory, dated, remarks, &mut assumed);
     let mut on = running.get();
@@ -195,7 +224,8 @@ fn one(group: Vec<(String, Kind, VmPart)>, dated: bool, remarks: &mut Vec<String
         priority: priority.get(),
     };
     let peak = samples.iter().map(|sample| sample.demand).max().or(demand_now.map(|(demand, _)| demand));
-    let settings = settings(&today, smallest_assigned, largest_assigned.or(assigned), peak, &kinds, &mut assumed);
+    let settings =
+        settings(&today, smallest_assigned, largest_assigned.or(assigned), peak, &kinds, &mut assumed);
     let demand = match (demand_now, assigned) {
         _ if !samples.is_empty() => Demand::Unknown,
         (Some((demand, note)), _) => {
@@ -255,18 +285,24 @@ fn settings(
         None => {
             let startup = STARTUP.min(today.maximum.unwrap_or(PageCount::MAX));
             let startup = startup.max(today.minimum.unwrap_or_default());
-            assumed.push(format!("startup RAM {}: no file says it; what the guideline gives Windows Server 2008 R2", size(startup)));
+            assumed.push(format!(
+                "startup RAM {}: no file says it; what the guideline gives Windows Server 2008 R2",
+                size(startup)
+            ));
             startup
         }
     });
     let startup = aligned("startup RAM", startup, assumed);
     let minimum = today.minimum.unwrap_or_else(|| {
-        assumed.push("minimum RAM as startup RAM: no file says it; so it is on hosts up to 2008 R2".to_owned());
+        assumed
+            .push("minimum RAM as startup RAM: no file says it; so it is on hosts up to 2008 R2".to_owned());
         startup
     });
     let minimum = aligned("minimum RAM", minimum, assumed);
     let maximum = today.maximum.unwrap_or_else(|| {
-        let wanted = PageCount((peak.unwrap_or(startup).get() as f64 * ABOVE_PEAK) as u64).max(largest.unwrap_or_default()).max(startup);
+        let wanted = PageCount((peak.unwrap_or(startup).get() as f64 * ABOVE_PEAK) as u64)
+            .max(largest.unwrap_or_default())
+            .max(startup);
         let wanted = wanted.round_up_to(PageCount::from_mib(256));
         assumed.push(format!(
             "maximum RAM {}: no file says it; its largest demand and a fifth, or the most that it had",
@@ -277,11 +313,19 @@ fn settings(
     let mut maximum = aligned("maximum RAM", maximum, assumed);
     let mut startup = startup;
     if startup < minimum {
-        assumed.push(format!("startup RAM {} in place of {}: it must not be below minimum RAM", size(minimum), size(startup)));
+        assumed.push(format!(
+            "startup RAM {} in place of {}: it must not be below minimum RAM",
+            size(minimum),
+            size(startup)
+        ));
         startup = minimum;
     }
     if maximum < startup {
-        assumed.push(format!("maximum RAM {} in place of {}: it must not be below startup RAM", size(startup), size(maximum)));
+        assumed.push(format!(
+            "maximum RAM {} in place of {}: it must not be below startup RAM",
+            size(startup),
+            size(maximum)
+        ));
         maximum = startup;
     }
     Settings {
@@ -297,7 +341,11 @@ fn settings(
 fn aligned(what: &str, pages: PageCount, assumed: &mut Vec<String>) -> PageCount {
     let up = pages.round_up_to(ALIGNMENT);
     if up != pages {
-        assumed.push(format!("{what} {} in place of {:.3} MB: Hyper-V takes multiples of 2 MB", size(up), pages.mib()));
+        assumed.push(format!(
+            "{what} {} in place of {:.3} MB: Hyper-V takes multiples of 2 MB",
+            size(up),
+            pages.mib()
+        ));
     }
     up
 }
@@ -339,7 +387,9 @@ fn join(
                 samples.iter_mut().for_each(|sample| sample.demand = memory.saturating_sub(sample.demand));
                 assumed.push(format!("demand: {AVAILABLE}, of {}", size(memory)));
             } else {
-                assumed.push("demand: the guest's Committed Bytes, which is what its driver would report".to_owned());
+                assumed.push(
+                    "demand: the guest's Committed Bytes, which is what its driver would report".to_owned(),
+                );
             }
             of_host.push((file, samples));
         }
@@ -351,7 +401,9 @@ fn join(
     for (file, mut samples) in of_host {
         samples.sort_by_key(|sample| sample.at);
         samples.dedup_by_key(|sample| sample.at);
-        if let (Some(first), Some(last)) = (samples.first().map(|sample| sample.at), samples.last().map(|sample| sample.at)) {
+        if let (Some(first), Some(last)) =
+            (samples.first().map(|sample| sample.at), samples.last().map(|sample| sample.at))
+        {
             disagreement(name, (&before, &joined), (&file, &samples), dated, remarks);
             // A VM that moved to another host has no values in between: only what the new file has is replaced.
             let step = median_step(&samples).map_or(0, |step| (step as f64 * GAP) as i64);
@@ -382,7 +434,13 @@ fn median_step(samples: &[Sample]) -> Option<i64> {
 }
 
 /// Where two files have the same time, and not the same demand.
-fn disagreement(name: &str, (file, known): (&str, &[Sample]), (other, new): (&str, &[Sample]), dated: bool, remarks: &mut Vec<String>) {
+fn disagreement(
+    name: &str,
+    (file, known): (&str, &[Sample]),
+    (other, new): (&str, &[Sample]),
+    dated: bool,
+    remarks: &mut Vec<String>,
+) {
     let mut worst: Option<(f64, Sample, f64)> = None;
     let (mut apart, mut both) = (0_u64, 0_u64);
     let step = median_step(known).map_or(0, |step| (step as f64 * GAP) as i64);
@@ -433,9 +491,15 @@ fn gaps(name: &str, samples: &[Sample], dated: bool, without_value: u64, remarks
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let empty = if without_value > 0 { format!(" ({without_value} rows have no value of it)") } else { String::new() };
+    let empty = if without_value > 0 {
+        format!(" ({without_value} rows have no value of it)")
+    } else {
+        String::new()
+    };
     let gaps = if found.len() == 1 { "a gap" } else { "gaps" };
-    remarks.push(format!("{name}: {gaps} of {told}{more}{empty}: the straight line between what is before and after is taken"));
+    remarks.push(format!(
+        "{name}: {gaps} of {told}{more}{empty}: the straight line between what is before and after is taken"
+    ));
 }
 
 /// `from 2026-09-22 21:42:32`, or a time since the file's beginning.

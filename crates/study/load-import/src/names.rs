@@ -34,8 +34,8 @@ pub(crate) enum Column {
 }
 
 use Column::{
-    Active, Assigned, Buffer, Consumed, Cpus, Demand, Dynamic, Guest, Host, HostMemory, Maximum, Minimum, Name,
-    Priority, Size, Startup, State, Template, Weight,
+    Active, Assigned, Buffer, Consumed, Cpus, Demand, Dynamic, Guest, Host, HostMemory, Maximum, Minimum,
+    Name, Priority, Size, Startup, State, Template, Weight,
 };
 
 /// Names of columns, without signs, spaces and unit. The properties of Get-VM and Get-VMMemory (documented: the cmdlets' output types),
@@ -184,14 +184,16 @@ fn plain(name: &str) -> (String, Option<Unit>) {
         .and_then(|(before, rest)| Some((before, rest.split_once([')', ']', '）'])?)))
         .and_then(|(before, (unit, after))| Some((format!("{before}{after}"), Unit::of_word(unit)?)));
     let (name, unit) = in_brackets.map_or((name.to_owned(), None), |(name, unit)| (name, Some(unit)));
-    let letters: String = name.chars().filter(|c| c.is_alphanumeric() || *c == 'ー').flat_map(char::to_lowercase).collect();
+    let letters: String =
+        name.chars().filter(|c| c.is_alphanumeric() || *c == 'ー').flat_map(char::to_lowercase).collect();
     (letters, unit)
 }
 
 /// What a column is, and the unit that its name says.
 pub(crate) fn column(name: &str) -> Option<(Column, Option<Unit>)> {
     let (letters, unit) = plain(name);
-    let known = |letters: &str| COLUMNS.iter().find(|(known, _)| *known == letters).map(|(_, column)| *column);
+    let known =
+        |letters: &str| COLUMNS.iter().find(|(known, _)| *known == letters).map(|(_, column)| *column);
     if let Some(column) = known(&letters) {
         return Some((column, unit));
     }
@@ -212,7 +214,9 @@ pub(crate) fn is_memory(name: &str) -> bool {
 pub(crate) fn yes(cell: &str) -> Option<bool> {
     Some(match cell.trim().to_lowercase().as_str() {
         "true" | "yes" | "1" | "enabled" | "on" | "wahr" | "ja" | "aktiviert" | "はい" | "有効" => true,
-        "false" | "no" | "0" | "disabled" | "off" | "falsch" | "nein" | "deaktiviert" | "いいえ" | "無効" => false,
+        "false" | "no" | "0" | "disabled" | "off" | "falsch" | "nein" | "deaktiviert" | "いいえ" | "無効" => {
+            false
+        }
         _ => return None,
     })
 }
@@ -220,9 +224,10 @@ pub(crate) fn yes(cell: &str) -> Option<bool> {
 /// Whether a state is one with memory.
 pub(crate) fn running(state: &str) -> Option<bool> {
     Some(match state.trim().to_lowercase().as_str() {
-        "running" | "poweredon" | "on" | "2" | "starting" | "paused" | "wird ausgeführt" | "ausgeführt" | "実行中" => true,
-        "off" | "poweredoff" | "saved" | "suspended" | "3" | "stopped" | "aus" | "ausgeschaltet" | "gespeichert"
-        | "オフ" | "保存完了" => false,
+        "running" | "poweredon" | "on" | "2" | "starting" | "paused" | "wird ausgeführt" | "ausgeführt"
+        | "実行中" => true,
+        "off" | "poweredoff" | "saved" | "suspended" | "3" | "stopped" | "aus" | "ausgeschaltet"
+        | "gespeichert" | "オフ" | "保存完了" => false,
         _ => return None,
     })
 }
@@ -276,11 +281,14 @@ pub(crate) fn counter(path: &CounterPath, options: &Options) -> Option<Counter> 
     let english = |name: &str| -> String {
         let lower = name.to_lowercase();
         let said = options.counters.iter().find(|said| said.local.to_lowercase() == lower);
-        let known = || LOCAL.iter().find(|(local, _)| local.to_lowercase() == lower).map(|(_, english)| *english);
+        let known =
+            || LOCAL.iter().find(|(local, _)| local.to_lowercase() == lower).map(|(_, english)| *english);
         said.map(|said| said.english.as_str()).or_else(known).map_or(lower, str::to_lowercase)
     };
     let (set, name) = (english(&path.object), english(&path.counter));
-    let found = COUNTERS.iter().find(|(known_set, known, _)| known_set.to_lowercase() == set && known.to_lowercase() == name);
+    let found = COUNTERS
+        .iter()
+        .find(|(known_set, known, _)| known_set.to_lowercase() == set && known.to_lowercase() == name);
     found.map(|(_, _, counter)| *counter)
 }
 
@@ -316,12 +324,17 @@ mod tests {
     fn counters_in_german_and_by_what_the_user_says() {
         let path = |text: &str| text.parse::<CounterPath>().unwrap();
         let options = Options::default();
-        assert_eq!(counter(&path(r"\\h\arbeitsspeicher\verfügbare mb"), &options), Some(Counter::GuestAvailable));
+        assert_eq!(
+            counter(&path(r"\\h\arbeitsspeicher\verfügbare mb"), &options),
+            Some(Counter::GuestAvailable)
+        );
         assert_eq!(counter(&path(r"\\h\MEMORY\committed bytes"), &options), Some(Counter::GuestCommitted));
         let unknown = path(r"\\h\Dynamischer Speicher VM(a)\Physischer Speicher");
         assert_eq!(counter(&unknown, &options), None);
-        let said = ["Hyper-V Dynamic Memory VM=Dynamischer Speicher VM", "physical memory=Physischer Speicher"];
-        let options = Options { counters: said.iter().map(|said| said.parse().unwrap()).collect(), ..options };
+        let said =
+            ["Hyper-V Dynamic Memory VM=Dynamischer Speicher VM", "physical memory=Physischer Speicher"];
+        let options =
+            Options { counters: said.iter().map(|said| said.parse().unwrap()).collect(), ..options };
         assert_eq!(counter(&unknown, &options), Some(Counter::Physical));
         assert!("Pressure=Druck".parse::<crate::CounterName>().is_err());
     }

@@ -83,7 +83,9 @@ pub(crate) fn split(cell: &str) -> (&str, &str) {
     let cell = cell.trim();
     let end = cell
         .char_indices()
-        .find(|(_, c)| !(c.is_ascii_digit() || matches!(c, '.' | ',' | '\'' | '’' | '-' | '+') || is_space(*c)))
+        .find(|(_, c)| {
+            !(c.is_ascii_digit() || matches!(c, '.' | ',' | '\'' | '’' | '-' | '+') || is_space(*c))
+        })
         .map_or(cell.len(), |(at, _)| at);
     (cell[..end].trim_matches(is_space), cell[end..].trim_matches(is_space))
 }
@@ -106,7 +108,9 @@ pub(crate) fn evidence(number: &str) -> Option<Decimal> {
         (2.., 0) | (0, 2..) => Some(other),
         _ => {
             let (before, after) = (&number[..last], &number[last + 1..]);
-            let group = after.len() == 3 && (1..=3).contains(&before.trim_start_matches('-').len()) && !before.starts_with('0');
+            let group = after.len() == 3
+                && (1..=3).contains(&before.trim_start_matches('-').len())
+                && !before.starts_with('0');
             (!group).then_some(sign)
         }
     }
@@ -124,7 +128,10 @@ pub(crate) fn parse(number: &str, decimal: Decimal) -> Option<f64> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (first, rest) = groups.split_first()?;
     let first = first.strip_prefix(['-', '+']).unwrap_or(first);
-    if !digits(first) || !rest.iter().all(|group| group.len() == 3 && digits(group)) || (!rest.is_empty() && first.len() > 3) {
+    if !digits(first)
+        || !rest.iter().all(|group| group.len() == 3 && digits(group))
+        || (!rest.is_empty() && first.len() > 3)
+    {
         return None;
     }
     if broken.is_some_and(|broken| !digits(broken)) {

@@ -19,7 +19,14 @@ pub(crate) struct Part {
 
 impl Part {
     pub(crate) fn new(file: &str, kind: Kind) -> Self {
-        Self { file: file.to_owned(), kind, host: None, host_memory: None, vms: Vec::new(), remarks: Vec::new() }
+        Self {
+            file: file.to_owned(),
+            kind,
+            host: None,
+            host_memory: None,
+            vms: Vec::new(),
+            remarks: Vec::new(),
+        }
     }
 }
 

@@ -75,8 +75,11 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
     }
     part.host_memory = host_memory;
     let begin = log.begins().and_then(milliseconds).unwrap_or_default();
-    let times: Vec<i64> =
-        log.times().iter().map(|time| begin.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))).collect();
+    let times: Vec<i64> = log
+        .times()
+        .iter()
+        .map(|time| begin.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+        .collect();
     for columns in by_vm.values() {
         part.vms.push(of_host(&log, columns, &times, &mut part.remarks));
     }
@@ -94,7 +97,8 @@ fn milliseconds(time: DateTime) -> Option<i64> {
 fn nothing(file: &str, log: &CounterLog, hosts: &[String]) -> ImportError {
     let wanted = "\\Hyper-V Dynamic Memory VM(*)\\Physical Memory and \\Current Pressure on the host, or \\Memory\\Committed Bytes in guests";
     let what = if let Some(path) = log.localised() {
-        let sets: std::collections::BTreeSet<&str> = log.paths().iter().map(|path| path.object.as_str()).collect();
+        let sets: std::collections::BTreeSet<&str> =
+            log.paths().iter().map(|path| path.object.as_str()).collect();
         let sets = sets.into_iter().take(8).map(|set| format!("{set:?}")).collect::<Vec<_>>().join(", ");
         format!(
             "its counters have the names of another language, such as {path}; say which is which: --counter \"Hyper-V Dynamic Memory VM=…\" \
@@ -121,8 +125,16 @@ fn of_host(log: &CounterLog, columns: &Columns, times: &[i64], remarks: &mut Vec
         name: columns.name.clone(),
         host: Some(columns.machine.clone()),
         dated: true,
-        startup: column(Counter::ModelStartup).into_iter().flatten().next().and_then(|value| mib(Some(value))),
-        maximum: column(Counter::ModelMaximum).into_iter().flatten().next().and_then(|value| mib(Some(value))),
+        startup: column(Counter::ModelStartup)
+            .into_iter()
+            .flatten()
+            .next()
+            .and_then(|value| mib(Some(value))),
+        maximum: column(Counter::ModelMaximum)
+            .into_iter()
+            .flatten()
+            .next()
+            .and_then(|value| mib(Some(value))),
         ..VmPart::default()
     };
     vm.demand_from = Some(if demand.iter().any(Option::is_some) {

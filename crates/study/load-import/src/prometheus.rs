@@ -83,9 +83,14 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
         if let Some(error) = answer.error {
             return Err(bad(format!("the server answered {}: {error}", answer.status.unwrap_or_default())));
         }
-        let Some(data) = answer.data else { return Err(bad("it has no \"data\": it is no answer of Prometheus's HTTP API".to_owned())) };
+        let Some(data) = answer.data else {
+            return Err(bad("it has no \"data\": it is no answer of Prometheus's HTTP API".to_owned()));
+        };
         if !matches!(data.kind.as_str(), "matrix" | "vector") {
-            return Err(bad(format!("its resultType is {:?}: ask for a range (/api/v1/query_range), which answers with \"matrix\"", data.kind)));
+            return Err(bad(format!(
+                "its resultType is {:?}: ask for a range (/api/v1/query_range), which answers with \"matrix\"",
+                data.kind
+            )));
         }
         for series in data.result {
             let Some(name) = series.metric.get("__name__") else {
@@ -93,14 +98,17 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
                 continue;
             };
             let metric = match name.as_str() {
-                "windows_hyperv_dynamic_memory_vm_physical_bytes" | "windows_hyperv_dynamic_memory_vm_physical" => Metric::Physical,
+                "windows_hyperv_dynamic_memory_vm_physical_bytes"
+                | "windows_hyperv_dynamic_memory_vm_physical" => Metric::Physical,
                 "windows_hyperv_dynamic_memory_vm_pressure_current_ratio" => Metric::Pressure,
                 other => {
                     *others.entry(other.to_owned()).or_default() += 1;
                     continue;
                 }
             };
-            let Some(vm) = series.metric.get("vm").filter(|vm| !NO_VM.contains(&vm.as_str())) else { continue };
+            let Some(vm) = series.metric.get("vm").filter(|vm| !NO_VM.contains(&vm.as_str())) else {
+                continue;
+            };
             let entry = vms.entry(vm.clone()).or_default();
             if metric == Metric::Physical {
                 entry.physical_name.clone_from(name);
@@ -114,7 +122,8 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
             moments += u64::from(series.value.is_some());
             let values = entry.values.entry(metric).or_default();
             for (time, value) in series.values.into_iter().chain(series.value) {
-                let number: f64 = value.parse().map_err(|_| bad(format!("{value:?} of {name} is not a number")))?;
+                let number: f64 =
+                    value.parse().map_err(|_| bad(format!("{value:?} of {name} is not a number")))?;
                 if number.is_finite() && time.is_finite() {
                     values.insert((time * 1000.0) as i64, number);
                 }
@@ -125,22 +134,39 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
     if vms.is_empty() {
         let some = others.keys().take(4).cloned().collect::<Vec<_>>().join(", ");
         let found = match () {
-            () if unnamed > 0 => " Its series have no __name__: ask for the metrics themselves, not for an expression of them.".to_owned(),
-            () if some.is_empty() => " It has no series at all: look at the times that were asked for.".to_owned(),
+            () if unnamed > 0 => {
+                " Its series have no __name__: ask for the metrics themselves, not for an expression of them."
+                    .to_owned()
+            }
+            () if some.is_empty() => {
+                " It has no series at all: look at the times that were asked for.".to_owned()
+            }
             () => format!(" It has {some}."),
         };
-        return Err(bad(format!("no series is one of windows_exporter's hyperv collector with a label vm: ask for {} and {}.{found}", METRICS[0], METRICS[2])));
+        return Err(bad(format!(
+            "no series is one of windows_exporter's hyperv collector with a label vm: ask for {} and {}.{found}",
+            METRICS[0], METRICS[2]
+        )));
     }
     for (name, vm) in vms {
         part.vms.push(one(&input.name, &name, vm, options, &mut part.remarks)?);
     }
     if ranges == 0 && moments > 0 {
-        part.remarks.push("it is of one moment (query): ask for a range (query_range) to know what VMs demand over time".to_owned());
+        part.remarks.push(
+            "it is of one moment (query): ask for a range (query_range) to know what VMs demand over time"
+                .to_owned(),
+        );
     }
     Ok(part)
 }
 
-fn one(file: &str, name: &str, vm: Vm, options: &Options, remarks: &mut Vec<String>) -> Result<VmPart, ImportError> {
+fn one(
+    file: &str,
+    name: &str,
+    vm: Vm,
+    options: &Options,
+    remarks: &mut Vec<String>,
+) -> Result<VmPart, ImportError> {
     let nothing = BTreeMap::new();
     let physical = vm.values.get(&Metric::Physical).unwrap_or(&nothing);
     let pressure = vm.values.get(&Metric::Pressure).unwrap_or(&nothing);
@@ -173,10 +199,14 @@ fn one(file: &str, name: &str, vm: Vm, options: &Options, remarks: &mut Vec<Stri
             None => alone += 1,
             Some(ratio) if *ratio <= 0.0 => zero += 1,
             Some(ratio) if *ratio > 20.0 => {
-                return Err(ImportError::bad(file, None, format!(
-                    "{name}: a pressure_current_ratio of {ratio} would be {} %: it seems to be in percent already, which this exporter does not write; divide it by 100",
-                    ratio * 100.0
-                )));
+                return Err(ImportError::bad(
+                    file,
+                    None,
+                    format!(
+                        "{name}: a pressure_current_ratio of {ratio} would be {} %: it seems to be in percent already, which this exporter does not write; divide it by 100",
+                        ratio * 100.0
+                    ),
+                ));
             }
             Some(ratio) => {
                 let demand = PageCount((pages.get() as f64 * ratio) as u64);

@@ -25,7 +25,9 @@ pub(crate) fn is(input: &Input, options: &Options) -> Result<(), String> {
         return if columns.iter().any(|column| line.contains(column)) {
             Ok(())
         } else {
-            Err(format!("its first line has neither the columns {own} nor Timestamp, Memory capacity provisioned [KB] and Memory usage [KB]"))
+            Err(format!(
+                "its first line has neither the columns {own} nor Timestamp, Memory capacity provisioned [KB] and Memory usage [KB]"
+            ))
         };
     }
     Err("the file is empty".to_owned())

@@ -53,12 +53,21 @@ impl Load {
         self.head(&mut toml);
         let files = self.sources.iter().map(|source| file_name(&source.file)).collect::<Vec<_>>().join(", ");
         let _ = writeln!(toml, "title = {}", quoted(&format!("VMs of {}", shortened(&files))));
-        let sources = self.sources.iter().map(|source| format!("{}: {}", source.file, source.kind.what())).collect::<Vec<_>>().join("; ");
+        let sources = self
+            .sources
+            .iter()
+            .map(|source| format!("{}: {}", source.file, source.kind.what()))
+            .collect::<Vec<_>>()
+            .join("; ");
         let _ = writeln!(toml, "source = {}", quoted(&sources));
         let _ = writeln!(toml, "until = {}", if trace.is_some() { quoted("trace") } else { quoted("1h") });
         let _ = writeln!(toml, "sample_interval = {}\n", quoted(&format!("{}s", interval(length).as_secs())));
         toml.push_str("[host]\n");
-        let host = self.host.as_ref().map(|host| legal(host)).filter(|host| !vms.iter().any(|vm| vm.scenario.eq_ignore_ascii_case(host)));
+        let host = self
+            .host
+            .as_ref()
+            .map(|host| legal(host))
+            .filter(|host| !vms.iter().any(|vm| vm.scenario.eq_ignore_ascii_case(host)));
         if let Some(host) = host {
             let _ = writeln!(toml, "name = {}", quoted(&host));
         }
@@ -81,15 +90,23 @@ impl Load {
         for (vm, written) in self.vms.iter().zip(&vms) {
             table(&mut toml, vm, written);
         }
-        let started: Vec<String> =
-            self.vms.iter().zip(&vms).filter(|(vm, _)| vm.running).map(|(_, written)| quoted(&written.scenario)).collect();
+        let started: Vec<String> = self
+            .vms
+            .iter()
+            .zip(&vms)
+            .filter(|(vm, _)| vm.running)
+            .map(|(_, written)| quoted(&written.scenario))
+            .collect();
         if !started.is_empty() {
             let all = started.len() == self.vms.len();
             let which = if all { "\"all\"".to_owned() } else { format!("[{}]", started.join(", ")) };
             if !all {
                 toml.push_str("\n# VMs that were off stay off.");
             }
-            let _ = writeln!(toml, "\n[[timeline]]\nat = \"0s\"\naction = \"start\"\nvm = {which}\nevery = \"1s\"");
+            let _ = writeln!(
+                toml,
+                "\n[[timeline]]\nat = \"0s\"\naction = \"start\"\nvm = {which}\nevery = \"1s\""
+            );
         }
         Written { toml, trace, vms, host_memory: memory }
     }
@@ -99,7 +116,12 @@ impl Load {
         if let Some(memory) = self.host_memory {
             return (memory, true);
         }
-        let most: PageCount = self.vms.iter().filter(|vm| vm.running).map(|vm| vm.settings.maximum + PageCount::from_mib(8)).sum();
+        let most: PageCount = self
+            .vms
+            .iter()
+            .filter(|vm| vm.running)
+            .map(|vm| vm.settings.maximum + PageCount::from_mib(8))
+            .sum();
         // The reserve: 384 MB, and 30 MB for each GB.
         let mib = (most.mib() + 384.0) / (1.0 - 30.0 / 1024.0);
         (PageCount::from_mib(mib as u64 + 1).round_up_to(MODULE), false)
@@ -110,15 +132,19 @@ impl Load {
         for remark in &self.remarks {
             comment(toml, remark);
         }
-        let assumed: Vec<(&str, &String)> =
-            self.vms.iter().flat_map(|vm| vm.assumed.iter().map(move |why| (vm.name.as_str(), why))).collect();
+        let assumed: Vec<(&str, &String)> = self
+            .vms
+            .iter()
+            .flat_map(|vm| vm.assumed.iter().map(move |why| (vm.name.as_str(), why)))
+            .collect();
         if !assumed.is_empty() {
             toml.push_str("#\n# Assumed:\n");
             // Many VMs have the same reasons.
             let mut told: BTreeSet<&String> = BTreeSet::new();
             for (_, why) in &assumed {
                 if told.insert(why) {
-                    let names: Vec<&str> = assumed.iter().filter(|(_, other)| other == why).map(|(name, _)| *name).collect();
+                    let names: Vec<&str> =
+                        assumed.iter().filter(|(_, other)| other == why).map(|(name, _)| *name).collect();
                     comment(toml, &format!("- {}: {why}", some(&names)));
                 }
             }
@@ -128,15 +154,32 @@ impl Load {
             "- Guests are played as the nearest that the model has: what was recorded is the commit of the whole guest, so the guest's kind matters little. \
              Virtual processors are left out: they do not use memory.",
         );
-        let snapshots: Vec<&str> =
-            self.vms.iter().filter(|vm| vm.running && matches!(vm.demand, Demand::Snapshot(_))).map(|vm| vm.name.as_str()).collect();
+        let snapshots: Vec<&str> = self
+            .vms
+            .iter()
+            .filter(|vm| vm.running && matches!(vm.demand, Demand::Snapshot(_)))
+            .map(|vm| vm.name.as_str())
+            .collect();
         if !snapshots.is_empty() {
-            comment(toml, &format!("- {}: demand is known at one moment only, and played as if it stayed so: peaks are not in it.", some(&snapshots)));
+            comment(
+                toml,
+                &format!(
+                    "- {}: demand is known at one moment only, and played as if it stayed so: peaks are not in it.",
+                    some(&snapshots)
+                ),
+            );
         }
-        let unknown: Vec<&str> =
-            self.vms.iter().filter(|vm| vm.running && vm.demand == Demand::Unknown).map(|vm| vm.name.as_str()).collect();
+        let unknown: Vec<&str> = self
+            .vms
+            .iter()
+            .filter(|vm| vm.running && vm.demand == Demand::Unknown)
+            .map(|vm| vm.name.as_str())
+            .collect();
         if !unknown.is_empty() {
-            comment(toml, &format!("- {}: no file says what they demand: their guests idle.", some(&unknown)));
+            comment(
+                toml,
+                &format!("- {}: no file says what they demand: their guests idle.", some(&unknown)),
+            );
         }
     }
 
@@ -164,11 +207,18 @@ impl Load {
             length => length,
         };
         for (vm, written) in self.vms.iter().zip(names) {
-            let sample = |time: Duration, used: PageCount| Sample { time, provisioned: vm.settings.maximum, used, cpu: 0.0 };
+            let sample = |time: Duration, used: PageCount| Sample {
+                time,
+                provisioned: vm.settings.maximum,
+                used,
+                cpu: 0.0,
+            };
             let samples = match &vm.demand {
                 Demand::Unknown => continue,
                 Demand::Snapshot(demand) => vec![sample(Duration::ZERO, *demand), sample(length, *demand)],
-                Demand::Recorded(samples) => samples.iter().map(|(time, demand)| sample(*time, *demand)).collect(),
+                Demand::Recorded(samples) => {
+                    samples.iter().map(|(time, demand)| sample(*time, *demand)).collect()
+                }
             };
             if let Some(recording) = VmTrace::new(samples) {
                 trace.insert(&written.scenario, recording);
@@ -210,13 +260,16 @@ fn shortened(text: &str) -> String {
 }
 
 fn file_name(path: &str) -> String {
-    std::path::Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+    std::path::Path::new(path)
+        .file_name()
+        .map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// A name as scenario files take it: letters, digits, spaces inside, `-`, `_` and single points.
 fn legal(name: &str) -> String {
     let good = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.');
-    let mut legal: String = name.trim().chars().map(|c| if good(c) { c } else { '_' }).take(LONGEST_NAME - 6).collect();
+    let mut legal: String =
+        name.trim().chars().map(|c| if good(c) { c } else { '_' }).take(LONGEST_NAME - 6).collect();
     while legal.contains("..") {
         legal = legal.replace("..", ".");
     }
@@ -236,7 +289,9 @@ fn profile(guest: Option<&str>) -> &'static str {
     let Some(guest) = guest else { return "ws2008-r2-sp1-enterprise" };
     let guest = guest.to_lowercase();
     let is = |words: &[&str]| words.iter().any(|word| guest.contains(word));
-    if is(&["linux", "ubuntu", "debian", "centos", "red hat", "rhel", "suse", "sles", "rocky", "alma", "photon"]) {
+    if is(&[
+        "linux", "ubuntu", "debian", "centos", "red hat", "rhel", "suse", "sles", "rocky", "alma", "photon",
+    ]) {
         "linux"
     } else if is(&["windows 7", "windows 8", "windows 10", "windows 11"]) {
         "windows-7-sp1-enterprise-x64"

@@ -157,11 +157,7 @@ impl Sheet {
     }
 
     /// Reads a cell as memory. `column` is its column, `known` the unit that the column has by its kind.
-    pub(crate) fn memory(
-        &self,
-        cell: &str,
-        unit: Option<Unit>,
-    ) -> Option<Result<(f64, Option<Unit>), ()>> {
+    pub(crate) fn memory(&self, cell: &str, unit: Option<Unit>) -> Option<Result<(f64, Option<Unit>), ()>> {
         let (number, word) = number::split(cell);
         if number.is_empty() {
             return None;

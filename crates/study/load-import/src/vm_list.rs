@@ -39,18 +39,29 @@ fn known(header: &[String]) -> BTreeMap<Column, Known<'_>> {
 pub(crate) fn recognise(header: &[String]) -> Result<Kind, (String, String)> {
     let columns = known(header);
     let has = |column| columns.contains_key(&column);
-    let some = header.iter().take(6).map(|name| format!("{:?}", name.chars().take(24).collect::<String>())).collect::<Vec<_>>().join(", ");
-    let found = if header.is_empty() { "the file is empty".to_owned() } else { format!("its first line has {some}") };
+    let some = header
+        .iter()
+        .take(6)
+        .map(|name| format!("{:?}", name.chars().take(24).collect::<String>()))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let found =
+        if header.is_empty() { "the file is empty".to_owned() } else { format!("its first line has {some}") };
     let rvtools_memory = has(Column::Size) && has(Column::State);
-    let list_memory = [Column::Assigned, Column::Demand, Column::Startup, Column::Maximum, Column::HostMemory];
+    let list_memory =
+        [Column::Assigned, Column::Demand, Column::Startup, Column::Maximum, Column::HostMemory];
     let list = list_memory.into_iter().any(has);
     let named = has(Column::Name) || has(Column::HostMemory);
     match () {
         () if named && list => Ok(Kind::VmList),
         () if named && rvtools_memory => Ok(Kind::RvTools),
         () => Err((
-            format!("no column of its first line is one of Get-VM's with memory (Name, MemoryStartup, MemoryAssigned, MemoryDemand, …); {found}"),
-            format!("its first line has not VM, Powerstate and Size MiB (vMemory) or Memory (vInfo); {found}"),
+            format!(
+                "no column of its first line is one of Get-VM's with memory (Name, MemoryStartup, MemoryAssigned, MemoryDemand, …); {found}"
+            ),
+            format!(
+                "its first line has not VM, Powerstate and Size MiB (vMemory) or Memory (vInfo); {found}"
+            ),
         )),
     }
 }
@@ -63,7 +74,12 @@ pub(crate) fn read(file: &str, kind: Kind, sheet: &Sheet, options: &Options) -> 
     let mut templates = 0_u32;
     let mut unread = BTreeMap::new();
     for (line, cells) in &sheet.rows {
-        let cell = |column| columns.get(&column).and_then(|known: &Known<'_>| cells.get(known.place)).map_or("", String::as_str);
+        let cell = |column| {
+            columns
+                .get(&column)
+                .and_then(|known: &Known<'_>| cells.get(known.place))
+                .map_or("", String::as_str)
+        };
         if kind == Kind::RvTools && names::yes(cell(Column::Template)) == Some(true) {
             templates += 1;
             continue;
@@ -131,24 +147,30 @@ pub(crate) fn read(file: &str, kind: Kind, sheet: &Sheet, options: &Options) -> 
 
 /// Whether a number of memory has a sign that may separate decimals or thousands.
 fn row_is_ambiguous(columns: &BTreeMap<Column, Known<'_>>, cells: &[String]) -> bool {
-    columns.values().filter(|known| names::is_memory(known.name)).any(|known| {
-        cells.get(known.place).is_some_and(|cell| number::split(cell).0.contains(['.', ',']))
-    })
+    columns
+        .values()
+        .filter(|known| names::is_memory(known.name))
+        .any(|known| cells.get(known.place).is_some_and(|cell| number::split(cell).0.contains(['.', ','])))
 }
 
 /// vMemory and vInfo: VMware's words for a VM that is to move.
 fn rvtools(row: &Row<'_>, vm: &mut VmPart) -> Result<(), ImportError> {
     vm.maximum = row.setting(Column::Size)?;
     let (consumed, active) = (row.amount(Column::Consumed)?, row.amount(Column::Active)?);
-    let (consumed, active) = (consumed.filter(|pages| !pages.is_zero()), active.filter(|pages| !pages.is_zero()));
+    let (consumed, active) =
+        (consumed.filter(|pages| !pages.is_zero()), active.filter(|pages| !pages.is_zero()));
     (vm.demand, vm.demand_note) = match (consumed, active) {
         (Some(consumed), _) => (
             Some(consumed.min(vm.maximum.unwrap_or(PageCount::MAX))),
-            Some("Consumed is taken for its demand: every page that the guest ever touched, so too much rather than too little"),
+            Some(
+                "Consumed is taken for its demand: every page that the guest ever touched, so too much rather than too little",
+            ),
         ),
         (None, Some(active)) => (
             Some(active),
-            Some("Active Memory is taken for its demand: what was touched within some 20 s, so too little rather than too much; vMemory's Consumed is better"),
+            Some(
+                "Active Memory is taken for its demand: what was touched within some 20 s, so too little rather than too much; vMemory's Consumed is better",
+            ),
         ),
         (None, None) => (None, None),
     };
@@ -169,18 +191,27 @@ struct Row<'a> {
 impl Row<'_> {
     fn wrong(&self, column: Column, expected: &str) -> ImportError {
         let known = self.columns.get(&column);
-        let (name, cell) = known.map_or(("", ""), |known| (known.name, self.cells.get(known.place).map_or("", String::as_str)));
-        ImportError::bad(self.file, self.line, format!("column {name:?} of {:?}: {cell:?} is not {expected}", self.name))
+        let (name, cell) = known
+            .map_or(("", ""), |known| (known.name, self.cells.get(known.place).map_or("", String::as_str)));
+        ImportError::bad(
+            self.file,
+            self.line,
+            format!("column {name:?} of {:?}: {cell:?} is not {expected}", self.name),
+        )
     }
 
     fn count(&self, column: Column, most: u32) -> Result<Option<u32>, ImportError> {
-        let Some(cell) = self.columns.get(&column).and_then(|known| self.cells.get(known.place)) else { return Ok(None) };
+        let Some(cell) = self.columns.get(&column).and_then(|known| self.cells.get(known.place)) else {
+            return Ok(None);
+        };
         if cell.is_empty() {
             return Ok(None);
         }
         let number = number::parse(cell.trim_end_matches('%').trim(), self.sheet.decimal);
         match number {
-            Some(number) if number.fract() == 0.0 && (0.0..=f64::from(most)).contains(&number) => Ok(Some(number as u32)),
+            Some(number) if number.fract() == 0.0 && (0.0..=f64::from(most)).contains(&number) => {
+                Ok(Some(number as u32))
+            }
             _ => Err(self.wrong(column, &format!("a whole number from 0 to {most}"))),
         }
     }

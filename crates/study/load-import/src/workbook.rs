@@ -24,7 +24,9 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Vec<Part>, Import
     for name in &names {
         let range = book.worksheet_range(name).map_err(|error| bad(format!("sheet {name:?}: {error}")))?;
         let first = range.start().map_or(0, |(row, _)| u64::from(row));
-        let mut rows = (first + 1..).zip(range.rows()).map(|(line, row)| (Some(line), row.iter().map(text).collect::<Vec<_>>()));
+        let mut rows = (first + 1..)
+            .zip(range.rows())
+            .map(|(line, row)| (Some(line), row.iter().map(text).collect::<Vec<_>>()));
         let Some((_, header)) = rows.next() else { continue };
         match vm_list::recognise(&header) {
             Ok(kind) => {
@@ -38,7 +40,11 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Vec<Part>, Import
     }
     if parts.is_empty() {
         let kind = Kind::RvTools;
-        return Err(bad(format!("a workbook, but none of its sheets is {}: {}", kind.what(), against.join("; "))));
+        return Err(bad(format!(
+            "a workbook, but none of its sheets is {}: {}",
+            kind.what(),
+            against.join("; ")
+        )));
     }
     Ok(parts)
 }

@@ -26,7 +26,9 @@ fn mib(load: &Load, vm: &str) -> [u64; 3] {
 fn demand(load: &Load, vm: &str) -> Vec<(u64, u64)> {
     let vm = load.vms.iter().find(|found| found.name == vm).unwrap_or_else(|| panic!("no {vm}"));
     match &vm.demand {
-        Demand::Recorded(samples) => samples.iter().map(|(time, pages)| (time.as_secs(), pages.whole_mib())).collect(),
+        Demand::Recorded(samples) => {
+            samples.iter().map(|(time, pages)| (time.as_secs(), pages.whole_mib())).collect()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -83,7 +85,8 @@ fn a_german_list_has_semicolons_decimal_commas_and_thousands_with_points() {
     let list = "\"Name\";\"State\";\"Zugewiesener RAM (GB)\";\"MemoryStartup\";\"MemoryMaximum\";\"DynamicMemoryEnabled\"\r\n\
         \"Büro\";\"Running\";\"1,5\";\"1.073.741.824\";\"4.294.967.296\";\"Wahr\"\r\n\"Kasse\";\"Aus\";\"0\";\"536.870.912\";\"2.147.483.648\";\"Falsch\"\r\n";
     let utf16: Vec<u8> = format!("\u{feff}{list}").encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let load = read_inputs(&[Input::of_bytes("vms.csv", utf16)], &Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let load = read_inputs(&[Input::of_bytes("vms.csv", utf16)], &Options::default())
+        .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(mib(&load, "Büro"), [1024, 1024, 4096]);
     assert_eq!(mib(&load, "Kasse"), [512; 3]);
     assert!(!load.vms[1].running);
@@ -96,7 +99,8 @@ fn a_japanese_list_of_code_page_932_is_read_when_its_page_is_named() {
     let list = "\"名前\",\"状態\",\"メモリの割り当て\",\"起動メモリ\",\"最大メモリ\"\r\n\"経理\",\"実行中\",\"2048 MB\",\"1024 MB\",\"4,096 MB\"\r\n";
     let (bytes, _, _) = encoding(list);
     let options = Options { code_page: Some("932".parse().unwrap()), ..Options::default() };
-    let load = read_inputs(&[Input::of_bytes("vms.csv", bytes)], &options).unwrap_or_else(|error| panic!("{error}"));
+    let load =
+        read_inputs(&[Input::of_bytes("vms.csv", bytes)], &options).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(mib(&load, "経理"), [1024, 1024, 4096]);
 }
 
@@ -129,7 +133,10 @@ fn a_unit_that_cannot_be_right_is_asked_for() {
     let units = ["MemoryStartup=GB", "memorymaximum=gib"].map(|unit| unit.parse().unwrap()).to_vec();
     let load = read_with(&[("vms.csv", list)], &Options { units, ..Options::default() }).unwrap();
     assert_eq!(mib(&load, "A"), [1024, 1024, 8192]);
-    assert!("MemoryStartup".parse::<load_import::UnitOf>().is_err() && "a=pounds".parse::<load_import::UnitOf>().is_err());
+    assert!(
+        "MemoryStartup".parse::<load_import::UnitOf>().is_err()
+            && "a=pounds".parse::<load_import::UnitOf>().is_err()
+    );
 }
 
 const BALANCER: &str = r"\\HV01\Hyper-V Dynamic Memory Balancer(System Balancer)\Available Memory";
@@ -143,7 +150,9 @@ fn perfmon() -> String {
         }
     }
     log.push_str(",\"\\\\HV01\\Memory\\Committed Bytes\"\r\n");
-    for (minute, physical, pressure) in [(0, "2048.000", "50.0"), (1, "2048.000", "75.0"), (2, " ", " "), (3, " ", " "), (7, "1024", "100")] {
+    for (minute, physical, pressure) in
+        [(0, "2048.000", "50.0"), (1, "2048.000", "75.0"), (2, " ", " "), (3, " ", " "), (7, "1024", "100")]
+    {
         let _ = write!(
             log,
             "\"09/22/2026 10:{minute:02}:00.000\",\"4096\",\"{physical}\",\"{pressure}\",\"16384\",\"0\",\"9999999999\"\r\n"
@@ -160,10 +169,17 @@ fn demand_is_rebuilt_from_pressure_and_gaps_are_named() {
     // The host's own Committed Bytes are no guest's.
     assert_eq!(load.vms.len(), 2);
     assert!(!load.vms[0].settings.dynamic && load.vms[0].name == "SQL01", "{:?}", load.vms);
-    let gap = load.remarks.iter().find(|remark| remark.starts_with("web01: a gap of 6m")).unwrap_or_else(|| panic!("{:?}", load.remarks));
+    let gap = load
+        .remarks
+        .iter()
+        .find(|remark| remark.starts_with("web01: a gap of 6m"))
+        .unwrap_or_else(|| panic!("{:?}", load.remarks));
     assert!(gap.contains("2026-09-22 09:01:00 UTC") && gap.contains("2 rows have no value"), "{gap}");
     let assumed = load.vms[1].assumed.join("; ");
-    assert!(assumed.contains("startup RAM 1GB: the least that it had") && assumed.contains("maximum RAM 2GB"), "{assumed}");
+    assert!(
+        assumed.contains("startup RAM 1GB: the least that it had") && assumed.contains("maximum RAM 2GB"),
+        "{assumed}"
+    );
     let (text, scenario) = scenario(&load);
     assert_eq!(scenario.until, Duration::from_secs(420));
     assert!(text.contains("epoch = 2026-09-22T09:00:00Z"), "{text}");
@@ -172,7 +188,10 @@ fn demand_is_rebuilt_from_pressure_and_gaps_are_named() {
 #[test]
 fn a_list_and_a_log_are_one_vm_whatever_the_case_of_its_name() {
     let load = good(&[("log.csv", &perfmon()), ("vms.csv", POWERSHELL_5)]);
-    assert_eq!(load.vms.iter().map(|vm| vm.name.as_str()).collect::<Vec<_>>(), ["OLD (2008)", "SQL01", "WEB01"]);
+    assert_eq!(
+        load.vms.iter().map(|vm| vm.name.as_str()).collect::<Vec<_>>(),
+        ["OLD (2008)", "SQL01", "WEB01"]
+    );
     assert_eq!(mib(&load, "WEB01"), [1024, 512, 4096]);
     assert_eq!(demand(&load, "WEB01").len(), 3);
 }
@@ -186,16 +205,27 @@ fn a_guest_without_dynamic_memory_tells_itself_what_it_demands() {
     assert_eq!(demand(&load, "SQL01"), [(0, 12288), (15, 13312)]);
     assert_eq!(demand(&load, "APP"), [(0, 1548), (15, 1448)]);
     let alone = good(&[("guests.csv", log)]);
-    assert!(alone.remarks.iter().any(|remark| remark.contains("of APP there is Available MBytes alone")), "{:?}", alone.remarks);
+    assert!(
+        alone.remarks.iter().any(|remark| remark.contains("of APP there is Available MBytes alone")),
+        "{:?}",
+        alone.remarks
+    );
 }
 
 #[test]
 fn german_counters_are_known_or_asked_for() {
     let known = "\"(PDH-CSV 4.0) (Mitteleuropäische Zeit)(-60)\",\"\\\\WEB01\\Arbeitsspeicher\\Zugesicherte Bytes\"\r\n\"09/22/2026 10:00:00.000\",\"1073741824\"\r\n\"09/22/2026 10:01:00.000\",\"2147483648\"\r\n";
     assert_eq!(demand(&good(&[("log.csv", known)]), "WEB01"), [(0, 1024), (60, 2048)]);
-    let unknown = known.replace("\\\\WEB01\\Arbeitsspeicher\\Zugesicherte Bytes", "\\\\HV01\\Hyper-V-VM für Arbeitsspeicher(WEB01)\\Physischer Speicher");
+    let unknown = known.replace(
+        "\\\\WEB01\\Arbeitsspeicher\\Zugesicherte Bytes",
+        "\\\\HV01\\Hyper-V-VM für Arbeitsspeicher(WEB01)\\Physischer Speicher",
+    );
     let error = read(&[("log.csv", &unknown)]).unwrap_err().to_string();
-    assert!(error.contains("--counter \"Physical Memory=…\"") && error.contains("\"Hyper-V-VM für Arbeitsspeicher\""), "{error}");
+    assert!(
+        error.contains("--counter \"Physical Memory=…\"")
+            && error.contains("\"Hyper-V-VM für Arbeitsspeicher\""),
+        "{error}"
+    );
 }
 
 #[test]
@@ -213,8 +243,14 @@ fn prometheus_answers_with_old_and_new_names() {
         assert_eq!(load.host.as_deref(), Some("hv01"));
     }
     let refused = |text: &str| read(&[("range.json", text)]).unwrap_err().to_string();
-    assert!(refused(r#"{"status":"error","error":"parse error"}"#).contains("the server answered error: parse error"));
-    assert!(refused(r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#).contains("no series at all"));
+    assert!(
+        refused(r#"{"status":"error","error":"parse error"}"#)
+            .contains("the server answered error: parse error")
+    );
+    assert!(
+        refused(r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#)
+            .contains("no series at all")
+    );
     assert!(refused(r#"{"status":"success","data":{"resultType":"scalar"}}"#).contains("query_range"));
     assert!(refused("{\"a\":").contains("no answer of Prometheus"));
     let small = r#"{"data":{"resultType":"matrix","result":[{"metric":{"__name__":"windows_hyperv_dynamic_memory_vm_physical","vm":"A"},"values":[[1,"2048"]]}]}}"#;
@@ -233,7 +269,10 @@ fn rvtools_is_a_snapshot_by_names_of_columns() {
     let evidence = load.evidence();
     assert_eq!((evidence.recorded, evidence.snapshots.len(), evidence.interval_s), (0, 1, None));
     let (text, _) = scenario(&load);
-    assert!(text.contains("guest = \"linux\"") && text.contains("every page that the guest ever touched"), "{text}");
+    assert!(
+        text.contains("guest = \"linux\"") && text.contains("every page that the guest ever touched"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -254,7 +293,10 @@ fn files_that_disagree_are_both_shown() {
     let other = POWERSHELL_5.replace("4294967296", "8589934592");
     let load = good(&[("monday.csv", POWERSHELL_5), ("tuesday.csv", &other)]);
     let said = load.remarks.join("\n");
-    assert!(said.contains("WEB01: maximum RAM is 4GB in monday.csv and 8GB in tuesday.csv: the latter is taken"), "{said}");
+    assert!(
+        said.contains("WEB01: maximum RAM is 4GB in monday.csv and 8GB in tuesday.csv: the latter is taken"),
+        "{said}"
+    );
     assert_eq!(mib(&load, "WEB01")[2], 8192);
     let log = perfmon();
     let changed = log.replace("\"75.0\"", "\"100.0\"");
@@ -285,14 +327,20 @@ fn files_of_no_kind_say_what_speaks_against_each() {
     let error = read_inputs(&[blg], &Options::default()).unwrap_err().to_string();
     assert!(error.contains("relog FILE.blg -f csv"), "{error}");
     assert!(read(&[("empty.csv", "")]).unwrap_err().to_string().contains("the file is empty"));
-    assert!(read(&[("x.csv", "Name,MemoryStartup\nA\n")]).unwrap_err().to_string().contains("x.csv:2: 1 fields where the first line has 2"));
+    assert!(
+        read(&[("x.csv", "Name,MemoryStartup\nA\n")])
+            .unwrap_err()
+            .to_string()
+            .contains("x.csv:2: 1 fields where the first line has 2")
+    );
     let mixed = "Name,MemoryAssigned(GB),MemoryMaximum(GB)\nA,\"1,5\",\"2\"\nB,1.5,2\n";
     assert!(read(&[("x.csv", mixed)]).unwrap_err().to_string().contains("decimal separator"));
 }
 
 #[test]
 fn a_balancer_without_vms_says_what_to_record() {
-    let log = format!("\"(PDH-CSV 4.0) (UTC)(0)\",\"{BALANCER}\"\r\n\"09/22/2026 10:00:00.000\",\"4096\"\r\n");
+    let log =
+        format!("\"(PDH-CSV 4.0) (UTC)(0)\",\"{BALANCER}\"\r\n\"09/22/2026 10:00:00.000\",\"4096\"\r\n");
     let error = read(&[("log.csv", &log)]).unwrap_err().to_string();
     assert!(error.contains("it is of the host HV01") && error.contains("Current Pressure"), "{error}");
 }

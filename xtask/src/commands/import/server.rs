@@ -81,7 +81,11 @@ impl Server {
             anyhow::bail!("{name} answered with status {status}: is it Prometheus?");
         }
         let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-        let body = if chunked { unchunked(body).with_context(|| format!("{name}: its answer is cut off"))? } else { body.to_vec() };
+        let body = if chunked {
+            unchunked(body).with_context(|| format!("{name}: its answer is cut off"))?
+        } else {
+            body.to_vec()
+        };
         Ok(Input::of_bytes(&name, body))
     }
 
@@ -94,7 +98,10 @@ impl Server {
         stream.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
         stream.take(MOST_BYTES + 1).read_to_end(&mut answer)?;
-        anyhow::ensure!(answer.len() as u64 <= MOST_BYTES, "its answer has more than 2 GB: ask for less time, or a longer --resolution");
+        anyhow::ensure!(
+            answer.len() as u64 <= MOST_BYTES,
+            "its answer has more than 2 GB: ask for less time, or a longer --resolution"
+        );
         Ok(answer)
     }
 }
@@ -141,8 +148,14 @@ mod tests {
     #[test]
     fn servers_are_named_by_url() {
         let server = |text: &str| text.parse::<Server>();
-        assert_eq!(server("http://a:9091/prom/"), Ok(Server { host: "a".into(), port: 9091, path: "/prom".into() }));
-        assert_eq!(server("http://[::1]:9"), Ok(Server { host: "[::1]".into(), port: 9, path: String::new() }));
+        assert_eq!(
+            server("http://a:9091/prom/"),
+            Ok(Server { host: "a".into(), port: 9091, path: "/prom".into() })
+        );
+        assert_eq!(
+            server("http://[::1]:9"),
+            Ok(Server { host: "[::1]".into(), port: 9, path: String::new() })
+        );
         assert_eq!(server("http://a").unwrap().port, 9090);
         for text in ["a:9090", "https://a", "http://", "http://a:x", "http://a b", "http://u@a"] {
             assert!(server(text).is_err(), "{text}");
@@ -151,7 +164,9 @@ mod tests {
 
     #[test]
     fn answers_come_apart() {
-        let (head, body) = split(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n").unwrap();
+        let (head, body) =
+            split(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n")
+                .unwrap();
         assert!(head.starts_with("HTTP/1.1 200"));
         assert_eq!(unchunked(body).unwrap(), b"abcde");
         assert_eq!(unchunked(b"5\r\nabc"), None);
