@@ -26,6 +26,8 @@ mod fuzz;
 #[cfg(feature = "guest")]
 mod guest;
 mod guest_place;
+#[cfg(feature = "sizing")]
+mod import;
 mod loom;
 mod mutants;
 mod new_balancer;
@@ -42,6 +44,8 @@ mod scenario;
 mod storage_sizing;
 #[cfg(feature = "study")]
 mod sweep;
+#[cfg(feature = "sizing")]
+mod size;
 mod test;
 mod tools;
 #[cfg(feature = "study")]
@@ -68,6 +72,10 @@ use elsewhere as guest;
 use elsewhere as storage_sizing;
 #[cfg(not(feature = "study"))]
 use elsewhere as sweep;
+#[cfg(not(feature = "sizing"))]
+use elsewhere as import;
+#[cfg(not(feature = "sizing"))]
+use elsewhere as size;
 #[cfg(not(feature = "study"))]
 use elsewhere as verify;
 #[cfg(not(feature = "storage"))]
@@ -144,6 +152,10 @@ pub(crate) enum Command {
     Compare(compare::Args),
     /// Run a comparison, a verification or an exploration as points that many machines share: plan, submit, run, collect
     Sweep(sweep::Args),
+    /// Make a scenario and a trace of what other programs wrote about VMs: perfmon, Get-VM, Prometheus, RVTools, traces
+    Import(import::Args),
+    /// Find the smallest host, or number of hosts, for VMs, and their memory settings
+    Size(size::Args),
     /// Make a crate for a balancing policy of your own, ready to run and to compare
     NewBalancer(new_balancer::Args),
     /// Size storage: how many VMs of one golden image an array of disks serves, and how much space they take
@@ -211,6 +223,10 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Vhd(args) => return vhd::run(&args),
         #[cfg(feature = "study")]
         Command::Sweep(args) => return sweep::run(&args),
+        #[cfg(feature = "sizing")]
+        Command::Import(args) => import::run(&args)?,
+        #[cfg(feature = "sizing")]
+        Command::Size(args) => return size::run(&args),
         #[cfg(feature = "bench")]
         Command::Bench(args) => return bench::run(&args),
         #[cfg(feature = "export")]

@@ -9,6 +9,7 @@ mod metrics;
 mod new_balancer;
 mod output;
 mod program;
+mod sizing;
 #[cfg(feature = "study")]
 mod sweep;
 mod what_if;

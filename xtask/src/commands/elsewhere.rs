@@ -36,6 +36,8 @@ const BENCH: Build = Build { feature: "bench", release: true };
 const BENCH_HELP: Build = Build { feature: "bench", release: false };
 pub(crate) const DOCS: Build = Build { feature: "docs", release: false };
 const STORAGE: Build = Build { feature: "storage", release: false };
+const SIZING: Build = Build { feature: "sizing", release: false };
+const WORKBOOK: Build = Build { feature: "workbook", release: false };
 const LIVE: Build = Build { feature: "live", release: false };
 
 /// Whether this build has a feature.
@@ -52,6 +54,8 @@ fn here(build: Build) -> bool {
         "docs" => cfg!(feature = "docs"),
         "live" => cfg!(feature = "live"),
         "storage" => cfg!(feature = "storage"),
+        "sizing" => cfg!(feature = "sizing"),
+        "workbook" => cfg!(feature = "workbook"),
         other => unreachable!("a build of {other}"),
     };
     // A measurement of a build with assertions would say nothing.
@@ -77,6 +81,8 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
     let build = match command.to_str()? {
         "help" => return needed(&[rest, &[OsString::from("--help")]].concat()),
         "compare" | "diff" | "verify" | "explore" | "sweep" => STUDY,
+        "import" | "size" if rest.iter().any(is_workbook) => WORKBOOK,
+        "import" | "size" => SIZING,
         "storage-sizing" | "vhd" => STORAGE,
         "guest" if has("--capture") && has("--live") => WATCHED_CAPTURE,
         "guest" if has("--capture") => CAPTURE,
@@ -99,6 +105,13 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
 
 /// A cargo that runs a build of this program with the words of a command line that are to be added.
 fn cargo(build: Build) -> Command {
+/// Whether a word names a spreadsheet.
+fn is_workbook(word: &OsString) -> bool {
+    std::path::Path::new(word).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"))
+}
+
+/// A cargo that runs a build of this program with the words of a command line.
+fn cargo<S: AsRef<OsStr>>(build: Build, words: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.arg("run").arg("--manifest-path").arg(workspace_root().join("Cargo.toml"));
     command.args(["--locked", "--package", "xtask", "--features", build.feature]);
@@ -169,6 +182,9 @@ mod tests {
         for (line, build) in [
             ("compare --json", STUDY),
             ("help verify", STUDY),
+            ("import vms.csv --out load.toml", SIZING),
+            ("size load.toml", SIZING),
+            ("size rvtools.XLSX", WORKBOOK),
             ("guest doctor", GUEST),
             ("guest --nested --capture x.pcapng", CAPTURE),
             ("guest contend --live", WATCHED),

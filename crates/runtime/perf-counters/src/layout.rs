@@ -103,7 +103,8 @@ pub(crate) fn path(machine: &str, object: &str, instance: Option<&str>, counter:
 }
 
 /// An instance name as Windows writes it in a path: what has a meaning there is replaced.
-pub(crate) fn instance_name(name: &str) -> String {
+#[must_use]
+pub fn instance_name(name: &str) -> String {
     name.chars()
         .map(|c| match c {
             '(' => '[',

@@ -43,7 +43,7 @@ pub mod schema;
 mod value;
 
 pub use epoch::{Epoch, EpochError};
-pub use layout::{Layout, LayoutError};
+pub use layout::{Layout, LayoutError, instance_name};
 pub use sample::{Sample, VmSample};
 pub use schema::{
     BalancerCounters, BusCounters, CounterDefinition, GuestCounters, Kind, MapCounters, ModelCounters,

@@ -274,6 +274,11 @@ impl CounterLog {
         self.times.iter().filter_map(|time| Duration::try_from(since(time)?).ok()).collect()
     }
 
+    /// Time of the first row, UTC.
+    pub fn begins(&self) -> Option<DateTime> {
+        self.times.first().copied()
+    }
+
     /// What the user of the file should be told.
     pub fn remarks(&self) -> &[Remark] {
         &self.remarks

@@ -1,0 +1,140 @@
+//! The answer, as it is written as JSON.
+
+use serde::Serialize;
+
+use crate::advise::Advice;
+use crate::back_test::BackTest;
+use crate::confidence::Confidence;
+use crate::measure::Series;
+use crate::question::{Growth, Risk};
+use crate::simulate::Engine;
+
+/// Version of the JSON.
+pub const SCHEMA: u32 = 1;
+
+/// The answer. All sizes are MB (MiB), all times seconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Answer {
+    /// Version of this schema.
+    pub schema: u32,
+    /// What was sized for.
+    pub title: String,
+    /// The balancing policy.
+    pub policy: String,
+    /// The risk that was to be kept.
+    pub risk: Risk,
+    /// Hosts that may be down.
+    pub spare: u32,
+    /// How demand was grown.
+    pub growth: Option<Growth>,
+    /// VMs.
+    pub vms: usize,
+    /// Length of the load.
+    pub length_s: f64,
+    /// Seconds at the beginning of each run in which shortages do not count.
+    pub warm_up_s: f64,
+    /// Time 0, milliseconds since 1970, if the load has dates.
+    pub begins_ms: Option<i64>,
+    /// Seeds that the load was drawn with.
+    pub seeds: usize,
+    /// The answers: one, or one for each size of host that was asked for.
+    pub found: Vec<Found>,
+    /// What was tried, by hosts and memory.
+    pub evaluated: Vec<Evaluated>,
+    /// VMs that are short on any host, and what they were held against instead of the risk.
+    pub on_any_host: Vec<Shortage>,
+    /// What all VMs would take with static memory: their maximum, and their peak.
+    pub static_maximum_mb: f64,
+    /// Σ peak demand.
+    pub static_peak_mb: f64,
+    /// The largest demand of all VMs together.
+    pub peak_of_sum_mb: f64,
+    /// What is advised for each VM.
+    pub advice: Vec<Advice>,
+    /// The smallest memory for each host with the advised settings, simulated; `None` if that was not asked for.
+    pub with_advice: Option<Found>,
+    /// Demand and memory of all VMs together, on the host of the answer that had the least left.
+    pub series: Series,
+    /// How far to trust it.
+    pub confidence: Confidence,
+    /// How often the promise was kept on what was not looked at.
+    pub back_test: Option<BackTest>,
+    /// The command that gives this answer again.
+    pub command: String,
+}
+
+/// An answer for hosts of one kind.
+#[derive(Clone, Debug, Serialize)]
+pub struct Found {
+    /// Hosts in all, spare ones among them.
+    pub hosts: u32,
+    /// Memory of each.
+    pub memory_mb: f64,
+    /// Whether the risk is kept.
+    pub kept: bool,
+    /// The least that was left of a host's memory.
+    pub least_available_mb: f64,
+    /// What happens there with the spare hosts down: all that is short, the worst first.
+    pub shortages: Vec<Shortage>,
+    /// Why less is not enough: what happens one step below.
+    pub why_not_less: Option<Box<Verdict>>,
+    /// What the fast model said before full runs corrected it, MB or hosts; `None` if it was not used.
+    pub fast_said: Option<f64>,
+    /// What confirmed it.
+    pub confirmed_by: String,
+}
+
+/// What a try showed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// Hosts in all.
+    pub hosts: u32,
+    /// Memory of each.
+    pub memory_mb: f64,
+    /// Where the risk was not kept, the worst first.
+    pub violations: Vec<Shortage>,
+}
+
+/// What was tried.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluated {
+    /// Hosts in all.
+    pub hosts: u32,
+    /// Memory of each.
+    pub memory_mb: f64,
+    /// With what.
+    pub engine: Engine,
+    /// Whether the risk was kept.
+    pub kept: bool,
+    /// The longest time that a VM was short in one piece.
+    pub longest_s: f64,
+    /// The largest share of its time that a VM was short.
+    pub share: f64,
+    /// Allocations refused, of all VMs.
+    pub refused: u64,
+    /// VMs that never started.
+    pub not_started: usize,
+    /// VMs that broke the risk.
+    pub vms_broken: usize,
+    /// Whether runs were ended when a VM had been short for ten times what is allowed: then all of this is at least so.
+    pub ended_early: bool,
+}
+
+/// A VM that was short, or did not start.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Shortage {
+    /// Which VM.
+    pub vm: String,
+    /// Whether it started.
+    pub started: bool,
+    /// The longest time in one piece.
+    pub longest_s: f64,
+    /// When that began.
+    pub at_s: f64,
+    /// The share of its time.
+    pub share: f64,
+    /// Allocations that its guest refused.
+    pub refused: u64,
+    /// The most that it lacked.
+    pub most_lacking_mb: f64,
+}

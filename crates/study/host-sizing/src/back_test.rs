@@ -1,0 +1,76 @@
+//! Sizing from the first half of what was recorded, and looking at the second.
+
+use core::time::Duration;
+
+use guest_memory_manager::trace::TraceWindow;
+use page_range::PageCount;
+use serde::Serialize;
+
+use crate::answer::Shortage;
+use crate::fleet::Fleet;
+use crate::question::{Hosts, Question};
+use crate::sizing::Sizing;
+use crate::{Progress, SizingError};
+
+/// How a promise from the first half held in the second.
+#[derive(Clone, Debug, Serialize)]
+pub struct BackTest {
+    /// Hosts.
+    pub hosts: u32,
+    /// Memory for each that the first half said.
+    pub memory_mb: f64,
+    /// VMs in the second half.
+    pub vms: usize,
+    /// Those for which the promised risk was kept.
+    pub kept: usize,
+    /// The others.
+    pub broken: Vec<Shortage>,
+    /// Memory for each host that the second half alone would have said.
+    pub second_half_mb: f64,
+    /// Length of a half.
+    pub half_s: f64,
+}
+
+/// Sizes from the first half, and replays the second on what that said.
+///
+/// # Errors
+/// A load that is not recorded, or runs that fail.
+pub fn back_test(
+    fleet: &Fleet,
+    question: &Question,
+    progress: Progress<'_>,
+) -> Result<BackTest, SizingError> {
+    let half = fleet.length() / 2;
+    if half < Duration::from_secs(60) {
+        return Err(SizingError::Load("too little was recorded for two halves".to_owned()));
+    }
+    let window = |from, to| {
+        TraceWindow::new(from, to).ok_or_else(|| SizingError::Load("nothing was recorded".to_owned()))
+    };
+    let first = fleet.window(window(Duration::ZERO, half)?)?;
+    let second = fleet.window(window(half, fleet.length() + Duration::from_secs(1))?)?;
+    let hosts = match &question.hosts {
+        Hosts::Number(hosts) | Hosts::Given(hosts, _) => *hosts,
+        Hosts::Sizes(_) => {
+            return Err(SizingError::Question(
+                "a back-test needs --hosts: it asks for the memory of so many hosts".to_owned(),
+            ));
+        }
+    };
+    let question = Question { hosts: Hosts::Number(hosts), ..question.clone() };
+    let said = Sizing::new(&first, &question, progress)?.memory_of(hosts)?;
+    let mut then = Sizing::new(&second, &question, progress)?;
+    let memory = PageCount::from_mib(said.memory_mb as u64);
+    let broken = then.violations(hosts, memory)?;
+    let needed = then.memory_of(hosts)?;
+    let vms = second.vms.len();
+    Ok(BackTest {
+        hosts,
+        memory_mb: said.memory_mb,
+        vms,
+        kept: vms - broken.len().min(vms),
+        broken,
+        second_half_mb: needed.memory_mb,
+        half_s: half.as_secs_f64(),
+    })
+}

@@ -1,0 +1,250 @@
+//! A fast model of a host: the real policy on demand curves. Guests, drivers, rings and workers are left out, and memory moves at
+//! the rate that they would move it at.
+//!
+//! What it leaves out: what a guest needs while it boots, page files and paging, refusals of guests, and reports that are late. So
+//! its answers are confirmed by full runs.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use balancing_policy::{GuestStatus, HostView, MemorySettings, Proposal, Reason, Target, VmId, VmView};
+use guest_memory_manager::trace::VmTrace;
+use memory_balancer::BalancerConfig;
+use page_range::PageCount;
+use scenario::run::RunError;
+
+use crate::fleet::Fleet;
+use crate::measure::{HostOutcome, Series, VmOutcome};
+use crate::simulate::Job;
+use crate::{Progress, SizingError};
+
+/// Rounds of VMs that a run has at most: a second or two. Invented.
+const MOST_ROUNDS: u64 = 3_000_000;
+/// Memory that moves in a second for each VM: an operation of 64 MB for every round (the engine's constants).
+const RATE_MIB: f64 = 64.0;
+/// From a need to memory that arrives: a report, a round and an operation of about a second each at most. Inferred of full runs.
+const REACTION_S: f64 = 2.0;
+/// Points of a series.
+const SERIES_POINTS: u64 = 400;
+
+struct Vm {
+    settings: MemorySettings,
+    curve: Option<Arc<VmTrace>>,
+    /// Where in the curve the time is.
+    place: usize,
+    running: bool,
+    outcome: VmOutcome,
+    short_since: Option<f64>,
+    assigned_s: f64,
+    demand: PageCount,
+}
+
+impl Vm {
+    /// Demand at a time, on the straight line between samples; times only go on.
+    fn demand_at(&mut self, time: Duration) -> PageCount {
+        let Some(curve) = &self.curve else { return PageCount::ZERO };
+        let samples = curve.samples();
+        while samples.get(self.place + 1).is_some_and(|next| next.time <= time) {
+            self.place += 1;
+        }
+        match (samples.get(self.place), samples.get(self.place + 1)) {
+            (Some(before), Some(next)) if time >= before.time => {
+                let share = (time - before.time).as_secs_f64() / (next.time - before.time).as_secs_f64();
+                let (a, b) = (before.used.get() as f64, next.used.get() as f64);
+                PageCount((a + (b - a) * share) as u64)
+            }
+            (Some(only), _) => only.used,
+            (None, _) => PageCount::ZERO,
+        }
+    }
+
+    fn watch(&mut self, now: f64, step: f64, before: PageCount, assigned: PageCount, counts: bool) {
+        let seen = &mut self.outcome;
+        seen.on_s += step;
+        seen.most_mb = seen.most_mb.max(assigned.mib());
+        self.assigned_s += assigned.mib() * step;
+        if !self.settings.dynamic || !counts {
+            // Its guest reports nothing: whether static memory suffices is not the balancer's matter.
+            return;
+        }
+        let (late, lacking) =
+            (self.demand.saturating_sub(before).mib(), self.demand.saturating_sub(assigned).mib());
+        let short = if lacking > 0.0 {
+            step
+        } else if late > 0.0 {
+            REACTION_S.min(step)
+        } else {
+            0.0
+        };
+        if short == 0.0 {
+            self.short_since = None;
+            return;
+        }
+        seen.short_s += short;
+        let since = *self.short_since.get_or_insert(now);
+        let length = now - since + short;
+        if length > seen.longest_s {
+            (seen.longest_s, seen.longest_at_s) = (length, since);
+        }
+        if late > seen.most_lacking.0 {
+            seen.most_lacking = (late, now);
+        }
+        if lacking == 0.0 {
+            self.short_since = None;
+        }
+    }
+}
+
+/// Time between two rounds.
+pub(crate) fn step(fleet: &Fleet, vms: usize) -> Duration {
+    let rounds = fleet.length().as_secs() * vms as u64;
+    Duration::from_secs(rounds.div_ceil(MOST_ROUNDS).max(1))
+}
+
+/// Runs a host.
+pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<HostOutcome, SizingError> {
+    let plan = &fleet.plans[job.seed % fleet.plans.len()];
+    let fail =
+        |error: RunError| SizingError::Run { memory: job.memory, vms: job.vms.len(), error: Box::new(error) };
+    let mut policy =
+        policy_catalogue::make(&plan.policy, &plan.policy_parameters).map_err(|error| fail(error.into()))?;
+    let reserve = plan.host.memory_reserve.unwrap_or_else(|| BalancerConfig::default_reserve(job.memory));
+    let overhead = plan.host.balancer.overhead_per_vm;
+    let for_vms = job.memory.saturating_sub(reserve);
+    let mut vms: Vec<Vm> = job
+        .vms
+        .iter()
+        .map(|vm| Vm {
+            settings: fleet.vms[*vm].settings,
+            curve: fleet.curves[*vm].clone(),
+            place: 0,
+            running: false,
+            outcome: VmOutcome::default(),
+            short_since: None,
+            assigned_s: 0.0,
+            demand: PageCount::ZERO,
+        })
+        .collect();
+    let step = step(fleet, vms.len());
+    let seconds = step.as_secs_f64();
+    let rate = PageCount((RATE_MIB * seconds * 256.0) as u64);
+    let minimum_move = plan.host.balancer.minimum_move;
+    let rounds = (fleet.length().as_secs() / step.as_secs()).max(1);
+    let every = rounds.div_ceil(SERIES_POINTS).max(1);
+    let mut views: Vec<VmView> = Vec::new();
+    // Place in `vms` of each view.
+    let mut places: Vec<usize> = Vec::new();
+    let mut targets: Vec<Target> = Vec::new();
+    let mut proposal = Proposal::default();
+    let mut free = for_vms;
+    let (mut series, mut most_demand, mut least_free) = (Series::default(), 0.0_f64, f64::INFINITY);
+    let mut demand = vec![Vec::new(); if job.keep_demand { vms.len() } else { 0 }];
+    let mut order: Vec<usize> = Vec::new();
+    let mut granted = 0.0_f64;
+    for round in 0..=rounds {
+        let now = step.saturating_mul(u32::try_from(round).unwrap_or(u32::MAX));
+        let at = now.as_secs_f64();
+        // Starts, in their order: each as soon as there is memory.
+        for place in 0..vms.len() {
+            let vm = &mut vms[place];
+            if vm.running {
+                continue;
+            }
+            let needed = vm.settings.startup + overhead;
+            let Some(left) = free.checked_sub(needed) else { break };
+            free = left;
+            vm.running = true;
+            vm.outcome.started = true;
+            let id = VmId(u32::try_from(place).unwrap_or(u32::MAX));
+            let view = VmView::new(id, vm.settings).with(|view| view.started_at = now);
+            let after = places.partition_point(|other| *other < place);
+            places.insert(after, place);
+            targets.insert(after, Target { pages: view.assigned, reason: Reason::new("start") });
+            views.insert(after, view);
+        }
+        for (view, place) in views.iter_mut().zip(&places) {
+            let vm = &mut vms[*place];
+            vm.demand = vm.demand_at(now);
+            if vm.settings.dynamic && vm.curve.is_some() {
+                let available = view.assigned.saturating_sub(vm.demand);
+                view.history.push(
+                    now,
+                    GuestStatus::default().with(|status| {
+                        (status.demand, status.commit) = (vm.demand, vm.demand);
+                        (status.available, status.free) = (available, available);
+                    }),
+                );
+            }
+        }
+        let running = PageCount(overhead.get() * views.len() as u64);
+        let capacity = for_vms.saturating_sub(running);
+        let host = HostView::new(capacity, free).with(|host| {
+            host.now = now;
+            (host.total, host.reserve, host.overhead) = (job.memory, reserve, running);
+            host.grant_rate = granted / seconds;
+            host.lead_time = Duration::from_secs_f64(REACTION_S);
+            host.minimum_move = minimum_move;
+        });
+        proposal.begin_with(std::mem::take(&mut targets));
+        policy.round(&host, &views, &mut proposal);
+        let before: Vec<PageCount> = views.iter().map(|view| view.assigned).collect();
+        // What shrinks comes first.
+        for (view, target) in views.iter_mut().zip(proposal.targets()) {
+            let pages = view.reachable(target.pages).max(view.assigned.saturating_sub(rate));
+            if pages.get().saturating_add(minimum_move.get()) <= view.assigned.get() {
+                free += view.assigned.saturating_sub(pages);
+                view.assigned = pages;
+            }
+        }
+        order.clear();
+        order.extend(0..views.len());
+        if policy.uses_priority() {
+            order.sort_by_key(|index| core::cmp::Reverse(views[*index].settings.weight));
+        }
+        let had = free;
+        for index in &order {
+            let view = &mut views[*index];
+            let pages = view.reachable(proposal.target(*index).pages).min(view.assigned.saturating_add(rate));
+            let more = pages.saturating_sub(view.assigned).min(free);
+            if more >= minimum_move || (!more.is_zero() && view.assigned + more == view.settings.maximum) {
+                free = free.saturating_sub(more);
+                view.assigned += more;
+            }
+        }
+        granted = had.saturating_sub(free).get() as f64;
+        targets = proposal.take_targets();
+        let (mut all, mut assigned) = (0.0, 0.0);
+        for ((view, place), before) in views.iter().zip(&places).zip(before) {
+            let vm = &mut vms[*place];
+            vm.watch(at, seconds, before, view.assigned, at >= fleet.warm_up_s());
+            all += vm.demand.mib();
+            assigned += view.assigned.mib();
+            if job.keep_demand && !vm.demand.is_zero() {
+                demand[*place].push(vm.demand.mib() as f32);
+            }
+        }
+        most_demand = most_demand.max(all);
+        least_free = least_free.min(free.mib());
+        if round.is_multiple_of(every) {
+            series.time_s.push(at);
+            series.demand_mb.push(most_demand);
+            series.assigned_mb.push(assigned);
+            series.capacity_mb.push(capacity.mib());
+            most_demand = 0.0;
+        }
+        if round.is_multiple_of(256) {
+            progress(256 * step.as_secs() * vms.len() as u64);
+        }
+    }
+    let outcomes = vms.into_iter().map(|mut vm| {
+        vm.outcome.mean_mb = if vm.outcome.on_s > 0.0 { vm.assigned_s / vm.outcome.on_s } else { 0.0 };
+        vm.outcome
+    });
+    Ok(HostOutcome {
+        vms: outcomes.collect(),
+        series,
+        least_available_mb: least_free,
+        demand,
+        ended_early: false,
+    })
+}

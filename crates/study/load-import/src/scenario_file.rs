@@ -1,0 +1,327 @@
+//! A load as a scenario file and a trace.
+
+use core::fmt::Write as _;
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use guest_memory_manager::trace::{Sample, Trace, VmTrace};
+use jiff::Timestamp;
+use page_range::PageCount;
+
+use crate::load::{Demand, Load, LoadVm};
+
+/// How long a demand that is known at one moment only is played. Invented: long enough for everything to settle.
+const SNAPSHOT_LENGTH: Duration = Duration::from_secs(3600);
+/// Host memory that no file says is rounded up to this: modules of memory. Invented.
+const MODULE: PageCount = PageCount::from_mib(8 << 10);
+/// The longest name of a VM that scenario files take.
+const LONGEST_NAME: usize = 100;
+/// Samples of a run at most: each row of a run's counters costs as much as a second of its VMs. Invented.
+const MOST_SAMPLES: u64 = 20_000;
+
+/// What a load comes to.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The scenario file.
+    pub toml: String,
+    /// The trace that it plays; `None` if no demand is known at all.
+    pub trace: Option<Trace>,
+    /// The VMs, in the load's order.
+    pub vms: Vec<WrittenVm>,
+    /// Memory of the host in the scenario file.
+    pub host_memory: PageCount,
+}
+
+/// A VM and what it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenVm {
+    /// In the files.
+    pub name: String,
+    /// In the scenario: without what counter paths and event names cannot hold.
+    pub scenario: String,
+}
+
+impl Load {
+    /// Writes the load as a scenario. `trace_file` is the trace's name in it, seen from the scenario's folder.
+    #[must_use]
+    pub fn scenario(&self, trace_file: &str) -> Written {
+        let vms = self.names();
+        let trace = self.trace(&vms);
+        let (memory, known) = self.memory();
+        let length = trace.as_ref().map_or(SNAPSHOT_LENGTH, Trace::length);
+        let mut toml = String::new();
+        self.head(&mut toml);
+        let files = self.sources.iter().map(|source| file_name(&source.file)).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(toml, "title = {}", quoted(&format!("VMs of {}", shortened(&files))));
+        let sources = self
+            .sources
+            .iter()
+            .map(|source| format!("{}: {}", source.file, source.kind.what()))
+            .collect::<Vec<_>>()
+            .join("; ");
+        let _ = writeln!(toml, "source = {}", quoted(&sources));
+        let _ = writeln!(toml, "until = {}", if trace.is_some() { quoted("trace") } else { quoted("1h") });
+        let _ = writeln!(toml, "sample_interval = {}\n", quoted(&format!("{}s", interval(length).as_secs())));
+        toml.push_str("[host]\n");
+        let host = self
+            .host
+            .as_ref()
+            .map(|host| legal(host))
+            .filter(|host| !vms.iter().any(|vm| vm.scenario.eq_ignore_ascii_case(host)));
+        if let Some(host) = host {
+            let _ = writeln!(toml, "name = {}", quoted(&host));
+        }
+        if !known {
+            toml.push_str("# No file says the host's memory: this holds all of these VMs at their maximum. `cargo xtask size` finds how much less will do.\n");
+        }
+        let _ = writeln!(toml, "memory = {}", quoted(&quantities::format_size(memory)));
+        toml.push_str("# Hosts and VMs of today have more than the editions of 2008 R2 allow.\nedition = \"unlimited\"\n");
+        if let Some(begins) = self.begins.and_then(|at| Timestamp::from_millisecond(at).ok()) {
+            let _ = writeln!(toml, "epoch = {}", begins.strftime("%Y-%m-%dT%H:%M:%SZ"));
+        }
+        if trace.is_some() {
+            let _ = writeln!(
+                toml,
+                "\n[trace]\nfile = {}\nwindow = \"0s..{}s\"\n# Gaps are named above.\ngaps = \"fill\"",
+                quoted(trace_file),
+                length.as_secs() + 1
+            );
+        }
+        for (vm, written) in self.vms.iter().zip(&vms) {
+            table(&mut toml, vm, written);
+        }
+        let started: Vec<String> = self
+            .vms
+            .iter()
+            .zip(&vms)
+            .filter(|(vm, _)| vm.running)
+            .map(|(_, written)| quoted(&written.scenario))
+            .collect();
+        if !started.is_empty() {
+            let all = started.len() == self.vms.len();
+            let which = if all { "\"all\"".to_owned() } else { format!("[{}]", started.join(", ")) };
+            if !all {
+                toml.push_str("\n# VMs that were off stay off.");
+            }
+            let _ = writeln!(
+                toml,
+                "\n[[timeline]]\nat = \"0s\"\naction = \"start\"\nvm = {which}\nevery = \"1s\""
+            );
+        }
+        Written { toml, trace, vms, host_memory: memory }
+    }
+
+    /// Memory of the host, and whether a file says it.
+    fn memory(&self) -> (PageCount, bool) {
+        if let Some(memory) = self.host_memory {
+            return (memory, true);
+        }
+        let most: PageCount = self
+            .vms
+            .iter()
+            .filter(|vm| vm.running)
+            .map(|vm| vm.settings.maximum + PageCount::from_mib(8))
+            .sum();
+        // The reserve: 384 MB, and 30 MB for each GB.
+        let mib = (most.mib() + 384.0) / (1.0 - 30.0 / 1024.0);
+        (PageCount::from_mib(mib as u64 + 1).round_up_to(MODULE), false)
+    }
+
+    fn head(&self, toml: &mut String) {
+        toml.push_str("# Made by `cargo xtask import`. Names, settings, priorities and buffers are the files'; what they do not say is below.\n");
+        for remark in &self.remarks {
+            comment(toml, remark);
+        }
+        let assumed: Vec<(&str, &String)> = self
+            .vms
+            .iter()
+            .flat_map(|vm| vm.assumed.iter().map(move |why| (vm.name.as_str(), why)))
+            .collect();
+        if !assumed.is_empty() {
+            toml.push_str("#\n# Assumed:\n");
+            // Many VMs have the same reasons.
+            let mut told: BTreeSet<&String> = BTreeSet::new();
+            for (_, why) in &assumed {
+                if told.insert(why) {
+                    let names: Vec<&str> =
+                        assumed.iter().filter(|(_, other)| other == why).map(|(name, _)| *name).collect();
+                    comment(toml, &format!("- {}: {why}", some(&names)));
+                }
+            }
+        }
+        comment(
+            toml,
+            "- Guests are played as the nearest that the model has: what was recorded is the commit of the whole guest, so the guest's kind matters little. \
+             Virtual processors are left out: they do not use memory.",
+        );
+        let snapshots: Vec<&str> = self
+            .vms
+            .iter()
+            .filter(|vm| vm.running && matches!(vm.demand, Demand::Snapshot(_)))
+            .map(|vm| vm.name.as_str())
+            .collect();
+        if !snapshots.is_empty() {
+            comment(
+                toml,
+                &format!(
+                    "- {}: demand is known at one moment only, and played as if it stayed so: peaks are not in it.",
+                    some(&snapshots)
+                ),
+            );
+        }
+        let unknown: Vec<&str> = self
+            .vms
+            .iter()
+            .filter(|vm| vm.running && vm.demand == Demand::Unknown)
+            .map(|vm| vm.name.as_str())
+            .collect();
+        if !unknown.is_empty() {
+            comment(
+                toml,
+                &format!("- {}: no file says what they demand: their guests idle.", some(&unknown)),
+            );
+        }
+    }
+
+    /// Names that scenario files take, all different.
+    fn names(&self) -> Vec<WrittenVm> {
+        let mut taken = BTreeSet::new();
+        let mut names = Vec::with_capacity(self.vms.len());
+        for vm in &self.vms {
+            let base = legal(&vm.name);
+            let mut scenario = base.clone();
+            let mut number = 2;
+            while !taken.insert(scenario.to_lowercase()) {
+                scenario = format!("{base}-{number}");
+                number += 1;
+            }
+            names.push(WrittenVm { name: vm.name.clone(), scenario });
+        }
+        names
+    }
+
+    fn trace(&self, names: &[WrittenVm]) -> Option<Trace> {
+        let mut trace = Trace::default();
+        let length = match self.length() {
+            Duration::ZERO => SNAPSHOT_LENGTH,
+            length => length,
+        };
+        for (vm, written) in self.vms.iter().zip(names) {
+            let sample = |time: Duration, used: PageCount| Sample {
+                time,
+                provisioned: vm.settings.maximum,
+                used,
+                cpu: 0.0,
+            };
+            let samples = match &vm.demand {
+                Demand::Unknown => continue,
+                Demand::Snapshot(demand) => vec![sample(Duration::ZERO, *demand), sample(length, *demand)],
+                Demand::Recorded(samples) => {
+                    samples.iter().map(|(time, demand)| sample(*time, *demand)).collect()
+                }
+            };
+            if let Some(recording) = VmTrace::new(samples) {
+                trace.insert(&written.scenario, recording);
+            }
+        }
+        (!trace.is_empty()).then_some(trace)
+    }
+}
+
+/// A sentence as lines of a comment.
+fn comment(toml: &mut String, sentence: &str) {
+    let mut line = String::from("#");
+    // A file's text may have line breaks, which would end the comment.
+    for word in sentence.split_whitespace() {
+        if line.chars().count() + word.chars().count() > 110 && line.len() > 3 {
+            let _ = writeln!(toml, "{line}");
+            line = String::from("#  ");
+        }
+        let word: String = word.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let _ = write!(line, " {word}");
+    }
+    let _ = writeln!(toml, "{line}");
+}
+
+fn some(names: &[&str]) -> String {
+    let first = names.iter().take(4).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(4) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.split_whitespace().collect::<Vec<_>>().join(" ")).to_string()
+}
+
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(59).chain(['…']).collect() }
+}
+
+fn file_name(path: &str) -> String {
+    std::path::Path::new(path)
+        .file_name()
+        .map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// A name as scenario files take it: letters, digits, spaces inside, `-`, `_` and single points.
+fn legal(name: &str) -> String {
+    let good = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.');
+    let mut legal: String =
+        name.trim().chars().map(|c| if good(c) { c } else { '_' }).take(LONGEST_NAME - 6).collect();
+    while legal.contains("..") {
+        legal = legal.replace("..", ".");
+    }
+    let trimmed = legal.trim();
+    if trimmed.is_empty() { "VM".to_owned() } else { trimmed.to_owned() }
+}
+
+/// Time between two samples of a run over this time.
+fn interval(length: Duration) -> Duration {
+    let wanted = length.as_secs().div_ceil(MOST_SAMPLES);
+    let usual = [1, 2, 5, 10, 30, 60, 300, 900, 3600];
+    Duration::from_secs(usual.into_iter().find(|seconds| *seconds >= wanted).unwrap_or(3600))
+}
+
+/// The profile that is nearest to a guest, by what a file calls it.
+fn profile(guest: Option<&str>) -> &'static str {
+    let Some(guest) = guest else { return "ws2008-r2-sp1-enterprise" };
+    let guest = guest.to_lowercase();
+    let is = |words: &[&str]| words.iter().any(|word| guest.contains(word));
+    if is(&[
+        "linux", "ubuntu", "debian", "centos", "red hat", "rhel", "suse", "sles", "rocky", "alma", "photon",
+    ]) {
+        "linux"
+    } else if is(&["windows 7", "windows 8", "windows 10", "windows 11"]) {
+        "windows-7-sp1-enterprise-x64"
+    } else {
+        "ws2008-r2-sp1-enterprise"
+    }
+}
+
+fn table(toml: &mut String, vm: &LoadVm, written: &WrittenVm) {
+    let size = |pages| quoted(&quantities::format_size(pages));
+    toml.push_str("\n[[vm]]\n");
+    if written.name != written.scenario {
+        comment(toml, &format!("In the files: {:?}", written.name));
+    }
+    let _ = writeln!(toml, "name = {}", quoted(&written.scenario));
+    if let Some(guest) = &vm.guest {
+        comment(toml, guest);
+    }
+    let _ = writeln!(toml, "guest = {}", quoted(profile(vm.guest.as_deref())));
+    let settings = &vm.settings;
+    if settings.dynamic {
+        let _ = writeln!(toml, "startup_bytes = {}", size(settings.startup));
+        let _ = writeln!(toml, "minimum_bytes = {}", size(settings.minimum));
+        let _ = writeln!(toml, "maximum_bytes = {}", size(settings.maximum));
+        let _ = writeln!(toml, "buffer = {}", settings.buffer);
+    } else {
+        let _ = writeln!(toml, "dynamic_memory_enabled = false\nstartup_bytes = {}", size(settings.startup));
+    }
+    let _ = writeln!(toml, "priority = {}", settings.priority);
+    if vm.demand != Demand::Unknown {
+        let _ = writeln!(toml, "workload = {{ kind = \"trace\", vm = {} }}", quoted(&written.scenario));
+    }
+}

@@ -1,0 +1,373 @@
+//! Files in the formats that are published, made by hand.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use load_import::{Demand, ImportError, Input, Kind, Load, Options, read_inputs};
+
+fn read(files: &[(&str, &str)]) -> Result<Load, ImportError> {
+    read_with(files, &Options::default())
+}
+
+fn read_with(files: &[(&str, &str)], options: &Options) -> Result<Load, ImportError> {
+    let inputs: Vec<Input> = files.iter().map(|(name, text)| Input::of_text(name, text)).collect();
+    read_inputs(&inputs, options)
+}
+
+fn good(files: &[(&str, &str)]) -> Load {
+    read(files).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn mib(load: &Load, vm: &str) -> [u64; 3] {
+    let vm = load.vms.iter().find(|found| found.name == vm).unwrap_or_else(|| panic!("no {vm}: {load:?}"));
+    [vm.settings.startup, vm.settings.minimum, vm.settings.maximum].map(page_range::PageCount::whole_mib)
+}
+
+fn demand(load: &Load, vm: &str) -> Vec<(u64, u64)> {
+    let vm = load.vms.iter().find(|found| found.name == vm).unwrap_or_else(|| panic!("no {vm}"));
+    match &vm.demand {
+        Demand::Recorded(samples) => {
+            samples.iter().map(|(time, pages)| (time.as_secs(), pages.whole_mib())).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What a load comes to is a scenario that can be read.
+fn scenario(load: &Load) -> (String, scenario::file::Scenario) {
+    let folder = tempfile::tempdir().unwrap();
+    let written = load.scenario("load.csv");
+    if let Some(trace) = &written.trace {
+        trace.write(std::fs::File::create(folder.path().join("load.csv")).unwrap()).unwrap();
+    }
+    let file = folder.path().join("load.toml");
+    std::fs::write(&file, &written.toml).unwrap();
+    let read = scenario::file::load(&file, &scenario::file::LoadOptions::default());
+    (written.toml.clone(), read.unwrap_or_else(|error| panic!("{error}\n{}", written.toml)))
+}
+
+/// Windows PowerShell 5.1: Get-VM | Select-Object … | Export-Csv.
+const POWERSHELL_5: &str = "#TYPE Selected.Microsoft.HyperV.PowerShell.VirtualMachine\r\n\
+    \"Name\",\"State\",\"CPUUsage\",\"MemoryAssigned\",\"MemoryDemand\",\"MemoryStatus\",\"MemoryStartup\",\"MemoryMinimum\",\"MemoryMaximum\",\"DynamicMemoryEnabled\",\"ProcessorCount\",\"ComputerName\",\"Notes\"\r\n\
+    \"SQL01\",\"Running\",\"3\",\"17179869184\",\"15032385536\",\"\",\"17179869184\",\"536870912\",\"1099511627776\",\"False\",\"8\",\"HV01\",\"two\r\nlines, and a \"\"quote\"\"\"\r\n\
+    \"WEB01\",\"Running\",\"1\",\"2147483648\",\"1610612736\",\"OK\",\"1073741824\",\"536870912\",\"4294967296\",\"True\",\"2\",\"HV01\",\r\n\
+    \"OLD (2008)\",\"Off\",\"0\",\"0\",\"0\",\"\",\"1073741824\",\"1073741824\",\"2147483648\",\"True\",\"1\",\"HV01\",\r\n";
+
+#[test]
+fn a_list_of_powershell_5_is_read_with_all_that_it_says() {
+    let load = good(&[("vms.csv", POWERSHELL_5)]);
+    assert_eq!(load.sources[0].kind, Kind::VmList);
+    assert_eq!(load.host.as_deref(), Some("HV01"));
+    assert_eq!(mib(&load, "WEB01"), [1024, 512, 4096]);
+    assert_eq!(mib(&load, "SQL01"), [16384; 3]);
+    let by_name = |name: &str| load.vms.iter().find(|vm| vm.name == name).unwrap();
+    assert!(!by_name("SQL01").settings.dynamic && by_name("SQL01").running);
+    assert_eq!(by_name("SQL01").vcpus, Some(8));
+    assert!(!by_name("OLD (2008)").running);
+    assert_eq!(by_name("WEB01").demand, Demand::Snapshot(page_range::PageCount::from_mib(1536)));
+    let (text, scenario) = scenario(&load);
+    // A name that counters cannot hold is another in the scenario, and said so.
+    assert!(text.contains("# In the files: \"OLD (2008)\"\nname = \"OLD _2008_\""), "{text}");
+    assert_eq!(scenario.never_started, ["OLD _2008_"]);
+    assert!(text.contains("demand is known at one moment only"), "{text}");
+}
+
+#[test]
+fn a_list_of_powershell_7_in_another_order_is_the_same() {
+    let list = "MemoryMaximum,DynamicMemoryEnabled,Name,MemoryStartup,MemoryMinimum\n4294967296,True,WEB01,1073741824,536870912\n";
+    let load = good(&[("vms.csv", list)]);
+    assert_eq!(mib(&load, "WEB01"), [1024, 512, 4096]);
+}
+
+#[test]
+fn a_german_list_has_semicolons_decimal_commas_and_thousands_with_points() {
+    // Get-VM | Select Name,State,@{n='Zugewiesener RAM (GB)';…} | Export-Csv -UseCulture -Encoding Unicode
+    let list = "\"Name\";\"State\";\"Zugewiesener RAM (GB)\";\"MemoryStartup\";\"MemoryMaximum\";\"DynamicMemoryEnabled\"\r\n\
+        \"Büro\";\"Running\";\"1,5\";\"1.073.741.824\";\"4.294.967.296\";\"Wahr\"\r\n\"Kasse\";\"Aus\";\"0\";\"536.870.912\";\"2.147.483.648\";\"Falsch\"\r\n";
+    let utf16: Vec<u8> = format!("\u{feff}{list}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let load = read_inputs(&[Input::of_bytes("vms.csv", utf16)], &Options::default())
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(mib(&load, "Büro"), [1024, 1024, 4096]);
+    assert_eq!(mib(&load, "Kasse"), [512; 3]);
+    assert!(!load.vms[1].running);
+    // 1.5 GB less the buffer of 20 %.
+    assert_eq!(load.vms[0].demand, Demand::Snapshot(page_range::PageCount(1280 * 256)));
+}
+
+#[test]
+fn a_japanese_list_of_code_page_932_is_read_when_its_page_is_named() {
+    let list = "\"名前\",\"状態\",\"メモリの割り当て\",\"起動メモリ\",\"最大メモリ\"\r\n\"経理\",\"実行中\",\"2048 MB\",\"1024 MB\",\"4,096 MB\"\r\n";
+    let (bytes, _, _) = encoding(list);
+    let options = Options { code_page: Some("932".parse().unwrap()), ..Options::default() };
+    let load =
+        read_inputs(&[Input::of_bytes("vms.csv", bytes)], &options).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(mib(&load, "経理"), [1024, 1024, 4096]);
+}
+
+/// Shift-JIS of the text above.
+fn encoding(text: &str) -> (Vec<u8>, (), ()) {
+    let (bytes, _, bad) = encoding_rs::SHIFT_JIS.encode(text);
+    assert!(!bad);
+    (bytes.into_owned(), (), ())
+}
+
+#[test]
+fn columns_that_scripts_renamed_have_their_units() {
+    let list = "VM,Assign RAM(GB),MemMaxMB,MemStartupMB,Buffer,Priority\nA,2,8192,1024,30,80\n";
+    let load = good(&[("vms.csv", list)]);
+    assert_eq!(mib(&load, "A"), [1024, 1024, 8192]);
+    assert_eq!((load.vms[0].settings.buffer, load.vms[0].settings.priority), (30, 80));
+    let (text, _) = scenario(&load);
+    assert!(text.contains("buffer = 30\npriority = 80"), "{text}");
+}
+
+#[test]
+fn a_unit_that_cannot_be_right_is_asked_for() {
+    let list = "Name,MemoryStartup,MemoryMaximum\nA,1,8\n";
+    let error = read(&[("vms.csv", list)]).unwrap_err();
+    assert!(matches!(&error, ImportError::Unit { .. }));
+    assert_eq!(
+        error.to_string(),
+        "vms.csv:2: \"MemoryStartup\" of A is 1: as bytes that is no VM's memory. Which unit is it? Say --unit \"MemoryStartup=MB\", or KB, GB or bytes"
+    );
+    let units = ["MemoryStartup=GB", "memorymaximum=gib"].map(|unit| unit.parse().unwrap()).to_vec();
+    let load = read_with(&[("vms.csv", list)], &Options { units, ..Options::default() }).unwrap();
+    assert_eq!(mib(&load, "A"), [1024, 1024, 8192]);
+    assert!(
+        "MemoryStartup".parse::<load_import::UnitOf>().is_err()
+            && "a=pounds".parse::<load_import::UnitOf>().is_err()
+    );
+}
+
+const BALANCER: &str = r"\\HV01\Hyper-V Dynamic Memory Balancer(System Balancer)\Available Memory";
+
+/// A log of a host: pressure and physical memory of two VMs, the second static.
+fn perfmon() -> String {
+    let mut log = format!("\"(PDH-CSV 4.0) (W. Europe Standard Time)(-60)\",\"{BALANCER}\"");
+    for vm in ["web01", "SQL01"] {
+        for counter in ["Physical Memory", "Current Pressure"] {
+            let _ = write!(log, ",\"\\\\HV01\\Hyper-V Dynamic Memory VM({vm})\\{counter}\"");
+        }
+    }
+    log.push_str(",\"\\\\HV01\\Memory\\Committed Bytes\"\r\n");
+    for (minute, physical, pressure) in
+        [(0, "2048.000", "50.0"), (1, "2048.000", "75.0"), (2, " ", " "), (3, " ", " "), (7, "1024", "100")]
+    {
+        let _ = write!(
+            log,
+            "\"09/22/2026 10:{minute:02}:00.000\",\"4096\",\"{physical}\",\"{pressure}\",\"16384\",\"0\",\"9999999999\"\r\n"
+        );
+    }
+    log
+}
+
+#[test]
+fn demand_is_rebuilt_from_pressure_and_gaps_are_named() {
+    let load = good(&[("log.csv", &perfmon())]);
+    assert_eq!(demand(&load, "web01"), [(0, 1024), (60, 1536), (420, 1024)]);
+    assert_eq!(load.host.as_deref(), Some("HV01"));
+    // The host's own Committed Bytes are no guest's.
+    assert_eq!(load.vms.len(), 2);
+    assert!(!load.vms[0].settings.dynamic && load.vms[0].name == "SQL01", "{:?}", load.vms);
+    let gap = load
+        .remarks
+        .iter()
+        .find(|remark| remark.starts_with("web01: a gap of 6m"))
+        .unwrap_or_else(|| panic!("{:?}", load.remarks));
+    assert!(gap.contains("2026-09-22 09:01:00 UTC") && gap.contains("2 rows have no value"), "{gap}");
+    let assumed = load.vms[1].assumed.join("; ");
+    assert!(
+        assumed.contains("startup RAM 1GB: the least that it had") && assumed.contains("maximum RAM 2GB"),
+        "{assumed}"
+    );
+    let (text, scenario) = scenario(&load);
+    assert_eq!(scenario.until, Duration::from_secs(420));
+    assert!(text.contains("epoch = 2026-09-22T09:00:00Z"), "{text}");
+}
+
+#[test]
+fn a_list_and_a_log_are_one_vm_whatever_the_case_of_its_name() {
+    let load = good(&[("log.csv", &perfmon()), ("vms.csv", POWERSHELL_5)]);
+    assert_eq!(
+        load.vms.iter().map(|vm| vm.name.as_str()).collect::<Vec<_>>(),
+        ["OLD (2008)", "SQL01", "WEB01"]
+    );
+    assert_eq!(mib(&load, "WEB01"), [1024, 512, 4096]);
+    assert_eq!(demand(&load, "WEB01").len(), 3);
+}
+
+#[test]
+fn a_guest_without_dynamic_memory_tells_itself_what_it_demands() {
+    let log = "\"(PDH-CSV 4.0) (UTC)(0)\",\"\\\\sql01.contoso.com\\Memory\\Committed Bytes\",\"\\\\APP\\Memory\\Available MBytes\"\r\n\
+        \"09/22/2026 10:00:00.000\",\"12884901888\",\"500\"\r\n\"09/22/2026 10:00:15.000\",\"13958643712\",\"600\"\r\n";
+    let list = "Name,MemoryStartup,DynamicMemoryEnabled\nSQL01,17179869184,False\nAPP,2147483648,False\n";
+    let load = good(&[("guests.csv", log), ("vms.csv", list)]);
+    assert_eq!(demand(&load, "SQL01"), [(0, 12288), (15, 13312)]);
+    assert_eq!(demand(&load, "APP"), [(0, 1548), (15, 1448)]);
+    let alone = good(&[("guests.csv", log)]);
+    assert!(
+        alone.remarks.iter().any(|remark| remark.contains("of APP there is Available MBytes alone")),
+        "{:?}",
+        alone.remarks
+    );
+}
+
+#[test]
+fn german_counters_are_known_or_asked_for() {
+    let known = "\"(PDH-CSV 4.0) (Mitteleuropäische Zeit)(-60)\",\"\\\\WEB01\\Arbeitsspeicher\\Zugesicherte Bytes\"\r\n\"09/22/2026 10:00:00.000\",\"1073741824\"\r\n\"09/22/2026 10:01:00.000\",\"2147483648\"\r\n";
+    assert_eq!(demand(&good(&[("log.csv", known)]), "WEB01"), [(0, 1024), (60, 2048)]);
+    let unknown = known.replace(
+        "\\\\WEB01\\Arbeitsspeicher\\Zugesicherte Bytes",
+        "\\\\HV01\\Hyper-V-VM für Arbeitsspeicher(WEB01)\\Physischer Speicher",
+    );
+    let error = read(&[("log.csv", &unknown)]).unwrap_err().to_string();
+    assert!(
+        error.contains("--counter \"Physical Memory=…\"")
+            && error.contains("\"Hyper-V-VM für Arbeitsspeicher\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn prometheus_answers_with_old_and_new_names() {
+    for (physical, times) in [("physical_bytes", 1.0), ("physical", 1.0)] {
+        let answer = serde_json::json!({"status": "success", "data": {"resultType": "matrix", "result": [
+            {"metric": {"__name__": format!("windows_hyperv_dynamic_memory_vm_{physical}"), "vm": "WEB01", "instance": "hv01:9182"},
+             "values": [[1_790_000_000.0, (2147483648.0 * times).to_string()], [1_790_000_060.0, "2147483648"]]},
+            {"metric": {"__name__": "windows_hyperv_dynamic_memory_vm_pressure_current_ratio", "vm": "WEB01", "instance": "hv01:9182"},
+             "values": [[1_790_000_000.0, "0.5"], [1_790_000_060.0, "1.25"]]},
+            {"metric": {"__name__": "windows_hyperv_dynamic_memory_vm_physical_bytes", "vm": "------"}, "values": [[1_790_000_000.0, "5"]]},
+        ]}});
+        let load = good(&[("range.json", &answer.to_string())]);
+        assert_eq!(demand(&load, "WEB01"), [(0, 1024), (60, 2560)]);
+        assert_eq!(load.host.as_deref(), Some("hv01"));
+    }
+    let refused = |text: &str| read(&[("range.json", text)]).unwrap_err().to_string();
+    assert!(
+        refused(r#"{"status":"error","error":"parse error"}"#)
+            .contains("the server answered error: parse error")
+    );
+    assert!(
+        refused(r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#)
+            .contains("no series at all")
+    );
+    assert!(refused(r#"{"status":"success","data":{"resultType":"scalar"}}"#).contains("query_range"));
+    assert!(refused("{\"a\":").contains("no answer of Prometheus"));
+    let small = r#"{"data":{"resultType":"matrix","result":[{"metric":{"__name__":"windows_hyperv_dynamic_memory_vm_physical","vm":"A"},"values":[[1,"2048"]]}]}}"#;
+    assert!(refused(small).contains("--unit \"windows_hyperv_dynamic_memory_vm_physical=MB\""));
+}
+
+#[test]
+fn rvtools_is_a_snapshot_by_names_of_columns() {
+    let list = "VM,Powerstate,Template,SRM Placeholder,Size MiB,Custom field,Consumed,Active,OS according to the configuration file\n\
+        web,poweredOn,False,False,8192,x,5000,800,Ubuntu Linux (64-bit)\nold,poweredOff,False,False,4096,,0,0,\ngold,poweredOff,True,False,4096,,0,0,\n";
+    let load = good(&[("vMemory.csv", list)]);
+    assert_eq!(load.sources[0].kind, Kind::RvTools);
+    assert_eq!(load.vms.len(), 2);
+    assert_eq!(mib(&load, "web"), [512, 512, 8192]);
+    assert_eq!(load.vms[1].demand, Demand::Snapshot(page_range::PageCount::from_mib(5000)));
+    let evidence = load.evidence();
+    assert_eq!((evidence.recorded, evidence.snapshots.len(), evidence.interval_s), (0, 1, None));
+    let (text, _) = scenario(&load);
+    assert!(
+        text.contains("guest = \"linux\"") && text.contains("every page that the guest ever touched"),
+        "{text}"
+    );
+}
+
+#[test]
+fn traces_of_the_archive_and_our_own() {
+    let own = "vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct\n1,0,2097152,1048576,1\n1,300,2097152,524288,1\n";
+    let load = good(&[("trace.csv", own)]);
+    assert_eq!((demand(&load, "1"), mib(&load, "1")), (vec![(0, 1024), (300, 512)], [512, 512, 2048]));
+    let bitbrains = "Timestamp [ms];\tCPU cores;\tCPU capacity provisioned [MHZ];\tCPU usage [MHZ];\tCPU usage [%];\tMemory capacity provisioned [KB];\tMemory usage [KB];\tDisk read throughput [KB/s];\tDisk write throughput [KB/s];\tNetwork received throughput [KB/s];\tNetwork transmitted throughput [KB/s]\n\
+        1376314846;\t4;\t11703.99824;\t10912.027692426667;\t93.2333333333333357;\t6.7108864E7;\t6129274.4;\t0.1333333333333333;\t20.6666666666666664;\t0.0;\t1.7333333333333334\n\
+        1376315146;\t4;\t11703.99824;\t10890.570362319999;\t93.05;\t6.7108864E7;\t4194304;\t0;\t9;\t0.0;\t1.7\n";
+    let load = good(&[("7.csv", bitbrains)]);
+    assert_eq!(demand(&load, "7"), [(0, 5985), (300, 4096)]);
+    assert_eq!(mib(&load, "7")[2], 65536);
+}
+
+#[test]
+fn files_that_disagree_are_both_shown() {
+    let other = POWERSHELL_5.replace("4294967296", "8589934592");
+    let load = good(&[("monday.csv", POWERSHELL_5), ("tuesday.csv", &other)]);
+    let said = load.remarks.join("\n");
+    assert!(
+        said.contains("WEB01: maximum RAM is 4GB in monday.csv and 8GB in tuesday.csv: the latter is taken"),
+        "{said}"
+    );
+    assert_eq!(mib(&load, "WEB01")[2], 8192);
+    let log = perfmon();
+    let changed = log.replace("\"75.0\"", "\"100.0\"");
+    let load = good(&[("a.csv", &log), ("b.csv", &changed)]);
+    let said = load.remarks.join("\n");
+    assert!(said.contains("web01: a.csv and b.csv disagree at 1 of the 3 times that both have; most at 2026-09-22 09:01:00 UTC: 1536 MB and 2048 MB"), "{said}");
+    assert_eq!(demand(&load, "web01")[1], (60, 2048));
+    // Files that agree say nothing.
+    assert!(!good(&[("a.csv", &log), ("b.csv", &log)]).remarks.join("\n").contains("disagree"));
+}
+
+#[test]
+fn files_of_no_kind_say_what_speaks_against_each() {
+    let error = read(&[("notes.txt", "Dear all,\nthe VMs are full.\n")]).unwrap_err().to_string();
+    for part in [
+        "notes.txt is of none of the kinds that are read",
+        "not a counter log (perfmon, typeperf, relog, or a run's counters.csv): its first line begins with \"Dear all,\"",
+        "not an answer of Prometheus: it begins with \"Dear all,\", and not with {",
+        "not a list of Get-VM or Get-VMMemory: no column of its first line",
+        "not a list of RVTools: its first line has not VM, Powerstate and Size MiB",
+        "not a trace (this project's, GWA-T-12 or GWA-T-13): its first line has neither",
+    ] {
+        assert!(error.contains(part), "{part}:\n{error}");
+    }
+    let table = "Name   State   CPUUsage(%) MemoryAssigned(M) Uptime\n----   -----\nVM1    Running 0           2048 00:00\n";
+    assert!(read(&[("vms.txt", table)]).unwrap_err().to_string().contains("Export-Csv"));
+    let blg = Input::of_bytes("log.blg", (0..200_u8).cycle().take(2000).collect());
+    let error = read_inputs(&[blg], &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("relog FILE.blg -f csv"), "{error}");
+    assert!(read(&[("empty.csv", "")]).unwrap_err().to_string().contains("the file is empty"));
+    assert!(
+        read(&[("x.csv", "Name,MemoryStartup\nA\n")])
+            .unwrap_err()
+            .to_string()
+            .contains("x.csv:2: 1 fields where the first line has 2")
+    );
+    let mixed = "Name,MemoryAssigned(GB),MemoryMaximum(GB)\nA,\"1,5\",\"2\"\nB,1.5,2\n";
+    assert!(read(&[("x.csv", mixed)]).unwrap_err().to_string().contains("decimal separator"));
+}
+
+#[test]
+fn a_balancer_without_vms_says_what_to_record() {
+    let log =
+        format!("\"(PDH-CSV 4.0) (UTC)(0)\",\"{BALANCER}\"\r\n\"09/22/2026 10:00:00.000\",\"4096\"\r\n");
+    let error = read(&[("log.csv", &log)]).unwrap_err().to_string();
+    assert!(error.contains("it is of the host HV01") && error.contains("Current Pressure"), "{error}");
+}
+
+mod any {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Nothing that a file may hold ends the program, and what can be read is a scenario.
+        #[test]
+        fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = read_inputs(&[Input::of_bytes("x", bytes)], &Options::default());
+        }
+
+        #[test]
+        fn lists_of_anything_make_scenarios_or_complaints(
+            cells in prop::collection::vec(("[ -~äö]{0,12}", 0_u64..1 << 42, 0_u64..1 << 42, prop::sample::select(vec!["True", "False", ""])), 1..6)
+        ) {
+            let mut list = "Name,MemoryStartup,MemoryMaximum,DynamicMemoryEnabled\n".to_owned();
+            for (name, startup, maximum, dynamic) in &cells {
+                let _ = writeln!(list, "\"{}\",{startup},{maximum},{dynamic}", name.replace('"', "\"\""));
+            }
+            if let Ok(load) = read(&[("x.csv", &list)]) {
+                scenario(&load);
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Asking a Prometheus server.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use load_import::{Input, METRICS};
+
+use crate::commands::bad_input;
+
+/// How long to wait for a server to answer at all. Invented.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes that are read of an answer: a month of a hundred VMs every minute is a fifth of it. Invented.
+const MOST_BYTES: u64 = 2 << 30;
+
+/// A server that speaks plain HTTP, as the user named it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    host: String,
+    port: u16,
+    /// The path before `/api/v1`.
+    path: String,
+}
+
+impl FromStr for Server {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some(rest) = text.strip_prefix("http://") else {
+            return Err(if text.starts_with("https://") {
+                "only plain http:// is spoken: ask with curl, and give the file that it wrote".to_owned()
+            } else {
+                "write http://HOST:PORT, such as http://monitoring:9090".to_owned()
+            });
+        };
+        let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+        // An IPv6 address stands in brackets.
+        let (host, port) = match place.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => {
+                (host, port.parse().map_err(|_| format!("{port:?} is no port"))?)
+            }
+            _ => (place, 9090),
+        };
+        let good = |c: char| c.is_ascii_graphic() && !matches!(c, '@' | '?' | '#');
+        if host.is_empty() || !host.chars().chain(path.chars()).all(good) {
+            return Err("write http://HOST:PORT, such as http://monitoring:9090".to_owned());
+        }
+        let path = path.trim_end_matches('/');
+        let path = if path.is_empty() { String::new() } else { format!("/{path}") };
+        Ok(Self { host: host.to_owned(), port, path })
+    }
+}
+
+impl Server {
+    /// Asks for all metrics that are read.
+    pub(crate) fn ask(&self, from: &str, to: &str, step: Duration) -> Result<Input> {
+        for (option, time) in [("--from", from), ("--to", to)] {
+            let number = time.parse::<f64>().is_ok_and(f64::is_finite);
+            if !number && time.parse::<perf_counters::Epoch>().is_err() {
+                return Err(bad_input(format!("{option} {time}: write a time such as 2026-09-14T00:00:00Z")));
+            }
+        }
+        let query = format!("{{__name__=~\"{}\"}}", METRICS.join("|"));
+        let request = format!(
+            "GET {}/api/v1/query_range?query={}&start={}&end={}&step={} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\nConnection: close\r\n\r\n",
+            self.path,
+            encoded(&query),
+            encoded(from),
+            encoded(to),
+            step.as_secs_f64(),
+            self.host
+        );
+        let name = format!("http://{}:{}", self.host, self.port);
+        let answer = self.send(&request).with_context(|| format!("{name} cannot be asked"))?;
+        let (head, body) = split(&answer).with_context(|| format!("{name} does not answer in HTTP"))?;
+        let status = head.split_whitespace().nth(1).unwrap_or("");
+        // Prometheus says what is wrong in the body of an answer of 4xx.
+        if status != "200" && !body.starts_with(b"{") {
+            anyhow::bail!("{name} answered with status {status}: is it Prometheus?");
+        }
+        let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+        let body = if chunked {
+            unchunked(body).with_context(|| format!("{name}: its answer is cut off"))?
+        } else {
+            body.to_vec()
+        };
+        Ok(Input::of_bytes(&name, body))
+    }
+
+    fn send(&self, request: &str) -> Result<Vec<u8>> {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let address = (host, self.port).to_socket_addrs()?.next().context("its name has no address")?;
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.write_all(request.as_bytes())?;
+        let mut answer = Vec::new();
+        stream.take(MOST_BYTES + 1).read_to_end(&mut answer)?;
+        anyhow::ensure!(
+            answer.len() as u64 <= MOST_BYTES,
+            "its answer has more than 2 GB: ask for less time, or a longer --resolution"
+        );
+        Ok(answer)
+    }
+}
+
+/// As in a URL.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+fn split(answer: &[u8]) -> Option<(String, &[u8])> {
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(answer.get(..end)?).into_owned();
+    head.starts_with("HTTP/").then_some((head, answer.get(end + 4..)?))
+}
+
+/// The body of an answer in chunks.
+fn unchunked(mut body: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = Vec::new();
+    loop {
+        let end = body.windows(2).position(|bytes| bytes == b"\r\n")?;
+        let size = std::str::from_utf8(body.get(..end)?).ok()?;
+        let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
+        body = body.get(end + 2..)?;
+        if size == 0 {
+            return Some(whole);
+        }
+        whole.extend_from_slice(body.get(..size)?);
+        body = body.get(size.checked_add(2)?..)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_named_by_url() {
+        let server = |text: &str| text.parse::<Server>();
+        assert_eq!(
+            server("http://a:9091/prom/"),
+            Ok(Server { host: "a".into(), port: 9091, path: "/prom".into() })
+        );
+        assert_eq!(
+            server("http://[::1]:9"),
+            Ok(Server { host: "[::1]".into(), port: 9, path: String::new() })
+        );
+        assert_eq!(server("http://a").unwrap().port, 9090);
+        for text in ["a:9090", "https://a", "http://", "http://a:x", "http://a b", "http://u@a"] {
+            assert!(server(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn answers_come_apart() {
+        let (head, body) =
+            split(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n")
+                .unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"));
+        assert_eq!(unchunked(body).unwrap(), b"abcde");
+        assert_eq!(unchunked(b"5\r\nabc"), None);
+        assert_eq!(unchunked(b"ffffffffffffffff\r\nabc"), None);
+        assert!(split(b"220 mail").is_none());
+        assert_eq!(encoded("a{b=~\"c\"}"), "a%7Bb%3D~%22c%22%7D");
+    }
+}
