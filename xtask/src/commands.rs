@@ -40,12 +40,12 @@ mod reference;
 mod replay;
 mod report;
 mod scenario;
+#[cfg(feature = "sizing")]
+mod size;
 #[cfg(feature = "storage")]
 mod storage_sizing;
 #[cfg(feature = "study")]
 mod sweep;
-#[cfg(feature = "sizing")]
-mod size;
 mod test;
 mod tools;
 #[cfg(feature = "study")]

@@ -103,15 +103,13 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
     (!here(build)).then_some(build)
 }
 
-/// A cargo that runs a build of this program with the words of a command line that are to be added.
-fn cargo(build: Build) -> Command {
 /// Whether a word names a spreadsheet.
 fn is_workbook(word: &OsString) -> bool {
     std::path::Path::new(word).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"))
 }
 
-/// A cargo that runs a build of this program with the words of a command line.
-fn cargo<S: AsRef<OsStr>>(build: Build, words: impl IntoIterator<Item = S>) -> Command {
+/// A cargo that runs a build of this program with the words of a command line that are to be added.
+fn cargo(build: Build) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.arg("run").arg("--manifest-path").arg(workspace_root().join("Cargo.toml"));
     command.args(["--locked", "--package", "xtask", "--features", build.feature]);
