@@ -363,3 +363,24 @@ fn human(bytes: u64) -> String {
         None => format!("{bytes} bytes"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_disk_is_another_one() {
+        let (one, other) = (identity(), identity());
+        assert_ne!(one.uuid, other.uuid);
+        assert_eq!(one.uuid.get_version_num(), 4);
+        assert_eq!(one.uuid.get_variant(), other.uuid.get_variant());
+        // Made after this was written: 2026.
+        assert!(one.time.unix_seconds() > 1_767_225_600);
+    }
+
+    #[test]
+    fn bytes_for_people() {
+        let sizes = [511, 512, 2048, 1536 << 10, 40 << 30].map(human);
+        assert_eq!(sizes, ["511 bytes", "512 bytes", "2 KB", "1.5 MB", "40 GB"]);
+    }
+}

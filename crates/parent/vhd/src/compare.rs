@@ -13,6 +13,14 @@ pub trait ReadSectors {
     /// # Errors
     /// See [`Disk::read`].
     fn read(&mut self, sector: u64, out: &mut [u8]) -> Result<(), VhdError>;
+
+    /// Whether sectors are known to be zeros without reading them. That they are not says nothing.
+    ///
+    /// # Errors
+    /// The host cannot read.
+    fn are_absent(&mut self, _sector: u64, _count: u64) -> Result<bool, VhdError> {
+        Ok(false)
+    }
 }
 
 /// What has sectors to be written.
@@ -37,6 +45,9 @@ impl<S: Storage> ReadSectors for Disk<S> {
     fn read(&mut self, sector: u64, out: &mut [u8]) -> Result<(), VhdError> {
         Self::read(self, sector, out)
     }
+    fn are_absent(&mut self, sector: u64, count: u64) -> Result<bool, VhdError> {
+        Self::are_absent(self, sector, count)
+    }
 }
 
 impl<S: Storage> WriteSectors for Disk<S> {
@@ -52,6 +63,7 @@ impl<S: Storage> WriteSectors for Disk<S> {
 const AT_ONCE: u64 = (2 << 20) / SECTOR;
 /// A run of zeros shorter than this is written like data: more, smaller writes would cost more than they save.
 const ZERO_RUN: usize = 64 << 10;
+static ZEROS: [u8; ZERO_RUN] = [0; ZERO_RUN];
 
 /// Copies all sectors. What is zeros is not written, so `to` must read as zeros there: a new disk. It may be larger.
 ///
@@ -66,9 +78,12 @@ pub fn copy(from: &mut impl ReadSectors, to: &mut impl WriteSectors) -> Result<u
     }
     let mut written = 0;
     each(sectors, |sector, bytes| {
+        if from.are_absent(sector, bytes.len() as u64 / SECTOR)? {
+            return Ok(());
+        }
         from.read(sector, bytes)?;
         for (index, run) in bytes.chunks(ZERO_RUN).enumerate() {
-            if run.iter().any(|&byte| byte != 0) {
+            if run != &ZEROS[..run.len()] {
                 to.write(sector + (index * ZERO_RUN) as u64 / SECTOR, run)?;
                 written += run.len() as u64;
             }
@@ -115,6 +130,10 @@ pub fn compare(
     // Where the run that is listed last ends, and whether it still can grow.
     let mut open_run = None;
     each(one.sectors().min(other.sectors()), |sector, bytes| {
+        let count = bytes.len() as u64 / SECTOR;
+        if one.are_absent(sector, count)? && other.are_absent(sector, count)? {
+            return Ok(());
+        }
         let theirs = &mut bytes_of_other[..bytes.len()];
         one.read(sector, bytes)?;
         other.read(sector, theirs)?;

@@ -87,6 +87,19 @@ impl<S: Storage> Disk<S> {
         Ok(())
     }
 
+    /// Whether neither the disk nor a parent has a block with one of these sectors: then they are zeros.
+    ///
+    /// # Errors
+    /// The sectors are not of this disk, or the host cannot read.
+    pub fn are_absent(&mut self, sector: u64, count: u64) -> Result<bool, VhdError> {
+        for image in &mut self.images {
+            if !image.are_absent(sector, count)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// See [`Image::write`].
     ///
     /// # Errors

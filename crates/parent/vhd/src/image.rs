@@ -61,6 +61,9 @@ struct Cached {
     used: u64,
 }
 
+/// What bytes are compared with, to find out whether they are zeros.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
 /// Bytes of bitmaps that are kept in memory (invented: as for 16 GiB of disk in blocks of 2 MiB).
 const BITMAP_CACHE_BYTES: u64 = 4 << 20;
 
@@ -130,12 +133,12 @@ impl<S: Storage> Image<S> {
 
     /// Whether bytes of the file are all zero.
     pub(crate) fn is_zero(&self, mut offset: u64, mut bytes: u64) -> Result<bool, VhdError> {
-        let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX).min(64 << 10)];
+        let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX).min(ZEROS.len())];
         while bytes > 0 {
             let piece = bytes.min(buffer.len() as u64);
             let buffer = &mut buffer[..piece as usize];
             self.read_file(offset, buffer)?;
-            if buffer.iter().any(|&byte| byte != 0) {
+            if buffer != &ZEROS[..buffer.len()] {
                 return Ok(false);
             }
             offset += piece;

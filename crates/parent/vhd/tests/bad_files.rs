@@ -116,6 +116,24 @@ fn tables_that_lie_are_told() {
 }
 
 #[test]
+fn files_that_are_not_in_whole_sectors_or_whose_table_is_in_the_footer_are_told() {
+    let error = refused(|bytes| {
+        let at = bytes.len() - 512;
+        bytes.splice(at..at, [0; 100]);
+    });
+    assert!(matches!(error, FormatError::Length { .. }), "{error}");
+    // The table where the footer is.
+    let (_, storage) = dynamic(TableAccess::InMemory);
+    let mut bytes = storage.bytes();
+    let last = (bytes.len() - 512) as u64;
+    let image = open(bytes.clone()).unwrap();
+    let header = vhd::format::Header { table_offset: last, ..image.header().unwrap().clone() };
+    bytes[512..1536].copy_from_slice(&header.to_bytes());
+    // Its bytes are no good table either.
+    assert!(open(bytes).is_err());
+}
+
+#[test]
 fn a_fixed_disk_that_was_cut_off_or_joined_is_told() {
     let storage = MemoryStorage::new();
     Image::create_fixed(storage.clone(), "fixed", &new_disk(1)).unwrap();

@@ -103,6 +103,12 @@ fn run(mut disk: Disk<MemoryStorage>, actions: Vec<Action>) {
     copy(&mut fixed, &mut flat).unwrap();
     assert!(compare(&mut disk, &mut flat, 9).unwrap().is_same());
     assert_eq!(all(&mut flat), model);
+    // What is said to be absent is zeros.
+    for sector in 0..SECTORS {
+        if disk.are_absent(sector, 1).unwrap() {
+            assert_eq!(model[bytes(sector, 1)], [0; 512]);
+        }
+    }
 }
 
 proptest! {

@@ -128,6 +128,15 @@ pub enum FormatError {
         /// Bytes before the footer.
         data: u64,
     },
+    /// A dynamic or differencing disk's file is not in whole sectors.
+    #[error(
+        "the file has {len} bytes, which is no whole number of sectors of 512: something was cut out of it, or put before its footer. \
+         A copy of the file that is whole is needed"
+    )]
+    Length {
+        /// Bytes of the file.
+        len: u64,
+    },
     /// The header lies where none can be.
     #[error(
         "the footer says that the header is at byte {offset}, which is inside the footer's copy or beyond the file's {len} bytes"

@@ -81,6 +81,20 @@ impl<S: Storage> Image<S> {
         self.after_access()
     }
 
+    /// Whether no block with one of these sectors is in the file.
+    pub(crate) fn are_absent(&mut self, sector: u64, count: u64) -> Result<bool, VhdError> {
+        self.check_sectors(sector, count)?;
+        if self.sparse.is_none() {
+            return Ok(count == 0);
+        }
+        for piece in self.pieces(sector, count) {
+            if self.place(piece.block)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Writes whole sectors.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use super::{Image, Sparse, TableAccess};
 use crate::format::{
     FOOTER_BYTES, Footer, FormatError, HEADER_BYTES, Header, Layout, Place, Table, table_bytes,
 };
+use crate::limits::SECTOR;
 use crate::{DiskType, Storage, VhdError};
 
 /// What to do with a footer that is damaged, or unlike its copy.
@@ -81,6 +82,13 @@ impl<S: Storage> Image<S> {
         let lost = matches!(fault, Some(FormatError::FooterLost { .. }));
         let blocks_end = table.check(&layout, if lost { len } else { end }).map_err(bad)?;
         let end = if lost { blocks_end } else { end };
+        if !end.is_multiple_of(SECTOR) {
+            return Err(bad(FormatError::Length { len }));
+        }
+        if layout.first_block > end {
+            let (offset, entries) = (layout.table_offset, layout.entries);
+            return Err(bad(FormatError::TablePlace { offset, entries, len }));
+        }
         let free = table.free_places(&layout, end);
         let sparse = Sparse {
             header,
