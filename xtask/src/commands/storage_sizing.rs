@@ -133,10 +133,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         array.processor
     );
     say!("");
-    say!("                   A 1/s  B 1/s    C GB   Y 1/s       T  limit        S TB  of normal");
+    say!(
+        "{:<18} {:>5} {:>5} {:>6} {:>7} {:>6} {:<10} {:>6} {:>8}",
+        "",
+        "A 1/s",
+        "B 1/s",
+        "C GB",
+        "Y 1/s",
+        "T",
+        "limit",
+        "S TB",
+        "of plain"
+    );
     for case in &cases {
         say!(
-            "{:<9} {:<8} {:>6.1} {:>6.1} {:>7.3} {:>7.0} {:>7}  {:<10} {:>6.3} {:>9.2} %",
+            "{:<9} {:<8} {:>5.1} {:>5.1} {:>6.3} {:>7.0} {:>6} {:<10} {:>6.3} {:>6.2} %",
             case.purpose,
             case.function,
             case.a,
@@ -170,7 +181,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     tell!(
-        "A to D and N to X are what [C] calls them; each number, its label and its source are in the book, Storage. S is T · C + D."
+        "A to D and N to X are what [C] calls them; each number, its label and its source are in the book, Storage. S is T · C + D; \
+         plain is an image for each VM."
     );
     args.measure.map_or(Ok(()), |clones| measured(args, clones))
 }

@@ -133,7 +133,8 @@ impl Inputs {
             disk: self.accesses * (1.0 - self.hit),
             new_bytes: allocated(self.places, self.place_bytes, self.unit_bytes),
         };
-        let images = images_needed(&self.array, &vm, self.vms, self.shared, self.image_disks);
+        let image_disks = self.image_disks.min(f64::from(self.array.disks));
+        let images = images_needed(&self.array, &vm, self.vms, self.shared, image_disks);
         let image_bytes = images as f64 * self.image_bytes;
         Sizing {
             vm,
