@@ -152,8 +152,8 @@ impl HostFrames {
     /// Split off `pages` pages, or `None` (and nothing has changed) if there are not so many.
     ///
     /// Which ones is a function of the set and the number alone. As many as possible are whole large pages (2 MiB,
-    /// aligned), so that the memory can be mapped with large pages, and in as few runs as possible: of the shortest run that has as many,
-    /// or the longest runs first. The rest comes from what is no whole large page, lowest first, and only then a large page is broken.
+    /// aligned), so that the memory can be mapped with large pages, and in one run if there can be: of the shortest run that has as many,
+    /// or the lowest. The rest comes from what is no whole large page, lowest first, and only then a large page is broken.
     /// (Invented: no source says which frames Hyper-V grants.)
     #[must_use]
     pub fn take(&mut self, pages: PageCount) -> Option<Self> {

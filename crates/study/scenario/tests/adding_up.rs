@@ -82,6 +82,7 @@ fn an_observer_ends_the_run_as_it_is_meant_to_end() {
     let options = RunOptions {
         driver: Driver::Inline,
         events: EventsLevel::None,
+        keep_points: true,
         observer: Some(Box::new(move |_| {
             seen += 1;
             if seen < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break("seen enough".to_owned()) }

@@ -1,8 +1,5 @@
 //! Where the whole large pages of a set of frames are.
 
-use alloc::vec::Vec;
-use core::cmp::Reverse;
-
 use crate::{HostPage, HostRange, LARGE_PAGE_PAGES, PageCount, RangeSet};
 
 /// The pages of a set of frames, apart: those in whole large pages (2 MiB, aligned), and the rest.
@@ -77,26 +74,12 @@ impl LargePageIndex {
     }
 }
 
-/// Choose `pages` pages, or all if there are no more, in as few runs as there can be: of the shortest run that has as many; if none has, all
-/// of the longest first.
+/// Choose `pages` pages, or all if there are no more: of the shortest run that has as many; if none has, the lowest.
 fn choose_best_fit(from: &RangeSet<HostPage>, pages: PageCount, chosen: &mut RangeSet<HostPage>) {
-    let mut rest = pages;
-    let fits = from.runs().filter(|run| run.pages() >= rest).min_by_key(|run| (run.pages(), run.start()));
-    if let Some(run) = fits {
-        chosen.extend(run.first(rest));
-        return;
-    }
-    let mut runs: Vec<HostRange> = from.runs().collect();
-    runs.sort_by_key(|run| (run.pages(), Reverse(run.start())));
-    while !rest.is_zero() {
-        let fitting = runs.partition_point(|run| run.pages() < rest);
-        if let Some(part) = runs.get(fitting).and_then(|run| run.first(rest)) {
-            chosen.insert(part);
-            return;
-        }
-        let Some(longest) = runs.pop() else { return };
-        rest -= longest.pages();
-        chosen.insert(longest);
+    let fits = from.runs().filter(|run| run.pages() >= pages).min_by_key(|run| (run.pages(), run.start()));
+    match fits {
+        Some(run) => chosen.extend(run.first(pages)),
+        None => choose_of(from, pages, chosen),
     }
 }
 

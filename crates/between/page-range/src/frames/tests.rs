@@ -148,8 +148,8 @@ fn large_pages_are_of_the_run_that_fits_best() {
     assert_eq!(take(2), [(6, 8)], "two of two, and not of the three below");
     assert_eq!(take(1), [(4, 5)]);
     assert_eq!(take(4), [(10, 14)], "the part of a longer run that is lowest");
-    assert_eq!(take(8), [(0, 2), (14, 20)], "no run has eight: the longest, and the rest of another");
-    assert_eq!(take(1), [(2, 3)]);
+    assert_eq!(take(8), [(0, 3), (14, 19)], "no run has eight: the lowest");
+    assert_eq!(take(1), [(19, 20)]);
 }
 
 #[test]
@@ -162,9 +162,9 @@ fn large_pages_first_then_fragments_then_a_broken_large_page() {
     drop(frames.take_range(range(1948, 1960)).unwrap());
     assert_eq!(frames.runs(), &set([(500, 1536), (1960, 2560)]));
     let taken = frames.take(PageCount(512 + 100 + 5)).unwrap();
-    assert_eq!(taken.runs(), &set([(500, 1024), (1024, 1029), (1960, 2048)]));
+    assert_eq!(taken.runs(), &set([(500, 517), (1960, 2560)]));
     let taken = frames.take(PageCount(512)).unwrap();
-    assert_eq!(taken.runs(), &set([(2048, 2560)]), "a whole large page before the rest of a broken one");
+    assert_eq!(taken.runs(), &set([(1024, 1536)]), "a whole large page before the rest of a broken one");
     assert!(frames.take(PageCount(508)).is_none());
     assert_eq!(frames.take_up_to(PageCount(508)).pages(), PageCount(507));
     assert!(frames.is_empty());
@@ -212,7 +212,11 @@ fn naive_choice(owned: &BTreeSet<u64>, want: u64) -> BTreeSet<u64> {
     let mut blocks: Vec<u64> = owned.iter().map(|page| page / 512).collect();
     blocks.dedup();
     blocks.retain(|block| (block * 512..block * 512 + 512).all(|page| owned.contains(&page)));
-    let whole: Vec<u64> = blocks.iter().copied().take((want / 512) as usize).collect();
+    // The shortest run of blocks that has as many, or else the lowest blocks.
+    let wanted = (want / 512) as usize;
+    let runs = blocks.chunk_by(|one, next| one + 1 == *next);
+    let fits = runs.filter(|run| run.len() >= wanted).min_by_key(|run| (run.len(), run[0]));
+    let whole: Vec<u64> = fits.unwrap_or(&blocks).iter().copied().take(wanted).collect();
     let mut chosen: BTreeSet<u64> = whole.iter().flat_map(|block| block * 512..block * 512 + 512).collect();
     let fragments = owned.iter().filter(|&page| !blocks.contains(&(page / 512)));
     let broken =

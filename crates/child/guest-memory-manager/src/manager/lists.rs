@@ -164,35 +164,30 @@ impl End {
     }
 }
 
-/// Split off up to `want` pages so that as many large pages as possible stay whole: first what of the list is in no whole large page,
-/// the smallest pieces first, so that they become fewer; then whole large pages from this end of memory, of which the last is broken.
+/// Split off up to `want` pages so that as many large pages as possible stay whole: first what of the list is in no whole large page, then
+/// whole large pages, of which the last is broken; both from this end of memory.
 pub(super) fn take_pieces(list: &mut Pages, want: PageCount, end: End) -> Pages {
     if want >= list.pages() {
         return core::mem::take(list);
     }
     let mut taken = Pages::new();
-    if want.is_zero() {
-        return taken;
-    }
-    let mut pieces: Vec<(GuestRange, End)> = Vec::new();
-    for run in list.runs() {
-        match run.large_part() {
-            None => pieces.push((run, end)),
-            // What is taken is away from the whole large pages beside it, which so stay one run with the rest.
-            Some(large) => {
-                let head = GuestRange::between(run.start().0, large.start().0);
-                let tail = GuestRange::between(large.end(), run.end());
-                pieces.extend(head.map(|head| (head, End::Low)));
-                pieces.extend(tail.map(|tail| (tail, End::High)));
-            }
-        }
-    }
-    pieces.sort_by_key(|(piece, _)| (piece.pages(), piece.start()));
-    for (piece, end) in pieces {
-        let Some(part) = end.of(piece, want - taken.pages()) else { return taken };
-        list.remove(part);
-        taken.insert(part);
-    }
+    let mut add = |piece: Option<GuestRange>, end: End| {
+        taken.extend(piece.and_then(|piece| end.of(piece, want - taken.pages())));
+        taken.pages() < want
+    };
+    let mut pieces_of = |run: GuestRange| {
+        let Some(large) = run.large_part() else { return add(Some(run), end) };
+        // What is taken is away from the whole large pages beside it, which so stay one run with the rest.
+        let head = (GuestRange::between(run.start().0, large.start().0), End::Low);
+        let tail = (GuestRange::between(large.end(), run.end()), End::High);
+        let [first, second] = if end == End::Low { [head, tail] } else { [tail, head] };
+        add(first.0, first.1) && add(second.0, second.1)
+    };
+    match end {
+        End::Low => list.runs().all(&mut pieces_of),
+        End::High => list.runs().rev().all(&mut pieces_of),
+    };
+    list.remove_all(&taken);
     let rest = want - taken.pages();
     taken.insert_all(match end {
         End::Low => list.take_lowest(rest),
@@ -286,10 +281,13 @@ mod tests {
             let mut list = list();
             (take_pieces(&mut list, PageCount(want), end), list)
         };
-        // Pieces of 6, 10, 12 and 28 pages: the smallest first, and of what is beside a large page what is away from it.
-        let (taken, left) = take(20, End::Low);
-        assert_eq!(taken, pages(&[(500, 504), (1024, 1030), (1040, 1050)]));
-        assert_eq!(left, pages(&[(504, 1024), (2048, 3100)]));
+        // Pieces of 12, 6, 10 and 28 pages; of what is beside a large page, what is away from it.
+        let (taken, left) = take(15, End::Low);
+        assert_eq!(taken, pages(&[(500, 512), (1027, 1030)]));
+        assert_eq!(left, pages(&[(512, 1027), (1040, 1050), (2048, 3100)]));
+        let (taken, left) = take(15, End::High);
+        assert_eq!(taken, pages(&[(3085, 3100)]));
+        assert_eq!(left, pages(&[(500, 1030), (1040, 1050), (2048, 3085)]));
         let (taken, left) = take(56 + 100, End::Low);
         assert_eq!(taken, pages(&[(500, 612), (1024, 1030), (1040, 1050), (3072, 3100)]));
         assert_eq!(left, pages(&[(612, 1024), (2048, 3072)]));
