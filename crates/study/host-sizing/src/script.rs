@@ -271,11 +271,14 @@ fn check_line(line: &str) -> Vec<String> {
         Ok(words) => words,
         Err(what) => return vec![what],
     };
-    let mut words = words.into_iter();
+    let mut words = words.into_iter().peekable();
     match words.next() {
         Some((cmdlet, false)) if cmdlet.eq_ignore_ascii_case("Set-VMMemory") => {}
         other => {
-            return vec![format!("{:?} is not Set-VMMemory", other.map(|(word, _)| word).unwrap_or_default())];
+            return vec![format!(
+                "{:?} is not Set-VMMemory",
+                other.map(|(word, _)| word).unwrap_or_default()
+            )];
         }
     }
     let mut complaints = Vec::new();
@@ -291,6 +294,9 @@ fn check_line(line: &str) -> Vec<String> {
         let Some((known, takes)) = PARAMETERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))
         else {
             complaints.push(format!("Set-VMMemory has no parameter -{name}"));
+            if words.peek().is_some_and(|(next, quoted)| *quoted || !next.starts_with('-')) {
+                words.next();
+            }
             continue;
         };
         if seen.contains(known) {
