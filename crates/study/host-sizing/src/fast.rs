@@ -145,8 +145,7 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
         let now = step.saturating_mul(u32::try_from(round).unwrap_or(u32::MAX));
         let at = now.as_secs_f64();
         // Starts, in their order: each as soon as there is memory.
-        for place in 0..vms.len() {
-            let vm = &mut vms[place];
+        for (place, vm) in vms.iter_mut().enumerate() {
             if vm.running {
                 continue;
             }

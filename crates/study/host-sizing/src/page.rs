@@ -75,9 +75,9 @@ impl Answer {
         self.worst(&mut html);
         self.vms_table(&mut html);
         self.tried(&mut html);
-        let _ = write!(
+        let _ = writeln!(
             html,
-            "<p class=\"faint\">Repeat: <code>{}</code></p></body></html>\n",
+            "<p class=\"faint\">Repeat: <code>{}</code></p></body></html>",
             escape(&self.command)
         );
         html

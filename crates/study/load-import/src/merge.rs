@@ -91,7 +91,7 @@ pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
         }
         merged.push(one(group, first_dated.is_some(), &mut remarks));
     }
-    merged.sort_by(|a, b| order(&a.0.name).cmp(&order(&b.0.name)));
+    merged.sort_by_key(|(vm, _)| order(&vm.name));
     let begin = merged.iter().filter_map(|(_, samples)| samples.first()).map(|sample| sample.at).min();
     let vms = merged.into_iter().map(|(mut vm, samples)| {
         if let (Some(begin), false) = (begin, samples.is_empty()) {

@@ -125,7 +125,7 @@ fn columns_that_scripts_renamed_have_their_units() {
 fn a_unit_that_cannot_be_right_is_asked_for() {
     let list = "Name,MemoryStartup,MemoryMaximum\nA,1,8\n";
     let error = read(&[("vms.csv", list)]).unwrap_err();
-    assert!(matches!(&error, ImportError::Unit { .. }));
+    assert!(matches!(&error, ImportError::Unit(_)));
     assert_eq!(
         error.to_string(),
         "vms.csv:2: \"MemoryStartup\" of A is 1: as bytes that is no VM's memory. Which unit is it? Say --unit \"MemoryStartup=MB\", or KB, GB or bytes"
