@@ -176,10 +176,7 @@ impl Load {
             .map(|vm| vm.name.as_str())
             .collect();
         if !unknown.is_empty() {
-            comment(
-                toml,
-                &format!("- {}: no file says what they demand: their guests idle.", some(&unknown)),
-            );
+            comment(toml, &format!("- {}: no file says what is demanded; the guest idles.", some(&unknown)));
         }
     }
 
