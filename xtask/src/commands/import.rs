@@ -169,7 +169,7 @@ pub(crate) fn tell_load(load: &Load) -> Result<()> {
         .iter()
         .filter(|vm| vm.running)
         .filter_map(|vm| vm.demand.peak())
-        .map(|pages| pages.mib())
+        .map(page_range::PageCount::mib)
         .sum();
     let most: f64 = load.vms.iter().filter(|vm| vm.running).map(|vm| vm.settings.maximum.mib()).sum();
     tell!("Sum of their maximum RAM {:.1} GB, of their peaks {:.1} GB", most / 1024.0, peak / 1024.0);

@@ -20,11 +20,11 @@ p { max-width: 62rem; margin: .4rem 0; } .faint { color: var(--faint); } .good {
 .answer { background: var(--box); border-left: 5px solid var(--good); border-radius: 4px; padding: .6rem 1rem; margin: 1rem 0; max-width: 62rem; }
 .answer.bad { border-color: var(--bad); color: inherit; } .answer p:first-child { font-size: 1.15rem; font-weight: 600; } .answer.bad p:first-child { color: var(--bad); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .86rem; margin: .6rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .22rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
+th, td { padding: .22rem .45rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
 th:first-child, td:first-child, tr.why td { text-align: left; } tr.why td { white-space: normal; font-size: .8rem; color: var(--faint); padding-top: 0; max-width: 60rem; }
 tr:has(+ tr.why) td { border-bottom: 0; }
 td.changed { font-weight: 600; } figure { margin: .8rem 0; background: var(--box); border-radius: 8px; padding: .7rem; max-width: 860px; }
-svg { width: 100%; height: auto; display: block; } svg.range { width: 220px; height: 14px; } svg .span { fill: var(--bar); } svg .p95 { fill: var(--peak); }
+svg { width: 100%; height: auto; display: block; } svg.range { width: 170px; height: 14px; } svg .span { fill: var(--bar); } svg .p95 { fill: var(--peak); }
 svg .bound { stroke: var(--ink); stroke-width: 1.5; } code { font-size: .86em; }
 ";
 
