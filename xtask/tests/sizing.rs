@@ -100,7 +100,8 @@ fn files_become_a_scenario_that_runs() {
     assert!(told.contains("3 VMs on"), "{told}");
     let (code, error) = refused(&folder, &["import", "log.csv", "--out", "load.toml"]);
     assert!(code == Some(2) && plain(&error).contains("load.toml exists already; --force"), "{error}");
-    let (code, error) = refused(&folder, &["import", "vms.csv", "--out", "vms.toml", "--force"]);
+    std::fs::copy(folder.join("vms.csv"), folder.join("x.trace.csv")).unwrap();
+    let (code, error) = refused(&folder, &["import", "x.trace.csv", "--out", "x.toml", "--force"]);
     assert!(code == Some(2) && plain(&error).contains("would be overwritten"), "{error}");
 }
 
@@ -255,6 +256,6 @@ fn a_server_is_asked_for_what_it_has() {
     assert!(request.starts_with("GET /prom/api/v1/query_range?query=%7B__name__%3D~%22windows_hyperv_dynamic_memory_vm_physical_bytes"), "{request}");
     assert!(request.contains("start=2026-09-21T00%3A00%3A00Z") && request.contains("step=60"), "{request}");
     assert!(told.contains("1 VMs on: demand of 1 over 1m"), "{told}");
-    let trace = std::fs::read_to_string(folder.join("load.csv")).unwrap();
+    let trace = std::fs::read_to_string(folder.join("load.trace.csv")).unwrap();
     assert!(trace.contains("VM1,0,") && trace.contains(",1048576,0"), "{trace}");
 }

@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.out.extension().is_none_or(|ending| ending != "toml") {
         return Err(bad_input(format!("--out {}: a scenario file ends in .toml", args.out.display())));
     }
-    let trace = args.out.with_extension("csv");
+    let trace = trace_of(&args.out);
     for path in [&args.out, &trace] {
         if path.exists() && !args.force {
             return Err(bad_input(format!("{} exists already; --force overwrites it", path.display())));
@@ -111,11 +111,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// The trace beside a scenario file. Not NAME.csv: that is what the file is often called that it is made of.
+fn trace_of(scenario: &Path) -> PathBuf {
+    scenario.with_extension("trace.csv")
+}
+
 /// Writes scenario and trace.
 pub(crate) fn write(load: &Load, out: &Path) -> Result<Written> {
-    let trace = out.with_extension("csv");
-    let name =
-        trace.file_name().map_or_else(|| "load.csv".to_owned(), |name| name.to_string_lossy().into_owned());
+    let trace = trace_of(out);
+    let name = trace
+        .file_name()
+        .map_or_else(|| "load.trace.csv".to_owned(), |name| name.to_string_lossy().into_owned());
     let written = load.scenario(&name);
     if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -163,7 +169,7 @@ pub(crate) fn tell_load(load: &Load) -> Result<()> {
         .iter()
         .filter(|vm| vm.running)
         .filter_map(|vm| vm.demand.peak())
-        .map(|pages| pages.mib())
+        .map(page_range::PageCount::mib)
         .sum();
     let most: f64 = load.vms.iter().filter(|vm| vm.running).map(|vm| vm.settings.maximum.mib()).sum();
     tell!("Sum of their maximum RAM {:.1} GB, of their peaks {:.1} GB", most / 1024.0, peak / 1024.0);

@@ -84,7 +84,7 @@ fn burst(text: &str) -> Result<Burst, String> {
 
 /// What a sizing leaves.
 const FILES: [&str; 6] =
-    ["size.html", "size.json", "set-memory.ps1", "undo-memory.ps1", "load.toml", "load.csv"];
+    ["size.html", "size.json", "set-memory.ps1", "undo-memory.ps1", "load.toml", "load.trace.csv"];
 
 /// Sizes. Exit code 1 where hosts that were given are not enough.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {

@@ -38,5 +38,9 @@ pub(crate) fn gb(mb: f64) -> String {
 /// A number of GB, for columns that say so.
 pub(crate) fn bare(mb: f64) -> String {
     let gb = mb / 1024.0;
-    if (gb - gb.round()).abs() < 0.05 && gb >= 1.0 { format!("{gb:.0}") } else { format!("{gb:.1}") }
+    match gb {
+        gb if gb < 1.0 => format!("{gb:.2}"),
+        gb if (gb - gb.round()).abs() < 0.05 => format!("{gb:.0}"),
+        gb => format!("{gb:.1}"),
+    }
 }

@@ -145,8 +145,7 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
         let now = step.saturating_mul(u32::try_from(round).unwrap_or(u32::MAX));
         let at = now.as_secs_f64();
         // Starts, in their order: each as soon as there is memory.
-        for place in 0..vms.len() {
-            let vm = &mut vms[place];
+        for (place, vm) in vms.iter_mut().enumerate() {
             if vm.running {
                 continue;
             }
@@ -247,4 +246,80 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
         demand,
         ended_early: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use scenario::file::{LoadOptions, load};
+
+    use super::*;
+    use crate::simulate::{Engine, run_all};
+
+    /// An hour of three VMs, of which one works in the middle.
+    fn fleet() -> Fleet {
+        let folder = tempfile::tempdir().unwrap();
+        let mut trace = "vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct\n".to_owned();
+        for (vm, idle, busy) in [("A", 900, 3400), ("B", 1200, 1200), ("C", 700, 800)] {
+            for minute in 0..60_u32 {
+                let mib = match minute {
+                    20..=29 => idle + (busy - idle) * (minute - 19) / 10,
+                    30..=39 => busy,
+                    _ => idle,
+                };
+                trace.push_str(&format!("{vm},{},8388608,{},0\n", minute * 60, mib * 1024));
+            }
+        }
+        std::fs::write(folder.path().join("load.csv"), trace).unwrap();
+        let mut toml = "until = \"trace\"\n[host]\nmemory = \"64GB\"\nedition = \"unlimited\"\n[trace]\nfile = \"load.csv\"\n".to_owned();
+        for vm in ["A", "B", "C"] {
+            toml.push_str(&format!(
+                "[[vm]]\nname = \"{vm}\"\nguest = \"ws2008-r2-sp1-enterprise\"\nstartup_bytes = \"512MB\"\nmaximum_bytes = \"8GB\"\nworkload = {{ kind = \"trace\", vm = \"{vm}\" }}\n"
+            ));
+        }
+        toml.push_str("[[timeline]]\nat = \"0s\"\naction = \"start\"\nvm = \"all\"\n");
+        let file = folder.path().join("load.toml");
+        std::fs::write(&file, toml).unwrap();
+        let scenario = load(&file, &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+        Fleet::of_scenario(&scenario, None, 1).unwrap()
+    }
+
+    fn longest(fleet: &Fleet, engine: Engine, mib: u64) -> f64 {
+        let job = Job {
+            memory: PageCount::from_mib(mib),
+            vms: vec![0, 1, 2],
+            seed: 0,
+            keep_demand: false,
+            hopeless_s: f64::INFINITY,
+        };
+        let outcome = run_all(fleet, engine, &[job], 1, &|_| ()).unwrap().remove(0);
+        assert!(outcome.vms.iter().all(|vm| vm.started));
+        outcome.vms.iter().map(|vm| vm.longest_s).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn it_agrees_with_full_runs_where_memory_is_plenty_and_where_it_is_missing() {
+        let fleet = fleet();
+        // 5.4 GB are demanded at most, and the host needs half a GB itself.
+        for (mib, short) in [(16_384, false), (7_168, false), (5_120, true), (4_608, true)] {
+            let (fast, full) = (longest(&fleet, Engine::Fast, mib), longest(&fleet, Engine::Full, mib));
+            assert_eq!((fast > 120.0, full > 120.0), (short, short), "{mib} MB: {fast} s, {full} s");
+        }
+    }
+
+    #[test]
+    fn what_is_given_was_there() {
+        let fleet = fleet();
+        let memory = PageCount::from_mib(5_120);
+        let job = Job { memory, vms: vec![0, 1, 2], seed: 0, keep_demand: true, hopeless_s: f64::INFINITY };
+        let outcome = run(&fleet, &job, &|_| ()).unwrap();
+        let series = &outcome.series;
+        assert!(
+            series
+                .assigned_mb
+                .iter()
+                .zip(&series.capacity_mb)
+                .all(|(assigned, capacity)| assigned <= capacity)
+        );
+        assert!(outcome.demand[0].iter().any(|mb| (*mb - 3400.0).abs() < 1.0));
+    }
 }

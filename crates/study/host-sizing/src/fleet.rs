@@ -276,7 +276,11 @@ impl Fleet {
     /// More than a VM will ever have: its maximum may be 1 TB, which is Hyper-V's default, and mean nothing.
     fn bound(&self, vm: usize) -> PageCount {
         let settings = &self.vms[vm].settings;
-        let Some(curve) = &self.curves[vm] else { return settings.maximum };
+        let Some(curve) = &self.curves[vm] else {
+            // Of what is recorded, a VM without a recording idles.
+            let idle = settings.startup.max(PageCount::from_mib(2048));
+            return if self.is_recorded() { idle } else { settings.maximum };
+        };
         let peak = curve.samples().iter().map(|sample| sample.used).max().unwrap_or_default();
         let wanted = PageCount((peak.get() as f64 * (1.0 + settings.buffer_fraction()) * 1.1) as u64)
             + PageCount::from_mib(256);

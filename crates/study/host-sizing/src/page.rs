@@ -20,10 +20,11 @@ p { max-width: 62rem; margin: .4rem 0; } .faint { color: var(--faint); } .good {
 .answer { background: var(--box); border-left: 5px solid var(--good); border-radius: 4px; padding: .6rem 1rem; margin: 1rem 0; max-width: 62rem; }
 .answer.bad { border-color: var(--bad); color: inherit; } .answer p:first-child { font-size: 1.15rem; font-weight: 600; } .answer.bad p:first-child { color: var(--bad); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .86rem; margin: .6rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .22rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
-th:first-child, td:first-child, td.why, th.why { text-align: left; } td.why { white-space: normal; min-width: 22rem; font-size: .82rem; }
+th, td { padding: .22rem .45rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
+th:first-child, td:first-child, tr.why td { text-align: left; } tr.why td { white-space: normal; font-size: .8rem; color: var(--faint); padding-top: 0; max-width: 60rem; }
+tr:has(+ tr.why) td { border-bottom: 0; }
 td.changed { font-weight: 600; } figure { margin: .8rem 0; background: var(--box); border-radius: 8px; padding: .7rem; max-width: 860px; }
-svg { width: 100%; height: auto; display: block; } svg.range { width: 220px; height: 14px; } svg .span { fill: var(--bar); } svg .p95 { fill: var(--peak); }
+svg { width: 100%; height: auto; display: block; } svg.range { width: 170px; height: 14px; } svg .span { fill: var(--bar); } svg .p95 { fill: var(--peak); }
 svg .bound { stroke: var(--ink); stroke-width: 1.5; } code { font-size: .86em; }
 ";
 
@@ -74,9 +75,9 @@ impl Answer {
         self.worst(&mut html);
         self.vms_table(&mut html);
         self.tried(&mut html);
-        let _ = write!(
+        let _ = writeln!(
             html,
-            "<p class=\"faint\">Repeat: <code>{}</code></p></body></html>\n",
+            "<p class=\"faint\">Repeat: <code>{}</code></p></body></html>",
             escape(&self.command)
         );
         html
@@ -256,7 +257,7 @@ impl Answer {
             "<h2>VMs</h2><p>Demand from its smallest to its largest, darker up to where it is for 95 % of the time; lines: minimum and maximum RAM. \
              <i>Never taken</i>: what its maximum lies above its largest demand with the buffer, which is what static memory of that size would waste.</p>\
              <div class=\"scroll\"><table><tr><th>VM</th><th>demand</th><th>smallest</th><th>median</th><th>95 %</th><th>99 %</th><th>largest</th><th>minimum</th>\
-             <th>startup</th><th>maximum</th><th>buffer</th><th>never taken</th><th class=\"why\">why</th></tr>",
+             <th>startup</th><th>maximum</th><th>buffer</th><th>never taken</th></tr>",
         );
         for advice in &self.advice {
             row(html, advice, most);
@@ -349,7 +350,7 @@ fn row(html: &mut String, advice: &Advice, most: f64) {
     let why = advice.reasons.iter().map(|reason| escape(reason)).collect::<Vec<_>>().join(" ");
     let _ = write!(
         html,
-        "<tr><td>{}</td><td>{picture}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{bounds}<td>{}</td><td class=\"why\">{why}</td></tr>",
+        "<tr><td>{}</td><td>{picture}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{bounds}<td>{}</td></tr><tr class=\"why\"><td></td><td colspan=\"11\">{why}</td></tr>",
         escape(&advice.vm),
         cell(percentiles, demand.minimum_mb),
         cell(percentiles, demand.p50_mb),

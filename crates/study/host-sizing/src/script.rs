@@ -271,7 +271,7 @@ fn check_line(line: &str) -> Vec<String> {
         Ok(words) => words,
         Err(what) => return vec![what],
     };
-    let mut words = words.into_iter();
+    let mut words = words.into_iter().peekable();
     match words.next() {
         Some((cmdlet, false)) if cmdlet.eq_ignore_ascii_case("Set-VMMemory") => {}
         other => {
@@ -294,6 +294,9 @@ fn check_line(line: &str) -> Vec<String> {
         let Some((known, takes)) = PARAMETERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))
         else {
             complaints.push(format!("Set-VMMemory has no parameter -{name}"));
+            if words.peek().is_some_and(|(next, quoted)| *quoted || !next.starts_with('-')) {
+                words.next();
+            }
             continue;
         };
         if seen.contains(known) {
@@ -316,7 +319,7 @@ fn check_line(line: &str) -> Vec<String> {
         match takes {
             Takes::Text if value.is_empty() => complaints.push(format!("-{known} is empty")),
             Takes::Text if !quoted => {
-                complaints.push(format!("-{known} {value}: a name must stand in quotes"))
+                complaints.push(format!("-{known} {value}: a name must stand in quotes"));
             }
             Takes::Boolean
                 if !matches!(value.to_ascii_lowercase().as_str(), "$true" | "$false") || quoted =>
@@ -336,11 +339,10 @@ fn check_line(line: &str) -> Vec<String> {
                 _ => complaints
                     .push(format!("-{known} takes a size of at least 32MB in steps of 2MB, not {value}")),
             },
-            Takes::Number(least, most) => {
-                if !value.parse::<i64>().is_ok_and(|number| (*least..=*most).contains(&number)) || quoted {
-                    complaints
-                        .push(format!("-{known} takes a whole number from {least} to {most}, not {value}"));
-                }
+            Takes::Number(least, most)
+                if quoted || !value.parse::<i64>().is_ok_and(|number| (*least..=*most).contains(&number)) =>
+            {
+                complaints.push(format!("-{known} takes a whole number from {least} to {most}, not {value}"));
             }
             _ => {}
         }

@@ -393,7 +393,7 @@ impl<'a> Sizing<'a> {
                 let kept = self.kept(&[(hosts, memory)], Engine::Full)?[0];
                 let mut given = self.found(hosts, memory, kept, None, "a full run");
                 given.why_not_less = None;
-                self.keep_series(hosts, memory);
+                self.keep_series(hosts, memory)?;
                 Ok(if (smallest.memory_mb - memory.mib()).abs() < 1.0 {
                     vec![given]
                 } else {
@@ -440,7 +440,7 @@ impl<'a> Sizing<'a> {
         if answer > 1 {
             self.kept(&[(hosts, of(answer - 1))], Engine::Full)?;
         }
-        self.keep_series(hosts, of(answer));
+        self.keep_series(hosts, of(answer))?;
         let mut found = self.found(hosts, of(answer), true, fast_said, &by);
         if answer > 1 {
             found.why_not_less = self.verdict(hosts, of(answer - 1)).map(Box::new);
@@ -492,7 +492,7 @@ impl<'a> Sizing<'a> {
         if answer > 1 {
             self.kept(&[(hosts - 1, memory)], Engine::Full)?;
         }
-        self.keep_series(hosts, memory);
+        self.keep_series(hosts, memory)?;
         let by = format!("{} at it and one host below", self.by());
         let mut found = self.found(hosts, memory, true, fast_said, &by);
         if answer > 1 {
@@ -659,11 +659,13 @@ impl<'a> Sizing<'a> {
     }
 
     /// Keeps the series of the host that had the least left.
-    fn keep_series(&mut self, hosts: u32, memory: PageCount) {
-        let key = (hosts, memory.get(), self.engine == Engine::Fast);
+    fn keep_series(&mut self, hosts: u32, memory: PageCount) -> Result<(), SizingError> {
         if self.series.is_none() {
+            self.kept(&[(hosts, memory)], self.engine)?;
+            let key = (hosts, memory.get(), self.engine == Engine::Fast);
             self.series = self.all_series.get(&key).cloned();
         }
+        Ok(())
     }
 
     fn found(&self, hosts: u32, memory: PageCount, kept: bool, fast_said: Option<f64>, by: &str) -> Found {

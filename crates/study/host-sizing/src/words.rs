@@ -112,7 +112,7 @@ impl Answer {
                     "{} {} not enough: {}.",
                     capital(&what),
                     if less.hosts < found.hosts && less.hosts > 1 { "are" } else { "is" },
-                    self.broken(&less.violations)
+                    self.broken(&less.violations, less.hosts, less.memory_mb)
                 ));
             }
         } else {
@@ -120,7 +120,7 @@ impl Answer {
                 "{} {} NOT enough{down}: {}.",
                 capital(&of),
                 if found.hosts == 1 { "is" } else { "are" },
-                self.broken(&found.shortages)
+                self.broken(&found.shortages, found.hosts, found.memory_mb)
             ));
         }
         let fast = found.fast_said.map_or_else(String::new, |fast| {
@@ -137,9 +137,19 @@ impl Answer {
     }
 
     /// What kept the risk from being kept.
-    fn broken(&self, violations: &[Shortage]) -> String {
+    fn broken(&self, violations: &[Shortage], hosts: u32, memory_mb: f64) -> String {
+        // Of many only some are kept; how many they are was counted.
+        let all = self
+            .evaluated
+            .iter()
+            .filter(|tried| tried.hosts == hosts && (tried.memory_mb - memory_mb).abs() < 0.5);
+        let all = all
+            .filter(|tried| tried.engine == crate::Engine::Full)
+            .map(|tried| tried.vms_broken)
+            .max()
+            .unwrap_or(violations.len());
         let told: Vec<String> = violations.iter().take(NAMED).map(|shortage| self.short(shortage)).collect();
-        let more = match violations.len().saturating_sub(NAMED) {
+        let more = match all.saturating_sub(violations.len().min(NAMED)) {
             0 => String::new(),
             more => format!(", and {more} more break the risk"),
         };

@@ -34,25 +34,8 @@ pub enum ImportError {
         what: String,
     },
     /// A number whose unit cannot be right.
-    #[error(
-        "{file}{}: {column:?} of {vm} is {value}: as {taken_as} that is no VM's memory. Which unit is it? Say \
-         --unit \"{column}=MB\", or KB, GB or bytes",
-        line.map_or_else(String::new, |line| format!(":{line}"))
-    )]
-    Unit {
-        /// The file.
-        file: String,
-        /// Line, from 1.
-        line: Option<u64>,
-        /// The column as the file calls it.
-        column: String,
-        /// Whose it is.
-        vm: String,
-        /// What stands there.
-        value: String,
-        /// The unit that the column is known or said to have.
-        taken_as: &'static str,
-    },
+    #[error(transparent)]
+    Unit(Box<DoubtfulUnit>),
     /// The files are good, and there is no VM in them.
     #[error("there is no VM in {files}: {why}")]
     NoVms {
@@ -61,6 +44,34 @@ pub enum ImportError {
         /// What to record.
         why: String,
     },
+}
+
+/// A number whose unit cannot be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{file}{}: {column:?} of {vm} is {value}: as {taken_as} that is no VM's memory. Which unit is it? Say \
+     --unit \"{column}=MB\", or KB, GB or bytes",
+    line.map_or_else(String::new, |line| format!(":{line}"))
+)]
+pub struct DoubtfulUnit {
+    /// The file.
+    pub file: String,
+    /// Line, from 1.
+    pub line: Option<u64>,
+    /// The column as the file calls it.
+    pub column: String,
+    /// Whose it is.
+    pub vm: String,
+    /// What stands there.
+    pub value: String,
+    /// The unit that the column is known or said to have.
+    pub taken_as: &'static str,
+}
+
+impl From<DoubtfulUnit> for ImportError {
+    fn from(unit: DoubtfulUnit) -> Self {
+        Self::Unit(Box::new(unit))
+    }
 }
 
 impl ImportError {

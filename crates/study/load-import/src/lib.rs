@@ -38,7 +38,7 @@ mod vm_list;
 #[cfg(feature = "xlsx")]
 mod workbook;
 
-pub use error::ImportError;
+pub use error::{DoubtfulUnit, ImportError};
 pub use input::Input;
 pub use kind::{Kind, Objection};
 pub use load::{Demand, Evidence, Load, LoadVm, Settings, Source, Today};

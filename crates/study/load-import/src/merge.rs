@@ -10,6 +10,7 @@ use perf_counters::instance_name;
 use crate::error::ImportError;
 use crate::kind::Kind;
 use crate::load::{Demand, Load, LoadVm, Settings, Source, Today};
+use crate::names;
 use crate::part::{Part, Sample, VmPart};
 use crate::perfmon::AVAILABLE;
 
@@ -83,15 +84,24 @@ pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
     if let (true, Some(_)) = (undated, first_dated) {
         remarks.push("some files have dates and some count from their beginning: these are taken to begin when the first of those does".to_owned());
     }
+    // VMs of which host and guest measured, and the file of the guest.
+    let mut ballooned: Vec<(String, String)> = Vec::new();
     for (_, mut group) in groups {
         for (_, _, vm) in &mut group {
             if let (false, Some(first)) = (vm.dated, first_dated) {
                 vm.samples.iter_mut().for_each(|sample| sample.at += first);
             }
         }
-        merged.push(one(group, first_dated.is_some(), &mut remarks));
+        merged.push(one(group, first_dated.is_some(), &mut remarks, &mut ballooned));
     }
-    merged.sort_by(|a, b| order(&a.0.name).cmp(&order(&b.0.name)));
+    if let Some((_, file)) = ballooned.first() {
+        let names: Vec<&str> = ballooned.iter().map(|(name, _)| name.as_str()).collect();
+        remarks.push(format!(
+            "{}: what the host measured is taken; the guests' own counters (in {file}) have their balloons in them",
+            names::some(&names)
+        ));
+    }
+    merged.sort_by_key(|(vm, _)| order(&vm.name));
     let begin = merged.iter().filter_map(|(_, samples)| samples.first()).map(|sample| sample.at).min();
     let vms = merged.into_iter().map(|(mut vm, samples)| {
         if let (Some(begin), false) = (begin, samples.is_empty()) {
@@ -164,7 +174,12 @@ fn size(pages: PageCount) -> String {
 }
 
 /// One VM of what files say of it.
-fn one(group: Vec<(String, Kind, VmPart)>, dated: bool, remarks: &mut Vec<String>) -> (LoadVm, Vec<Sample>) {
+fn one(
+    group: Vec<(String, Kind, VmPart)>,
+    dated: bool,
+    remarks: &mut Vec<String>,
+    ballooned: &mut Vec<(String, String)>,
+) -> (LoadVm, Vec<Sample>) {
     // A list has the name as it was given; counters have some signs replaced.
     let listed =
         group.iter().find(|(_, kind, _)| matches!(kind, Kind::VmList | Kind::RvTools)).or(group.first());
@@ -208,7 +223,7 @@ fn one(group: Vec<(String, Kind, VmPart)>, dated: bool, remarks: &mut Vec<String
     let largest_assigned =
         group.iter().flat_map(|(_, _, vm)| &vm.samples).filter_map(|sample| sample.assigned).max();
     let memory = assigned.or(startup.get());
-    let samples = join(&name, group, memory, dated, remarks, &mut assumed);
+    let samples = join(&name, group, memory, dated, remarks, &mut assumed, ballooned);
     let mut on = running.get();
     if on == Some(false) && !samples.is_empty() {
         remarks.push(format!("{name} is off in a list, and was on when it was recorded: it is taken as on"));
@@ -359,6 +374,7 @@ fn join(
     dated: bool,
     remarks: &mut Vec<String>,
     assumed: &mut Vec<String>,
+    ballooned: &mut Vec<(String, String)>,
 ) -> Vec<Sample> {
     let mut of_host: Vec<(String, Vec<Sample>)> = Vec::new();
     let mut of_guest: Vec<(String, Vec<Sample>, Option<&'static str>)> = Vec::new();
@@ -394,7 +410,7 @@ fn join(
             of_host.push((file, samples));
         }
     } else if let Some((file, ..)) = of_guest.first() {
-        remarks.push(format!("{name}: what the host measured is taken; the guest's own counters in {file} have its balloon in them"));
+        ballooned.push((name.to_owned(), file.clone()));
     }
     let mut joined: Vec<Sample> = Vec::new();
     let mut before = String::new();

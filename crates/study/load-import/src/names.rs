@@ -292,6 +292,15 @@ pub(crate) fn counter(path: &CounterPath, options: &Options) -> Option<Counter> 
     found.map(|(_, _, counter)| *counter)
 }
 
+/// The first few of some names.
+pub(crate) fn some(names: &[&str]) -> String {
+    let first = names.iter().take(4).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(4) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -80,8 +80,17 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
         .iter()
         .map(|time| begin.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
         .collect();
+    // VMs, and in how many rows each had memory and no pressure.
+    let mut silent = Vec::new();
     for columns in by_vm.values() {
-        part.vms.push(of_host(&log, columns, &times, &mut part.remarks));
+        part.vms.push(of_host(&log, columns, &times, &mut silent));
+    }
+    if let Some(most) = silent.iter().map(|(_, rows)| *rows).max() {
+        let names: Vec<&str> = silent.iter().map(|(name, _)| name.as_str()).collect();
+        part.remarks.push(format!(
+            "{}: up to {most} rows have Physical Memory and no pressure (their guests had not reported yet); they are left out",
+            names::some(&names)
+        ));
     }
     for columns in by_machine.values() {
         part.vms.push(of_guest(&log, columns, &times));
@@ -112,8 +121,8 @@ fn nothing(file: &str, log: &CounterLog, hosts: &[String]) -> ImportError {
     ImportError::bad(file, None, what)
 }
 
-/// A VM as its host sees it.
-fn of_host(log: &CounterLog, columns: &Columns, times: &[i64], remarks: &mut Vec<String>) -> VmPart {
+/// A VM as its host sees it. One that has memory and no pressure in some rows is added to `silent`.
+fn of_host(log: &CounterLog, columns: &Columns, times: &[i64], silent: &mut Vec<(String, u64)>) -> VmPart {
     let column = |counter| {
         columns.places.get(&counter).map(|place| log.values(*place).collect::<Vec<_>>()).unwrap_or_default()
     };
@@ -168,10 +177,7 @@ fn of_host(log: &CounterLog, columns: &Columns, times: &[i64], remarks: &mut Vec
         vm.demand_from = None;
         vm.without_value = 0;
     } else if zero > 0 {
-        remarks.push(format!(
-            "{}: {zero} rows have Physical Memory and no pressure (its guest had not reported yet); they are left out",
-            columns.name
-        ));
+        silent.push((columns.name.clone(), zero));
     }
     vm
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use page_range::PageCount;
 use serde::Deserialize;
 
-use crate::error::ImportError;
+use crate::error::{DoubtfulUnit, ImportError};
 use crate::input::Input;
 use crate::kind::Kind;
 use crate::number::Unit;
@@ -182,14 +182,15 @@ fn one(
     for (&at, &number) in physical {
         let pages = unit.pages(number).unwrap_or(PageCount::MAX);
         if number != 0.0 && !(PageCount::from_mib(8)..=PageCount::from_mib(240 << 20)).contains(&pages) {
-            return Err(ImportError::Unit {
+            return Err(DoubtfulUnit {
                 file: file.to_owned(),
                 line: None,
                 column: vm.physical_name,
                 vm: name.to_owned(),
                 value: number.to_string(),
                 taken_as: unit.name(),
-            });
+            }
+            .into());
         }
         if pages.is_zero() {
             continue;

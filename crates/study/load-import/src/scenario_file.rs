@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use page_range::PageCount;
 
 use crate::load::{Demand, Load, LoadVm};
+use crate::names::some;
 
 /// How long a demand that is known at one moment only is played. Invented: long enough for everything to settle.
 const SNAPSHOT_LENGTH: Duration = Duration::from_secs(3600);
@@ -176,10 +177,7 @@ impl Load {
             .map(|vm| vm.name.as_str())
             .collect();
         if !unknown.is_empty() {
-            comment(
-                toml,
-                &format!("- {}: no file says what they demand: their guests idle.", some(&unknown)),
-            );
+            comment(toml, &format!("- {}: no file says what is demanded; the guest idles.", some(&unknown)));
         }
     }
 
@@ -241,14 +239,6 @@ fn comment(toml: &mut String, sentence: &str) {
         let _ = write!(line, " {word}");
     }
     let _ = writeln!(toml, "{line}");
-}
-
-fn some(names: &[&str]) -> String {
-    let first = names.iter().take(4).copied().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(4) {
-        0 => first,
-        more => format!("{first} and {more} more"),
-    }
 }
 
 fn quoted(text: &str) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use page_range::PageCount;
 
-use crate::error::ImportError;
+use crate::error::{DoubtfulUnit, ImportError};
 use crate::kind::Kind;
 use crate::names::{self, Column};
 use crate::number::{self, Unit};
@@ -243,14 +243,15 @@ impl Row<'_> {
         };
         // A share of a byte is less than a page, and not nothing.
         if number != 0.0 && (pages < least || pages > MOST) {
-            return Err(ImportError::Unit {
+            return Err(DoubtfulUnit {
                 file: self.file.to_owned(),
                 line: self.line,
                 column: known.name.to_owned(),
                 vm: if self.name.is_empty() { "the host".to_owned() } else { self.name.to_owned() },
                 value: cell.clone(),
                 taken_as: unit.name(),
-            });
+            }
+            .into());
         }
         Ok(Some(pages))
     }

@@ -125,7 +125,7 @@ fn columns_that_scripts_renamed_have_their_units() {
 fn a_unit_that_cannot_be_right_is_asked_for() {
     let list = "Name,MemoryStartup,MemoryMaximum\nA,1,8\n";
     let error = read(&[("vms.csv", list)]).unwrap_err();
-    assert!(matches!(&error, ImportError::Unit { .. }));
+    assert!(matches!(&error, ImportError::Unit(_)));
     assert_eq!(
         error.to_string(),
         "vms.csv:2: \"MemoryStartup\" of A is 1: as bytes that is no VM's memory. Which unit is it? Say --unit \"MemoryStartup=MB\", or KB, GB or bytes"
@@ -343,6 +343,107 @@ fn a_balancer_without_vms_says_what_to_record() {
         format!("\"(PDH-CSV 4.0) (UTC)(0)\",\"{BALANCER}\"\r\n\"09/22/2026 10:00:00.000\",\"4096\"\r\n");
     let error = read(&[("log.csv", &log)]).unwrap_err().to_string();
     assert!(error.contains("it is of the host HV01") && error.contains("Current Pressure"), "{error}");
+}
+
+/// A workbook of RVTools, as little of one as a reader needs: a zip archive that compresses nothing.
+#[cfg(feature = "xlsx")]
+fn workbook(sheets: &[(&str, &[&[&str]])]) -> Vec<u8> {
+    let mut files: Vec<(String, String)> = Vec::new();
+    let mut types = String::new();
+    let (mut listed, mut relations) = (String::new(), String::new());
+    for (number, (name, rows)) in sheets.iter().enumerate() {
+        let number = number + 1;
+        let mut data = String::new();
+        for (line, row) in rows.iter().enumerate() {
+            let _ = write!(data, "<row r=\"{}\">", line + 1);
+            for (column, cell) in row.iter().enumerate() {
+                let place = format!("{}{}", char::from(b'A' + column as u8), line + 1);
+                let _ = match cell.parse::<f64>() {
+                    Ok(number) => write!(data, "<c r=\"{place}\"><v>{number}</v></c>"),
+                    Err(_) => write!(data, "<c r=\"{place}\" t=\"inlineStr\"><is><t>{cell}</t></is></c>"),
+                };
+            }
+            data.push_str("</row>");
+        }
+        let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+        files.push((
+            format!("xl/worksheets/sheet{number}.xml"),
+            format!(
+                "<?xml version=\"1.0\"?><worksheet xmlns=\"{main}\"><sheetData>{data}</sheetData></worksheet>"
+            ),
+        ));
+        let _ = write!(
+            types,
+            "<Override PartName=\"/xl/worksheets/sheet{number}.xml\" ContentType=\"application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml\"/>"
+        );
+        let _ = write!(listed, "<sheet name=\"{name}\" sheetId=\"{number}\" r:id=\"rId{number}\"/>");
+        let _ = write!(
+            relations,
+            "<Relationship Id=\"rId{number}\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet\" Target=\"worksheets/sheet{number}.xml\"/>"
+        );
+    }
+    let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let package = "http://schemas.openxmlformats.org/package/2006";
+    files.push(("xl/workbook.xml".to_owned(), format!("<?xml version=\"1.0\"?><workbook xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\" xmlns:r=\"{office}\"><sheets>{listed}</sheets></workbook>")));
+    files.push(("xl/_rels/workbook.xml.rels".to_owned(), format!("<?xml version=\"1.0\"?><Relationships xmlns=\"{package}/relationships\">{relations}</Relationships>")));
+    files.push(("_rels/.rels".to_owned(), format!("<?xml version=\"1.0\"?><Relationships xmlns=\"{package}/relationships\"><Relationship Id=\"rId1\" Type=\"{office}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>")));
+    files.push(("[Content_Types].xml".to_owned(), format!("<?xml version=\"1.0\"?><Types xmlns=\"{package}/content-types\"><Default Extension=\"rels\" ContentType=\"application/vnd.openxmlformats-package.relationships+xml\"/><Override PartName=\"/xl/workbook.xml\" ContentType=\"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml\"/>{types}</Types>")));
+    let (mut archive, mut directory) = (Vec::new(), Vec::new());
+    for (name, text) in &files {
+        let (offset, size) = (archive.len() as u32, text.len() as u32);
+        let mut common = Vec::new();
+        // Version 2.0, no flags, stored, no time.
+        for half in [20_u16, 0, 0, 0, 33] {
+            common.extend_from_slice(&half.to_le_bytes());
+        }
+        for word in [crc32fast::hash(text.as_bytes()), size, size] {
+            common.extend_from_slice(&word.to_le_bytes());
+        }
+        common.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        common.extend_from_slice(&0_u16.to_le_bytes());
+        archive.extend_from_slice(b"PK\x03\x04");
+        archive.extend_from_slice(&common);
+        archive.extend_from_slice(name.as_bytes());
+        archive.extend_from_slice(text.as_bytes());
+        directory.extend_from_slice(b"PK\x01\x02\x14\x00");
+        directory.extend_from_slice(&common);
+        directory.extend_from_slice(&[0; 10]);
+        directory.extend_from_slice(&offset.to_le_bytes());
+        directory.extend_from_slice(name.as_bytes());
+    }
+    let (offset, size, count) = (archive.len() as u32, directory.len() as u32, files.len() as u16);
+    archive.append(&mut directory);
+    archive.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+    archive.extend_from_slice(&[count.to_le_bytes(), count.to_le_bytes()].concat());
+    archive.extend_from_slice(&[size.to_le_bytes(), offset.to_le_bytes()].concat());
+    archive.extend_from_slice(&[0; 2]);
+    archive
+}
+
+#[test]
+#[cfg(feature = "xlsx")]
+fn a_workbook_of_rvtools_is_read_by_the_names_of_its_columns() {
+    let information: &[&[&str]] = &[
+        &["VM", "Powerstate", "Template", "CPUs", "Memory", "Owner", "Host"],
+        &["web", "poweredOn", "False", "4", "8192", "sales", "esx1"],
+        &["gold", "poweredOff", "True", "2", "4096", "", "esx1"],
+    ];
+    let memory: &[&[&str]] = &[
+        &["VM", "Powerstate", "Template", "Size MiB", "Consumed"],
+        &["web", "poweredOn", "False", "8192", "5000.5"],
+    ];
+    let book = workbook(&[("vInfo", information), ("vMemory", memory), ("vHealth", &[&["Name", "Message"]])]);
+    let load = read_inputs(&[Input::of_bytes("rvtools.xlsx", book)], &Options::default())
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(load.vms.len(), 1);
+    assert_eq!((mib(&load, "web"), load.vms[0].vcpus), ([512, 512, 8192], Some(4)));
+    assert_eq!(load.vms[0].demand, Demand::Snapshot(page_range::PageCount(5000 * 256 + 128)));
+    let refused = |bytes: Vec<u8>| {
+        read_inputs(&[Input::of_bytes("x.xlsx", bytes)], &Options::default()).unwrap_err().to_string()
+    };
+    let other = refused(workbook(&[("Sheet1", &[&["Dear", "all"]])]));
+    assert!(other.contains("none of its sheets is a list of RVTools: sheet \"Sheet1\""), "{other}");
+    assert!(refused(b"PK\x03\x04 and nothing else".to_vec()).contains("is no workbook"));
 }
 
 mod any {
