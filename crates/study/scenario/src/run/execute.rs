@@ -50,7 +50,7 @@ pub fn run_with_policy(
     let layout = Arc::new(Layout::new(plan.host_name.clone(), plan.epoch, names)?);
     let outputs = Outputs::create(options.directory.take(), options.events)?;
     let collected = Arc::new(Mutex::new(Collected {
-        points: Points::new(plan.vms.len(), options.keep_points || can_be_kept(&plan)),
+        points: Points::new(&plan, options.keep_points || can_be_kept(&plan)),
         log: outputs.counters(&layout)?,
         trouble: None,
     }));

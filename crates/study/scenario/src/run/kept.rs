@@ -1,5 +1,7 @@
 //! The samples of a run, kept as far as they can be.
 
+use super::need::Needs;
+use super::plan::Plan;
 use super::points::Point;
 use super::sums::Sums;
 
@@ -14,8 +16,8 @@ pub struct Points {
 
 impl Points {
     /// Keeps the points, or only what the summary needs of them.
-    pub(crate) fn new(vms: usize, keep: bool) -> Self {
-        Self { points: Vec::new(), keep, last: None, sums: Sums::new(vms) }
+    pub(crate) fn new(plan: &Plan, keep: bool) -> Self {
+        Self { points: Vec::new(), keep, last: None, sums: Sums::new(plan.vms.len(), Needs::of(plan)) }
     }
 
     pub(crate) fn push(&mut self, point: Point) {
