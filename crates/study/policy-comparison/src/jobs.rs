@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use run_journal::EventsLevel;
 
 use super::catalogue::Values;
-use super::collector::{Collector, Progress, Series};
+use super::collector::{Collector, Progress, Series, Which};
 use super::plans;
 use super::timed::{Clock, RoundBegan, Timed, Timing};
 use super::{CompareError, Settings};
@@ -54,12 +54,50 @@ struct Ran {
 /// What was measured, by load, seed and contestant.
 pub(crate) struct Measured {
     pub(crate) values: Vec<Vec<Vec<Values>>>,
-    /// How often each VM was served, by load, seed and contestant.
-    pub(crate) served: Vec<Vec<Vec<Vec<u32>>>>,
+    /// Each held against the first contestant's run with the same seed, by load, seed and contestant.
+    pub(crate) pairs: Vec<Vec<Vec<Pair>>>,
     /// Of the first seed, by load and contestant.
     pub(crate) series: Vec<Vec<Series>>,
     /// By contestant.
     pub(crate) timings: Vec<Arc<Timing>>,
+}
+
+/// Two runs of one load and seed, on the VMs that both policies served as often.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    pub(crate) own: Values,
+    pub(crate) first: Values,
+    /// VMs that either of the two served at all.
+    pub(crate) vms: usize,
+    /// Of those, the VMs that both served as often: what is compared.
+    pub(crate) both: usize,
+    /// VMs that the policy served less often than the first one.
+    pub(crate) fewer: usize,
+    /// VMs that it served more often.
+    pub(crate) more: usize,
+    /// Steps in need that were seen, and with the first policy.
+    pub(crate) steps: (usize, usize),
+}
+
+impl Pair {
+    fn of(own: &Collector, first: &Collector, provisioned: &Progress) -> Self {
+        let (served, of_first) = (own.served(), first.served());
+        let pairs = || served.iter().zip(&of_first);
+        let both: Vec<bool> = pairs().map(|(own, first)| own == first && *own > 0).collect();
+        let count = |what: fn(&(&u32, &u32)) -> bool| pairs().filter(what).count();
+        // Of VMs that neither served nothing is left out: what they lacked, both left.
+        let same = count(|(own, first)| own != first) == 0;
+        let which = if same { Which::All } else { Which::These(&both) };
+        Self {
+            own: own.values(provisioned, which),
+            first: first.values(provisioned, which),
+            vms: count(|(own, first)| **own > 0 || **first > 0),
+            both: both.iter().filter(|both| **both).count(),
+            fewer: count(|(own, first)| own < first),
+            more: count(|(own, first)| own > first),
+            steps: (own.steps(which), first.steps(which)),
+        }
+    }
 }
 
 /// What all threads share.
@@ -208,7 +246,9 @@ fn run_one(shared: &Arc<Shared>, lane: &Lane, job: Job) -> Result<Ran, CompareEr
     run::run_with_policy(plan, options, policy).map_err(fail)?;
     let collector = Arc::try_unwrap(collector)
         .map_err(|_| fail(run::RunError::Invariant("the run is over and its sampler is not".to_owned())))?;
-    Ok(Ran { collector: collector.into_inner() })
+    let mut collector = collector.into_inner();
+    collector.end();
+    Ok(Ran { collector })
 }
 
 /// Whether a thread's policy has been in one round for too long.
@@ -237,25 +277,30 @@ fn measured(settings: &Settings, results: Vec<(Job, Ran)>, timings: Vec<Arc<Timi
     let (loads, seeds, contestants) =
         (settings.loads.len(), settings.seeds.len(), settings.contestants.len());
     let mut provisioned: Vec<Vec<Option<Progress>>> = vec![vec![None; seeds]; loads];
-    let mut ran = Vec::new();
+    let mut ran: Vec<(Job, usize, Collector)> = Vec::new();
     for (job, Ran { collector }) in results {
         match job.contestant {
             None => provisioned[job.load][job.seed] = Some(collector.progress()),
             Some(contestant) => ran.push((job, contestant, collector)),
         }
     }
-    let nothing: Values = [None; super::catalogue::COUNT];
-    let mut values = vec![vec![vec![nothing; contestants]; seeds]; loads];
-    let mut served = vec![vec![vec![Vec::new(); contestants]; seeds]; loads];
     let mut series = vec![vec![Series::default(); contestants]; loads];
-    for (job, contestant, collector) in ran {
-        let progress = provisioned[job.load][job.seed].as_ref();
-        served[job.load][job.seed][contestant] = collector.served();
-        let (measured, drawn) = collector.finish(progress.unwrap_or(&Vec::new()));
-        values[job.load][job.seed][contestant] = measured;
-        if let Some(drawn) = drawn {
-            series[job.load][contestant] = drawn;
+    // In their order, whatever the order in which they ended.
+    ran.sort_by_key(|(job, contestant, _)| (job.load, job.seed, *contestant));
+    let (mut values, mut pairs) = (vec![vec![Vec::new(); seeds]; loads], vec![vec![Vec::new(); seeds]; loads]);
+    for of_seed in ran.chunk_by_mut(|(a, ..), (b, ..)| (a.load, a.seed) == (b.load, b.seed)) {
+        let (load, seed) = (of_seed[0].0.load, of_seed[0].0.seed);
+        for (job, contestant, collector) in &mut *of_seed {
+            if let Some(drawn) = collector.take_series() {
+                series[job.load][*contestant] = drawn;
+            }
+        }
+        let progress = provisioned[load][seed].take().unwrap_or_default();
+        let first = &of_seed[0].2;
+        for (_, _, collector) in &*of_seed {
+            values[load][seed].push(collector.values(&progress, Which::All));
+            pairs[load][seed].push(Pair::of(collector, first, &progress));
         }
     }
-    Measured { values, served, series, timings }
+    Measured { values, pairs, series, timings }
 }

@@ -37,11 +37,11 @@ mod steps;
 mod table;
 mod timed;
 
-pub use catalogue::{Better, MEASURES, Measure, MeasureId, Values};
+pub use catalogue::{Better, Kind, MEASURES, Measure, MeasureId, Values};
 pub use collector::Series;
 pub use contestant::Contestant;
 pub use jobs::Advance;
-pub use result::{CONFIDENCE, Cell, Comparison, Judgement, LoadResult, PolicyCost, SCHEMA};
+pub use result::{CONFIDENCE, Cell, Compared, Comparison, Judgement, LoadResult, PolicyCost, SCHEMA};
 pub use statistics::{Interval, confidence};
 pub use table::Rows;
 pub use terminal_text::Look;

@@ -68,9 +68,11 @@ impl Comparison {
         self.introduction(&mut html, command);
         if self.loads.len() > 1 {
             html.push_str(
-                "<h2>All loads together</h2><p>For each seed the mean over the loads; of slowdowns the geometric mean, of the worst VM the \
-                 worst. In amounts the load with the largest numbers outweighs the others.</p>",
+                "<h2>All loads together</h2><p>For each seed the geometric mean, over the loads, of the ratios to the first policy, on the VMs \
+                 that both served: no load outweighs the others. 1 is as much as with the first policy. To both sides of a ratio a \
+                 small amount is added (<code>shift</code> in compare.json), so that next to nothing is not infinitely more than nothing.</p>",
             );
+            self.said_first(&mut html, &self.overall);
             self.glance(&mut html, &self.overall);
             self.dot_figures(&mut html, &self.overall);
             self.measure_table(&mut html, &self.overall);
@@ -106,16 +108,6 @@ impl Comparison {
             escape(&self.policies[0]),
         );
         let _ = write!(html, "Bars are intervals. {}</p>", escape(&self.legend().join(" ")));
-        let other = self.policies.iter().zip(&self.overall.same_vms_as_first).filter(|(_, same)| !**same);
-        let other: Vec<&str> = other.map(|(name, _)| name.as_str()).collect();
-        if !other.is_empty() {
-            let _ = write!(
-                html,
-                "<p>≠: no verdict. {} did not start the same VMs as {} on all loads, so what was measured is about other VMs.</p>",
-                escape(&other.join(", ")),
-                escape(&self.policies[0])
-            );
-        }
         for (policy, lost) in self.policies.iter().zip(&self.lost_rounds) {
             if *lost > 0 {
                 let _ = write!(
@@ -146,7 +138,11 @@ impl Comparison {
             .collect();
         let figure = plane(
             "Unmet demand against memory moved: better is down and to the left",
-            ("memory moved, MB/h", "unmet demand, MB·s"),
+            if load.ratios {
+                ("memory moved, as a ratio", "unmet demand, as a ratio")
+            } else {
+                ("memory moved, MB/h", "unmet demand, MB·s")
+            },
             &spots,
         );
         let _ = write!(html, "<figure style=\"max-width: 760px\">{figure}</figure>");
@@ -179,7 +175,7 @@ impl Comparison {
                         median: interval.median,
                         low: interval.low,
                         high: interval.high,
-                        value: format!("{} {mark}", number(interval.median, measure.digits))
+                        value: format!("{} {mark}", number(interval.median, load.digits(measure)))
                             .trim_end()
                             .to_owned(),
                     })
@@ -189,7 +185,7 @@ impl Comparison {
                 let _ = write!(
                     html,
                     "<figure>{}</figure>",
-                    dots(measure.title, measure.unit, measure.ends(), &rows)
+                    dots(measure.title, load.unit(measure), load.ends(measure), &rows)
                 );
             }
         }
@@ -205,11 +201,9 @@ impl Comparison {
         for measure in MEASURES {
             let cells: Vec<&Cell> =
                 load.results.iter().filter_map(|results| results.get(measure.key)).collect();
-            let unit = if measure.unit.is_empty() {
-                String::new()
-            } else {
-                format!(" <small>{}</small>", escape(measure.unit))
-            };
+            let unit = load.unit(measure);
+            let unit =
+                if unit.is_empty() { String::new() } else { format!(" <small>{}</small>", escape(unit)) };
             let _ = write!(
                 html,
                 "<tr><td title=\"{}\">{}{unit}</td>",
@@ -217,11 +211,18 @@ impl Comparison {
                 escape(measure.title)
             );
             for (policy, cell) in cells.iter().enumerate() {
-                html.push_str(&table_cell(measure, cell, cells[0], load.judgement(policy, measure)));
+                html.push_str(&table_cell(load, measure, cell, load.judgement(policy, measure)));
             }
             html.push_str("</tr>");
         }
         html.push_str("</table></div></details>");
+    }
+
+    /// Who served other VMs than the first policy.
+    fn said_first(&self, html: &mut String, load: &LoadResult) {
+        for line in self.other_vms(load) {
+            let _ = write!(html, "<p>{}</p>", escape(&line));
+        }
     }
 
     fn load(&self, html: &mut String, load: &LoadResult) {
@@ -234,6 +235,7 @@ impl Comparison {
             (load.host_memory_mb / 1024.0).round(),
             load.until_s / 3600.0
         );
+        self.said_first(html, load);
         let all = load.series.iter().flat_map(|series| series.need_mb.iter().chain(&series.capacity_mb));
         let most = all.copied().fold(0.0, f64::max);
         html.push_str("<div class=\"grid4\">");
@@ -242,7 +244,7 @@ impl Comparison {
         }
         let _ = write!(
             html,
-            "</div><p class=\"faint\">All VMs together, seed {}: filled, what guests had committed; line, what they had; dashed, what \
+            "</div><p class=\"faint\">All VMs together, seed {}: filled, what the VMs needed, refused or not; line, what they had; dashed, what \
              the host can give.</p>",
             self.seeds[0]
         );
@@ -251,24 +253,24 @@ impl Comparison {
     }
 }
 
-fn table_cell(measure: &Measure, cell: &Cell, first: &Cell, judgement: Judgement) -> String {
+fn table_cell(load: &LoadResult, measure: &Measure, cell: &Cell, judgement: Judgement) -> String {
     let class = match judgement {
         Judgement::Better => "better",
         Judgement::Worse => "worse",
-        Judgement::Undecided | Judgement::OtherVms => "",
+        Judgement::Undecided | Judgement::OtherSteps | Judgement::ServesLess => "",
     };
     let mark = if judgement.mark().is_empty() { String::new() } else { format!(" {}", judgement.mark()) };
     let interval = cell.median.map_or_else(String::new, |interval| {
         format!(
             " title=\"{} to {}\"",
-            number(interval.low, measure.digits),
-            number(interval.high, measure.digits)
+            number(interval.low, load.digits(measure)),
+            number(interval.high, load.digits(measure))
         )
     });
     let difference = cell.difference.map_or_else(String::new, |difference| {
-        format!(" <small>{}</small>", relative(measure, difference.median, first))
+        format!(" <small>{}</small>", relative(load, measure, cell, difference.median))
     });
-    format!("<td class=\"{class}\"{interval}>{}{difference}{mark}</td>", median(measure, cell))
+    format!("<td class=\"{class}\"{interval}>{}{difference}{mark}</td>", median(load, measure, cell))
 }
 
 /// The class that has a policy's colour.
