@@ -292,10 +292,7 @@ impl Collector {
             |id: MeasureId, value: Option<f64>| values[id.index()] = value.filter(|value| value.is_finite());
         set(MeasureId::Slowdown, super::statistics::geometric_mean(&slowdowns));
         set(MeasureId::WorstSlowdown, slowdowns.iter().copied().reduce(f64::max));
-        set(
-            MeasureId::Unmet,
-            Some(sum(|vm| vm.unmet.committed + vm.unmet.refused + vm.unmet.waiting)),
-        );
+        set(MeasureId::Unmet, Some(sum(|vm| vm.unmet.committed + vm.unmet.refused + vm.unmet.waiting)));
         set(MeasureId::UnmetCommitted, Some(sum(|vm| vm.unmet.committed)));
         set(MeasureId::UnmetRefused, Some(sum(|vm| vm.unmet.refused)));
         set(MeasureId::UnmetWaiting, Some(sum(|vm| vm.unmet.waiting)));

@@ -287,7 +287,8 @@ fn measured(settings: &Settings, results: Vec<(Job, Ran)>, timings: Vec<Arc<Timi
     let mut series = vec![vec![Series::default(); contestants]; loads];
     // In their order, whatever the order in which they ended.
     ran.sort_by_key(|(job, contestant, _)| (job.load, job.seed, *contestant));
-    let (mut values, mut pairs) = (vec![vec![Vec::new(); seeds]; loads], vec![vec![Vec::new(); seeds]; loads]);
+    let (mut values, mut pairs) =
+        (vec![vec![Vec::new(); seeds]; loads], vec![vec![Vec::new(); seeds]; loads]);
     for of_seed in ran.chunk_by_mut(|(a, ..), (b, ..)| (a.load, a.seed) == (b.load, b.seed)) {
         let (load, seed) = (of_seed[0].0.load, of_seed[0].0.seed);
         for (job, contestant, collector) in &mut *of_seed {

@@ -167,8 +167,8 @@ pub enum Judgement {
     Undecided,
     /// Another number of steps was seen than with the first policy, so that reaction times are of other steps.
     OtherSteps,
-    /// It costs less, and serves less: more demand is unmet than with the first policy, or fewer VMs start. Whoever does nothing costs
-    /// nothing.
+    /// It is better, for serving less: fewer VMs start than with the first policy, or it costs less and more demand is unmet. Whoever
+    /// does nothing costs nothing.
     ServesLess,
 }
 
@@ -185,7 +185,8 @@ impl Cell {
     /// Of these values by seed. `pairs`: by seed, the policy's value and the first one's on the VMs that both served.
     fn new(values: Vec<Option<f64>>, pairs: &[(Option<f64>, Option<f64>)]) -> Self {
         let there: Vec<f64> = values.iter().copied().flatten().collect();
-        let both: Vec<(f64, f64)> = pairs.iter().filter_map(|(own, first)| Some(((*own)?, (*first)?))).collect();
+        let both: Vec<(f64, f64)> =
+            pairs.iter().filter_map(|(own, first)| Some(((*own)?, (*first)?))).collect();
         let differences: Vec<f64> = both.iter().map(|(own, first)| rounded(own - first)).collect();
         let firsts: Vec<f64> = both.iter().map(|(_, first)| *first).collect();
         Self {
@@ -360,7 +361,7 @@ impl LoadResult {
     }
 
     /// What a policy's difference to the first policy says, on the VMs that both served. Of reaction times nothing if the two saw
-    /// other steps; and being cheaper is no merit in whoever serves less.
+    /// other steps; and being better is no merit in whoever serves less.
     #[must_use]
     pub fn judgement(&self, policy: usize, measure: &Measure) -> Judgement {
         let Some(cell) = self.results.get(policy).and_then(|results| results.get(measure.key)) else {
@@ -374,19 +375,13 @@ impl LoadResult {
         {
             return Judgement::OtherSteps;
         }
-        if measure.kind == Kind::Cost && alone == Judgement::Better && self.serves_less(policy) {
-            return Judgement::ServesLess;
-        }
-        alone
-    }
-
-    /// Whether there is evidence that a policy leaves more demand unmet than the first one, or starts fewer VMs.
-    fn serves_less(&self, policy: usize) -> bool {
-        [MeasureId::Unmet, MeasureId::Started].into_iter().any(|id| {
-            let measure = id.measure();
-            let cell = self.cell(policy, id);
+        let worse = |id: MeasureId| {
+            let (measure, cell) = (id.measure(), self.cell(policy, id));
             cell.is_some_and(|cell| cell.judgement(measure, self.digits(measure)) == Judgement::Worse)
-        })
+        };
+        // What is not given to VMs that did not start serves the others; and who leaves more unmet has less to do.
+        let serves_less = worse(MeasureId::Started) || measure.kind == Kind::Cost && worse(MeasureId::Unmet);
+        if alone == Judgement::Better && serves_less { Judgement::ServesLess } else { alone }
     }
 }
 
@@ -513,6 +508,7 @@ mod tests {
         // What is dearer is worse, and how one serves is judged by itself.
         assert_eq!(judged(&[(Moved, 300.0), (Unmet, 200.0)], Moved), Judgement::Worse);
         assert_eq!(judged(&[(Reaction, 50.0), (Unmet, 200.0)], Reaction), Judgement::Better);
+        assert_eq!(judged(&[(Unmet, 50.0), (Started, 50.0)], Unmet), Judgement::ServesLess);
         let other = load(&[(Reaction, 50.0), (Unmet, 50.0)], Compared::default());
         assert_eq!(other.judgement(1, Reaction.measure()), Judgement::OtherSteps);
         assert_eq!(other.judgement(1, Unmet.measure()), Judgement::Better);

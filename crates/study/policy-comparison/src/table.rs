@@ -113,10 +113,10 @@ impl Comparison {
             }
             let unit = load.unit(measure);
             let unit = if unit.is_empty() { String::new() } else { format!(", {unit}") };
-            let row = policies
-                .iter()
-                .zip(&cells)
-                .map(|(&policy, cell)| written(load, measure, cell, load.judgement(policy, measure), intervals));
+            let row = policies.iter().zip(&cells).map(|(&policy, cell)| {
+                let same_vms = load.ratios || load.compared.get(policy).is_some_and(Compared::same_vms);
+                written(load, measure, cell, (load.judgement(policy, measure), same_vms), intervals)
+            });
             rows.push([format!("{}{unit}", measure.title)].into_iter().chain(row).collect());
         }
         (rows, same)
@@ -162,8 +162,8 @@ impl Comparison {
                          seeds allow verdicts (--seeds)."
                     )
                 },
-                "○ costs less and serves less: more demand is unmet, or fewer VMs start. ≠: no verdict, because the two saw other \
-                 numbers of steps to react to. Where policies served other VMs, differences are on the VMs that both served; what \
+                "○ better for serving less: fewer VMs start, or it costs less and more demand is unmet. ≠: no verdict, because the two saw other \
+                 numbers of steps to react to. Where policies served other VMs, differences are on the VMs that both served (both:); what \
                  is of the whole host (VMs started, fairness, spread among equals) is of all VMs."
                     .to_owned(),
             ],
@@ -233,7 +233,7 @@ fn written(
     load: &LoadResult,
     measure: &Measure,
     cell: &Cell,
-    judgement: Judgement,
+    (judgement, same_vms): (Judgement, bool),
     intervals: bool,
 ) -> String {
     let mut own = median(load, measure, cell);
@@ -244,13 +244,17 @@ fn written(
         }
     }
     let Some(difference) = cell.difference else { return own };
-    format!("{own} ({}) {:1}", relative(load, measure, cell, difference.median), judgement.mark())
+    let of = if same_vms { "" } else { "both: " };
+    format!("{own} ({of}{}) {:1}", relative(load, measure, cell, difference.median), judgement.mark())
 }
 
 /// The median of counts, as text.
 fn median_of(counts: &[usize]) -> String {
     let counts: Vec<f64> = counts.iter().map(|count| *count as f64).collect();
-    Interval::of(&counts).map_or_else(|| "0".to_owned(), |interval| number(interval.median, usize::from(interval.median.fract() > 0.0)))
+    Interval::of(&counts).map_or_else(
+        || "0".to_owned(),
+        |interval| number(interval.median, usize::from(interval.median.fract() > 0.0)),
+    )
 }
 
 /// Columns besides the first, in groups that fit beside it; at least one each.

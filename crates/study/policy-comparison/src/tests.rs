@@ -86,8 +86,8 @@ fn runs_that_did_not_serve_the_same_vms_are_compared_on_those_that_both_served()
         assert_eq!(same, [true, false, true]);
         let judged = |id: MeasureId| load.judgement(1, id.measure());
         assert_eq!(judged(MeasureId::Started), Judgement::Worse);
-        // Those that static memory serves lack nothing. What moves nothing for them is no merit: others it does not serve at all.
-        assert_eq!(judged(MeasureId::Unmet), Judgement::Better);
+        // Those that static memory serves lack nothing, and nothing is moved. That is no merit: another it does not serve at all.
+        assert_eq!(judged(MeasureId::Unmet), Judgement::ServesLess);
         assert_eq!(judged(MeasureId::Moved), Judgement::ServesLess);
         assert_eq!(judged(MeasureId::Waiting), Judgement::Undecided);
         // The two policies that served all VMs are judged.
@@ -118,7 +118,7 @@ fn the_legend_says_how_often_chance_alone_marks_a_measure() {
         let comparison = compare(&settings, &mut |_| ()).unwrap();
         for text in [comparison.table(WIDE), comparison.page("repeat")] {
             assert!(text.contains(expected), "{seeds} seeds: {text}");
-            assert!(text.contains("○ costs less and serves less"), "{seeds} seeds: {text}");
+            assert!(text.contains("○ better for serving less"), "{seeds} seeds: {text}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod cycle;
 pub mod directory;
 mod error;
 mod execute;
+pub mod future;
 mod hand;
 mod kept;
 pub mod need;

@@ -428,7 +428,14 @@ impl Bursts {
     /// Bursts that have not begun.
     #[must_use]
     pub fn new(config: BurstsConfig, rng: Pcg64) -> Self {
-        Self { config, rng, progress: Progress::default(), bursting: false, until: None, goal: PageCount::ZERO }
+        Self {
+            config,
+            rng,
+            progress: Progress::default(),
+            bursting: false,
+            until: None,
+            goal: PageCount::ZERO,
+        }
     }
 
     fn pause(&mut self) -> Duration {

@@ -365,9 +365,17 @@ fn what_was_refused_is_wanted_all_the_same() {
         })
     };
     let configs = [
-        (r#"{"kind":"step","from":25600,"to":256000,"after":10,"hold":20}"#, [5, 20, 40], [100.0, 1000.0, 100.0]),
+        (
+            r#"{"kind":"step","from":25600,"to":256000,"after":10,"hold":20}"#,
+            [5, 20, 40],
+            [100.0, 1000.0, 100.0],
+        ),
         (r#"{"kind":"ramp","to":256000,"duration":100}"#, [10, 50, 200], [100.0, 500.0, 1000.0]),
-        (r#"{"kind":"sawtooth","high":256000,"rise":100,"fall":100}"#, [50, 100, 150], [500.0, 1000.0, 500.0]),
+        (
+            r#"{"kind":"sawtooth","high":256000,"rise":100,"fall":100}"#,
+            [50, 100, 150],
+            [500.0, 1000.0, 500.0],
+        ),
         // A leak gives up where its guest refuses more; what it would have lost by then does not go by that.
         (r#"{"kind":"leak","base":25600,"per_hour":921600}"#, [0, 100, 1000], [100.0, 200.0, 1100.0]),
     ];

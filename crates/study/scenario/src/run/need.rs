@@ -199,10 +199,9 @@ mod tests {
         if let Some([from, to]) = recorded {
             trace.insert("a", VmTrace::new(vec![sample(0, from), sample(100, to)]).unwrap());
         }
-        let playing = trace.vm("a").map(|recording| Playing {
-            recording: Arc::clone(recording),
-            config: PlaybackConfig::new("a"),
-        });
+        let playing = trace
+            .vm("a")
+            .map(|recording| Playing { recording: Arc::clone(recording), config: PlaybackConfig::new("a") });
         let second = Duration::from_secs;
         let requests = vec![(second(100), false), (second(10), true)];
         Needs { vms: vec![Vm { requests, plays: vec![(second(11), playing)], ..Vm::default() }] }

@@ -1,0 +1,18 @@
+//! Every constant of this design in one table, each with its label and where it comes from.
+
+model_constants::constants! {
+    LEAD = "time before a need at which all that it takes is there", 4.0, "s", Invented,
+        "a round, a balloon operation and an add operation of this project's guests, and a second of the samples";
+    RATE = "growth of one VM that is planned with", 24.0, "MiB/s", Invented,
+        "less than half of what a VM is given when one operation of 64 MiB follows the other, for what is in the way of others";
+    HORIZON = "how far ahead is looked for when memory will be used again", 3600.0, "s", Invented,
+        "memory that nobody uses for an hour is as good as any other";
+    START_LEAD = "time before a start at which memory for it is collected", 20.0, "s", Invented,
+        "taking several hundred MiB from several guests";
+    SLACK = "beyond a need, where memory suffices", 16.0, "MiB", Invented,
+        "so that a need that creeps does not make an operation of every round";
+    FLOOR_SHARE = "part of a guest that it does not give below its need", 0.03125, "of its memory", Invented,
+        "the balloon floor of this project's Windows guests: asked for more, a guest gives less and is left alone for a while";
+    FLOOR_LEAST = "the least of that", 16.0, "MiB", Invented, "as above";
+    FLOOR_MOST = "the most of that", 128.0, "MiB", Invented, "as above";
+}

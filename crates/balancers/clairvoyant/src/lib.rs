@@ -1,0 +1,376 @@
+//! A policy that knows what every VM will need: a mark that the others are measured by, and no design for a host.
+//!
+//! Nobody can know the future of a load on a real host. In a run it can be found out: the load is run once on a host that
+//! has enough for all, and what is seen there is told to this policy (and to no other) before the first round. What it
+//! makes of it is bound by the same contract, engine, guests and times as every other policy: memory must be taken
+//! before it is given, operations take time, a guest keeps a floor, a VM has its minimum. So what others leave unmet
+//! beyond it is what knowing more could gain.
+//!
+//! * **In time**: a VM grows before it needs to. What it needs at a time is there [`lead`](Config::lead) before; a large step
+//!   is begun as early as growing at [`rate`](Config::rate) takes.
+//! * **Never back without need**: nothing is taken from a VM unless another one lacks it, so that no memory moves in vain.
+//! * **From whoever needs it last** (Belady's rule): every part of what a VM has beyond its need has a time at which
+//!   that VM will need it again. What is needed latest, or not within the [`horizon`](Config::horizon), is taken first.
+//! * **Starts**: memory for a start is collected [`start_lead`](Config::start_lead) before it is asked for.
+//! * **Shortage**: where not all needs of this moment can be met, what is lacking is the same however it is shared: nothing is
+//!   taken from a VM that needs it, and of those that lack, the ones that lack least are given first, so that few lack. Weights
+//!   have no effect.
+//!
+//! It is no optimum: it is greedy, and it plans with one rate for all. What nobody could do better than is the analytic
+//! bound of `cargo xtask compare`. A VM whose need depends on what it is given (a greedy server) has no future to be known: it
+//! is given its reported demand and buffer from what others do not need. Where no future is told, all VMs are served like that.
+//!
+//! Source of the rule for taking: Belady, "A study of replacement algorithms for a virtual-storage computer", IBM Systems
+//! Journal 5(2), 1966.
+#![forbid(unsafe_code)]
+
+mod constants;
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use balancing_policy::{
+    Future, HostView, PageCount, Policy, Proposal, Reason, Reservation, VmFuture, VmView,
+};
+use serde::{Deserialize, Serialize};
+
+use constants as c;
+
+/// Every constant of this design, each with its label and source.
+#[must_use]
+pub fn constants() -> &'static [model_constants::Constant] {
+    constants::constants()
+}
+
+/// Settings of the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Seconds before a need at which all that it takes is there.
+    pub lead: f64,
+    /// Growth of one VM that is planned with, MiB per second.
+    pub rate: f64,
+    /// How many seconds ahead is looked for when memory will be used again.
+    pub horizon: f64,
+    /// Seconds before a start at which memory for it is collected.
+    pub start_lead: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            lead: c::LEAD.value,
+            rate: c::RATE.value,
+            horizon: c::HORIZON.value,
+            start_lead: c::START_LEAD.value,
+        }
+    }
+}
+
+/// What one VM asks for in a round, in pages.
+#[derive(Clone, Copy, Debug, Default)]
+struct Claim {
+    /// What it has, with what is under way.
+    has: u64,
+    /// What it needs now, or as soon as anything could be done about it.
+    urgent: u64,
+    /// What it is to have by now to have all in time.
+    timely: u64,
+    /// What it keeps in any case.
+    keeps: u64,
+    /// The most that it can be brought to.
+    highest: u64,
+    moves: bool,
+}
+
+/// A part of what a VM has and does not need yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Spare {
+    /// When it will be needed.
+    needed_at: Duration,
+    vm: usize,
+    pages: u64,
+}
+
+/// The policy that knows what every VM will need: see the [crate].
+#[derive(Clone, Debug, Default)]
+pub struct Clairvoyant {
+    config: Config,
+    future: Arc<Future>,
+    claims: Vec<Claim>,
+    targets: Vec<u64>,
+    spares: Vec<Spare>,
+    order: Vec<(u64, usize)>,
+}
+
+/// Never: it is not needed again within the horizon.
+const NEVER: Duration = Duration::MAX;
+
+/// A time that a file may have put out of range.
+fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value).unwrap_or(Duration::ZERO)
+}
+
+impl Clairvoyant {
+    /// Its name in `--policy`.
+    pub const NAME: &'static str = "clairvoyant";
+
+    /// The policy with these settings.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    /// What is kept of a VM's own beside its need, as its guest gives no more.
+    fn floor(has: u64) -> u64 {
+        let share = PageCount((has as f64 * c::FLOOR_SHARE.value) as u64);
+        share.clamp(c::FLOOR_LEAST.pages(), c::FLOOR_MOST.pages()).get()
+    }
+
+    /// What a VM whose future is known needs now or soon, and what it is to have by now.
+    fn ahead(&self, vm: &VmFuture, now: Duration, most: u64) -> (u64, u64) {
+        let lead = seconds(self.config.lead);
+        let per_second = (self.config.rate.max(1.0) * PageCount::from_mib(1).get() as f64).max(1.0);
+        // Beyond this even the largest need can be waited for.
+        let end = now + lead + seconds(most as f64 / per_second);
+        let (mut urgent, mut timely) = (0, 0);
+        for (at, need) in vm.needs_from(now).take_while(|(at, _)| *at <= end) {
+            let need = need.get().min(most);
+            let early = at.saturating_sub(now).saturating_sub(lead);
+            if early.is_zero() {
+                urgent = urgent.max(need);
+            }
+            timely = timely.max(need.saturating_sub((early.as_secs_f64() * per_second) as u64));
+        }
+        (urgent, timely.max(urgent))
+    }
+
+    fn claim(&self, host: &HostView<'_>, vm: &VmView) -> Claim {
+        let has = vm.reachable(vm.expected()).get();
+        if !vm.can_move() {
+            return Claim { has, urgent: has, timely: has, keeps: has, highest: has, moves: false };
+        }
+        let most = vm.settings.maximum.get();
+        let reported = vm.demand();
+        let (urgent, timely) = match self.future.of(vm.id).filter(|future| future.is_known()) {
+            Some(future) => self.ahead(future, host.now, most),
+            None => {
+                let demand = reported.map_or(has, PageCount::get).min(most);
+                (demand, (demand as f64 * (1.0 + vm.settings.buffer_fraction())) as u64)
+            }
+        };
+        // A guest gives what it does not use: asked for more it gives less, and is left alone for a while.
+        let unused = vm.report().map_or(0, |report| report.available.get().min(has));
+        let used = has - unused.saturating_sub(Self::floor(has));
+        let keeps = used.max(urgent).clamp(vm.lowest.get(), vm.highest.get()).min(has);
+        let within = |pages: u64| pages.clamp(vm.lowest.get(), vm.highest.get());
+        Claim {
+            has,
+            urgent: within(urgent),
+            timely: within(timely.max(urgent)),
+            keeps,
+            highest: vm.highest.get(),
+            moves: true,
+        }
+    }
+
+    /// What is to be free for VMs that wait to start, as far as it can be, and for those that will be asked for soon.
+    fn for_starts(&self, host: &HostView<'_>, vms: &[VmView]) -> (u64, u64) {
+        let least: u64 = self.claims.iter().zip(vms).map(|(claim, vm)| claim.has.min(vm.lowest.get())).sum();
+        let mut waiting = 0;
+        for start in host.reservations {
+            let with = waiting + start.needed.get();
+            if least + with <= host.capacity.get() {
+                waiting = with;
+            }
+        }
+        let until = host.now + seconds(self.config.start_lead);
+        let runs = |vm: &VmFuture| {
+            vms.binary_search_by_key(&vm.id(), |vm| vm.id).is_ok()
+                || host.reservations.iter().any(|start: &Reservation| start.vm == vm.id())
+        };
+        let soon: u64 = self
+            .future
+            .vms()
+            .iter()
+            .filter(|vm| !runs(vm))
+            .filter_map(|vm| vm.starts_from(host.now).next())
+            .filter(|(at, _)| *at <= until)
+            .map(|(_, pages)| pages.get())
+            .sum();
+        (waiting, waiting + soon)
+    }
+
+    /// What of VMs' own they do not need yet beyond `keeps`, latest needed first.
+    fn find_spares(&mut self, now: Duration, vms: &[VmView], keeps: impl Fn(&Claim) -> u64) {
+        let horizon = now + seconds(self.config.horizon);
+        self.spares.clear();
+        for (index, (claim, vm)) in self.claims.iter().zip(vms).enumerate() {
+            let has = self.targets[index].min(claim.has);
+            let mut level = keeps(claim).max(claim.keeps);
+            if !claim.moves || has <= level {
+                continue;
+            }
+            if let Some(future) = self.future.of(vm.id).filter(|future| future.is_known()) {
+                for (at, need) in future.needs_from(now).take_while(|(at, _)| *at <= horizon) {
+                    let need = need.get().min(has);
+                    if need > level {
+                        self.spares.push(Spare { needed_at: at, vm: index, pages: need - level });
+                        level = need;
+                    }
+                    if level >= has {
+                        break;
+                    }
+                }
+            }
+            if has > level {
+                self.spares.push(Spare { needed_at: NEVER, vm: index, pages: has - level });
+            }
+        }
+        // Of what is needed at the same time, from the VM that has most of it: fewer operations.
+        self.spares.sort_unstable_by_key(|spare| {
+            (core::cmp::Reverse(spare.needed_at), core::cmp::Reverse(spare.pages), spare.vm)
+        });
+    }
+
+    /// Takes up to `pages` of the spares that are needed latest. Returns how much that is.
+    fn take(&mut self, pages: u64, least: u64) -> u64 {
+        let mut left = pages;
+        for spare in &self.spares {
+            if left == 0 {
+                break;
+            }
+            // Less than the least move would not be moved.
+            let taken = left.max(least).min(spare.pages);
+            self.targets[spare.vm] -= taken;
+            left = left.saturating_sub(taken);
+        }
+        pages - left
+    }
+
+    /// Gives each VM up to what it wants, out of `pages`, those that lack least first. Returns what is left.
+    fn give(&mut self, mut pages: u64, wants: impl Fn(&Claim) -> u64) -> u64 {
+        self.order.clear();
+        for (index, claim) in self.claims.iter().enumerate() {
+            let lacks = wants(claim).saturating_sub(self.targets[index]);
+            if claim.moves && lacks > 0 {
+                self.order.push((lacks, index));
+            }
+        }
+        self.order.sort_unstable();
+        for &(lacks, index) in &self.order {
+            let given = lacks.min(pages);
+            self.targets[index] += given;
+            pages -= given;
+        }
+        pages
+    }
+
+    fn lacking(&self, wants: impl Fn(&Claim) -> u64) -> u64 {
+        let lacks = self.claims.iter().zip(&self.targets).filter(|(claim, _)| claim.moves);
+        lacks.map(|(claim, target)| wants(claim).saturating_sub(*target)).sum()
+    }
+}
+
+impl Policy for Clairvoyant {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn uses_priority(&self) -> bool {
+        false
+    }
+
+    fn foresees(&self) -> bool {
+        true
+    }
+
+    fn foresee(&mut self, future: &Arc<Future>) {
+        self.future = Arc::clone(future);
+    }
+
+    fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
+        let mut claims = core::mem::take(&mut self.claims);
+        claims.clear();
+        claims.extend(vms.iter().map(|vm| self.claim(host, vm)));
+        self.claims = claims;
+        self.targets.clear();
+        self.targets.extend(self.claims.iter().map(|claim| claim.has));
+        let (waiting, starts) = self.for_starts(host, vms);
+        let capacity = host.capacity.get();
+        let least = host.minimum_move.get().max(1);
+        let held: u64 = self.targets.iter().fold(0, |sum, has| sum.saturating_add(*has));
+        let free = capacity.saturating_sub(held);
+
+        // A need that creeps makes no operation of every round.
+        let slack = c::SLACK.pages().get();
+        let eased = move |claim: &Claim| {
+            if claim.timely > claim.has {
+                claim.timely.saturating_add(slack).min(claim.highest)
+            } else {
+                claim.timely
+            }
+        };
+        let wanted = self.lacking(eased).saturating_add(starts);
+        let rule = if wanted <= free {
+            let _ = self.give(free.saturating_sub(starts), eased);
+            "enough"
+        } else {
+            // From whoever needs it last, and of that nothing that it is to have in time for itself.
+            let wanted = self.lacking(|claim| claim.timely).saturating_add(starts);
+            let mut there = free;
+            if wanted > there {
+                self.find_spares(host.now, vms, |claim| claim.timely);
+                there += self.take(wanted - there, least);
+            }
+            let urgent = self.lacking(|claim| claim.urgent).saturating_add(waiting);
+            let mut rule = "taken";
+            if urgent > there {
+                // What is held for later serves who lacks now.
+                rule = "shortage";
+                self.find_spares(host.now, vms, |claim| claim.urgent);
+                there += self.take(urgent - there, least);
+            }
+            let over = self.over_capacity(capacity);
+            there = there.min(capacity.saturating_sub(over));
+            let left = self.give(there.saturating_sub(waiting), |claim| claim.urgent);
+            let _ = self.give(left.saturating_sub(starts - waiting), |claim| claim.timely);
+            rule
+        };
+        for (index, (claim, vm)) in self.claims.iter().zip(vms).enumerate() {
+            let target = self.targets[index];
+            let rule = match target.cmp(&claim.has) {
+                _ if !claim.moves => "cannot-move",
+                core::cmp::Ordering::Less => "needed-last",
+                core::cmp::Ordering::Greater => "in-time",
+                core::cmp::Ordering::Equal if claim.urgent > claim.has => "lacks",
+                core::cmp::Ordering::Equal => "keeps",
+            };
+            let reason = Reason::new(rule)
+                .with("needs_mib", PageCount(claim.urgent).mib())
+                .with("in_time_mib", PageCount(claim.timely).mib())
+                .with("keeps_mib", PageCount(claim.keeps).mib());
+            proposal.set(index, vm.reachable(PageCount(target)), reason);
+        }
+        if !host.reservations.is_empty() {
+            proposal.leave_for_starts(PageCount(waiting));
+        }
+        let mib = |pages: u64| PageCount(pages).mib();
+        proposal.summarize(
+            Reason::new(rule)
+                .with("wanted_mib", mib(wanted))
+                .with("free_mib", mib(free))
+                .with("starts_mib", mib(starts)),
+        );
+    }
+}
+
+impl Clairvoyant {
+    /// What all targets together are: nothing may be given beyond capacity.
+    fn over_capacity(&self, capacity: u64) -> u64 {
+        self.targets.iter().fold(0_u64, |sum, target| sum.saturating_add(*target)).min(capacity)
+    }
+}
+
+#[cfg(test)]
+mod tests;
