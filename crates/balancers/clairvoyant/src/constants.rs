@@ -7,10 +7,15 @@ model_constants::constants! {
         "less than half of what a VM is given when one operation of 64 MiB follows the other, for what is in the way of others";
     HORIZON = "how far ahead is looked for when memory will be used again", 3600.0, "s", Invented,
         "memory that nobody uses for an hour is as good as any other";
-    START_LEAD = "time before a start at which memory for it is collected", 20.0, "s", Invented,
+    START_LEAD = "time before a start at which memory for it is collected", 8.0, "s", Invented,
         "taking several hundred MiB from several guests";
     SLACK = "beyond a need, where memory suffices", 16.0, "MiB", Invented,
         "so that a need that creeps does not make an operation of every round";
+    STOCK = "memory that is given to no VM", 160.0, "MiB", Invented,
+        "the parent OS has it: where it has none it pages, and all operations take several times as long; on the built-in loads 96 to 256 \
+         leave least unmet";
+    GENTLE = "time for which a guest that gave less than asked is asked only for what it does not use", 120.0, "s", Invented,
+        "every refusal in a row doubles the time for which it is asked for nothing at all";
     FLOOR_SHARE = "part of a guest that it does not give below its need", 0.03125, "of its memory", Invented,
         "the balloon floor of this project's Windows guests: asked for more, a guest gives less and is left alone for a while";
     FLOOR_LEAST = "the least of that", 16.0, "MiB", Invented, "as above";

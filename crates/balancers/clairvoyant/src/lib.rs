@@ -12,6 +12,8 @@
 //! * **From whoever needs it last** (Belady's rule): every part of what a VM has beyond its need has a time at which
 //!   that VM will need it again. What is needed latest, or not within the [`horizon`](Config::horizon), is taken first.
 //! * **Starts**: memory for a start is collected [`start_lead`](Config::start_lead) before it is asked for.
+//! * **The parent OS** has what no VM has: [`stock`](Config::stock) is left to it, or it pages and everything takes longer; but not while
+//!   a VM lacks it.
 //! * **Shortage**: where not all needs of this moment can be met, what is lacking is the same however it is shared: nothing is
 //!   taken from a VM that needs it, and of those that lack, the ones that lack least are given first, so that few lack. Weights
 //!   have no effect.
@@ -30,7 +32,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use balancing_policy::{
-    Future, HostView, PageCount, Policy, Proposal, Reason, Reservation, VmFuture, VmView,
+    Future, HostView, PageCount, PerVm, Policy, Proposal, Reason, Reservation, VmFuture, VmView,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +56,8 @@ pub struct Config {
     pub horizon: f64,
     /// Seconds before a start at which memory for it is collected.
     pub start_lead: f64,
+    /// MiB that are given to no VM, so that the parent OS does not page.
+    pub stock: f64,
 }
 
 impl Default for Config {
@@ -63,6 +67,7 @@ impl Default for Config {
             rate: c::RATE.value,
             horizon: c::HORIZON.value,
             start_lead: c::START_LEAD.value,
+            stock: c::STOCK.value,
         }
     }
 }
@@ -76,8 +81,10 @@ struct Claim {
     urgent: u64,
     /// What it is to have by now to have all in time.
     timely: u64,
-    /// What it keeps in any case.
+    /// What its guest gives without trouble leaves it this much.
     keeps: u64,
+    /// The least that it may be brought to where others lack memory.
+    lowest: u64,
     /// The most that it can be brought to.
     highest: u64,
     moves: bool,
@@ -92,10 +99,20 @@ struct Spare {
     pages: u64,
 }
 
+/// What is remembered of a VM.
+#[derive(Clone, Copy, Debug, Default)]
+struct Memory {
+    /// The most it has had: what its guest sees as installed.
+    visible: u64,
+    /// Until then it is asked only for what it does not use.
+    gentle_until: Duration,
+}
+
 /// The policy that knows what every VM will need: see the [crate].
 #[derive(Clone, Debug, Default)]
 pub struct Clairvoyant {
     config: Config,
+    memories: PerVm<Memory>,
     future: Arc<Future>,
     claims: Vec<Claim>,
     targets: Vec<u64>,
@@ -122,15 +139,18 @@ impl Clairvoyant {
     }
 
     /// What is kept of a VM's own beside its need, as its guest gives no more.
-    fn floor(has: u64) -> u64 {
-        let share = PageCount((has as f64 * c::FLOOR_SHARE.value) as u64);
+    fn floor(visible: u64) -> u64 {
+        let share = PageCount((visible as f64 * c::FLOOR_SHARE.value) as u64);
         share.clamp(c::FLOOR_LEAST.pages(), c::FLOOR_MOST.pages()).get()
     }
 
     /// What a VM whose future is known needs now or soon, and what it is to have by now.
-    fn ahead(&self, vm: &VmFuture, now: Duration, most: u64) -> (u64, u64) {
-        let lead = seconds(self.config.lead);
-        let per_second = (self.config.rate.max(1.0) * PageCount::from_mib(1).get() as f64).max(1.0);
+    fn ahead(&self, host: &HostView<'_>, vm: &VmFuture, most: u64) -> (u64, u64) {
+        // On a host whose parent OS pages, everything takes longer.
+        let slowdown = if host.parent.slowdown.is_finite() { host.parent.slowdown.max(1.0) } else { 1.0 };
+        let (now, lead) = (host.now, seconds(self.config.lead * slowdown));
+        let rate = (self.config.rate / slowdown).max(0.1);
+        let per_second = rate * PageCount::from_mib(1).get() as f64;
         // Beyond this even the largest need can be waited for.
         let end = now + lead + seconds(most as f64 / per_second);
         let (mut urgent, mut timely) = (0, 0);
@@ -145,23 +165,33 @@ impl Clairvoyant {
         (urgent, timely.max(urgent))
     }
 
-    fn claim(&self, host: &HostView<'_>, vm: &VmView) -> Claim {
+    fn claim(&self, host: &HostView<'_>, vm: &VmView, memory: Memory) -> Claim {
         let has = vm.reachable(vm.expected()).get();
         if !vm.can_move() {
-            return Claim { has, urgent: has, timely: has, keeps: has, highest: has, moves: false };
+            return Claim {
+                has,
+                urgent: has,
+                timely: has,
+                keeps: has,
+                lowest: has,
+                highest: has,
+                moves: false,
+            };
         }
         let most = vm.settings.maximum.get();
         let reported = vm.demand();
         let (urgent, timely) = match self.future.of(vm.id).filter(|future| future.is_known()) {
-            Some(future) => self.ahead(future, host.now, most),
+            Some(future) => self.ahead(host, future, most),
             None => {
                 let demand = reported.map_or(has, PageCount::get).min(most);
-                (demand, (demand as f64 * (1.0 + vm.settings.buffer_fraction())) as u64)
+                let with_buffer = (demand as f64 * (1.0 + vm.settings.buffer_fraction())) as u64;
+                // One that takes what it is given has only what those do not need whose need is known.
+                (if self.future.vms().is_empty() { demand } else { 0 }, with_buffer)
             }
         };
         // A guest gives what it does not use: asked for more it gives less, and is left alone for a while.
         let unused = vm.report().map_or(0, |report| report.available.get().min(has));
-        let used = has - unused.saturating_sub(Self::floor(has));
+        let used = has - unused.saturating_sub(Self::floor(memory.visible));
         let keeps = used.max(urgent).clamp(vm.lowest.get(), vm.highest.get()).min(has);
         let within = |pages: u64| pages.clamp(vm.lowest.get(), vm.highest.get());
         Claim {
@@ -169,6 +199,7 @@ impl Clairvoyant {
             urgent: within(urgent),
             timely: within(timely.max(urgent)),
             keeps,
+            lowest: if host.now < memory.gentle_until { keeps } else { vm.lowest.get() },
             highest: vm.highest.get(),
             moves: true,
         }
@@ -207,7 +238,7 @@ impl Clairvoyant {
         self.spares.clear();
         for (index, (claim, vm)) in self.claims.iter().zip(vms).enumerate() {
             let has = self.targets[index].min(claim.has);
-            let mut level = keeps(claim).max(claim.keeps);
+            let mut level = keeps(claim).max(claim.lowest);
             if !claim.moves || has <= level {
                 continue;
             }
@@ -292,15 +323,27 @@ impl Policy for Clairvoyant {
     fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
         let mut claims = core::mem::take(&mut self.claims);
         claims.clear();
-        claims.extend(vms.iter().map(|vm| self.claim(host, vm)));
-        self.claims = claims;
+        let mut memories = core::mem::take(&mut self.memories);
+        for (vm, memory) in vms.iter().zip(memories.align(vms)) {
+            memory.visible = memory.visible.max(vm.assigned.get());
+            // It gave less than asked, and is left alone for now.
+            if vm.can_move() && vm.lowest > vm.settings.minimum {
+                memory.gentle_until = host.now + c::GENTLE.duration();
+            }
+            claims.push(self.claim(host, vm, *memory));
+        }
+        (self.claims, self.memories) = (claims, memories);
         self.targets.clear();
         self.targets.extend(self.claims.iter().map(|claim| claim.has));
         let (waiting, starts) = self.for_starts(host, vms);
-        let capacity = host.capacity.get();
+        let stock = PageCount((self.config.stock.max(0.0) * PageCount::from_mib(1).get() as f64) as u64);
+        let all = host.capacity.get();
+        let capacity = host.capacity.saturating_sub(stock).get();
         let least = host.minimum_move.get().max(1);
         let held: u64 = self.targets.iter().fold(0, |sum, has| sum.saturating_add(*has));
         let free = capacity.saturating_sub(held);
+        // What VMs have of the stock is taken back.
+        let lent = held.saturating_sub(capacity);
 
         // A need that creeps makes no operation of every round.
         let slack = c::SLACK.pages().get();
@@ -311,30 +354,39 @@ impl Policy for Clairvoyant {
                 claim.timely
             }
         };
-        let wanted = self.lacking(eased).saturating_add(starts);
+        let wanted = self.lacking(eased).saturating_add(starts + lent);
         let rule = if wanted <= free {
             let _ = self.give(free.saturating_sub(starts), eased);
             "enough"
         } else {
             // From whoever needs it last, and of that nothing that it is to have in time for itself.
-            let wanted = self.lacking(|claim| claim.timely).saturating_add(starts);
+            let wanted = self.lacking(|claim| claim.timely).saturating_add(starts + lent);
             let mut there = free;
             if wanted > there {
-                self.find_spares(host.now, vms, |claim| claim.timely);
+                self.find_spares(host.now, vms, |claim| claim.timely.max(claim.keeps));
                 there += self.take(wanted - there, least);
             }
-            let urgent = self.lacking(|claim| claim.urgent).saturating_add(waiting);
+            let urgent = self.lacking(|claim| claim.urgent).saturating_add(starts);
             let mut rule = "taken";
+            if urgent > there {
+                // Even the stock.
+                there += all.saturating_sub(capacity.max(held));
+            }
             if urgent > there {
                 // What is held for later serves who lacks now.
                 rule = "shortage";
+                self.find_spares(host.now, vms, |claim| claim.urgent.max(claim.keeps));
+                there += self.take(urgent - there, least);
+            }
+            if urgent > there {
+                // Guests can be made to give some of what they would rather keep.
                 self.find_spares(host.now, vms, |claim| claim.urgent);
                 there += self.take(urgent - there, least);
             }
-            let over = self.over_capacity(capacity);
-            there = there.min(capacity.saturating_sub(over));
-            let left = self.give(there.saturating_sub(waiting), |claim| claim.urgent);
-            let _ = self.give(left.saturating_sub(starts - waiting), |claim| claim.timely);
+            let targets: u64 = self.targets.iter().fold(0, |sum, target| sum.saturating_add(*target));
+            there = there.min(all.saturating_sub(targets));
+            let left = self.give(there.saturating_sub(starts), |claim| claim.urgent);
+            let _ = self.give(left, |claim| claim.timely);
             rule
         };
         for (index, (claim, vm)) in self.claims.iter().zip(vms).enumerate() {
@@ -362,13 +414,6 @@ impl Policy for Clairvoyant {
                 .with("free_mib", mib(free))
                 .with("starts_mib", mib(starts)),
         );
-    }
-}
-
-impl Clairvoyant {
-    /// What all targets together are: nothing may be given beyond capacity.
-    fn over_capacity(&self, capacity: u64) -> u64 {
-        self.targets.iter().fold(0_u64, |sum, target| sum.saturating_add(*target)).min(capacity)
     }
 }
 

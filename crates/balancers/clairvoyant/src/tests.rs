@@ -40,7 +40,7 @@ fn targets(future: &Arc<Future>, now: u64, capacity: u64, vms: &[VmView]) -> Vec
     let held: u64 = vms.iter().map(|vm| vm.assigned.get()).sum();
     let host = HostView::new(mib(capacity), mib(capacity).saturating_sub(PageCount(held)))
         .with(|host| host.now = second(now));
-    let mut policy = Clairvoyant::default();
+    let mut policy = Clairvoyant::new(Config { stock: 0.0, ..Config::default() });
     assert!(policy.foresees());
     policy.foresee(future);
     let mut proposal = Proposal::default();
@@ -103,7 +103,22 @@ fn memory_for_a_start_is_there_when_it_is_asked_for() {
     let now = VmFuture::known(VmId(0), vec![(second(0), mib(500))]);
     let future = Arc::new(Future::new(vec![now, later]));
     let at = |now| targets(&future, now, 2100, &[reporting(0, 2000, 500)])[0];
-    assert_eq!((at(50), at(90)), (2000.0, 1100.0));
+    assert_eq!((at(50), at(95)), (2000.0, 1100.0));
+}
+
+#[test]
+fn the_parent_os_keeps_its_stock() {
+    // The VM has all: what it does not need is taken until the parent has 160 MB.
+    let vm = reporting(0, 4096, 500);
+    let mut policy = Clairvoyant::default();
+    policy.foresee(&future(&[(0, &[(0, 500)])]));
+    let mut proposal = Proposal::default();
+    proposal.begin(core::iter::once(balancing_policy::Target {
+        pages: vm.assigned,
+        reason: Reason::new("started"),
+    }));
+    policy.round(&HostView::new(mib(4096), mib(0)), &[vm], &mut proposal);
+    assert_eq!(proposal.target(0).pages, mib(4096 - 160));
 }
 
 #[test]
