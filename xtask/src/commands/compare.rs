@@ -53,6 +53,9 @@ pub(crate) struct Args {
     /// End of every run in virtual time, in place of the load's own
     #[arg(long, value_name = "DUR", value_parser = arguments::positive_duration)]
     until: Option<Duration>,
+    /// Leave out regret: the runs of the policy that is told the future, and the bound. Takes a run or two less for each load and seed
+    #[arg(long)]
+    no_regret: bool,
     /// Threads to run on; default: one for each processor. The numbers are the same
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -170,6 +173,7 @@ fn settings(args: &Args) -> Result<Settings> {
     Ok(Settings {
         seeds: (args.first_seed..).take(usize::try_from(seeds)?).collect(),
         threads: args.threads.map_or(settings.threads, usize::from),
+        regret: !args.no_regret,
         choices: Choices { until: args.until, ..settings.choices.clone() },
         ..settings
     })
@@ -256,6 +260,9 @@ fn command(args: &Args) -> String {
     option("until", args.until.map(quantities::format_duration));
     for setting in &args.set {
         option("set", Some(setting.to_string()));
+    }
+    if args.no_regret {
+        words.push("--no-regret".to_owned());
     }
     if args.fill_gaps {
         words.push("--fill-gaps".to_owned());

@@ -25,6 +25,8 @@ pub(crate) struct Build {
 }
 
 const STUDY: Build = Build { feature: "study", release: false };
+/// With the solver that the front of a comparison takes.
+const COMPARE: Build = Build { feature: "bound", release: false };
 const GUEST: Build = Build { feature: "guest", release: false };
 const CAPTURE: Build = Build { feature: "guest,export", release: false };
 const EXPORT: Build = Build { feature: "export", release: false };
@@ -39,6 +41,7 @@ const LIVE: Build = Build { feature: "live", release: false };
 fn here(build: Build) -> bool {
     let feature = match build.feature {
         "study" => cfg!(feature = "study"),
+        "bound" => cfg!(feature = "bound"),
         "guest" => cfg!(feature = "guest"),
         "guest,export" => cfg!(all(feature = "guest", feature = "export")),
         "export" => cfg!(feature = "export"),
@@ -70,7 +73,8 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
     };
     let build = match command.to_str()? {
         "help" => return needed(&[rest, &[OsString::from("--help")]].concat()),
-        "compare" | "diff" | "verify" | "explore" => STUDY,
+        "compare" => COMPARE,
+        "diff" | "verify" | "explore" => STUDY,
         "guest" if has("--capture") => CAPTURE,
         "guest" => GUEST,
         "export" if has_value("--format", "parquet") => PARQUET,
@@ -154,7 +158,8 @@ mod tests {
     #[test]
     fn what_a_build_leaves_out_is_run_by_one_that_has_it() {
         for (line, build) in [
-            ("compare --json", STUDY),
+            ("compare --json", COMPARE),
+            ("diff runs/a runs/b", STUDY),
             ("help verify", STUDY),
             ("guest doctor", GUEST),
             ("guest --nested --capture x.pcapng", CAPTURE),

@@ -83,8 +83,8 @@ pub(crate) struct Collector {
     fairness_time: f64,
     spread: f64,
     until: Duration,
-    /// The most that all VMs together could have at any time.
-    capacity: PageCount,
+    /// The most that VMs and their overhead could have at any time.
+    memory: PageCount,
     series: Option<Series>,
 }
 
@@ -109,7 +109,7 @@ impl Collector {
             fairness_time: 0.0,
             spread: 0.0,
             until: plan.until,
-            capacity: PageCount::ZERO,
+            memory: PageCount::ZERO,
             series: with_series.then(Series::default),
         }
     }
@@ -147,7 +147,8 @@ impl Collector {
         }
         self.compare_weights(seconds);
         let host = &point.host;
-        self.capacity = self.capacity.max(host.assigned + host.available + host.in_transit);
+        let memory = host.assigned + host.available + host.in_transit + host.overhead;
+        self.memory = self.memory.max(memory);
         self.draw(point);
     }
 
@@ -236,9 +237,9 @@ impl Collector {
         self.vms.iter().map(Vm::got_on).collect()
     }
 
-    /// The most that all VMs together could have at any time.
-    pub(crate) fn capacity(&self) -> PageCount {
-        self.capacity
+    /// The most that VMs and their overhead could have at any time.
+    pub(crate) fn memory(&self) -> PageCount {
+        self.memory
     }
 
     /// The run is over.

@@ -7,16 +7,21 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
+use balancing_policy::{HostView, Policy, PressureBand, Proposal, VmView};
 use component_runtime::Driver;
 use parking_lot::Mutex;
 use run_journal::EventsLevel;
 
+use super::bound::{Fluid, FrontPoint};
 use super::catalogue::Values;
 use super::collector::{Collector, Progress, Series, Which};
 use super::plans;
+use super::regret::SeedRegret;
 use super::timed::{Clock, RoundBegan, Timed, Timing};
 use super::{CompareError, Settings};
-use scenario::run::{self, RunOptions};
+use scenario::file::Scenario;
+use scenario::run::future::Foresight;
+use scenario::run::{self, Plan, Point, RunOptions};
 
 /// How far a comparison is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +54,40 @@ struct Done {
 /// A run, still to be held against its well-provisioned one.
 struct Ran {
     collector: Collector,
+    /// Beside the well-provisioned run, if regret is asked for.
+    best: Option<Best>,
+}
+
+/// What the best could be on this load with this seed.
+struct Best {
+    fluid: Fluid,
+    clairvoyant: Collector,
+    front: Vec<FrontPoint>,
+}
+
+/// A policy that has been told the future already.
+struct Told(Box<dyn Policy>);
+
+impl Policy for Told {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn uses_priority(&self) -> bool {
+        self.0.uses_priority()
+    }
+
+    fn interval(&self) -> Duration {
+        self.0.interval()
+    }
+
+    fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
+        self.0.round(host, vms, proposal);
+    }
+
+    fn band(&self, vm: &VmView) -> PressureBand {
+        self.0.band(vm)
+    }
 }
 
 /// What was measured, by load, seed and contestant.
@@ -58,6 +97,10 @@ pub(crate) struct Measured {
     pub(crate) pairs: Vec<Vec<Vec<Pair>>>,
     /// Of the first seed, by load and contestant.
     pub(crate) series: Vec<Vec<Series>>,
+    /// By load and seed, if regret was asked for.
+    pub(crate) regrets: Vec<Vec<SeedRegret>>,
+    /// By load: the VMs whose need nobody can know in advance.
+    pub(crate) not_known: Vec<Vec<String>>,
     /// By contestant.
     pub(crate) timings: Vec<Arc<Timing>>,
 }
@@ -169,7 +212,11 @@ fn jobs(settings: &Settings) -> Result<Vec<Job>, CompareError> {
             .map_err(|error| CompareError::run(&scenario.name, settings.seeds[0], "no policy", error))?;
         for seed in 0..settings.seeds.len() {
             let contestants = (0..settings.contestants.len()).map(Some).chain([None]);
-            jobs.extend(contestants.map(|contestant| Job { load, seed, contestant, cost }));
+            jobs.extend(contestants.map(|contestant| {
+                // The policy that is told the future runs after the run that tells it.
+                let runs = 1 + u64::from(contestant.is_none() && settings.regret);
+                Job { load, seed, contestant, cost: runs * cost }
+            }));
         }
     }
     jobs.sort_by_key(|job| std::cmp::Reverse(job.cost));
@@ -205,10 +252,7 @@ fn run_one(shared: &Arc<Shared>, lane: &Lane, job: Job) -> Result<Ran, CompareEr
     let plan =
         plans::plan(&settings.loads[job.load], settings.seeds[job.seed], &settings.choices).map_err(fail)?;
     let (plan, policy) = match job.contestant {
-        None => {
-            let policy = policy_catalogue::make(policy_catalogue::STATIC, &toml::Table::new());
-            (plans::well_provisioned(plan), policy.map_err(|error| fail(error.into()))?)
-        }
+        None => return run_reference(shared, job, plan),
         Some(index) => {
             let contestant = &settings.contestants[index];
             let plan = if contestant.has_static_memory() { plans::with_static_memory(plan) } else { plan };
@@ -221,15 +265,64 @@ fn run_one(shared: &Arc<Shared>, lane: &Lane, job: Job) -> Result<Ran, CompareEr
             (plan, Box::new(timed) as _)
         }
     };
-    let series = job.seed == 0 && job.contestant.is_some();
-    let collector = Arc::new(Mutex::new(Collector::new(&plan, series)));
+    let collector = Collector::new(&plan, job.seed == 0);
+    let collector = watched(shared, job, plan, policy, collector, Collector::observe)?;
+    Ok(Ran { collector: ended(collector), best: None })
+}
+
+fn ended(mut collector: Collector) -> Collector {
+    collector.end();
+    collector
+}
+
+/// The run on a host that has enough for all, and then, if regret is asked for, that of the policy that is told what was seen there.
+fn run_reference(shared: &Arc<Shared>, job: Job, plan: Plan) -> Result<Ran, CompareError> {
+    let fail = |error: run::RunError| shared.error(job, error);
+    let made =
+        |name: &str| policy_catalogue::make(name, &toml::Table::new()).map_err(|error| fail(error.into()));
+    let provisioned = plans::well_provisioned(plan.clone());
+    let watch = (Collector::new(&provisioned, false), Foresight::new(&provisioned), Fluid::new(&plan));
+    let of_static = made(policy_catalogue::STATIC)?;
+    let regret = shared.settings.regret;
+    let (collector, foresight, fluid) =
+        watched(shared, job, provisioned, of_static, watch, move |(collector, foresight, fluid), point| {
+            collector.observe(point);
+            if regret {
+                foresight.observe(point);
+                fluid.observe(point);
+            }
+        })?;
+    let best = if regret {
+        let mut told = made(policy_catalogue::CLAIRVOYANT)?;
+        told.foresee(&Arc::new(foresight.future(&plan)));
+        let watch = Collector::new(&plan, false);
+        let clairvoyant = ended(watched(shared, job, plan, Box::new(Told(told)), watch, Collector::observe)?);
+        let front = if job.seed == 0 { fluid.front(clairvoyant.memory().mib()) } else { Vec::new() };
+        Some(Best { fluid, clairvoyant, front })
+    } else {
+        None
+    };
+    Ok(Ran { collector: ended(collector), best })
+}
+
+/// Runs a plan, every sample of which is shown to `watch`; returns that.
+fn watched<W: Send + 'static>(
+    shared: &Arc<Shared>,
+    job: Job,
+    plan: Plan,
+    policy: Box<dyn Policy>,
+    watch: W,
+    observe: impl Fn(&mut W, &Point) + Send + 'static,
+) -> Result<W, CompareError> {
+    let fail = |error| shared.error(job, error);
+    let watch = Arc::new(Mutex::new(watch));
     let options = RunOptions {
         driver: Driver::Inline,
         events: EventsLevel::None,
         observer: Some({
-            let collector = Arc::clone(&collector);
+            let watch = Arc::clone(&watch);
             Box::new(move |point| {
-                collector.lock().observe(point);
+                observe(&mut watch.lock(), point);
                 ControlFlow::Continue(())
             })
         }),
@@ -244,11 +337,9 @@ fn run_one(shared: &Arc<Shared>, lane: &Lane, job: Job) -> Result<Ran, CompareEr
         ..RunOptions::default()
     };
     run::run_with_policy(plan, options, policy).map_err(fail)?;
-    let collector = Arc::try_unwrap(collector)
-        .map_err(|_| fail(run::RunError::Invariant("the run is over and its sampler is not".to_owned())))?;
-    let mut collector = collector.into_inner();
-    collector.end();
-    Ok(Ran { collector })
+    Arc::try_unwrap(watch)
+        .map(Mutex::into_inner)
+        .map_err(|_| fail(run::RunError::Invariant("the run is over and its sampler is not".to_owned())))
 }
 
 /// Whether a thread's policy has been in one round for too long.
@@ -278,15 +369,20 @@ fn measured(settings: &Settings, results: Vec<(Job, Ran)>, timings: Vec<Arc<Timi
         (settings.loads.len(), settings.seeds.len(), settings.contestants.len());
     let mut provisioned: Vec<Vec<Option<Progress>>> = vec![vec![None; seeds]; loads];
     let mut ran: Vec<(Job, usize, Collector)> = Vec::new();
-    for (job, Ran { collector }) in results {
+    let mut bests: Vec<Vec<Option<Best>>> = (0..loads).map(|_| (0..seeds).map(|_| None).collect()).collect();
+    for (job, Ran { collector, best }) in results {
         match job.contestant {
-            None => provisioned[job.load][job.seed] = Some(collector.progress()),
+            None => {
+                provisioned[job.load][job.seed] = Some(collector.progress());
+                bests[job.load][job.seed] = best;
+            }
             Some(contestant) => ran.push((job, contestant, collector)),
         }
     }
     let mut series = vec![vec![Series::default(); contestants]; loads];
     // In their order, whatever the order in which they ended.
     ran.sort_by_key(|(job, contestant, _)| (job.load, job.seed, *contestant));
+    let (mut regrets, mut not_known) = (vec![Vec::new(); loads], vec![Vec::new(); loads]);
     let (mut values, mut pairs) =
         (vec![vec![Vec::new(); seeds]; loads], vec![vec![Vec::new(); seeds]; loads]);
     for of_seed in ran.chunk_by_mut(|(a, ..), (b, ..)| (a.load, a.seed) == (b.load, b.seed)) {
@@ -302,6 +398,34 @@ fn measured(settings: &Settings, results: Vec<(Job, Ran)>, timings: Vec<Arc<Timi
             values[load][seed].push(collector.values(&progress, Which::All));
             pairs[load][seed].push(Pair::of(collector, first, &progress));
         }
+        if let Some(best) = bests[load][seed].take() {
+            let collectors: Vec<&Collector> = of_seed.iter().map(|(_, _, collector)| collector).collect();
+            not_known[load] = best.not_known(&settings.loads[load]);
+            regrets[load].push(best.regret(&collectors, &progress));
+        }
     }
-    Measured { values, pairs, series, timings }
+    Measured { values, pairs, series, regrets, not_known, timings }
+}
+
+impl Best {
+    fn regret(self, collectors: &[&Collector], progress: &Progress) -> SeedRegret {
+        let Self { fluid, clairvoyant, front } = self;
+        let known: Vec<bool> = fluid.vms.iter().map(|vm| vm.known).collect();
+        let values = |collector: &Collector| collector.values(progress, Which::These(&known));
+        let served: u32 = clairvoyant.served().iter().sum();
+        let of =
+            |collector: &&Collector| (values(collector), collector.served().iter().sum::<u32>() >= served);
+        SeedRegret {
+            clairvoyant: values(&clairvoyant),
+            bound_mb_s: fluid.least(clairvoyant.memory().mib()),
+            front,
+            policies: collectors.iter().map(of).collect(),
+        }
+    }
+
+    /// The VMs whose need depends on what they are given.
+    fn not_known(&self, load: &Scenario) -> Vec<String> {
+        let vms = self.fluid.vms.iter().zip(&load.vms);
+        vms.filter(|(vm, _)| !vm.known).map(|(_, vm)| vm.name.clone()).collect()
+    }
 }

@@ -2,12 +2,15 @@
 
 use std::fmt::Write as _;
 
-use charts::{Amounts, Row, Spot, dots, escape, number, plane, small};
+use charts::{Amounts, Row, Spot, dots, escape, number, plane, plane_with_front, small};
 
+use super::bound::least_by_moved;
 use super::catalogue::{MEASURES, Measure, MeasureId};
 use super::collector::Series;
+use super::regret::Mark;
 use super::result::{Cell, Comparison, Judgement, LoadResult};
-use super::table::{median, relative};
+use super::statistics::Interval;
+use super::table::{median, not_known, relative};
 
 /// Colours that stay apart on light and dark ground, and for most who do not see all colours.
 const COLOURS: [(&str, &str); 10] = [
@@ -39,6 +42,7 @@ td small { color: var(--faint); } .better { color: var(--good); } .worse { color
 figure { margin: 0; background: var(--box); border-radius: 8px; padding: .7rem; } svg { width: 100%; height: auto; display: block; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--ink); } svg text.title { font-weight: 600; } svg text.tick { font-size: 11px; fill: var(--faint); }
 svg .grid { stroke: var(--line); stroke-dasharray: 2 3; } svg .axis { stroke: var(--line); } svg .ci { stroke-width: 3; stroke-opacity: .45; stroke-linecap: round; }
+svg .mark { fill: var(--ink); stroke: var(--ground); } svg .front { fill: none; stroke: var(--faint); stroke-width: 1.6; } svg .below { fill: var(--line); fill-opacity: .45; stroke: none; }
 svg .need { fill: var(--need); fill-opacity: .55; } svg .assigned { fill: none; stroke: var(--c0); stroke-width: 1.6; } svg .capacity { fill: none; stroke: var(--faint); stroke-dasharray: 3 3; }
 details { margin: .6rem 0; } summary { cursor: pointer; } dt { font-weight: 600; } dd { margin: 0 0 .5rem 1rem; max-width: 60rem; }
 ";
@@ -248,8 +252,88 @@ impl Comparison {
              the host can give.</p>",
             self.seeds[0]
         );
+        self.regret(html, load);
         self.dot_figures(html, load);
         self.measure_table(html, load);
+    }
+
+    /// What could still be gained: the policies, the one that is told the future, and the front that nobody is below.
+    fn regret(&self, html: &mut String, load: &LoadResult) {
+        let Some(regret) = &load.regret else { return };
+        let spot = |label: &str, class: String, mark: &Mark| {
+            Some(Spot {
+                label: label.to_owned(),
+                class,
+                x: *mark.moved_mb_per_h.first()?,
+                y: *mark.unmet_mb_s.first()?,
+            })
+        };
+        let policies = self.policies.iter().zip(&regret.policies).enumerate();
+        let comparable = policies.filter(|(_, (_, regret))| regret.over_bound.is_some());
+        let mut spots: Vec<Spot> = comparable
+            .filter_map(|(policy, (name, regret))| spot(name, class(policy), &regret.mark))
+            .collect();
+        if !self.policies.iter().any(|name| name == policy_catalogue::CLAIRVOYANT) {
+            spots.extend(spot(policy_catalogue::CLAIRVOYANT, "mark".to_owned(), &regret.clairvoyant));
+        }
+        let least = regret.bound_mb_s.first().copied().unwrap_or_default();
+        let front = least_by_moved(&regret.front, least, load.until_s / 3600.0);
+        let figure = plane_with_front(
+            &format!("How much could still be gained (seed {})", self.seeds[0]),
+            ("memory moved, MB/h", "unmet demand, MB·s"),
+            &spots,
+            &front,
+        );
+        let _ = write!(
+            html,
+            "<figure style=\"max-width: 760px; margin: .8rem 0\">{figure}</figure><p class=\"faint\">"
+        );
+        if front.is_empty() {
+            html.push_str("No front is drawn: this build has no solver, or the minimums of the VMs do not fit the host. ");
+        } else {
+            html.push_str(
+                "No way of balancing is below the line: with so much moved no less can be unmet, even where memory moves at once. ",
+            );
+        }
+        let _ = write!(
+            html,
+            "Whatever is moved, {} MB·s are unmet at least, and clairvoyant, which is told the future, leaves {}.",
+            number(least, 0),
+            number(regret.clairvoyant.unmet_mb_s.first().copied().unwrap_or_default(), 0)
+        );
+        if let Some(line) = not_known(load) {
+            let _ = write!(html, " {}", escape(&line));
+        }
+        html.push_str("</p><div class=\"scroll\"><table><tr><th></th><th>unmet beyond clairvoyant</th><th>beyond the front at what it moves</th>\
+                       <th>beyond the bound</th><th>could still be gained</th></tr>");
+        for (policy, of) in self.policies.iter().zip(&regret.policies) {
+            let said = |interval: Option<Interval>| {
+                interval.map_or_else(
+                    || "–".to_owned(),
+                    |interval| {
+                        format!(
+                            "<span title=\"{} to {}\">{}</span>",
+                            number(interval.low, 0),
+                            number(interval.high, 0),
+                            number(interval.median, 0)
+                        )
+                    },
+                )
+            };
+            let _ = write!(
+                html,
+                "<tr><td>{}</td><td>{} <small>MB·s</small></td><td>{} <small>MB·s</small></td><td>{} <small>MB·s</small></td><td>{}</td></tr>",
+                escape(policy),
+                said(of.over_clairvoyant),
+                of.over_front.map_or_else(|| "–".to_owned(), |over| number(over, 0)),
+                said(of.over_bound),
+                of.could_gain_percent.map_or_else(
+                    || "–".to_owned(),
+                    |[least, most]| format!("{} to {} <small>%</small>", number(least, 0), number(most, 0))
+                )
+            );
+        }
+        html.push_str("</table></div>");
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::catalogue::{COUNT, Kind, MEASURES, Measure, MeasureId, Values};
 use super::collector::Series;
 use super::jobs::{Measured, Pair};
+use super::regret::Regret;
 use super::statistics::{Interval, confidence, geometric_mean};
 use super::{Better, Settings};
 
@@ -67,6 +68,8 @@ pub struct LoadResult {
     pub ratios: bool,
     /// By policy: which VMs its differences to the first policy are of.
     pub compared: Vec<Compared>,
+    /// What could still be gained, if that was asked for; of a single load.
+    pub regret: Option<Regret>,
     /// By policy, of the first seed.
     pub series: Vec<Series>,
 }
@@ -173,7 +176,7 @@ pub enum Judgement {
 }
 
 /// To nine digits: what is beyond is noise of the arithmetic.
-fn rounded(value: f64) -> f64 {
+pub(crate) fn rounded(value: f64) -> f64 {
     if value == 0.0 {
         return 0.0;
     }
@@ -228,7 +231,8 @@ impl Comparison {
             .zip(&measured.values)
             .zip(&measured.pairs)
             .zip(&measured.series)
-            .map(|(((load, values), pairs), series)| LoadResult {
+            .zip(measured.regrets.iter().zip(&measured.not_known))
+            .map(|((((load, values), pairs), series), (regrets, not_known))| LoadResult {
                 name: load.name.clone(),
                 title: load.title.clone(),
                 host_memory_mb: load.host.memory.mib(),
@@ -237,6 +241,10 @@ impl Comparison {
                 results: cells(values, pairs),
                 ratios: false,
                 compared: (0..settings.contestants.len()).map(|policy| Compared::of(pairs, policy)).collect(),
+                regret: (!regrets.is_empty()).then(|| {
+                    let hours = settings.choices.until.unwrap_or(load.until).as_secs_f64() / 3600.0;
+                    Regret::of(&names().collect::<Vec<_>>(), not_known.clone(), regrets, hours)
+                }),
                 series: series.clone(),
             })
             .collect();
@@ -256,6 +264,7 @@ impl Comparison {
             compared: (0..settings.contestants.len())
                 .map(|policy| Compared::together(&loads, policy))
                 .collect(),
+            regret: None,
             series: Vec::new(),
         };
         let timings = || measured.timings.iter();
@@ -487,6 +496,7 @@ mod tests {
             results: vec![result(|_| 100.0), result(|value| value)],
             ratios: false,
             compared: vec![Compared::default(), compared],
+            regret: None,
             series: Vec::new(),
         }
     }

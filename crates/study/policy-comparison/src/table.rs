@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use terminal_text::{Ink, Look, escape, escape_lines, wrap, wrap_after};
 
 use super::catalogue::{MEASURES, Measure, MeasureId};
+use super::regret::{PolicyRegret, Regret};
 use super::result::{Cell, Compared, Comparison, Judgement, LoadResult};
 use super::statistics::Interval;
 
@@ -72,6 +73,9 @@ impl Comparison {
                 let _ = writeln!(text, "{}", part(&rows, &columns));
             }
         }
+        if let Some(line) = not_known(load) {
+            let _ = writeln!(text, "{}", wrap_after("", &escape(&line), width, 2));
+        }
         if !same.is_empty() {
             let all = if differ { "all".to_owned() } else { self.policies.join(", ") };
             let same = format!("the same for {}: {}", escape(&all), same.join("; "));
@@ -119,6 +123,9 @@ impl Comparison {
             });
             rows.push([format!("{}{unit}", measure.title)].into_iter().chain(row).collect());
         }
+        if let Some(regret) = &load.regret {
+            rows.extend(regret_rows(regret, policies));
+        }
         (rows, same)
     }
 
@@ -138,6 +145,19 @@ impl Comparison {
 
     /// How the numbers are to be read.
     pub(super) fn legend(&self) -> Vec<String> {
+        let mut legend = self.legend_of_differences();
+        if self.loads.iter().any(|load| load.regret.is_some()) {
+            legend.push(
+                "Regret: unmet demand beyond what clairvoyant leaves, which is told the future and bound by all that binds the others \
+                 (so much could be gained at least), and beyond what is left where memory flows at once (no more could be gained). In \
+                 parentheses the part of the policy's own unmet demand. –: it started fewer VMs than clairvoyant."
+                    .to_owned(),
+            );
+        }
+        legend
+    }
+
+    fn legend_of_differences(&self) -> Vec<String> {
         let (first, seeds) = (&self.policies[0], self.seeds.len());
         let confidence = 100.0 * self.confidence;
         match (self.policies.len(), seeds) {
@@ -222,6 +242,19 @@ impl Comparison {
     }
 }
 
+/// That the need of some VMs cannot be known in advance, and what can be had instead.
+pub(super) fn not_known(load: &LoadResult) -> Option<String> {
+    let regret = load.regret.as_ref().filter(|regret| !regret.not_known.is_empty())?;
+    let names = regret.not_known.join(", ");
+    Some(format!(
+        "What {names} need{} depends on what {} given, so nobody can know it in advance. Regret is of the other VMs: how much they could \
+         still gain, with what is needed there in competition. How well {names} {} served, the other rows say.",
+        if regret.not_known.len() == 1 { "s" } else { "" },
+        if regret.not_known.len() == 1 { "it is" } else { "they are" },
+        if regret.not_known.len() == 1 { "is" } else { "are" },
+    ))
+}
+
 fn widths(rows: &[Vec<String>]) -> Vec<usize> {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count() + 3).max().unwrap_or(0);
@@ -255,6 +288,24 @@ fn median_of(counts: &[usize]) -> String {
         || "0".to_owned(),
         |interval| number(interval.median, usize::from(interval.median.fract() > 0.0)),
     )
+}
+
+/// What each policy leaves unmet beyond the best, and which part that is of what it leaves.
+fn regret_rows(regret: &Regret, policies: &[usize]) -> [Vec<String>; 2] {
+    let digits = MeasureId::Unmet.measure().digits;
+    let row = |title: &str, part: usize, of: fn(&PolicyRegret) -> Option<Interval>| {
+        let cell = |&policy: &usize| {
+            let regret = &regret.policies[policy];
+            let Some(over) = of(regret) else { return "–".to_owned() };
+            let parts = regret.could_gain_percent.map_or(0.0, |parts| parts[part]);
+            format!("{} ({} %)", number(over.median, digits), number(parts, 0))
+        };
+        [title.to_owned()].into_iter().chain(policies.iter().map(cell)).collect()
+    };
+    [
+        row("regret to clairvoyant, MB·s", 0, |regret| regret.over_clairvoyant),
+        row("regret to the bound, MB·s", 1, |regret| regret.over_bound),
+    ]
 }
 
 /// Columns besides the first, in groups that fit beside it; at least one each.

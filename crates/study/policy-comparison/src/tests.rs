@@ -139,10 +139,83 @@ fn a_table_fits_its_terminal() {
     assert_eq!(coloured.replace("\u{1b}[31m", "").replace("\u{1b}[32m", "").replace("\u{1b}[39m", ""), plain);
 }
 
+#[test]
+fn regret_is_said_everywhere_and_nobody_is_below_the_bound() {
+    let comparison = compare(&settings(named(&["hyperv", "static", "mom"])), &mut |_| ()).unwrap();
+    for load in &comparison.loads {
+        let regret = load.regret.as_ref().unwrap();
+        assert!(regret.not_known.is_empty());
+        let bound = regret.bound_mb_s.iter();
+        let fluid = |mark: &Mark| mark.unmet_mb_s.iter().zip(bound.clone()).all(|(own, bound)| own >= bound);
+        assert!(
+            fluid(&regret.clairvoyant)
+                && regret.policies.iter().all(|policy| fluid(&policy.mark) || policy.over_bound.is_none())
+        );
+        let [hyperv, of_static, mom] = &regret.policies[..] else { panic!("three policies") };
+        // Static memory does not start the third VM, so nothing is said of its regret.
+        assert_eq!((of_static.over_clairvoyant, of_static.could_gain_percent), (None, None));
+        // Steps of 500 to 800 MB that nobody announced: knowing of them is worth something.
+        assert!(hyperv.over_clairvoyant.unwrap().low > 0.0 && mom.over_clairvoyant.unwrap().low > 0.0);
+        let [least, most] = hyperv.could_gain_percent.unwrap();
+        assert!(least > 0.0 && least < most && most <= 100.0, "{hyperv:?}");
+        assert_eq!(regret.front.is_empty(), !cfg!(feature = "bound"));
+    }
+    for text in [comparison.table(WIDE), comparison.page("repeat")] {
+        assert!(text.contains("clairvoyant") && text.contains("could be gained"), "{text}");
+    }
+    assert!(comparison.table(WIDE).contains("regret to the bound, MB·s"));
+    let json: serde_json::Value = serde_json::from_str(&comparison.json().unwrap()).unwrap();
+    assert!(json["loads"][0]["regret"]["policies"][0]["over_clairvoyant"]["median"].is_number());
+    // It can be left out.
+    let settings = Settings { regret: false, ..settings(named(&["hyperv"])) };
+    let comparison = compare(&settings, &mut |_| ()).unwrap();
+    assert!(comparison.loads[0].regret.is_none() && !comparison.table(WIDE).contains("egret"));
+}
+
+#[test]
+fn a_load_that_nobody_can_know_is_said_to_be_one() {
+    let text = r#"
+        title = "A greedy one"
+        until = "2m"
+        [host]
+        memory = "4GB"
+        [[vm]]
+        name = "Honest"
+        guest = "ws2008-r2-sp1-enterprise"
+        startup_bytes = "512MB"
+        maximum_bytes = "1536MB"
+        workload = { kind = "step", from = "100MB", to = "900MB", after = "10s" }
+        [[vm]]
+        name = "Greedy"
+        guest = "ws2008-r2-sp1-enterprise"
+        startup_bytes = "512MB"
+        maximum_bytes = "4GB"
+        workload = { kind = "server" }
+        [[timeline]]
+        at = "0s"
+        action = "start"
+        vm = "all"
+    "#;
+    let load = scenario::file::parse("greedy.toml".to_owned(), text, &scenario::file::LoadOptions::default());
+    let settings = Settings { loads: vec![load.unwrap()], ..settings(named(&["hyperv", "mom"])) };
+    let comparison = compare(&settings, &mut |_| ()).unwrap();
+    let regret = comparison.loads[0].regret.as_ref().unwrap();
+    assert_eq!(regret.not_known, ["Greedy"]);
+    // What the greedy VM lacks is no regret of anybody.
+    let all = comparison.loads[0].cell(0, MeasureId::Unmet).unwrap();
+    assert!(regret.policies[0].mark.unmet_mb_s[0] <= all.values[0].unwrap() + 1.0);
+    for text in [comparison.table(WIDE), comparison.page("repeat")] {
+        assert!(
+            text.contains("What Greedy needs depends on what it is given, so nobody can know it in advance"),
+            "{text}"
+        );
+    }
+}
+
 /// Before any guest has booted all policies do the same.
 #[test]
 fn where_nothing_differs_there_is_no_empty_table() {
-    let mut settings = settings(named(&["hyperv", "mom"]));
+    let mut settings = Settings { regret: false, ..settings(named(&["hyperv", "mom"])) };
     settings.choices.until = Some(Duration::from_secs(8));
     let table = compare(&settings, &mut |_| ()).unwrap().table(WIDE);
     assert_eq!(
@@ -206,8 +279,8 @@ fn progress_ends_with_everything_done() {
         last = advance;
     })
     .unwrap();
-    // Two loads, three seeds, one policy and the well-provisioned run.
-    assert_eq!((last.runs, last.all_runs, last.all), (12, 12, 12 * 3 * 240));
+    // Two loads, three seeds, one policy, and the well-provisioned run with that of the policy which is told of it.
+    assert_eq!((last.runs, last.all_runs, last.all), (12, 12, 18 * 3 * 240));
     assert_eq!(last.done, last.all);
 }
 
@@ -277,7 +350,7 @@ fn an_end_given_ends_every_run() {
     settings.choices.until = Some(Duration::from_secs(30));
     let mut all = 0;
     let comparison = compare(&settings, &mut |advance| all = advance.all).unwrap();
-    assert_eq!(all, 12 * 3 * 30);
+    assert_eq!(all, 18 * 3 * 30);
     assert!((comparison.loads[0].until_s - 30.0).abs() < f64::EPSILON);
 }
 
