@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::bound::{FrontPoint, least_at};
 use super::catalogue::{MeasureId, Values};
+use super::result::rounded;
 use super::statistics::Interval;
 
 /// What could still be gained on a load: unmet demand beyond that of the policy that is told the future, and beyond what nobody could
@@ -63,11 +64,11 @@ pub(crate) struct SeedRegret {
 }
 
 fn unmet(values: &Values) -> f64 {
-    values[MeasureId::Unmet.index()].unwrap_or(0.0)
+    values[MeasureId::Unmet.index()].map_or(0.0, rounded)
 }
 
 fn moved(values: &Values) -> f64 {
-    values[MeasureId::Moved.index()].unwrap_or(0.0)
+    values[MeasureId::Moved.index()].map_or(0.0, rounded)
 }
 
 fn mark<'a>(values: impl Iterator<Item = &'a Values> + Clone) -> Mark {
@@ -81,12 +82,12 @@ impl Regret {
             let comparable = seeds.iter().all(|seed| seed.policies[index].1);
             let over = |of: fn(&SeedRegret) -> f64| {
                 let over: Vec<f64> =
-                    seeds.iter().zip(own()).map(|(seed, own)| unmet(own) - of(seed)).collect();
+                    seeds.iter().zip(own()).map(|(seed, own)| rounded(unmet(own) - of(seed))).collect();
                 Interval::of(&over).filter(|_| comparable)
             };
             let part = |of: fn(&SeedRegret) -> f64| {
                 let parts = seeds.iter().zip(own()).map(|(seed, own)| match unmet(own) {
-                    own if own > 0.0 => 100.0 * (1.0 - of(seed) / own).max(0.0),
+                    own if own > 0.0 => rounded(100.0 * (1.0 - of(seed) / own).max(0.0)),
                     _ => 0.0,
                 });
                 Interval::of(&parts.collect::<Vec<_>>()).filter(|_| comparable).map(|part| part.median)
@@ -101,7 +102,7 @@ impl Regret {
                 over_clairvoyant: over(of_clairvoyant),
                 over_bound: over(of_bound),
                 over_front: first.map(|(seed, own)| {
-                    unmet(own) - least_at(&seed.front, seed.bound_mb_s, moved(own), hours)
+                    rounded(unmet(own) - least_at(&seed.front, seed.bound_mb_s, moved(own), hours))
                 }),
                 could_gain_percent: part(of_clairvoyant)
                     .zip(part(of_bound))
@@ -112,7 +113,7 @@ impl Regret {
             policies: names.iter().enumerate().map(policy).collect(),
             not_known,
             clairvoyant: mark(seeds.iter().map(|seed| &seed.clairvoyant)),
-            bound_mb_s: seeds.iter().map(|seed| seed.bound_mb_s).collect(),
+            bound_mb_s: seeds.iter().map(|seed| rounded(seed.bound_mb_s)).collect(),
             front: seeds.first().map_or_else(Vec::new, |seed| seed.front.clone()),
         }
     }
@@ -151,7 +152,7 @@ mod tests {
         assert_eq!(own.over_bound.unwrap().median, 500.0);
         // At 60 MB/h, for two hours, 80 MB less are moved than at the point: 80 MB·s more are unmet at least.
         assert_eq!(own.over_front, Some(400.0 - 280.0));
-        assert_eq!(own.could_gain_percent, Some([50.0, 100.0 * (1.0 - 100.0 / 600.0)]));
+        assert_eq!(own.could_gain_percent, Some([50.0, 83.3333333]));
         // Who starts fewer VMs has less to do: nothing is said of its regret.
         let fewer = &regret.policies[1];
         assert_eq!((fewer.over_clairvoyant, fewer.over_bound, fewer.over_front), (None, None, None));
