@@ -7,8 +7,8 @@ model_constants::constants! {
         "less than half of what a VM is given when one operation of 64 MiB follows the other, for what is in the way of others";
     HORIZON = "how far ahead is looked for when memory will be used again", 3600.0, "s", Invented,
         "memory that nobody uses for an hour is as good as any other";
-    START_LEAD = "time before a start at which memory for it is collected", 8.0, "s", Invented,
-        "taking several hundred MiB from several guests";
+    START_LEAD = "time before a start from which on memory for it is kept", 300.0, "s", Invented,
+        "VMs that start one after the other find no memory if those before them have grown into all of it";
     SLACK = "beyond a need, where memory suffices", 16.0, "MiB", Invented,
         "so that a need that creeps does not make an operation of every round";
     STOCK = "memory that is given to no VM", 160.0, "MiB", Invented,

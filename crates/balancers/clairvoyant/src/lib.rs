@@ -11,7 +11,8 @@
 //! * **Never back without need**: nothing is taken from a VM unless another one lacks it, so that no memory moves in vain.
 //! * **From whoever needs it last** (Belady's rule): every part of what a VM has beyond its need has a time at which
 //!   that VM will need it again. What is needed latest, or not within the [`horizon`](Config::horizon), is taken first.
-//! * **Starts**: memory for a start is collected [`start_lead`](Config::start_lead) before it is asked for.
+//! * **Starts**: memory for starts is kept from [`start_lead`](Config::start_lead) before they are asked for, less what VMs leave that end before
+//!   them: a start that is refused may not be asked for again.
 //! * **The parent OS** has what no VM has: [`stock`](Config::stock) is left to it, or it pages and everything takes longer; but not while
 //!   a VM lacks it.
 //! * **Shortage**: where not all needs of this moment can be met, what is lacking is the same however it is shared: nothing is
@@ -54,7 +55,7 @@ pub struct Config {
     pub rate: f64,
     /// How many seconds ahead is looked for when memory will be used again.
     pub horizon: f64,
-    /// Seconds before a start at which memory for it is collected.
+    /// Seconds before a start from which on memory for it is kept.
     pub start_lead: f64,
     /// MiB that are given to no VM, so that the parent OS does not page.
     pub stock: f64,
@@ -118,6 +119,8 @@ pub struct Clairvoyant {
     targets: Vec<u64>,
     spares: Vec<Spare>,
     order: Vec<(u64, usize)>,
+    /// Starts and ends to come, with what they take.
+    events: Vec<(Duration, i64)>,
 }
 
 /// Never: it is not needed again within the horizon.
@@ -206,7 +209,7 @@ impl Clairvoyant {
     }
 
     /// What is to be free for VMs that wait to start, as far as it can be, and for those that will be asked for soon.
-    fn for_starts(&self, host: &HostView<'_>, vms: &[VmView]) -> (u64, u64) {
+    fn for_starts(&mut self, host: &HostView<'_>, vms: &[VmView]) -> (u64, u64) {
         let least: u64 = self.claims.iter().zip(vms).map(|(claim, vm)| claim.has.min(vm.lowest.get())).sum();
         let mut waiting = 0;
         for start in host.reservations {
@@ -215,20 +218,28 @@ impl Clairvoyant {
                 waiting = with;
             }
         }
-        let until = host.now + seconds(self.config.start_lead);
-        let runs = |vm: &VmFuture| {
-            vms.binary_search_by_key(&vm.id(), |vm| vm.id).is_ok()
-                || host.reservations.iter().any(|start: &Reservation| start.vm == vm.id())
-        };
-        let soon: u64 = self
-            .future
-            .vms()
-            .iter()
-            .filter(|vm| !runs(vm))
-            .filter_map(|vm| vm.starts_from(host.now).next())
-            .filter(|(at, _)| *at <= until)
-            .map(|(_, pages)| pages.get())
-            .sum();
+        let until = host.now.saturating_add(seconds(self.config.start_lead));
+        let place = |vm: &VmFuture| vms.binary_search_by_key(&vm.id(), |vm| vm.id).ok();
+        let waits = |vm: &VmFuture| host.reservations.iter().any(|start: &Reservation| start.vm == vm.id());
+        // What starts take, and before them what VMs leave that end.
+        self.events.clear();
+        for vm in self.future.vms().iter().filter(|vm| !waits(vm)) {
+            if let Some(index) = place(vm) {
+                let ends = vm.needs_from(host.now).take_while(|(at, _)| *at <= until);
+                let ends = ends.skip(1).find(|(_, need)| vm.is_known() && need.is_zero());
+                self.events.extend(ends.map(|(at, _)| (at, -(self.claims[index].has as i64))));
+            } else {
+                let start = vm.starts_from(host.now).next().filter(|(at, _)| *at <= until);
+                self.events.extend(start.map(|(at, pages)| (at, pages.get() as i64)));
+            }
+        }
+        self.events.sort_unstable();
+        let (mut sum, mut soon) = (0_i64, 0_i64);
+        for (_, pages) in &self.events {
+            sum += pages;
+            soon = soon.max(sum);
+        }
+        let soon = u64::try_from(soon).unwrap_or(0);
         (waiting, waiting + soon)
     }
 

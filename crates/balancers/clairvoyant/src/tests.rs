@@ -103,7 +103,13 @@ fn memory_for_a_start_is_there_when_it_is_asked_for() {
     let now = VmFuture::known(VmId(0), vec![(second(0), mib(500))]);
     let future = Arc::new(Future::new(vec![now, later]));
     let at = |now| targets(&future, now, 2100, &[reporting(0, 2000, 500)])[0];
-    assert_eq!((at(50), at(95)), (2000.0, 1100.0));
+    assert_eq!((at(50), at(95)), (1100.0, 1100.0));
+    // Not while that is long to come, nor where another VM ends before.
+    let later = VmFuture::known(VmId(1), Vec::new()).starting(vec![(second(1000), mib(1000))]);
+    let ends = VmFuture::known(VmId(0), vec![(second(0), mib(500)), (second(80), mib(0))]);
+    let future = Arc::new(Future::new(vec![ends, later]));
+    let at = |now| targets(&future, now, 2100, &[reporting(0, 2000, 500)])[0];
+    assert_eq!((at(50), at(790)), (2000.0, 1100.0));
 }
 
 #[test]

@@ -232,6 +232,11 @@ impl Collector {
         self.vms.iter().map(|vm| vm.served).collect()
     }
 
+    /// Whether every request to start a VM was met.
+    pub(crate) fn all_started(&self) -> bool {
+        self.vms.iter().all(|vm| vm.served == vm.requested)
+    }
+
     /// How far the applications got.
     pub(crate) fn progress(&self) -> Progress {
         self.vms.iter().map(Vm::got_on).collect()

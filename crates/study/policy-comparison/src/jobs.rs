@@ -16,7 +16,7 @@ use super::bound::{Fluid, FrontPoint};
 use super::catalogue::Values;
 use super::collector::{Collector, Progress, Series, Which};
 use super::plans;
-use super::regret::SeedRegret;
+use super::regret::{OfPolicy, SeedRegret};
 use super::timed::{Clock, RoundBegan, Timed, Timing};
 use super::{CompareError, Settings};
 use scenario::file::Scenario;
@@ -412,9 +412,11 @@ impl Best {
         let Self { fluid, clairvoyant, front } = self;
         let known: Vec<bool> = fluid.vms.iter().map(|vm| vm.known).collect();
         let values = |collector: &Collector| collector.values(progress, Which::These(&known));
-        let served: u32 = clairvoyant.served().iter().sum();
-        let of =
-            |collector: &&Collector| (values(collector), collector.served().iter().sum::<u32>() >= served);
+        let of = |collector: &&Collector| OfPolicy {
+            values: values(collector),
+            same_vms: collector.served() == clairvoyant.served(),
+            all_started: collector.all_started(),
+        };
         SeedRegret {
             clairvoyant: values(&clairvoyant),
             bound_mb_s: fluid.least(clairvoyant.memory().mib()),

@@ -327,10 +327,14 @@ impl Comparison {
                 said(of.over_clairvoyant),
                 of.over_front.map_or_else(|| "–".to_owned(), |over| number(over, 0)),
                 said(of.over_bound),
-                of.could_gain_percent.map_or_else(
-                    || "–".to_owned(),
-                    |[least, most]| format!("{} to {} <small>%</small>", number(least, 0), number(most, 0))
-                )
+                match of.could_gain_percent {
+                    [None, None] => "–".to_owned(),
+                    [least, most] => {
+                        let said =
+                            |part: Option<f64>| part.map_or_else(|| "?".to_owned(), |part| number(part, 0));
+                        format!("{} to {} <small>%</small>", said(least), said(most))
+                    }
+                }
             );
         }
         html.push_str("</table></div>");

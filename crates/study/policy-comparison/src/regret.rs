@@ -32,8 +32,9 @@ pub struct Mark {
     pub moved_mb_per_h: Vec<f64>,
 }
 
-/// How far one policy is from the best. `null` where it started fewer VMs than the policy that is told the future, with some seed: it
-/// had less to do.
+/// How far one policy is from the best. `null` where there is nothing to be said, with some seed: beyond the policy that is told the future
+/// if the two did not start the same VMs, as often, and beyond the bound if some start was refused. Who does not start a VM has its
+/// minimum to give to others.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PolicyRegret {
     /// The policy.
@@ -49,7 +50,7 @@ pub struct PolicyRegret {
     pub over_front: Option<f64>,
     /// The part of its unmet demand that the policy that is told the future does not leave, and the part that is beyond the bound,
     /// percent, medians: so much at least, and so much at most, could still be gained.
-    pub could_gain_percent: Option<[f64; 2]>,
+    pub could_gain_percent: [Option<f64>; 2],
 }
 
 /// What the runs of one seed came to for the VMs whose need is known.
@@ -59,8 +60,18 @@ pub(crate) struct SeedRegret {
     pub(crate) bound_mb_s: f64,
     /// Of the first seed.
     pub(crate) front: Vec<FrontPoint>,
-    /// By policy, and whether it started as many VMs as the policy that is told the future.
-    pub(crate) policies: Vec<(Values, bool)>,
+    /// By policy.
+    pub(crate) policies: Vec<OfPolicy>,
+}
+
+/// What one policy's run came to.
+#[derive(Clone, Debug)]
+pub(crate) struct OfPolicy {
+    pub(crate) values: Values,
+    /// Whether it started the VMs that the policy which is told the future started, as often.
+    pub(crate) same_vms: bool,
+    /// Whether it met every request to start a VM.
+    pub(crate) all_started: bool,
 }
 
 fn unmet(values: &Values) -> f64 {
@@ -78,14 +89,15 @@ fn mark<'a>(values: impl Iterator<Item = &'a Values> + Clone) -> Mark {
 impl Regret {
     pub(crate) fn of(names: &[String], not_known: Vec<String>, seeds: &[SeedRegret], hours: f64) -> Self {
         let policy = |(index, name): (usize, &String)| {
-            let own = || seeds.iter().map(move |seed| &seed.policies[index].0);
-            let comparable = seeds.iter().all(|seed| seed.policies[index].1);
-            let over = |of: fn(&SeedRegret) -> f64| {
+            let own = || seeds.iter().map(move |seed| &seed.policies[index].values);
+            let same_vms = seeds.iter().all(|seed| seed.policies[index].same_vms);
+            let all_started = seeds.iter().all(|seed| seed.policies[index].all_started);
+            let over = |comparable: bool, of: fn(&SeedRegret) -> f64| {
                 let over: Vec<f64> =
                     seeds.iter().zip(own()).map(|(seed, own)| rounded(unmet(own) - of(seed))).collect();
                 Interval::of(&over).filter(|_| comparable)
             };
-            let part = |of: fn(&SeedRegret) -> f64| {
+            let part = |comparable: bool, of: fn(&SeedRegret) -> f64| {
                 let parts = seeds.iter().zip(own()).map(|(seed, own)| match unmet(own) {
                     own if own > 0.0 => rounded(100.0 * (1.0 - of(seed) / own).max(0.0)),
                     _ => 0.0,
@@ -95,18 +107,16 @@ impl Regret {
             let of_clairvoyant = |seed: &SeedRegret| unmet(&seed.clairvoyant);
             let of_bound = |seed: &SeedRegret| seed.bound_mb_s;
             let first =
-                seeds.first().zip(own().next()).filter(|(seed, _)| comparable && !seed.front.is_empty());
+                seeds.first().zip(own().next()).filter(|(seed, _)| all_started && !seed.front.is_empty());
             PolicyRegret {
                 policy: name.clone(),
                 mark: mark(own()),
-                over_clairvoyant: over(of_clairvoyant),
-                over_bound: over(of_bound),
+                over_clairvoyant: over(same_vms, of_clairvoyant),
+                over_bound: over(all_started, of_bound),
                 over_front: first.map(|(seed, own)| {
                     rounded(unmet(own) - least_at(&seed.front, seed.bound_mb_s, moved(own), hours))
                 }),
-                could_gain_percent: part(of_clairvoyant)
-                    .zip(part(of_bound))
-                    .map(|(least, most)| [least, most]),
+                could_gain_percent: [part(same_vms, of_clairvoyant), part(all_started, of_bound)],
             }
         };
         Self {
@@ -138,7 +148,10 @@ mod tests {
             clairvoyant: values(300.0, 100.0),
             bound_mb_s: 100.0,
             front: front.clone(),
-            policies: vec![(values(own, 60.0), true), (values(0.0, 0.0), !fewer)],
+            policies: vec![
+                OfPolicy { values: values(own, 60.0), same_vms: true, all_started: true },
+                OfPolicy { values: values(0.0, 0.0), same_vms: !fewer, all_started: !fewer },
+            ],
         };
         let names = ["own".to_owned(), "fewer".to_owned()];
         let regret = Regret::of(
@@ -152,7 +165,7 @@ mod tests {
         assert_eq!(own.over_bound.unwrap().median, 500.0);
         // At 60 MB/h, for two hours, 80 MB less are moved than at the point: 80 MB·s more are unmet at least.
         assert_eq!(own.over_front, Some(400.0 - 280.0));
-        assert_eq!(own.could_gain_percent, Some([50.0, 83.3333333]));
+        assert_eq!(own.could_gain_percent, [Some(50.0), Some(83.333_333_3)]);
         // Who starts fewer VMs has less to do: nothing is said of its regret.
         let fewer = &regret.policies[1];
         assert_eq!((fewer.over_clairvoyant, fewer.over_bound, fewer.over_front), (None, None, None));

@@ -150,7 +150,7 @@ impl Comparison {
             legend.push(
                 "Regret: unmet demand beyond what clairvoyant leaves, which is told the future and bound by all that binds the others \
                  (so much could be gained at least), and beyond what is left where memory flows at once (no more could be gained). In \
-                 parentheses the part of the policy's own unmet demand. –: it started fewer VMs than clairvoyant."
+                 parentheses the part of the policy's own unmet demand. –: it did not start the same VMs as clairvoyant, or not all."
                     .to_owned(),
             );
         }
@@ -297,8 +297,8 @@ fn regret_rows(regret: &Regret, policies: &[usize]) -> [Vec<String>; 2] {
         let cell = |&policy: &usize| {
             let regret = &regret.policies[policy];
             let Some(over) = of(regret) else { return "–".to_owned() };
-            let parts = regret.could_gain_percent.map_or(0.0, |parts| parts[part]);
-            format!("{} ({} %)", number(over.median, digits), number(parts, 0))
+            let of = regret.could_gain_percent[part].unwrap_or_default();
+            format!("{} ({} %)", number(over.median, digits), number(of, 0))
         };
         [title.to_owned()].into_iter().chain(policies.iter().map(cell)).collect()
     };
