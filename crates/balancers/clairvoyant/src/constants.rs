@@ -9,6 +9,8 @@ model_constants::constants! {
         "memory that nobody uses for an hour is as good as any other";
     START_LEAD = "time before a start from which on memory for it is kept", 300.0, "s", Invented,
         "VMs that start one after the other find no memory if those before them have grown into all of it";
+    RETRY = "time after a start within which a VM that ends makes room for it", 30.0, "s", Invented,
+        "a start that is refused is asked for again that much later: better than to keep its memory from others all the time before";
     SLACK = "beyond a need, where memory suffices", 16.0, "MiB", Invented,
         "so that a need that creeps does not make an operation of every round";
     STOCK = "memory that is given to no VM", 160.0, "MiB", Invented,

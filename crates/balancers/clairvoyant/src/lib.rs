@@ -12,7 +12,7 @@
 //! * **From whoever needs it last** (Belady's rule): every part of what a VM has beyond its need has a time at which
 //!   that VM will need it again. What is needed latest, or not within the [`horizon`](Config::horizon), is taken first.
 //! * **Starts**: memory for starts is kept from [`start_lead`](Config::start_lead) before they are asked for, less what VMs leave that end before
-//!   them: a start that is refused may not be asked for again.
+//!   them or soon after: a start that is refused may not be asked for again.
 //! * **The parent OS** has what no VM has: [`stock`](Config::stock) is left to it, or it pages and everything takes longer; but not while
 //!   a VM lacks it.
 //! * **Shortage**: where not all needs of this moment can be met, what is lacking is the same however it is shared: nothing is
@@ -155,7 +155,7 @@ impl Clairvoyant {
         let rate = (self.config.rate / slowdown).max(0.1);
         let per_second = rate * PageCount::from_mib(1).get() as f64;
         // Beyond this even the largest need can be waited for.
-        let end = now + lead + seconds(most as f64 / per_second);
+        let end = now.saturating_add(lead).saturating_add(seconds(most as f64 / per_second));
         let (mut urgent, mut timely) = (0, 0);
         for (at, need) in vm.needs_from(now).take_while(|(at, _)| *at <= end) {
             let need = need.get().min(most);
@@ -225,9 +225,12 @@ impl Clairvoyant {
         self.events.clear();
         for vm in self.future.vms().iter().filter(|vm| !waits(vm)) {
             if let Some(index) = place(vm) {
-                let ends = vm.needs_from(host.now).take_while(|(at, _)| *at <= until);
+                let ends = vm
+                    .needs_from(host.now)
+                    .take_while(|(at, _)| *at <= until.saturating_add(c::RETRY.duration()));
                 let ends = ends.skip(1).find(|(_, need)| vm.is_known() && need.is_zero());
-                self.events.extend(ends.map(|(at, _)| (at, -(self.claims[index].has as i64))));
+                let at = |at: Duration| at.saturating_sub(c::RETRY.duration());
+                self.events.extend(ends.map(|(end, _)| (at(end), -(self.claims[index].has as i64))));
             } else {
                 let start = vm.starts_from(host.now).next().filter(|(at, _)| *at <= until);
                 self.events.extend(start.map(|(at, pages)| (at, pages.get() as i64)));
@@ -245,7 +248,7 @@ impl Clairvoyant {
 
     /// What of VMs' own they do not need yet beyond `keeps`, latest needed first.
     fn find_spares(&mut self, now: Duration, vms: &[VmView], keeps: impl Fn(&Claim) -> u64) {
-        let horizon = now + seconds(self.config.horizon);
+        let horizon = now.saturating_add(seconds(self.config.horizon));
         self.spares.clear();
         for (index, (claim, vm)) in self.claims.iter().zip(vms).enumerate() {
             let has = self.targets[index].min(claim.has);

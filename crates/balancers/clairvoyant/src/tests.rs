@@ -133,3 +133,24 @@ fn without_a_future_a_vm_is_given_its_demand_and_buffer() {
     let given = targets(&nothing, 10, 8192, &[reporting(0, 600, 1000)]);
     assert_eq!(given, [1200.0 + 16.0]);
 }
+
+#[test]
+fn no_number_in_a_file_makes_it_panic() {
+    let future = future(&[(0, &[(0, 500), (50, 2000)])]);
+    for extreme in [0.0, -1.0, 1e19, f64::MAX, f64::INFINITY, f64::NAN] {
+        let config =
+            Config { lead: extreme, rate: extreme, horizon: extreme, start_lead: extreme, stock: extreme };
+        let mut policy = Clairvoyant::new(config);
+        policy.foresee(&future);
+        let vm = reporting(0, 1000, 500);
+        let mut proposal = Proposal::default();
+        let target = balancing_policy::Target { pages: vm.assigned, reason: Reason::new("started") };
+        proposal.begin(core::iter::once(target));
+        policy.round(
+            &HostView::new(mib(4096), mib(3096)).with(|host| host.now = second(9)),
+            &[vm],
+            &mut proposal,
+        );
+        assert!(proposal.target(0).pages <= mib(4096));
+    }
+}
