@@ -45,6 +45,16 @@ pub const POLICIES: &[PolicyEntry] = &[
         make: |parameters| made(parameters, balancer_proxmox::Proxmox::new),
     },
     PolicyEntry {
+        name: balancer_qmemman::Qmemman::NAME,
+        summary: "Qubes OS qmemman: what guests prefer (1.3 times what they use), the rest in proportion to it",
+        make: |parameters| made(parameters, balancer_qmemman::Qmemman::new),
+    },
+    PolicyEntry {
+        name: balancer_self_ballooning::SelfBallooning::NAME,
+        summary: "Xen self-ballooning: every guest goes to its commit, up at once, down by an eighth every 5 s",
+        make: |parameters| made(parameters, balancer_self_ballooning::SelfBallooning::new),
+    },
+    PolicyEntry {
         name: balancer_senpai::Senpai::NAME,
         summary: "senpai: shrinks everyone until it just does not stall",
         make: |parameters| made(parameters, balancer_senpai::Senpai::new),
@@ -107,6 +117,8 @@ pub fn constants() -> impl Iterator<Item = (&'static str, &'static [model_consta
         (balancer_mom::Mom::NAME, balancer_mom::constants()),
         (balancer_predictive_band::PredictiveBand::NAME, balancer_predictive_band::constants()),
         (balancer_proxmox::Proxmox::NAME, balancer_proxmox::constants()),
+        (balancer_qmemman::Qmemman::NAME, balancer_qmemman::constants()),
+        (balancer_self_ballooning::SelfBallooning::NAME, balancer_self_ballooning::constants()),
         (balancer_senpai::Senpai::NAME, balancer_senpai::constants()),
         (balancer_squeezed::Squeezed::NAME, balancer_squeezed::constants()),
     ]
