@@ -18,6 +18,41 @@ fn told(plan: &Plan, outcome: &Outcome, colour: bool) -> String {
     story::tell("test", plan, &outcome.summary, &outcome.points, Look { columns: 400, colours: colour })
 }
 
+/// VMs that have all of the host and use half of it; then the parent OS is to have three gigabytes more.
+const RESERVE: &str = r#"
+    until = "14m"
+    host = { memory = "16GB" }
+    [[vm]]
+    name = "VM{n}"
+    numbers = "1..4"
+    guest = "ws2008-r2-sp1-enterprise"
+    startup_bytes = "512MB"
+    maximum_bytes = "8GB"
+    workload = { kind = "step", to = "2600MB", after = "1m", active_share = 0.5 }
+    [[timeline]]
+    at = "0s"
+    action = "start"
+    vm = "all"
+    [[timeline]]
+    at = "6m"
+    action = "set_registry"
+    name = "MemoryReserve"
+    value = 4096
+"#;
+
+/// A policy that goes by what is free alone would never give up what VMs have of a reserve that was raised.
+#[test]
+fn a_reserve_that_is_raised_is_there_before_any_guest_restarts_whatever_the_policy() {
+    for policy in policy_catalogue::names() {
+        let scenario = file::parse("test.toml", RESERVE, &LoadOptions::default()).unwrap();
+        let choices = Choices { policy: Some(policy.to_owned()), ..Choices::default() };
+        let plan = build::plan_alone(&scenario, &choices).unwrap();
+        let options = RunOptions { driver: Driver::Inline, ..RunOptions::default() };
+        let host = run(plan, options).unwrap().summary.host;
+        assert_eq!((host.reserve_at_start_mb, host.reserve_mb), (864.0, 4096.0), "{policy}");
+    }
+}
+
 /// A guest that stays at 512 MB and has no page file, and whose application wants 6 GB.
 const REFUSED: &str = r#"
     until = "8m"
