@@ -73,6 +73,8 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
     };
     let build = match command.to_str()? {
         "help" => return needed(&[rest, &[OsString::from("--help")]].concat()),
+        // A build that can compare does, with the front or without it.
+        "compare" if here(STUDY) => return None,
         "compare" => COMPARE,
         "diff" | "verify" | "explore" => STUDY,
         "guest" if has("--capture") => CAPTURE,
@@ -158,7 +160,6 @@ mod tests {
     #[test]
     fn what_a_build_leaves_out_is_run_by_one_that_has_it() {
         for (line, build) in [
-            ("compare --json", COMPARE),
             ("diff runs/a runs/b", STUDY),
             ("help verify", STUDY),
             ("guest doctor", GUEST),
@@ -176,6 +177,7 @@ mod tests {
         ] {
             assert_eq!(asked(line), (!here(build)).then_some(build), "{line}");
         }
+        assert_eq!(asked("compare --json"), (!here(STUDY)).then_some(COMPARE));
         // With assertions on, as tests are built, a benchmark is never run here.
         #[cfg(debug_assertions)]
         assert_eq!(asked("bench stack"), Some(BENCH));
