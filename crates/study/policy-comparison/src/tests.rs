@@ -296,6 +296,8 @@ fn a_row_is_what_its_text_says() {
         done: Arc::default(),
     };
     let choices = Choices { until: Some(Duration::from_secs(60)), ..Choices::default() };
+    let best =
+        jobs::run_one(&load("three"), 1, &choices, jobs::Ran::WellProvisioned { regret: true }, &measuring);
     let contestants = named(&["mom"]);
     let ran = jobs::Ran::Contestant(&contestants[0]);
     let row = jobs::run_one(&load("three"), 1, &choices, ran, &measuring).unwrap();
@@ -306,6 +308,22 @@ fn a_row_is_what_its_text_says() {
     assert_eq!(row::Row::read(&read.text().unwrap(), 3).unwrap(), read);
     assert_eq!(read.collector.served(), row.collector.served());
     assert!(row::Row::read(&text, 4).unwrap_err().contains("of a run of 3 VMs, and its load has 4"));
+    // The run on a host that has enough for all has with it what regret is computed from, and nothing else that takes a run.
+    let read_best = row::Row::read(&best.unwrap().text().unwrap(), 3).unwrap();
+    assert_eq!(row::Row::read(&read_best.text().unwrap(), 3).unwrap(), read_best);
+    let none =
+        jobs::run_one(&load("three"), 1, &choices, jobs::Ran::WellProvisioned { regret: false }, &measuring);
+    let none = none.unwrap().text().unwrap();
+    assert_eq!(row::Row { best: None, ..read_best.clone() }, row::Row::read(&none, 3).unwrap());
+    let best = read_best.best.clone().unwrap();
+    assert!(best.clairvoyant.all_started() && best.clairvoyant.memory() > page_range::PageCount::ZERO);
+    assert_eq!(best.front().is_empty(), !cfg!(feature = "bound"));
+    let mut fewer = read_best;
+    fewer.best = Some(row::Best {
+        fluid: bound::Fluid { vms: best.fluid.vms[..2].to_vec(), ..best.fluid.clone() },
+        ..best
+    });
+    assert!(row::Row::read(&fewer.text().unwrap(), 3).unwrap_err().contains("of a run of 2 VMs"));
     for wrong in ["{}", "", &text[..text.len() - 1], &text.replace("\"lost_rounds\"", "\"lost\"")] {
         assert!(row::Row::read(wrong, 3).is_err());
     }

@@ -38,7 +38,8 @@ pub fn run(plan: Plan, options: RunOptions) -> Result<Outcome, RunError> {
 }
 
 /// Runs a plan with a policy of one's own, in place of the one that the plan names: for policies that this crate has never
-/// heard of. One that foresees is told the future first, for which the load is run on a host that has enough for all.
+/// heard of. One that foresees is told the future first, for which the load is run on a host that has enough for all;
+/// with machines of the caller's own, only when VMs are started.
 ///
 /// # Errors
 /// [`RunError`]; what was recorded until then stays.
@@ -49,7 +50,10 @@ pub fn run_with_policy(
 ) -> Result<Outcome, RunError> {
     plan.policy = policy.name().to_owned();
     if policy.foresees() {
-        policy.foresee(&Arc::new(future::foresee(&plan)?));
+        // Of machines that the caller makes, such as real guests, no simulated run tells anything.
+        let future =
+            if options.machines.is_some() { future::unknown(&plan) } else { future::foresee(&plan)? };
+        policy.foresee(&Arc::new(future));
     }
     let names = plan.vms.iter().map(|vm| vm.name.to_string());
     let layout = Arc::new(Layout::new(plan.host_name.clone(), plan.epoch, names)?);
@@ -239,7 +243,7 @@ fn last_of(host: &Host, vm: VmId) -> Final {
     })
 }
 
-fn vm_config(plan: &Plan, vm: &PlannedVm, console: &Console) -> VmConfig {
+pub(super) fn vm_config(plan: &Plan, vm: &PlannedVm, console: &Console) -> VmConfig {
     let driver = vm.operation_times.map(|times| {
         driver_config(&vm.profile).with(|c| {
             c.balloon_time = times.balloon;

@@ -92,20 +92,33 @@ impl Foresight {
     #[must_use]
     pub fn future(self, plan: &Plan) -> Future {
         let not_known = not_known(plan);
-        let overhead = plan.host.balancer.overhead_per_vm;
-        let vms = self.seen.into_iter().zip(&plan.vms).enumerate().map(|(index, (seen, vm))| {
-            let id = VmId(u32::try_from(index).unwrap_or(u32::MAX));
-            let starts = plan.timeline.iter().filter_map(|step| match step.action {
-                Action::Start { vm, while_host_used_below: None, .. } if vm == index => Some(step.at),
-                _ => None,
-            });
-            let starts = starts.map(|at| (at, vm.settings.startup + overhead)).collect();
-            let future =
-                if not_known.contains(&index) { VmFuture::unknown(id) } else { VmFuture::known(id, seen) };
-            future.starting(starts)
-        });
-        Future::new(vms.collect())
+        let mut seen = self.seen;
+        future(plan, |index, id| match seen.get_mut(index) {
+            Some(seen) if !not_known.contains(&index) => VmFuture::known(id, std::mem::take(seen)),
+            _ => VmFuture::unknown(id),
+        })
     }
+}
+
+/// The future of a plan whose guests are not simulated: what they will need nobody knows, only when they are started.
+#[must_use]
+pub fn unknown(plan: &Plan) -> Future {
+    future(plan, |_, id| VmFuture::unknown(id))
+}
+
+/// These needs by a VM's place in the plan, with the plan's starts.
+fn future(plan: &Plan, mut needs: impl FnMut(usize, VmId) -> VmFuture) -> Future {
+    let overhead = plan.host.balancer.overhead_per_vm;
+    let vms = plan.vms.iter().enumerate().map(|(index, vm)| {
+        let id = VmId(u32::try_from(index).unwrap_or(u32::MAX));
+        let starts = plan.timeline.iter().filter_map(|step| match step.action {
+            Action::Start { vm, while_host_used_below: None, .. } if vm == index => Some(step.at),
+            _ => None,
+        });
+        let starts = starts.map(|at| (at, vm.settings.startup + overhead)).collect();
+        needs(index, id).starting(starts)
+    });
+    Future::new(vms.collect())
 }
 
 /// Runs the plan's load where there is enough for all, and notes what it needs.
