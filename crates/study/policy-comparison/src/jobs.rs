@@ -414,8 +414,8 @@ impl Best {
         let values = |collector: &Collector| collector.values(progress, Which::These(&known));
         let of = |collector: &&Collector| OfPolicy {
             values: values(collector),
-            same_vms: collector.served() == clairvoyant.served(),
-            all_started: collector.all_started(),
+            same_work: collector.did_the_work_of(&clairvoyant),
+            in_time: collector.started_in_time(),
         };
         SeedRegret {
             clairvoyant: values(&clairvoyant),
