@@ -238,9 +238,16 @@ impl Collector {
         self.vms.iter().map(|vm| vm.served).collect()
     }
 
-    /// Whether every request to start a VM was met.
-    pub(crate) fn all_started(&self) -> bool {
-        self.vms.iter().all(|vm| vm.served == vm.requested)
+    /// Whether every request to start a VM was met at once.
+    pub(crate) fn started_in_time(&self) -> bool {
+        self.vms.iter().all(|vm| vm.served == vm.requested && vm.waited <= AT_ONCE * f64::from(vm.served))
+    }
+
+    /// Whether this run and another one did the same work: the same VMs got their memory, as often, and waited for it as long.
+    pub(crate) fn did_the_work_of(&self, other: &Self) -> bool {
+        self.vms.iter().zip(&other.vms).all(|(own, other)| {
+            own.served == other.served && (own.waited - other.waited).abs() <= AT_ONCE * f64::from(own.served)
+        })
     }
 
     /// How far the applications got.
@@ -348,6 +355,9 @@ impl Which<'_> {
         }
     }
 }
+
+/// A VM that has its memory within so many seconds, one or two samples, has not waited for it.
+const AT_ONCE: f64 = 2.0;
 
 /// An application that never got anywhere would be slowed down without bound. Invented.
 const LEAST_PROGRESS: f64 = 0.001;

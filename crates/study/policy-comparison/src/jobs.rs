@@ -469,8 +469,8 @@ fn regret(best: &Best, front: Vec<FrontPoint>, collectors: &[&Collector], progre
     let values = |collector: &Collector| collector.values(progress, Which::These(&known));
     let of = |collector: &&Collector| OfPolicy {
         values: values(collector),
-        same_vms: collector.served() == best.clairvoyant.served(),
-        all_started: collector.all_started(),
+        same_work: collector.did_the_work_of(&best.clairvoyant),
+        in_time: collector.started_in_time(),
     };
     SeedRegret {
         clairvoyant: values(&best.clairvoyant),

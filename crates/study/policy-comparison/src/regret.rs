@@ -33,8 +33,8 @@ pub struct Mark {
 }
 
 /// How far one policy is from the best. `null` where there is nothing to be said, with some seed: beyond the policy that is told the future
-/// if the two did not start the same VMs, as often, and beyond the bound if some start was refused. Who does not start a VM has its
-/// minimum to give to others.
+/// if the two did not start the same VMs, as often and as soon, and beyond the bound if some VM was not started at once. Who starts a
+/// VM late, or not, has its minimum to give to others, and other work to do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PolicyRegret {
     /// The policy.
@@ -68,10 +68,10 @@ pub(crate) struct SeedRegret {
 #[derive(Clone, Debug)]
 pub(crate) struct OfPolicy {
     pub(crate) values: Values,
-    /// Whether it started the VMs that the policy which is told the future started, as often.
-    pub(crate) same_vms: bool,
-    /// Whether it met every request to start a VM.
-    pub(crate) all_started: bool,
+    /// Whether it started the VMs that the policy which is told the future started, as often and as soon.
+    pub(crate) same_work: bool,
+    /// Whether it met every request to start a VM at once.
+    pub(crate) in_time: bool,
 }
 
 fn unmet(values: &Values) -> f64 {
@@ -90,8 +90,8 @@ impl Regret {
     pub(crate) fn of(names: &[String], not_known: Vec<String>, seeds: &[SeedRegret], hours: f64) -> Self {
         let policy = |(index, name): (usize, &String)| {
             let own = || seeds.iter().map(move |seed| &seed.policies[index].values);
-            let same_vms = seeds.iter().all(|seed| seed.policies[index].same_vms);
-            let all_started = seeds.iter().all(|seed| seed.policies[index].all_started);
+            let same_work = seeds.iter().all(|seed| seed.policies[index].same_work);
+            let in_time = seeds.iter().all(|seed| seed.policies[index].in_time);
             let over = |comparable: bool, of: fn(&SeedRegret) -> f64| {
                 let over: Vec<f64> =
                     seeds.iter().zip(own()).map(|(seed, own)| rounded(unmet(own) - of(seed))).collect();
@@ -106,17 +106,16 @@ impl Regret {
             };
             let of_clairvoyant = |seed: &SeedRegret| unmet(&seed.clairvoyant);
             let of_bound = |seed: &SeedRegret| seed.bound_mb_s;
-            let first =
-                seeds.first().zip(own().next()).filter(|(seed, _)| all_started && !seed.front.is_empty());
+            let first = seeds.first().zip(own().next()).filter(|(seed, _)| in_time && !seed.front.is_empty());
             PolicyRegret {
                 policy: name.clone(),
                 mark: mark(own()),
-                over_clairvoyant: over(same_vms, of_clairvoyant),
-                over_bound: over(all_started, of_bound),
+                over_clairvoyant: over(same_work, of_clairvoyant),
+                over_bound: over(in_time, of_bound),
                 over_front: first.map(|(seed, own)| {
                     rounded(unmet(own) - least_at(&seed.front, seed.bound_mb_s, moved(own), hours))
                 }),
-                could_gain_percent: [part(same_vms, of_clairvoyant), part(all_started, of_bound)],
+                could_gain_percent: [part(same_work, of_clairvoyant), part(in_time, of_bound)],
             }
         };
         Self {
@@ -149,8 +148,8 @@ mod tests {
             bound_mb_s: 100.0,
             front: front.clone(),
             policies: vec![
-                OfPolicy { values: values(own, 60.0), same_vms: true, all_started: true },
-                OfPolicy { values: values(0.0, 0.0), same_vms: !fewer, all_started: !fewer },
+                OfPolicy { values: values(own, 60.0), same_work: true, in_time: true },
+                OfPolicy { values: values(0.0, 0.0), same_work: !fewer, in_time: !fewer },
             ],
         };
         let names = ["own".to_owned(), "fewer".to_owned()];

@@ -150,7 +150,7 @@ impl Comparison {
             legend.push(
                 "Regret: unmet demand beyond what clairvoyant leaves, which is told the future and bound by all that binds the others \
                  (so much could be gained at least), and beyond what is left where memory flows at once (no more could be gained). In \
-                 parentheses the part of the policy's own unmet demand. –: it did not start the same VMs as clairvoyant, or not all."
+                 parentheses the part of the policy's own unmet demand. –: it did not start the same VMs as soon as clairvoyant, or not all at once."
                     .to_owned(),
             );
         }

@@ -316,7 +316,7 @@ fn a_row_is_what_its_text_says() {
     let none = none.unwrap().text().unwrap();
     assert_eq!(row::Row { best: None, ..read_best.clone() }, row::Row::read(&none, 3).unwrap());
     let best = read_best.best.clone().unwrap();
-    assert!(best.clairvoyant.all_started() && best.clairvoyant.memory() > page_range::PageCount::ZERO);
+    assert!(best.clairvoyant.started_in_time() && best.clairvoyant.memory() > page_range::PageCount::ZERO);
     assert_eq!(best.front().is_empty(), !cfg!(feature = "bound"));
     let mut fewer = read_best;
     fewer.best = Some(row::Best {
