@@ -343,7 +343,7 @@ impl Interactive {
 impl Running {
     /// The guest at the last sample.
     fn vm(&self) -> VmPoint {
-        self.latest.lock().vms.first().cloned().unwrap_or_default()
+        self.latest.lock().vms.first().copied().unwrap_or_default()
     }
 }
 

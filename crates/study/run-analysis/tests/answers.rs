@@ -362,12 +362,13 @@ fn the_bounds_of_the_oracle_are_reached_whatever_the_bursts_are() {
 }
 
 #[test]
-fn the_two_exhaustion_files_differ_in_one_key() {
+fn the_two_exhaustion_files_differ_in_their_title_and_one_key() {
     let table = |name: &str| -> toml::Table {
         let (_, text) = BUILT_IN.iter().find(|(known, _)| *known == name).unwrap();
         text.parse().unwrap()
     };
-    let (unset, mut set) = (table("exhaustion"), table("exhaustion-reserve-2048"));
+    let (mut unset, mut set) = (table("exhaustion"), table("exhaustion-reserve-2048"));
+    assert_ne!(unset.remove("title"), set.remove("title"));
     let host = set.get_mut("host").and_then(toml::Value::as_table_mut).unwrap();
     assert_eq!(
         host.remove("memory_reserve").and_then(|value| value.as_str().map(str::to_owned)).as_deref(),

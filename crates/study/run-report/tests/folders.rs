@@ -83,6 +83,18 @@ fn a_part_of_a_run_is_only_that_part() {
 }
 
 #[test]
+fn a_part_after_the_end_is_refused_and_the_page_that_is_there_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    runs::contention(folder.path());
+    let whole = write(folder.path(), &Options::default()).unwrap();
+    let before = std::fs::read(&whole.path).unwrap();
+    let after = Options { from: Duration::from_secs(1 << 20), ..Options::default() };
+    let error = write(folder.path(), &after).unwrap_err().to_string();
+    assert!(error.contains("the run ends at ") && error.contains("from 12d3h16m16s on"), "{error}");
+    assert!(std::fs::read(&whole.path).unwrap() == before);
+}
+
+#[test]
 fn of_too_much_the_most_that_fits_is_taken_and_the_page_says_what_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     runs::run("multi-vm", Duration::from_secs(400), EventsLevel::All, folder.path());

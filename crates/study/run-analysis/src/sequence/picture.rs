@@ -1,25 +1,28 @@
 //! A sequence diagram as a picture.
 
-use charts::{Anchor, BLACK, BLUE, GREY, Picture, Stroke};
+use charts::{Anchor, BLACK, BLUE, GREY, HALO, Picture, Stroke};
 
 use super::Sequence;
 
 /// Points from one line to the next, from one step to the next, and of the column of times.
-const APART: f64 = 190.0;
+const APART: f64 = 250.0;
 const STEP: f64 = 40.0;
 const TIMES: f64 = 120.0;
 const HEAD: f64 = 56.0;
-/// Characters of a text that fit beside a line.
-const FIT: usize = 34;
+/// Points between the times and the first line, and beside the last line, where a text has as much room as between two.
+const FIRST: f64 = 50.0;
+const LAST: f64 = 250.0;
+/// Characters of a text that fit between two lines.
+const FIT: usize = 38;
 
 impl Sequence {
     /// The diagram as SVG.
     #[must_use]
     pub fn picture(&self) -> String {
-        let width = TIMES + APART * self.lanes.len() as f64 + 30.0;
+        let width = TIMES + FIRST + APART * self.lanes.len().saturating_sub(1) as f64 + LAST;
         let height = HEAD + STEP * (self.steps.len() as f64 + 0.5);
         let mut picture = Picture::new(width, height, "Sequence of events");
-        let x = |lane: usize| TIMES + APART * (lane as f64 + 0.5);
+        let x = |lane: usize| TIMES + FIRST + APART * lane as f64;
         for (number, lane) in self.lanes.iter().enumerate() {
             picture.text((x(number), 24.0), Anchor::Middle, lane);
             picture.line((x(number), 34.0), (x(number), height - 8.0), Stroke::solid(GREY, 0.8));
@@ -37,7 +40,7 @@ impl Sequence {
                     &[vec![(to + 7.0 * towards, y - 3.5), (to, y), (to + 7.0 * towards, y + 3.5)]],
                     stroke,
                 );
-                picture.text((0.5 * (from + to), y - 5.0), Anchor::Middle, &shortened(carried));
+                picture.styled((0.5 * (from + to), y - 5.0), Anchor::Middle, HALO, &shortened(carried));
             }
             let radius = if step.asked_for { 4.5 } else { 3.0 };
             picture.circle(
@@ -46,7 +49,7 @@ impl Sequence {
                 if step.asked_for { BLUE } else { BLACK },
                 Stroke::solid(BLACK, 0.8),
             );
-            picture.text((to + 8.0, y + 15.0), Anchor::Start, &shortened(&step.what));
+            picture.styled((to + 8.0, y + 15.0), Anchor::Start, HALO, &shortened(&step.what));
         }
         picture.finish()
     }
