@@ -51,7 +51,7 @@ impl Policy for Told {
 /// What simulated guests will need can be found out; what a caller's own machines will need cannot, only when they are started.
 #[test]
 fn the_future_is_known_of_simulated_guests_only() {
-    let text = RESERVE.replace("14m", "4m");
+    let text = RESERVE.replace("14m", "7m");
     let scenario = file::parse("test.toml", text, &LoadOptions::default()).unwrap();
     let plan = build::plan_alone(&scenario, &Choices::default()).unwrap();
     let future_of = |own_machines: bool| {
@@ -67,7 +67,7 @@ fn the_future_is_known_of_simulated_guests_only() {
     for (own_machines, known, mib) in [(false, true, 2600), (true, false, 0)] {
         let future = future_of(own_machines);
         assert_eq!(future.vms().len(), 4);
-        let need = |vm: &VmFuture| vm.need_at(Duration::from_secs(230)).whole_mib();
+        let need = |vm: &VmFuture| vm.need_at(Duration::from_secs(400)).whole_mib();
         assert!(
             future
                 .vms()
