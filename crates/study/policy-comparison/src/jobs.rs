@@ -62,9 +62,10 @@ pub(crate) struct Weighed {
 }
 
 impl Weighed {
-    pub(crate) fn new(job: Job, row: Row) -> Self {
+    /// The front is computed if it is wanted.
+    pub(crate) fn new(job: Job, row: Row, front: bool) -> Self {
         // Figures show the first seed.
-        let best = row.best.as_ref().filter(|_| job.seed == 0);
+        let best = row.best.as_ref().filter(|_| front && job.seed == 0);
         Self { front: best.map_or_else(Vec::new, Best::front), row }
     }
 }
@@ -260,7 +261,7 @@ fn work(shared: &Shared, lane: &Lane, job: Job) -> Result<Weighed, CompareError>
         let text = row.text().map_err(|error| invariant(error.to_string()))?;
         Row::read(&text, load.vms.len()).map_err(invariant)
     })
-    .map(|row| Weighed::new(job, row))
+    .map(|row| Weighed::new(job, row, cfg!(feature = "bound")))
     .map_err(|error| {
         let who = contestant.map_or("no policy", Contestant::name);
         CompareError::run(&load.name, seed, who, error)

@@ -111,8 +111,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     tell!("{} points in {} tasks, in {}", due.len(), tasks.len(), folder.display());
     if cfg!(debug_assertions) && args.program.is_none() {
         tell!(
-            "This program is a development build. A release build runs about twice as many points in the same time: cargo install --path xtask \
-             --features study, and plan and submit with what was installed."
+            "This program is a development build. A release build runs about six times as many points in the same time: cargo install --path xtask \
+             --features bound, and plan and submit with what was installed."
         );
     }
     for (command, what) in &generated.commands {
