@@ -1,5 +1,6 @@
 //! All runs of a comparison, on all processors of one machine.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -419,15 +420,14 @@ impl Joined {
     pub(crate) fn measured(self, settings: &Settings, timings: Vec<Arc<Timing>>) -> Measured {
         let Self { loads, seeds, contestants, rows } = self;
         let mut provisioned: Vec<Vec<Option<Progress>>> = vec![vec![None; seeds]; loads];
-        let mut bests: Vec<Vec<Option<(Best, Vec<FrontPoint>)>>> =
-            (0..loads).map(|_| (0..seeds).map(|_| None).collect()).collect();
+        let mut bests = BTreeMap::new();
         let mut lost = vec![0; contestants];
         let mut ran: Vec<(Job, usize, Collector)> = Vec::new();
         for (job, Weighed { row: Row { collector, best, lost_rounds }, front }) in rows {
             match job.contestant {
                 None => {
                     provisioned[job.load][job.seed] = Some(collector.progress());
-                    bests[job.load][job.seed] = best.map(|best| (best, front));
+                    bests.extend(best.map(|best| ((job.load, job.seed), (best, front))));
                 }
                 Some(contestant) => {
                     lost[contestant] += lost_rounds;
@@ -454,7 +454,7 @@ impl Joined {
                 values[load][seed].push(collector.values(&progress, Which::All));
                 pairs[load][seed].push(Pair::of(collector, first, &progress));
             }
-            if let Some((best, front)) = bests[load][seed].take() {
+            if let Some((best, front)) = bests.remove(&(load, seed)) {
                 let collectors: Vec<&Collector> = of_seed.iter().map(|(_, _, collector)| collector).collect();
                 not_known[load] = best.not_known(&settings.loads[load]);
                 regrets[load].push(regret(&best, front, &collectors, &progress));

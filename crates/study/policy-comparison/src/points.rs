@@ -36,6 +36,8 @@ struct About {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     sample_interval: Option<String>,
     regret: bool,
+    /// Whether the program that planned has the solver for the front: its comparison on one machine has a front then, and what is collected has as well.
+    front: bool,
 }
 
 /// Why a sweep is no comparison.
@@ -59,6 +61,12 @@ pub enum SweepError {
     /// What the plan says of its comparison.
     #[error("what the plan says of its comparison cannot be read: {0}")]
     About(serde_json::Error),
+    /// Rows from which this program cannot compute what the one that planned would have.
+    #[error(
+        "the plan was made by a program that draws the front between unmet demand and memory moved, and this one was built without the solver for that: \
+         collect with the program that planned, or with one that is built with the feature `bound`"
+    )]
+    NoSolver,
 }
 
 /// The points of a comparison, in the order of loads, seeds and policies, with the well-provisioned run last. `command` is what does the same on one
@@ -107,6 +115,7 @@ pub fn sketch(settings: &Settings, command: &str) -> Result<Sketch, SweepError> 
         until,
         sample_interval: interval,
         regret: settings.regret,
+        front: cfg!(feature = "bound"),
     };
     Ok(Sketch {
         kind: Kind::Compare,
@@ -128,8 +137,8 @@ fn read(until: Option<&str>, interval: Option<&str>) -> Result<Choices, String> 
     Ok(Choices { until: duration(until)?, sample_interval: duration(interval)?, ..Choices::default() })
 }
 
-/// The settings that a plan was made of.
-fn settings(plan: &Plan) -> Result<Settings, SweepError> {
+/// The settings that a plan was made of, and whether what is collected has a front.
+fn settings(plan: &Plan) -> Result<(Settings, bool), SweepError> {
     if plan.kind() != Kind::Compare {
         let (folder, found) = (plan.folder().to_owned(), plan.kind());
         return Err(BadPlan::Kind { folder, found, wanted: Kind::Compare }.into());
@@ -141,12 +150,8 @@ fn settings(plan: &Plan) -> Result<Settings, SweepError> {
     let contestants = contestants.collect::<Result<_, _>>()?;
     let choices = read(about.until.as_deref(), about.sample_interval.as_deref())
         .map_err(|why| SweepError::About(serde::de::Error::custom(why)))?;
-    Ok(Settings {
-        seeds: about.seeds,
-        choices,
-        regret: about.regret,
-        ..Settings::new(contestants, loads.collect())
-    })
+    let settings = Settings::new(contestants, loads.collect());
+    Ok((Settings { seeds: about.seeds, choices, regret: about.regret, ..settings }, about.front))
 }
 
 /// The comparison that a plan's rows come to, if all of them are there; and how far the sweep is.
@@ -154,10 +159,13 @@ fn settings(plan: &Plan) -> Result<Settings, SweepError> {
 /// It is the comparison that [`compare`](super::compare()) makes of the same settings on one machine, to the byte, but for what rounds cost in real time.
 ///
 /// # Errors
-/// A plan of another kind or version, or one that is damaged.
+/// A plan of another kind or version, one that is damaged, or one that takes a solver which this program has not.
 pub fn collect(plan: &Plan, rows: &Rows) -> Result<(Option<Comparison>, Standing), SweepError> {
     plan.check_version()?;
-    let settings = settings(plan)?;
+    let (settings, front) = settings(plan)?;
+    if settings.regret && front && !cfg!(feature = "bound") {
+        return Err(SweepError::NoSolver);
+    }
     let jobs = jobs::jobs(&settings)?;
     let mut joined = Joined::new(&settings);
     let standing = Standing::of(plan, rows, &mut |place, _, text| {
@@ -166,7 +174,7 @@ pub fn collect(plan: &Plan, rows: &Rows) -> Result<(Option<Comparison>, Standing
         if row.best.is_some() != (job.contestant.is_none() && settings.regret) {
             return Err("it is of a comparison with another choice of regret".to_owned());
         }
-        joined.add(*job, Weighed::new(*job, row));
+        joined.add(*job, Weighed::new(*job, row, front));
         Ok(())
     });
     let comparison =

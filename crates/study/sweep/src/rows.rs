@@ -55,7 +55,7 @@ struct Head {
 pub struct Note {
     /// The point.
     pub point: Hash,
-    /// Real seconds of one core that it took.
+    /// Seconds of one core that it took.
     pub seconds: f64,
     /// VM seconds of virtual time.
     pub vm_seconds: u64,

@@ -19,7 +19,7 @@ pub struct Standing {
     pub failed: Vec<(Point, String)>,
     /// Points whose row is none, with the file and why.
     pub corrupt: Vec<(Point, PathBuf, String)>,
-    /// Points that workers noted the cost of, and their real seconds of one core.
+    /// Points that workers noted the cost of, and their seconds of one core.
     pub noted: (usize, f64),
     /// VM seconds of virtual time of those.
     pub noted_vm_seconds: u64,

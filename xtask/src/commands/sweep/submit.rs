@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// What runs the tasks: parallel, slurm, hyperqueue or kubernetes
     #[arg(long, value_name = "ENGINE")]
     engine: Engine,
-    /// Points of a task; default: as many as are minutes of a core
+    /// Points of a task; default: as many as are most of a minute of a core
     #[arg(long, value_name = "N", value_parser = arguments::at_least_one::<NonZero<usize>>)]
     points_per_task: Option<NonZero<usize>>,
     /// The program that runs a task, where the machines see it; default: this one

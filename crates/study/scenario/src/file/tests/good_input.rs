@@ -317,7 +317,12 @@ fn the_reader_asks_for_every_key_of_the_reference() {
     let scenario = scenario.unwrap();
     let documented: BTreeSet<_> =
         reference().iter().flat_map(|table| table.keys().map(|key| (table.name, key.name))).collect();
-    assert_eq!(documented.difference(&asked).collect::<Vec<_>>(), Vec::<&(&str, &str)>::new());
+    // Which host has what is asked before the reader has the text of one host (`hosts.rs`).
+    let of_hosts = |&&(table, key): &&(&str, &str)| {
+        (key == "host" && table != "the scenario") || (table, key) == ("[host]", "numbers")
+    };
+    let never_asked: Vec<_> = documented.difference(&asked).filter(|key| !of_hosts(key)).collect();
+    assert_eq!(never_asked, Vec::<&(&str, &str)>::new());
     // … and every key is written in the file, so that none is asked for in vain.
     let lines = include_str!("every_key.toml").lines().filter(|line| !line.starts_with('#'));
     let written: BTreeSet<_> =

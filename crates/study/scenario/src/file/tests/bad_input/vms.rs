@@ -680,7 +680,7 @@ error: `host` is missing in the scenario
  --> bad.toml:1:1
   |
 1 | until = "10m"
-  | ^ needs `host`: The host.
+  | ^ needs `host`: The host; or [[host]] for each of several, which are independent runs.
   |
   = allowed: a table: [host]
 
