@@ -114,7 +114,12 @@ mod tests {
     #[test]
     fn a_front_is_drawn_from_the_left_to_the_right_end() {
         let spot = Spot { label: "one".to_owned(), class: "p0".to_owned(), x: 50.0, y: 900.0 };
-        let svg = plane_with_front("both", ("x", "y"), &[spot.clone()], &[(100.0, 10.0), (10.0, 500.0)]);
+        let svg = plane_with_front(
+            "both",
+            ("x", "y"),
+            std::slice::from_ref(&spot),
+            &[(100.0, 10.0), (10.0, 500.0)],
+        );
         let line = svg.lines().find(|line| line.contains("class=\"front\"")).unwrap();
         assert!(line.contains("610") && svg.contains("class=\"below\""), "{svg}");
         assert!(!plane("both", ("x", "y"), &[spot]).contains("front"));
