@@ -101,7 +101,19 @@ const fn mib(mib: u64) -> PageCount {
 fn all_policies_are_here() {
     let mut names: Vec<&str> = policies::names().collect();
     names.sort_unstable();
-    let here = ["esx", "hyperv", "mom", "predictive-band", "proxmox", "senpai", "squeezed", "static"];
+    let here = [
+        "clairvoyant",
+        "esx",
+        "hyperv",
+        "mom",
+        "predictive-band",
+        "proxmox",
+        "qmemman",
+        "self-ballooning",
+        "senpai",
+        "squeezed",
+        "static",
+    ];
     assert_eq!(names, here);
 }
 
@@ -115,6 +127,40 @@ fn hyperv_meets_demand_and_buffer() {
     let short = Run::of(SHORT, "hyperv");
     assert!(short.last(0).removed > PageCount::ZERO, "the idle VM gives");
     assert!(short.last(1).pressure.unwrap() < 100.0, "the busy VM has what it demands");
+}
+
+/// What a step needs is there before the step, and nothing is taken from a VM unless another lacks it.
+#[test]
+fn clairvoyant_is_there_before_the_need() {
+    let rest = Run::of(REST, "clairvoyant");
+    let had =
+        |second| rest.points().iter().find(|point| point.time.as_secs() >= second).unwrap().vms[0].physical;
+    let peak = rest.points().iter().map(|point| point.vms[0].guest_wanted).max().unwrap();
+    assert!(had(60) < mib(640) && had(119) >= peak, "{} a second before a need of {peak}", had(119));
+    assert!(rest.last(0).removed.is_zero());
+    // Without a buffer for anybody there is enough for both.
+    let short = Run::of(SHORT, "clairvoyant");
+    assert!(short.last(0).removed.is_zero() && short.last(1).pressure.unwrap() < 100.0);
+}
+
+/// What all prefer is there, so all that is left is shared as well.
+#[test]
+fn qmemman_shares_all_there_is() {
+    assert_eq!(Run::of(REST, "qmemman").last(0).physical, mib(2048));
+    let short = Run::of(SHORT, "qmemman");
+    let host = &short.points().last().unwrap().host;
+    // 50 MB are given to nobody, and changes of less than 150 MB together are not made.
+    assert!(host.available < mib(50 + 150) && short.last(1).pressure.unwrap() < 100.0, "{}", host.available);
+}
+
+/// Every guest goes to its commit: at once if that is more, by an eighth every 5 s if it is less.
+#[test]
+fn self_ballooning_leaves_every_guest_its_commit() {
+    let rest = Run::of(REST, "self-ballooning");
+    let vm = rest.last(0);
+    assert!(rest.most(0) > mib(700) && vm.removed > mib(128) && vm.physical < mib(560), "{vm:?}");
+    let short = Run::of(SHORT, "self-ballooning");
+    assert!(short.last(0).physical < mib(640) && short.last(1).pressure.unwrap() < 100.0);
 }
 
 /// In the state *high* nothing is reclaimed; in a shortage the idle VM, which pays the tax, gives.

@@ -117,6 +117,26 @@ fn the_same_bytes_for_any_number_of_cores() {
     assert!(tree(&folder.join("copy"))[Path::new("counters.csv")] == alone[Path::new("counters.csv")]);
 }
 
+/// Each host has a future of its own, and no host's depends on which others are run.
+#[test]
+fn each_host_is_told_its_own_future() {
+    let folder = stand("fleet/future");
+    let greedy = "name = \"DB\"\nhost = \"BIG\"\nmaximum_bytes = \"6GB\"\nworkload = { kind = \"server\" }";
+    fs::write(folder.join("fleet.toml"), FLEET.replace("name = \"DB\"\nhost = \"BIG\"", greedy)).unwrap();
+    let words = ["scenario", "fleet.toml", "--seed", "5", "--policy", "clairvoyant"];
+    let done = output(&folder, &[&words[..], &["--out", "all", "--quiet"]].concat());
+    let said = String::from_utf8_lossy(&done.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(done.status.success() && said.matches("nobody can know it in advance").count() == 1, "{said}");
+    assert!(said.contains("note: BIG: what DB will need depends on what is given"), "{said}");
+    let alone = ["--host", "H3", "--driver", "inline", "--no-report", "--quiet", "--out", "alone"];
+    succeeds(&folder, &[&words[..], &alone].concat());
+    let (all, alone) = (tree(&folder.join("all")), tree(&folder.join("alone")));
+    for file in ["counters.csv", "events.jsonl", "summary.json"] {
+        assert!(alone[Path::new(file)] == all[&Path::new("H3").join(file)], "{file}");
+    }
+    assert_ne!(all[Path::new("H1/counters.csv")], all[Path::new("H2/counters.csv")]);
+}
+
 #[test]
 fn a_fleet_is_written_over_by_force_only_and_anything_else_never() {
     let folder = stand("fleet/force");

@@ -215,6 +215,44 @@ fn verification_and_exploration_are_points_as_well() {
     assert_eq!(fs::read_to_string(folder.join("e/result/explore.json")).unwrap(), "[]\n");
 }
 
+/// What policies do does not depend on whether regret is asked for: only the points that hold the best have other names.
+#[test]
+fn regret_is_of_points_of_its_own() {
+    let folder = planned("regret");
+    let what = [&SMALL[..], &["--no-regret"]].concat();
+    succeeds(&folder, &[&["compare", "--out", "without"][..], &what].concat());
+    succeeds(&folder, &[&["sweep", "plan", "compare", "--out", "without-plan"][..], &what].concat());
+    let points = |plan: &str| -> Vec<serde_json::Value> {
+        serde_json::from_slice(&fs::read(folder.join(plan).join("points.json")).unwrap()).unwrap()
+    };
+    let (with, without) = (points("plan"), points("without-plan"));
+    assert_eq!((with.len(), without.len()), (POINTS, POINTS));
+    for (with, without) in with.iter().zip(&without) {
+        assert_eq!(with["point"] == without["point"], with.get("policy").is_some(), "{with} {without}");
+        assert_eq!(with["parameters"].get("regret").is_some(), with.get("policy").is_none(), "{with}");
+        assert!(without["parameters"].get("regret").is_none(), "{without}");
+    }
+    // Rows of one plan are those of the other, as far as they have points in common.
+    succeeds(&folder, &run_with(&[]));
+    let shared = ["sweep", "run", "--plan", "without-plan", "--rows", "plan/rows"];
+    succeeds(&folder, &shared);
+    assert_eq!(rows(&folder.join("plan/rows")).0.len(), POINTS + 6);
+    succeeds(&folder, &["sweep", "collect", "--plan", "plan"]);
+    assert_the_same(&folder, "plan/result");
+    succeeds(&folder, &["sweep", "collect", "--plan", "without-plan", "--rows", "plan/rows"]);
+    for file in FILES {
+        let one = fs::read_to_string(folder.join("without").join(file)).unwrap();
+        assert!(one == fs::read_to_string(folder.join("without-plan/result").join(file)).unwrap(), "{file}");
+    }
+    let json = |file: &str| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(folder.join(file)).unwrap()).unwrap()
+    };
+    let regret = |file: &str| json(file)["loads"][0]["regret"].clone();
+    assert!(regret("without/compare.json").is_null());
+    let bound = &regret("plan/result/compare.json")["bound_mb_s"];
+    assert_eq!(bound.as_array().map(Vec::len), Some(6));
+}
+
 #[test]
 fn recorded_loads_travel_with_the_plan() {
     let folder = stand("sweep/trace");

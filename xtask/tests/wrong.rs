@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::{refused, run, stand};
+use crate::program::{output, refused, run, stand};
 
 /// A file, its policy's parameters, and options that stand in place of what it says: one go for all of it.
 #[test]
@@ -41,7 +41,7 @@ fn errors_of_the_file_and_of_the_options_are_told_together() {
     assert!(!folder.join("runs").exists(), "nothing was started");
 }
 
-/// Of 23 scenarios and 8 policies the near one is suggested.
+/// Of 23 scenarios and 11 policies the near one is suggested.
 #[test]
 fn what_is_near_is_suggested() {
     let folder = stand("near");
@@ -49,6 +49,29 @@ fn what_is_near_is_suggested() {
     assert!(code == Some(2) && error.contains("did you mean `multi-vm`?"), "{error}");
     let (code, error) = refused(&folder, &["scenario", "multi-vm", "--policy", "foo"]);
     assert!(code == Some(2) && !error.contains("did you mean"), "nothing is near: {error}");
+}
+
+/// What a greedy server will need nobody knows: the policy that is told the future runs all the same, and what it does instead is said.
+#[test]
+fn a_future_that_nobody_knows_is_said_to_be_one() {
+    let folder = stand("future");
+    let words = [
+        "scenario",
+        "greedy-server",
+        "--policy",
+        "clairvoyant",
+        "--until",
+        "1m",
+        "--events",
+        "none",
+        "--no-report",
+    ];
+    let done = output(&folder, &words);
+    let said = String::from_utf8_lossy(&done.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        done.status.success() && said.contains("note: what Server will need depends on what is given"),
+        "{said}"
+    );
 }
 
 #[test]

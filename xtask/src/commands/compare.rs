@@ -53,6 +53,9 @@ pub(crate) struct What {
     /// End of every run in virtual time, in place of the load's own
     #[arg(long, value_name = "DUR", value_parser = arguments::positive_duration)]
     until: Option<Duration>,
+    /// Leave out regret: the runs of the policy that is told the future, and the bound. Takes a run or two less for each load and seed
+    #[arg(long)]
+    no_regret: bool,
 }
 
 /// What to compare, and where to leave it.
@@ -177,6 +180,7 @@ pub(super) fn settings(args: &What) -> Result<Settings> {
     let settings = Settings::new(contestants, found);
     Ok(Settings {
         seeds: (args.first_seed..).take(usize::try_from(seeds)?).collect(),
+        regret: !args.no_regret,
         choices: Choices { until: args.until, ..settings.choices.clone() },
         ..settings
     })
@@ -263,6 +267,9 @@ pub(super) fn command(args: &What) -> String {
     option("until", args.until.map(quantities::format_duration));
     for setting in &args.set {
         option("set", Some(setting.to_string()));
+    }
+    if args.no_regret {
+        words.push("--no-regret".to_owned());
     }
     if args.fill_gaps {
         words.push("--fill-gaps".to_owned());

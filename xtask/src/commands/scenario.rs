@@ -158,6 +158,21 @@ pub(super) fn tell_remarks(file: &Scenario) {
     }
 }
 
+/// That a policy which is told the future cannot be told that of some VMs, and what it does instead.
+fn not_known(plan: &Plan) -> Option<String> {
+    let not_known = run::future::not_known(plan);
+    if plan.policy != policy_catalogue::CLAIRVOYANT || not_known.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = not_known.iter().filter_map(|&vm| plan.vms.get(vm)).map(|vm| &*vm.name).collect();
+    Some(format!(
+        "what {} will need depends on what is given, so nobody can know it in advance: {} is told the needs of the other VMs, and gives \
+         what these do not need by reports",
+        names.join(", "),
+        plan.policy
+    ))
+}
+
 /// Loads a scenario.
 pub(crate) fn load(name: &str, options: &LoadOptions) -> Result<Scenario> {
     file::find(name, options).map_err(bad_input)
@@ -330,6 +345,9 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         sample_interval: args.sample_interval,
     };
     let plan = plan(&file, &choices)?;
+    if let Some(remark) = not_known(&plan) {
+        note!("note: {remark}");
+    }
     let log = args.log.as_deref().map(|filter| open_log(filter, &plan)).transpose()?;
     let folder = match &args.out {
         Some(out) => {

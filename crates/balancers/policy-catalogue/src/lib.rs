@@ -45,6 +45,16 @@ pub const POLICIES: &[PolicyEntry] = &[
         make: |parameters| made(parameters, balancer_proxmox::Proxmox::new),
     },
     PolicyEntry {
+        name: balancer_qmemman::Qmemman::NAME,
+        summary: "Qubes OS qmemman: what guests prefer (1.3 times what they use), the rest in proportion to it",
+        make: |parameters| made(parameters, balancer_qmemman::Qmemman::new),
+    },
+    PolicyEntry {
+        name: balancer_self_ballooning::SelfBallooning::NAME,
+        summary: "Xen self-ballooning: every guest goes to its commit, up at once, down by an eighth every 5 s",
+        make: |parameters| made(parameters, balancer_self_ballooning::SelfBallooning::new),
+    },
+    PolicyEntry {
         name: balancer_senpai::Senpai::NAME,
         summary: "senpai: shrinks everyone until it just does not stall",
         make: |parameters| made(parameters, balancer_senpai::Senpai::new),
@@ -62,11 +72,19 @@ pub const POLICIES: &[PolicyEntry] = &[
             Ok(Box::new(balancer_static::Static))
         },
     },
+    PolicyEntry {
+        name: CLAIRVOYANT,
+        summary: "no design but a mark: it is told what every VM will need, and shows what knowing could gain",
+        make: |parameters| made(parameters, balancer_clairvoyant::Clairvoyant::new),
+    },
     // New ones go above this line.
 ];
 
 /// Name of the policy that is no balancing: in a comparison its VMs have static memory.
 pub const STATIC: &str = balancer_static::Static::NAME;
+
+/// Name of the policy that is told the future: a mark for the others, which takes part in no comparison unless it is asked for.
+pub const CLAIRVOYANT: &str = balancer_clairvoyant::Clairvoyant::NAME;
 
 /// Why there is no policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,10 +112,13 @@ pub enum PolicyError {
 /// The constants of the policies that are no part of the balancer, by the policy's name.
 pub fn constants() -> impl Iterator<Item = (&'static str, &'static [model_constants::Constant])> {
     [
+        (balancer_clairvoyant::Clairvoyant::NAME, balancer_clairvoyant::constants()),
         (balancer_esx::Esx::NAME, balancer_esx::constants()),
         (balancer_mom::Mom::NAME, balancer_mom::constants()),
         (balancer_predictive_band::PredictiveBand::NAME, balancer_predictive_band::constants()),
         (balancer_proxmox::Proxmox::NAME, balancer_proxmox::constants()),
+        (balancer_qmemman::Qmemman::NAME, balancer_qmemman::constants()),
+        (balancer_self_ballooning::SelfBallooning::NAME, balancer_self_ballooning::constants()),
         (balancer_senpai::Senpai::NAME, balancer_senpai::constants()),
         (balancer_squeezed::Squeezed::NAME, balancer_squeezed::constants()),
     ]

@@ -173,7 +173,10 @@ impl Squeezed {
         let waited_for = host.reservations.iter().fold(PageCount::ZERO, |sum, start| {
             sum.saturating_add(start.needed.saturating_sub(start.set_aside))
         });
-        let keep_free = self.config.host_free.saturating_add(waited_for);
+        // What VMs have that is the parent OS's since its reserve was raised: not free, and to be given up as if it were.
+        let held = vms.iter().fold(PageCount::ZERO, |sum, vm| sum.saturating_add(vm.expected()));
+        let owed = held.saturating_sub(host.capacity);
+        let keep_free = self.config.host_free.saturating_add(waited_for).saturating_add(owed);
         gamma(domains, host.available.get(), keep_free.get(), c::SLACK_PAGES)
     }
 }

@@ -13,7 +13,7 @@ use crate::manager::{
 };
 use crate::profile::{GuestProfile, IntegrationServices, NoDynamicMemory};
 use crate::sampling;
-use crate::workload::{Application, NextStep, Workload};
+use crate::workload::{Application, NextStep, Standing, Workload};
 
 /// No workload runs more often than this, whatever time it asks for.
 const SHORTEST_STEP: Duration = Duration::from_millis(1);
@@ -200,6 +200,27 @@ impl Guest {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.memory.counters()
+    }
+
+    /// The commit that the guest would have, its balloon not counted, had nothing been refused and no application waited: what
+    /// all of it is there to do. At least what is committed and what was refused and is still wanted.
+    #[must_use]
+    pub fn wanted(&self) -> PageCount {
+        let own = self.memory.committed().saturating_sub(self.memory.ballooned());
+        let mut wanted = own.saturating_add(self.memory.refused());
+        for running in self.applications.iter().filter(|running| running.started) {
+            let commit = self.memory.process(running.process).unwrap_or_default().commit;
+            let standing = Standing { commit, others_committed: own.saturating_sub(commit) };
+            let more = running.workload.wanted(self.memory.now(), standing).saturating_sub(commit);
+            wanted = wanted.saturating_add(more.saturating_sub(self.memory.refused_to(running.process)));
+        }
+        wanted
+    }
+
+    /// Whether an application has begun: the guest has shown its login screen, and does what it is there for.
+    #[must_use]
+    pub fn works(&self) -> bool {
+        self.applications.iter().any(|running| running.started)
     }
 
     /// Check every invariant of the model.

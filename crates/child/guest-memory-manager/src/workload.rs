@@ -46,6 +46,23 @@ pub trait Workload: fmt::Debug + Send {
 
     /// Begin to give back everything, in the application's own way. [`Workload::run`] is called next.
     fn unload(&mut self, now: Duration);
+
+    /// The commit that the application would have at `now` if the guest had never refused it memory and it had never waited
+    /// for pages: what it is there to do, whatever came of it. Measures of unmet demand are taken against this, so that
+    /// nobody is better off for having turned a need away. Unless a workload says otherwise, what it has.
+    fn wanted(&self, now: Duration, standing: Standing) -> PageCount {
+        let _ = now;
+        standing.commit
+    }
+}
+
+/// Where an application stands in its guest, for [`Workload::wanted`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// What it has committed.
+    pub commit: PageCount,
+    /// What the rest of the guest has committed, the balloon not counted.
+    pub others_committed: PageCount,
 }
 
 /// The process of a workload, and what it can see of the guest.
@@ -88,6 +105,8 @@ impl<'a> Application<'a> {
             let allocated = self.memory.allocate_in_pieces(self.process, goal - commit);
             allocated.inspect_err(|error| *self.failed = Some(*error))
         } else {
+            // What it was refused before, and now no longer asks for, is not lacking.
+            self.memory.withdraw(self.process);
             self.release(commit - goal);
             Ok(())
         }

@@ -52,6 +52,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod future;
 mod history;
 mod per_vm;
 mod policy;
@@ -61,6 +62,7 @@ mod reason;
 mod settings;
 mod view;
 
+pub use future::{Future, VmFuture};
 pub use history::{GuestReport, GuestStatus, HISTORY_LENGTH, StatusHistory};
 pub use page_range::{PageBalance, PageCount, PageCounter};
 pub use per_vm::PerVm;

@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use crate::{HostView, PressureBand, Proposal, VmView, satisfied_pressure};
+use std::sync::Arc;
+
+use crate::{Future, HostView, PressureBand, Proposal, VmView, satisfied_pressure};
 
 /// A design that decides how much memory each VM should have.
 ///
@@ -24,6 +26,18 @@ pub trait Policy: Send {
 
     /// Decide. `vms` are in ascending order of [`VmId`](crate::VmId); `proposal` holds the last round's targets.
     fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal);
+
+    /// Whether this policy is to be told what the run will ask of the host. No policy of a product is; one that is shows how much
+    /// could be gained at most.
+    fn foresees(&self) -> bool {
+        false
+    }
+
+    /// What the run will ask of the host: called once before the first round, and only if the policy [`foresees`](Self::foresees).
+    /// Where nobody knows the future, as on a real host, it is not called.
+    fn foresee(&mut self, future: &Arc<Future>) {
+        let _ = future;
+    }
 
     /// The pressures between which this policy would leave the VM alone (the counters Minimum and Maximum Pressure).
     /// Unless the policy says otherwise, both are the pressure at which demand and buffer are met.

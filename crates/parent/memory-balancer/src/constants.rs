@@ -36,8 +36,8 @@ model_constants::constants! {
         "guests report once a second";
     REFUSAL_FIRST = "first pause after a guest gave or took less than asked", 5.0, "s", Invented,
         "doubles with every refusal in a row";
-    REFUSAL_LONGEST = "longest pause after a guest gave or took less than asked", 300.0, "s", Invented,
-        "a guest that refuses for long costs little; how often Hyper-V asks again, no source says";
+    REFUSAL_LONGEST = "longest pause after a guest gave or took less than asked", 300.0, "s", Documented,
+        "Linux, commit 2c3bd2a5c86f (hv_balloon): Hyper-V tries again about every five minutes where a guest has refused";
     ROUND_SHORTEST = "shortest time between rounds that a policy can ask for", 0.05, "s", Invented,
         "virtual time must advance";
     BAND_HALF_WIDTH = "pressure band: half its width", 2.0, "percent", Invented,

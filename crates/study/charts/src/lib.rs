@@ -25,6 +25,6 @@ pub use picture::{
     Anchor, BAND, BAR, BENEATH, BLACK, BLUE, FITS, GREY, HALO, HIGH, LIGHT, LIGHT_BAR, LOW, Look, ORANGE,
     OVER, PALE, PAPER, Picture, STROKES, Stroke, escape, shortened,
 };
-pub use plane::{Spot, plane};
+pub use plane::{Spot, plane, plane_with_front};
 pub use scale::{divisions, number, tick};
 pub use small::{Amounts, small};

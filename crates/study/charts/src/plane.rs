@@ -21,12 +21,26 @@ const APART: f64 = 13.0;
 
 /// Draws them on logarithmic axes that hold 0, for a page.
 #[must_use]
-pub fn plane(title: &str, (x_title, y_title): (&str, &str), spots: &[Spot]) -> String {
+pub fn plane(title: &str, titles: (&str, &str), spots: &[Spot]) -> String {
+    plane_with_front(title, titles, spots, &[])
+}
+
+/// The same with a front: points (measure from left to right, measure from below to above) that no dot can be below. Classes `front` and
+/// `below` of the page's style sheet have the colours of the line and of what is under it.
+#[must_use]
+pub fn plane_with_front(
+    title: &str,
+    (x_title, y_title): (&str, &str),
+    spots: &[Spot],
+    front: &[(f64, f64)],
+) -> String {
     let (width, height) = (640.0, 400.0);
     let (left, right, top, bottom) = (70.0, 610.0, 34.0, 350.0);
     let scale = |value: f64| libm::log10(1.0 + value.max(0.0));
-    let (x_from, x_to) = range(spots.iter().map(|spot| scale(spot.x)));
-    let (y_from, y_to) = range(spots.iter().map(|spot| scale(spot.y)));
+    let (x_from, x_to) =
+        range(spots.iter().map(|spot| spot.x).chain(front.iter().map(|point| point.0)).map(scale));
+    let (y_from, y_to) =
+        range(spots.iter().map(|spot| spot.y).chain(front.iter().map(|point| point.1)).map(scale));
     let x = |value: f64| left + (right - left) * (scale(value) - x_from) / (x_to - x_from);
     let y = |value: f64| bottom - (bottom - top) * (scale(value) - y_from) / (y_to - y_from);
     let mut picture = Picture::inline(width, height, title);
@@ -42,6 +56,7 @@ pub fn plane(title: &str, (x_title, y_title): (&str, &str), spots: &[Spot]) -> S
         picture.line((left, y(value)), (right, y(value)), "grid");
         picture.words((left - 6.0, y(value) + 4.0), Anchor::End, "tick", &short(value));
     }
+    draw_front(&mut picture, front, (&x, &y), (left, right, top, bottom));
     // Labels from the top down, each at its dot unless it would lie on one above it.
     let mut order: Vec<&Spot> = spots.iter().collect();
     order.sort_by(|a, b| b.y.total_cmp(&a.y).then(a.x.total_cmp(&b.x)));
@@ -64,9 +79,51 @@ pub fn plane(title: &str, (x_title, y_title): (&str, &str), spots: &[Spot]) -> S
     picture.finish()
 }
 
+/// Straight lines between the points, in the measures themselves (so curves here), up to the left end and on to the right one.
+fn draw_front(
+    picture: &mut Picture,
+    front: &[(f64, f64)],
+    (x, y): (impl Fn(f64) -> f64, impl Fn(f64) -> f64),
+    (left, right, top, bottom): (f64, f64, f64, f64),
+) {
+    let mut points = front.to_vec();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
+    points.dedup_by(|a, b| a.0 == b.0);
+    let (Some(&first), Some(&last)) = (points.first(), points.last()) else { return };
+    /// Pieces of each line: enough for a curve.
+    const PIECES: usize = 12;
+    let mut line = vec![(x(first.0), top), (x(first.0), y(first.1))];
+    for pair in points.windows(2) {
+        for piece in 1..=PIECES {
+            let part = piece as f64 / PIECES as f64;
+            let at = |from: f64, to: f64| from + (to - from) * part;
+            line.push((x(at(pair[0].0, pair[1].0)), y(at(pair[0].1, pair[1].1))));
+        }
+    }
+    line.push((right, y(last.1)));
+    let mut below = line.clone();
+    below.extend([(right, bottom), (left, bottom), (left, top)]);
+    picture.area(&below, "below");
+    picture.path(&[line], "front");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_front_is_drawn_from_the_left_to_the_right_end() {
+        let spot = Spot { label: "one".to_owned(), class: "p0".to_owned(), x: 50.0, y: 900.0 };
+        let svg = plane_with_front(
+            "both",
+            ("x", "y"),
+            std::slice::from_ref(&spot),
+            &[(100.0, 10.0), (10.0, 500.0)],
+        );
+        let line = svg.lines().find(|line| line.contains("class=\"front\"")).unwrap();
+        assert!(line.contains("610") && svg.contains("class=\"below\""), "{svg}");
+        assert!(!plane("both", ("x", "y"), &[spot]).contains("front"));
+    }
 
     #[test]
     fn axes_say_what_they_are_and_labels_of_dots_in_one_place_do_not_lie_on_each_other() {

@@ -1,23 +1,28 @@
 //! All runs of a comparison, on all processors of one machine.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use balancing_policy::{HostView, Policy, PressureBand, Proposal, VmView};
 use component_runtime::Driver;
 use parking_lot::Mutex;
 use run_journal::EventsLevel;
 use sweep::parallel::{News, watched};
 
-use super::catalogue::{COUNT, Values};
-use super::collector::{Collector, Progress, Series};
+use super::bound::{FluidRun, FrontPoint};
+use super::catalogue::Values;
+use super::collector::{Collector, Progress, Series, Which};
 use super::plans;
-use super::row::Row;
+use super::regret::{OfPolicy, SeedRegret};
+use super::row::{Best, Row};
 use super::timed::{Clock, RoundBegan, Timed, Timing};
 use super::{CompareError, Contestant, Settings};
 use scenario::file::Scenario;
-use scenario::run::{self, Choices, RunError, RunOptions};
+use scenario::run::future::Foresight;
+use scenario::run::{self, Choices, Plan, Point, RunError, RunOptions};
 
 /// How far a comparison is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,17 +47,108 @@ pub(crate) struct Job {
     pub(crate) cost: u64,
 }
 
+/// What is run of a load with a seed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ran<'a> {
+    /// A policy on the host as it is.
+    Contestant(&'a Contestant),
+    /// A host that has enough for all; and then, if regret is asked for, the host as it is under the policy that is told what was seen there.
+    WellProvisioned { regret: bool },
+}
+
+/// A row, and what of it takes a while to compute.
+pub(crate) struct Weighed {
+    row: Row,
+    front: Vec<FrontPoint>,
+}
+
+impl Weighed {
+    /// The front is computed if it is wanted.
+    pub(crate) fn new(job: Job, row: Row, front: bool) -> Self {
+        // Figures show the first seed.
+        let best = row.best.as_ref().filter(|_| front && job.seed == 0);
+        Self { front: best.map_or_else(Vec::new, Best::front), row }
+    }
+}
+
+/// A policy that has been told the future already.
+struct Told(Box<dyn Policy>);
+
+impl Policy for Told {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn uses_priority(&self) -> bool {
+        self.0.uses_priority()
+    }
+
+    fn interval(&self) -> Duration {
+        self.0.interval()
+    }
+
+    fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
+        self.0.round(host, vms, proposal);
+    }
+
+    fn band(&self, vm: &VmView) -> PressureBand {
+        self.0.band(vm)
+    }
+}
+
 /// What was measured, by load, seed and contestant.
 pub(crate) struct Measured {
     pub(crate) values: Vec<Vec<Vec<Values>>>,
-    /// How often each VM was served, by load, seed and contestant.
-    pub(crate) served: Vec<Vec<Vec<Vec<u32>>>>,
+    /// Each held against the first contestant's run with the same seed, by load, seed and contestant.
+    pub(crate) pairs: Vec<Vec<Vec<Pair>>>,
     /// Of the first seed, by load and contestant.
     pub(crate) series: Vec<Vec<Series>>,
+    /// By load and seed, if regret was asked for.
+    pub(crate) regrets: Vec<Vec<SeedRegret>>,
+    /// By load: the VMs whose need nobody can know in advance.
+    pub(crate) not_known: Vec<Vec<String>>,
     /// Rounds that were lost, by contestant.
     pub(crate) lost_rounds: Vec<u64>,
     /// By contestant, as far as this machine has run them.
     pub(crate) timings: Vec<Arc<Timing>>,
+}
+
+/// Two runs of one load and seed, on the VMs that both policies served as often.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    pub(crate) own: Values,
+    pub(crate) first: Values,
+    /// VMs that either of the two served at all.
+    pub(crate) vms: usize,
+    /// Of those, the VMs that both served as often: what is compared.
+    pub(crate) both: usize,
+    /// VMs that the policy served less often than the first one.
+    pub(crate) fewer: usize,
+    /// VMs that it served more often.
+    pub(crate) more: usize,
+    /// Steps in need that were seen, and with the first policy.
+    pub(crate) steps: (usize, usize),
+}
+
+impl Pair {
+    fn of(own: &Collector, first: &Collector, provisioned: &Progress) -> Self {
+        let (served, of_first) = (own.served(), first.served());
+        let pairs = || served.iter().zip(&of_first);
+        let both: Vec<bool> = pairs().map(|(own, first)| own == first && *own > 0).collect();
+        let count = |what: fn(&(&u32, &u32)) -> bool| pairs().filter(what).count();
+        // Of VMs that neither served nothing is left out: what they lacked, both left.
+        let same = count(|(own, first)| own != first) == 0;
+        let which = if same { Which::All } else { Which::These(&both) };
+        Self {
+            own: own.values(provisioned, which),
+            first: first.values(provisioned, which),
+            vms: count(|(own, first)| **own > 0 || **first > 0),
+            both: both.iter().filter(|both| **both).count(),
+            fewer: count(|(own, first)| own < first),
+            more: count(|(own, first)| own > first),
+            steps: (own.steps(which), first.steps(which)),
+        }
+    }
 }
 
 /// What all threads share.
@@ -113,7 +209,7 @@ pub(crate) fn run_all(
     });
     match end.map_err(CompareError::Thread)? {
         ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(joined.measured(shared.timings.clone())),
+        ControlFlow::Continue(()) => Ok(joined.measured(settings, shared.timings.clone())),
     }
 }
 
@@ -128,13 +224,17 @@ pub(crate) fn jobs(settings: &Settings) -> Result<Vec<Job>, CompareError> {
             .map_err(|error| CompareError::run(&scenario.name, settings.seeds[0], "no policy", error))?;
         for seed in 0..settings.seeds.len() {
             let contestants = (0..settings.contestants.len()).map(Some).chain([None]);
-            jobs.extend(contestants.map(|contestant| Job { load, seed, contestant, cost }));
+            jobs.extend(contestants.map(|contestant| {
+                // The policy that is told the future runs after the run that tells it.
+                let runs = 1 + u64::from(contestant.is_none() && settings.regret);
+                Job { load, seed, contestant, cost: runs * cost }
+            }));
         }
     }
     Ok(jobs)
 }
 
-fn work(shared: &Shared, lane: &Lane, job: Job) -> Result<Row, CompareError> {
+fn work(shared: &Shared, lane: &Lane, job: Job) -> Result<Weighed, CompareError> {
     *lane.job.lock() = Some(job);
     let settings = &shared.settings;
     let timing = Arc::<Timing>::default();
@@ -146,8 +246,9 @@ fn work(shared: &Shared, lane: &Lane, job: Job) -> Result<Row, CompareError> {
     };
     let (load, seed) = (&settings.loads[job.load], settings.seeds[job.seed]);
     let contestant = job.contestant.map(|contestant| &settings.contestants[contestant]);
+    let ran = contestant.map_or(Ran::WellProvisioned { regret: settings.regret }, Ran::Contestant);
     // A defect of the runner is an error of the comparison, not a thread that is silently gone.
-    let run = || run_one(load, seed, &settings.choices, contestant, &measuring);
+    let run = || run_one(load, seed, &settings.choices, ran, &measuring);
     let row = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no message)");
@@ -161,6 +262,7 @@ fn work(shared: &Shared, lane: &Lane, job: Job) -> Result<Row, CompareError> {
         let text = row.text().map_err(|error| invariant(error.to_string()))?;
         Row::read(&text, load.vms.len()).map_err(invariant)
     })
+    .map(|row| Weighed::new(job, row, cfg!(feature = "bound")))
     .map_err(|error| {
         let who = contestant.map_or("no policy", Contestant::name);
         CompareError::run(&load.name, seed, who, error)
@@ -178,39 +280,78 @@ pub(crate) struct Measuring {
     pub(crate) done: Arc<AtomicU64>,
 }
 
-/// One run: a load with a seed under a contestant, or on the well-provisioned host.
+/// Runs a load with a seed.
 pub(crate) fn run_one(
     load: &Scenario,
     seed: u64,
     choices: &Choices,
-    contestant: Option<&Contestant>,
+    ran: Ran<'_>,
     measuring: &Measuring,
 ) -> Result<Row, RunError> {
     let plan = plans::plan(load, seed, choices)?;
-    let (plan, policy) = match contestant {
-        None => {
-            let policy = policy_catalogue::make(policy_catalogue::STATIC, &toml::Table::new())?;
-            (plans::well_provisioned(plan), policy)
-        }
-        Some(contestant) => {
-            let plan = if contestant.has_static_memory() { plans::with_static_memory(plan) } else { plan };
-            let timed = Timed {
-                policy: contestant.make(),
-                timing: Arc::clone(&measuring.timing),
-                began: Arc::clone(&measuring.began),
-                clock: measuring.clock,
-            };
-            (plan, Box::new(timed) as _)
-        }
+    let Ran::Contestant(contestant) = ran else { return run_reference(plan, ran, measuring) };
+    let plan = if contestant.has_static_memory() { plans::with_static_memory(plan) } else { plan };
+    let timed = Timed {
+        policy: contestant.make(),
+        timing: Arc::clone(&measuring.timing),
+        began: Arc::clone(&measuring.began),
+        clock: measuring.clock,
     };
-    let collector = Arc::new(Mutex::new(Collector::new(&plan, true)));
+    let collector = Collector::new(&plan, true);
+    let collector = looked_at(plan, Box::new(timed), measuring, collector, Collector::observe)?;
+    let lost_rounds = measuring.timing.lost.load(Ordering::Relaxed);
+    Ok(Row { collector: ended(collector), best: None, lost_rounds })
+}
+
+fn ended(mut collector: Collector) -> Collector {
+    collector.end();
+    collector
+}
+
+/// The run on a host that has enough for all, and then, if regret is asked for, that of the policy that is told what was seen there.
+fn run_reference(plan: Plan, ran: Ran<'_>, measuring: &Measuring) -> Result<Row, RunError> {
+    let regret = matches!(ran, Ran::WellProvisioned { regret: true });
+    let made = |name: &str| policy_catalogue::make(name, &toml::Table::new());
+    let provisioned = plans::well_provisioned(plan.clone());
+    let watch = (Collector::new(&provisioned, false), Foresight::new(&provisioned), FluidRun::new(&plan));
+    let of_static = made(policy_catalogue::STATIC)?;
+    let (collector, foresight, fluid) =
+        looked_at(provisioned, of_static, measuring, watch, move |(collector, foresight, fluid), point| {
+            collector.observe(point);
+            if regret {
+                foresight.observe(point);
+                fluid.observe(point);
+            }
+        })?;
+    let best = if regret {
+        let mut told = made(policy_catalogue::CLAIRVOYANT)?;
+        told.foresee(&Arc::new(foresight.future(&plan)));
+        let watch = Collector::new(&plan, false);
+        let clairvoyant = ended(looked_at(plan, Box::new(Told(told)), measuring, watch, Collector::observe)?);
+        let bound_mb_s = fluid.least(clairvoyant.memory().mib());
+        Some(Best { fluid: fluid.fluid, bound_mb_s, clairvoyant })
+    } else {
+        None
+    };
+    Ok(Row { collector: ended(collector), best, lost_rounds: 0 })
+}
+
+/// Runs a plan, every sample of which is shown to `watch`; returns that.
+fn looked_at<W: Send + 'static>(
+    plan: Plan,
+    policy: Box<dyn Policy>,
+    measuring: &Measuring,
+    watch: W,
+    observe: impl Fn(&mut W, &Point) + Send + 'static,
+) -> Result<W, RunError> {
+    let watch = Arc::new(Mutex::new(watch));
     let options = RunOptions {
         driver: Driver::Inline,
         events: EventsLevel::None,
         observer: Some({
-            let collector = Arc::clone(&collector);
+            let watch = Arc::clone(&watch);
             Box::new(move |point| {
-                collector.lock().observe(point);
+                observe(&mut watch.lock(), point);
                 ControlFlow::Continue(())
             })
         }),
@@ -225,10 +366,9 @@ pub(crate) fn run_one(
         ..RunOptions::default()
     };
     run::run_with_policy(plan, options, policy)?;
-    let collector = Arc::try_unwrap(collector)
-        .map_err(|_| RunError::Invariant("the run is over and its sampler is not".to_owned()))?
-        .into_inner();
-    Ok(Row { collector, lost_rounds: measuring.timing.lost.load(Ordering::Relaxed) })
+    Arc::try_unwrap(watch)
+        .map(Mutex::into_inner)
+        .map_err(|_| RunError::Invariant("the run is over and its sampler is not".to_owned()))
 }
 
 /// Whether a thread's policy has been in one round for too long.
@@ -258,7 +398,7 @@ pub(crate) struct Joined {
     loads: usize,
     seeds: usize,
     contestants: usize,
-    rows: Vec<(Job, Row)>,
+    rows: Vec<(Job, Weighed)>,
 }
 
 impl Joined {
@@ -268,40 +408,75 @@ impl Joined {
     }
 
     /// Adds the row of a job.
-    pub(crate) fn add(&mut self, job: Job, mut row: Row) {
+    pub(crate) fn add(&mut self, job: Job, mut weighed: Weighed) {
         // Figures show the first seed.
-        if job.seed > 0 || job.contestant.is_none() {
-            row.collector.forget_series();
+        if job.seed > 0 {
+            let _unused = weighed.row.collector.take_series();
         }
-        self.rows.push((job, row));
+        self.rows.push((job, weighed));
     }
 
-    /// Everything that was measured, each run held against its well-provisioned one.
-    pub(crate) fn measured(self, timings: Vec<Arc<Timing>>) -> Measured {
+    /// Everything that was measured, each run held against its well-provisioned one. `settings` are those of [`new`](Self::new).
+    pub(crate) fn measured(self, settings: &Settings, timings: Vec<Arc<Timing>>) -> Measured {
         let Self { loads, seeds, contestants, rows } = self;
         let mut provisioned: Vec<Vec<Option<Progress>>> = vec![vec![None; seeds]; loads];
-        let mut ran = Vec::new();
-        for (job, Row { collector, lost_rounds }) in rows {
-            match job.contestant {
-                None => provisioned[job.load][job.seed] = Some(collector.progress()),
-                Some(contestant) => ran.push((job, contestant, collector, lost_rounds)),
-            }
-        }
-        let nothing: Values = [None; COUNT];
-        let mut values = vec![vec![vec![nothing; contestants]; seeds]; loads];
-        let mut served = vec![vec![vec![Vec::new(); contestants]; seeds]; loads];
-        let mut series = vec![vec![Series::default(); contestants]; loads];
+        let mut bests = BTreeMap::new();
         let mut lost = vec![0; contestants];
-        for (job, contestant, collector, lost_rounds) in ran {
-            let progress = provisioned[job.load][job.seed].as_ref();
-            served[job.load][job.seed][contestant] = collector.served();
-            let (measured, drawn) = collector.finish(progress.unwrap_or(&Vec::new()));
-            values[job.load][job.seed][contestant] = measured;
-            lost[contestant] += lost_rounds;
-            if let Some(drawn) = drawn {
-                series[job.load][contestant] = drawn;
+        let mut ran: Vec<(Job, usize, Collector)> = Vec::new();
+        for (job, Weighed { row: Row { collector, best, lost_rounds }, front }) in rows {
+            match job.contestant {
+                None => {
+                    provisioned[job.load][job.seed] = Some(collector.progress());
+                    bests.extend(best.map(|best| ((job.load, job.seed), (best, front))));
+                }
+                Some(contestant) => {
+                    lost[contestant] += lost_rounds;
+                    ran.push((job, contestant, collector));
+                }
             }
         }
-        Measured { values, served, series, lost_rounds: lost, timings }
+        let mut series = vec![vec![Series::default(); contestants]; loads];
+        // In their order, whatever the order in which they ended.
+        ran.sort_by_key(|(job, contestant, _)| (job.load, job.seed, *contestant));
+        let (mut regrets, mut not_known) = (vec![Vec::new(); loads], vec![Vec::new(); loads]);
+        let (mut values, mut pairs) =
+            (vec![vec![Vec::new(); seeds]; loads], vec![vec![Vec::new(); seeds]; loads]);
+        for of_seed in ran.chunk_by_mut(|(a, ..), (b, ..)| (a.load, a.seed) == (b.load, b.seed)) {
+            let (load, seed) = (of_seed[0].0.load, of_seed[0].0.seed);
+            for (job, contestant, collector) in &mut *of_seed {
+                if let Some(drawn) = collector.take_series() {
+                    series[job.load][*contestant] = drawn;
+                }
+            }
+            let progress = provisioned[load][seed].take().unwrap_or_default();
+            let first = &of_seed[0].2;
+            for (_, _, collector) in &*of_seed {
+                values[load][seed].push(collector.values(&progress, Which::All));
+                pairs[load][seed].push(Pair::of(collector, first, &progress));
+            }
+            if let Some((best, front)) = bests.remove(&(load, seed)) {
+                let collectors: Vec<&Collector> = of_seed.iter().map(|(_, _, collector)| collector).collect();
+                not_known[load] = best.not_known(&settings.loads[load]);
+                regrets[load].push(regret(&best, front, &collectors, &progress));
+            }
+        }
+        Measured { values, pairs, series, regrets, not_known, lost_rounds: lost, timings }
+    }
+}
+
+/// What one seed's runs came to, beside the best.
+fn regret(best: &Best, front: Vec<FrontPoint>, collectors: &[&Collector], progress: &Progress) -> SeedRegret {
+    let known: Vec<bool> = best.fluid.vms.iter().map(|vm| vm.known).collect();
+    let values = |collector: &Collector| collector.values(progress, Which::These(&known));
+    let of = |collector: &&Collector| OfPolicy {
+        values: values(collector),
+        same_work: collector.did_the_work_of(&best.clairvoyant),
+        in_time: collector.started_in_time(),
+    };
+    SeedRegret {
+        clairvoyant: values(&best.clairvoyant),
+        bound_mb_s: best.bound_mb_s,
+        front,
+        policies: collectors.iter().map(of).collect(),
     }
 }

@@ -25,6 +25,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod bound;
 mod catalogue;
 mod collector;
 mod contestant;
@@ -33,6 +34,7 @@ pub mod loads;
 mod page;
 mod plans;
 pub mod points;
+mod regret;
 mod result;
 mod row;
 mod statistics;
@@ -40,11 +42,13 @@ mod steps;
 mod table;
 mod timed;
 
-pub use catalogue::{Better, MEASURES, Measure, MeasureId, Values};
+pub use bound::FrontPoint;
+pub use catalogue::{Better, Kind, MEASURES, Measure, MeasureId, Values};
 pub use collector::Series;
 pub use contestant::Contestant;
 pub use jobs::Advance;
-pub use result::{CONFIDENCE, Cell, Comparison, Judgement, LoadResult, PolicyCost, SCHEMA};
+pub use regret::{Mark, PolicyRegret, Regret};
+pub use result::{CONFIDENCE, Cell, Compared, Comparison, Judgement, LoadResult, PolicyCost, SCHEMA};
 pub use statistics::{Interval, confidence};
 pub use table::Rows;
 pub use terminal_text::Look;
@@ -72,6 +76,8 @@ pub struct Settings {
     /// End of the runs, in place of the loads' own. Seed and policy in it have no meaning. Every second is sampled, whatever a
     /// load's own interval is, unless it says otherwise: measures are of what happened, not of what was recorded of it.
     pub choices: Choices,
+    /// Whether each load is also run by a policy that is told its future, to say how much could still be gained; see [`Regret`].
+    pub regret: bool,
     /// A policy that is longer in one round than this, in real time, ends the comparison: nothing in a program can end an endless
     /// loop of its own. (One that takes more than a few seconds and comes back loses the round.)
     pub patience: Duration,
@@ -86,7 +92,15 @@ impl Settings {
     pub fn new(contestants: Vec<Contestant>, loads: Vec<Scenario>) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let choices = Choices { sample_interval: Some(Duration::from_secs(1)), ..Choices::default() };
-        Self { contestants, loads, seeds: (1..=SEEDS).collect(), threads, choices, patience: PATIENCE }
+        Self {
+            contestants,
+            loads,
+            seeds: (1..=SEEDS).collect(),
+            threads,
+            choices,
+            regret: true,
+            patience: PATIENCE,
+        }
     }
 }
 

@@ -3,12 +3,15 @@
 use std::fmt::Write as _;
 
 use charts::page::{Curve, Drawn, Page, Panel};
-use charts::{Row, Spot, dots, escape, number, plane};
+use charts::{Row, Spot, dots, escape, number, plane, plane_with_front};
 
+use super::bound::least_by_moved;
 use super::catalogue::{MEASURES, Measure, MeasureId};
 use super::collector::Series;
+use super::regret::Mark;
 use super::result::{Cell, Comparison, Judgement, LoadResult};
-use super::table::{median, relative};
+use super::statistics::Interval;
+use super::table::{median, not_known, relative};
 
 /// Colours that stay apart on light and dark ground, and for most who do not see all colours.
 const COLOURS: [(&str, &str); 10] = [
@@ -23,6 +26,11 @@ const COLOURS: [(&str, &str); 10] = [
     ("#7c2d12", "#d99a7c"),
     ("#365314", "#b5d86a"),
 ];
+
+/// The front, what is below it, and the policy that is told the future.
+const STYLE: &str = "svg .mark { fill: var(--ink); stroke: var(--ground); } svg .front { fill: none; stroke: var(--faint); stroke-width: 1.6; }
+svg .below { fill: var(--line); fill-opacity: .45; stroke: none; }
+";
 
 /// Height of the curves of a load under a policy, pixels.
 const CURVES: u32 = 130;
@@ -46,13 +54,16 @@ impl Comparison {
     pub fn page(&self, command: &str) -> String {
         let mut page = Page::new("Memory balancers compared");
         page.style(&colours());
+        page.style(STYLE);
         let mut html = String::new();
         self.introduction(&mut html, command);
         if self.loads.len() > 1 {
             html.push_str(
-                "<h2>All loads together</h2><p>For each seed the mean over the loads; of slowdowns the geometric mean, of the worst VM the \
-                 worst. In amounts the load with the largest numbers outweighs the others.</p>",
+                "<h2>All loads together</h2><p>For each seed the geometric mean, over the loads, of the ratios to the first policy, on the VMs \
+                 that both served: no load outweighs the others. 1 is as much as with the first policy. To both sides of a ratio a \
+                 small amount is added (<code>shift</code> in compare.json), so that next to nothing is not infinitely more than nothing.</p>",
             );
+            self.said_first(&mut html, &self.overall);
             self.glance(&mut html, &self.overall);
             self.dot_figures(&mut html, &self.overall);
             self.measure_table(&mut html, &self.overall);
@@ -90,16 +101,6 @@ impl Comparison {
             escape(&self.policies[0]),
         );
         let _ = write!(html, "Bars are intervals. {}</p>", escape(&self.legend().join(" ")));
-        let other = self.policies.iter().zip(&self.overall.same_vms_as_first).filter(|(_, same)| !**same);
-        let other: Vec<&str> = other.map(|(name, _)| name.as_str()).collect();
-        if !other.is_empty() {
-            let _ = write!(
-                html,
-                "<p>≠: no verdict. {} did not start the same VMs as {} on all loads, so what was measured is about other VMs.</p>",
-                escape(&other.join(", ")),
-                escape(&self.policies[0])
-            );
-        }
         for (policy, lost) in self.policies.iter().zip(&self.lost_rounds) {
             if *lost > 0 {
                 let _ = write!(
@@ -130,7 +131,11 @@ impl Comparison {
             .collect();
         let figure = plane(
             "Unmet demand against memory moved: better is down and to the left",
-            ("memory moved, MB/h", "unmet demand, MB·s"),
+            if load.ratios {
+                ("memory moved, as a ratio", "unmet demand, as a ratio")
+            } else {
+                ("memory moved, MB/h", "unmet demand, MB·s")
+            },
             &spots,
         );
         let _ = write!(html, "<figure style=\"max-width: 760px\">{figure}</figure>");
@@ -163,7 +168,7 @@ impl Comparison {
                         median: interval.median,
                         low: interval.low,
                         high: interval.high,
-                        value: format!("{} {mark}", number(interval.median, measure.digits))
+                        value: format!("{} {mark}", number(interval.median, load.digits(measure)))
                             .trim_end()
                             .to_owned(),
                     })
@@ -173,7 +178,7 @@ impl Comparison {
                 let _ = write!(
                     html,
                     "<figure>{}</figure>",
-                    dots(measure.title, measure.unit, measure.ends(), &rows)
+                    dots(measure.title, load.unit(measure), load.ends(measure), &rows)
                 );
             }
         }
@@ -189,11 +194,9 @@ impl Comparison {
         for measure in MEASURES {
             let cells: Vec<&Cell> =
                 load.results.iter().filter_map(|results| results.get(measure.key)).collect();
-            let unit = if measure.unit.is_empty() {
-                String::new()
-            } else {
-                format!(" <small>{}</small>", escape(measure.unit))
-            };
+            let unit = load.unit(measure);
+            let unit =
+                if unit.is_empty() { String::new() } else { format!(" <small>{}</small>", escape(unit)) };
             let _ = write!(
                 html,
                 "<tr><td title=\"{}\">{}{unit}</td>",
@@ -201,11 +204,18 @@ impl Comparison {
                 escape(measure.title)
             );
             for (policy, cell) in cells.iter().enumerate() {
-                html.push_str(&table_cell(measure, cell, cells[0], load.judgement(policy, measure)));
+                html.push_str(&table_cell(load, measure, cell, load.judgement(policy, measure)));
             }
             html.push_str("</tr>");
         }
         html.push_str("</table></div></details>");
+    }
+
+    /// Who served other VMs than the first policy.
+    fn said_first(&self, html: &mut String, load: &LoadResult) {
+        for line in self.other_vms(load) {
+            let _ = write!(html, "<p>{}</p>", escape(&line));
+        }
     }
 
     fn load(&self, page: &mut Page, place: usize, load: &LoadResult) {
@@ -217,12 +227,13 @@ impl Comparison {
             (load.host_memory_mb / 1024.0).round(),
             load.until_s / 3600.0
         );
+        self.said_first(&mut html, load);
         let all = load.series.iter().flat_map(|series| series.need_mb.iter().chain(&series.capacity_mb));
         let most = all.copied().fold(0.0, f64::max);
         let _ = write!(
             html,
-            "<p class=\"faint\">All VMs together, seed {}: filled, what guests had committed; line, what they had; dashed, what the host can \
-             give.</p><div class=\"tiles\">",
+            "<p class=\"faint\">All VMs together, seed {}: filled, what the VMs needed, refused or not; line, what they had; dashed, what \
+             the host can give.</p><div class=\"tiles\">",
             self.seeds[0]
         );
         page.push(&html);
@@ -230,30 +241,114 @@ impl Comparison {
             page.curves(Panel { time: place, most, ..curves(policy, series) });
         }
         let mut html = String::from("</div>");
+        self.regret(&mut html, load);
         self.dot_figures(&mut html, load);
         self.measure_table(&mut html, load);
         page.push(&html);
     }
+
+    /// What could still be gained: the policies, the one that is told the future, and the front that nobody is below.
+    fn regret(&self, html: &mut String, load: &LoadResult) {
+        let Some(regret) = &load.regret else { return };
+        let spot = |label: &str, class: String, mark: &Mark| {
+            Some(Spot {
+                label: label.to_owned(),
+                class,
+                x: *mark.moved_mb_per_h.first()?,
+                y: *mark.unmet_mb_s.first()?,
+            })
+        };
+        let policies = self.policies.iter().zip(&regret.policies).enumerate();
+        let comparable = policies.filter(|(_, (_, regret))| regret.over_bound.is_some());
+        let mut spots: Vec<Spot> = comparable
+            .filter_map(|(policy, (name, regret))| spot(name, class(policy), &regret.mark))
+            .collect();
+        if !self.policies.iter().any(|name| name == policy_catalogue::CLAIRVOYANT) {
+            spots.extend(spot(policy_catalogue::CLAIRVOYANT, "mark".to_owned(), &regret.clairvoyant));
+        }
+        let least = regret.bound_mb_s.first().copied().unwrap_or_default();
+        let front = least_by_moved(&regret.front, least, load.until_s / 3600.0);
+        let figure = plane_with_front(
+            &format!("How much could still be gained (seed {})", self.seeds[0]),
+            ("memory moved, MB/h", "unmet demand, MB·s"),
+            &spots,
+            &front,
+        );
+        let _ = write!(
+            html,
+            "<figure style=\"max-width: 760px; margin: .8rem 0\">{figure}</figure><p class=\"faint\">"
+        );
+        if front.is_empty() {
+            html.push_str("No front is drawn: this build has no solver, or the minimums of the VMs do not fit the host. ");
+        } else {
+            html.push_str(
+                "No way of balancing is below the line: with so much moved no less can be unmet, even where memory moves at once. ",
+            );
+        }
+        let _ = write!(
+            html,
+            "Whatever is moved, {} MB·s are unmet at least, and clairvoyant, which is told the future, leaves {}.",
+            number(least, 0),
+            number(regret.clairvoyant.unmet_mb_s.first().copied().unwrap_or_default(), 0)
+        );
+        if let Some(line) = not_known(load) {
+            let _ = write!(html, " {}", escape(&line));
+        }
+        html.push_str("</p><div class=\"scroll\"><table><tr><th></th><th>unmet beyond clairvoyant</th><th>beyond the front at what it moves</th>\
+                       <th>beyond the bound</th><th>could still be gained</th></tr>");
+        for (policy, of) in self.policies.iter().zip(&regret.policies) {
+            let said = |interval: Option<Interval>| {
+                interval.map_or_else(
+                    || "–".to_owned(),
+                    |interval| {
+                        format!(
+                            "<span title=\"{} to {}\">{}</span>",
+                            number(interval.low, 0),
+                            number(interval.high, 0),
+                            number(interval.median, 0)
+                        )
+                    },
+                )
+            };
+            let _ = write!(
+                html,
+                "<tr><td>{}</td><td>{} <small>MB·s</small></td><td>{} <small>MB·s</small></td><td>{} <small>MB·s</small></td><td>{}</td></tr>",
+                escape(policy),
+                said(of.over_clairvoyant),
+                of.over_front.map_or_else(|| "–".to_owned(), |over| number(over, 0)),
+                said(of.over_bound),
+                match of.could_gain_percent {
+                    [None, None] => "–".to_owned(),
+                    [least, most] => {
+                        let said =
+                            |part: Option<f64>| part.map_or_else(|| "?".to_owned(), |part| number(part, 0));
+                        format!("{} to {} <small>%</small>", said(least), said(most))
+                    }
+                }
+            );
+        }
+        html.push_str("</table></div>");
+    }
 }
 
-fn table_cell(measure: &Measure, cell: &Cell, first: &Cell, judgement: Judgement) -> String {
+fn table_cell(load: &LoadResult, measure: &Measure, cell: &Cell, judgement: Judgement) -> String {
     let class = match judgement {
         Judgement::Better => "better",
         Judgement::Worse => "worse",
-        Judgement::Undecided | Judgement::OtherVms => "",
+        Judgement::Undecided | Judgement::OtherSteps | Judgement::ServesLess => "",
     };
     let mark = if judgement.mark().is_empty() { String::new() } else { format!(" {}", judgement.mark()) };
     let interval = cell.median.map_or_else(String::new, |interval| {
         format!(
             " title=\"{} to {}\"",
-            number(interval.low, measure.digits),
-            number(interval.high, measure.digits)
+            number(interval.low, load.digits(measure)),
+            number(interval.high, load.digits(measure))
         )
     });
     let difference = cell.difference.map_or_else(String::new, |difference| {
-        format!(" <small>{}</small>", relative(measure, difference.median, first))
+        format!(" <small>{}</small>", relative(load, measure, cell, difference.median))
     });
-    format!("<td class=\"{class}\"{interval}>{}{difference}{mark}</td>", median(measure, cell))
+    format!("<td class=\"{class}\"{interval}>{}{difference}{mark}</td>", median(load, measure, cell))
 }
 
 /// The class that has a policy's colour.
@@ -261,7 +356,7 @@ fn class(policy: usize) -> String {
     format!("p{policy}")
 }
 
-/// What guests of a load had committed, what they had, and what the host could give.
+/// What the VMs of a load needed, what they had, and what the host could give.
 fn curves(policy: &str, series: &Series) -> Panel {
     let curve = |name: &str, drawn, values: &[f64]| Curve {
         name: name.to_owned(),

@@ -14,13 +14,15 @@ use sweep::rows::Rows;
 use sweep::standing::Standing;
 use sweep::{BadPlan, Hash, Kept, Kind, Plan, Point, Runner, Sketch, Stuck};
 
-use super::jobs::{self, Joined, Measuring};
+use super::jobs::{self, Joined, Measuring, Ran, Weighed};
 use super::row::Row;
 use super::timed::{Clock, RoundBegan, Timing};
 use super::{CompareError, Comparison, Contestant, Settings};
 
 /// Name of the parameter that says how often a run is looked at.
 const SAMPLE_INTERVAL: &str = "sample_interval";
+/// Name of the parameter that says that a well-provisioned run is followed by that of the policy which is told of it.
+const REGRET: &str = "regret";
 
 /// What a plan keeps of a comparison's settings.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,6 +35,9 @@ struct About {
     until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     sample_interval: Option<String>,
+    regret: bool,
+    /// Whether the program that planned has the solver for the front: its comparison on one machine has a front then, and what is collected has as well.
+    front: bool,
 }
 
 /// Why a sweep is no comparison.
@@ -56,6 +61,12 @@ pub enum SweepError {
     /// What the plan says of its comparison.
     #[error("what the plan says of its comparison cannot be read: {0}")]
     About(serde_json::Error),
+    /// Rows from which this program cannot compute what the one that planned would have.
+    #[error(
+        "the plan was made by a program that draws the front between unmet demand and memory moved, and this one was built without the solver for that: \
+         collect with the program that planned, or with one that is built with the feature `bound`"
+    )]
+    NoSolver,
 }
 
 /// The points of a comparison, in the order of loads, seeds and policies, with the well-provisioned run last. `command` is what does the same on one
@@ -80,13 +91,17 @@ pub fn sketch(settings: &Settings, command: &str) -> Result<Sketch, SweepError> 
         .into_iter()
         .map(|job| {
             let (kept, ..) = &scenarios[job.load];
+            let mut parameters = parameters.clone();
+            if job.contestant.is_none() && settings.regret {
+                parameters.insert(REGRET.to_owned(), policy_catalogue::CLAIRVOYANT.to_owned());
+            }
             Point::new(sweep::Settings {
                 kind: Kind::Compare,
                 version: sweep::version().to_owned(),
                 scenario: kept.hash.clone(),
                 name: kept.name.clone(),
                 policy: job.contestant.map(|contestant| settings.contestants[contestant].name().to_owned()),
-                parameters: parameters.clone(),
+                parameters,
                 seed: settings.seeds[job.seed],
                 until: until.clone(),
                 vm_seconds: job.cost,
@@ -99,6 +114,8 @@ pub fn sketch(settings: &Settings, command: &str) -> Result<Sketch, SweepError> 
         seeds: settings.seeds.clone(),
         until,
         sample_interval: interval,
+        regret: settings.regret,
+        front: cfg!(feature = "bound"),
     };
     Ok(Sketch {
         kind: Kind::Compare,
@@ -120,8 +137,8 @@ fn read(until: Option<&str>, interval: Option<&str>) -> Result<Choices, String> 
     Ok(Choices { until: duration(until)?, sample_interval: duration(interval)?, ..Choices::default() })
 }
 
-/// The settings that a plan was made of.
-fn settings(plan: &Plan) -> Result<Settings, SweepError> {
+/// The settings that a plan was made of, and whether what is collected has a front.
+fn settings(plan: &Plan) -> Result<(Settings, bool), SweepError> {
     if plan.kind() != Kind::Compare {
         let (folder, found) = (plan.folder().to_owned(), plan.kind());
         return Err(BadPlan::Kind { folder, found, wanted: Kind::Compare }.into());
@@ -133,7 +150,8 @@ fn settings(plan: &Plan) -> Result<Settings, SweepError> {
     let contestants = contestants.collect::<Result<_, _>>()?;
     let choices = read(about.until.as_deref(), about.sample_interval.as_deref())
         .map_err(|why| SweepError::About(serde::de::Error::custom(why)))?;
-    Ok(Settings { seeds: about.seeds, choices, ..Settings::new(contestants, loads.collect()) })
+    let settings = Settings::new(contestants, loads.collect());
+    Ok((Settings { seeds: about.seeds, choices, regret: about.regret, ..settings }, about.front))
 }
 
 /// The comparison that a plan's rows come to, if all of them are there; and how far the sweep is.
@@ -141,18 +159,26 @@ fn settings(plan: &Plan) -> Result<Settings, SweepError> {
 /// It is the comparison that [`compare`](super::compare()) makes of the same settings on one machine, to the byte, but for what rounds cost in real time.
 ///
 /// # Errors
-/// A plan of another kind or version, or one that is damaged.
+/// A plan of another kind or version, one that is damaged, or one that takes a solver which this program has not.
 pub fn collect(plan: &Plan, rows: &Rows) -> Result<(Option<Comparison>, Standing), SweepError> {
     plan.check_version()?;
-    let settings = settings(plan)?;
+    let (settings, front) = settings(plan)?;
+    if settings.regret && front && !cfg!(feature = "bound") {
+        return Err(SweepError::NoSolver);
+    }
     let jobs = jobs::jobs(&settings)?;
     let mut joined = Joined::new(&settings);
     let standing = Standing::of(plan, rows, &mut |place, _, text| {
         let job = jobs.get(place).ok_or_else(|| "its point is none of the comparison's".to_owned())?;
-        joined.add(*job, Row::read(text, settings.loads[job.load].vms.len())?);
+        let row = Row::read(text, settings.loads[job.load].vms.len())?;
+        if row.best.is_some() != (job.contestant.is_none() && settings.regret) {
+            return Err("it is of a comparison with another choice of regret".to_owned());
+        }
+        joined.add(*job, Weighed::new(*job, row, front));
         Ok(())
     });
-    let comparison = standing.is_complete().then(|| Comparison::of(&settings, &joined.measured(Vec::new())));
+    let comparison =
+        standing.is_complete().then(|| Comparison::of(&settings, &joined.measured(&settings, Vec::new())));
     Ok((comparison, standing))
 }
 
@@ -194,7 +220,9 @@ impl Runner for Measurer {
             clock: self.clock,
             done: Arc::new(AtomicU64::new(0)),
         };
-        let row = jobs::run_one(scenario, settings.seed, &choices, contestant.as_ref(), &measuring);
+        let regret = settings.parameters.contains_key(REGRET);
+        let ran = contestant.as_ref().map_or(Ran::WellProvisioned { regret }, Ran::Contestant);
+        let row = jobs::run_one(scenario, settings.seed, &choices, ran, &measuring);
         row.map_err(|error| error.to_string())?.text().map_err(|error| error.to_string())
     }
 

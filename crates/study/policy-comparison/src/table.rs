@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use terminal_text::{Ink, Look, escape, escape_lines, wrap, wrap_after};
 
 use super::catalogue::{MEASURES, Measure, MeasureId};
-use super::result::{Cell, Comparison, Judgement, LoadResult};
+use super::regret::{PolicyRegret, Regret};
+use super::result::{Cell, Compared, Comparison, Judgement, LoadResult};
+use super::statistics::Interval;
 
 /// A load's results as rows of text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,9 @@ impl Comparison {
             if self.seeds.len() == 1 { "" } else { "s" }
         );
         let _ = writeln!(text, "{}", wrap(&heading, width));
+        for line in self.other_vms(load) {
+            let _ = writeln!(text, "{}", wrap_after("", &escape(&line), width, 2));
+        }
         let all: Vec<usize> = (0..self.policies.len()).collect();
         let (mut rows, same) = self.rows(load, &all, self.seeds.len() > 1);
         if widths(&rows).iter().sum::<usize>() >= width {
@@ -67,6 +72,9 @@ impl Comparison {
             for columns in parts(&widths(&rows), width) {
                 let _ = writeln!(text, "{}", part(&rows, &columns));
             }
+        }
+        if let Some(line) = not_known(load) {
+            let _ = writeln!(text, "{}", wrap_after("", &escape(&line), width, 2));
         }
         if !same.is_empty() {
             let all = if differ { "all".to_owned() } else { self.policies.join(", ") };
@@ -96,9 +104,6 @@ impl Comparison {
         let mut rows: Vec<Vec<String>> = vec![[String::new()].into_iter().chain(names).collect()];
         let mut same = Vec::new();
         for measure in MEASURES {
-            let Some(first) = load.results.first().and_then(|results| results.get(measure.key)) else {
-                continue;
-            };
             let cells: Vec<&Cell> = policies
                 .iter()
                 .filter_map(|&policy| load.results.get(policy).and_then(|results| results.get(measure.key)))
@@ -107,14 +112,19 @@ impl Comparison {
                 continue;
             }
             if cells.iter().all(|cell| cell.values == cells[0].values) && cells.len() > 1 {
-                same.push(format!("{} {}", measure.title, median(measure, cells[0])));
+                same.push(format!("{} {}", measure.title, median(load, measure, cells[0])));
                 continue;
             }
-            let unit = if measure.unit.is_empty() { String::new() } else { format!(", {}", measure.unit) };
+            let unit = load.unit(measure);
+            let unit = if unit.is_empty() { String::new() } else { format!(", {unit}") };
             let row = policies.iter().zip(&cells).map(|(&policy, cell)| {
-                written(measure, cell, first, load.judgement(policy, measure), intervals)
+                let same_vms = load.ratios || load.compared.get(policy).is_some_and(Compared::same_vms);
+                written(load, measure, cell, (load.judgement(policy, measure), same_vms), intervals)
             });
             rows.push([format!("{}{unit}", measure.title)].into_iter().chain(row).collect());
+        }
+        if let Some(regret) = &load.regret {
+            rows.extend(regret_rows(regret, policies));
         }
         (rows, same)
     }
@@ -122,22 +132,6 @@ impl Comparison {
     fn explanation(&self, text: &mut String) {
         for line in self.legend() {
             let _ = writeln!(text, "{line}");
-        }
-        let fewer = self.starts_fewer(&self.overall);
-        for (policy, name) in self.policies.iter().enumerate() {
-            if !self.overall.same_vms_as_first.get(policy).is_none_or(|same| *same) {
-                let _ = writeln!(
-                    text,
-                    "{name} started {} VMs than {}: what its other rows say is about other VMs, so no verdict is given (≠).",
-                    if fewer.contains(&policy) { "fewer" } else { "other" },
-                    self.policies[0]
-                );
-            } else if fewer.contains(&policy) {
-                let _ = writeln!(
-                    text,
-                    "{name} started fewer VMs than others did, and had fewer to serve: read its other rows with that in mind."
-                );
-            }
         }
         for (policy, lost) in self.policies.iter().zip(&self.lost_rounds) {
             if *lost > 0 {
@@ -151,6 +145,19 @@ impl Comparison {
 
     /// How the numbers are to be read.
     pub(super) fn legend(&self) -> Vec<String> {
+        let mut legend = self.legend_of_differences();
+        if self.loads.iter().any(|load| load.regret.is_some()) {
+            legend.push(
+                "Regret: unmet demand beyond what clairvoyant leaves, which is told the future and bound by all that binds the others \
+                 (so much could be gained at least), and beyond what is left where memory flows at once (no more could be gained). In \
+                 parentheses the part of the policy's own unmet demand. –: it did not start the same VMs as soon as clairvoyant, or not all at once."
+                    .to_owned(),
+            );
+        }
+        legend
+    }
+
+    fn legend_of_differences(&self) -> Vec<String> {
         let (first, seeds) = (&self.policies[0], self.seeds.len());
         let confidence = 100.0 * self.confidence;
         match (self.policies.len(), seeds) {
@@ -175,10 +182,39 @@ impl Comparison {
                          seeds allow verdicts (--seeds)."
                     )
                 },
-                "Reaction times are those of the steps that guests could make, and starved guests make fewer: read them beside unmet demand."
+                "○ better for serving less: fewer VMs start, or it costs less and more demand is unmet. ≠: no verdict, because the two saw other \
+                 numbers of steps to react to. Where policies served other VMs, differences are on the VMs that both served (both:); what \
+                 is of the whole host (VMs started, fairness, spread among equals) is of all VMs."
                     .to_owned(),
             ],
         }
+    }
+
+    /// Where policies did not serve the VMs that the first one served: who did what, which is to be read before anything else.
+    pub(super) fn other_vms(&self, load: &LoadResult) -> Vec<String> {
+        let of = |(name, compared): (&String, &Compared)| {
+            if compared.same_vms() {
+                return None;
+            }
+            let first = &self.policies[0];
+            let count = |of: &[usize]| median_of(of);
+            let plural = |count: &str| if count == "1" { "VM" } else { "VMs" };
+            let mut what = Vec::new();
+            for (vms, how) in [(&compared.fewer, "less"), (&compared.more, "more")] {
+                if vms.iter().any(|vms| *vms > 0) {
+                    let vms = count(vms);
+                    what.push(format!("{vms} {} {how} often", plural(&vms)));
+                }
+            }
+            Some(format!(
+                "{name} started {} than {first} did{}: its differences are on the {} of {} VMs that both started as often.",
+                what.join(" and "),
+                if self.seeds.len() > 1 { " (medians over the seeds)" } else { "" },
+                count(&compared.both),
+                count(&compared.vms),
+            ))
+        };
+        self.policies.iter().zip(&load.compared).filter_map(of).collect()
     }
 
     fn costs_table(&self, text: &mut String) {
@@ -210,6 +246,19 @@ impl Comparison {
     }
 }
 
+/// That the need of some VMs cannot be known in advance, and what can be had instead.
+pub(super) fn not_known(load: &LoadResult) -> Option<String> {
+    let regret = load.regret.as_ref().filter(|regret| !regret.not_known.is_empty())?;
+    let names = regret.not_known.join(", ");
+    Some(format!(
+        "What {names} need{} depends on what {} given, so nobody can know it in advance. Regret is of the other VMs: how much they could \
+         still gain, with what is needed there in competition. How well {names} {} served, the other rows say.",
+        if regret.not_known.len() == 1 { "s" } else { "" },
+        if regret.not_known.len() == 1 { "it is" } else { "they are" },
+        if regret.not_known.len() == 1 { "is" } else { "are" },
+    ))
+}
+
 fn widths(rows: &[Vec<String>]) -> Vec<usize> {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count() + 3).max().unwrap_or(0);
@@ -217,16 +266,50 @@ fn widths(rows: &[Vec<String>]) -> Vec<usize> {
 }
 
 /// A median, its interval if it is wanted, the difference to the first policy's, and what is to be thought of that.
-fn written(measure: &Measure, cell: &Cell, first: &Cell, judgement: Judgement, intervals: bool) -> String {
-    let mut own = median(measure, cell);
+fn written(
+    load: &LoadResult,
+    measure: &Measure,
+    cell: &Cell,
+    (judgement, same_vms): (Judgement, bool),
+    intervals: bool,
+) -> String {
+    let mut own = median(load, measure, cell);
     if let Some(interval) = cell.median.filter(|_| intervals) {
-        let [low, high] = [interval.low, interval.high].map(|end| number(end, measure.digits));
+        let [low, high] = [interval.low, interval.high].map(|end| number(end, load.digits(measure)));
         if low != high {
             let _ = write!(own, " [{low} to {high}]");
         }
     }
     let Some(difference) = cell.difference else { return own };
-    format!("{own} ({}) {:1}", relative(measure, difference.median, first), judgement.mark())
+    let of = if same_vms { "" } else { "both: " };
+    format!("{own} ({of}{}) {:1}", relative(load, measure, cell, difference.median), judgement.mark())
+}
+
+/// The median of counts, as text.
+fn median_of(counts: &[usize]) -> String {
+    let counts: Vec<f64> = counts.iter().map(|count| *count as f64).collect();
+    Interval::of(&counts).map_or_else(
+        || "0".to_owned(),
+        |interval| number(interval.median, usize::from(interval.median.fract() > 0.0)),
+    )
+}
+
+/// What each policy leaves unmet beyond the best, and which part that is of what it leaves.
+fn regret_rows(regret: &Regret, policies: &[usize]) -> [Vec<String>; 2] {
+    let digits = MeasureId::Unmet.measure().digits;
+    let row = |title: &str, part: usize, of: fn(&PolicyRegret) -> Option<Interval>| {
+        let cell = |&policy: &usize| {
+            let regret = &regret.policies[policy];
+            let Some(over) = of(regret) else { return "–".to_owned() };
+            let of = regret.could_gain_percent[part].unwrap_or_default();
+            format!("{} ({} %)", number(over.median, digits), number(of, 0))
+        };
+        [title.to_owned()].into_iter().chain(policies.iter().map(cell)).collect()
+    };
+    [
+        row("regret to clairvoyant, MB·s", 0, |regret| regret.over_clairvoyant),
+        row("regret to the bound, MB·s", 1, |regret| regret.over_bound),
+    ]
 }
 
 /// Columns besides the first, in groups that fit beside it; at least one each.
@@ -264,15 +347,16 @@ fn part(rows: &[Vec<String>], columns: &[usize]) -> Table {
 }
 
 /// A cell's median.
-pub(super) fn median(measure: &Measure, cell: &Cell) -> String {
-    cell.median.map_or_else(|| "–".to_owned(), |median| number(median.median, measure.digits))
+pub(super) fn median(load: &LoadResult, measure: &Measure, cell: &Cell) -> String {
+    cell.median.map_or_else(|| "–".to_owned(), |median| number(median.median, load.digits(measure)))
 }
 
-/// A difference: in percent of the first policy's median, or as a factor if it is large; as it is if that median is 0.
-pub(super) fn relative(measure: &Measure, difference: f64, first: &Cell) -> String {
-    let of = first.median.map_or(0.0, |median| median.median);
-    if of == 0.0 || measure.unit == "%" {
-        return signed(difference, measure.digits);
+/// A difference: in percent of the first policy's median on the VMs that both served, or as a factor if it is large; as it is if that
+/// median is 0.
+pub(super) fn relative(load: &LoadResult, measure: &Measure, cell: &Cell, difference: f64) -> String {
+    let of = cell.compared_with.unwrap_or(0.0);
+    if of == 0.0 || load.unit(measure) == "%" {
+        return signed(difference, load.digits(measure));
     }
     let times = (of + difference) / of;
     if times >= 10.0 {

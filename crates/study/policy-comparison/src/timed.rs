@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use balancing_policy::{HostView, Policy, PressureBand, Proposal, VmView};
+use balancing_policy::{Future, HostView, Policy, PressureBand, Proposal, VmView};
 
 /// Eight buckets for each doubling, from 1/16 ns on.
 const BUCKETS: usize = 8 * 48;
@@ -139,6 +139,14 @@ impl Policy for Timed {
         if !vms.is_empty() {
             self.timing.add(Duration::from_nanos(self.clock.now_ns() - began), vms.len());
         }
+    }
+
+    fn foresees(&self) -> bool {
+        self.policy.foresees()
+    }
+
+    fn foresee(&mut self, future: &Arc<Future>) {
+        self.policy.foresee(future);
     }
 
     fn band(&self, vm: &VmView) -> PressureBand {

@@ -59,6 +59,7 @@ fn made_from(loads: &[Scenario]) -> Result<String> {
     let mut settings = Settings::new(Contestant::all(), loads.to_vec());
     settings.seeds.truncate(1);
     settings.choices.until = Some(SKETCH);
+    settings.regret = false;
     let mut text = compare(&settings, &mut |_| ())?.json()?;
     for load in loads {
         text.push_str(load.source.text());
@@ -108,8 +109,12 @@ pub(super) fn page() -> Result<String> {
 
 /// How many cells of these tables are a policy's difference to the first one that can be judged, and how many of them are marked.
 fn verdicts(loads: &[Shown]) -> (usize, usize) {
-    let cells = loads.iter().flat_map(|load| &load.rows.rows).flat_map(|row| row.iter().skip(2));
-    let judged: Vec<&String> = cells.filter(|cell| cell.contains('(') && !cell.ends_with('≠')).collect();
+    let rows = loads.iter().flat_map(|load| &load.rows.rows);
+    // Regret is no difference to the first policy.
+    let measures = rows.filter(|row| !row.first().is_some_and(|title| title.starts_with("regret")));
+    let cells = measures.flat_map(|row| row.iter().skip(2));
+    let judged: Vec<&String> =
+        cells.filter(|cell| cell.contains('(') && !cell.ends_with(['≠', '○'])).collect();
     (judged.len(), judged.iter().filter(|cell| cell.ends_with(['✓', '✗'])).count())
 }
 
@@ -122,12 +127,14 @@ fn render(results: &Results) -> String {
          What `cargo xtask compare` says today: every policy on every built-in load with the seeds 1 to 10. How to read it, and what each measure\n\
          is, is told in [Comparing policies](../comparison.md). A value is the median over the seeds; in parentheses stands the median of the\n\
          differences to `hyperv`, seed by seed. ✓ better and ✗ worse stand where the interval of the difference, which covers the true median\n\
-         with {:.1} %, excludes 0. ≠ stands where other VMs were started than with `hyperv`, so that no verdict is given.\n\n\
+         with {:.1} %, excludes 0. Where other VMs were started than with `hyperv`, differences are on the VMs that both started (both:). ○ stands\n\
+         where a policy is better for serving less: fewer VMs start, or it costs less and more demand is unmet. ≠ stands at reaction times of\n\
+         other numbers of steps.\n\n\
          Of the {verdicts} places for a verdict in the tables of single loads that come first, {marked} are marked. If no policy differed from `hyperv`\n\
          in anything, chance alone would mark {by_chance:.0} of them on average, or fewer.\n\n\
-         *All loads together* is a mean over the loads, so that in amounts such as unmet demand the load with the largest numbers, `trace`,\n\
-         outweighs the others. Reaction times are those of the steps that guests could make, and starved guests make fewer: a ✓ there beside a ✗ at\n\
-         unmet demand is no better service.\n\n\
+         *All loads together* has the geometric means of the ratios to `hyperv`: no load outweighs the others. The last two rows of each load say how\n\
+         far each policy is from the best ([regret](../comparison.md#how-far-from-the-best)), in parentheses as a part of its own unmet demand; – where\n\
+         it did not do the same work.\n\n\
          `hyperv` is not Hyper-V: it does what is documented of the product, whose algorithm is not public, so a ✓ here is no finding about the\n\
          product. The designs of other systems have the parameters that these publish, and invented ones where nothing is published. `senpai` and\n\
          `esx` were made for inputs that this contract does not give them (PSI; pages touched), and work with what there is; their pages say so\n\
@@ -202,8 +209,12 @@ mod tests {
             load("all loads", &["9 (+2) ✗", "9 (+2) ✗"]),
             load("one", &["9 (+2) ✗", "7 (0)  "]),
             load("two", &["8 [7 to 9] (+1) ≠", "1 (−6) ✓"]),
+            load("three", &["8 (−1) ○", "–"]),
         ];
         assert_eq!(verdicts(&all[1..]), (3, 2));
+        let mut regret = load("four", &["7 (80 %)", "3 (1 %)"]);
+        regret.rows.rows[0][0] = "regret to the bound, MB·s".to_owned();
+        assert_eq!(verdicts(&[regret]), (0, 0));
         let page = render(&Results { confidence: 50.0, all, two: Vec::new(), later: Vec::new() });
         assert!(page.contains("Of the 3 places for a verdict") && page.contains("2 are marked"), "{page}");
         assert!(page.contains("chance alone would mark 2 of them on average"), "{page}");

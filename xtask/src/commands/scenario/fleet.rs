@@ -77,6 +77,9 @@ pub(super) fn run(args: &Args, name: &str, scenarios: Vec<Scenario>) -> Result<E
         if let Some(remark) = host.scenario.remark() {
             note!("warning: {}: {remark}", host.plan.host_name);
         }
+        if let Some(remark) = super::not_known(&host.plan) {
+            note!("note: {}: {remark}", host.plan.host_name);
+        }
         let command = super::command(args, name, &host.scenario, &host.plan, Some(&host.plan.host_name));
         super::write_manifest(args, name, host.events, &host.scenario, &host.plan, &host.folder, &command)?;
     }

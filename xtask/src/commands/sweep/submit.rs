@@ -112,7 +112,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     if cfg!(debug_assertions) && args.program.is_none() {
         tell!(
             "This program is a development build. A release build runs about six times as many points in the same time: cargo install --path xtask \
-             --features study, and plan and submit with what was installed."
+             --features bound, and plan and submit with what was installed."
         );
     }
     for (command, what) in &generated.commands {

@@ -99,6 +99,12 @@ impl MemoryManager {
         }
     }
 
+    /// What a process has asked for, was refused, and still wants.
+    #[must_use]
+    pub fn refused_to(&self, id: ProcessId) -> PageCount {
+        self.index(id).map_or(PageCount::ZERO, |at| self.processes[at].refused)
+    }
+
     /// What processes have asked for, were refused, and still want: memory that the guest lacks and that no other counter shows.
     #[must_use]
     pub fn refused(&self) -> PageCount {

@@ -7,7 +7,7 @@ use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
 use super::config::{BadWorkload, bad, positive_size, positive_time, seconds, share, variation};
-use super::{Application, NextStep, Workload};
+use super::{Application, NextStep, Standing, Workload};
 use crate::constants::{
     PAINT_ACTIVE_COPIES, PAINT_ASPECT, PAINT_BASE, PAINT_BUFFERS, PAINT_INTERVAL, PAINT_PIXEL, PAINT_STEP,
     PAINT_UNLOAD, PAINT_UNLOAD_STEPS, PAINT_VARIATION,
@@ -195,21 +195,33 @@ pub struct Paint {
     canvas: Canvas,
     doing: Doing,
     unload: bool,
+    /// Growth that the person would have made while the machine did not react.
+    missed: PageCount,
+    /// When memory was refused: from then on the picture stays as it is.
+    refused_at: Option<Duration>,
 }
 
 impl Paint {
     /// Paint with an empty canvas.
     #[must_use]
     pub fn new(config: PaintConfig, rng: Pcg64) -> Self {
-        Self { config, rng, canvas: Canvas::default(), doing: Doing::Growing, unload: false }
+        Self {
+            config,
+            rng,
+            canvas: Canvas::default(),
+            doing: Doing::Growing,
+            unload: false,
+            missed: PageCount::ZERO,
+            refused_at: None,
+        }
     }
 
-    fn goal(&self, application: &Application<'_>) -> Canvas {
+    fn goal(&self, others_committed: PageCount) -> Canvas {
         match self.config.goal {
             PaintGoal::Canvas { width, height } => Canvas { width, height },
             PaintGoal::Commit(commit) => self.config.canvas_within(commit),
             PaintGoal::GuestCommit(commit) => {
-                self.config.canvas_within(commit.saturating_sub(application.others_committed()))
+                self.config.canvas_within(commit.saturating_sub(others_committed))
             }
         }
     }
@@ -219,12 +231,14 @@ impl Paint {
         let next = now + sampling::varied_time(&mut self.rng, config.interval, config.variation);
         // A machine that pages does not react: the person waits.
         if application.is_stalled() {
+            self.missed = self.missed.saturating_add(config.step);
             return NextStep::At(next);
         }
         if application.report().commit.is_zero() && application.allocate(PAINT_BASE.pages()).is_err() {
+            self.refused_at = Some(now);
             return self.hold(now);
         }
-        let goal = self.goal(application);
+        let goal = self.goal(application.others_committed());
         let bytes = sampling::varied(&mut self.rng, self.config.step.bytes() as f64, self.config.variation);
         let pixels = self.canvas.pixels() + (bytes as u64 / self.config.bytes_of_pixel()).max(1);
         let reached = pixels >= goal.pixels();
@@ -232,6 +246,7 @@ impl Paint {
         // The guest's own fluctuation may have used up what was left of its goal: the picture is not made smaller.
         if canvas.pixels() > self.canvas.pixels() {
             if application.resize(self.config.commit_of(canvas)).is_err() {
+                self.refused_at = Some(now);
                 return self.hold(now);
             }
             self.canvas = canvas;
@@ -282,6 +297,21 @@ impl Workload for Paint {
 
     fn unload(&mut self, _now: Duration) {
         self.unload = true;
+    }
+
+    /// The picture as it would be had the machine always reacted and nothing been refused: steps that were not made count with
+    /// their mean size, as often as the person makes them.
+    fn wanted(&self, now: Duration, standing: Standing) -> PageCount {
+        let since = match (self.doing, self.refused_at) {
+            (Doing::Growing, _) => Duration::ZERO,
+            (Doing::Holding, Some(at)) => now.saturating_sub(at) + self.config.interval,
+            _ => return standing.commit,
+        };
+        let steps = since.as_secs_f64() / self.config.interval.as_secs_f64();
+        let refused = PageCount((steps * self.config.step.get() as f64) as u64);
+        let most = self.config.commit_of(self.goal(standing.others_committed));
+        let wanted = standing.commit.saturating_add(self.missed).saturating_add(refused);
+        wanted.min(most.max(standing.commit))
     }
 }
 

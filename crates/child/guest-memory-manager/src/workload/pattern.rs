@@ -10,7 +10,7 @@ use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
 use super::config::{BadWorkload, positive_time, seconds, share, variation};
-use super::{Application, NextStep, Workload};
+use super::{Application, NextStep, Standing, Workload};
 use crate::constants::{BURSTS_VARIATION, LEAK_INTERVAL, PATTERN_INTERVAL};
 use crate::sampling;
 
@@ -38,6 +38,11 @@ impl Progress {
             return None;
         }
         Some(now.saturating_sub(*self.began.get_or_insert(now)))
+    }
+
+    /// Time since the beginning, if it has begun and is not over.
+    fn so_far(&self, now: Duration) -> Option<Duration> {
+        self.began.filter(|_| !self.unloaded).map(|began| now.saturating_sub(began))
     }
 }
 
@@ -107,6 +112,13 @@ impl Step {
     pub fn new(config: StepConfig) -> Self {
         Self { config, progress: Progress::default() }
     }
+
+    /// Commit at a time after the start.
+    fn at(&self, elapsed: Duration) -> PageCount {
+        let StepConfig { from, to, after, hold, .. } = self.config;
+        let back = hold.map(|hold| after.saturating_add(hold));
+        if elapsed >= after && back.is_none_or(|back| elapsed < back) { to } else { from }
+    }
 }
 
 impl Workload for Step {
@@ -116,11 +128,9 @@ impl Workload for Step {
 
     fn run(&mut self, now: Duration, application: &mut Application<'_>) -> NextStep {
         let Some(elapsed) = self.progress.elapsed(now, application) else { return NextStep::Finished };
-        let StepConfig { from, to, after, hold, active_share } = self.config;
+        let StepConfig { after, hold, active_share, .. } = self.config;
         let back = hold.map(|hold| after.saturating_add(hold));
-        let up = elapsed >= after && back.is_none_or(|back| elapsed < back);
-        let goal = if up { to } else { from };
-        if !follow(application, goal, active_share) {
+        if !follow(application, self.at(elapsed), active_share) {
             return NextStep::At(now + interval());
         }
         let next = if elapsed < after { Some(after) } else { back.filter(|&back| elapsed < back) };
@@ -129,6 +139,10 @@ impl Workload for Step {
 
     fn unload(&mut self, _now: Duration) {
         self.progress.unloaded = true;
+    }
+
+    fn wanted(&self, now: Duration, standing: Standing) -> PageCount {
+        self.progress.so_far(now).map_or(standing.commit, |elapsed| self.at(elapsed))
     }
 }
 
@@ -173,6 +187,12 @@ impl Ramp {
     pub fn new(config: RampConfig) -> Self {
         Self { config, progress: Progress::default() }
     }
+
+    /// Commit at a time after the start.
+    fn at(&self, elapsed: Duration) -> PageCount {
+        let RampConfig { from, to, duration, .. } = self.config;
+        between(from, to, elapsed.as_secs_f64() / duration.as_secs_f64())
+    }
 }
 
 impl Workload for Ramp {
@@ -183,8 +203,7 @@ impl Workload for Ramp {
     fn run(&mut self, now: Duration, application: &mut Application<'_>) -> NextStep {
         let Some(elapsed) = self.progress.elapsed(now, application) else { return NextStep::Finished };
         let config = &self.config;
-        let progress = elapsed.as_secs_f64() / config.duration.as_secs_f64();
-        let granted = follow(application, between(config.from, config.to, progress), config.active_share);
+        let granted = follow(application, self.at(elapsed), config.active_share);
         if granted && elapsed >= config.duration {
             return NextStep::Finished;
         }
@@ -193,6 +212,10 @@ impl Workload for Ramp {
 
     fn unload(&mut self, _now: Duration) {
         self.progress.unloaded = true;
+    }
+
+    fn wanted(&self, now: Duration, standing: Standing) -> PageCount {
+        self.progress.so_far(now).map_or(standing.commit, |elapsed| self.at(elapsed))
     }
 }
 
@@ -270,6 +293,10 @@ impl Workload for Sawtooth {
     fn unload(&mut self, _now: Duration) {
         self.progress.unloaded = true;
     }
+
+    fn wanted(&self, now: Duration, standing: Standing) -> PageCount {
+        self.progress.so_far(now).map_or(standing.commit, |elapsed| self.config.at(elapsed))
+    }
 }
 
 /// Allocates and never gives back.
@@ -312,6 +339,13 @@ impl Leak {
     pub fn new(config: LeakConfig) -> Self {
         Self { config, progress: Progress::default() }
     }
+
+    /// Commit at a time after the start.
+    fn at(&self, elapsed: Duration) -> PageCount {
+        let lost = self.config.per_hour.get() as f64 * elapsed.as_secs_f64() / 3600.0;
+        let limit = self.config.limit.unwrap_or(PageCount::MAX);
+        self.config.base.saturating_add(PageCount(lost as u64)).min(limit)
+    }
 }
 
 impl Workload for Leak {
@@ -322,9 +356,8 @@ impl Workload for Leak {
     fn run(&mut self, now: Duration, application: &mut Application<'_>) -> NextStep {
         let Some(elapsed) = self.progress.elapsed(now, application) else { return NextStep::Finished };
         let config = &self.config;
-        let lost = config.per_hour.get() as f64 * elapsed.as_secs_f64() / 3600.0;
         let limit = config.limit.unwrap_or(PageCount::MAX);
-        let goal = config.base.saturating_add(PageCount(lost as u64)).min(limit);
+        let goal = self.at(elapsed);
         let granted = application.resize(goal).is_ok();
         application.set_active(config.base);
         if !granted || goal == limit { NextStep::Finished } else { NextStep::At(now + config.interval) }
@@ -332,6 +365,11 @@ impl Workload for Leak {
 
     fn unload(&mut self, _now: Duration) {
         self.progress.unloaded = true;
+    }
+
+    /// A program that ended at its guest's limit would have lost more by now.
+    fn wanted(&self, now: Duration, standing: Standing) -> PageCount {
+        self.progress.so_far(now).map_or(standing.commit, |elapsed| self.at(elapsed))
     }
 }
 
@@ -382,13 +420,22 @@ pub struct Bursts {
     progress: Progress,
     bursting: bool,
     until: Option<Duration>,
+    /// What it wants until then.
+    goal: PageCount,
 }
 
 impl Bursts {
     /// Bursts that have not begun.
     #[must_use]
     pub fn new(config: BurstsConfig, rng: Pcg64) -> Self {
-        Self { config, rng, progress: Progress::default(), bursting: false, until: None }
+        Self {
+            config,
+            rng,
+            progress: Progress::default(),
+            bursting: false,
+            until: None,
+            goal: PageCount::ZERO,
+        }
     }
 
     fn pause(&mut self) -> Duration {
@@ -407,6 +454,7 @@ impl Workload for Bursts {
         }
         let BurstsConfig { base, size, length, variation, first, active_share, .. } = self.config;
         let Some(until) = self.until else {
+            self.goal = base;
             follow(application, base, active_share);
             let until = now + first.unwrap_or_else(|| self.pause());
             self.until = Some(until);
@@ -418,17 +466,22 @@ impl Workload for Bursts {
         self.bursting = !self.bursting;
         let lasts = if self.bursting {
             let more = sampling::varied(&mut self.rng, size.get() as f64, variation);
-            follow(application, base + PageCount(more as u64), active_share);
+            self.goal = base + PageCount(more as u64);
             sampling::varied_time(&mut self.rng, length, variation)
         } else {
-            follow(application, base, active_share);
+            self.goal = base;
             self.pause()
         };
+        follow(application, self.goal, active_share);
         self.until = Some(now + lasts);
         NextStep::At(now + lasts)
     }
 
     fn unload(&mut self, _now: Duration) {
         self.progress.unloaded = true;
+    }
+
+    fn wanted(&self, _now: Duration, standing: Standing) -> PageCount {
+        if self.progress.unloaded { standing.commit } else { self.goal }
     }
 }

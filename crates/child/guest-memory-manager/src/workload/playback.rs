@@ -7,7 +7,7 @@ use page_range::PageCount;
 use serde::{Deserialize, Serialize};
 
 use super::config::{BadWorkload, bad, positive_time, seconds, share};
-use super::{Application, NextStep, Workload};
+use super::{Application, NextStep, Standing, Workload};
 use crate::constants::PLAYBACK_STEP;
 use crate::trace::VmTrace;
 
@@ -49,6 +49,12 @@ impl PlaybackConfig {
         Self { vm: vm.into(), scale: one(), step: default_step(), whole_guest: yes(), active_share: one() }
     }
 
+    /// What `recording` says, played so, at a time since the beginning of the run.
+    #[must_use]
+    pub fn recorded(&self, recording: &VmTrace, now: Duration) -> PageCount {
+        PageCount((recording.used_at(now).get() as f64 * self.scale) as u64)
+    }
+
     pub(super) fn validate(&self) -> Result<(), BadWorkload> {
         if !(self.scale > 0.0 && self.scale.is_finite()) {
             return Err(bad("scale", format!("{}: a number above 0 is allowed", self.scale)));
@@ -58,12 +64,14 @@ impl PlaybackConfig {
     }
 }
 
-/// See [`PlaybackConfig`]. After the last recorded moment the last size stays.
+/// See [`PlaybackConfig`]. A recording plays on the host's clock: its first moment is the beginning of the run, whenever the
+/// application begins, and an application that begins late joins it where the host's time is. So VMs that were recorded together
+/// stay together, and what they need does not depend on when each of them could start. After the last recorded moment the
+/// last size stays.
 #[derive(Debug)]
 pub struct Playback {
     config: PlaybackConfig,
     recording: Arc<VmTrace>,
-    began: Option<Duration>,
     unloaded: bool,
 }
 
@@ -71,7 +79,13 @@ impl Playback {
     /// A recording that has not begun to play.
     #[must_use]
     pub const fn new(config: PlaybackConfig, recording: Arc<VmTrace>) -> Self {
-        Self { config, recording, began: None, unloaded: false }
+        Self { config, recording, unloaded: false }
+    }
+
+    /// What the application is to have committed, with so much committed by the rest of the guest.
+    fn goal(&self, now: Duration, others_committed: PageCount) -> PageCount {
+        let recorded = self.config.recorded(&self.recording, now);
+        if self.config.whole_guest { recorded.saturating_sub(others_committed) } else { recorded }
     }
 }
 
@@ -85,15 +99,10 @@ impl Workload for Playback {
             application.release(PageCount::MAX);
             return NextStep::Finished;
         }
-        let elapsed = now.saturating_sub(*self.began.get_or_insert(now));
-        let recorded = self.recording.used_at(elapsed).get() as f64 * self.config.scale;
-        let mut goal = PageCount(recorded as u64);
-        if self.config.whole_guest {
-            goal = goal.saturating_sub(application.others_committed());
-        }
+        let goal = self.goal(now, application.others_committed());
         let granted = application.resize(goal).is_ok();
         application.set_active_share(self.config.active_share);
-        if granted && elapsed >= self.recording.length() {
+        if granted && now >= self.recording.length() {
             return NextStep::Finished;
         }
         NextStep::At(now + self.config.step)
@@ -101,5 +110,9 @@ impl Workload for Playback {
 
     fn unload(&mut self, _now: Duration) {
         self.unloaded = true;
+    }
+
+    fn wanted(&self, now: Duration, standing: Standing) -> PageCount {
+        if self.unloaded { standing.commit } else { self.goal(now, standing.others_committed) }
     }
 }

@@ -7,7 +7,7 @@ use page_range::PageCount;
 use serde::{Deserialize, Serialize};
 
 use super::config::{BadWorkload, bad, positive_size, positive_time, seconds, share};
-use super::{Application, NextStep, Workload};
+use super::{Application, NextStep, Standing, Workload};
 use crate::constants::{SERVER_ACTIVE_SHARE, SERVER_GROWTH, SERVER_INTERVAL, SERVER_LEAVES, SERVER_SHARE};
 
 /// How greedy the server is.
@@ -79,13 +79,15 @@ impl ServerConfig {
 pub struct Server {
     config: ServerConfig,
     unloaded: bool,
+    /// What it last went for.
+    goal: PageCount,
 }
 
 impl Server {
     /// A server that has not begun.
     #[must_use]
     pub const fn new(config: ServerConfig) -> Self {
-        Self { config, unloaded: false }
+        Self { config, unloaded: false, goal: PageCount::ZERO }
     }
 }
 
@@ -106,13 +108,19 @@ impl Workload for Server {
         let fits = (report.resident + application.available()).saturating_sub(config.leave);
         let step = config.growth.get() as f64 * config.interval.as_secs_f64();
         let goal = fits.min(report.commit.saturating_add(PageCount(step as u64))).max(config.minimum);
+        self.goal = goal.min(most);
         // A refusal is noted where the application reports it; the next look will find less available.
-        let _ = application.resize(goal.min(most));
+        let _ = application.resize(self.goal);
         application.set_active_share(config.active_share);
         NextStep::At(now + config.interval)
     }
 
     fn unload(&mut self, _now: Duration) {
         self.unloaded = true;
+    }
+
+    /// What it wants depends on what its guest has: no more can be said than what it last went for.
+    fn wanted(&self, _now: Duration, standing: Standing) -> PageCount {
+        if self.unloaded { standing.commit } else { self.goal }
     }
 }

@@ -338,6 +338,69 @@ fn a_recording_is_followed() {
     assert_eq!([seen[0], seen[5], seen[20]], [(0.0, 100.0), (150.0, 175.0), (600.0, 0.0)]);
 }
 
+/// A VM that is late is late: what was recorded of the time before is over.
+#[test]
+fn a_recording_is_joined_where_the_host_s_time_is() {
+    let sample =
+        |seconds, used| Sample { time: SECOND * seconds, provisioned: mib(4096), used: mib(used), cpu: 0.0 };
+    let mut trace = Trace::default();
+    trace.insert("a", VmTrace::new(vec![sample(0, 600), sample(300, 900), sample(600, 300)]).unwrap());
+    let mut bench = Bench::new(&WorkloadConfig::Trace(PlaybackConfig::new("a")), 2048, 0, 1, Some(&trace));
+    bench.next = NextStep::At(SECOND * 150);
+    bench.run_until(SECOND * 1000);
+    assert_eq!([bench.seen[0], bench.seen[5]], [(150.0, 750.0), (300.0, 900.0)]);
+    assert_eq!(bench.seen.last(), Some(&(600.0, 300.0)), "it ends when the others' recordings end");
+}
+
+#[test]
+fn what_was_refused_is_wanted_all_the_same() {
+    // By workload: what it has in a guest that is much too small, and what it wants at some times.
+    let wanted = |config: &WorkloadConfig, ram, at: [u32; 3]| {
+        let mut bench = Bench::new(config, ram, 0, 1, None);
+        at.map(|second| {
+            bench.run_until(SECOND * second);
+            let standing = Standing { commit: bench.commit(), others_committed: PageCount::ZERO };
+            assert!(ram > 512 || bench.commit() <= mib(ram));
+            bench.workload.wanted(SECOND * second, standing).mib()
+        })
+    };
+    let configs = [
+        (
+            r#"{"kind":"step","from":25600,"to":256000,"after":10,"hold":20}"#,
+            [5, 20, 40],
+            [100.0, 1000.0, 100.0],
+        ),
+        (r#"{"kind":"ramp","to":256000,"duration":100}"#, [10, 50, 200], [100.0, 500.0, 1000.0]),
+        (
+            r#"{"kind":"sawtooth","high":256000,"rise":100,"fall":100}"#,
+            [50, 100, 150],
+            [500.0, 1000.0, 500.0],
+        ),
+        // A leak gives up where its guest refuses more; what it would have lost by then does not go by that.
+        (r#"{"kind":"leak","base":25600,"per_hour":921600}"#, [0, 100, 1000], [100.0, 200.0, 1100.0]),
+    ];
+    for (text, at, expected) in configs {
+        let config: WorkloadConfig = serde_json::from_str(text).unwrap();
+        assert_eq!(wanted(&config, 150, at), expected, "{text}");
+        assert_eq!(wanted(&config, 4096, at), expected, "{text}: and the same where there is enough");
+    }
+    // A person who was refused memory would have gone on to the goal, at the mean pace.
+    let paint = paint(PaintGoal::Commit(mib(600)));
+    let [early, later, last] = wanted(&paint, 150, [20, 40, 3600]);
+    assert!(early < later && later < last && (599.0..=600.0).contains(&last), "{early} {later} {last}");
+}
+
+#[test]
+fn what_is_no_longer_asked_for_is_no_longer_refused() {
+    // The step does not fit; after it, it wants what it has.
+    let text = r#"{"kind":"step","from":10240,"to":256000,"after":10,"hold":20}"#;
+    let mut bench = Bench::new(&serde_json::from_str(text).unwrap(), 60, 0, 1, None);
+    bench.run_until(SECOND * 20);
+    assert!(bench.memory.refused() > mib(900));
+    bench.run_until(SECOND * 40);
+    assert_eq!((bench.commit(), bench.memory.refused()), (mib(40), PageCount::ZERO));
+}
+
 #[test]
 fn what_cannot_be_built_names_its_key() {
     let build = |text: &str, trace: Option<&Trace>| {

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use vmms_host::VmState;
+
 use super::*;
 use crate::loads;
 use scenario::file::Patience;
@@ -39,12 +41,21 @@ fn on(commit: u64, physical: u64) -> VmPoint {
         physical: PageCount(physical * MIB),
         guest_commit: PageCount(commit * MIB),
         guest_available: Some(PageCount::ZERO),
+        state: VmState::Running,
+        guest_works: true,
         ..VmPoint::default()
     }
 }
 
 fn point(second: u64, vms: [VmPoint; 2]) -> Point {
     Point { time: Duration::from_secs(second), vms: vms.to_vec(), ..Point::default() }
+}
+
+/// The measures of all VMs.
+fn finish(mut collector: Collector, provisioned: &Progress) -> (Values, Option<Series>) {
+    collector.end();
+    let series = collector.take_series();
+    (collector.values(provisioned, Which::All), series)
 }
 
 fn value(values: &Values, id: MeasureId) -> f64 {
@@ -58,7 +69,7 @@ fn what_lacks_is_summed_over_time() {
         let (short, rich) = (on(1000, 900), on(500, 600));
         collector.observe(&point(second, [if second > 50 { short } else { rich }, rich]));
     }
-    let (values, _) = collector.finish(&vec![Some(1.0); 2]);
+    let (values, _) = finish(collector, &vec![Some(1.0); 2]);
     assert_eq!(value(&values, MeasureId::Unmet), 100.0 * 50.0);
     assert_eq!(value(&values, MeasureId::Above100), 50.0);
     assert_eq!(value(&values, MeasureId::Started), 100.0);
@@ -81,7 +92,7 @@ fn slowdown_is_progress_against_the_well_provisioned_run() {
     };
     let provisioned = run(0.2).progress();
     assert!((provisioned[0].unwrap() - 0.8).abs() < 1e-9 && provisioned[1] == Some(1.0));
-    let (values, _) = run(0.6).finish(&provisioned);
+    let (values, _) = finish(run(0.6), &provisioned);
     assert!((value(&values, MeasureId::WorstSlowdown) - 2.0).abs() < 1e-9);
     assert!((value(&values, MeasureId::Slowdown) - 2.0_f64.sqrt()).abs() < 1e-9);
 }
@@ -94,7 +105,7 @@ fn starts_are_counted_with_their_delays() {
         let b = if second >= 40 { on(500, 600) } else { VmPoint::default() };
         collector.observe(&point(second, [if second > 0 { on(500, 600) } else { VmPoint::default() }, b]));
     }
-    let (values, _) = collector.finish(&vec![None; 2]);
+    let (values, _) = finish(collector, &vec![None; 2]);
     assert_eq!(value(&values, MeasureId::Started), 100.0);
     assert_eq!(value(&values, MeasureId::StartDelay), 0.5 * 29.0);
     assert_eq!(values[MeasureId::Slowdown.index()], None);
@@ -103,7 +114,7 @@ fn starts_are_counted_with_their_delays() {
     for second in 0..=100 {
         collector.observe(&point(second, [on(500, 600), VmPoint::default()]));
     }
-    let (values, _) = collector.finish(&vec![None; 2]);
+    let (values, _) = finish(collector, &vec![None; 2]);
     assert_eq!(value(&values, MeasureId::Started), 50.0);
 }
 
@@ -115,7 +126,7 @@ fn turns_are_counted_while_a_vm_runs() {
         collector.observe(&point(second as u64 * 600, [on(500, amount), VmPoint::default()]));
     }
     // Up, down, up, down: three turns in an hour.
-    let (values, _) = collector.finish(&vec![None; 2]);
+    let (values, _) = finish(collector, &vec![None; 2]);
     assert_eq!(value(&values, MeasureId::Oscillation), 3.0);
     // Starting and stopping is no turn.
     let mut collector = Collector::new(&plan([dynamic(); 2]), false);
@@ -123,7 +134,7 @@ fn turns_are_counted_while_a_vm_runs() {
         let vm = if second % 4 < 2 { on(500, 600) } else { VmPoint::default() };
         collector.observe(&point(second, [vm, vm]));
     }
-    let (values, _) = collector.finish(&vec![None; 2]);
+    let (values, _) = finish(collector, &vec![None; 2]);
     assert_eq!(value(&values, MeasureId::Oscillation), 0.0);
 }
 
@@ -135,7 +146,7 @@ fn an_inversion_needs_one_who_could_give() {
         for second in 0..=10 {
             collector.observe(&point(second, [on(1000, 900), low]));
         }
-        value(&collector.finish(&vec![None; 2]).0, MeasureId::Inversions)
+        value(&finish(collector, &vec![None; 2]).0, MeasureId::Inversions)
     };
     assert_eq!(seconds(on(500, 800)), 10.0);
     // As badly off; at its minimum; off.
@@ -151,7 +162,7 @@ fn only_moves_after_the_beginning_count() {
         let added = VmPoint { added: PageCount(minute * 10 * MIB), operations: minute, ..on(500, 600) };
         collector.observe(&point(minute * 60, [added, on(500, 600)]));
     }
-    let (values, series) = collector.finish(&vec![None; 2]);
+    let (values, series) = finish(collector, &vec![None; 2]);
     assert_eq!(value(&values, MeasureId::Moved), 600.0);
     assert_eq!(value(&values, MeasureId::Operations), 60.0);
     let series = series.unwrap();

@@ -243,7 +243,7 @@ pub(super) static BALANCER: TableDoc = TableDoc {
 /// `[trace]`.
 pub(super) static TRACE: TableDoc = TableDoc {
     name: "[trace]",
-    summary: "Recorded loads, for workloads of kind \"trace\" and groups with numbers = \"trace\".",
+    summary: "Recorded loads, for workloads of kind \"trace\" and groups with numbers = \"trace\". They play on the host's clock: a VM that begins late joins its recording where the host's time is.",
     groups: &[keys! {
         "file", Form::Text, "given by `--trace`", "The file, or folder of files and folders, seen from the scenario file's folder: columns vm, t (seconds, or dates with times), mem_provisioned_kb, mem_used_kb, cpu_pct; or GWA-T-12 or GWA-T-13 as published.";
         "window", Form::Text, "0h..24h", "The part of it that is played (`--trace-window`).";

@@ -14,7 +14,9 @@ use run_journal::Recorder;
 use vmms_host::{Host, VmConfig};
 
 use super::error::RunError;
+use super::future;
 use super::kept::{Keep, Points};
+use super::need::Needs;
 use super::operator::Operator;
 use super::options::{Machines, Outcome, RunOptions};
 use super::outputs::Outputs;
@@ -36,21 +38,28 @@ pub fn run(plan: Plan, options: RunOptions) -> Result<Outcome, RunError> {
 }
 
 /// Runs a plan with a policy of one's own, in place of the one that the plan names: for policies that this crate has never
-/// heard of.
+/// heard of. One that foresees is told the future first, for which the load is run on a host that has enough for all;
+/// with machines of the caller's own, only when VMs are started.
 ///
 /// # Errors
 /// [`RunError`]; what was recorded until then stays.
 pub fn run_with_policy(
     mut plan: Plan,
     mut options: RunOptions,
-    policy: Box<dyn Policy>,
+    mut policy: Box<dyn Policy>,
 ) -> Result<Outcome, RunError> {
     plan.policy = policy.name().to_owned();
+    if policy.foresees() {
+        // Of machines that the caller makes, such as real guests, no simulated run tells anything.
+        let future =
+            if options.machines.is_some() { future::unknown(&plan) } else { future::foresee(&plan)? };
+        policy.foresee(&Arc::new(future));
+    }
     let names = plan.vms.iter().map(|vm| vm.name.to_string());
     let layout = Arc::new(Layout::new(plan.host_name.clone(), plan.epoch, names)?);
     let outputs = Outputs::create(options.directory.take(), options.events, options.tap.take())?;
     let collected = Arc::new(Mutex::new(Collected {
-        points: Points::new(plan.vms.len(), keep(&plan, options.keep_points)),
+        points: Points::new(plan.vms.len(), Needs::of(&plan), keep(&plan, options.keep_points)),
         log: outputs.counters(&layout)?,
         trouble: None,
     }));
@@ -234,7 +243,7 @@ fn last_of(host: &Host, vm: VmId) -> Final {
     })
 }
 
-fn vm_config(plan: &Plan, vm: &PlannedVm, console: &Console) -> VmConfig {
+pub(super) fn vm_config(plan: &Plan, vm: &PlannedVm, console: &Console) -> VmConfig {
     let driver = vm.operation_times.map(|times| {
         driver_config(&vm.profile).with(|c| {
             c.balloon_time = times.balloon;

@@ -1,5 +1,6 @@
 //! The samples of a run, kept as far as they can be.
 
+use super::need::Needs;
 use super::phases;
 use super::points::Point;
 use super::sums::Sums;
@@ -26,9 +27,9 @@ pub struct Points {
 }
 
 impl Points {
-    /// Keeps such points, or only what the summary needs of them.
-    pub(crate) fn new(vms: usize, keep: Keep) -> Self {
-        Self { points: Vec::new(), keep, last: None, sums: Sums::new(vms) }
+    /// Keeps such points, or only what the summary needs of them. `needs` are those of the run's VMs.
+    pub(crate) fn new(vms: usize, needs: Needs, keep: Keep) -> Self {
+        Self { points: Vec::new(), keep, last: None, sums: Sums::new(vms, needs) }
     }
 
     pub(crate) fn push(&mut self, point: Point) {
@@ -74,7 +75,7 @@ mod tests {
 
     /// The points that are kept of a run whose VMs have so much memory at each sample.
     fn kept(keep: Keep, samples: &[[u64; 2]]) -> usize {
-        let mut points = Points::new(2, keep);
+        let mut points = Points::new(2, Needs::default(), keep);
         for (second, vms) in (0..).zip(samples) {
             let vm = |&mib| VmPoint { physical: PageCount::from_mib(mib), ..VmPoint::default() };
             let (time, vms) = (Duration::from_secs(second), vms.iter().map(vm).collect());

@@ -78,6 +78,10 @@ pub struct VmPoint {
     pub guest_commit_failures: u64,
     /// What its applications have asked for, were refused, and still want.
     pub guest_refused: PageCount,
+    /// What it would have committed, without its balloon, had nothing been refused and no application waited.
+    pub guest_wanted: PageCount,
+    /// Whether an application of it has begun.
+    pub guest_works: bool,
     /// Time its applications have lost waiting for pages.
     pub guest_stall: Duration,
 }

@@ -220,6 +220,8 @@ impl Sampler {
             point.guest_refused = guest.refused;
             point.guest_commit_failures = guest.commit_failures;
             point.guest_stall = guest.stall;
+            let seen = console.look(|guest| (guest.wanted(), guest.works()));
+            (point.guest_wanted, point.guest_works) = seen.unwrap_or((point.guest_commit, false));
             if self.check_guests
                 && let Some(Err(problem)) = console.look(guest_memory_manager::Guest::check)
             {

@@ -125,11 +125,24 @@ pub struct VmSummary {
     pub current_pressure: Option<Spread>,
     /// Demand.
     pub demand_mb: Option<Spread>,
-    /// Demand beyond what it had, and what its guest refused its applications for want of memory, over time, MB·s.
+    /// What it needed beyond what it had, over time, MB·s: of a recorded load what was recorded, else what its guest's applications
+    /// wanted, refused or not. The sum of the next three.
     pub unmet_demand_mb_s: f64,
+    /// Of that, what its guest had committed, or was about to.
+    #[serde(default)]
+    pub unmet_committed_mb_s: f64,
+    /// Of that, what its guest refused its applications, or these did not ask for because they waited.
+    #[serde(default)]
+    pub unmet_refused_mb_s: f64,
+    /// Of that, what a recorded load needed before its VM ran and its guest played it.
+    #[serde(default)]
+    pub unmet_waiting_mb_s: f64,
+    /// Time in which it was asked for and had no memory.
+    #[serde(default)]
+    pub waiting_s: f64,
     /// Time with more demanded than assigned.
     pub time_above_100_s: f64,
-    /// The longest time without a break in which it had less than demanded, or its guest refused its applications memory.
+    /// The longest time without a break in which it had less than it needed.
     pub longest_shortage_s: f64,
     /// Memory added, over all starts.
     pub added_memory_mb: f64,
@@ -271,7 +284,11 @@ pub(crate) fn summarize(ending: Ending<'_>, sums: &Sums) -> Summary {
                     guest_visible_mb: sums.visible.spread(),
                     current_pressure: sums.pressure.spread(),
                     demand_mb: sums.demand.spread(),
-                    unmet_demand_mb_s: round(sums.unmet_mib_s),
+                    unmet_demand_mb_s: round(sums.unmet.all),
+                    unmet_committed_mb_s: round(sums.unmet.committed),
+                    unmet_refused_mb_s: round(sums.unmet.refused),
+                    unmet_waiting_mb_s: round(sums.unmet.waiting),
+                    waiting_s: round(sums.unmet.waited.as_secs_f64()),
                     time_above_100_s: round(sums.above_100_s),
                     longest_shortage_s: round(sums.longest_shortage.as_secs_f64()),
                     added_memory_mb: last.added.mib(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use page_range::PageCount;
 use serde::{Deserialize, Serialize};
 
+use super::need::{Need, Needs};
 use super::points::{Point, VmPoint};
 
 /// Smallest, mean, largest and last of a quantity over the samples.
@@ -67,7 +68,7 @@ pub(crate) struct VmSums {
     pub(crate) available: Collect,
     pub(crate) refused: Collect,
     pub(crate) first_refused: Option<Duration>,
-    pub(crate) unmet_mib_s: f64,
+    pub(crate) unmet: Unmet,
     pub(crate) shortage: Duration,
     pub(crate) longest_shortage: Duration,
     pub(crate) above_100_s: f64,
@@ -76,6 +77,21 @@ pub(crate) struct VmSums {
     pub(crate) stall: Duration,
     pub(crate) commit_failures: u64,
     pub(crate) last: Option<VmPoint>,
+}
+
+/// What was needed and not there, over time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Unmet {
+    /// All of it, MiB·s.
+    pub(crate) all: f64,
+    /// Of that, what was committed.
+    pub(crate) committed: f64,
+    /// Of that, what was refused.
+    pub(crate) refused: f64,
+    /// Of that, recorded needs of a VM that did not run yet or booted.
+    pub(crate) waiting: f64,
+    /// Time in which the VM was asked for and had no memory.
+    pub(crate) waited: Duration,
 }
 
 /// Sums over the samples of a run.
@@ -90,11 +106,12 @@ pub(crate) struct Sums {
     pub(crate) reads_total: u64,
     pub(crate) first_reserve: Option<PageCount>,
     pub(crate) vms: Vec<VmSums>,
+    needs: Needs,
 }
 
 impl Sums {
-    pub(crate) fn new(vms: usize) -> Self {
-        Self { vms: vec![VmSums::default(); vms], ..Self::default() }
+    pub(crate) fn new(vms: usize, needs: Needs) -> Self {
+        Self { vms: vec![VmSums::default(); vms], needs, ..Self::default() }
     }
 
     pub(crate) fn add(&mut self, point: &Point, before: Option<&Point>) {
@@ -110,7 +127,9 @@ impl Sums {
         self.first_reserve.get_or_insert(host.reserve);
         let total = host.available + host.assigned + host.in_transit + host.overhead + host.reserve;
         self.used.add(total.mib() - host.parent_free_mib);
-        for (sums, vm) in self.vms.iter_mut().zip(&point.vms) {
+        for (index, (sums, vm)) in self.vms.iter_mut().zip(&point.vms).enumerate() {
+            let need = self.needs.at(index, point.time, vm);
+            sums.lack(&need, elapsed);
             let last = sums.last.replace(*vm);
             // Counters of the guest begin anew when it boots.
             let grown = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
@@ -127,7 +146,6 @@ impl Sums {
                 sums.stall += vm.guest_stall.checked_sub(was.guest_stall).unwrap_or(vm.guest_stall);
             }
             if !vm.running {
-                sums.shortage = Duration::ZERO;
                 continue;
             }
             sums.physical.add(vm.physical.mib());
@@ -139,18 +157,29 @@ impl Sums {
                 sums.demand.add(demand.mib());
             }
             let missing = vm.demand.map_or(PageCount::ZERO, |demand| demand.saturating_sub(vm.physical));
-            // What the guest refused its applications is in no report, and is lacking all the same.
-            let lacking = missing + vm.guest_refused;
-            sums.unmet_mib_s += lacking.mib() * seconds;
             if !missing.is_zero() {
                 sums.above_100_s += seconds;
             }
-            sums.shortage = if lacking.is_zero() { Duration::ZERO } else { sums.shortage + elapsed };
-            sums.longest_shortage = sums.longest_shortage.max(sums.shortage);
             if let Some(available) = vm.guest_available {
                 sums.available.add(available.mib());
             }
         }
+    }
+}
+
+impl VmSums {
+    /// What it needed and did not have since the sample before.
+    fn lack(&mut self, need: &Need, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f64();
+        self.unmet.all += need.lacks().mib() * seconds;
+        self.unmet.committed += need.committed.mib() * seconds;
+        self.unmet.refused += need.refused.mib() * seconds;
+        self.unmet.waiting += need.waiting.mib() * seconds;
+        if need.waits {
+            self.unmet.waited += elapsed;
+        }
+        self.shortage = if need.lacks().is_zero() { Duration::ZERO } else { self.shortage + elapsed };
+        self.longest_shortage = self.longest_shortage.max(self.shortage);
     }
 }
 
@@ -161,11 +190,11 @@ mod tests {
     #[test]
     fn the_longest_shortage_is_no_sum_of_shortages() {
         let mib = PageCount::from_mib;
-        let mut sums = Sums::new(1);
+        let mut sums = Sums::new(1, Needs::default());
         let mut before: Option<Point> = None;
         // By second: demand, and what the guest refuses, with 512 MB assigned.
         let samples =
-            [(400, 0), (600, 0), (600, 0), (400, 0), (600, 0), (600, 0), (400, 50), (400, 0), (600, 0)];
+            [(400, 0), (600, 0), (600, 0), (400, 0), (600, 0), (600, 0), (400, 150), (400, 0), (600, 0)];
         for (second, (demand, refused)) in samples.into_iter().enumerate() {
             let point = Point {
                 time: Duration::from_secs(second as u64),
@@ -173,7 +202,8 @@ mod tests {
                     running: true,
                     physical: mib(512),
                     demand: Some(mib(demand)),
-                    guest_refused: mib(refused),
+                    guest_commit: mib(demand),
+                    guest_wanted: mib(demand + refused),
                     guest_available: Some(PageCount::ZERO),
                     ..VmPoint::default()
                 }],
@@ -185,6 +215,7 @@ mod tests {
         let vm = &sums.vms[0];
         assert_eq!(vm.longest_shortage, Duration::from_secs(3));
         assert_eq!(vm.above_100_s, 5.0);
-        assert_eq!(vm.unmet_mib_s, 5.0 * 88.0 + 50.0);
+        let (committed, refused) = (5.0 * 88.0, 38.0);
+        assert_eq!(vm.unmet, Unmet { all: committed + refused, committed, refused, ..Unmet::default() });
     }
 }

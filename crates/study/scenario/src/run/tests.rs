@@ -1,9 +1,16 @@
 //! What a run's story and summary say.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use balancing_policy::{Future, HostView, Policy, Proposal, VmFuture, VmView};
 use component_runtime::Driver;
+use guest_partition::Console;
+use parking_lot::Mutex;
 use terminal_text::Look;
 
-use super::{Choices, Outcome, Plan, RunOptions, build, run, story};
+use super::execute::vm_config;
+use super::{Choices, Outcome, Plan, RunOptions, build, run, run_with_policy, story};
 use crate::file::{self, LoadOptions};
 
 fn ran(text: &str) -> (Plan, Outcome) {
@@ -16,6 +23,94 @@ fn ran(text: &str) -> (Plan, Outcome) {
 
 fn told(plan: &Plan, outcome: &Outcome, colour: bool) -> String {
     story::tell("test", plan, &outcome.summary, &outcome.points, Look { columns: 400, colours: colour })
+}
+
+/// Keeps what it is told of the future.
+struct Told(Arc<Mutex<Option<Arc<Future>>>>);
+
+impl Policy for Told {
+    fn name(&self) -> &str {
+        "told"
+    }
+
+    fn uses_priority(&self) -> bool {
+        false
+    }
+
+    fn round(&mut self, _: &HostView<'_>, _: &[VmView], _: &mut Proposal) {}
+
+    fn foresees(&self) -> bool {
+        true
+    }
+
+    fn foresee(&mut self, future: &Arc<Future>) {
+        *self.0.lock() = Some(Arc::clone(future));
+    }
+}
+
+/// What simulated guests will need can be found out; what a caller's own machines will need cannot, only when they are started.
+#[test]
+fn the_future_is_known_of_simulated_guests_only() {
+    let text = RESERVE.replace("14m", "7m");
+    let scenario = file::parse("test.toml", text, &LoadOptions::default()).unwrap();
+    let plan = build::plan_alone(&scenario, &Choices::default()).unwrap();
+    let future_of = |own_machines: bool| {
+        let told = Arc::default();
+        let mut options = RunOptions { driver: Driver::Inline, ..RunOptions::default() };
+        if own_machines {
+            let plan = plan.clone();
+            options.machines = Some(Box::new(move |_, vm| vm_config(&plan, vm, &Console::default()).factory));
+        }
+        run_with_policy(plan.clone(), options, Box::new(Told(Arc::clone(&told)))).unwrap();
+        told.lock().take().unwrap()
+    };
+    for (own_machines, known, mib) in [(false, true, 2600), (true, false, 0)] {
+        let future = future_of(own_machines);
+        assert_eq!(future.vms().len(), 4);
+        let need = |vm: &VmFuture| vm.need_at(Duration::from_secs(400)).whole_mib();
+        assert!(
+            future
+                .vms()
+                .iter()
+                .all(|vm| vm.is_known() == known && need(vm) >= mib && (known || need(vm) == 0))
+        );
+        assert!(future.vms().iter().all(|vm| vm.starts_from(Duration::ZERO).count() == 1));
+    }
+}
+
+/// VMs that have all of the host and use half of it; then the parent OS is to have three gigabytes more.
+const RESERVE: &str = r#"
+    until = "14m"
+    host = { memory = "16GB" }
+    [[vm]]
+    name = "VM{n}"
+    numbers = "1..4"
+    guest = "ws2008-r2-sp1-enterprise"
+    startup_bytes = "512MB"
+    maximum_bytes = "8GB"
+    workload = { kind = "step", to = "2600MB", after = "1m", active_share = 0.5 }
+    [[timeline]]
+    at = "0s"
+    action = "start"
+    vm = "all"
+    [[timeline]]
+    at = "6m"
+    action = "set_registry"
+    name = "MemoryReserve"
+    value = 4096
+"#;
+
+/// A policy that goes by what is free alone would never give up what VMs have of a reserve that was raised.
+#[test]
+fn a_reserve_that_is_raised_is_there_before_any_guest_restarts_whatever_the_policy() {
+    for policy in policy_catalogue::names() {
+        let scenario = file::parse("test.toml", RESERVE, &LoadOptions::default()).unwrap();
+        let choices = Choices { policy: Some(policy.to_owned()), ..Choices::default() };
+        let plan = build::plan_alone(&scenario, &choices).unwrap();
+        let options = RunOptions { driver: Driver::Inline, ..RunOptions::default() };
+        let host = run(plan, options).unwrap().summary.host;
+        assert_eq!((host.reserve_at_start_mb, host.reserve_mb), (864.0, 4096.0), "{policy}");
+    }
 }
 
 /// A guest that stays at 512 MB and has no page file, and whose application wants 6 GB.

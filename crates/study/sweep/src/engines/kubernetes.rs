@@ -12,7 +12,7 @@ const CONTAINERFILE: &str = "\
 FROM docker.io/library/rust:1-slim-bookworm AS build
 WORKDIR /project
 COPY . .
-RUN cargo build --locked --release --package xtask --features study
+RUN cargo build --locked --release --package xtask --features bound
 
 FROM docker.io/library/debian:bookworm-slim
 COPY --from=build /project/target/release/xtask /usr/local/bin/xtask
