@@ -49,7 +49,7 @@ impl Growth {
             return None;
         }
         let wanted_now = want.min(self.limit);
-        if let Some(pages) = self.in_whole_large_pages(wanted_now) {
+        if let Some(pages) = self.whole_large_pages_of(wanted_now) {
             return Some(pages);
         }
         let exact = wanted_now.min(self.returnable).min(self.pool);
@@ -67,7 +67,7 @@ impl Growth {
 
     /// The amount nearest to `wanted` that is returned out of the balloon and lets the VM have a multiple of a large page: more if
     /// there is as much, else less.
-    fn in_whole_large_pages(&self, wanted: PageCount) -> Option<PageCount> {
+    fn whole_large_pages_of(&self, wanted: PageCount) -> Option<PageCount> {
         let most = self.returnable.min(self.pool).min(self.room).min(self.limit);
         let least = self.minimum.min(self.room).max(PageCount(1));
         let goal = self.held + wanted;
