@@ -65,7 +65,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         Kind::Explore => Arc::new(Explorer),
     };
     compare::quiet_panics();
-    let bar = compare::progress_bar(std::io::stderr().is_terminal());
+    let show = std::io::stderr().is_terminal();
+    let bar = compare::progress_bar(show);
     let done = sweep::run(&plan, &rows, &places, threads, &runner, &mut |told| match told {
         Told::Begin { all, already } => {
             bar.set_length(all as u64);
