@@ -252,7 +252,7 @@ pub(super) fn not_known(load: &LoadResult) -> Option<String> {
     let names = regret.not_known.join(", ");
     Some(format!(
         "What {names} need{} depends on what {} given, so nobody can know it in advance. Regret is of the other VMs: how much they could \
-         still gain, with what is needed there in competition. How well {names} {} served, the other rows say.",
+         still gain beside it. How well {names} {} served, the other rows say.",
         if regret.not_known.len() == 1 { "s" } else { "" },
         if regret.not_known.len() == 1 { "it is" } else { "they are" },
         if regret.not_known.len() == 1 { "is" } else { "are" },
