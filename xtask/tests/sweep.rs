@@ -253,6 +253,34 @@ fn regret_is_of_points_of_its_own() {
     assert_eq!(bound.as_array().map(Vec::len), Some(6));
 }
 
+/// What is collected has a front if the comparison of the program that planned has one, and only then.
+#[test]
+fn who_collects_has_the_solver_of_who_planned() {
+    let folder = stand("sweep/solver");
+    let what = ["--policies", "mom", "--scenarios", "churn", "--seeds", "1", "--until", "90s"];
+    succeeds(&folder, &[&["sweep", "plan", "compare", "--out", "plan"][..], &what].concat());
+    succeeds(&folder, &run_with(&[]));
+    let collect = ["sweep", "collect", "--plan", "plan", "--json"];
+    let front = |json: &str| -> usize {
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        json["loads"][0]["regret"]["front"].as_array().unwrap().len()
+    };
+    let solver = cfg!(feature = "bound");
+    assert_eq!(front(&succeeds(&folder, &collect)) > 0, solver);
+    // Planned by a program of the other kind.
+    let plan = folder.join("plan/plan.json");
+    let text = fs::read_to_string(&plan).unwrap();
+    let other = text.replace(&format!("\"front\": {solver}"), &format!("\"front\": {}", !solver));
+    assert_ne!(text, other);
+    fs::write(&plan, other).unwrap();
+    if solver {
+        assert_eq!(front(&succeeds(&folder, &collect)), 0);
+    } else {
+        let (code, said) = refused(&folder, &collect);
+        assert!(code == Some(2) && said.contains("built with the feature `bound`"), "{said}");
+    }
+}
+
 #[test]
 fn recorded_loads_travel_with_the_plan() {
     let folder = stand("sweep/trace");
