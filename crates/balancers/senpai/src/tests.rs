@@ -48,7 +48,8 @@ fn settles_around_what_is_missed() {
         most = most.max(assigned(&host, 1));
     }
     assert!((960.0..1000.0).contains(&least), "it finds out by making the guest page a little: {least}");
-    assert!((1000.0..1300.0).contains(&most), "{most}");
+    // Moves are whole large pages, so each step may go 2 MB further than the controller's.
+    assert!((1000.0..1310.0).contains(&most), "{most}");
 }
 
 #[test]
