@@ -302,7 +302,7 @@ impl Comparison {
                     || "–".to_owned(),
                     |interval| {
                         format!(
-                            "<span title=\"{} to {}\">{}</span>",
+                            "<span title=\"{} to {}\">{}</span> <small>MB·s</small>",
                             number(interval.low, 0),
                             number(interval.high, 0),
                             number(interval.median, 0)
@@ -312,10 +312,13 @@ impl Comparison {
             };
             let _ = write!(
                 html,
-                "<tr><td>{}</td><td>{} <small>MB·s</small></td><td>{} <small>MB·s</small></td><td>{} <small>MB·s</small></td><td>{}</td></tr>",
+                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
                 escape(policy),
                 said(of.over_clairvoyant),
-                of.over_front.map_or_else(|| "–".to_owned(), |over| number(over, 0)),
+                of.over_front.map_or_else(
+                    || "–".to_owned(),
+                    |over| format!("{} <small>MB·s</small>", number(over, 0))
+                ),
                 said(of.over_bound),
                 match of.could_gain_percent {
                     [None, None] => "–".to_owned(),
