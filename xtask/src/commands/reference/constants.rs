@@ -56,6 +56,7 @@ pub(super) fn sections() -> Vec<(String, Vec<Constant>)> {
         ("DM VSP", dm_vsp::constants()),
         ("Host: VMMS, workers, parent OS", vmms_host::constants()),
         ("Memory balancer, with the policy `hyperv`", memory_balancer::constants()),
+        ("Integration services", integration_vsp::constants()),
         ("StorVSC", storage_vsc::constants()),
         ("StorVSP", storage_vsp::constants()),
         ("Storage sizing", storage_sizing::constants()),
