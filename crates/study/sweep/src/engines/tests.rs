@@ -81,7 +81,8 @@ fn every_engine_says_what_to_type() {
         let generated = engine.generate(&job);
         assert!(generated.commands.len() >= 3, "{engine}");
         for file in &generated.files {
-            assert!(!file.text.contains("/work/"), "{engine} {}", file.name);
+            // What is generated is for other machines: nothing of where this one was built.
+            assert!(!file.text.contains(env!("CARGO_MANIFEST_DIR")), "{engine} {}", file.name);
         }
         let all: String = generated.files.iter().map(|file| file.text.as_str()).collect();
         assert!(all.contains("200 points in 20 tasks"), "{engine}");
