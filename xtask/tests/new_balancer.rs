@@ -1,7 +1,8 @@
-//! A policy of one's own, both ways of the book: the scaffold in a copy of this workspace, and a crate outside of it.
+//! A policy of one's own, both ways of the book: the scaffold in a copy of this workspace, and the crate that stands outside of it.
 //!
 //! The copy is built where this workspace is, so that the libraries of others are not compiled again, and as another version, so that
-//! the crates of the two are not taken for each other. What comes out has a target folder of its own.
+//! the crates of the two are not taken for each other. What comes out has a target folder of its own. The book's crate is built within the
+//! copy: its code and what it depends on are the same there, and a workspace more would compile all of it once more.
 
 use std::fs;
 use std::io;
@@ -121,24 +122,42 @@ fn a_policy_of_one_s_own_runs_inside_and_outside_of_the_workspace() {
     if let Ok(formatted) = formatted {
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stdout));
     }
-    let tested = cargo(&root, &target, &["test", "-p", &format!("balancer-{NAME}"), "--lib"]);
-    let (passed, warned) = (String::from_utf8_lossy(&tested.stdout), String::from_utf8_lossy(&tested.stderr));
-    assert!(passed.contains("1 passed") && !warned.contains("warning"), "{passed}{warned}");
 
-    // It runs at once.
-    let ran = cargo(
-        &root,
-        &target,
+    // The crate of the book.
+    let outside = root.join("crates/balancers/outside-policy");
+    let book = workspace().join("docs/src/outside-policy");
+    fs::create_dir_all(outside.join("src")).unwrap();
+    copy(&book.join("main.rs"), &outside.join("src/main.rs")).unwrap();
+    let text = fs::read_to_string(book.join("Cargo.toml")).unwrap();
+    let (package, own_workspace) = text.split_once("\n# Not part of any workspace").unwrap();
+    assert!(own_workspace.ends_with("[workspace]\n"), "{own_workspace}");
+    fs::write(outside.join("Cargo.toml"), package.replace("../hyperv-dynamic-memory", "../../..")).unwrap();
+
+    let policy = format!("balancer-{NAME}");
+    // Always all three, so that what they share has the same features each time.
+    let of = ["-p", &policy, "-p", "outside-policy", "-p", "xtask", "--features", "xtask/study"];
+    let tested = cargo(&root, &target, &[&["test"], &of[..], &["--lib", "--bin", "outside-policy"]].concat());
+    let (passed, warned) = (String::from_utf8_lossy(&tested.stdout), String::from_utf8_lossy(&tested.stderr));
+    assert_eq!(passed.matches("1 passed").count(), 2, "{passed}");
+    assert!(!warned.contains("warning"), "{warned}");
+    cargo(&root, &target, &[&["build"], &of[..]].concat());
+
+    // Both run at once.
+    let run = |program: &str, args: &[&str]| {
+        let ran =
+            Command::new(target.join("debug").join(program)).current_dir(&root).args(args).output().unwrap();
+        assert!(ran.status.success(), "{program}: {}", String::from_utf8_lossy(&ran.stderr));
+        ran.stdout
+    };
+    let said = String::from_utf8(run("outside-policy", &[])).unwrap();
+    assert!(said.contains("VM8") && said.contains("half-again") && said.contains("unmet demand"), "{said}");
+    let policies = format!("hyperv,{NAME}");
+    let compared = run(
+        "xtask",
         &[
-            "run",
-            "-p",
-            "xtask",
-            "--features",
-            "study",
-            "--",
             "compare",
             "--policies",
-            &format!("hyperv,{NAME}"),
+            &policies,
             "--scenarios",
             "multi-vm",
             "--seeds",
@@ -148,51 +167,21 @@ fn a_policy_of_one_s_own_runs_inside_and_outside_of_the_workspace() {
             "--json",
         ],
     );
-    let comparison: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let comparison: serde_json::Value = serde_json::from_slice(&compared).unwrap();
     let moved = &comparison["loads"][0]["results"][1]["moved"]["values"][0];
     assert!(moved.as_f64().unwrap() > 0.0, "it gives its VMs what they need: {moved}");
     let out = place.join("run");
     let _old = fs::remove_dir_all(&out);
     let out_text = out.to_string_lossy().into_owned();
-    let ran = cargo(
-        &root,
-        &target,
+    let told = run(
+        "xtask",
         &[
-            "run",
-            "-p",
-            "xtask",
-            "--features",
-            "study",
-            "--",
-            "scenario",
-            "multi-vm",
-            "--policy",
-            NAME,
-            "--until",
-            "5m",
-            "--driver",
-            "inline",
-            "--out",
+            "scenario", "multi-vm", "--policy", NAME, "--until", "5m", "--driver", "inline", "--out",
             &out_text,
         ],
     );
-    assert!(String::from_utf8_lossy(&ran.stdout).contains("VM7"));
+    assert!(String::from_utf8_lossy(&told).contains("VM7"));
     let summary: serde_json::Value =
         serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap();
     assert_eq!(summary["policy"], NAME);
-
-    // The crate of the book, outside, on the copy.
-    let outside = place.join("outside-policy");
-    let book = workspace().join("docs/src/outside-policy");
-    fs::create_dir_all(outside.join("src")).unwrap();
-    copy(&book.join("main.rs"), &outside.join("src/main.rs")).unwrap();
-    let manifest = fs::read_to_string(book.join("Cargo.toml")).unwrap();
-    let manifest = manifest.replace("../hyperv-dynamic-memory", "../workspace");
-    fs::write(outside.join("Cargo.toml"), manifest).unwrap();
-    // The versions that this workspace is built with.
-    fs::copy(root.join("Cargo.lock"), outside.join("Cargo.lock")).unwrap();
-    let ran = cargo(&outside, &target, &["run"]);
-    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-    assert!(said.contains("VM8") && said.contains("half-again") && said.contains("unmet demand"), "{said}");
-    cargo(&outside, &target, &["test"]);
 }

@@ -34,11 +34,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     build()
 }
 
-/// Checks generated pages, examples and links, then builds the book.
+/// Checks generated pages, examples and links, then builds the book. Examples run one after another, so a core is left for the pages.
 fn check() -> Result<()> {
-    super::reference::check(super::reference::PAGES)?;
-    super::examples::check()?;
-    super::queries::check()?;
+    std::thread::scope(|scope| {
+        let pages = scope.spawn(|| super::reference::check(super::reference::PAGES));
+        super::examples::check()?;
+        super::queries::check()?;
+        pages.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
     links()?;
     build()
 }

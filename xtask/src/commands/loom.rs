@@ -26,34 +26,30 @@ impl Args {
 /// Crates that have loom models, and those that have shuttle models.
 const LOOM: [&str; 2] = ["vmbus", "component-runtime"];
 const SHUTTLE: [&str; 2] = ["component-runtime", WHOLE_STACK];
-/// In a model it is without the scenarios, and all that they take.
 const WHOLE_STACK: &str = "whole-stack-tests";
 
-/// Runs the models.
+/// Runs the models. Those of one kind are compiled together, so that what their crates share is compiled side by side.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let target = tools::host_target()?;
-    for package in LOOM {
-        step(&format!("loom: {package}"), model(package, "loom", &target, args.filter.as_deref()))?;
-    }
+    step("loom", models(LOOM, "loom", &target, args.filter.as_deref()))?;
     if args.shuttle {
-        for package in SHUTTLE {
-            let models = model(package, "shuttle", &target, args.filter.as_deref());
-            let seed = args.seed.map(|seed| seed.to_string());
-            let models = models.envs(seed.as_deref().map(|seed| ("SHUTTLE_RANDOM_SEED", seed)));
-            step(&format!("shuttle: {package}"), models)?;
-        }
+        let seed = args.seed.map(|seed| seed.to_string());
+        let models = models(SHUTTLE, "shuttle", &target, args.filter.as_deref());
+        step("shuttle", models.envs(seed.as_deref().map(|seed| ("SHUTTLE_RANDOM_SEED", seed))))?;
     }
     Ok(())
 }
 
 /// A model build has a cfg of its own, so it gets a target folder of its own. That the target is named keeps the cfg away from build
 /// scripts and macros, which both kinds then share.
-fn model(package: &str, kind: &str, target: &str, filter: Option<&str>) -> Tool {
+fn models(packages: [&str; 2], kind: &str, target: &str, filter: Option<&str>) -> Tool {
     let filter = filter.map_or_else(|| format!("{kind}_"), str::to_owned);
-    let less = (package == WHOLE_STACK).then_some("--no-default-features");
+    // In a model the whole stack is without the scenarios, and all that they take.
+    let less = packages.contains(&WHOLE_STACK).then_some("--no-default-features");
     Tool::cargo(["test", "--profile", "model", "--locked", "--lib", "--target", target])
         .args(less)
-        .args(["-p", package, &filter])
+        .args(packages.iter().flat_map(|package| ["-p", package]))
+        .args([filter])
         .env("RUSTFLAGS", &format!("--cfg {kind}"))
         .env("CARGO_TARGET_DIR", "target/models")
 }

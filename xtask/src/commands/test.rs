@@ -128,9 +128,10 @@ fn engines() -> Result<()> {
             note!("── a sweep on {name}: left out ({why})");
             continue;
         }
-        let tests = ["test", "--package", "xtask", "--all-features", "--locked", "--test", "command-line"];
+        // Of the whole workspace, as the tests were: of one package, the crates below would have other features and be compiled again.
         let test = format!("engines::{name}");
-        step(&format!("a sweep on {name}"), Tool::cargo(tests).args(["--", "--ignored", "--exact", &test]))?;
+        let tests = whole("test").args(["--test", "command-line", "--", "--ignored", "--exact", &test]);
+        step(&format!("a sweep on {name}"), tests)?;
     }
     Ok(())
 }
