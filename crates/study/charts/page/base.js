@@ -72,6 +72,10 @@ Report.state = (() => {
   };
 })();
 
+/** Draws everything at the width that it has now, seen or not: what has never been scrolled to is printed all the same. */
+Report.drawn = [];
+Report.drawAll = () => { for (const draw of Report.drawn) draw(); };
+
 /** Calls `draw` whenever one of the values has changed while the element can be seen, and when it comes into view after that. */
 Report.whenSeen = (element, of, draw) => {
   let seen = false;
@@ -88,6 +92,7 @@ Report.whenSeen = (element, of, draw) => {
     if (seen || Report.printing) run();
     else stale = true;
   });
+  Report.drawn.push(run);
   let width = 0;
   new ResizeObserver(() => {
     if (element.clientWidth === width) return;

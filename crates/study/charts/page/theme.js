@@ -32,9 +32,11 @@ Report.theme = (() => {
   for (const [name, printing] of [["beforeprint", true], ["afterprint", false]]) {
     window.addEventListener(name, () => {
       Report.printing = printing;
+      document.body.classList.toggle("on-paper", printing);
       if (printing) paint("light");
       else usual();
       state.settle();
+      Report.drawAll();
     });
   }
   return { toggle };

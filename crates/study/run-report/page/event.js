@@ -57,11 +57,13 @@ Report.choose = (place) => {
   let due = null;
   Report.whenSeen(id("why"), ["vm", "now", "playing"], () => {
     clearTimeout(due);
-    due = setTimeout(() => {
+    const say = () => {
       const { vm, now, playing } = state.get();
       if (playing || vm === null) return;
       id("why-title").textContent = `Why ${vm} had what it had at ${Report.timeTo(now, 1e6)}`;
       id("why").textContent = Report.explain(vm, now) ?? "No decisions were recorded: repeat the run with --events all, or --events decisions.";
-    }, 120);
+    };
+    if (Report.printing) say();
+    else due = setTimeout(say, 120);
   });
 })();

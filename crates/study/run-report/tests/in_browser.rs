@@ -221,6 +221,32 @@ fn a_narrow_screen_needs_no_sideways_scrolling() {
     assert_eq!(page.complaints, [""; 0]);
 }
 
+/// Parts out of sight are drawn when somebody scrolls to them, or prints.
+#[test]
+fn what_nobody_has_scrolled_to_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    runs::contention(folder.path());
+    let Some(mut page) = open(folder.path(), 1300) else { return };
+    let drawn = "[document.querySelectorAll('#memory .cell canvas').length, document.querySelector('#why').textContent.length, \
+                 document.querySelectorAll('#sums tr').length]";
+    // Three of eight are in the window.
+    assert_eq!(page.value(drawn), json!([3, 0, 0]));
+    page.value("window.dispatchEvent(new Event('beforeprint'))");
+    let [curves, why, rows]: [u64; 3] = serde_json::from_value(page.value(drawn)).unwrap();
+    assert!(curves == 8 && why > 500 && rows > 20, "{curves} {why} {rows}");
+    // Nothing is wider than the paper.
+    assert_eq!(
+        page.value(
+            "Math.max(...[...document.querySelectorAll('canvas')].map((canvas) => canvas.clientWidth)) <= 700"
+        ),
+        true
+    );
+    assert_eq!(page.value("document.documentElement.dataset.theme"), "light");
+    page.value("window.dispatchEvent(new Event('afterprint'))");
+    page.until("document.querySelector('#stack canvas').clientWidth > 1000");
+    assert_eq!(page.complaints, [""; 0]);
+}
+
 #[test]
 fn what_is_left_of_a_run_is_shown_without_a_complaint() {
     let folder = tempfile::tempdir().unwrap();
