@@ -39,6 +39,8 @@ mod recording;
 mod reference;
 mod replay;
 mod report;
+#[cfg(feature = "study")]
+mod results;
 mod scenario;
 #[cfg(feature = "sizing")]
 mod size;
@@ -48,6 +50,8 @@ mod storage_sizing;
 mod sweep;
 mod test;
 mod tools;
+#[cfg(feature = "study")]
+mod tune;
 #[cfg(feature = "study")]
 mod verify;
 #[cfg(feature = "storage")]
@@ -76,6 +80,8 @@ use elsewhere as sweep;
 use elsewhere as import;
 #[cfg(not(feature = "sizing"))]
 use elsewhere as size;
+#[cfg(not(feature = "study"))]
+use elsewhere as tune;
 #[cfg(not(feature = "study"))]
 use elsewhere as verify;
 #[cfg(not(feature = "storage"))]
@@ -150,6 +156,8 @@ pub(crate) enum Command {
     Explore(explore::Args),
     /// Run balancing policies on the same loads with the same seeds, and compare what comes of it
     Compare(compare::Args),
+    /// Search parameters of a balancing policy on some loads, and judge what was found on others
+    Tune(tune::Args),
     /// Run a comparison, a verification or an exploration as points that many machines share: plan, submit, run, collect
     Sweep(sweep::Args),
     /// Make a scenario and a trace of what other programs wrote about VMs: perfmon, Get-VM, Prometheus, RVTools, traces
@@ -217,6 +225,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Explore(args) => return explore::run(&args),
         #[cfg(feature = "study")]
         Command::Compare(args) => return compare::run(&args),
+        Command::Tune(args) => return tune::run(&args),
         #[cfg(feature = "storage")]
         Command::StorageSizing(args) => storage_sizing::run(&args)?,
         #[cfg(feature = "storage")]

@@ -15,7 +15,7 @@ use policy_comparison::{Advance, CompareError, Comparison, Contestant, Settings,
 use scenario::file::{self, BadScenario, LoadOptions, Scenario, Setting};
 use scenario::run::Choices;
 
-use super::{all_bad_input, arguments, bad_input, shell_word};
+use super::{all_bad_input, arguments, bad_input, results, shell_word};
 use crate::output::{look, note, print, print_coloured, say, tell};
 
 /// Which policies, on what.
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let settings = settings(&args.what)?;
     let settings = Settings { threads: args.threads.map_or(settings.threads, usize::from), ..settings };
-    let folder = folder(args)?;
+    let folder = results::folder(args.out.as_deref(), args.force, "compare", "comparison", &FILES)?;
     quiet_panics();
     let bar = progress_bar(!args.json && std::io::stderr().is_terminal());
     let comparison = policy_comparison::compare(&settings, &mut |advance| show(&bar, advance));
@@ -184,32 +184,6 @@ pub(super) fn settings(args: &What) -> Result<Settings> {
         choices: Choices { until: args.until, ..settings.choices.clone() },
         ..settings
     })
-}
-
-/// Makes the folder for the files. A folder that holds anything but a comparison is left alone.
-fn folder(args: &Args) -> Result<PathBuf> {
-    let Some(out) = &args.out else {
-        return scenario::run::directory::create_next(Path::new(super::RUNS), "compare").map_err(bad_input);
-    };
-    if let Ok(entries) = std::fs::read_dir(out) {
-        for entry in entries {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if !FILES.contains(&name.as_str()) {
-                return Err(bad_input(format!(
-                    "{} holds {name:?}, which no comparison has left there: name another folder with --out",
-                    out.display()
-                )));
-            }
-            if !args.force {
-                return Err(bad_input(format!(
-                    "{} exists already; --force overwrites a comparison, --out names another folder",
-                    out.display()
-                )));
-            }
-        }
-    }
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    Ok(out.clone())
 }
 
 fn write(folder: &Path, comparison: &Comparison, command: &str) -> Result<()> {

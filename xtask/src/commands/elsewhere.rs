@@ -86,7 +86,7 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
         // A build that can compare does, with the front or without it; what a sweep's points come to is the same bytes in that build.
         "compare" | "sweep" if here(STUDY) => return None,
         "compare" | "sweep" => COMPARE,
-        "diff" | "verify" | "explore" => STUDY,
+        "diff" | "verify" | "explore" | "tune" => STUDY,
         "import" | "size" if rest.iter().any(is_workbook) => WORKBOOK,
         "import" | "size" => SIZING,
         "storage-sizing" | "vhd" => STORAGE,

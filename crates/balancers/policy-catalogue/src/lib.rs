@@ -14,7 +14,13 @@ pub struct PolicyEntry {
     /// What it is, in one line.
     pub summary: &'static str,
     /// Makes it with these parameters.
-    make: fn(&toml::Table) -> Result<Box<dyn Policy>, toml::de::Error>,
+    make: fn(&toml::Table) -> Result<Made, toml::de::Error>,
+}
+
+/// A policy, and all parameters that it was made with.
+struct Made {
+    policy: Box<dyn Policy>,
+    parameters: toml::Table,
 }
 
 /// Every policy there is, the default first. `cargo xtask new-balancer` adds its line before the last one.
@@ -69,7 +75,7 @@ pub const POLICIES: &[PolicyEntry] = &[
         summary: "static memory: everyone keeps the startup RAM",
         make: |parameters| {
             nothing(parameters)?;
-            Ok(Box::new(balancer_static::Static))
+            Ok(Made { policy: Box::new(balancer_static::Static), parameters: toml::Table::new() })
         },
     },
     PolicyEntry {
@@ -135,6 +141,28 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// No policy of this name, or parameters that it does not have.
 pub fn make(name: &str, parameters: &toml::Table) -> Result<Box<dyn Policy>, PolicyError> {
+    made_by_name(name, parameters).map(|made| made.policy)
+}
+
+/// All parameters of a policy as a user would write them, with their defaults: numbers, `true` or `false`, and times as texts.
+///
+/// # Errors
+/// No policy of this name.
+pub fn defaults(name: &str) -> Result<toml::Table, PolicyError> {
+    let written = |value: toml::Value| match value {
+        toml::Value::Table(parts) => {
+            let part = |name: &str| parts.get(name).and_then(toml::Value::as_integer).unwrap_or_default();
+            let (secs, nanos) = (u64::try_from(part("secs")), u32::try_from(part("nanos")));
+            let time = Duration::new(secs.unwrap_or_default(), nanos.unwrap_or_default());
+            toml::Value::String(quantities::format_duration(time))
+        }
+        other => other,
+    };
+    let made = made_by_name(name, &toml::Table::new())?;
+    Ok(made.parameters.into_iter().map(|(name, value)| (name, written(value))).collect())
+}
+
+fn made_by_name(name: &str, parameters: &toml::Table) -> Result<Made, PolicyError> {
     let Some(entry) = POLICIES.iter().find(|entry| entry.name == name) else {
         let nearest = quantities::nearest(name, names());
         return Err(PolicyError::Unknown {
@@ -178,12 +206,14 @@ pub fn check(policy: &str, parameters: &toml::Table) -> Vec<BadParameter> {
 }
 
 /// A policy with a configuration of these parameters.
-fn made<C, P>(parameters: &toml::Table, new: impl FnOnce(C) -> P) -> Result<Box<dyn Policy>, toml::de::Error>
+fn made<C, P>(parameters: &toml::Table, new: impl FnOnce(C) -> P) -> Result<Made, toml::de::Error>
 where
     C: DeserializeOwned + Serialize + Default,
     P: Policy + 'static,
 {
-    Ok(Box::new(new(read(parameters)?)))
+    let configuration: C = read(parameters)?;
+    let parameters = toml::Table::try_from(&configuration).unwrap_or_default();
+    Ok(Made { policy: Box::new(new(configuration)), parameters })
 }
 
 /// A policy's configuration of the parameters that a user wrote. The policy's own defaults tell what each of them is: a time is
@@ -287,6 +317,17 @@ mod tests {
         assert!(hold.why.contains("is not a") && hold.known.is_empty(), "{hold:?}");
         assert_eq!(check("static", &parameters).len(), 3);
         assert_eq!(check("there-is-none", &parameters), []);
+    }
+
+    #[test]
+    fn defaults_are_what_a_user_may_write() {
+        for name in names() {
+            let defaults = defaults(name).unwrap();
+            make(name, &defaults).unwrap_or_else(|error| panic!("{error}"));
+        }
+        assert_eq!(defaults("predictive-band").unwrap()["hold"].as_str(), Some("1m40s"));
+        assert!(defaults("static").unwrap().is_empty());
+        assert!(defaults("hyperw").is_err());
     }
 
     #[test]

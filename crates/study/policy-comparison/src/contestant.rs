@@ -25,19 +25,23 @@ impl Contestant {
     /// # Errors
     /// There is no policy of this name.
     pub fn named(name: &str) -> Result<Self, PolicyError> {
-        let none = toml::Table::new();
-        policy_catalogue::make(name, &none)?;
+        Self::with_parameters(name, name, toml::Table::new())
+    }
+
+    /// A policy of the project with these parameters, called `label` in what is compared.
+    ///
+    /// # Errors
+    /// There is no policy `name`, or it does not take these parameters.
+    pub fn with_parameters(name: &str, label: &str, parameters: toml::Table) -> Result<Self, PolicyError> {
+        policy_catalogue::make(name, &parameters)?;
         let known = name.to_owned();
-        let make = move || match policy_catalogue::make(&known, &none) {
+        let make = move || match policy_catalogue::make(&known, &parameters) {
             Ok(policy) => policy,
             // The policy was made above with the same parameters.
             Err(error) => unreachable!("{error}"),
         };
-        Ok(Self {
-            name: name.to_owned(),
-            make: Arc::new(make),
-            static_memory: name == policy_catalogue::STATIC,
-        })
+        let static_memory = name == policy_catalogue::STATIC;
+        Ok(Self { name: label.to_owned(), make: Arc::new(make), static_memory })
     }
 
     /// A policy that this crate has never heard of. `make` is called once for every run, on any thread.
@@ -53,7 +57,7 @@ impl Contestant {
         designs.filter_map(|name| Self::named(name).ok()).collect()
     }
 
-    /// Its name.
+    /// What it is called in what is compared.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
