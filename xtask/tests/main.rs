@@ -12,5 +12,6 @@ mod program;
 mod sizing;
 #[cfg(feature = "study")]
 mod sweep;
+mod tune;
 mod what_if;
 mod wrong;

@@ -189,9 +189,9 @@ impl Outcome {
                     )
                 });
                 format!(
-                    "{} of {} was chosen: on the training loads {} of the unmet demand and {} of the memory moved of the published parameters.{held_out}",
-                    trial.name,
+                    "Of {} sets that were tried, {} was chosen: on the training loads {} of the unmet demand and {} of the memory moved of the published parameters.{held_out}",
                     self.trials.len(),
+                    trial.name,
                     percent(trial.training.unmet_demand),
                     percent(trial.training.moved),
                 )
