@@ -31,6 +31,7 @@ mod import;
 mod loom;
 mod mutants;
 mod new_balancer;
+mod plans;
 #[cfg(feature = "docs")]
 mod queries;
 #[cfg(feature = "live")]
@@ -225,6 +226,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Explore(args) => return explore::run(&args),
         #[cfg(feature = "study")]
         Command::Compare(args) => return compare::run(&args),
+        #[cfg(feature = "study")]
         Command::Tune(args) => return tune::run(&args),
         #[cfg(feature = "storage")]
         Command::StorageSizing(args) => storage_sizing::run(&args)?,

@@ -134,8 +134,8 @@ fn stack(repeat: usize) -> Result<()> {
 #[expect(clippy::disallowed_methods, reason = "measures")]
 fn speed(driver: Driver) -> Result<f64> {
     let folder = tempfile::tempdir()?;
-    let scenario = super::scenario::load("multi-vm", &LoadOptions::default())?;
-    let plan = super::scenario::plan(&scenario, &Choices::default())?;
+    let scenario = super::plans::load("multi-vm", &LoadOptions::default())?;
+    let plan = super::plans::plan(&scenario, &Choices::default())?;
     let options = RunOptions {
         driver,
         directory: Some(folder.path().to_owned()),
@@ -197,7 +197,7 @@ fn print_fleet(vms: usize) -> Result<()> {
     let mut times = Vec::new();
     for until in [FLEET_START, FLEET_START + time] {
         let choices = Choices { until: Some(until), ..Choices::default() };
-        let plan = super::scenario::plan(&scenario, &choices)?;
+        let plan = super::plans::plan(&scenario, &choices)?;
         let options =
             RunOptions { driver: Driver::Inline, events: EventsLevel::None, ..RunOptions::default() };
         let begin = Instant::now();

@@ -159,7 +159,7 @@ pub(super) fn settings(args: &What) -> Result<Settings> {
             ..options.clone()
         };
         if let Some(load) = good(loads::trace(path, options)) {
-            super::scenario::tell_remarks(&load);
+            super::plans::tell_remarks(&load);
             found.push(load);
         }
     } else if args.scenarios.is_empty() {

@@ -133,7 +133,7 @@ impl What {
             self.scenarios.clone()
         };
         let options = LoadOptions { settings: self.set.clone(), ..LoadOptions::default() };
-        let scenarios = names.iter().map(|name| super::scenario::load(name, &options));
+        let scenarios = names.iter().map(|name| super::plans::load(name, &options));
         let scenarios = scenarios.collect::<Result<Vec<_>>>()?;
         Ok((names, scenarios))
     }
@@ -215,7 +215,7 @@ pub(super) fn told(plan: &Plan, broken: &[(Point, String)]) -> String {
 
 /// Runs once; what went wrong, if something did.
 fn attempt(scenario: &Scenario, choices: &Choices, schedule_seed: u64) -> Result<Option<String>> {
-    Ok(sweep::explore::attempt(super::scenario::plan(scenario, choices)?, schedule_seed)?)
+    Ok(sweep::explore::attempt(super::plans::plan(scenario, choices)?, schedule_seed)?)
 }
 
 /// The shortest time within which the run still fails, to the second, by bisection.

@@ -226,8 +226,8 @@ fn of_scenario(
     name: &str,
     out: impl FnOnce(&scenario::file::Scenario) -> Result<PathBuf>,
 ) -> Result<Vec<PathBuf>> {
-    let file = super::scenario::load(name, &LoadOptions::default())?;
-    let plan = super::scenario::plan(&file, &Choices { seed: args.seed, ..Choices::default() })?;
+    let file = super::plans::load(name, &LoadOptions::default())?;
+    let plan = super::plans::plan(&file, &Choices { seed: args.seed, ..Choices::default() })?;
     let out = out(&file)?;
     let options = RunOptions {
         driver: Driver::Inline,
@@ -243,8 +243,8 @@ fn of_scenario(
 /// Runs a scenario with everything recorded, into a folder that does not stay.
 #[cfg(feature = "docs")]
 pub(super) fn record_all(name: &str, seed: Option<u64>) -> Result<tempfile::TempDir> {
-    let file = super::scenario::load(name, &LoadOptions::default())?;
-    let plan = super::scenario::plan(&file, &Choices { seed, ..Choices::default() })?;
+    let file = super::plans::load(name, &LoadOptions::default())?;
+    let plan = super::plans::plan(&file, &Choices { seed, ..Choices::default() })?;
     let folder = tempfile::tempdir()?;
     let options = RunOptions {
         driver: Driver::Inline,
@@ -258,8 +258,8 @@ pub(super) fn record_all(name: &str, seed: Option<u64>) -> Result<tempfile::Temp
 
 /// Runs a scenario and leaves nothing behind.
 pub(super) fn record(name: &str, seed: Option<u64>) -> Result<Recorded> {
-    let file = super::scenario::load(name, &LoadOptions::default())?;
-    let plan = super::scenario::plan(&file, &Choices { seed, ..Choices::default() })?;
+    let file = super::plans::load(name, &LoadOptions::default())?;
+    let plan = super::plans::plan(&file, &Choices { seed, ..Choices::default() })?;
     let options = RunOptions {
         driver: Driver::Inline,
         events: EventsLevel::None,

@@ -13,7 +13,7 @@ use run_journal::{EVENTS_FILE, Manifest, Record, events};
 use scenario::file::LoadOptions;
 use scenario::run::{COUNTERS_FILE, Choices, SCENARIO_FILE};
 
-use super::{bad_input, scenario as scenarios};
+use super::{bad_input, plans};
 
 /// Bytes that are read again each second of a run that goes on. Invented.
 pub(super) const MOST_READ_AGAIN: u64 = 64 << 20;
@@ -108,8 +108,8 @@ fn vms(records: &[Record]) -> Vec<RecordedVm> {
 /// Memory priorities of the VMs, if the scenario that was run is in the folder and can be read today.
 fn priorities(directory: &Path) -> Vec<(Arc<str>, u32)> {
     let path = directory.join(SCENARIO_FILE);
-    let file = scenarios::load(&path.display().to_string(), &LoadOptions::default()).ok();
-    let plan = file.and_then(|file| scenarios::plan(&file, &Choices::default()).ok());
+    let file = plans::load(&path.display().to_string(), &LoadOptions::default()).ok();
+    let plan = file.and_then(|file| plans::plan(&file, &Choices::default()).ok());
     let vms = plan.map(|plan| plan.vms).unwrap_or_default();
     vms.into_iter().map(|vm| (vm.name, live_view::view::priority(&vm.settings))).collect()
 }

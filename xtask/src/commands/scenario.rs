@@ -22,10 +22,10 @@ use run_analysis::figures::{self, Recorded};
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
 use run_journal::{EventsLevel, HumanLog};
 use scenario::file::{self, LoadOptions, Scenario, Setting};
-use scenario::run::{self, Choices, Plan, Point, RunError, RunOptions, directory, story};
+use scenario::run::{self, Choices, Plan, Point, RunOptions, directory, story};
 
 use super::arguments::{host_memory, positive_duration, window};
-use super::{all_bad_input, bad_input, shell_word, tools};
+use super::{all_bad_input, bad_input, plans, shell_word, tools};
 use crate::output::{look, note, print, print_coloured, say};
 
 /// What to run, and how.
@@ -151,13 +151,6 @@ fn events_level(text: &str) -> Result<EventsLevel, String> {
     text.parse().map_err(|error: run_journal::UnknownEventsLevel| error.to_string())
 }
 
-/// Says what was done to make the recorded loads of their files.
-pub(super) fn tell_remarks(file: &Scenario) {
-    for sentence in file.trace.iter().flat_map(|trace| trace.remarks().sentences()) {
-        note!("note: the recorded loads: {sentence}");
-    }
-}
-
 /// That a policy which is told the future cannot be told that of some VMs, and what it does instead.
 fn not_known(plan: &Plan) -> Option<String> {
     let not_known = run::future::not_known(plan);
@@ -171,39 +164,6 @@ fn not_known(plan: &Plan) -> Option<String> {
         names.join(", "),
         plan.policy
     ))
-}
-
-/// Loads a scenario.
-pub(crate) fn load(name: &str, options: &LoadOptions) -> Result<Scenario> {
-    file::find(name, options).map_err(bad_input)
-}
-
-/// Makes a plan; a scenario that refers to another is run after that one.
-pub(crate) fn plan(scenario: &Scenario, choices: &Choices) -> Result<Plan> {
-    let seed = choices.seed;
-    run::build::plan(scenario, choices, &mut |name| used_in(name, seed)).map_err(|error| match error {
-        RunError::Policy(_) | RunError::Workload(_) | RunError::Names(_) | RunError::Length(_) => {
-            bad_input(error)
-        }
-        other => other.into(),
-    })
-}
-
-/// The most host memory in use in another scenario.
-fn used_in(name: &str, seed: Option<u64>) -> Result<PageCount, RunError> {
-    let refused = |why: String| RunError::Reference(name.to_owned(), why);
-    let other = file::find(name, &LoadOptions::default()).map_err(|error| refused(error.to_string()))?;
-    let choices = Choices { seed, ..Choices::default() };
-    let plan = run::build::plan(&other, &choices, &mut |deeper| {
-        Err(RunError::Reference(
-            deeper.to_owned(),
-            "it is referred to by one that is referred to itself".to_owned(),
-        ))
-    })?;
-    let options = RunOptions { driver: Driver::Inline, events: EventsLevel::None, ..RunOptions::default() };
-    let outcome = run::run(plan, options)?;
-    let used = outcome.summary.host.used_mb.ok_or_else(|| refused("it has no samples".to_owned()))?;
-    Ok(PageCount((used.maximum * 256.0).round() as u64))
 }
 
 /// Real guests run in real time, with loads of their own: what else could be chosen is refused, not left unheard.
@@ -327,7 +287,7 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         }
     };
     if let Some(file) = hosts.first() {
-        tell_remarks(file);
+        plans::tell_remarks(file);
     }
     let mut hosts = fleet::chosen(&args, hosts)?;
     let file = match hosts.pop() {
@@ -344,7 +304,7 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         until: args.until,
         sample_interval: args.sample_interval,
     };
-    let plan = plan(&file, &choices)?;
+    let plan = plans::plan(&file, &choices)?;
     if let Some(remark) = not_known(&plan) {
         note!("note: {remark}");
     }
@@ -465,8 +425,8 @@ pub(super) fn again(first: &Path, settings: &[String], out: Option<PathBuf>) -> 
             file.display()
         )));
     }
-    let policy = load(&file.display().to_string(), &LoadOptions::default())
-        .and_then(|file| plan(&file, &Choices::default()))
+    let policy = plans::load(&file.display().to_string(), &LoadOptions::default())
+        .and_then(|file| plans::plan(&file, &Choices::default()))
         .map(|plan| plan.policy)?;
     let out = match out {
         Some(out) => out,

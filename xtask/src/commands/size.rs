@@ -142,7 +142,7 @@ fn fleet(args: &Args, folder: &Path) -> Result<Fleet> {
     let mut fleet = match &args.what.files[..] {
         [only] if is_scenario(only) || (only.components().count() == 1 && !only.exists()) => {
             let scenario = file::find(&only.display().to_string(), &options).map_err(bad_input)?;
-            super::scenario::tell_remarks(&scenario);
+            super::plans::tell_remarks(&scenario);
             let seeds = if scenario.trace.is_some() { 1 } else { args.seeds };
             Fleet::of_scenario(&scenario, args.policy.as_deref(), seeds).map_err(wrong)?
         }

@@ -276,7 +276,7 @@ fn recorded(
         ..LoadOptions::default()
     };
     let mut load = loads::trace(path, options)?;
-    super::scenario::tell_remarks(&load);
+    super::plans::tell_remarks(&load);
     load.name = format!("{} {window} {}", load.name, quantities::format_size(memory));
     Ok(load)
 }

@@ -31,6 +31,7 @@ mod collector;
 mod contestant;
 mod jobs;
 pub mod loads;
+mod measured;
 mod page;
 mod plans;
 pub mod points;

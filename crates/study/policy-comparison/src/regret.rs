@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::bound::{FrontPoint, least_at};
 use super::catalogue::{MeasureId, Values};
-use super::result::rounded;
 use super::statistics::Interval;
+use super::statistics::rounded;
 
 /// What could still be gained on a load: unmet demand beyond that of the policy that is told the future, and beyond what nobody could
 /// do better than.

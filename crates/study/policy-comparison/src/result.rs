@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::catalogue::{COUNT, Kind, MEASURES, Measure, MeasureId, Values};
 use super::collector::Series;
-use super::jobs::{Measured, Pair};
+use super::measured::{Measured, Pair};
 use super::regret::Regret;
-use super::statistics::{Interval, confidence, geometric_mean};
+use super::statistics::{Interval, confidence, geometric_mean, rounded};
 use super::{Better, Settings};
 
 /// Version of the schema of `compare.json`.
@@ -172,15 +172,6 @@ pub enum Judgement {
     /// It is better, for serving less: fewer VMs start than with the first policy, or it costs less and more demand is unmet. Whoever
     /// does nothing costs nothing.
     ServesLess,
-}
-
-/// To nine digits: what is beyond is noise of the arithmetic.
-pub(crate) fn rounded(value: f64) -> f64 {
-    if value == 0.0 {
-        return 0.0;
-    }
-    let scale = libm::pow(10.0, 8.0 - libm::floor(libm::log10(value.abs())));
-    (value * scale).round() / scale
 }
 
 impl Cell {
@@ -540,14 +531,6 @@ mod tests {
         // Next to nothing is not infinitely more than nothing.
         assert!((MeasureId::Unmet.measure().ratio(73.0, 0.0).unwrap() - 1.073).abs() < 1e-12);
         assert_eq!(MeasureId::Started.measure().ratio(1.0, 0.0), None);
-    }
-
-    #[test]
-    fn noise_of_the_arithmetic_is_no_difference() {
-        assert_eq!(rounded(0.1 + 0.2), 0.3);
-        assert_eq!(rounded(-123_456_789_012.0), -123_456_789_000.0);
-        assert_eq!(rounded(0.0), 0.0);
-        assert_eq!(rounded(1e-300), 1e-300);
     }
 
     #[test]

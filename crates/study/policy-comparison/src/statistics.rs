@@ -64,9 +64,26 @@ pub fn confidence(count: usize) -> f64 {
     if count == 0 { 0.0 } else { (1.0 - 2.0 * at_most(rank(count) - 1, count)).max(0.0) }
 }
 
+/// To nine digits: what is beyond is noise of the arithmetic.
+pub(crate) fn rounded(value: f64) -> f64 {
+    if value == 0.0 {
+        return 0.0;
+    }
+    let scale = libm::pow(10.0, 8.0 - libm::floor(libm::log10(value.abs())));
+    (value * scale).round() / scale
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn noise_of_the_arithmetic_is_no_difference() {
+        assert_eq!(rounded(0.1 + 0.2), 0.3);
+        assert_eq!(rounded(-123_456_789_012.0), -123_456_789_000.0);
+        assert_eq!(rounded(0.0), 0.0);
+        assert_eq!(rounded(1e-300), 1e-300);
+    }
 
     #[test]
     fn the_ranks_of_the_books() {

@@ -21,12 +21,12 @@ pub mod statistics;
 pub mod story;
 pub mod summary;
 mod sums;
+mod told;
 
 pub use build::Choices;
 pub use cycle::Cycle;
 pub use directory::{COUNTERS_FILE, GUESTS_FILE, REPORT_FILE, SCENARIO_FILE, SUMMARY_FILE};
 pub use error::RunError;
-pub use execute::{run, run_with_policy};
 pub use hand::Hand;
 pub use kept::Points;
 pub use need::{Need, Needs};
@@ -34,6 +34,7 @@ pub use options::{CounterWatch, Machines, Observer, Outcome, RunOptions};
 pub use plan::Plan;
 pub use points::Point;
 pub use summary::Summary;
+pub use told::{run, run_with_policy};
 
 /// The components of a run, by which events are recorded and logged.
 pub const COMPONENTS: [&str; 8] =

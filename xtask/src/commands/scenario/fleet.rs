@@ -16,7 +16,7 @@ use scenario::run::fleet::{FLEET_FILE, Fleet, TABLE_FILE};
 use scenario::run::{self, Choices, Plan, RunError, RunOptions, Summary, directory};
 
 use super::{Args, ClockName};
-use crate::commands::bad_input;
+use crate::commands::{bad_input, plans};
 use crate::output::{look, note, print, print_coloured, say};
 
 /// The host that is to be run alone, or all.
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, name: &str, scenarios: Vec<Scenario>) -> Result<E
             until: args.until,
             sample_interval: args.sample_interval,
         };
-        let plan = super::plan(&scenario, &choices)?;
+        let plan = plans::plan(&scenario, &choices)?;
         let events = args.events.unwrap_or_else(|| super::usual_events(&plan));
         hosts.push(Host { scenario, plan, folder: PathBuf::new(), events });
     }

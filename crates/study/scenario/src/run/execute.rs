@@ -14,7 +14,6 @@ use run_journal::Recorder;
 use vmms_host::{Host, VmConfig};
 
 use super::error::RunError;
-use super::future;
 use super::kept::{Keep, Points};
 use super::need::Needs;
 use super::operator::Operator;
@@ -28,38 +27,20 @@ use super::summary::{self, EndSummary, Ending, Final, MemoryMoved, Summary};
 /// VMs and samples up to which a run keeps its samples for the phases, even if the user did not ask.
 const KEEP: u64 = 200_000;
 
-/// Runs a plan.
+/// Runs a plan with this policy, which knows all that it will be told in advance.
 ///
 /// # Errors
 /// [`RunError`]; what was recorded until then stays.
-pub fn run(plan: Plan, options: RunOptions) -> Result<Outcome, RunError> {
-    let policy = policy_catalogue::make(&plan.policy, &plan.policy_parameters)?;
-    run_with_policy(plan, options, policy)
-}
-
-/// Runs a plan with a policy of one's own, in place of the one that the plan names: for policies that this crate has never
-/// heard of. One that foresees is told the future first, for which the load is run on a host that has enough for all;
-/// with machines of the caller's own, only when VMs are started.
-///
-/// # Errors
-/// [`RunError`]; what was recorded until then stays.
-pub fn run_with_policy(
-    mut plan: Plan,
+pub(super) fn execute(
+    plan: &Plan,
     mut options: RunOptions,
-    mut policy: Box<dyn Policy>,
+    policy: Box<dyn Policy>,
 ) -> Result<Outcome, RunError> {
-    plan.policy = policy.name().to_owned();
-    if policy.foresees() {
-        // Of machines that the caller makes, such as real guests, no simulated run tells anything.
-        let future =
-            if options.machines.is_some() { future::unknown(&plan) } else { future::foresee(&plan)? };
-        policy.foresee(&Arc::new(future));
-    }
     let names = plan.vms.iter().map(|vm| vm.name.to_string());
     let layout = Arc::new(Layout::new(plan.host_name.clone(), plan.epoch, names)?);
     let outputs = Outputs::create(options.directory.take(), options.events, options.tap.take())?;
     let collected = Arc::new(Mutex::new(Collected {
-        points: Points::new(plan.vms.len(), Needs::of(&plan), keep(&plan, options.keep_points)),
+        points: Points::new(plan.vms.len(), Needs::of(plan), keep(plan, options.keep_points)),
         log: outputs.counters(&layout)?,
         trouble: None,
     }));
@@ -76,7 +57,7 @@ pub fn run_with_policy(
     let dispatch = run_journal::dispatch(outputs.recorder.as_ref(), options.log.take());
     let (host, end) = tracing::dispatcher::with_default(&dispatch, || -> Result<_, RunError> {
         let mut runtime = Runtime::new(config)?;
-        let host = seat_all(&mut runtime, &plan, &mut options, policy, &layout, &collected);
+        let host = seat_all(&mut runtime, plan, &mut options, policy, &layout, &collected);
         if let Some(on_start) = options.on_start.take() {
             on_start(runtime.stop_handle());
         }
@@ -89,7 +70,7 @@ pub fn run_with_policy(
     };
     let recorded = outputs.finish(log)?;
     let trouble = trouble(seen, &host, &end);
-    let summary = summarize(&plan, options.schedule_seed, &host, &end, trouble.as_deref(), &points);
+    let summary = summarize(plan, options.schedule_seed, &host, &end, trouble.as_deref(), &points);
     outputs.summary(&summary)?;
     match trouble {
         Some(what) => Err(RunError::Invariant(what)),

@@ -14,7 +14,7 @@ use run_journal::EventsLevel;
 use vmms_host::HostEdition;
 
 use super::error::RunError;
-use super::execute::run_with_policy;
+use super::execute::execute;
 use super::need::Needs;
 use super::options::RunOptions;
 use super::plan::{Action, Plan};
@@ -142,7 +142,8 @@ pub fn foresee(plan: &Plan) -> Result<Future, RunError> {
         }),
         ..RunOptions::default()
     };
-    run_with_policy(provisioned, options, policy)?;
+    provisioned.policy = policy.name().to_owned();
+    execute(&provisioned, options, policy)?;
     let foresight =
         std::mem::replace(&mut *foresight.lock(), Foresight { needs: Needs::default(), seen: Vec::new() });
     Ok(foresight.future(plan))

@@ -1,0 +1,51 @@
+//! Scenarios by their names, and plans of them.
+
+use anyhow::Result;
+use component_runtime::Driver;
+use page_range::PageCount;
+use run_journal::EventsLevel;
+use scenario::file::{self, LoadOptions, Scenario};
+use scenario::run::{self, Choices, Plan, RunError, RunOptions};
+
+use super::bad_input;
+use crate::output::note;
+
+/// Says what was done to make the recorded loads of their files.
+pub(super) fn tell_remarks(file: &Scenario) {
+    for sentence in file.trace.iter().flat_map(|trace| trace.remarks().sentences()) {
+        note!("note: the recorded loads: {sentence}");
+    }
+}
+
+/// Loads a scenario.
+pub(crate) fn load(name: &str, options: &LoadOptions) -> Result<Scenario> {
+    file::find(name, options).map_err(bad_input)
+}
+
+/// Makes a plan; a scenario that refers to another is run after that one.
+pub(crate) fn plan(scenario: &Scenario, choices: &Choices) -> Result<Plan> {
+    let seed = choices.seed;
+    run::build::plan(scenario, choices, &mut |name| used_in(name, seed)).map_err(|error| match error {
+        RunError::Policy(_) | RunError::Workload(_) | RunError::Names(_) | RunError::Length(_) => {
+            bad_input(error)
+        }
+        other => other.into(),
+    })
+}
+
+/// The most host memory in use in another scenario.
+fn used_in(name: &str, seed: Option<u64>) -> Result<PageCount, RunError> {
+    let refused = |why: String| RunError::Reference(name.to_owned(), why);
+    let other = file::find(name, &LoadOptions::default()).map_err(|error| refused(error.to_string()))?;
+    let choices = Choices { seed, ..Choices::default() };
+    let plan = run::build::plan(&other, &choices, &mut |deeper| {
+        Err(RunError::Reference(
+            deeper.to_owned(),
+            "it is referred to by one that is referred to itself".to_owned(),
+        ))
+    })?;
+    let options = RunOptions { driver: Driver::Inline, events: EventsLevel::None, ..RunOptions::default() };
+    let outcome = run::run(plan, options)?;
+    let used = outcome.summary.host.used_mb.ok_or_else(|| refused("it has no samples".to_owned()))?;
+    Ok(PageCount((used.maximum * 256.0).round() as u64))
+}
