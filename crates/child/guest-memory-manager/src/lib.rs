@@ -31,7 +31,7 @@ mod sampling;
 pub use constants::constants;
 pub use guest::{ApplicationId, ApplicationReport, BootPhase, Guest, GuestConfig, GuestEvent};
 pub use manager::{
-    BalloonAllocation, CommitFailed, Counters, HotAddRefused, Inconsistency, MemoryManager, NoLockablePages,
+    BalloonAllocation, CommitFailed, Counters, DiskIo, DiskUse, HotAddRefused, Inconsistency, MemoryManager, NoLockablePages,
     PageFileSize, ProcessId, ProcessReport,
 };
 pub use profile::{

@@ -93,6 +93,8 @@ pub struct ReceivedPacket {
     pub transaction_id: u64,
     /// Whether the driver waits for a completion: the device owes it [`HostBus::complete`].
     pub completion_requested: bool,
+    /// What lies between descriptor and message: of a GPA-direct packet the list of pages.
+    pub extra: Vec<u8>,
     /// The message, with the padding of up to 7 bytes that the sender added.
     pub payload: Vec<u8>,
 }

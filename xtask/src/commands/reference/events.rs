@@ -155,6 +155,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "A status report has reached the host: all that the guest says, and the `demand` that the host makes of it; pages. \
          `page_file_writes` and `io_diff` count since the guest booted (the low 32 bits).",
     ),
+    (
+        "storage",
+        "A virtual hard disk `lun` of a VM was attached, is detached, or could not do what its guest asked; without a disk: a version of storage is agreed on.",
+    ),
     ("unballooned", "The guest took pages back from its balloon; `left_alone` ones it had never given."),
     ("unmap_refused", "A guest gave pages that it may not give: all of them are refused."),
     ("vm_failed", "A VM ends because something went wrong."),

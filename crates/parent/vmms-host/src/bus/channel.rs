@@ -124,6 +124,7 @@ impl Channel {
                         kind: packet.kind,
                         transaction_id: packet.transaction_id,
                         completion_requested: packet.completion_requested,
+                        extra: packet.extra.to_vec(),
                         payload: packet.payload.to_vec(),
                     }));
                 }

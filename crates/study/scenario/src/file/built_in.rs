@@ -29,6 +29,7 @@ scenarios![
     "outside-case-study",
     "outside-overhead",
     "outside-pressure",
+    "shared-disk",
     "single-vm-ws2003r2",
     "single-vm-ws2008r2",
 ];
