@@ -41,7 +41,10 @@ fn an_image_goes_through_all_types_and_qemu_reads_each() {
     let folder = stand("vhd-types");
     raw_image(&folder, "plain.img");
     let dynamic = ["vhd", "convert", "plain.img", "a.vhd", "--from-format", "raw"];
-    assert!(said(&folder, &dynamic).contains("a.vhd: 6 MB of 16 MB are not zeros") || folder.join("a.vhd").is_file());
+    assert!(
+        said(&folder, &dynamic).contains("a.vhd: 6 MB of 16 MB are not zeros")
+            || folder.join("a.vhd").is_file()
+    );
     said(&folder, &["vhd", "convert", "a.vhd", "b.vhd", "--to-type", "fixed"]);
     said(&folder, &["vhd", "convert", "b.vhd", "back.img", "--to-type", "raw"]);
     assert_eq!(fs::read(folder.join("back.img")).unwrap(), fs::read(folder.join("plain.img")).unwrap());
@@ -64,9 +67,10 @@ fn a_child_differs_from_its_parent_until_that_is_written() {
     let check = said(&folder, &["vhd", "check", "vm1.vhd"]);
     assert!(check.contains("vm1.vhd: good. differencing disk, 0 of 32 blocks."), "{check}");
     assert!(said(&folder, &["vhd", "info", "vm1.vhd"]).contains("differs from"));
-    let list: serde_json::Value =
-        serde_json::from_str(&String::from_utf8(output(&folder, &["vhd", "info", "vm1.vhd", "--json"]).stdout).unwrap())
-            .unwrap();
+    let list: serde_json::Value = serde_json::from_str(
+        &String::from_utf8(output(&folder, &["vhd", "info", "vm1.vhd", "--json"]).stdout).unwrap(),
+    )
+    .unwrap();
     assert_eq!(list.as_array().unwrap().len(), 2);
     fs::rename(folder.join("golden.vhd"), folder.join("moved.vhd")).unwrap();
     let (code, error) = refused(&folder, &["vhd", "check", "vm1.vhd"]);

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::constants::{BOOT_STEP, NOISE_CORRELATION, NOISE_CUT, NOISE_INTERVAL};
 use crate::manager::{
-    BalloonAllocation, CommitFailed, Counters, DiskIo, HotAddRefused, Inconsistency, MemoryManager, NoLockablePages,
-    PageFileSize, ProcessId, ProcessReport,
+    BalloonAllocation, CommitFailed, Counters, DiskIo, HotAddRefused, Inconsistency, MemoryManager,
+    NoLockablePages, PageFileSize, ProcessId, ProcessReport,
 };
 use crate::profile::{GuestProfile, IntegrationServices, NoDynamicMemory};
 use crate::sampling;

@@ -15,7 +15,8 @@ use partition::{GuestRam, GuestSynic, Hypercalls};
 use vmbus::control::client::{Client, ClientConfig, Offer, OpenParams, Output};
 use vmbus::control::{GpadlId, PostStatus, Relid, VMBUS_SINT, Version};
 use vmbus::ring::{
-    BufferRange, ChannelRings, Corruption, OutgoingPacket, PacketBuffer, PacketType, ReadError, Role, Wait, WriteError,
+    BufferRange, ChannelRings, Corruption, OutgoingPacket, PacketBuffer, PacketType, ReadError, Role, Wait,
+    WriteError,
 };
 
 use crate::driver::{ChannelDriver, DriverOutput};
@@ -467,7 +468,9 @@ impl GuestBus {
                     }
                     // Drivers here know no other packets.
                     match kind {
-                        PacketType::IN_BAND => {
+                        PacketType::IN_BAND
+                            if transaction == 0 || !self.slots[index].driver.numbers_requests() =>
+                        {
                             self.drive(index, now, |driver, out| driver.packet(now, &payload, out));
                         }
                         PacketType::COMPLETION => {

@@ -43,6 +43,12 @@ pub trait ChannelDriver: Send {
     /// A packet from the host.
     fn packet(&mut self, now: Duration, payload: &[u8], out: &mut Vec<DriverOutput>);
 
+    /// Whether the driver's packets are requests with numbers. Then a packet of the host's own with another number than 0 is none, as it is to
+    /// Linux' storage driver (documented).
+    fn numbers_requests(&self) -> bool {
+        false
+    }
+
     /// The host has completed a request.
     fn completed(&mut self, _now: Duration, _number: u64, _payload: &[u8], _out: &mut Vec<DriverOutput>) {}
 

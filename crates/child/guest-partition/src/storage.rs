@@ -7,7 +7,7 @@ use std::time::Duration;
 use component_runtime::Doorbell;
 use guest_memory_manager::{DiskIo, DiskUse, Guest};
 use model_sync::Mutex;
-use page_range::{GuestPage, PageCount};
+use page_range::PageCount;
 use partition::GuestRam;
 use storage_protocol::SCSI_CLASS;
 use storage_vsc::{BufferUse, DiskInfo, Input, Operation, Output, StorageVsc, VscConfig};
@@ -46,8 +46,10 @@ pub(crate) struct StorageDriver {
     own: BTreeMap<u64, (Buffer, u32)>,
     /// Buffers of what the memory manager wants, by its number.
     used: BTreeMap<u64, Buffer>,
-    /// All pages of buffers, to be given back.
-    pages: Vec<GuestPage>,
+    /// Buffers that were in use when the channel was closed.
+    stale: Vec<Buffer>,
+    /// How many buffers there are.
+    buffers: usize,
 }
 
 impl StorageDriver {
@@ -67,7 +69,8 @@ impl StorageDriver {
             free: Vec::new(),
             own: BTreeMap::new(),
             used: BTreeMap::new(),
-            pages: Vec::new(),
+            stale: Vec::new(),
+            buffers: 0,
         }
     }
 
@@ -101,7 +104,11 @@ impl StorageDriver {
     fn send(&mut self, request: u64, payload: Vec<u8>, buffer: BufferUse, out: &mut Vec<DriverOutput>) {
         let range = |buffer: &Buffer, bytes: u32| {
             let pages = u64::from(bytes).div_ceil(4096) as usize;
-            buffer.pages.get(..pages).map(|pages| BufferRange { byte_offset: 0, byte_count: bytes, pages: pages.to_vec() })
+            buffer.pages.get(..pages).map(|pages| BufferRange {
+                byte_offset: 0,
+                byte_count: bytes,
+                pages: pages.to_vec(),
+            })
         };
         let buffer = match buffer {
             BufferUse::None => None,
@@ -126,10 +133,10 @@ impl StorageDriver {
 
     /// Makes the buffers, while there are none: of as much memory as there is for them.
     fn make_buffers(&mut self, now: Duration) {
-        for _ in self.pages.len() as u64 / BUFFER_PAGES..BUFFERS as u64 {
+        while self.buffers < BUFFERS {
             let Ok(pages) = self.guest.lock().allocate_locked(now, PageCount(BUFFER_PAGES)) else { break };
             self.free.push(Buffer { pages: pages.iter().map(|page| page.0).collect() });
-            self.pages.extend(pages);
+            self.buffers += 1;
         }
     }
 
@@ -138,7 +145,9 @@ impl StorageDriver {
         let begin = PAGE_FILE_AT / 512;
         let (from, room) = match io.purpose {
             DiskUse::FileRead => (0, sectors),
-            DiskUse::PageFileRead | DiskUse::PageFileWrite if is_shared && sectors > 2 * begin => (begin, sectors - begin),
+            DiskUse::PageFileRead | DiskUse::PageFileWrite if is_shared && sectors > 2 * begin => {
+                (begin, sectors - begin)
+            }
             // A disk of its own, or a small one.
             DiskUse::PageFileRead | DiskUse::PageFileWrite => (0, sectors),
         };
@@ -161,6 +170,10 @@ impl ChannelDriver for StorageDriver {
 
     fn ring_pages(&self) -> u32 {
         RING_PAGES
+    }
+
+    fn numbers_requests(&self) -> bool {
+        true
     }
 
     fn opened(&mut self, now: Duration, out: &mut Vec<DriverOutput>) {
@@ -190,7 +203,9 @@ impl ChannelDriver for StorageDriver {
         if self.disks.len() < usize::from(self.expected) {
             return;
         }
-        let (Some((&files, _)), Some((&page_file, _))) = (self.disks.first_key_value(), self.disks.last_key_value()) else {
+        let (Some((&files, _)), Some((&page_file, _))) =
+            (self.disks.first_key_value(), self.disks.last_key_value())
+        else {
             return;
         };
         if self.free.is_empty() && self.used.is_empty() {
@@ -213,10 +228,14 @@ impl ChannelDriver for StorageDriver {
     fn closed(&mut self, now: Duration, out: &mut Vec<DriverOutput>) {
         self.handle(now, Input::ChannelClosed, out);
         self.disks.clear();
-        self.free.clear();
-        self.own.clear();
-        self.used.clear();
-        self.guest.lock().free_locked(now, &std::mem::take(&mut self.pages));
+        // The driver keeps its pages: a guest that is short of memory would not get others. Those that the host may still use are not used
+        // until the channel is closed once more, unless there are no others.
+        self.free.append(&mut self.stale);
+        self.stale.extend(std::mem::take(&mut self.own).into_values().map(|(buffer, _)| buffer));
+        self.stale.extend(std::mem::take(&mut self.used).into_values());
+        if self.free.is_empty() {
+            self.free.append(&mut self.stale);
+        }
     }
 
     fn timer(&mut self, now: Duration, out: &mut Vec<DriverOutput>) {

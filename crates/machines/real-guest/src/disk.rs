@@ -78,10 +78,10 @@ impl FileDisk {
             // The disk is flushed when it is dropped; a guest that wants to know has asked for it before.
         };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let thread = std::thread::Builder::new()
-            .name(format!("disk {name}"))
-            .spawn(work)
-            .map_err(|source| VhdError::Open { path: path.to_owned(), doing: "start a thread for", source })?;
+        let thread =
+            std::thread::Builder::new().name(format!("disk {name}")).spawn(work).map_err(|source| {
+                VhdError::Open { path: path.to_owned(), doing: "start a thread for", source }
+            })?;
         Ok(Self { config, requests: Some(send), done, thread: Some(thread) })
     }
 }

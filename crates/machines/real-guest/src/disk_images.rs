@@ -44,7 +44,8 @@ fn run(program: &Path, arguments: &[&str]) -> Result<String> {
         .args(arguments)
         .output()
         .with_context(|| format!("cannot run {}", program.display()))?;
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if !output.status.success() {
         bail!("{} {}: {}: {}", program.display(), arguments.join(" "), output.status, said.trim());
     }
@@ -78,7 +79,10 @@ pub fn prepare(pieces: &Pieces, folder: &Path) -> Result<Vec<PathBuf>> {
     }
     let raw = scratch.path().join("root.img");
     let (tree, raw_name) = (tree.display().to_string(), raw.display().to_string());
-    run(&mke2fs, &["-q", "-t", "ext4", "-d", &tree, "-E", "root_owner=0:0", &raw_name, &format!("{ROOT_MIB}M")])?;
+    run(
+        &mke2fs,
+        &["-q", "-t", "ext4", "-d", &tree, "-E", "root_owner=0:0", &raw_name, &format!("{ROOT_MIB}M")],
+    )?;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let paths = [ROOT, SWAP, DATA].map(|name| folder.join(name));
     let [root, swap, data] = &paths;
@@ -95,10 +99,7 @@ fn new_disk(mib: u64, number: u128) -> NewDisk {
     let now = SystemTime::now();
     // Made for this run alone: unique enough, and different from each other.
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let identity = Identity {
-        uuid: Uuid::from_u128((since << 8) | number),
-        time: VhdTime::from_system(now),
-    };
+    let identity = Identity { uuid: Uuid::from_u128((since << 8) | number), time: VhdTime::from_system(now) };
     NewDisk::new(mib << 20, identity)
 }
 
@@ -147,10 +148,8 @@ pub fn examine(record: &mut Record, folder: &Path, mut missing: impl FnMut(&str)
     drop(image);
     let raw_name = raw.display().to_string();
     if let Some(qemu_img) = program("qemu-img") {
-        let same = run(
-            &qemu_img,
-            &["compare", "-f", "vpc", "-F", "raw", &root.display().to_string(), &raw_name],
-        );
+        let same =
+            run(&qemu_img, &["compare", "-f", "vpc", "-F", "raw", &root.display().to_string(), &raw_name]);
         record.check(
             "qemu-img finds the same bytes in it as this project",
             same.is_ok(),
@@ -162,7 +161,10 @@ pub fn examine(record: &mut Record, folder: &Path, mut missing: impl FnMut(&str)
         record.check(
             "e2fsck finds the file system whole",
             clean.is_ok(),
-            clean.map_or_else(|error| error.to_string(), |said| said.lines().last().unwrap_or_default().to_owned()),
+            clean.map_or_else(
+                |error| error.to_string(),
+                |said| said.lines().last().unwrap_or_default().to_owned(),
+            ),
         );
     } else {
         missing("e2fsck is not here: the file system was not looked at");

@@ -273,7 +273,14 @@ mod tests {
         let latency = Duration::ZERO;
         let accesses_per_second = f64::INFINITY;
         let bytes_per_second = 6_553_600.0;
-        Device::new(DeviceConfig { spindles, iops: 100.0, bytes_per_second, cache_bytes, latency, accesses_per_second })
+        Device::new(DeviceConfig {
+            spindles,
+            iops: 100.0,
+            bytes_per_second,
+            cache_bytes,
+            latency,
+            accesses_per_second,
+        })
     }
 
     fn access(file: u64, offset: u64, write: bool) -> Access {
@@ -294,14 +301,16 @@ mod tests {
     #[test]
     fn several_spindles_work_at_a_time() {
         let mut device = device(8, 0);
-        let ends: Vec<_> = (0..800).map(|n| device.access(Duration::ZERO, access(0, (n * 7919) << 16, false))).collect();
+        let ends: Vec<_> =
+            (0..800).map(|n| device.access(Duration::ZERO, access(0, (n * 7919) << 16, false))).collect();
         let last = ends.into_iter().max().unwrap();
         assert!(last < Duration::from_millis(1100), "{last:?}");
     }
 
     #[test]
     fn processors_serve_one_access_after_the_other() {
-        let config = DeviceConfig { accesses_per_second: 1000.0, latency: Duration::ZERO, ..DeviceConfig::default() };
+        let config =
+            DeviceConfig { accesses_per_second: 1000.0, latency: Duration::ZERO, ..DeviceConfig::default() };
         let mut device = Device::new(config);
         // Taken by the cache, all of them.
         let ends: Vec<_> = (0..10).map(|n| device.access(Duration::ZERO, access(0, n << 20, true))).collect();

@@ -86,8 +86,13 @@ impl ModelledDisk {
         let own = ModelFile::new(file, log.clone());
         let image = Image::create_differencing(own, "modelled disk", &new, &link, TableAccess::InMemory)?;
         let shared = parent.storage().noted_in(log.clone());
-        let (parent, _) =
-            Image::open_with(shared, "golden image", TableAccess::InMemory, false, vhd::FooterRule::default())?;
+        let (parent, _) = Image::open_with(
+            shared,
+            "golden image",
+            TableAccess::InMemory,
+            false,
+            vhd::FooterRule::default(),
+        )?;
         Self::of(golden.device.clone(), log, image, vec![parent])
     }
 
@@ -181,7 +186,8 @@ mod tests {
     }
 
     fn device() -> SharedDevice {
-        let config = DeviceConfig { iops: 100.0, cache_bytes: 0, latency: Duration::ZERO, ..DeviceConfig::default() };
+        let config =
+            DeviceConfig { iops: 100.0, cache_bytes: 0, latency: Duration::ZERO, ..DeviceConfig::default() };
         Device::shared(config)
     }
 

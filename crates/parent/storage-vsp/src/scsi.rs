@@ -303,7 +303,10 @@ mod tests {
         assert_eq!(answer_without_disk(inquiry, 0, &[3]), Some(Answer::Data(vec![0x7f])));
         assert_eq!(answer_without_disk(inquiry, 1, &[3]), Some(Answer::Data(vec![0x7f])));
         assert_eq!(answer_without_disk(inquiry, 0, &[]), Some(Answer::Data(vec![0x7f])));
-        assert_eq!(answer_without_disk(Command::ReportLuns { length: 16 }, 0, &[]), Some(Answer::Data(vec![0; 8])));
+        assert_eq!(
+            answer_without_disk(Command::ReportLuns { length: 16 }, 0, &[]),
+            Some(Answer::Data(vec![0; 8]))
+        );
         assert_eq!(answer_without_disk(Command::ReportLuns { length: 16 }, 1, &[0]), None);
         let page = Command::Inquiry { page: Some(0x83), length: 99 };
         assert_eq!(answer_without_disk(page, 0, &[3]), None);

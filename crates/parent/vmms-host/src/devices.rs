@@ -79,6 +79,9 @@ impl Devices {
     pub(crate) fn offer(&mut self, bus: &mut HostBus) {
         for slot in self.slots.iter_mut().filter(|slot| slot.relid.is_none()) {
             slot.relid = bus.offer(slot.device.offer()).ok();
+            if let (Some(relid), Some(_)) = (slot.relid, slot.device.largest_buffer()) {
+                bus.keep_no_frames_of(relid);
+            }
         }
     }
 
@@ -225,7 +228,8 @@ impl Slot {
         }
         // No device here knows other packets.
         if packet.kind == PacketType::IN_BAND {
-            result = self.drive(around, told, |device, out| device.packet(now, &packet.payload, out)).and(result);
+            result =
+                self.drive(around, told, |device, out| device.packet(now, &packet.payload, out)).and(result);
         }
         result
     }
@@ -239,7 +243,9 @@ impl Slot {
         most: u64,
     ) -> Result<(), SendError> {
         let held = match packet.kind {
-            PacketType::GPA_DIRECT => hold(around, &packet.extra, most).map(|(buffer, pin)| (Some(buffer), Some(pin))),
+            PacketType::GPA_DIRECT => {
+                hold(around, &packet.extra, most).map(|(buffer, pin)| (Some(buffer), Some(pin)))
+            }
             _ => Ok((None, None)),
         };
         match held {
@@ -276,7 +282,11 @@ impl Slot {
             match output {
                 DeviceOutput::Send(payload) => {
                     if let Some(relid) = self.relid {
-                        result = around.bus.send(relid, &payload).and(result);
+                        let sent = match self.device.largest_buffer() {
+                            Some(_) => around.bus.notify(relid, &payload),
+                            None => around.bus.send(relid, &payload),
+                        };
+                        result = sent.and(result);
                     }
                 }
                 DeviceOutput::Complete { request, payload } => {
@@ -311,7 +321,8 @@ impl Slot {
 fn hold(around: &mut Surroundings<'_>, listed: &[u8], most: u64) -> Result<(Arc<GuestBuffer>, Pin), String> {
     let ranges = BufferRange::parse(listed).map_err(|error| error.to_string())?;
     let buffer = GuestBuffer::new(around.partition, &ranges, most).map_err(|error| error.to_string())?;
-    let pages: Vec<GuestPage> = ranges.iter().flat_map(|range| range.pages.iter().copied().map(GuestPage)).collect();
+    let pages: Vec<GuestPage> =
+        ranges.iter().flat_map(|range| range.pages.iter().copied().map(GuestPage)).collect();
     let pin = around.memory.pin(&pages).map_err(|error| error.to_string())?;
     Ok((Arc::new(buffer), pin))
 }

@@ -219,7 +219,8 @@ impl ScsiController {
                 return Some(Input::Fetched { request, bytes: fetched });
             }
             Output::Start { request, lun, operation } => {
-                let (Some(disk), Some(pending)) = (self.disks.get_mut(&lun), self.requests.get_mut(&request)) else {
+                let (Some(disk), Some(pending)) = (self.disks.get_mut(&lun), self.requests.get_mut(&request))
+                else {
                     debug_assert!(false, "the controller uses a disk that is not here");
                     return Some(Input::Finished { request, result: Err(Fault::Read) });
                 };
@@ -248,7 +249,13 @@ impl ScsiController {
         None
     }
 
-    fn attach(&mut self, now: Duration, lun: u8, mut disk: Box<dyn VirtualDisk>, out: &mut Vec<DeviceOutput>) {
+    fn attach(
+        &mut self,
+        now: Duration,
+        lun: u8,
+        mut disk: Box<dyn VirtualDisk>,
+        out: &mut Vec<DeviceOutput>,
+    ) {
         let from = out.len();
         self.feed(now, Input::Attach { lun, disk: disk.config() }, out);
         let is_refused = out[from..].iter().any(|output| matches!(output, DeviceOutput::Storage { .. }));
@@ -356,6 +363,8 @@ impl ChannelDevice for ScsiController {
 
 impl Drop for ScsiController {
     fn drop(&mut self) {
-        self.handle.0.lock().doorbell = None;
+        // The controller of the VM's next start may be connected already.
+        let mut shared = self.handle.0.lock();
+        shared.doorbell.take_if(|doorbell| Arc::ptr_eq(doorbell, &self.doorbell));
     }
 }

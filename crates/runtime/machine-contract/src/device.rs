@@ -22,7 +22,8 @@ pub struct DeviceRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceOutput {
     /// Send this to the guest's driver as one packet. The packet waits if the ring has no room; a guest that reads
-    /// nothing loses packets when too many wait.
+    /// nothing loses packets when too many wait. From a device whose packets are requests it has transaction number 0, since drivers of
+    /// such devices take every other for a completion.
     Send(Vec<u8>),
     /// A [request](DeviceRequest) is over: the driver is sent this completion if it asked for one, and the request's pages are let go of.
     Complete {

@@ -46,7 +46,8 @@ impl Layout {
         epoch: Epoch,
         vms: impl IntoIterator<Item = N>,
     ) -> Result<Self, LayoutError> {
-        let layout = Self { host: host.into(), epoch, vms: vms.into_iter().map(Into::into).collect(), storage: false };
+        let layout =
+            Self { host: host.into(), epoch, vms: vms.into_iter().map(Into::into).collect(), storage: false };
         let mut seen = BTreeSet::new();
         for name in layout.vms.iter().chain([&layout.host]) {
             if name.is_empty() || name.chars().any(|c| c.is_control() || c == '\\' || c == '"') {

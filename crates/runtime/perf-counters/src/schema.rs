@@ -354,7 +354,10 @@ pub const fn vm_sets() -> [(Machine, &'static [CounterDefinition]); 6] {
 /// Every counter there is, set by set.
 pub fn all() -> impl Iterator<Item = &'static CounterDefinition> {
     let of_host = host_sets().into_iter().map(|(_, set)| set);
-    of_host.chain(vm_sets().into_iter().map(|(_, set)| set)).flatten()
+    of_host
+        .chain(vm_sets().into_iter().map(|(_, set)| set))
+        .chain([&StorageCounters::DEFINITIONS[..]])
+        .flatten()
 }
 
 /// The reference page of the counters, in Markdown.
@@ -370,7 +373,8 @@ pub fn reference_markdown() -> String {
         Machine::Host => (r"\\HOST", "(VM1)".to_owned(), set),
         Machine::Guest => (r"\\VM1", String::new(), set),
     });
-    for (machine, instance, set) in host.chain(vm) {
+    let storage = (r"\\HOST", "(VM1)".to_owned(), &StorageCounters::DEFINITIONS[..]);
+    for (machine, instance, set) in host.chain(vm).chain([storage]) {
         for counter in set {
             let kind = match counter.kind {
                 Kind::Gauge => "gauge",

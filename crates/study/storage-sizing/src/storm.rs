@@ -39,7 +39,13 @@ pub struct Storm {
 ///
 /// # Errors
 /// No VHD is as large as the image.
-pub fn boot(inputs: &Inputs, function: Function, vms: u32, accesses: u32, seed: u64) -> Result<Storm, VhdError> {
+pub fn boot(
+    inputs: &Inputs,
+    function: Function,
+    vms: u32,
+    accesses: u32,
+    seed: u64,
+) -> Result<Storm, VhdError> {
     let device = Device::shared(DeviceConfig {
         spindles: inputs.array.disks,
         iops: inputs.array.disk,
@@ -115,7 +121,9 @@ fn clones(
         Function::Thin => (0..u64::from(vms)).map(image).collect(),
         Function::Snapshot => {
             let golden = image(u64::from(vms))?;
-            let clone = |number| ModelledDisk::differencing_in_blocks(&golden, FileId(number), identity(number), BLOCK);
+            let clone = |number| {
+                ModelledDisk::differencing_in_blocks(&golden, FileId(number), identity(number), BLOCK)
+            };
             (0..u64::from(vms)).map(clone).collect()
         }
     }
@@ -130,7 +138,8 @@ mod tests {
     use crate::inputs::Use;
 
     fn storm(function: Function, vms: u32) -> Storm {
-        boot(&Inputs { image_bytes: 20e9, ..Inputs::of(Use::Desktops, function) }, function, vms, 60, 3).unwrap()
+        boot(&Inputs { image_bytes: 20e9, ..Inputs::of(Use::Desktops, function) }, function, vms, 60, 3)
+            .unwrap()
     }
 
     /// What one clone has read of a shared image is in the array's memory for the next.

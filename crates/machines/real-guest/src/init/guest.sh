@@ -22,6 +22,9 @@ load() {
     insmod "$file" "$@"
 }
 
+# The name of the disk with this number on its controller: kernels find disks in any order.
+disk() { ls /sys/bus/scsi/devices/*:0:0:$1/block 2>/dev/null; }
+
 agent=/dev/ttyS1
 exec 3<>$agent
 stty -F $agent raw -echo
@@ -34,9 +37,9 @@ if [ "$1" != on-disk ]; then
         # What a kernel has built in has no file.
         for module in hv_vmbus scsi_common scsi_mod sd_mod scsi_transport_fc hv_storvsc; do load $module; done
         tries=0
-        while [ ! -b /dev/$root_disk ] && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+        while [ -z "$(disk $root_disk)" ] && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
         mkdir -p /disk
-        if mount -t ext4 /dev/$root_disk /disk; then
+        if mount -t ext4 /dev/$(disk $root_disk) /disk; then
             for folder in proc sys dev; do mount -o move /$folder /disk/$folder; done
             exec 3>&-
             exec switch_root /disk /init on-disk

@@ -162,7 +162,9 @@ impl Worker {
         &mut self,
         act: impl FnOnce(&mut Devices, &mut Surroundings<'_>) -> R,
     ) -> Option<R> {
-        let Self { bus: Some(bus), memory, partition: Some(partition), devices, .. } = self else { return None };
+        let Self { bus: Some(bus), memory, partition: Some(partition), devices, .. } = self else {
+            return None;
+        };
         Some(act(devices, &mut Surroundings { bus, memory, partition: &**partition }))
     }
 

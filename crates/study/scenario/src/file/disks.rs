@@ -107,7 +107,10 @@ pub(super) fn read_disks(table: &Table<'_, '_>, devices: Option<&[Device]>) -> O
     let tables = table.tables("disk");
     let place: Span = table.span_of("disk");
     if tables.len() > MOST {
-        let why = format!("{} disks: a simulated guest uses its first for files, and a second for its page file", tables.len());
+        let why = format!(
+            "{} disks: a simulated guest uses its first for files, and a second for its page file",
+            tables.len()
+        );
         table.reader.add(table.bad_value("disk", &place, why).allowed("one or two [[vm.disk]]"));
     }
     let disks = tables.into_iter().filter_map(|(entries, span)| {

@@ -13,8 +13,19 @@ use super::{
 
 /// Every table, in the order of the reference page.
 pub fn reference() -> Vec<&'static TableDoc> {
-    let mut tables =
-        vec![&ROOT, &HOST, &PARENT_OS, &OPERATIONS, &HOST_DISK, &POLICY, &BALANCER, &TRACE, &VM, &VM_DISK, &VM_VARIANT];
+    let mut tables = vec![
+        &ROOT,
+        &HOST,
+        &PARENT_OS,
+        &OPERATIONS,
+        &HOST_DISK,
+        &POLICY,
+        &BALANCER,
+        &TRACE,
+        &VM,
+        &VM_DISK,
+        &VM_VARIANT,
+    ];
     tables.extend(workload::KINDS.iter().map(|(_, doc)| *doc));
     tables.extend(ACTIONS.iter().map(|(_, doc)| *doc));
     tables.push(&CHECK);

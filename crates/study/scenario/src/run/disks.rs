@@ -50,7 +50,9 @@ impl Storage {
         let mut images = Images::new();
         for vm in &plan.vms {
             for disk in &vm.disks {
-                let (DiskKind::Differencing { parent }, Some(device)) = (&disk.kind, devices.get(disk.device)) else {
+                let (DiskKind::Differencing { parent }, Some(device)) =
+                    (&disk.kind, devices.get(disk.device))
+                else {
                     continue;
                 };
                 let key = (disk.device, parent.clone(), disk.size.bytes());
@@ -58,7 +60,8 @@ impl Storage {
                     continue;
                 }
                 // Of all VMs that share it, the one with the most files says what is in it: the first is enough where they are alike.
-                let sharing = plan.vms.iter().filter(|vm| vm.disks.iter().any(|other| other.kind == disk.kind));
+                let sharing =
+                    plan.vms.iter().filter(|vm| vm.disks.iter().any(|other| other.kind == disk.kind));
                 let filled = sharing.map(files).max().unwrap_or(0);
                 let number = IMAGES + images.len() as u64;
                 let new = new_disk(disk.size.bytes(), number);
