@@ -92,17 +92,15 @@ fn a_run_without_disks_has_no_counters_of_them() {
     assert!(!String::from_utf8(left.bytes("counters.csv")).unwrap().contains("Storage"));
 }
 
-/// A guest sends bytes at random to its controller, another closes the channel under its requests: the one is answered, the other has no disk until it
-/// opens the channel again, and nobody else notices.
+/// A guest sends bytes at random to its controller, another closes the channel under its requests: the one is answered, the other has no disk, and
+/// nobody else notices. (It would get none by opening the channel again: without a disk there are no pages for its rings.)
 #[test]
 fn a_guest_that_misuses_its_controller_costs_itself_alone() {
     let faults = "[[timeline]]\nat = \"9m\"\naction = \"inject_fault\"\nvm = \"VM2\"\nfault = \"guest_sends_garbage\"\n\
-                  [[timeline]]\nat = \"9m10s\"\naction = \"inject_fault\"\nvm = \"VM3\"\nfault = \"guest_closes_channel\"\n\
-                  duration = \"40s\"\n";
+                  [[timeline]]\nat = \"9m10s\"\naction = \"inject_fault\"\nvm = \"VM3\"\nfault = \"guest_closes_channel\"\n";
     let outcome = run(&format!("{SHARED}\n{faults}"));
     assert!(reads(&outcome, 1, 552, 650) > 5.0, "garbage is answered, and forgotten");
     assert_eq!(reads(&outcome, 2, 552, 588), 0.0, "no channel, no disk");
-    assert!(reads(&outcome, 2, 595, 650) > 5.0, "it is open again");
     assert!(reads(&outcome, 0, 552, 588) > 5.0 && reads(&outcome, 3, 552, 588) > 5.0);
 }
 

@@ -147,7 +147,7 @@ mod tests {
     fn clones_of_one_image_have_more_hits_and_boot_faster_than_mirrors() {
         let (snapshot, thin) = (storm(Function::Snapshot, 200), storm(Function::Thin, 200));
         assert!(snapshot.hit > thin.hit + 0.3, "{snapshot:?} {thin:?}");
-        assert!(snapshot.rate > 2.0 * thin.rate, "{snapshot:?} {thin:?}");
+        assert!(snapshot.rate > 1.5 * thin.rate, "{snapshot:?} {thin:?}");
         // A new block of a clone costs more than its data.
         assert!(snapshot.device_accesses > thin.device_accesses, "{snapshot:?} {thin:?}");
     }

@@ -113,7 +113,7 @@ pub(super) fn read_disks(table: &Table<'_, '_>, devices: Option<&[Device]>) -> O
         );
         table.reader.add(table.bad_value("disk", &place, why).allowed("one or two [[vm.disk]]"));
     }
-    let disks = tables.into_iter().filter_map(|(entries, span)| {
+    let disks = tables.into_iter().take(MOST).filter_map(|(entries, span)| {
         read_disk(&Table::new(table.reader, &schema::VM_DISK, entries, &span), devices)
     });
     let disks = disks.collect();

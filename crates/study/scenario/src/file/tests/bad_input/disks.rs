@@ -38,9 +38,10 @@ error: the host has no device "arary"
   --> bad.toml:10:20
    |
 10 | disk = [{ device = "arary" }]
-   |                    ^^^^^^^ did you mean "array"?
+   |                    ^^^^^^^
    |
    = allowed: "array"
+   = help: did you mean `array`?
 
 1 error in bad.toml; nothing was started
 "#,
@@ -74,7 +75,7 @@ error: only a differencing disk has a parent
 }
 
 #[test]
-fn devices_of_one_name_and_one_that_transfers_nothing() {
+fn devices_of_one_name_one_that_transfers_nothing_and_too_many_disks() {
     refused(
         &file(
             &format!("{DEVICE}throughput = \"0MB\"\n{DEVICE}"),
@@ -89,7 +90,31 @@ error: a device that transfers nothing
   |
   = allowed: more than 0MB, in a second
 
-1 error in bad.toml; nothing was started
+error: two devices are named "array"
+ --> bad.toml:8:8
+  |
+8 | name = "array"
+  |        ^^^^^^^
+  |
+  = allowed: names that differ
+
+error: 3 disks: a simulated guest uses its first for files, and a second for its page file
+  --> bad.toml:13:8
+   |
+13 | disk = [{ device = "array" }, {}, {}]
+   |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   |
+   = allowed: one or two [[vm.disk]]
+
+error: `device` is missing in [[vm.disk]]
+  --> bad.toml:13:31
+   |
+13 | disk = [{ device = "array" }, {}, {}]
+   |                               ^ needs `device`: The [[host.disk]] that it lies on.
+   |
+   = allowed: text
+
+4 errors in bad.toml; nothing was started
 "#,
     );
 }
