@@ -138,7 +138,7 @@ mod tests {
     use crate::inputs::Use;
 
     fn storm(function: Function, vms: u32) -> Storm {
-        boot(&Inputs { image_bytes: 20e9, ..Inputs::of(Use::Desktops, function) }, function, vms, 60, 3)
+        boot(&Inputs { image_bytes: 20e9, ..Inputs::of(Use::Desktops, function) }, function, vms, 300, 3)
             .unwrap()
     }
 
