@@ -34,6 +34,7 @@ pub fn ordinary(profile: &str, seed: u64) -> SimulatedVm {
         vcpus: 1,
         bus_versions: default_bus_versions(),
         driver: None,
+        disks: 0,
         seed,
     })
 }

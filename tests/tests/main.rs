@@ -18,6 +18,7 @@ mod replaced_kernel;
 mod replay;
 mod same_bits;
 mod starts;
+mod storage;
 mod wire_format;
 
 /// A file that is not listed in its program would never run.

@@ -1,6 +1,8 @@
 //! The tests of the command line, as one program.
 
 mod damaged;
+#[cfg(all(unix, feature = "storage"))]
+mod disks;
 #[cfg(all(unix, feature = "study"))]
 mod engines;
 mod events;

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
+use real_guest::disk_images::{self, NoMke2fs};
 use real_guest::doctor::{self, Diagnosis};
 use real_guest::fetch::{self, Wanted};
 use real_guest::nested::{self, Nested};
 use real_guest::pieces::{Given, Pieces, newest_kernel};
+use real_guest::record::{Part, Record};
 use real_guest::task::{ContentionTask, GuestTask, RECORD_FILE, Task};
 use run_analysis::figures;
 use run_journal::EventsLevel;
@@ -88,7 +90,7 @@ enum What {
     Record {
         /// Only these parts
         #[arg(long, value_enum, value_delimiter = ',')]
-        only: Vec<real_guest::record::Part>,
+        only: Vec<Part>,
     },
     /// Several guests contend for a small host's memory (the scenario `real-linux`)
     Contend {
@@ -129,7 +131,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Some(What::Fetch { without_qemu, suite }) => fetch(&args.place, without_qemu, suite),
         Some(What::Record { only }) => {
             let out = target().join("guest/record");
-            perform(&args.place, &Task::Record { only }, &out, false)?;
+            make_record(&args.place, only, &out)?;
             say!("Record: {}", out.join(RECORD_FILE).display());
             Ok(())
         }
@@ -240,10 +242,12 @@ fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Resu
     }
     note!("{}", nested::EXPLANATION);
     let program = nested::build_program(&tools::workspace_root())?;
+    let (task, files) = task.with_files_in("/files").context("a disk cannot be found")?;
     let machine = Nested {
         memory_mib: task.emulated_memory_mib(),
         limit: task.limit(),
         arguments: task.words(),
+        files,
         out: out.to_owned(),
         streams: task.streams(),
         interactive,
@@ -350,7 +354,34 @@ pub(crate) fn test() -> Result<()> {
         )));
     }
     note!("── real guests");
-    perform(&place, &Task::Record { only: Vec::new() }, &target().join("guest/record"), false)
+    make_record(&place, Vec::new(), &target().join("guest/record"))
+}
+
+/// Makes the record, and has this computer's tools look at the disks that guests have written.
+fn make_record(place: &Where, only: Vec<Part>, out: &Path) -> Result<()> {
+    let prepared = tempfile::tempdir().context("no temporary folder")?;
+    let mut disks = None;
+    if only.is_empty() || only.contains(&Part::Disks) {
+        let pieces = place.examine().into_pieces().map_err(bad_input)?;
+        match disk_images::prepare(&pieces, prepared.path()) {
+            Ok(_) => disks = Some(prepared.path().to_owned()),
+            Err(error) if only.is_empty() && error.is::<NoMke2fs>() => note!("{error}: disks are left out"),
+            Err(error) => return Err(error.context("the disks for the record cannot be made")),
+        }
+    }
+    let with_disks = disks.is_some();
+    let ended = perform(place, &Task::Record { only, disks }, out, false);
+    if !with_disks || !out.join(RECORD_FILE).is_file() {
+        return ended;
+    }
+    let mut record = Record::read(out)?;
+    disk_images::examine(&mut record, out, |what| note!("{what}"))?;
+    record.write(out)?;
+    ended?;
+    if !record.passed() {
+        bail!("not everything is as it must be: see {}", out.join(RECORD_FILE).display());
+    }
+    Ok(())
 }
 
 /// Measures how fast memory moves: here or nested, whichever works; where neither does, says that it was left out.

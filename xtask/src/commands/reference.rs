@@ -65,6 +65,7 @@ pub(super) const PAGES: &[Page] = &[
     ("figures/multi-vm-lanes.svg", || of_multi_vm(LANES)),
     ("figures/multi-vm-sequence.svg", || of_multi_vm(SEQUENCE)),
     ("figures/multi-vm-map.svg", || of_multi_vm(MAP)),
+    ("figures/shared-disk.svg", || for_the_book("shared-disk", "figure-disks.svg")),
     ("figures/idle-fleet-overview.svg", || for_the_book("idle-fleet", "figure-overview.svg")),
     (sweep::NUMBERS, sweep::numbers),
     ("figures/reserve-sweep.svg", sweep::figure),

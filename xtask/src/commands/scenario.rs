@@ -433,7 +433,7 @@ pub(super) fn again(first: &Path, settings: &[String], out: Option<PathBuf>) -> 
         None => directory::create_next(Path::new(super::RUNS), &manifest.scenario.name)?,
     };
     // A scenario of the project has its name there, and not in its folder.
-    let built_in = file::BUILT_IN.iter().find(|(known, text)| {
+    let built_in = file::BUILT_IN.iter().chain(file::SHOWN).find(|(known, text)| {
         *known == manifest.scenario.name && manifest::sha256_hex(text.as_bytes()) == manifest.scenario.sha256
     });
     let file = built_in.map_or_else(|| file.display().to_string(), |(known, _)| (*known).to_owned());
@@ -576,7 +576,7 @@ fn write_manifest(
     folder: &Path,
     command: &str,
 ) -> Result<()> {
-    let built_in = file::BUILT_IN.iter().any(|(built_in, _)| *built_in == name);
+    let built_in = file::BUILT_IN.iter().chain(file::SHOWN).any(|(built_in, _)| *built_in == name);
     let manifest = Manifest {
         format: manifest::FORMAT_VERSION,
         scenario: ScenarioIdentity {

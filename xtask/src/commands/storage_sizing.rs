@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 use storage_sizing::formula::Limit;
 use storage_sizing::inputs::{Function, Inputs, Sizing, Use};
-use storage_sizing::mechanism;
+use storage_sizing::{mechanism, storm};
 
 use super::bad_input;
 use crate::output::{say, tell};
@@ -42,8 +42,11 @@ pub(crate) struct Args {
     /// Also make so many clones as real differencing disks, in a temporary folder, and count what they grow by
     #[arg(long, value_name = "CLONES", value_parser = clap::value_parser!(u32).range(1..=1000))]
     measure: Option<u32>,
+    /// Also let all VMs boot at once, on a modelled array: the same by mechanism
+    #[arg(long)]
+    storm: bool,
     /// Print JSON and nothing else
-    #[arg(long, conflicts_with = "measure")]
+    #[arg(long, conflicts_with_all = ["measure", "storm"])]
     json: bool,
 }
 
@@ -184,8 +187,58 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "A to D and N to X are what [C] calls them; each number, its label and its source are in the book, Storage. S is T · C + D; \
          plain is an image for each VM."
     );
+    if args.storm {
+        storms(args)?;
+    }
     args.measure.map_or(Ok(()), |clones| measured(args, clones))
 }
+
+/// Accesses of each VM in a storm: enough that what is read first by one VM is read by all others, few enough for seconds.
+const STORM_ACCESSES: u32 = 200;
+
+/// All VMs boot at once.
+fn storms(args: &Args) -> Result<()> {
+    say!("");
+    say!(
+        "{:<18} {:>8} {:>8} {:>7} {:>8} {:>8} {:>7} {:>7}",
+        "all boot at once",
+        "hit",
+        "measured",
+        "Y 1/s",
+        "measured",
+        "T",
+        "by hits",
+        "time s"
+    );
+    for purpose in Use::ALL {
+        for function in Function::ALL {
+            let inputs = args.inputs(purpose, function);
+            let vms = u32::try_from(inputs.vms).unwrap_or(u32::MAX).min(MOST_IN_STORM);
+            let storm = storm::boot(&inputs, function, vms, STORM_ACCESSES, 1).map_err(bad_input)?;
+            let by_hits = Inputs { hit: storm.hit, ..inputs }.sizing();
+            say!(
+                "{:<9} {:<8} {:>8.2} {:>8.2} {:>7.0} {:>8.0} {:>8} {:>7} {:>7.1}",
+                purpose.name(),
+                function.name(),
+                inputs.hit,
+                storm.hit,
+                inputs.sizing().rate.0,
+                storm.rate,
+                storm.machines,
+                by_hits.machines,
+                storm.time.as_secs_f64()
+            );
+        }
+    }
+    tell!(
+        "T is what the storm showed; \"by hits\" is T by formula with the hits of the storm in place of those that were assumed. \
+         {STORM_ACCESSES} accesses of each VM, one after the other."
+    );
+    Ok(())
+}
+
+/// VMs in a storm at most: each is a disk in memory.
+const MOST_IN_STORM: u32 = 10_000;
 
 /// Blocks that stand for the two units.
 const BLOCKS: [(&str, u32); 2] = [("snapshot", 64 << 10), ("thin", 32 << 20)];

@@ -172,6 +172,21 @@ model_constants::constants! {
         "programs allocate as they go; one that is refused keeps what it has got so far";
     /// How often the model advances while a guest pages.
     PAGING_STEP = "page_file.step", 0.25, "s", Invented, "resolution of trimming, page writes and hard faults";
+    /// With a disk of its own: pages that a hard fault reads at once.
+    PAGE_READ_CLUSTER = "page_file.read_cluster", 8.0, "pages", Inferred,
+        "what page_file.read_rate assumes; Windows reads neighbours of a page along with it";
+    /// With a disk of its own: page-file reads under way at a time.
+    PAGE_READS_UNDER_WAY = "page_file.reads_under_way", 4.0, "requests", Invented,
+        "threads that fault at a time";
+    /// With a disk of its own: pages that are written at once.
+    PAGE_WRITE_CLUSTER = "page_file.write_cluster", 64.0, "pages", Invented,
+        "256 KiB, the largest transfer that the host takes";
+    /// With a disk of its own: page-file writes under way at a time.
+    PAGE_WRITES_UNDER_WAY = "page_file.writes_under_way", 2.0, "requests", Invented,
+        "one modified page writer that prepares the next write";
+    /// With a disk of its own: pages of a file that are read at once.
+    FILE_READ_CLUSTER = "file_cache.read_cluster", 64.0, "pages", Invented,
+        "256 KiB, the largest transfer that the host takes: files are read ahead";
     /// Speed at which files fill the cache after boot.
     CACHE_FILL_RATE = "file_cache.fill_rate", 4.0, "MiB/s", Invented,
         "services reading their files in the background; only the split of available memory depends on it";

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::constants::{BOOT_STEP, NOISE_CORRELATION, NOISE_CUT, NOISE_INTERVAL};
 use crate::manager::{
-    BalloonAllocation, CommitFailed, Counters, HotAddRefused, Inconsistency, MemoryManager, NoLockablePages,
-    PageFileSize, ProcessId, ProcessReport,
+    BalloonAllocation, CommitFailed, Counters, DiskIo, HotAddRefused, Inconsistency, MemoryManager,
+    NoLockablePages, PageFileSize, ProcessId, ProcessReport,
 };
 use crate::profile::{GuestProfile, IntegrationServices, NoDynamicMemory};
 use crate::sampling;
@@ -360,6 +360,22 @@ impl Guest {
     ) -> Result<Vec<GuestPage>, NoLockablePages> {
         self.memory.advance(now);
         self.memory.allocate_locked(pages)
+    }
+
+    /// See [`MemoryManager::use_disk`].
+    pub fn use_disk(&mut self) {
+        self.memory.use_disk();
+    }
+
+    /// See [`MemoryManager::next_disk_io`].
+    pub fn next_disk_io(&mut self) -> Option<DiskIo> {
+        self.memory.next_disk_io()
+    }
+
+    /// See [`MemoryManager::disk_io_done`].
+    pub fn disk_io_done(&mut self, now: Duration, id: u64, is_good: bool) {
+        self.memory.advance(now);
+        self.memory.disk_io_done(id, is_good);
     }
 
     /// See [`MemoryManager::free_locked`].

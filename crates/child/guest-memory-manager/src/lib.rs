@@ -31,8 +31,8 @@ mod sampling;
 pub use constants::constants;
 pub use guest::{ApplicationId, ApplicationReport, BootPhase, Guest, GuestConfig, GuestEvent};
 pub use manager::{
-    BalloonAllocation, CommitFailed, Counters, HotAddRefused, Inconsistency, MemoryManager, NoLockablePages,
-    PageFileSize, ProcessId, ProcessReport,
+    BalloonAllocation, CommitFailed, Counters, DiskIo, DiskUse, HotAddRefused, Inconsistency, MemoryManager,
+    NoLockablePages, PageFileSize, ProcessId, ProcessReport,
 };
 pub use profile::{
     Architecture, DmVersion, Edition, Family, Footprint, GuestProfile, IntegrationServices, Kernel,

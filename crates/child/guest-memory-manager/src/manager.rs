@@ -16,6 +16,7 @@ mod balloon;
 mod commit;
 mod compaction;
 mod consistency;
+mod disk;
 mod lists;
 mod page_file;
 mod paging;
@@ -33,6 +34,7 @@ use crate::profile::GuestProfile;
 pub use balloon::{BalloonAllocation, HotAddRefused, NoLockablePages};
 pub use commit::CommitFailed;
 pub use consistency::Inconsistency;
+pub use disk::{DiskIo, DiskUse};
 pub use page_file::PageFileSize;
 pub use process::{ProcessId, ProcessReport};
 pub use report::Counters;
@@ -48,6 +50,8 @@ pub struct MemoryManager {
     lists: PageLists,
     processes: Processes,
     page_file: PageFile,
+    /// The disk on which page file and files lie; `None`: one that is always as fast as the rates say.
+    disk: Option<disk::DiskQueue>,
     /// Pages of files read into the cache since boot.
     cache_faults: u64,
     /// Whether files are read in the background.
@@ -73,6 +77,7 @@ impl MemoryManager {
             lists: PageLists::new(present),
             processes: Processes::default(),
             page_file,
+            disk: None,
             cache_faults: 0,
             cache_fills: false,
             cache_filled_at: now,

@@ -15,7 +15,8 @@ use partition::{GuestRam, GuestSynic, Hypercalls};
 use vmbus::control::client::{Client, ClientConfig, Offer, OpenParams, Output};
 use vmbus::control::{GpadlId, PostStatus, Relid, VMBUS_SINT, Version};
 use vmbus::ring::{
-    ChannelRings, Corruption, OutgoingPacket, PacketBuffer, PacketType, ReadError, Role, Wait, WriteError,
+    BufferRange, ChannelRings, Corruption, OutgoingPacket, PacketBuffer, PacketType, ReadError, Role, Wait,
+    WriteError,
 };
 
 use crate::driver::{ChannelDriver, DriverOutput};
@@ -90,18 +91,35 @@ struct Channel {
 
 /// A packet to be sent.
 struct Packet {
-    /// The transaction of the host's that it completes; none if it begins one.
-    completes: Option<u64>,
+    kind: Sent,
     payload: Vec<u8>,
+}
+
+/// What a packet is to the host.
+#[derive(Clone, Copy)]
+enum Sent {
+    Message,
+    /// The completion of a transaction of the host's.
+    Completion(u64),
+    /// A transaction that the host is to complete; the bytes of page ranges before its message.
+    Request(u64, usize),
 }
 
 impl Packet {
     fn in_band(payload: Vec<u8>) -> Self {
-        Self { completes: None, payload }
+        Self { kind: Sent::Message, payload }
     }
 
     fn completion(transaction_id: u64) -> Self {
-        Self { completes: Some(transaction_id), payload: Vec::new() }
+        Self { kind: Sent::Completion(transaction_id), payload: Vec::new() }
+    }
+
+    fn request(number: u64, payload: Vec<u8>, buffer: Option<BufferRange>) -> Self {
+        let (payload, ranges) = match buffer {
+            None => (payload, 0),
+            Some(range) => BufferRange::encode(&[range], &payload),
+        };
+        Self { kind: Sent::Request(number, ranges), payload }
     }
 }
 
@@ -121,13 +139,16 @@ impl Channel {
     }
 
     fn write(&mut self, lanes: &CauseLanes, packet: &Packet) -> Result<(), WriteError> {
-        let outgoing = match packet.completes {
-            Some(transaction_id) => OutgoingPacket::completion(transaction_id, &packet.payload),
-            None => OutgoingPacket::in_band(self.next_transaction, &packet.payload),
+        let payload = &packet.payload;
+        let outgoing = match packet.kind {
+            Sent::Completion(transaction_id) => OutgoingPacket::completion(transaction_id, payload),
+            Sent::Message => OutgoingPacket::in_band(self.next_transaction, payload),
+            Sent::Request(number, 0) => OutgoingPacket::in_band(number, payload).requesting_completion(),
+            Sent::Request(number, ranges) => OutgoingPacket::gpa_direct(number, payload, ranges),
         };
         let offset = self.rings.write(&outgoing)?;
         lanes.note(Lane::Upstream, self.relid.get(), offset);
-        self.next_transaction += u64::from(packet.completes.is_none());
+        self.next_transaction += u64::from(matches!(packet.kind, Sent::Message));
         Ok(())
     }
 }
@@ -326,6 +347,9 @@ impl GuestBus {
                 self.drive(index, now, |driver, out| driver.timer(now, out));
             }
         }
+        for index in 0..self.slots.len() {
+            self.drive(index, now, |driver, out| driver.look(now, out));
+        }
     }
 
     /// Calls a driver, and does what it wants.
@@ -345,6 +369,14 @@ impl GuestBus {
                         && channel.is_open()
                     {
                         channel.send(&self.lanes, Packet::in_band(payload));
+                        sent = true;
+                    }
+                }
+                DriverOutput::Request { number, payload, buffer } => {
+                    if let Some(channel) = &mut self.slots[index].channel
+                        && channel.is_open()
+                    {
+                        channel.send(&self.lanes, Packet::request(number, payload, buffer));
                         sent = true;
                     }
                 }
@@ -425,18 +457,28 @@ impl GuestBus {
             }
             let read = channel.rings.read(&mut self.buffer).map(|packet| {
                 let completed = packet.completion_requested.then_some(packet.transaction_id);
-                (packet.offset, packet.kind, completed, packet.payload.to_vec())
+                (packet.offset, packet.kind, packet.transaction_id, completed, packet.payload.to_vec())
             });
             match read {
-                Ok((offset, kind, completed, payload)) => {
+                Ok((offset, kind, transaction, completed, payload)) => {
                     self.lanes.follow(Lane::Downstream, channel.relid.get(), offset);
                     if let Some(transaction_id) = completed {
                         channel.send(&self.lanes, Packet::completion(transaction_id));
                         self.flush(index, now);
                     }
-                    // Drivers here know no other packets, and ask for no completions.
-                    if kind == PacketType::IN_BAND {
-                        self.drive(index, now, |driver, out| driver.packet(now, &payload, out));
+                    // Drivers here know no other packets.
+                    match kind {
+                        PacketType::IN_BAND
+                            if transaction == 0 || !self.slots[index].driver.numbers_requests() =>
+                        {
+                            self.drive(index, now, |driver, out| driver.packet(now, &payload, out));
+                        }
+                        PacketType::COMPLETION => {
+                            self.drive(index, now, |driver, out| {
+                                driver.completed(now, transaction, &payload, out);
+                            });
+                        }
+                        _ => {}
                     }
                 }
                 Err(ReadError::Empty) => match channel.rings.wait_for_packet() {

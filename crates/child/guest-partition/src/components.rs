@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use component_runtime::trace::{self, Cause};
-use component_runtime::{Address, Component, Context, Mailbox, NextWake, SimTime, WakeCause};
+use component_runtime::{Address, Component, Context, Doorbell, Mailbox, NextWake, SimTime, WakeCause};
 use guest_memory_manager::workload::Workload;
 use guest_memory_manager::{ApplicationId, Guest, GuestEvent};
 use model_sync::Mutex;
@@ -62,6 +62,8 @@ pub enum BusCommand {
 /// The guest's operating system and its applications (`guest/VM8`).
 pub(crate) struct GuestComponent {
     pub(crate) guest: Arc<Mutex<Guest>>,
+    /// Rung when the memory manager wants something of the disk, if there is one.
+    pub(crate) driver: Option<Doorbell>,
     pub(crate) inbox: Mailbox<GuestCommand>,
     pub(crate) bus: Address<BusCommand>,
     pub(crate) power: Address<PowerEvent>,
@@ -171,7 +173,14 @@ impl Component for GuestComponent {
         if !cause.message {
             trace::set_cause(Cause::NONE);
         }
-        let next = self.guest.lock().tick(now, &mut self.events);
+        let next = {
+            let mut guest = self.guest.lock();
+            let next = guest.tick(now, &mut self.events);
+            if let Some(driver) = self.driver.as_ref().filter(|_| guest.memory().wants_disk()) {
+                driver.ring();
+            }
+            next
+        };
         self.report(ctx);
         if self.halted {
             return NextWake::Idle;

@@ -3,12 +3,22 @@
 use std::time::Duration;
 
 use vmbus::control::Uuid;
+use vmbus::ring::BufferRange;
 
 /// What a driver wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DriverOutput {
     /// Send this as one packet.
     Send(Vec<u8>),
+    /// Send this as one packet that the host is to complete: [`ChannelDriver::completed`].
+    Request {
+        /// What the driver calls it; no other request under way has this number.
+        number: u64,
+        /// Its message.
+        payload: Vec<u8>,
+        /// The driver's pages that go with it (GPA-direct); none: an in-band packet.
+        buffer: Option<BufferRange>,
+    },
     /// Close the channel; it is not opened again until it is offered anew.
     Close,
     /// Have the guest shut down and switch off.
@@ -32,6 +42,18 @@ pub trait ChannelDriver: Send {
 
     /// A packet from the host.
     fn packet(&mut self, now: Duration, payload: &[u8], out: &mut Vec<DriverOutput>);
+
+    /// Whether the driver's packets are requests with numbers. Then a packet of the host's own with another number than 0 is none, as it is to
+    /// Linux' storage driver (documented).
+    fn numbers_requests(&self) -> bool {
+        false
+    }
+
+    /// The host has completed a request.
+    fn completed(&mut self, _now: Duration, _number: u64, _payload: &[u8], _out: &mut Vec<DriverOutput>) {}
+
+    /// The bus has done what there was to do: what others wanted meanwhile can be done now.
+    fn look(&mut self, _now: Duration, _out: &mut Vec<DriverOutput>) {}
 
     /// The channel is closed, by the driver or by the host.
     fn closed(&mut self, now: Duration, out: &mut Vec<DriverOutput>);

@@ -18,6 +18,7 @@ mod dm;
 mod driver;
 mod integration;
 mod machine;
+mod storage;
 
 pub use bus::GuestSide;
 pub use components::{BusCommand, GuestCommand};

@@ -23,6 +23,7 @@ use crate::bus::GuestBus;
 use crate::components::{BusCommand, BusComponent, GuestCommand, GuestComponent};
 use crate::dm::{DmDriver, FaultSwitch};
 use crate::driver::ChannelDriver;
+use crate::storage::StorageDriver;
 
 /// What a simulated VM is made of.
 #[derive(Clone, Debug)]
@@ -39,6 +40,9 @@ pub struct MachineConfig {
     pub bus_versions: Vec<Version>,
     /// Its DM VSC; `None`: that of the profile.
     pub driver: Option<VscConfig>,
+    /// Disks that the host offers it: its files lie on the first, its page file on the last. Without any, the guest pages as fast as its
+    /// model says.
+    pub disks: u8,
     /// Seed of its random numbers; the VM's name is mixed in.
     pub seed: u64,
 }
@@ -207,7 +211,11 @@ impl SimulatedMachine {
             page_file: self.config.page_file,
         };
         let rng = stream(self.config.seed, &format!("guest/{}/boot {boots}", request.vm));
-        let guest = Arc::new(Mutex::new(Guest::new(&config, now, rng)));
+        let mut guest = Guest::new(&config, now, rng);
+        if self.config.disks > 0 {
+            guest.use_disk();
+        }
+        let guest = Arc::new(Mutex::new(guest));
 
         let mut os_seat = ctx.seat("guest", Some(request.vm));
         let mut bus_seat = ctx.seat("dm-vsc", Some(request.vm));
@@ -220,6 +228,10 @@ impl SimulatedMachine {
         let interrupt = side.on_interrupt(0, VMBUS_SINT, bus_seat.doorbell().into_fn());
         debug_assert!(interrupt.is_ok(), "there is a VP 0: {interrupt:?}");
         let mut drivers = (self.drivers)();
+        if self.config.disks > 0 {
+            let (ram, kernel) = (Arc::new(self.partition.guest()), os_seat.doorbell());
+            drivers.push(Box::new(StorageDriver::new(self.config.disks, Arc::clone(&guest), ram, kernel)));
+        }
         if guest.lock().dynamic_memory().is_ok() {
             let faults = Arc::clone(&self.console.inner.lock().faults);
             let config = self.config.driver.clone().unwrap_or_else(|| driver_config(&self.config.profile));
@@ -231,6 +243,7 @@ impl SimulatedMachine {
 
         self.console.switched_on(Arc::clone(&guest), (commands.clone(), to_bus.clone()));
         let os = GuestComponent {
+            driver: (self.config.disks > 0).then(|| bus_seat.doorbell()),
             guest,
             inbox: console_inbox,
             bus: to_bus,

@@ -173,6 +173,7 @@ pub(crate) fn plan(name: &str, memory: PageCount, guests: &[GuestConfig], until:
         host_name: "REALHOST".to_owned(),
         epoch: "2011-02-22T09:00:00Z".parse().map_err(|error| anyhow!("{error}"))?,
         host: host.host(),
+        devices: Vec::new(),
         policy: "hyperv".to_owned(),
         policy_parameters: toml::Table::new(),
         vms: guests
@@ -183,6 +184,7 @@ pub(crate) fn plan(name: &str, memory: PageCount, guests: &[GuestConfig], until:
                 services: IntegrationServices::Current,
                 vcpus: guest.vps,
                 page_file: PageFileSize::Fixed(PageCount::ZERO),
+                disks: Vec::new(),
                 settings: guest.settings,
                 operation_times: None,
             })

@@ -30,6 +30,10 @@ pub const GUEST_MODULES: [(&str, &str); 2] = [
 /// no heartbeat, shutdown and time synchronization.
 pub const SERVICE_MODULES: [&str; 3] = ["pps_core", "ptp", "hv_utils"];
 
+/// Modules of virtual hard disks, in the order in which they are loaded, where the kernel has them as modules.
+pub const STORAGE_MODULES: [&str; 5] =
+    ["scsi_common", "scsi_mod", "sd_mod", "scsi_transport_fc", "hv_storvsc"];
+
 /// Looks.
 #[must_use]
 pub fn examine(target: &Path, given: &Given) -> Diagnosis {

@@ -17,7 +17,12 @@ use page_range::GuestPage;
 use parking_lot::Mutex;
 use partition::GuestMemory as _;
 
+use storage_vsp::VspConfig;
+use vmbus::control::Uuid;
+use vmms_host::storage::{ScsiController, StorageHandle};
+
 use crate::agent::{AGENT, Said, Voice};
+use crate::disk::{DiskFile, FileDisk};
 
 /// What all starts of a guest have in common.
 #[derive(Clone, Debug)]
@@ -32,6 +37,8 @@ pub struct GuestSpec {
     pub initramfs: Arc<[u8]>,
     /// The kernel's command line.
     pub command_line: String,
+    /// Its virtual hard disks; without any it has no controller.
+    pub disks: Vec<DiskFile>,
 }
 
 /// Reads how often the guest was left.
@@ -49,6 +56,7 @@ struct Current {
 #[derive(Clone, Default)]
 pub struct GuestHandle {
     voice: Voice,
+    storage: StorageHandle,
     current: Arc<Mutex<Current>>,
 }
 
@@ -63,6 +71,12 @@ impl GuestHandle {
     #[must_use]
     pub fn voice(&self) -> &Voice {
         &self.voice
+    }
+
+    /// Its controller: disks are plugged in and taken out here.
+    #[must_use]
+    pub fn storage(&self) -> &StorageHandle {
+        &self.storage
     }
 
     /// Types a line into one of its serial ports.
@@ -193,9 +207,17 @@ impl VmFactory for RealGuest {
 
     fn devices(&mut self) -> Vec<Box<dyn ChannelDevice>> {
         // Guests are told the time by version 3.0, which takes no reference time of the partition.
-        vmms_host::integration_devices(Box::new(|_| host_time()), None)
+        let mut devices = vmms_host::integration_devices(Box::new(|_| host_time()), None);
+        if !self.spec.disks.is_empty() {
+            let handle = self.handle.storage.clone();
+            devices.push(Box::new(ScsiController::new(CONTROLLER, VspConfig::default(), handle)));
+        }
+        devices
     }
 }
+
+/// The instance of the one controller that a guest has (invented).
+const CONTROLLER: Uuid = Uuid::from_u128(0x5e4c_7a51_8a4e_4b0c_9d6a_1d5f_0c1d_15c0);
 
 /// From the beginning of 1601, from which Windows counts, to that of 1970, in seconds: 369 years, 89 of them leap years.
 const SECONDS_1601_TO_1970: u64 = 11_644_473_600;
@@ -228,6 +250,10 @@ impl PartitionFactory for Starter {
             initramfs: Arc::clone(&self.spec.initramfs),
             command_line: self.spec.command_line.clone(),
         };
+        for DiskFile { lun, path } in &self.spec.disks {
+            let disk = FileDisk::open(path).map_err(|error| PartitionError(error.to_string()))?;
+            self.handle.storage.attach(*lun, Box::new(disk));
+        }
         let announced = Announced::default();
         let observer = Observer {
             voice: self.handle.voice.clone(),

@@ -20,6 +20,7 @@ use vmms_host::{
     DynamicMemoryConfig, Host, HostConfig, HostEdition, HostOperationTime, VmConfig, VmmsCommand, VmmsMessage,
 };
 
+use crate::disk::DiskFile;
 use crate::events::EventLog;
 use crate::factory::{GuestHandle, GuestSpec, RealGuest};
 use crate::initramfs;
@@ -38,6 +39,8 @@ pub struct GuestConfig {
     pub backing: Backing,
     /// Further words for its kernel's command line.
     pub kernel_words: String,
+    /// Its virtual hard disks.
+    pub disks: Vec<DiskFile>,
     /// How often its init says how much memory it has; zero: never unasked.
     pub memory_interval: Duration,
 }
@@ -52,6 +55,7 @@ impl GuestConfig {
             vps: 1,
             backing: Backing::default(),
             kernel_words: String::new(),
+            disks: Vec::new(),
             memory_interval: Duration::ZERO,
         }
     }
@@ -145,7 +149,9 @@ impl RealHost {
     pub fn start(pieces: &Pieces, config: RealHostConfig) -> Result<Self> {
         let kernel = KernelImage::open(&pieces.kernel)
             .with_context(|| format!("the kernel {}", pieces.kernel.display()))?;
-        let initramfs: Arc<[u8]> = initramfs::guest(pieces)?.into();
+        let has_disks = config.guests.iter().any(|guest| !guest.disks.is_empty());
+        let initramfs = if has_disks { initramfs::guest_with_disks } else { initramfs::guest };
+        let initramfs: Arc<[u8]> = initramfs(pieces)?.into();
         Self::start_with(&Arc::new(kernel), &initramfs, config)
     }
 
@@ -268,5 +274,6 @@ pub(crate) fn spec(guest: &GuestConfig, kernel: &Arc<KernelImage>, initramfs: &A
             guest.memory_interval.as_secs(),
             guest.kernel_words
         ),
+        disks: guest.disks.clone(),
     }
 }

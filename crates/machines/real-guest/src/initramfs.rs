@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::cpio::Archive;
-use crate::doctor::{GUEST_MODULES, SERVICE_MODULES};
+use crate::doctor::{GUEST_MODULES, SERVICE_MODULES, STORAGE_MODULES};
 use crate::pieces::Pieces;
 
 /// Modules of the emulated machine; what its kernel has built in has no file.
@@ -20,6 +20,8 @@ const LEVEL1_MODULES: [&str; 9] = [
     "kvm",
     "kvm-amd",
 ];
+
+const GUEST_INIT: &str = include_str!("init/guest.sh");
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
@@ -49,14 +51,52 @@ fn add_module(archive: &mut Archive, path: &Path) -> Result<()> {
 /// # Errors
 /// If a piece is missing.
 pub fn guest(pieces: &Pieces) -> Result<Vec<u8>> {
-    let mut archive = base(pieces, include_str!("init/guest.sh"))?;
+    Ok(guest_archive(pieces)?.finish())
+}
+
+/// The same with the drivers of virtual hard disks, which can mount its root from one.
+///
+/// # Errors
+/// If a piece is missing.
+pub fn guest_with_disks(pieces: &Pieces) -> Result<Vec<u8>> {
+    let mut archive = guest_archive(pieces)?;
+    for path in storage_modules(pieces) {
+        add_module(&mut archive, &path)?;
+    }
+    Ok(archive.finish())
+}
+
+/// Files that a guest finds on its disk when its root lies there: path, content, whether it is a program.
+///
+/// # Errors
+/// If a piece is missing.
+pub fn root_files(pieces: &Pieces) -> Result<Vec<(String, Vec<u8>, bool)>> {
+    let mut files = vec![
+        ("bin/busybox".to_owned(), read(&pieces.busybox)?, true),
+        ("init".to_owned(), GUEST_INIT.as_bytes().to_vec(), true),
+    ];
+    let needed = GUEST_MODULES.into_iter().map(|(module, why)| pieces.module(module, why));
+    for path in needed.collect::<Result<Vec<_>, _>>()?.into_iter().chain(service_modules(pieces)) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.push((format!("modules/{name}"), read(&path)?, false));
+    }
+    Ok(files)
+}
+
+fn guest_archive(pieces: &Pieces) -> Result<Archive> {
+    let mut archive = base(pieces, GUEST_INIT)?;
     for (module, why) in GUEST_MODULES {
         add_module(&mut archive, &pieces.module(module, why)?)?;
     }
     for path in service_modules(pieces) {
         add_module(&mut archive, &path)?;
     }
-    Ok(archive.finish())
+    Ok(archive)
+}
+
+/// Files of the storage drivers' modules, where there are.
+fn storage_modules(pieces: &Pieces) -> impl Iterator<Item = PathBuf> {
+    STORAGE_MODULES.into_iter().filter_map(|module| pieces.module(module, "virtual hard disks").ok())
 }
 
 /// Files of the integration services' modules, where there are.
@@ -69,18 +109,18 @@ fn service_modules(pieces: &Pieces) -> impl Iterator<Item = PathBuf> {
 /// # Errors
 /// If a piece is missing.
 pub fn guest_without(pieces: &Pieces, without: &str) -> Result<Vec<u8>> {
-    let mut archive = base(pieces, include_str!("init/guest.sh"))?;
+    let mut archive = base(pieces, GUEST_INIT)?;
     for (module, why) in GUEST_MODULES.into_iter().filter(|(module, _)| *module != without) {
         add_module(&mut archive, &pieces.module(module, why)?)?;
     }
     Ok(archive.finish())
 }
 
-/// The emulated machine's: KVM, the program that runs guests, and what it needs to do so.
+/// The emulated machine's: KVM, the program that runs guests, and what it needs to do so; `files` go to `/files`.
 ///
 /// # Errors
 /// If a piece is missing.
-pub fn level1(pieces: &Pieces, program: &Path, arguments: &[String]) -> Result<Vec<u8>> {
+pub fn level1(pieces: &Pieces, program: &Path, arguments: &[String], files: &[PathBuf]) -> Result<Vec<u8>> {
     let mut archive = base(pieces, include_str!("init/level1.sh"))?;
     for module in LEVEL1_MODULES {
         if let Some(path) = pieces.emulated_module(module) {
@@ -92,9 +132,14 @@ pub fn level1(pieces: &Pieces, program: &Path, arguments: &[String]) -> Result<V
     archive.directory("guest/modules/kernel");
     let needed = GUEST_MODULES.into_iter().map(|(module, why)| pieces.module(module, why));
     let paths: Result<Vec<PathBuf>, _> = needed.collect();
-    for path in paths?.into_iter().chain(service_modules(pieces)) {
+    for path in paths?.into_iter().chain(service_modules(pieces)).chain(storage_modules(pieces)) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         archive.file(&format!("guest/modules/kernel/{name}"), &read(&path)?, false);
+    }
+    archive.directory("files");
+    for path in files {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        archive.file(&format!("files/{name}"), &read(path)?, false);
     }
     let kernel = pieces.kernel.file_name().unwrap_or_default().to_string_lossy().into_owned();
     archive.file(&format!("guest/{kernel}"), &read(&pieces.kernel)?, false).file(

@@ -15,6 +15,8 @@
 pub mod agent;
 pub mod contention;
 pub mod cpio;
+pub mod disk;
+pub mod disk_images;
 pub mod doctor;
 pub mod events;
 pub mod factory;

@@ -26,6 +26,8 @@ pub struct Nested {
     pub limit: Option<Duration>,
     /// Arguments of the program inside.
     pub arguments: Vec<String>,
+    /// Files that the program finds in `/files`.
+    pub files: Vec<PathBuf>,
     /// Where the files that it leaves go.
     pub out: PathBuf,
     /// Those of them that come out while they are written, so that somebody can follow them; all others come when the machine is off.
@@ -131,7 +133,7 @@ impl Nested {
         let scratch = tempfile::tempdir().context("no temporary folder")?;
         let said = scratch.path().join("qemu.txt");
         let (initrd, archive) = (scratch.path().join("level1.cpio"), scratch.path().join("out.tar"));
-        std::fs::write(&initrd, initramfs::level1(pieces, program, &self.arguments)?)
+        std::fs::write(&initrd, initramfs::level1(pieces, program, &self.arguments, &self.files)?)
             .context("cannot write the emulated machine's initramfs")?;
         let mut command = with_this_process(qemu.command());
         command
@@ -250,6 +252,7 @@ mod tests {
             memory_mib: 64,
             limit: Some(limit),
             arguments: vec!["record".to_owned()],
+            files: Vec::new(),
             out: folder.path().join("out"),
             streams: &["events.jsonl"],
             interactive: false,

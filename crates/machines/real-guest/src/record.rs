@@ -5,6 +5,7 @@
 //! people.
 
 mod balloon;
+mod disks;
 mod guard;
 mod life;
 mod messages;
@@ -15,10 +16,10 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use balancing_policy::{MemorySettings, VmId};
 use page_range::PageCount;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::agent::GuestView;
 use crate::events::Event;
@@ -31,7 +32,7 @@ pub(crate) use balloon::boot_seen;
 pub use messages::MESSAGES_FILE;
 
 /// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Check {
     /// What must be so.
     pub what: String,
@@ -42,7 +43,7 @@ pub struct Check {
 }
 
 /// All that was looked at.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// In order.
     pub checks: Vec<Check>,
@@ -55,6 +56,24 @@ impl Record {
     #[must_use]
     pub fn passed(&self) -> bool {
         !self.checks.is_empty() && self.checks.iter().all(|check| check.passed)
+    }
+
+    /// Writes it into a folder.
+    ///
+    /// # Errors
+    /// If that is not possible.
+    pub fn write(&self, directory: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        std::fs::write(directory.join(RECORD_FILE), text).context("cannot write the record")
+    }
+
+    /// Reads what [`write`](Self::write) wrote.
+    ///
+    /// # Errors
+    /// If there is no such file.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let text = std::fs::read(directory.join(RECORD_FILE)).context("cannot read the record")?;
+        Ok(serde_json::from_slice(&text)?)
     }
 
     /// Looks at one thing, and says so.
@@ -86,15 +105,27 @@ pub enum Part {
     Guard,
     /// Heartbeat, shutdown, time synchronization.
     Services,
+    /// Virtual hard disks: root, swap, hot-plug.
+    Disks,
 }
 
-/// Makes the record. What the driver said in its first part, byte for byte, is left in `directory` as [`MESSAGES_FILE`].
+impl Part {
+    const ALL: [Self; 6] =
+        [Self::Balloon, Self::Life, Self::Trouble, Self::Guard, Self::Services, Self::Disks];
+}
+
+/// The record's file.
+pub const RECORD_FILE: &str = "record.json";
+
+/// Makes the record. What the driver said in its first part, byte for byte, is left in `directory` as [`MESSAGES_FILE`]. `disks` is where
+/// [`disk_images`](crate::disk_images) has made disks for the part of that name, which is left out without them; it works with copies, which
+/// stay in `directory`.
 ///
 /// # Errors
 /// If a guest could not even be started, or a file cannot be written. What is not as it must be is in the record.
-pub fn make(pieces: &Pieces, parts: &[Part], directory: &Path) -> Result<Record> {
+pub fn make(pieces: &Pieces, parts: &[Part], directory: &Path, disks: Option<&Path>) -> Result<Record> {
     let mut record = Record::default();
-    for part in [Part::Balloon, Part::Life, Part::Trouble, Part::Guard, Part::Services] {
+    for part in Part::ALL {
         if !parts.is_empty() && !parts.contains(&part) {
             continue;
         }
@@ -104,6 +135,11 @@ pub fn make(pieces: &Pieces, parts: &[Part], directory: &Path) -> Result<Record>
             Part::Trouble => trouble::look(&mut record, pieces)?,
             Part::Guard => guard::look(&mut record, pieces)?,
             Part::Services => services::look(&mut record, pieces)?,
+            Part::Disks => match disks {
+                Some(disks) => disks::look(&mut record, pieces, disks, directory)?,
+                None if parts.is_empty() => {}
+                None => bail!("there are no disks for the part `disks`"),
+            },
         }
     }
     Ok(record)

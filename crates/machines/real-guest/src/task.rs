@@ -119,6 +119,9 @@ pub enum Task {
         /// Only these parts
         #[arg(long, value_enum, value_delimiter = ',')]
         only: Vec<Part>,
+        /// Folder with the disks of the part `disks`; whoever starts the program makes them
+        #[arg(long, hide = true)]
+        disks: Option<PathBuf>,
     },
     /// Let several guests contend for a small host's memory
     Contention(ContentionTask),
@@ -150,9 +153,9 @@ impl Task {
                 interactive.directory = task.keep.then(|| directory.to_owned());
                 interactive.run(pieces)
             }
-            Self::Record { only } => {
-                let record = record::make(pieces, only, directory)?;
-                std::fs::write(directory.join(RECORD_FILE), serde_json::to_string_pretty(&record)?)?;
+            Self::Record { only, disks } => {
+                let record = record::make(pieces, only, directory, disks.as_deref())?;
+                record.write(directory)?;
                 if !record.passed() {
                     bail!("not everything is as it must be: see {RECORD_FILE}");
                 }
@@ -239,8 +242,11 @@ impl Task {
                     say("--keep");
                 }
             }
-            Self::Record { only } => {
+            Self::Record { only, disks } => {
                 say("record");
+                if let Some(disks) = disks {
+                    say(&format!("--disks={}", disks.display()));
+                }
                 for part in only {
                     if let Some(name) = part.to_possible_value() {
                         say(&format!("--only={}", name.get_name()));
@@ -263,6 +269,23 @@ impl Task {
             }
         }
         words
+    }
+
+    /// The same task with the files that it needs in the folder `there`, and these files.
+    ///
+    /// # Errors
+    /// If the folder in which they are cannot be read.
+    pub fn with_files_in(&self, there: &str) -> std::io::Result<(Self, Vec<PathBuf>)> {
+        let mut task = self.clone();
+        let mut files = Vec::new();
+        if let Self::Record { disks: Some(disks), .. } = &mut task {
+            for entry in std::fs::read_dir(&*disks)? {
+                files.push(entry?.path());
+            }
+            files.sort();
+            *disks = there.into();
+        }
+        Ok((task, files))
     }
 
     /// What it writes while it goes on, for whoever follows it.
@@ -288,8 +311,7 @@ impl Task {
     }
 }
 
-/// The record's file.
-pub const RECORD_FILE: &str = "record.json";
+pub use record::RECORD_FILE;
 /// What was measured.
 pub const SPEED_FILE: &str = "speed.json";
 
@@ -355,6 +377,7 @@ mod tests {
         for typed in [
             "x guest --startup 256MB --maximum 1GB --vcpus 2 --memory memfd --append a=1,b --raw-console --keep",
             "x record --only life,trouble",
+            "x record --only disks --disks /files",
             "x contention --guests 3 --host 2GB --policy static",
             "x speed --repeat 5",
         ] {

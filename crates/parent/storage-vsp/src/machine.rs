@@ -215,7 +215,9 @@ impl StorageVsp {
         let luns: Vec<u8> = self.luns().collect();
         let is_here = path == 0 && target == 0;
         let Some(Attached { disk, attachment }) = self.disks.get(&lun).filter(|_| is_here) else {
-            let nobody = scsi::answer_without_disk(command, lun, &luns).filter(|_| is_here);
+            // All disks are on the first target of the first path.
+            let of_target = if is_here { &luns[..] } else { &[] };
+            let nobody = scsi::answer_without_disk(command, lun, of_target);
             return match nobody {
                 Some(answer) => self.answer(request, Pending::new(scsi, lun, 0), answer, out),
                 None => self.refuse(request, &scsi, SrbStatus::INVALID_LUN, ScsiStatus::GOOD, out),

@@ -102,14 +102,14 @@ pub(crate) fn answer(command: Command, disk: &DiskConfig, luns: &[u8], transfer:
     }
 }
 
-/// What a number of the controller answers that has no disk; `None` if nothing is there at all. A guest looks for disks through number 0,
-/// which may be empty.
-pub(crate) fn answer_without_disk(command: Command, lun: u8, luns: &[u8]) -> Option<Answer> {
+/// What is answered where there is no disk; `None`: that there is none. A guest looks for disks at every path and target that a controller could
+/// have, and takes whatever an INQUIRY does not deny for a disk: Linux' driver even takes an INQUIRY that failed for one that went well
+/// (documented), and a refused REPORT LUNS for a disk that went. `of_target` are the numbers of the target's disks.
+pub(crate) fn answer_without_disk(command: Command, lun: u8, of_target: &[u8]) -> Option<Answer> {
     match command {
-        _ if lun != 0 || luns.is_empty() => None,
         // Peripheral qualifier 3, type 1f: no device, and none can be here.
         Command::Inquiry { page: None, length } => Some(cut(inquiry(0x7f).to_vec(), u32::from(length))),
-        Command::ReportLuns { length } => Some(report_luns(luns, length)),
+        Command::ReportLuns { length } if lun == 0 => Some(report_luns(of_target, length)),
         _ => None,
     }
 }
@@ -301,8 +301,15 @@ mod tests {
     fn numbers_without_a_disk() {
         let inquiry = Command::Inquiry { page: None, length: 1 };
         assert_eq!(answer_without_disk(inquiry, 0, &[3]), Some(Answer::Data(vec![0x7f])));
-        assert_eq!(answer_without_disk(inquiry, 1, &[3]), None);
-        assert_eq!(answer_without_disk(inquiry, 0, &[]), None);
+        assert_eq!(answer_without_disk(inquiry, 1, &[3]), Some(Answer::Data(vec![0x7f])));
+        assert_eq!(answer_without_disk(inquiry, 0, &[]), Some(Answer::Data(vec![0x7f])));
+        assert_eq!(
+            answer_without_disk(Command::ReportLuns { length: 16 }, 0, &[]),
+            Some(Answer::Data(vec![0; 8]))
+        );
+        assert_eq!(answer_without_disk(Command::ReportLuns { length: 16 }, 1, &[0]), None);
+        let page = Command::Inquiry { page: Some(0x83), length: 99 };
+        assert_eq!(answer_without_disk(page, 0, &[3]), None);
         assert_eq!(answer_without_disk(Command::TestUnitReady, 0, &[3]), None);
         let luns = data(Command::ReportLuns { length: 4096 }, &disk());
         assert_eq!(luns, [0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0]);

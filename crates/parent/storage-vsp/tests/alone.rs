@@ -148,6 +148,40 @@ fn a_disk_that_fails_is_a_medium_error_and_the_next_request_goes_on() {
     assert_eq!((host.vsp.statistics().failed, host.vsp.statistics().sectors_read), (3, 2));
 }
 
+/// Linux' driver takes an INQUIRY that is refused for one that went well, and a command that is refused with *no such unit* for a disk that
+/// went, whatever its path: an unmodified kernel found 128 disks that were not there, and lost its first.
+#[test]
+fn where_nothing_is_an_inquiry_says_so_and_no_target_has_units() {
+    let mut host = Host::ready(Version::WINDOWS_8_1);
+    let everywhere =
+        (0..8).flat_map(|path| (0..2).flat_map(move |target| (0..8).map(move |lun| (path, target, lun))));
+    for (path, target, lun) in everywhere.filter(|address| *address != (0, 0, 0)) {
+        let address = Address { path, target, ..Address::lun(lun) };
+        let mut ask = |command: Command| {
+            let (cdb, cdb_length) = command.encode();
+            let direction = Direction::Read;
+            let request =
+                ScsiRequest { address, cdb, cdb_length, sense_length: 20, direction, transfer_length: 36 };
+            host.send(Message::ExecuteSrb(request), 36);
+            let Some(Output::Complete { payload, data, .. }) = host.out.pop() else { panic!("no answer") };
+            let Message::ScsiCompletion(answer) = Packet::decode_scsi_completion(&payload).unwrap().message
+            else {
+                panic!("no completion of a command")
+            };
+            (answer.srb_status, data)
+        };
+        let (status, data) = ask(Command::Inquiry { page: None, length: 36 });
+        assert_eq!((status, data[0], data.len()), (SrbStatus::SUCCESS, 0x7f, 36), "{address:?}");
+        if lun == 0 {
+            assert_eq!(
+                ask(Command::ReportLuns { length: 36 }),
+                (SrbStatus::SUCCESS, vec![0; 8]),
+                "{address:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn disks_come_and_go_and_one_in_use_goes_when_its_last_request_is_over() {
     let mut host = Host::ready(Version::WINDOWS_8_1);

@@ -12,7 +12,7 @@ mod channel;
 mod frame;
 mod rung;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,7 +30,7 @@ use vmbus::control::{GpadlId, Relid, Status, VMBUS_SINT, Version};
 use vmbus::ring::{ChannelRings, Corruption, PacketBuffer, PacketType, Role};
 
 use crate::statistics::{BusStatistics, ChannelStatistics};
-use channel::{Channel, Packet};
+use channel::{Channel, Packet, Sent};
 use frame::Capture;
 pub use frame::{Bytes, Frame, RecordedFrame};
 pub use rung::Clock;
@@ -93,6 +93,8 @@ pub struct ReceivedPacket {
     pub transaction_id: u64,
     /// Whether the driver waits for a completion: the device owes it [`HostBus::complete`].
     pub completion_requested: bool,
+    /// What lies between descriptor and message: of a GPA-direct packet the list of pages.
+    pub extra: Vec<u8>,
     /// The message, with the padding of up to 7 bytes that the sender added.
     pub payload: Vec<u8>,
 }
@@ -146,6 +148,8 @@ pub struct HostBus {
     /// What was counted; of channels, those that are closed.
     counted: BusStatistics,
     capture: Capture,
+    /// Channels of which nothing is captured.
+    not_kept: BTreeSet<Relid>,
 }
 
 impl HostBus {
@@ -191,6 +195,7 @@ impl HostBus {
             buffer: PacketBuffer::default(),
             counted: BusStatistics::default(),
             capture: Capture::default(),
+            not_kept: BTreeSet::new(),
         }
     }
 
@@ -237,8 +242,16 @@ impl HostBus {
     /// There are 2047 channels already.
     pub fn offer(&mut self, offer: Offer) -> Result<Relid, OfferError> {
         let relid = self.server.offer(offer, &mut self.outputs)?;
+        // Numbers are used again.
+        self.not_kept.remove(&relid);
         self.carry_out();
         Ok(relid)
+    }
+
+    /// What crosses in this channel is not kept for [`take_frames`](Self::take_frames): a device with so many packets that they would leave
+    /// no room for others'.
+    pub fn keep_no_frames_of(&mut self, relid: Relid) {
+        self.not_kept.insert(relid);
     }
 
     /// Takes a channel back; the guest's driver is told to let go of it.
@@ -376,7 +389,15 @@ impl HostBus {
     /// # Errors
     /// [`SendError`]; nothing was sent.
     pub fn send(&mut self, relid: Relid, payload: &[u8]) -> Result<(), SendError> {
-        self.send_or_queue(relid, Packet { completes: None, payload: payload.to_vec() })
+        self.send_or_queue(relid, Packet { kind: Sent::Message, payload: payload.to_vec() })
+    }
+
+    /// The same with transaction number 0, by which a driver that numbers its requests tells what nobody asked for.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was sent.
+    pub fn notify(&mut self, relid: Relid, payload: &[u8]) -> Result<(), SendError> {
+        self.send_or_queue(relid, Packet { kind: Sent::Notice, payload: payload.to_vec() })
     }
 
     /// Completes a transaction of the guest's driver: sends the packet that it asked for, or queues it. There is room for the
@@ -385,7 +406,10 @@ impl HostBus {
     /// # Errors
     /// [`SendError`]; nothing was sent.
     pub fn complete(&mut self, relid: Relid, transaction_id: u64, payload: &[u8]) -> Result<(), SendError> {
-        self.send_or_queue(relid, Packet { completes: Some(transaction_id), payload: payload.to_vec() })
+        self.send_or_queue(
+            relid,
+            Packet { kind: Sent::Completion(transaction_id), payload: payload.to_vec() },
+        )
     }
 
     fn send_or_queue(&mut self, relid: Relid, packet: Packet) -> Result<(), SendError> {
@@ -506,7 +530,8 @@ impl HostBus {
         self.partition
             .open_event_port(connection_id, Rung::counting(&rung, &self.clock, &self.doorbell))
             .map_err(|error| error.to_string())?;
-        self.channels.insert(relid, Channel::new(relid, open, rings.target_vp, rung));
+        let is_kept = !self.not_kept.contains(&relid);
+        self.channels.insert(relid, Channel::new(relid, open, rings.target_vp, rung, is_kept));
         Ok(())
     }
 }

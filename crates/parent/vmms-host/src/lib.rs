@@ -30,6 +30,7 @@ mod message;
 pub mod parent_os;
 mod statistics;
 mod status;
+pub mod storage;
 mod vmms;
 mod worker;
 

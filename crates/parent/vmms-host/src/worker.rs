@@ -192,6 +192,7 @@ impl Worker {
         doorbell: Doorbell,
     ) -> Result<Self, dm_vsp::ConfigError> {
         let vsp = spec.vsp.map(DmVsp::new).transpose()?;
+        let devices = Devices::new(spec.devices, &doorbell.clone().into_fn());
         Ok(Self {
             vm: spec.vm,
             generation: spec.generation,
@@ -209,7 +210,7 @@ impl Worker {
             server: spec.bus,
             bus: None,
             dm_channel: None,
-            devices: Devices::new(spec.devices),
+            devices,
             pins: BTreeMap::new(),
             boot: spec.boot,
             memory: GmoMemoryManager::new(&spec.frames),
@@ -320,10 +321,10 @@ impl Worker {
                 if self.running.is_some() {
                     tracing::info!(event = "shutdown_requested");
                 }
-                let asked = match &mut self.bus {
-                    Some(bus) => self.devices.shut_down(Self::now(ctx), bus).unwrap_or(false),
-                    None => false,
-                };
+                let asked = self.with_devices(|devices, around| {
+                    devices.shut_down(Self::now(ctx), around).unwrap_or(false)
+                });
+                let asked = asked.unwrap_or(false);
                 // A guest without that service has to be asked in another way.
                 if let Some(running) = self.running.as_mut().filter(|_| !asked) {
                     running.shut_down(ctx);

@@ -27,7 +27,7 @@
 mod device;
 mod machine;
 
-pub use device::{ChannelDevice, DeviceOutput, Heartbeat};
+pub use device::{ChannelDevice, DeviceOutput, DeviceRequest, Heartbeat};
 pub use machine::{
     HostPartition, PartitionError, PartitionFactory, PartitionRequest, RunningPartition, VmFactory, Watch,
 };

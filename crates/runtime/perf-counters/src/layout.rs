@@ -14,6 +14,7 @@ pub struct Layout {
     host: String,
     epoch: Epoch,
     vms: Vec<String>,
+    storage: bool,
 }
 
 /// Names that no counter file can tell apart or hold.
@@ -45,7 +46,8 @@ impl Layout {
         epoch: Epoch,
         vms: impl IntoIterator<Item = N>,
     ) -> Result<Self, LayoutError> {
-        let layout = Self { host: host.into(), epoch, vms: vms.into_iter().map(Into::into).collect() };
+        let layout =
+            Self { host: host.into(), epoch, vms: vms.into_iter().map(Into::into).collect(), storage: false };
         let mut seen = BTreeSet::new();
         for name in layout.vms.iter().chain([&layout.host]) {
             if name.is_empty() || name.chars().any(|c| c.is_control() || c == '\\' || c == '"') {
@@ -56,6 +58,18 @@ impl Layout {
             }
         }
         Ok(layout)
+    }
+
+    /// The same with the counters of virtual hard disks, for each VM.
+    #[must_use]
+    pub fn with_storage(mut self) -> Self {
+        self.storage = true;
+        self
+    }
+
+    /// Whether there are counters of virtual hard disks.
+    pub fn has_storage(&self) -> bool {
+        self.storage
     }
 
     /// Name of the host.
@@ -88,6 +102,9 @@ impl Layout {
                     Machine::Host => add(&self.host, Some(vm), set),
                     Machine::Guest => add(vm, None, set),
                 }
+            }
+            if self.storage {
+                add(&self.host, Some(vm), &schema::StorageCounters::DEFINITIONS);
             }
         }
         paths

@@ -47,6 +47,6 @@ pub use layout::{Layout, LayoutError, instance_name};
 pub use sample::{Sample, VmSample};
 pub use schema::{
     BalancerCounters, BusCounters, CounterDefinition, GuestCounters, Kind, MapCounters, ModelCounters,
-    ModelGuestCounters, ModelVmCounters, ParentCounters, Unit, VmCounters,
+    ModelGuestCounters, ModelVmCounters, ParentCounters, StorageCounters, Unit, VmCounters,
 };
 pub use value::{Memory, Percent, Rate, Seconds, Value};

@@ -6,7 +6,8 @@ use crate::{
     sample::{Sample, VmSample},
     schema::{
         BALANCER_INSTANCE, BalancerCounters, BusCounters, CounterDefinition, GuestCounters, Kind,
-        MapCounters, ModelCounters, ModelGuestCounters, ModelVmCounters, ParentCounters, VmCounters,
+        MapCounters, ModelCounters, ModelGuestCounters, ModelVmCounters, ParentCounters, StorageCounters,
+        VmCounters,
     },
     value::Value,
 };
@@ -59,6 +60,7 @@ pub fn write(out: &mut Vec<u8>, layout: &Layout, sample: &Sample, format: Format
     writer.vm_set(&ModelVmCounters::DEFINITIONS, |vm, index| vm.model.values()[index]);
     writer.vm_set(&BusCounters::DEFINITIONS, |vm, index| vm.bus.values()[index]);
     writer.vm_set(&MapCounters::DEFINITIONS, |vm, index| vm.map.values()[index]);
+    writer.set(&StorageCounters::DEFINITIONS, &sample.storage, |disks, index| disks.values()[index]);
     if format == Format::OpenMetrics {
         out.extend_from_slice(END);
     }
@@ -84,9 +86,19 @@ impl Writer<'_> {
     }
 
     fn vm_set(&mut self, set: &[CounterDefinition], value_of: impl Fn(&VmSample, usize) -> Option<Value>) {
+        self.set(set, &self.sample.vms, value_of);
+    }
+
+    /// A set of which each VM has one, in the layout's order.
+    fn set<T>(
+        &mut self,
+        set: &[CounterDefinition],
+        of_vms: &[T],
+        value_of: impl Fn(&T, usize) -> Option<Value>,
+    ) {
         for (index, counter) in set.iter().enumerate() {
             let mut opened = false;
-            for (name, vm) in self.layout.vms().iter().zip(&self.sample.vms) {
+            for (name, vm) in self.layout.vms().iter().zip(of_vms) {
                 let Some(value) = value_of(vm, index) else { continue };
                 if !opened {
                     header(self.out, counter, self.format);

@@ -6,7 +6,7 @@ use crate::{
     layout::Layout,
     schema::{
         BalancerCounters, BusCounters, GuestCounters, MapCounters, ModelCounters, ModelGuestCounters,
-        ModelVmCounters, ParentCounters, VmCounters,
+        ModelVmCounters, ParentCounters, StorageCounters, VmCounters,
     },
     value::Value,
 };
@@ -24,6 +24,8 @@ pub struct Sample {
     pub model: ModelCounters,
     /// Every configured VM, in the layout's order; all `None` while a VM is off.
     pub vms: Vec<VmSample>,
+    /// Every VM's virtual hard disks, in the same order; empty in a layout without.
+    pub storage: Vec<StorageCounters>,
 }
 
 /// All counters of one VM at one instant.
@@ -46,7 +48,13 @@ pub struct VmSample {
 impl Sample {
     /// A sample of nothing, with room for every VM of `layout`.
     pub fn new(layout: &Layout) -> Self {
-        Self { vms: vec![VmSample::default(); layout.vms().len()], ..Self::default() }
+        let vms = layout.vms().len();
+        let with_storage = if layout.has_storage() { vms } else { 0 };
+        Self {
+            vms: vec![VmSample::default(); vms],
+            storage: vec![StorageCounters::default(); with_storage],
+            ..Self::default()
+        }
     }
 
     /// Forgets all values and sets the time; keeps the room.
@@ -56,6 +64,7 @@ impl Sample {
         self.balancer = BalancerCounters::default();
         self.model = ModelCounters::default();
         self.vms.fill(VmSample::default());
+        self.storage.fill(StorageCounters::default());
     }
 
     /// Calls `each` with every value, in the order of [`Layout::paths`].
@@ -70,13 +79,16 @@ impl Sample {
         values.extend_from_slice(&self.parent.values());
         values.extend_from_slice(&self.balancer.values());
         values.extend_from_slice(&self.model.values());
-        for vm in &self.vms {
+        for (index, vm) in self.vms.iter().enumerate() {
             values.extend_from_slice(&vm.vm.values());
             values.extend_from_slice(&vm.model.values());
             values.extend_from_slice(&vm.bus.values());
             values.extend_from_slice(&vm.map.values());
             values.extend_from_slice(&vm.guest.values());
             values.extend_from_slice(&vm.model_guest.values());
+            if let Some(storage) = self.storage.get(index) {
+                values.extend_from_slice(&storage.values());
+            }
         }
     }
 }

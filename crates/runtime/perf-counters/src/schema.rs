@@ -297,6 +297,27 @@ counter_set! {
         "Pages of 2 MiB that came of joining pages of 4 KiB.";
 }
 
+counter_set! {
+    /// `Hyper-V Virtual Storage Device`: the virtual hard disks of one VM together, in runs whose VMs have some.
+    StorageCounters, "Hyper-V Virtual Storage Device", Windows, 8;
+    read_count: "Read Count", Count, Counter, "windows_hyperv_virtual_storage_device_operations_read_total",
+        "Reads that the VM's disks have done.";
+    write_count: "Write Count", Count, Counter, "windows_hyperv_virtual_storage_device_operations_written_total",
+        "Writes that the VM's disks have done.";
+    read_bytes: "Read Bytes/sec", PerSecond, Gauge, "windows_hyperv_virtual_storage_device_bytes_read_per_second",
+        "Bytes read in a second.";
+    write_bytes: "Write Bytes/sec", PerSecond, Gauge, "windows_hyperv_virtual_storage_device_bytes_written_per_second",
+        "Bytes written in a second.";
+    error_count: "Error Count", Count, Counter, "windows_hyperv_virtual_storage_device_error_count_total",
+        "Requests that could not be done.";
+    queue_length: "Queue Length", Count, Gauge, "windows_hyperv_virtual_storage_device_queue_length",
+        "Requests under way.";
+    read_latency: "Avg. Disk sec/Read", Seconds, Gauge, "dynamic_memory_model_storage_read_latency_seconds",
+        "What a read of the last interval took on average, as PhysicalDisk has it in a guest.";
+    write_latency: "Avg. Disk sec/Write", Seconds, Gauge, "dynamic_memory_model_storage_write_latency_seconds",
+        "What a write of the last interval took on average, as PhysicalDisk has it in a guest.";
+}
+
 /// Instance of the balancer's counter set.
 pub const BALANCER_INSTANCE: &str = "System Balancer";
 
@@ -333,7 +354,10 @@ pub const fn vm_sets() -> [(Machine, &'static [CounterDefinition]); 6] {
 /// Every counter there is, set by set.
 pub fn all() -> impl Iterator<Item = &'static CounterDefinition> {
     let of_host = host_sets().into_iter().map(|(_, set)| set);
-    of_host.chain(vm_sets().into_iter().map(|(_, set)| set)).flatten()
+    of_host
+        .chain(vm_sets().into_iter().map(|(_, set)| set))
+        .chain([&StorageCounters::DEFINITIONS[..]])
+        .flatten()
 }
 
 /// The reference page of the counters, in Markdown.
@@ -349,7 +373,8 @@ pub fn reference_markdown() -> String {
         Machine::Host => (r"\\HOST", "(VM1)".to_owned(), set),
         Machine::Guest => (r"\\VM1", String::new(), set),
     });
-    for (machine, instance, set) in host.chain(vm) {
+    let storage = (r"\\HOST", "(VM1)".to_owned(), &StorageCounters::DEFINITIONS[..]);
+    for (machine, instance, set) in host.chain(vm).chain([storage]) {
         for counter in set {
             let kind = match counter.kind {
                 Kind::Gauge => "gauge",

@@ -6,6 +6,7 @@
 //! can be told apart, those that lacked most are named; what is not drawn is said.
 
 mod compared;
+mod disks;
 mod over_time;
 mod overview;
 mod recorded;
@@ -34,6 +35,7 @@ pub fn draw(run: &Recorded) -> Vec<Drawn> {
         ("figure-4-6.svg", over_time::figure_4_6(run, &note)),
         ("figure-4-7.svg", over_time::figure_4_7(run, &note)),
         ("figure-overview.svg", overview::overview(run, &note)),
+        ("figure-disks.svg", disks::figure_disks(run, &note)),
     ];
     figures.into_iter().filter_map(|(name, figure)| Some((name, figure?))).collect()
 }

@@ -8,6 +8,7 @@ mod built_in;
 mod checks;
 mod contents;
 mod diagnostic;
+mod disks;
 mod draw;
 mod host;
 mod hosts;
@@ -36,10 +37,11 @@ use std::{
 use guest_memory_manager::trace::{Gaps, ReadOptions, Trace, TraceErrors, TraceProblem, TraceWindow};
 use toml::de::DeTable;
 
-pub use built_in::{BUILT_IN, LOADS};
+pub use built_in::{BUILT_IN, LOADS, SHOWN};
 pub use checks::{CHECKS, Check, CheckDoc, Expectation};
 pub use contents::{LoadOptions, Parameter, Policy, Scenario};
 pub use diagnostic::{BadScenario, Diagnostic, Place, SourceText, Span};
+pub use disks::{Device, Disk, DiskKind};
 pub use draw::Draw;
 pub use host::{Balancer, DynamicMemoryVersion, Edition, Host, HostLimits, Operations, ParentOs, Release};
 pub use hosts::seed_of_host;
@@ -65,7 +67,7 @@ pub fn find(name_or_path: &str, options: &LoadOptions) -> Result<Scenario, BadSc
     if is_path(path) {
         return load(path, options);
     }
-    if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+    if let Some((name, text)) = BUILT_IN.iter().chain(SHOWN).find(|(name, _)| *name == name_or_path) {
         return parse(format!("scenarios/{name}.toml"), *text, options);
     }
     if let Some((name, text)) = LOADS.iter().find(|(name, _)| *name == name_or_path) {
@@ -81,12 +83,12 @@ fn is_path(name: &Path) -> bool {
 
 /// What is wrong with the name of a scenario: that there is none, or nothing; what is wrong with the scenario is another matter.
 fn unknown_scenario(name_or_path: &str) -> Option<Diagnostic> {
-    let known = BUILT_IN.iter().chain(LOADS).any(|(name, _)| *name == name_or_path);
+    let known = BUILT_IN.iter().chain(SHOWN).chain(LOADS).any(|(name, _)| *name == name_or_path);
     (!known && !Path::new(name_or_path).is_file()).then(|| no_scenario(name_or_path))
 }
 
 fn no_scenario(name: &str) -> Diagnostic {
-    let names = BUILT_IN.iter().chain(LOADS).map(|(name, _)| *name);
+    let names = BUILT_IN.iter().chain(SHOWN).chain(LOADS).map(|(name, _)| *name);
     let diagnostic = Diagnostic::of_file(name, format!("there is no scenario {name:?}"))
         .value(name)
         .allowed(format!("{}; or a file that ends in .toml", names.clone().collect::<Vec<_>>().join(", ")));

@@ -3,6 +3,7 @@
 pub mod build;
 mod cycle;
 pub mod directory;
+mod disks;
 mod error;
 mod execute;
 pub mod fleet;

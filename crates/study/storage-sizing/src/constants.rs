@@ -44,6 +44,14 @@ model_constants::constants! {
     PROCESSOR = "sizing.processor", 200_000.0, "1/s", Invented, "[C] gives no number for N: an array of the middle class of 2011";
     /// Accesses that one disk serves.
     DISK = "sizing.disk", 150.0, "1/s", Invented, "[C] gives no number for M: 10 000 to 15 000 turns a minute are 130 to 200";
+    /// Memory of the array, for what was read and what is to be written: in the boot storm.
+    STORM_CACHE = "sizing.storm.cache", 16.0, "GB", Invented, "an array of the middle class of 2011";
+    /// What a boot reads of its image, in the boot storm.
+    STORM_FILES = "sizing.storm.files", 300.0, "MB", Invented, "reported for boots of Windows 7: 200 to 400 MB";
+    /// What it reads at once.
+    STORM_READ_SIZE = "sizing.storm.read_size", 16.0, "KiB", Invented, "a boot reads in small pieces";
+    /// Part of its accesses that are reads.
+    STORM_READS = "sizing.storm.reads", 0.7, "part", Invented, "a boot reads more than it writes; the same as sizing.snapshot_shared";
     /// Disks.
     DISKS = "sizing.disks", 96.0, "disks", Invented, "[C] gives no number for X";
 }

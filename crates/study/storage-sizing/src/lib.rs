@@ -31,5 +31,6 @@ mod constants;
 pub mod formula;
 pub mod inputs;
 pub mod mechanism;
+pub mod storm;
 
 pub use constants::constants;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perf_counters::pdh::CounterLog;
-use perf_counters::schema::{BALANCER_INSTANCE, Machine, host_sets, vm_sets};
+use perf_counters::schema::{BALANCER_INSTANCE, Machine, StorageCounters, host_sets, vm_sets};
 use perf_counters::{CounterDefinition, Epoch};
 use run_journal::journal::{self, Entry};
 use run_journal::manifest::ManifestError;
@@ -242,6 +242,7 @@ impl Run {
                     Machine::Guest => take(&scope, vm, None, set),
                 }
             }
+            take(&scope, &host, Some(vm), &StorageCounters::DEFINITIONS);
         }
         Ok(Counters { times: log.times(), vms, series, epoch: self.epoch() })
     }

@@ -59,6 +59,7 @@ pub(super) fn sections() -> Vec<(String, Vec<Constant>)> {
         ("Integration services", integration_vsp::constants()),
         ("StorVSC", storage_vsc::constants()),
         ("StorVSP", storage_vsp::constants()),
+        ("Modelled storage device", storage_device::constants()),
         ("Storage sizing", storage_sizing::constants()),
     ]
     .map(|(heading, table)| (heading.to_owned(), table.to_vec()))

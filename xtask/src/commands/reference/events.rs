@@ -51,6 +51,8 @@ const MEANINGS: &[(&str, &str)] = &[
         "What the policy wants for a VM, and why: `rule` and its `inputs`. Recorded when the rule or the target has changed. `assigned` is what the VM has, `proposed` what the policy said, `target` what the balancer made of it; pages.",
     ),
     ("discard_failed", "The partition cannot give back memory that the guest gave."),
+    ("disk_error", "The guest's storage driver was told that a disk could not do what it was asked."),
+    ("disk_not_made", "A virtual hard disk of the scenario cannot be made."),
     ("dm_capabilities", "The host's answer to the guest's capabilities."),
     ("dm_ended", "The guest's driver gives up."),
     ("dm_maximum", "The guest was told the most memory it can have."),
@@ -155,6 +157,12 @@ const MEANINGS: &[(&str, &str)] = &[
         "A status report has reached the host: all that the guest says, and the `demand` that the host makes of it; pages. \
          `page_file_writes` and `io_diff` count since the guest booted (the low 32 bits).",
     ),
+    (
+        "storage",
+        "A virtual hard disk `lun` of a VM was attached, is detached, or could not do what its guest asked; without a disk: a version of storage is agreed on.",
+    ),
+    ("storage_failed", "The guest's storage driver gives up."),
+    ("storage_ready", "The guest's storage driver has finished the handshake."),
     ("unballooned", "The guest took pages back from its balloon; `left_alone` ones it had never given."),
     ("unmap_refused", "A guest gave pages that it may not give: all of them are refused."),
     ("vm_failed", "A VM ends because something went wrong."),

@@ -32,13 +32,14 @@ fn titled(scenarios: &'static [(&'static str, &'static str)]) -> Vec<Entry> {
     scenarios.iter().map(entry).collect()
 }
 
-fn groups() -> [Group; 3] {
+fn groups() -> [Group; 4] {
     let guests = "Unmodified Linux guests on KVM (see `cargo xtask guest doctor`)";
     [
         Group {
             kind: "What the sources and others ran, and Microsoft's tests, of Linux guests on later hosts (scenarios/)",
             scenarios: titled(file::BUILT_IN),
         },
+        Group { kind: "How something works (scenarios/)", scenarios: titled(file::SHOWN) },
         Group {
             kind: "Loads that balancers are compared by (scenarios/loads/)",
             scenarios: titled(file::LOADS),

@@ -16,11 +16,11 @@ use crate::constants::{
 
 /// What one process got in one step.
 #[derive(Clone, Copy, Debug, Default)]
-struct Faulted {
+pub(super) struct Faulted {
     /// Pages read from the page file.
-    reads: PageCount,
+    pub(super) reads: PageCount,
     /// Pages that it still waits for because there was no memory.
-    short: PageCount,
+    pub(super) short: PageCount,
 }
 
 impl MemoryManager {
@@ -75,6 +75,9 @@ impl MemoryManager {
         if pages.is_zero() {
             return;
         }
+        if self.disk.is_some() {
+            return self.ask_for_files(pages);
+        }
         let mut filled = take_pieces(&mut self.lists.free, pages, End::Low);
         filled.insert_all(take_pieces(&mut self.lists.zeroed, pages - filled.pages(), End::Low));
         self.lists.file_standby.insert_all(filled);
@@ -91,13 +94,16 @@ impl MemoryManager {
 
     /// One step of paging.
     fn page(&mut self, time: Duration) {
+        if self.disk.is_some() {
+            return self.page_with_disk(time);
+        }
         self.write_modified(rate(&PAGE_WRITE_RATE, time));
         let short = self.fault_in_all(time);
         self.trim(short, rate(&PAGE_WRITE_RATE, time));
     }
 
     /// The modified page writer: what is trimmed becomes standby by being written.
-    fn write_modified(&mut self, most: PageCount) {
+    pub(super) fn write_modified(&mut self, most: PageCount) {
         let mut budget = most.min(self.page_file_room());
         for at in 0..self.processes.len() {
             if budget.is_zero() {
@@ -152,7 +158,7 @@ impl MemoryManager {
     }
 
     /// Fresh pages that a process writes to, and hard faults.
-    fn fault_in_new(&mut self, at: usize, most_reads: PageCount) -> Faulted {
+    pub(super) fn fault_in_new(&mut self, at: usize, most_reads: PageCount) -> Faulted {
         let want = self.processes[at].to_touch;
         let fresh = self.take(want, Prefer::Zeroed);
         let mut short = want - fresh.pages();
@@ -177,7 +183,7 @@ impl MemoryManager {
 
     /// Soft faults: a process's own pages that are still in memory; and what is active beyond what it ever touched.
     /// Returns how many pages were short.
-    fn fault_in_rest(&mut self, at: usize) -> PageCount {
+    pub(super) fn fault_in_rest(&mut self, at: usize) -> PageCount {
         let written = self.processes.change(at, |process| {
             let absent = process.absent();
             let back = take_pieces(&mut process.standby, absent, End::Low);
@@ -247,7 +253,7 @@ impl MemoryManager {
     }
 
     /// Trim working sets: cold pages while memory is low, and also active ones where a process is `short` of pages.
-    fn trim(&mut self, short: PageCount, most: PageCount) {
+    pub(super) fn trim(&mut self, short: PageCount, most: PageCount) {
         let available = self.available();
         let threshold = self.low_memory_threshold();
         let low = if available < threshold {

@@ -1,39 +1,64 @@
 #!/bin/busybox sh
-# Init of a guest: loads Hyper-V's drivers, then answers on the second serial port what the host asks.
-/bin/busybox mkdir -p /proc /sys /dev /tmp /eat
-/bin/busybox mount -t proc proc /proc
-/bin/busybox mount -t sysfs sysfs /sys
-/bin/busybox mount -t devtmpfs devtmpfs /dev
+# Init of a guest: loads Hyper-V's drivers, then answers on the second serial port what the host asks. With `root_disk=` among the kernel's
+# words the initramfs only brings up that disk, and the same init goes on from there.
+[ -e /proc/cmdline ] || {
+    /bin/busybox mkdir -p /proc /sys /dev /tmp /eat
+    /bin/busybox mount -t proc proc /proc
+    /bin/busybox mount -t sysfs sysfs /sys
+    /bin/busybox mount -t devtmpfs devtmpfs /dev
+}
 /bin/busybox --install -s /bin
 export PATH=/bin
-mount -t debugfs debugfs /sys/kernel/debug
-mount -t tmpfs -o size=64g tmpfs /eat
+
+value() { for word in $(cat /proc/cmdline); do case $word in "$1="*) echo "${word#*=}";; esac; done; }
+
+# A module that is there already is not loaded again. Compressed ones are unpacked.
+load() {
+    [ ! -e /sys/module/$1 ] || return 0
+    file=$(ls /modules/$1.ko* 2>/dev/null | head -n 1)
+    [ -n "$file" ] || return 1
+    case $file in *.xz) unxz -k -c "$file" > /tmp/$1.ko; file=/tmp/$1.ko;; *.zst) zstd -d -q -c "$file" > /tmp/$1.ko; file=/tmp/$1.ko;; esac
+    shift
+    insmod "$file" "$@"
+}
+
+# The name of the disk with this number on its controller: kernels find disks in any order.
+disk() { ls /sys/bus/scsi/devices/*:0:0:$1/block 2>/dev/null; }
 
 agent=/dev/ttyS1
 exec 3<>$agent
 stty -F $agent raw -echo
 say() { echo "$*" >&3; }
 
-value() { for word in $(cat /proc/cmdline); do case $word in "$1="*) echo "${word#*=}";; esac; done; }
+root_disk=$(value root_disk)
+if [ "$1" != on-disk ]; then
+    say up
+    if [ -n "$root_disk" ]; then
+        # What a kernel has built in has no file.
+        for module in hv_vmbus scsi_common scsi_mod sd_mod scsi_transport_fc hv_storvsc; do load $module; done
+        tries=0
+        while [ -z "$(disk $root_disk)" ] && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+        mkdir -p /disk
+        if mount -t ext4 /dev/$(disk $root_disk) /disk; then
+            for folder in proc sys dev; do mount -o move /$folder /disk/$folder; done
+            exec 3>&-
+            exec switch_root /disk /init on-disk
+        fi
+        say "missing root-disk"
+    fi
+fi
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t tmpfs -o size=64g tmpfs /eat
 
-say up
 missing=
 for module in hv_vmbus hv_balloon; do
-    file=$(ls /modules/$module.ko* 2>/dev/null | head -n 1)
-    [ -n "$file" ] || { missing="$missing $module"; continue; }
-    case $file in *.xz) unxz "$file"; file=${file%.xz};; *.zst) zstd -d -q "$file"; file=${file%.zst};; esac
     parameters=
     [ $module = hv_balloon ] && parameters=pressure_report_delay=$(value report_delay)
-    insmod "$file" $parameters || missing="$missing $module"
+    load $module $parameters || missing="$missing $module"
 done
 [ -z "$missing" ] || say "missing$missing"
 # Heartbeat, shutdown, time synchronization, where the kernel has them as modules. What is missing is seen by the host.
-for module in pps_core ptp hv_utils; do
-    file=$(ls /modules/$module.ko* 2>/dev/null | head -n 1)
-    [ -n "$file" ] || continue
-    case $file in *.xz) unxz "$file"; file=${file%.xz};; *.zst) zstd -d -q "$file"; file=${file%.zst};; esac
-    insmod "$file"
-done
+for module in pps_core ptp hv_utils; do load $module; done
 eaten=0
 memory() {
     while read -r key number _; do
@@ -92,7 +117,13 @@ while read -r command argument; do
         flood) say "flooding"; (while :; do echo "flood flood flood flood flood flood flood flood"; done > /dev/ttyS0) & ;;
         panic) say "panicking"; echo c > /proc/sysrq-trigger;;
         reboot) say "rebooting"; reboot -f;;
-        poweroff) say "off"; poweroff -f;;
+        poweroff)
+            say "off"
+            # What was swapped out has to come back before the disk can go; a root on a disk is left clean.
+            swapoff -a
+            [ -z "$root_disk" ] || mount -o remount,ro /
+            poweroff -f
+            ;;
         sh) sh -c "$argument" >&3 2>&1; say "sh.";;
         *) say "? $command";;
     esac

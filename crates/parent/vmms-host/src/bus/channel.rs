@@ -17,13 +17,31 @@ use crate::statistics::{ChannelStatistics, RingStatistics};
 
 /// A packet to be sent.
 pub(super) struct Packet {
-    /// The transaction of the guest's that it completes; none if it begins one.
-    pub(super) completes: Option<u64>,
+    pub(super) kind: Sent,
     pub(super) payload: Vec<u8>,
+}
+
+/// What a packet is to the guest's driver.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// A message, with a transaction number of its own.
+    Message,
+    /// A message with transaction number 0: Linux' storage driver takes any other for the completion of one of its requests (documented).
+    Notice,
+    /// The completion of a transaction of the guest's.
+    Completion(u64),
+}
+
+impl Sent {
+    fn is_completion(self) -> bool {
+        matches!(self, Self::Completion(_))
+    }
 }
 
 pub(super) struct Channel {
     relid: Relid,
+    /// What crosses is captured.
+    is_kept: bool,
     rings: ChannelRings,
     /// The VP to interrupt, as the guest named it: the partition may have no such VP.
     pub(super) target_vp: u32,
@@ -41,7 +59,13 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn new(relid: Relid, rings: ChannelRings, target_vp: u32, rung: Arc<Rung>) -> Self {
+    pub(super) fn new(
+        relid: Relid,
+        rings: ChannelRings,
+        target_vp: u32,
+        rung: Arc<Rung>,
+        is_kept: bool,
+    ) -> Self {
         let ring = |size| RingStatistics { size, ..RingStatistics::default() };
         let counted = ChannelStatistics {
             upstream: ring(rings.incoming.size()),
@@ -52,6 +76,7 @@ impl Channel {
             counted,
             told_high_water: (0, 0),
             relid,
+            is_kept,
             rings,
             target_vp,
             waiting: VecDeque::new(),
@@ -110,7 +135,7 @@ impl Channel {
                 Ok(packet) => {
                     self.counted.upstream.packets += 1;
                     self.counted.upstream.look(self.rings.incoming.used_bytes(&self.rings.incoming_offsets));
-                    capture.add(true, || RecordedFrame::Packet {
+                    capture.add_if(self.is_kept, true, || RecordedFrame::Packet {
                         child_relid: self.relid.get(),
                         kind: packet.kind.0,
                         completion_requested: packet.completion_requested,
@@ -124,6 +149,7 @@ impl Channel {
                         kind: packet.kind,
                         transaction_id: packet.transaction_id,
                         completion_requested: packet.completion_requested,
+                        extra: packet.extra.to_vec(),
                         payload: packet.payload.to_vec(),
                     }));
                 }
@@ -151,9 +177,9 @@ impl Channel {
 
     /// Puts a packet behind those that wait. To be followed by [`flush`](Self::flush).
     pub(super) fn queue(&mut self, packet: Packet) -> Result<(), SendError> {
-        let alike = match packet.completes {
-            Some(_) => self.waiting_completions,
-            None => self.waiting.len() - self.waiting_completions,
+        let alike = match packet.kind {
+            Sent::Completion(_) => self.waiting_completions,
+            Sent::Message | Sent::Notice => self.waiting.len() - self.waiting_completions,
         };
         if alike >= WAITING_PACKETS {
             return Err(SendError::Stuck);
@@ -162,7 +188,7 @@ impl Channel {
         if !fits(&self.rings, &packet.payload) {
             return Err(SendError::TooLarge);
         }
-        self.waiting_completions += usize::from(packet.completes.is_some());
+        self.waiting_completions += usize::from(packet.kind.is_completion());
         self.waiting.push_back(packet);
         Ok(())
     }
@@ -201,14 +227,17 @@ impl Channel {
         capture: &mut Capture,
     ) -> Result<(), Corruption> {
         while let Some(packet) = self.waiting.front() {
-            let outgoing = match packet.completes {
-                Some(transaction_id) => OutgoingPacket::completion(transaction_id, &packet.payload),
-                None => OutgoingPacket::in_band(self.next_transaction, &packet.payload),
+            let outgoing = match packet.kind {
+                Sent::Completion(transaction_id) => {
+                    OutgoingPacket::completion(transaction_id, &packet.payload)
+                }
+                Sent::Message => OutgoingPacket::in_band(self.next_transaction, &packet.payload),
+                Sent::Notice => OutgoingPacket::in_band(0, &packet.payload),
             };
             match self.rings.write(&outgoing) {
                 Ok(offset) => {
                     self.counted.downstream.packets += 1;
-                    capture.add(false, || RecordedFrame::Packet {
+                    capture.add_if(self.is_kept, false, || RecordedFrame::Packet {
                         child_relid: self.relid.get(),
                         kind: outgoing.kind.0,
                         completion_requested: outgoing.completion_requested,
@@ -218,7 +247,7 @@ impl Channel {
                         payload: Bytes(packet.payload.clone()),
                     });
                     lanes.note(Lane::Downstream, self.relid.get(), offset);
-                    self.next_transaction += u64::from(packet.completes.is_none());
+                    self.next_transaction += u64::from(packet.kind == Sent::Message);
                     self.drop_first();
                 }
                 Err(WriteError::Full { needed }) => {
@@ -241,7 +270,7 @@ impl Channel {
 
     fn drop_first(&mut self) {
         if let Some(first) = self.waiting.pop_front() {
-            self.waiting_completions -= usize::from(first.completes.is_some());
+            self.waiting_completions -= usize::from(first.kind.is_completion());
         }
     }
 

@@ -107,6 +107,13 @@ impl Capture {
         }
     }
 
+    /// The same, unless the frame is of a channel of which nothing is kept.
+    pub(super) fn add_if(&mut self, is_kept: bool, from_guest: bool, frame: impl FnOnce() -> RecordedFrame) {
+        if is_kept {
+            self.add(from_guest, frame);
+        }
+    }
+
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Frame> + '_ {
         self.frames.drain(..)
     }

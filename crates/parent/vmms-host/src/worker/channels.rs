@@ -10,10 +10,13 @@ use vmbus::ring::PacketType;
 
 use super::Worker;
 use crate::bus::{BusEvent, HostBus, ReceivedPacket, RequestId, SendError};
-use crate::devices::Told;
+use crate::devices::{Devices, Surroundings, Told};
 use crate::message::VmmsMessage;
 use crate::statistics::ChannelStatistics;
 use machine_contract::Heartbeat;
+
+/// The only device that sees rules broken, as Windows names it (invented: no entry of the event log was found).
+const STORAGE_DEVICE: &str = "Microsoft Synthetic SCSI Controller";
 
 impl Worker {
     /// Offers Dynamic Memory and the other devices, as far as they are not on offer.
@@ -65,9 +68,10 @@ impl Worker {
                 tracing::info!(event = "vmbus_open", child_relid = relid.get());
                 if self.dm_channel == Some(relid) {
                     self.vsp(ctx, Input::ChannelOpened);
-                } else if let Some(bus) = &mut self.bus {
-                    let sent = self.devices.opened(Self::now(ctx), bus, relid);
-                    self.told_whether_sent(sent);
+                } else {
+                    let now = Self::now(ctx);
+                    let sent = self.with_devices(|devices, around| devices.opened(now, around, relid));
+                    self.told_whether_sent(sent.unwrap_or(Ok(())));
                 }
             }
             BusEvent::Closed(relid, counted) => {
@@ -145,13 +149,23 @@ impl Worker {
             let Some(packet) = bus.read(relid) else { break };
             self.heard(ctx, |worker, ctx| worker.packet(ctx, relid, packet));
         }
-        if let Some(bus) = &mut self.bus {
-            let sent = self.devices.run(Self::now(ctx), bus, || ctx.spend());
-            if sent.is_err() {
-                self.heard(ctx, |worker, _| worker.told_whether_sent(sent));
-            }
+        let now = Self::now(ctx);
+        let sent = self.with_devices(|devices, around| devices.run(now, around, || ctx.spend()));
+        if let Some(sent @ Err(_)) = sent {
+            self.heard(ctx, |worker, _| worker.told_whether_sent(sent));
         }
         self.settle_bus(ctx);
+    }
+
+    /// Does something with the devices; nothing before the machine is there.
+    pub(super) fn with_devices<R>(
+        &mut self,
+        act: impl FnOnce(&mut Devices, &mut Surroundings<'_>) -> R,
+    ) -> Option<R> {
+        let Self { bus: Some(bus), memory, partition: Some(partition), devices, .. } = self else {
+            return None;
+        };
+        Some(act(devices, &mut Surroundings { bus, memory, partition: &**partition }))
     }
 
     /// Tells the management service and the VM's events what the devices say of their guest.
@@ -170,6 +184,8 @@ impl Worker {
                 Told::Event { service, what } => {
                     tracing::info!(event = "integration_service", service, what = what.as_str());
                 }
+                Told::Storage { lun, what } => tracing::info!(event = "storage", lun, what = what.as_str()),
+                Told::Violation { rule } => worker.protocol_error(ctx, STORAGE_DEVICE, &rule),
             });
         }
     }

@@ -29,6 +29,7 @@ impl Worker {
         if not_begun {
             self.finished(ctx, OperationKind::Grow, PageCount::ZERO, false);
         }
+        self.devices.let_go_of_pages(&mut self.memory);
         let runs: Vec<GuestRange> = self.memory.mapped().runs().collect();
         let mut frames = match self.memory.unmap(&runs) {
             Ok(frames) => frames,

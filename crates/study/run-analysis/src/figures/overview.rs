@@ -212,6 +212,7 @@ mod tests {
             maximum: vec![None; vms],
             host_mb: 4096.0,
             of: None,
+            disks: Vec::new(),
             remarks: Vec::new(),
         }
     }

@@ -7,7 +7,8 @@ use page_range::PageCount;
 use perf_counters::pdh::{CounterLog, ReadError, Remark};
 use perf_counters::{BalancerCounters, schema::BALANCER_INSTANCE};
 use perf_counters::{
-    CounterDefinition, GuestCounters, MapCounters, ModelCounters, ModelVmCounters, ParentCounters, VmCounters,
+    CounterDefinition, GuestCounters, MapCounters, ModelCounters, ModelVmCounters, ParentCounters,
+    StorageCounters, VmCounters,
 };
 
 use scenario::run::points::{HostPoint, VmPoint};
@@ -72,8 +73,19 @@ pub struct Recorded {
     pub host_mb: f64,
     /// Which run it is.
     pub of: Option<Identity>,
+    /// What each VM's page file and disks did, of a run whose VMs have disks; in the order of the VMs, a value for each sample.
+    pub disks: Vec<DiskUse>,
     /// What whoever gave the counters should be told.
     pub remarks: Vec<Remark>,
+}
+
+/// What the page file and the disks of a VM did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DiskUse {
+    /// Pages that the guest read from its page file in a second.
+    pub page_reads: Vec<Option<f64>>,
+    /// Seconds that a read of its disks took.
+    pub read_latency: Vec<Option<f64>>,
 }
 
 /// Which run it is, as its `summary.json` says.
@@ -264,7 +276,15 @@ impl Recorded {
             })
             .collect();
         let mut maximum = Vec::new();
+        let mut disks = Vec::new();
         for vm in &vms {
+            // Only runs with disks have counters of them.
+            let latency = named(&StorageCounters::DEFINITIONS, "Avg. Disk sec/Read");
+            if let Ok(read_latency) = reader.host(&latency, Some(vm)) {
+                let page_reads =
+                    reader.column(vm, &named(&GuestCounters::DEFINITIONS, "Page Reads/sec"), None)?;
+                disks.push(DiskUse { page_reads, read_latency });
+            }
             let of = |name| reader.host(&named(&VmCounters::DEFINITIONS, name), Some(vm));
             let of_model = |name| reader.host(&named(&ModelVmCounters::DEFINITIONS, name), Some(vm));
             let in_guest = |name| reader.column(vm, &named(&GuestCounters::DEFINITIONS, name), None);
@@ -296,7 +316,7 @@ impl Recorded {
                 point.host.assigned += has;
             }
         }
-        Ok(Self { vms, points, maximum, host_mb, of, remarks })
+        Ok(Self { vms, points, maximum, host_mb, of, disks, remarks })
     }
 
     /// A run as it came out: the same as [`read`](Self::read) of its folder would give, without reading anything.
@@ -315,6 +335,7 @@ impl Recorded {
                 seed: plan.seed,
                 vms: plan.vms.iter().map(|vm| VmIdentity { name: vm.name.to_string() }).collect(),
             }),
+            disks: Vec::new(),
             remarks: Vec::new(),
         }
     }

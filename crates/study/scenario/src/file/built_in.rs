@@ -3,14 +3,16 @@
 use std::path::Path;
 
 macro_rules! scenarios {
-    ($($name:literal),* $(,)?) => {
-        /// Name and text of every scenario that comes with the project.
-        pub const BUILT_IN: &[(&str, &str)] =
+    ($(#[doc = $doc:literal])* $list:ident; $($name:literal),* $(,)?) => {
+        $(#[doc = $doc])*
+        pub const $list: &[(&str, &str)] =
             &[$(($name, include_str!(concat!("../../../../../scenarios/", $name, ".toml")))),*];
     };
 }
 
 scenarios![
+    /// Name and text of every scenario that comes with the project and checks what a source has observed.
+    BUILT_IN;
     "exhaustion",
     "exhaustion-reserve-2048",
     "max-vms-dynamic",
@@ -31,6 +33,12 @@ scenarios![
     "outside-pressure",
     "single-vm-ws2003r2",
     "single-vm-ws2008r2",
+];
+
+scenarios![
+    /// Name and text of scenarios that show how something works, of which no source has numbers: these check nothing.
+    SHOWN;
+    "shared-disk",
 ];
 
 macro_rules! loads {

@@ -124,7 +124,10 @@ impl Scenario {
     /// Whether this is a scenario that comes with the project, unchanged, and not another of its name.
     #[must_use]
     pub fn is_built_in(&self) -> bool {
-        super::BUILT_IN.contains(&(self.name.as_str(), self.source.text()))
+        super::BUILT_IN
+            .iter()
+            .chain(super::SHOWN)
+            .any(|known| *known == (self.name.as_str(), self.source.text()))
     }
 
     /// The seed of a run for which this seed is given in place of the file's.

@@ -8,6 +8,7 @@ pub use vmms_host::{HostEdition as Edition, HostLimits, HostRelease as Release};
 
 use super::{
     diagnostic::Diagnostic,
+    disks::{self, Device},
     names::check_name,
     reader::{Located, Table},
     schema,
@@ -40,6 +41,8 @@ pub struct Host {
     pub parent_os: ParentOs,
     /// Times of operations that are not as usual.
     pub operations: Operations,
+    /// Its storage devices.
+    pub devices: Vec<Device>,
 }
 
 const EDITIONS: [(&str, Edition); 5] = [
@@ -192,6 +195,7 @@ pub(super) fn read(root: &Table<'_, '_>, chosen: Option<PageCount>) -> Option<Ho
         vmbus_version: value(table.word("vmbus_version", &VMBUS_VERSIONS)).unwrap_or((4, 0)),
         parent_os: read_parent_os(&table),
         operations: read_operations(&table),
+        devices: disks::read_devices(&table),
     })
 }
 

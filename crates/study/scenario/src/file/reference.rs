@@ -5,15 +5,27 @@ use core::fmt::Write as _;
 use super::{
     checks::CHECKS,
     schema::{
-        ACTIONS, BALANCER, CHECK, HOST, OPERATIONS, PARENT_OS, POLICY, ROOT, TRACE, TableDoc, VM, VM_VARIANT,
+        ACTIONS, BALANCER, CHECK, HOST, HOST_DISK, OPERATIONS, PARENT_OS, POLICY, ROOT, TRACE, TableDoc, VM,
+        VM_DISK, VM_VARIANT,
     },
     workload,
 };
 
 /// Every table, in the order of the reference page.
 pub fn reference() -> Vec<&'static TableDoc> {
-    let mut tables =
-        vec![&ROOT, &HOST, &PARENT_OS, &OPERATIONS, &POLICY, &BALANCER, &TRACE, &VM, &VM_VARIANT];
+    let mut tables = vec![
+        &ROOT,
+        &HOST,
+        &PARENT_OS,
+        &OPERATIONS,
+        &HOST_DISK,
+        &POLICY,
+        &BALANCER,
+        &TRACE,
+        &VM,
+        &VM_DISK,
+        &VM_VARIANT,
+    ];
     tables.extend(workload::KINDS.iter().map(|(_, doc)| *doc));
     tables.extend(ACTIONS.iter().map(|(_, doc)| *doc));
     tables.push(&CHECK);

@@ -180,6 +180,21 @@ pub(super) static HOST: TableDoc = TableDoc {
             "Newest VMBus version that the host accepts.";
         "parent_os", Form::Table, "", "Constants of the parent OS's memory.";
         "operations", Form::Table, "", "How long operations take.";
+        "disk", Form::Tables, "none", "Storage devices, for the VMs' virtual hard disks.";
+    }],
+};
+
+/// `[[host.disk]]`.
+pub(super) static HOST_DISK: TableDoc = TableDoc {
+    name: "[[host.disk]]",
+    summary: "A storage device of the host, which the virtual hard disks on it share: what one VM reads and writes, others wait for.",
+    groups: &[keys! {
+        "name", Form::Text, "required", "What [[vm.disk]] calls it.";
+        "spindles", Form::Integer("1 to 4096"), "1 (invented)", "Disks with an arm each; files are striped over all of them.";
+        "iops", Form::Number("accesses per second"), "190 (inferred)", "Accesses at random that one spindle does in a second. What follows the last access needs no movement of the arm.";
+        "throughput", Form::Size, "100MB (invented)", "What one spindle transfers in a second.";
+        "cache", Form::Size, "256MB (invented)", "Memory of the device's controller: what was read last, and what is still to be written; 0MB: none.";
+        "latency", Form::Time, "100us (invented)", "What an access takes that needs no spindle.";
     }],
 };
 
@@ -263,6 +278,19 @@ const VM_SETTINGS: &[KeyDoc] = keys! {
     "priority", Form::Integer("0 to 100"), "50", "Memory priority (-Priority); the WMI weight divided by 100.";
     "page_file", Form::Size, "system-managed; Linux guests 4096MB (invented)", "The guest's page file, or a Linux guest's swap: a size that stays; or \"system-managed\", as Windows has by default: the page file grows with commit and RAM, up to three times the RAM or 4 GB, whichever is larger.";
     "workload", Form::Text, "none", "What runs in the guest from its login on: a name from [workloads], or a table.";
+    "disk", Form::Tables, "none: page file and files are as fast as the guest's model says", "Virtual hard disks. Files and page file lie on the first; with a second one, the page file lies there.";
+};
+
+/// `[[vm.disk]]`.
+pub(super) static VM_DISK: TableDoc = TableDoc {
+    name: "[[vm.disk]]",
+    summary: "A virtual hard disk (VHD) of a VM, or of each VM of a group. What the guest pages and what its files bring into the cache goes through its storage driver, the SCSI controller of its worker, and the layers of the VHD, to the device.",
+    groups: &[keys! {
+        "device", Form::Text, "the host's only one", "The [[host.disk]] that it lies on.";
+        "size", Form::Size, "40GB (invented)", "Its size, up to 2040GB.";
+        "kind", Form::Word(&["fixed", "dynamic", "differencing"]), "dynamic", "Fixed: all of its space is there. Dynamic: it grows as it is written; the guest's files are there already. Differencing: it has what differs from its parent.";
+        "parent", Form::Text, "required by differencing", "The golden image that it differs from: disks with the same parent, size and device share one.";
+    }],
 };
 
 /// `[[vm]]`.

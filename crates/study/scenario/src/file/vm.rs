@@ -7,6 +7,7 @@ use guest_memory_manager::{GuestProfile, IntegrationServices, PageFileSize, trac
 
 use super::{
     diagnostic::Span,
+    disks::Disk,
     host::{Edition, Host, HostLimits, Release},
     workload::Workload,
 };
@@ -28,6 +29,8 @@ pub struct Vm {
     pub memory: MemorySettings,
     /// The guest's page file.
     pub page_file: PageFileSize,
+    /// Its virtual hard disks.
+    pub disks: Vec<Disk>,
     /// What runs in the guest from its login on.
     pub workload: Option<Workload>,
     /// Where it is configured.

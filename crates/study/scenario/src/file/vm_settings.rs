@@ -6,6 +6,7 @@ use page_range::PageCount;
 
 use super::{
     diagnostic::Span,
+    disks::{self, Disk},
     reader::{Located, Table},
     schema,
     vm::{Named, Surroundings, Vm},
@@ -37,6 +38,7 @@ pub(super) struct VmSettings<'r, 't> {
     priority: Option<Located<u64>>,
     page_file: Option<Located<PageFileSize>>,
     workload: Option<Located<Workload>>,
+    disks: Option<Located<Vec<Disk>>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -67,6 +69,7 @@ impl<'r, 't> VmSettings<'r, 't> {
             priority: table.integer("priority", 0, 100),
             page_file: read_page_file(&table),
             workload: read_workload(&table, around.workloads),
+            disks: disks::read_disks(&table, around.host.map(|host| &host.devices[..])),
         }
     }
 
@@ -94,6 +97,7 @@ impl<'r, 't> VmSettings<'r, 't> {
             priority: pick(&self.priority, variant.map(|v| &v.priority)),
             page_file: pick(&self.page_file, variant.map(|v| &v.page_file)),
             workload: pick(&self.workload, variant.map(|v| &v.workload)),
+            disks: pick(&self.disks, variant.map(|v| &v.disks)),
         }
     }
 
@@ -127,6 +131,7 @@ impl<'r, 't> VmSettings<'r, 't> {
                 .page_file
                 .as_ref()
                 .map_or_else(|| default_page_file(guest.value), |size| size.value),
+            disks: self.disks.as_ref().map_or_else(Vec::new, |disks| disks.value.clone()),
             workload: workload.map(|workload| workload.value),
             span: 0..0,
         })

@@ -93,6 +93,7 @@ pub fn plan(
         host_name: scenario.host.name.clone(),
         epoch: scenario.host.epoch,
         host: host(&scenario.host, &scenario.balancer),
+        devices: scenario.host.devices.clone(),
         policy,
         policy_parameters,
         vms: scenario
@@ -104,6 +105,7 @@ pub fn plan(
                 services: vm.integration_services,
                 vcpus: vm.vcpus,
                 page_file: vm.page_file,
+                disks: vm.disks.clone(),
                 settings: vm.memory,
                 operation_times: times,
             })

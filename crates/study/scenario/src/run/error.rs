@@ -24,6 +24,9 @@ pub enum RunError {
     /// Driver and clock do not go together, or a parameter of theirs is impossible.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A virtual hard disk that no VHD can be.
+    #[error("a virtual hard disk of the scenario cannot be made: {0}")]
+    Disk(#[from] vhd::VhdError),
     /// A file of the run directory.
     #[error("cannot write {}: {error}", path.display())]
     Write {

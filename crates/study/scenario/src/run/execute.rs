@@ -13,6 +13,7 @@ use perf_counters::{Layout, Sample};
 use run_journal::Recorder;
 use vmms_host::{Host, VmConfig};
 
+use super::disks::Storage;
 use super::error::RunError;
 use super::kept::{Keep, Points};
 use super::need::Needs;
@@ -21,7 +22,7 @@ use super::options::{Machines, Outcome, RunOptions};
 use super::outputs::Outputs;
 use super::phases;
 use super::plan::{Plan, PlannedVm};
-use super::sampler::{Collected, Sampler};
+use super::sampler::{Collected, DiskUse, Sampler};
 use super::summary::{self, EndSummary, Ending, Final, MemoryMoved, Summary};
 
 /// VMs and samples up to which a run keeps its samples for the phases, even if the user did not ask.
@@ -37,7 +38,11 @@ pub(super) fn execute(
     policy: Box<dyn Policy>,
 ) -> Result<Outcome, RunError> {
     let names = plan.vms.iter().map(|vm| vm.name.to_string());
-    let layout = Arc::new(Layout::new(plan.host_name.clone(), plan.epoch, names)?);
+    let mut layout = Layout::new(plan.host_name.clone(), plan.epoch, names)?;
+    if plan.vms.iter().any(|vm| !vm.disks.is_empty()) {
+        layout = layout.with_storage();
+    }
+    let layout = Arc::new(layout);
     let outputs = Outputs::create(options.directory.take(), options.events, options.tap.take())?;
     let collected = Arc::new(Mutex::new(Collected {
         points: Points::new(plan.vms.len(), Needs::of(plan), keep(plan, options.keep_points)),
@@ -57,7 +62,8 @@ pub(super) fn execute(
     let dispatch = run_journal::dispatch(outputs.recorder.as_ref(), options.log.take());
     let (host, end) = tracing::dispatcher::with_default(&dispatch, || -> Result<_, RunError> {
         let mut runtime = Runtime::new(config)?;
-        let host = seat_all(&mut runtime, plan, &mut options, policy, &layout, &collected);
+        let storage = Storage::new(plan)?;
+        let host = seat_all(&mut runtime, plan, &mut options, policy, &layout, &collected, &storage);
         if let Some(on_start) = options.on_start.take() {
             on_start(runtime.stop_handle());
         }
@@ -101,9 +107,10 @@ fn seat_all(
     policy: Box<dyn Policy>,
     layout: &Arc<Layout>,
     collected: &Arc<Mutex<Collected>>,
+    storage: &Storage,
 ) -> Host {
     let consoles: Vec<Console> = plan.vms.iter().map(|_| Console::default()).collect();
-    let vms = vms(plan, &consoles, options.machines.as_mut());
+    let vms = vms(plan, &consoles, options.machines.as_mut(), storage);
     let host = Host::build(runtime, plan.host.clone(), vms, policy);
     runtime.seat("operator", None).start(Box::new(Operator {
         timeline: plan.timeline.iter().cloned().collect(),
@@ -126,8 +133,10 @@ fn seat_all(
         balancer: host.balancer.clone(),
         status: host.status.clone(),
         paging: vec![(0, 0); consoles.len()],
+        disk_use: vec![DiskUse::default(); consoles.len()],
         consoles,
         statistics: host.statistics.clone(),
+        storage: storage.handles.clone(),
         host_memory: plan.host.memory,
         collected: Arc::clone(collected),
         write_out: matches!(options.clock, ClockMode::Wall { .. }),
@@ -140,14 +149,19 @@ fn seat_all(
 }
 
 /// The VMs of a plan, on simulated machines unless others are made.
-fn vms(plan: &Plan, consoles: &[Console], machines: Option<&mut Machines>) -> Vec<VmConfig> {
+fn vms(
+    plan: &Plan,
+    consoles: &[Console],
+    machines: Option<&mut Machines>,
+    storage: &Storage,
+) -> Vec<VmConfig> {
     let mut machines = machines;
     let vms = plan.vms.iter().zip(consoles).enumerate();
     vms.map(|(place, (vm, console))| match &mut machines {
         Some(make) => {
             VmConfig { name: Arc::clone(&vm.name), settings: vm.settings, factory: make(place, vm) }
         }
-        None => vm_config(plan, vm, console),
+        None => vm_config(plan, (place, vm), console, storage),
     })
     .collect()
 }
@@ -224,7 +238,12 @@ fn last_of(host: &Host, vm: VmId) -> Final {
     })
 }
 
-pub(super) fn vm_config(plan: &Plan, vm: &PlannedVm, console: &Console) -> VmConfig {
+pub(super) fn vm_config(
+    plan: &Plan,
+    (at, vm): (usize, &PlannedVm),
+    console: &Console,
+    storage: &Storage,
+) -> VmConfig {
     let driver = vm.operation_times.map(|times| {
         driver_config(&vm.profile).with(|c| {
             c.balloon_time = times.balloon;
@@ -239,11 +258,12 @@ pub(super) fn vm_config(plan: &Plan, vm: &PlannedVm, console: &Console) -> VmCon
         vcpus: vm.vcpus,
         bus_versions: default_bus_versions(),
         driver,
+        disks: u8::try_from(vm.disks.len()).unwrap_or(u8::MAX),
         seed: plan.seed,
     };
-    VmConfig {
-        name: Arc::clone(&vm.name),
-        settings: vm.settings,
-        factory: Box::new(SimulatedVm { console: console.clone(), ..SimulatedVm::new(machine) }),
+    let mut simulated = SimulatedVm { console: console.clone(), ..SimulatedVm::new(machine) };
+    if !vm.disks.is_empty() {
+        simulated.devices = Arc::new(storage.controller(at, vm));
     }
+    VmConfig { name: Arc::clone(&vm.name), settings: vm.settings, factory: Box::new(simulated) }
 }

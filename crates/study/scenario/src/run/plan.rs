@@ -12,7 +12,7 @@ use page_range::PageCount;
 use perf_counters::Epoch;
 use vmms_host::HostConfig;
 
-use crate::file::{Patience, VmComponent};
+use crate::file::{Device, Disk, Patience, VmComponent};
 
 /// A run, ready to go.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Plan {
     pub epoch: Epoch,
     /// The host.
     pub host: HostConfig,
+    /// Its storage devices.
+    pub devices: Vec<Device>,
     /// Name of the balancing policy.
     pub policy: String,
     /// Parameters of the policy, as in the scenario file.
@@ -56,6 +58,8 @@ pub struct PlannedVm {
     pub vcpus: u32,
     /// Its page file.
     pub page_file: PageFileSize,
+    /// Its virtual hard disks.
+    pub disks: Vec<Disk>,
     /// Its memory settings.
     pub settings: MemorySettings,
     /// How long its driver takes for an operation; `None`: as long as usual.

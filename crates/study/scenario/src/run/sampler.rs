@@ -11,9 +11,10 @@ use page_range::PageCount;
 use parking_lot::Mutex;
 use perf_counters::{
     BalancerCounters, BusCounters, GuestCounters, Layout, MapCounters, Memory, ModelCounters,
-    ModelGuestCounters, ModelVmCounters, ParentCounters, Percent, Rate, Sample, Seconds, VmCounters,
-    VmSample, balance,
+    ModelGuestCounters, ModelVmCounters, ParentCounters, Percent, Rate, Sample, Seconds, StorageCounters,
+    VmCounters, VmSample, balance,
 };
+use vmms_host::storage::StorageHandle;
 use vmms_host::{ParentStatus, SharedBalancer, SharedStatus, SharedVmStatistics, VmState, VmStatistics};
 
 use super::kept::Points;
@@ -40,6 +41,10 @@ pub(crate) struct Sampler {
     pub(crate) statistics: Vec<SharedVmStatistics>,
     pub(crate) host_memory: PageCount,
     pub(crate) sample: Sample,
+    /// Of each VM: its virtual hard disks.
+    pub(crate) storage: Vec<StorageHandle>,
+    /// What they had done at the sample before.
+    pub(crate) disk_use: Vec<DiskUse>,
     /// Page reads and writes of each guest at the sample before.
     pub(crate) paging: Vec<(u64, u64)>,
     pub(crate) collected: Arc<Mutex<Collected>>,
@@ -53,6 +58,54 @@ pub(crate) struct Sampler {
     pub(crate) observer: Option<Observer>,
     /// Shown the counters of every sample.
     pub(crate) watch_counters: Option<CounterWatch>,
+}
+
+/// What the disks of a VM have done together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DiskUse {
+    reads: u64,
+    writes: u64,
+    bytes_read: u64,
+    bytes_written: u64,
+    failed: u64,
+    queue: u64,
+    read_time: Duration,
+    write_time: Duration,
+}
+
+impl DiskUse {
+    fn of(handle: &StorageHandle) -> Self {
+        handle.statistics().values().fold(Self::default(), |all, disk| Self {
+            reads: all.reads + disk.reads,
+            writes: all.writes + disk.writes,
+            bytes_read: all.bytes_read + disk.bytes_read,
+            bytes_written: all.bytes_written + disk.bytes_written,
+            failed: all.failed + disk.failed,
+            queue: all.queue + disk.queue,
+            read_time: all.read_time + disk.read_time,
+            write_time: all.write_time + disk.write_time,
+        })
+    }
+
+    /// As counters, with what was done since `before`: disks that were attached anew count from 0 again.
+    fn counters(&self, before: &Self, interval: Duration) -> StorageCounters {
+        let since = |total: u64, before: u64| total.checked_sub(before).unwrap_or(total);
+        let mean = |time: Duration, before: Duration, count: u64| {
+            let spent = time.checked_sub(before).unwrap_or(time);
+            let count = u32::try_from(count).ok().filter(|&count| count > 0)?;
+            Some(Seconds::from_duration(spent / count))
+        };
+        StorageCounters {
+            read_count: Some(self.reads),
+            write_count: Some(self.writes),
+            read_bytes: Rate::from_events(since(self.bytes_read, before.bytes_read), interval),
+            write_bytes: Rate::from_events(since(self.bytes_written, before.bytes_written), interval),
+            error_count: Some(self.failed),
+            queue_length: Some(self.queue),
+            read_latency: mean(self.read_time, before.read_time, since(self.reads, before.reads)),
+            write_latency: mean(self.write_time, before.write_time, since(self.writes, before.writes)),
+        }
+    }
 }
 
 fn memory(pages: PageCount) -> Option<Memory> {
@@ -76,6 +129,7 @@ impl Sampler {
         let parent = self.look_at_vmms(&mut point);
         self.look_at_balancer(&mut point, &parent)?;
         self.look_into_guests(&mut point)?;
+        self.look_at_disks();
         balance::check(&self.layout, &self.sample).map_err(|imbalance| imbalance.to_string())?;
         if let Some(watch) = &mut self.watch_counters {
             watch(&self.layout, &self.sample);
@@ -189,6 +243,16 @@ impl Sampler {
             };
         }
         Ok(())
+    }
+
+    /// What the VMs' virtual hard disks have done.
+    fn look_at_disks(&mut self) {
+        let disks = self.sample.storage.iter_mut().zip(&self.storage).zip(&mut self.disk_use);
+        for ((counters, handle), before) in disks {
+            let now = DiskUse::of(handle);
+            *counters = now.counters(before, self.interval);
+            *before = now;
+        }
     }
 
     /// What a monitor inside each guest sees.

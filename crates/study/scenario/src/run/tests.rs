@@ -9,6 +9,7 @@ use guest_partition::Console;
 use parking_lot::Mutex;
 use terminal_text::Look;
 
+use super::disks::Storage;
 use super::execute::vm_config;
 use super::{Choices, Outcome, Plan, RunOptions, build, run, run_with_policy, story};
 use crate::file::{self, LoadOptions};
@@ -59,7 +60,10 @@ fn the_future_is_known_of_simulated_guests_only() {
         let mut options = RunOptions { driver: Driver::Inline, ..RunOptions::default() };
         if own_machines {
             let plan = plan.clone();
-            options.machines = Some(Box::new(move |_, vm| vm_config(&plan, vm, &Console::default()).factory));
+            let storage = Storage::new(&plan).unwrap();
+            options.machines = Some(Box::new(move |at, vm| {
+                vm_config(&plan, (at, vm), &Console::default(), &storage).factory
+            }));
         }
         run_with_policy(plan.clone(), options, Box::new(Told(Arc::clone(&told)))).unwrap();
         told.lock().take().unwrap()

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod disks;
 mod hosts;
 mod keys;
 mod loads;

@@ -32,9 +32,19 @@ fn every_scenario_that_comes_with_the_project_is_good() {
 }
 
 #[test]
+fn every_scenario_that_shows_something_runs_and_checks_nothing() {
+    for (name, _) in SHOWN {
+        let scenario = built_in(name);
+        assert!(scenario.name == *name && scenario.checks.is_empty() && !scenario.title.is_empty());
+        assert!(!scenario.plan(1, scenario.until).unwrap().is_empty());
+    }
+}
+
+#[test]
 fn no_two_scenarios_have_one_title() {
-    let titles: BTreeSet<_> = BUILT_IN.iter().map(|(name, _)| built_in(name).title).collect();
-    assert_eq!(titles.len(), BUILT_IN.len());
+    let all = || BUILT_IN.iter().chain(SHOWN);
+    let titles: BTreeSet<_> = all().map(|(name, _)| built_in(name).title).collect();
+    assert_eq!(titles.len(), all().count());
 }
 
 #[test]
@@ -46,7 +56,7 @@ fn every_scenario_file_comes_with_the_project() {
         .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
-    let built_in: BTreeSet<_> = BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let built_in: BTreeSet<_> = BUILT_IN.iter().chain(SHOWN).map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(files, built_in);
 }
 
