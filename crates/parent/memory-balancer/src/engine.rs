@@ -28,6 +28,7 @@ impl Balancer {
     fn take_in(&mut self, now: Duration, input: Input, out: &mut Vec<Output>) -> Result<(), Fault> {
         match input {
             Input::StartRequest { vm } => self.start_requested(now, vm, out)?,
+            Input::TakeOver { vm } => self.take_over(now, vm, out)?,
             Input::StartCancelled { vm } => {
                 self.cancel_start(vm)?;
                 self.serve(now, out);

@@ -1,0 +1,12 @@
+//! Dynamic Memory for QEMU guests: the daemon around [`qemu_host`].
+//!
+//! The daemon owns the command line, the clock, the files, and what is printed. It decides nothing about memory.
+#![forbid(unsafe_code)]
+
+mod daemon;
+mod options;
+mod surroundings;
+mod tell;
+
+pub use daemon::run;
+pub use options::Options;
