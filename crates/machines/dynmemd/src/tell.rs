@@ -11,7 +11,7 @@ use terminal_text::escape;
 pub(crate) fn state(snapshot: &Snapshot, dry_run: bool) -> String {
     let mut text = String::new();
     let ledger = &snapshot.ledger;
-    let budget = ledger.total.saturating_sub(snapshot.reserve);
+    let budget = snapshot.total.saturating_sub(snapshot.reserve);
     let _ = writeln!(
         text,
         "{}  VMs {} of {} MB ({} MB available, {} MB reserve), policy {}{}{}",

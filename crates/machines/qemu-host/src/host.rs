@@ -32,6 +32,9 @@ const MINIMUM_SHARE: u64 = 4;
 /// … but not less than this. Invented: what a small server boots with.
 const MINIMUM_LEAST: PageCount = PageCount::from_mib(256);
 
+/// VMs that run already may together have so many times the host's memory beyond it, and are looked after all the same. Invented.
+const BEYOND: u64 = 7;
+
 /// What is said about one VM.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VmRules {
@@ -118,6 +121,8 @@ pub struct Snapshot {
     pub policy: Arc<str>,
     /// What the host says of its memory.
     pub host: Option<HostMemoryState>,
+    /// All memory of the host.
+    pub total: PageCount,
     /// What the reserve is to be.
     pub reserve: PageCount,
     /// The VMs together need more than there is for them.
@@ -197,8 +202,10 @@ impl QemuHost {
         let (host, inbox) = seat.mailbox::<HostMessage>();
         let (vmms, from_balancer) = seat.mailbox::<VmmsMessage>();
         let reserve = config.rules.reserve(config.memory).min(config.memory);
-        let balancer = BalancerConfig { reserve, ..config.balancer };
-        let balancer = vmms_host::seat_balancer(runtime, config.memory, balancer, config.policy, vmms);
+        let beyond = PageCount(config.memory.get().saturating_mul(BEYOND));
+        let balancer = BalancerConfig { reserve, beyond, ..config.balancer };
+        let minted = config.memory.saturating_add(beyond);
+        let balancer = vmms_host::seat_balancer(runtime, minted, balancer, config.policy, vmms);
         let component = Management {
             inbox,
             from_balancer,
@@ -613,6 +620,7 @@ impl Management {
             ledger: engine.ledger(),
             policy: Arc::from(engine.policy_name()),
             host: self.host_state,
+            total: self.total,
             reserve: self.reserve,
             shortage: self.shortage.load(Ordering::Relaxed),
             vms,

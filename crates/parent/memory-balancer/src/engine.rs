@@ -94,7 +94,7 @@ impl Balancer {
             }
             Input::SetReserve(reserve) => {
                 self.config.reserve = reserve;
-                self.books.set_reserve(reserve);
+                self.books.set_reserve(reserve.saturating_add(self.config.beyond));
                 self.serve(now, out);
             }
             Input::Timer => {}
