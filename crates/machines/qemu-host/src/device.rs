@@ -173,6 +173,9 @@ pub trait Device: fmt::Debug + Send {
     /// Another device of the VM moves memory, and the VM has this now.
     fn has(&mut self, _now: Now, _bytes: u64) {}
 
+    /// The guest was reset: what it said before holds no more.
+    fn guest_reset(&mut self) {}
+
     /// How long a guest may make no progress with a request before it is given up.
     fn patience(&self) -> Duration {
         Duration::from_secs(15)

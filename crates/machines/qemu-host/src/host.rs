@@ -32,6 +32,8 @@ const MINIMUM_SHARE: u64 = 4;
 /// … but not less than this. Invented: what a small server boots with.
 const MINIMUM_LEAST: PageCount = PageCount::from_mib(256);
 
+/// The VMs are short if what they need and a part of this size more is not there. Invented: less than any buffer.
+const SHORTAGE_SHARE: u64 = 20;
 /// VMs that run already may together have so many times the host's memory beyond it, and are looked after all the same. Invented.
 const BEYOND: u64 = 7;
 
@@ -386,7 +388,9 @@ impl Management {
             .filter(|entry| entry.found.as_ref().is_some_and(|found| found.admitted))
             .map(|entry| entry.seen.report.map_or(entry.seen.actual, |(_, status)| status.demand))
             .fold(PageCount::ZERO, PageCount::saturating_add);
-        let shortage = demand > self.total.saturating_sub(reserve);
+        // A guest cannot say that it needs more than it has: where all need nearly all, there is not enough.
+        let nearly = demand.saturating_add(PageCount(demand.get() / SHORTAGE_SHARE));
+        let shortage = !demand.is_zero() && nearly > self.total.saturating_sub(reserve);
         if self.shortage.swap(shortage, Ordering::Relaxed) != shortage {
             tracing::warn!(event = "shortage", begins = shortage, demand_mb = demand.whole_mib());
         }

@@ -25,6 +25,8 @@ mod message;
 pub mod pressure;
 pub mod qmp;
 pub mod session;
+#[cfg(feature = "test-support")]
+pub mod test_support;
 mod worker;
 
 pub use host::{NoRules, QemuHost, QemuHostConfig, Rules, Snapshot, Surroundings, VmRules, VmSnapshot};

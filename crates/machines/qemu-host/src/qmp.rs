@@ -226,6 +226,6 @@ mod tests {
     fn commands_are_lines() {
         assert_eq!(line(3, "query-balloon", &Value::Null), b"{\"execute\":\"query-balloon\",\"id\":3}\n");
         let with = String::from_utf8(line(4, "balloon", &json!({ "value": 1 << 20 }))).unwrap();
-        assert_eq!(with, "{\"execute\":\"balloon\",\"id\":4,\"arguments\":{\"value\":1048576}}\n");
+        assert_eq!(with, "{\"arguments\":{\"value\":1048576},\"execute\":\"balloon\",\"id\":4}\n");
     }
 }

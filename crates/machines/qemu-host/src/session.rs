@@ -518,7 +518,12 @@ impl Session {
             "RESUME" => {
                 self.happened.push_back(Happening::State { running: true, word: "running".to_owned() })
             }
-            "RESET" => self.happened.push_back(Happening::Reset),
+            "RESET" => {
+                for device in self.mover.iter_mut().chain(&mut self.teller) {
+                    device.guest_reset();
+                }
+                self.happened.push_back(Happening::Reset);
+            }
             "MIGRATION" => self.next_state = now.run,
             _ => {
                 if let Some(heard) = self.mover.as_mut().and_then(|mover| mover.event(now, event)) {

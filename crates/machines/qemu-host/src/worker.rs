@@ -19,6 +19,8 @@ use crate::session::{Facts, Happening, Session};
 
 /// Time between two attempts to reach a QEMU that was lost. Invented.
 const RETRY: Duration = Duration::from_secs(1);
+/// The same after a connection that was of no use. Invented.
+const RETRY_USELESS: Duration = Duration::from_secs(5);
 /// A report that is older when it is heard is none. Invented: guests are asked once a second.
 pub(crate) const OLDEST_REPORT: Duration = Duration::from_secs(10);
 /// How long a guest may have more than it is charged with, without needing it, before it is asked to give it back. Invented.
@@ -271,6 +273,11 @@ impl Worker {
                 tracing::info!(event = "qemu_answers");
                 self.hung = false;
                 self.held_or_not(ctx, false);
+            }
+            Happening::Useless(why) if self.vm.is_some() => {
+                // The VM has its memory, whatever is said of it: only the connection is given up.
+                self.lost(ctx, &why.to_string());
+                self.retry_at = now.run + RETRY_USELESS;
             }
             Happening::Useless(why) => {
                 tracing::warn!(event = "qemu_useless", why = %why);

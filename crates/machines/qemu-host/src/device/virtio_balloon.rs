@@ -19,6 +19,8 @@ const MISSING: u64 = u64::MAX;
 const HISTORY: usize = 64;
 /// A page of the balloon, on every architecture (documented: `VIRTIO_BALLOON_PFN_SHIFT`).
 const PAGE: u64 = 4096;
+/// A guest that has less than this part of what it has available does not show what it needs. Invented: above what Linux keeps free for itself.
+const SATURATED: u64 = 20;
 
 /// The device.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct VirtioBalloon {
     history: VecDeque<(Duration, u64)>,
     /// `last-update` of the newest statistics heard.
     last_update: Option<u64>,
+    /// What the guest was last seen to need.
+    needed: u64,
     /// The guest is asked by nobody yet.
     set_interval: bool,
     /// Only tells of memory: another device moves it, and says here what the VM has.
@@ -47,6 +51,7 @@ impl VirtioBalloon {
             actual: None,
             history: VecDeque::new(),
             last_update: None,
+            needed: 0,
             set_interval: false,
             tells_only: false,
         }
@@ -113,8 +118,12 @@ impl VirtioBalloon {
         // Not of `stat-total-memory`: Linux counts what is ballooned out of its total and Windows does not, and neither counts what
         // its kernel took when it booted. Of what the VM has, all that is not available is needed.
         let available = available.min(had);
+        let demand = had - available;
+        // A guest that has nothing left cannot show that it needs more than it has: what it needed before, it still does. Otherwise it would
+        // seem to need the less, the more is taken from it.
+        self.needed = if available < had / SATURATED { demand.max(self.needed) } else { demand };
         Heard::Report(Report {
-            demand: had - available,
+            demand: self.needed,
             available,
             free: free.unwrap_or(0).min(had),
             swapped_out: value("stat-swap-out"),
@@ -199,6 +208,10 @@ impl Device for VirtioBalloon {
         self.keep(now, bytes);
     }
 
+    fn guest_reset(&mut self) {
+        self.needed = 0;
+    }
+
     fn actual(&self) -> Option<u64> {
         self.actual
     }
@@ -249,6 +262,30 @@ mod tests {
         let Heard::Report(report) = device.answered(at(107), Ask::Report, Ok(&later)) else { panic!() };
         assert_eq!(report.demand, 100 * MIB);
         assert_eq!(device.answered(at(108), Ask::Report, Ok(&later)), Heard::NothingNew);
+    }
+
+    #[test]
+    fn a_guest_that_has_nothing_left_needs_what_it_needed_before() {
+        let mut device = device();
+        let mut demand = |second: u64, has: u64, available: u64| {
+            device.has(at(second), has * MIB);
+            match device.answered(at(second + 1), Ask::Report, Ok(&stats(second + 1, available * MIB, 0))) {
+                Heard::Report(report) => report.demand / MIB,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(demand(10, 512, 62), 450);
+        assert_eq!(demand(20, 200, 3), 450);
+        assert_eq!(demand(30, 470, 5), 465);
+        // With memory to spare it shows what it needs.
+        assert_eq!(demand(40, 470, 100), 370);
+        assert_eq!(demand(50, 300, 1), 370);
+        device.guest_reset();
+        device.has(at(60), 300 * MIB);
+        let Heard::Report(report) = device.answered(at(61), Ask::Report, Ok(&stats(61, MIB, 0))) else {
+            panic!()
+        };
+        assert_eq!(report.demand, 299 * MIB);
     }
 
     #[test]
