@@ -3,8 +3,11 @@
 //! The daemon owns the command line, the clock, the files, and what is printed. It decides nothing about memory.
 #![forbid(unsafe_code)]
 
+mod config;
+pub mod control;
 mod daemon;
 mod options;
+mod record;
 mod surroundings;
 mod tell;
 

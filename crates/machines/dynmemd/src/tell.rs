@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use page_range::PageCount;
 use qemu_host::{Snapshot, VmSnapshot};
+use run_analysis::explain::words;
 use terminal_text::escape;
 
 /// The state of host and VMs as a text of several lines.
@@ -36,7 +37,7 @@ pub(crate) fn state(snapshot: &Snapshot, dry_run: bool) -> String {
         "VM", "has", "demand", "pressure", would
     );
     for vm in &snapshot.vms {
-        let _ = writeln!(text, "  {}", line(vm, snapshot.now, width, dry_run));
+        let _ = writeln!(text, "  {}", line(vm, snapshot, width, dry_run));
     }
     text
 }
@@ -45,7 +46,7 @@ fn mb(pages: PageCount) -> String {
     format!("{} MB", pages.whole_mib())
 }
 
-fn line(vm: &VmSnapshot, now: Duration, width: usize, dry_run: bool) -> String {
+fn line(vm: &VmSnapshot, snapshot: &Snapshot, width: usize, dry_run: bool) -> String {
     let demand = vm.seen.report.as_ref().map(|(_, status)| status.demand);
     let has = vm.seen.actual;
     let pressure = demand
@@ -58,12 +59,12 @@ fn line(vm: &VmSnapshot, now: Duration, width: usize, dry_run: bool) -> String {
         demand.map_or_else(|| "-".to_owned(), mb),
         pressure,
         aim.map_or_else(|| "-".to_owned(), mb),
-        why(vm, now)
+        why(vm, snapshot.now, &snapshot.policy)
     )
 }
 
 /// Why the VM has, or is to have, what it does.
-fn why(vm: &VmSnapshot, now: Duration) -> String {
+fn why(vm: &VmSnapshot, now: Duration, policy: &str) -> String {
     if let Some(held) = &vm.seen.held {
         return format!("held: {held}");
     }
@@ -78,7 +79,48 @@ fn why(vm: &VmSnapshot, now: Duration) -> String {
         Some(_) => {}
     }
     let Some(target) = &vm.target else { return String::new() };
-    let inputs: Vec<String> =
-        target.reason.inputs().iter().map(|(name, value)| format!("{name}={value:.1}")).collect();
-    format!("{}: {}", target.reason.rule(), inputs.join(" "))
+    rule(policy, target.reason.rule())
+}
+
+/// A rule in plain words, if it is known.
+fn rule(policy: &str, rule: &str) -> String {
+    words::rule(policy, rule).map_or_else(|| rule.to_owned(), |words| format!("{rule}: {words}"))
+}
+
+/// All about one VM: what it has, what is said about it, what decided.
+pub(crate) fn explain(snapshot: &Snapshot, vm: &VmSnapshot, dry_run: bool) -> String {
+    let mut text = String::new();
+    let mut say = |what: &str, value: String| {
+        let _ = writeln!(text, "  {what:14}  {value}");
+    };
+    say("has", mb(vm.seen.actual));
+    if let Some(assigned) = vm.assigned {
+        say(if dry_run { "would have" } else { "charged" }, mb(assigned));
+    }
+    say("device", format!("{} of QEMU {}", vm.facts.device, escape(&vm.facts.version)));
+    let settings = &vm.settings;
+    say("bounds", format!("{} to {}", mb(settings.minimum), mb(settings.maximum)));
+    say("buffer", format!("{} % of what its guest needs", settings.buffer));
+    say("weight", format!("{} of 10000", settings.weight));
+    match &vm.seen.report {
+        Some((at, status)) => {
+            let age = snapshot.now.saturating_sub(*at).as_secs();
+            let (demand, available) = (mb(status.demand), mb(status.available));
+            say("its guest", format!("needs {demand}, has {available} available ({age} s ago)"));
+        }
+        None => say("its guest", "has not reported".to_owned()),
+    }
+    say("why", why(vm, snapshot.now, &snapshot.policy));
+    if let Some(target) = &vm.target {
+        let inputs: Vec<String> =
+            target.reason.inputs().iter().map(|(name, value)| format!("{name}={value:.3}")).collect();
+        say("target", mb(target.pages));
+        if !inputs.is_empty() {
+            say("by", words::inputs(&inputs.join(",")));
+        }
+    }
+    if snapshot.shortage {
+        say("host", "the VMs together need more than there is for them".to_owned());
+    }
+    format!("{}\n{text}", escape(&vm.name))
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use balancing_policy::{MemorySettings, PageCount, ParentState, Policy, Target, VmId};
+use balancing_policy::{MemorySettings, PageCount, ParentState, Policy, Target, VmId, VmView};
 use component_runtime::{
     Address, Component, ComponentId, Context, Mailbox, NextWake, Runtime, SimTime, WakeCause,
 };
-use memory_balancer::{BalancerConfig, Input, Ledger};
+use memory_balancer::{BalancerConfig, Input, Ledger, SystemCounters, VmCounters};
 use page_range::HostMemory;
 use vmms_host::{BalancerMessage, SharedBalancer, VmmsMessage};
 
@@ -129,6 +129,8 @@ pub struct Snapshot {
     pub reserve: PageCount,
     /// The VMs together need more than there is for them.
     pub shortage: bool,
+    /// The balancer's counters.
+    pub system: SystemCounters,
     /// Every VM that is known, by name.
     pub vms: Vec<VmSnapshot>,
 }
@@ -150,6 +152,8 @@ pub struct VmSnapshot {
     pub assigned: Option<PageCount>,
     /// What it is to have, and why.
     pub target: Option<Target>,
+    /// The VM as the policy sees it, and what the balancer has counted of it.
+    pub counted: Option<(VmView, VmCounters)>,
     /// Whether it waits for memory to be found for what it has already.
     pub waits: bool,
 }
@@ -613,6 +617,7 @@ impl Management {
                     settings: found.settings,
                     seen: entry.seen.clone(),
                     assigned: view.map(|view| view.assigned),
+                    counted: view.cloned().zip(engine.counters_of(found.vm)),
                     target: engine.target(found.vm).copied().filter(|_| found.admitted),
                     waits: !found.admitted,
                 })
@@ -627,6 +632,7 @@ impl Management {
             total: self.total,
             reserve: self.reserve,
             shortage: self.shortage.load(Ordering::Relaxed),
+            system: engine.system_counters(),
             vms,
         }
     }
