@@ -9,8 +9,8 @@ use memory_balancer::BalancerConfig;
 use page_range::PageCount;
 use qemu_host::{Rules, VmRules};
 use scenario::file::{
-    BadScenario, Diagnostic, Form, KeyDoc, LoadOptions, Located, SourceText, Table, TableDoc,
-    read_document, read_policy,
+    BadScenario, Diagnostic, Form, KeyDoc, LoadOptions, Located, SourceText, Table, TableDoc, read_document,
+    read_policy,
 };
 
 /// Bytes that are read of a file. Invented: as of scenario files.

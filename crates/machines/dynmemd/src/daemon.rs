@@ -15,6 +15,7 @@ use perf_counters::serve::Endpoint;
 use qemu_host::link::{Connect, UnixSockets};
 use qemu_host::{HostCommand, HostMessage, QemuHost, QemuHostConfig, Rules as _, Snapshot};
 use run_journal::HumanLog;
+use scenario::file::BadScenario;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -111,8 +112,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
 /// The file, with what the command line says in its place.
 fn load(options: &Options) -> Result<Config> {
     let mut config = match &options.config {
-        // The complaints are whole already.
-        Some(path) => Config::load(path).map_err(|bad| anyhow!("{bad}"))?,
+        Some(path) => Config::load(path)?,
         None => Config::default(),
     };
     for pattern in &options.qmp {
@@ -178,8 +178,9 @@ fn change(live: &SharedLive, change: Change) -> Result<String, String> {
             let Some(path) = live.options.config.clone() else {
                 return Err("there is no file to read: the daemon was started without --config".to_owned());
             };
-            let mut config = load(&live.options)
-                .map_err(|error| format!("{error:#}\nThe configuration that was in force stays in force."))?;
+            let mut config = load(&live.options).map_err(|error| {
+                format!("{}\nThe configuration that was in force stays in force.", complaints(&error))
+            })?;
             let before = &live.config;
             let fixed = (&before.policy, &before.parameters, before.memory, before.metrics, &before.qmp)
                 != (&config.policy, &config.parameters, config.memory, config.metrics, &config.qmp);
@@ -200,6 +201,14 @@ fn change(live: &SharedLive, change: Change) -> Result<String, String> {
         let _ended = host.post_external(HostMessage::Command(HostCommand::Pause(live.paused)));
     }
     Ok(said)
+}
+
+/// What is wrong with a file, without saying that nothing was started: something runs.
+fn complaints(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<BadScenario>() {
+        Some(bad) => bad.diagnostics.iter().map(|diagnostic| format!("{diagnostic}\n")).collect(),
+        None => format!("error: {error:#}"),
+    }
 }
 
 struct Daemon {

@@ -314,10 +314,15 @@ impl Management {
 
     fn look_for_vms(&mut self, ctx: &mut Context<'_>, now: Duration) {
         self.left_alone.retain(|_, until| *until > now);
+        let places: BTreeSet<Place> = self.surroundings.places().into_iter().collect();
+        // Where there never was a VM, and now there is not even a place for one.
+        let vanished =
+            self.workers.extract_if(.., |_, entry| entry.found.is_none() && !places.contains(&entry.place));
+        for (_, entry) in vanished.collect::<Vec<_>>() {
+            ctx.kill(entry.component);
+        }
         let known: BTreeSet<&Place> = self.workers.values().map(|entry| &entry.place).collect();
-        let new: BTreeSet<Place> = self
-            .surroundings
-            .places()
+        let new: BTreeSet<Place> = places
             .into_iter()
             .filter(|place| !known.contains(place) && !self.left_alone.contains_key(place))
             .collect();

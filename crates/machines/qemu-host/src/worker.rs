@@ -19,6 +19,8 @@ use crate::session::{Facts, Happening, Session};
 
 /// Time between two attempts to reach a QEMU that was lost. Invented.
 const RETRY: Duration = Duration::from_secs(1);
+/// The same where nobody has listened yet. Invented.
+const RETRY_NOBODY: Duration = Duration::from_secs(2);
 /// The same after a connection that was of no use. Invented.
 const RETRY_USELESS: Duration = Duration::from_secs(5);
 /// A report that is older when it is heard is none. Invented: guests are asked once a second.
@@ -144,6 +146,11 @@ impl Worker {
                     std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
                 ) =>
             {
+                if self.facts.is_none() {
+                    // A socket that was left behind, or one at which nobody listens yet.
+                    self.retry_at = now.run + RETRY_NOBODY;
+                    return;
+                }
                 self.tell_host(ctx, HostMessage::Gone { worker: self.spec.id });
                 self.over = true;
             }
@@ -258,6 +265,7 @@ impl Worker {
             Happening::Reset => {
                 tracing::info!(event = "guest_reset");
                 self.reset_at = Some(now.run);
+                self.seen.report = None;
                 if !self.spec.dry_run {
                     self.with_account(ctx, |account, out| account.interrupt(now.run, false, out));
                 }

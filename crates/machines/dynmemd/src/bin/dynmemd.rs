@@ -17,8 +17,10 @@ fn main() -> ExitCode {
     match dynmemd::run(Cli::parse().options) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            // Complaints about a file are whole already.
+            let text = format!("{error:#}");
+            eprintln!("{}{text}", if text.starts_with("error: ") { "" } else { "error: " });
+            ExitCode::from(2)
         }
     }
 }
