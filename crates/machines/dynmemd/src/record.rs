@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use balancing_policy::MemorySettings;
+use memory_balancer::SystemCounters;
+use page_range::PageCount;
 use perf_counters::{Epoch, Layout, Memory, ParentCounters, Rate, Sample, pdh};
 use qemu_host::Snapshot;
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
@@ -23,6 +26,28 @@ const LARGEST: u64 = 64 << 20;
 const SETTLES: Duration = Duration::from_secs(10);
 /// How often is looked how large the record is.
 const LOOKS: Duration = Duration::from_secs(60);
+
+/// Name of the list of VMs beside the counters: what `Get-VM` and `Get-VMMemory` would say of them, for `cargo xtask import`.
+const VMS_FILE: &str = "vms.csv";
+
+/// The VMs and their settings, under the names of PowerShell's columns; sizes in bytes, as there.
+fn vm_list(snapshot: &Snapshot) -> String {
+    let mut text =
+        "Name,State,MemoryStartup,MemoryMinimum,MemoryMaximum,DynamicMemoryEnabled,Buffer,Priority\r\n"
+            .to_owned();
+    for vm in &snapshot.vms {
+        let (name, settings) = (vm.name.replace('"', "\"\""), &vm.settings);
+        let priority = settings.weight / MemorySettings::WEIGHT_PER_PRIORITY;
+        let [startup, minimum, maximum] =
+            [settings.startup, settings.minimum, settings.maximum].map(PageCount::bytes);
+        let dynamic = if settings.dynamic { "True" } else { "False" };
+        text.push_str(&format!(
+            "\"{name}\",Running,{startup},{minimum},{maximum},{dynamic},{},{priority}\r\n",
+            settings.buffer
+        ));
+    }
+    text
+}
 
 /// The counters of all VMs of a snapshot, for records and for Prometheus.
 #[derive(Debug)]
@@ -55,7 +80,11 @@ impl Counters {
     /// Takes the snapshot's numbers.
     pub(crate) fn take(&mut self, snapshot: &Snapshot) {
         self.sample.reset(snapshot.now);
-        (self.sample.balancer, self.sample.model) = host_counters(&snapshot.system, snapshot.ledger.total);
+        // What the balancer keeps beyond the host's memory, for VMs that had more than there is when they were found, is no reserve.
+        let beyond = snapshot.ledger.total.saturating_sub(snapshot.total);
+        let reserve = snapshot.system.reserve.saturating_sub(beyond);
+        let system = SystemCounters { reserve, ..snapshot.system };
+        (self.sample.balancer, self.sample.model) = host_counters(&system, snapshot.total);
         if let Some(host) = &snapshot.host {
             let available = Some(Memory::from_pages(host.available.get()));
             self.sample.parent = ParentCounters { available, page_reads: Rate::from_f64(0.0) };
@@ -152,6 +181,9 @@ impl Record {
             self.counters.lay_out(snapshot)?;
             let path = self.folder.join(COUNTERS_FILE);
             let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+            let list = self.folder.join(VMS_FILE);
+            std::fs::write(&list, vm_list(snapshot))
+                .with_context(|| format!("cannot write {}", list.display()))?;
             self.log = Some(pdh::Writer::new(BufWriter::new(file), &self.counters.layout)?);
         }
         if let Some(log) = &mut self.log {
