@@ -109,6 +109,14 @@ pub fn run(options: Options) -> Result<ExitCode> {
     }
 }
 
+/// Looks whether a file is right; nothing is started.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn check(file: &Path) -> Result<()> {
+    load(&Options { config: Some(file.to_owned()), ..Options::default() }).map(drop)
+}
+
 /// The file, with what the command line says in its place.
 fn load(options: &Options) -> Result<Config> {
     let mut config = match &options.config {

@@ -3,6 +3,7 @@
 //! The daemon owns the command line, the clock, the files, and what is printed. It decides nothing about memory.
 #![forbid(unsafe_code)]
 
+pub mod command_line;
 mod config;
 pub mod control;
 mod daemon;
@@ -11,5 +12,5 @@ mod record;
 mod surroundings;
 mod tell;
 
-pub use daemon::run;
+pub use daemon::{check, run};
 pub use options::Options;

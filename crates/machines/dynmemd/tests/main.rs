@@ -2,4 +2,5 @@
 
 mod alone;
 mod guests;
+mod packaging;
 mod real_qemu;

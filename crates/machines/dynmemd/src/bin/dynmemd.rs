@@ -4,17 +4,10 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-
-/// Moves memory between the QEMU guests of this host, as Hyper-V's Dynamic Memory does.
-#[derive(clap::Parser, Debug)]
-#[command(name = "dynmemd", version)]
-struct Cli {
-    #[command(flatten)]
-    options: dynmemd::Options,
-}
+use dynmemd::command_line::Dynmemd;
 
 fn main() -> ExitCode {
-    match dynmemd::run(Cli::parse().options) {
+    match dynmemd::run(Dynmemd::parse().options) {
         Ok(code) => code,
         Err(error) => {
             // Complaints about a file are whole already.
