@@ -240,7 +240,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         #[cfg(feature = "guest")]
         Command::Guest(args) => guest::run(args)?,
         #[cfg(feature = "qemu")]
-        Command::Qemu(args) => return qemu::run(args),
+        Command::Qemu(args) => return qemu::run(&args),
         #[cfg(feature = "docs")]
         Command::Docs(args) => docs::run(&args)?,
         // `elsewhere::needed` knows these, and another build has run them.

@@ -11,6 +11,6 @@ pub(crate) struct Args {
     options: dynmemd::Options,
 }
 
-pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    dynmemd::run(args.options)
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    dynmemd::run(&args.options)
 }

@@ -11,8 +11,10 @@ use crate::options::Options;
 /// that are started or ended are followed. When the daemon ends, every VM keeps what it has.
 #[derive(clap::Parser, Debug)]
 #[command(name = "dynmemd", version)]
-#[command(after_help = "Exit codes: 0 ended by a signal, or after --for; 2 what was given is wrong, or the host lacks something. \
-                        SIGHUP: the file of --config is read again.")]
+#[command(
+    after_help = "Exit codes: 0 ended by a signal, or after --for; 2 what was given is wrong, or the host lacks something. \
+                        SIGHUP: the file of --config is read again."
+)]
 pub struct Dynmemd {
     /// All of it.
     #[command(flatten)]

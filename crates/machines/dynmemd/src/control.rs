@@ -62,7 +62,7 @@ impl Control {
         thread::Builder::new().name("control".to_owned()).spawn(move || {
             for stream in listener.incoming().flatten() {
                 // One after the other: each has its time.
-                let _gone: io::Result<()> = attend(stream, &shared);
+                let _gone: io::Result<()> = attend(&stream, &shared);
             }
         })?;
         Ok(Self { place: place.to_owned() })
@@ -75,16 +75,17 @@ impl Drop for Control {
     }
 }
 
-fn attend(stream: UnixStream, shared: &Shared) -> io::Result<()> {
+fn attend(stream: &UnixStream, shared: &Shared) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut question = String::new();
-    BufReader::new((&stream).take(LONGEST)).read_line(&mut question)?;
+    BufReader::new(stream.take(LONGEST)).read_line(&mut question)?;
     let answer = match answer(question.trim(), shared) {
         Ok(text) => format!("ok\n{text}"),
         Err(text) => format!("error\n{text}\n"),
     };
-    (&stream).write_all(answer.as_bytes())
+    let mut stream = stream;
+    stream.write_all(answer.as_bytes())
 }
 
 /// The commands, for whoever asks for another.

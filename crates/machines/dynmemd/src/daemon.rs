@@ -46,8 +46,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 ///
 /// # Errors
 /// What is wrong with what it was given, or with this host.
-pub fn run(options: Options) -> Result<ExitCode> {
-    let config = load(&options)?;
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let config = load(options)?;
     if config.qmp.is_empty() {
         bail!(
             "no VM is looked for: name their QMP sockets, as --qmp '/run/vms/*.qmp' or as `qmp` in the file of --config"
@@ -292,7 +292,7 @@ impl Daemon {
                 // The first after some seconds, when VMs are found and guests have reported.
                 if !every.is_zero() && snapshot.now >= (*next).max(Duration::from_secs(5)) {
                     *next = snapshot.now + every;
-                    print!("{}", tell::state(snapshot, dry_run));
+                    tell::say(&tell::state(snapshot, dry_run));
                 }
             }
         };

@@ -14,3 +14,4 @@ mod tell;
 
 pub use daemon::{check, run};
 pub use options::Options;
+pub use tell::say;

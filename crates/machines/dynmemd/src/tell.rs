@@ -1,12 +1,19 @@
 //! What is printed of the state of all VMs.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::Duration;
 
 use page_range::PageCount;
 use qemu_host::{Snapshot, VmSnapshot};
 use run_analysis::explain::words;
 use terminal_text::escape;
+
+/// Prints. Whoever has closed standard output does not want to read, and the daemon goes on.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
 
 /// The state of host and VMs as a text of several lines.
 pub(crate) fn state(snapshot: &Snapshot, dry_run: bool) -> String {

@@ -20,7 +20,10 @@ fn manual_pages_are_those_of_the_command_lines() {
             std::fs::write(packaging(name), &page).unwrap();
         }
         let written = std::fs::read(packaging(name)).unwrap_or_default();
-        assert!(written == page, "{name} is not what the command line says: DYNMEMD_WRITE_MANUAL=1 cargo test -p dynmemd");
+        assert!(
+            written == page,
+            "{name} is not what the command line says: DYNMEMD_WRITE_MANUAL=1 cargo test -p dynmemd"
+        );
     }
 }
 
@@ -30,10 +33,10 @@ fn the_file_that_is_installed_is_right_and_moves_nothing() {
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.lines().any(|line| line == "dry_run = true"));
     // With every line that is commented out in force.
-    let all: String = text.lines().map(|line| line.strip_prefix("# ").filter(|line| is_toml(line)).unwrap_or(line)).fold(
-        String::new(),
-        |all, line| all + line + "\n",
-    );
+    let all: String = text
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|line| is_toml(line)).unwrap_or(line))
+        .fold(String::new(), |all, line| all + line + "\n");
     let folder = tempfile::tempdir().unwrap();
     for text in [text, all] {
         let path = folder.path().join("dynmemd.toml");
@@ -43,7 +46,10 @@ fn the_file_that_is_installed_is_right_and_moves_nothing() {
 }
 
 fn is_toml(line: &str) -> bool {
-    line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+    line.starts_with('[')
+        || line
+            .split_once(" = ")
+            .is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
 }
 
 /// Every name that the dashboard asks for is one that the daemon gives.
@@ -57,7 +63,9 @@ fn the_dashboard_asks_for_counters_that_there_are() {
         for target in panel["targets"].as_array().unwrap() {
             let expression = target["expr"].as_str().unwrap();
             let names = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-            for name in names.filter(|name| name.starts_with("windows_") || name.starts_with("dynamic_memory_")) {
+            for name in
+                names.filter(|name| name.starts_with("windows_") || name.starts_with("dynamic_memory_"))
+            {
                 assert!(known.contains(name), "{name} in {expression}");
                 asked += 1;
             }

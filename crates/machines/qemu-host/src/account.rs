@@ -308,12 +308,6 @@ impl Account {
         }
     }
 
-    /// All frames, when the VM is no more.
-    #[must_use]
-    pub fn into_frames(self) -> HostFrames {
-        self.frames
-    }
-
     fn go_on(&mut self, out: &mut Vec<Step>) {
         if self.asked.is_none()
             && let Some(wanted) = self.wanted.take()

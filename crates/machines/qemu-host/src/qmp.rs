@@ -80,7 +80,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Takes what has come. Call [`next`](Self::next) until it gives nothing before there is more.
+    /// Takes what has come. Call [`message`](Self::message) until it gives nothing before there is more.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -89,7 +89,7 @@ impl Reader {
     ///
     /// # Errors
     /// The line is none; the connection should be closed.
-    pub fn next(&mut self) -> Result<Option<Message>, Broken> {
+    pub fn message(&mut self) -> Result<Option<Message>, Broken> {
         loop {
             let Some(end) = self.bytes[self.looked..].iter().position(|&byte| byte == b'\n') else {
                 self.looked = self.bytes.len();
@@ -161,7 +161,7 @@ mod tests {
         reader.push(bytes);
         let mut found = Vec::new();
         loop {
-            match reader.next() {
+            match reader.message() {
                 Ok(None) => return found,
                 Ok(Some(message)) => found.push(Ok(message)),
                 Err(broken) => {
@@ -198,7 +198,7 @@ mod tests {
         let mut found = Vec::new();
         for byte in whole {
             reader.push(&[*byte]);
-            found.extend(reader.next().unwrap());
+            found.extend(reader.message().unwrap());
         }
         assert_eq!(found.len(), 2);
         assert_eq!(found[1], Message::Answer { id: Some(2), answer: Ok(json!(u64::MAX)) });

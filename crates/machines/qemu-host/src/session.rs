@@ -193,13 +193,13 @@ impl Session {
         }
     }
 
-    /// Bytes that have come. Ask [`next`](Self::next) for all that came of them before there are more.
+    /// Bytes that have come. Ask [`next_happening`](Self::next_happening) for all that came of them before there are more.
     pub fn received(&mut self, bytes: &[u8]) {
         self.reader.push(bytes);
     }
 
     /// The next thing that came of what was received.
-    pub fn next(&mut self, now: Now) -> Option<Happening> {
+    pub fn next_happening(&mut self, now: Now) -> Option<Happening> {
         loop {
             if let Some(happening) = self.happened.pop_front() {
                 return Some(happening);
@@ -207,7 +207,7 @@ impl Session {
             if self.useless {
                 return None;
             }
-            match self.reader.next() {
+            match self.reader.message() {
                 Ok(None) => break,
                 Ok(Some(message)) => self.message(now, message),
                 Err(broken) => self.give_up(Useless::Broken(broken)),
@@ -516,7 +516,7 @@ impl Session {
         match &*event.name {
             "STOP" => self.happened.push_back(Happening::State { running: false, word: "paused".to_owned() }),
             "RESUME" => {
-                self.happened.push_back(Happening::State { running: true, word: "running".to_owned() })
+                self.happened.push_back(Happening::State { running: true, word: "running".to_owned() });
             }
             "RESET" => {
                 for device in self.mover.iter_mut().chain(&mut self.teller) {

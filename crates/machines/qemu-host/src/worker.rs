@@ -205,7 +205,7 @@ impl Worker {
 
     fn happenings(&mut self, ctx: &mut Context<'_>) {
         let now = self.now(ctx);
-        while let Some(happening) = self.session.as_mut().and_then(|session| session.next(now)) {
+        while let Some(happening) = self.session.as_mut().and_then(|session| session.next_happening(now)) {
             self.happened(ctx, happening);
         }
         self.send(ctx);
@@ -461,7 +461,7 @@ impl Worker {
                     self.shrunk_in_the_books(ctx, operation, pages, keep);
                 } else {
                     self.with_account(ctx, |account, out| {
-                        account.shrink(now.run, operation, pages, keep, out)
+                        account.shrink(now.run, operation, pages, keep, out);
                     });
                     if self.held().is_some() {
                         self.held_or_not(ctx, self.session.is_none() || self.hung);
@@ -606,7 +606,7 @@ impl Worker {
         let has = self.account.as_ref().map_or(PageCount::ZERO, Account::pages);
         if now.saturating_sub(since) >= OVERRUN_PATIENCE && needs < has && self.held().is_none() {
             self.overrun_since = Some(now);
-            self.with_account(ctx, |account, out| account.bring_back(out));
+            self.with_account(ctx, Account::bring_back);
         }
     }
 }

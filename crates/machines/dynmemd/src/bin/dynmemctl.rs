@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     let cli = Dynmemctl::parse();
     match dynmemd::control::ask(&cli.socket, &cli.command.line()) {
         Ok(text) => {
-            print!("{text}");
+            dynmemd::say(&text);
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -7,7 +7,7 @@ use clap::Parser as _;
 use dynmemd::command_line::Dynmemd;
 
 fn main() -> ExitCode {
-    match dynmemd::run(Dynmemd::parse().options) {
+    match dynmemd::run(&Dynmemd::parse().options) {
         Ok(code) => code,
         Err(error) => {
             // Complaints about a file are whole already.

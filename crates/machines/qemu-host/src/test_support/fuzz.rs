@@ -25,7 +25,7 @@ pub fn session(data: &[u8]) {
         now.run += Duration::from_millis(u64::from(kind) * 4);
         now.unix += Duration::from_millis(u64::from(kind) * 4);
         qemu.advance(now.run);
-        while let Some(happening) = session.next(now) {
+        while let Some(happening) = session.next_happening(now) {
             if let Happening::Ready(facts) = happening {
                 most = Some(facts.limits.most);
             }
@@ -70,7 +70,7 @@ pub fn session(data: &[u8]) {
             }
         }
     }
-    while let Some(happening) = session.next(now) {
+    while let Some(happening) = session.next_happening(now) {
         if let (Happening::Actual(actual), Some(most)) = (happening, most) {
             assert!(actual <= most, "{actual} of {most}");
         }
@@ -78,7 +78,7 @@ pub fn session(data: &[u8]) {
     // Without an end of a line nothing is kept for ever.
     session.received(&vec![b' '; LONGEST_LINE + 1]);
     let mut given_up = false;
-    while let Some(happening) = session.next(now) {
+    while let Some(happening) = session.next_happening(now) {
         given_up |= matches!(happening, Happening::Useless(_));
     }
     let _ = given_up;

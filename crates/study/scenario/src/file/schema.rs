@@ -217,7 +217,6 @@ pub(super) static OPERATIONS: TableDoc = TableDoc {
 };
 
 /// `[policy]`.
-
 pub(super) static POLICY: TableDoc = TableDoc {
     name: "[policy]",
     summary: "The balancing policy.",
