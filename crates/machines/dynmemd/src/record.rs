@@ -38,8 +38,9 @@ fn vm_list(snapshot: &Snapshot) -> String {
     for vm in &snapshot.vms {
         let (name, settings) = (vm.name.replace('"', "\"\""), &vm.settings);
         let priority = settings.weight / MemorySettings::WEIGHT_PER_PRIORITY;
-        let [startup, minimum, maximum] =
-            [settings.startup, settings.minimum, settings.maximum].map(PageCount::bytes);
+        // What it has now, which all together can have, unlike what they had when they were found.
+        let startup = vm.assigned.unwrap_or(settings.startup).max(settings.minimum).min(settings.maximum);
+        let [startup, minimum, maximum] = [startup, settings.minimum, settings.maximum].map(PageCount::bytes);
         let dynamic = if settings.dynamic { "True" } else { "False" };
         text.push_str(&format!(
             "\"{name}\",Running,{startup},{minimum},{maximum},{dynamic},{},{priority}\r\n",
