@@ -32,6 +32,8 @@ mod loom;
 mod mutants;
 mod new_balancer;
 mod plans;
+#[cfg(feature = "qemu")]
+mod qemu;
 #[cfg(feature = "docs")]
 mod queries;
 #[cfg(feature = "live")]
@@ -73,6 +75,8 @@ use elsewhere as explore;
 use elsewhere as export;
 #[cfg(not(feature = "guest"))]
 use elsewhere as guest;
+#[cfg(not(feature = "qemu"))]
+use elsewhere as qemu;
 #[cfg(not(feature = "storage"))]
 use elsewhere as storage_sizing;
 #[cfg(not(feature = "study"))]
@@ -175,6 +179,8 @@ pub(crate) enum Command {
     Bench(bench::Args),
     /// Boot an unmodified Linux guest, show its console, and move its memory
     Guest(guest::Args),
+    /// Move memory between the QEMU guests of this host, or say what would be done: the daemon dynmemd, for trying
+    Qemu(qemu::Args),
     /// Check everything: format, lints, tests, models, documentation
     Test(test::Args),
     /// Explore every interleaving of what is synchronised by hand
@@ -244,6 +250,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Export(args) => export::run(&args)?,
         #[cfg(feature = "guest")]
         Command::Guest(args) => guest::run(args)?,
+        #[cfg(feature = "qemu")]
+        Command::Qemu(args) => return qemu::run(&args),
         #[cfg(feature = "docs")]
         Command::Docs(args) => docs::run(&args)?,
         // `elsewhere::needed` knows these, and another build has run them.

@@ -28,6 +28,7 @@ const STUDY: Build = Build { feature: "study", release: false };
 /// With the solver that the front of a comparison takes.
 const COMPARE: Build = Build { feature: "bound", release: false };
 const GUEST: Build = Build { feature: "guest", release: false };
+const QEMU: Build = Build { feature: "qemu", release: false };
 const CAPTURE: Build = Build { feature: "guest,export", release: false };
 const WATCHED: Build = Build { feature: "guest,live", release: false };
 const WATCHED_CAPTURE: Build = Build { feature: "guest,export,live", release: false };
@@ -48,6 +49,7 @@ fn here(build: Build) -> bool {
         "study" => cfg!(feature = "study"),
         "bound" => cfg!(feature = "bound"),
         "guest" => cfg!(feature = "guest"),
+        "qemu" => cfg!(feature = "qemu"),
         "guest,live" => cfg!(all(feature = "guest", feature = "live")),
         "guest,export,live" => cfg!(all(feature = "guest", feature = "export", feature = "live")),
         "guest,export" => cfg!(all(feature = "guest", feature = "export")),
@@ -94,6 +96,7 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
         "guest" if has("--capture") => CAPTURE,
         "guest" if has("--live") => WATCHED,
         "guest" => GUEST,
+        "qemu" => QEMU,
         "export" if has_value("--format", "parquet") => PARQUET,
         "export" => EXPORT,
         "scenario" if has(super::guest_place::REAL_LINUX) && has("--live") => WATCHED,
@@ -190,6 +193,7 @@ mod tests {
             ("size load.toml", SIZING),
             ("size rvtools.XLSX", WORKBOOK),
             ("guest doctor", GUEST),
+            ("qemu --qmp /run/vms/*.qmp --dry-run", QEMU),
             ("guest --nested --capture x.pcapng", CAPTURE),
             ("guest contend --live", WATCHED),
             ("guest --live --capture=x.pcapng", WATCHED_CAPTURE),

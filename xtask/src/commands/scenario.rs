@@ -4,7 +4,6 @@ mod fleet;
 mod list;
 #[cfg(feature = "live")]
 mod live;
-mod metrics;
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -18,11 +17,12 @@ use component_runtime::{ClockMode, Driver};
 use guest_memory_manager::trace::TraceWindow;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use page_range::PageCount;
+use perf_counters::serve::Endpoint;
 use run_analysis::figures::{self, Recorded};
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
 use run_journal::{EventsLevel, HumanLog};
 use scenario::file::{self, LoadOptions, Scenario, Setting};
-use scenario::run::{self, Choices, Plan, Point, RunOptions, directory, story};
+use scenario::run::{self, Choices, CounterWatch, Plan, Point, RunOptions, directory, story};
 
 use super::arguments::{host_memory, positive_duration, window};
 use super::{all_bad_input, bad_input, plans, shell_word, tools};
@@ -263,8 +263,8 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
     if let Some(Err(error)) = args.log.as_deref().map(HumanLog::stderr) {
         wrong.push(format!("--log: {error}"));
     }
-    let metrics = args.metrics.map(metrics::Endpoint::open).transpose().unwrap_or_else(|error| {
-        wrong.push(error.to_string());
+    let metrics = args.metrics.map(Endpoint::open).transpose().unwrap_or_else(|error| {
+        wrong.push(format!("--metrics: {error}"));
         None
     });
     let load_options = LoadOptions {
@@ -350,7 +350,7 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         clock,
         schedule_seed: args.schedule_seed,
         directory: Some(folder.clone()),
-        watch_counters: metrics.as_ref().map(metrics::Endpoint::watch),
+        watch_counters: metrics.as_ref().map(|metrics| Box::new(metrics.watch()) as CounterWatch),
         events,
         log,
         progress: Some({

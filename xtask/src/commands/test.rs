@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Run nothing but the real guests: the unmodified Linux driver against this host (about three minutes).
     #[arg(long)]
     real_guest: bool,
+    /// Run nothing but the daemon over guests of the QEMU that is installed (about three minutes).
+    #[arg(long)]
+    qemu: bool,
 }
 
 /// The program that builds the book. The program has nothing to test: a book that cannot be built fails the last step.
@@ -35,6 +38,9 @@ const SEED: u64 = 20_110_222;
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.real_guest {
         return real_guest();
+    }
+    if args.qemu {
+        return qemu();
     }
     step("format", Tool::cargo(["fmt", "--all", "--check"]))?;
     step("clippy", whole("clippy").args(["--all-targets", "--", "-D", "warnings"]))?;
@@ -67,7 +73,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "── real guests: left out (they take about three minutes)\n{}",
         super::guest_place::HOW_TO_RUN_GUESTS.trim_end()
     );
+    note!("── guests of QEMU: left out (they take about three minutes): `cargo xtask test --qemu`");
     Ok(())
+}
+
+/// The daemon over guests of QEMU's. A test that finds no QEMU, or no kernel, says so.
+fn qemu() -> Result<()> {
+    let tests = ["test", "--package", "dynmemd", "--all-features", "--locked", "--test", "all"];
+    let one_at_a_time = ["--", "--ignored", "--nocapture", "--test-threads", "1"];
+    step("the daemon over QEMU's guests", Tool::cargo(tests).args(one_at_a_time))
 }
 
 /// A cargo command on every crate with every feature, so that each step finds what the steps before it compiled. Without the book

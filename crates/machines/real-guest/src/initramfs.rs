@@ -104,6 +104,30 @@ fn service_modules(pieces: &Pieces) -> impl Iterator<Item = PathBuf> {
     SERVICE_MODULES.into_iter().filter_map(|module| pieces.module(module, "integration services").ok())
 }
 
+/// Modules of a guest of QEMU's, in the order in which they need each other; what its kernel has built in has no file.
+const VIRTIO_MODULES: [&str; 7] = [
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_legacy_dev",
+    "virtio_pci_modern_dev",
+    "virtio_pci",
+    "virtio_mem",
+    "virtio_balloon",
+];
+
+/// That of a guest of QEMU's, with virtio's drivers: it says `ready` on its console, and does there what it is told (`load MIB`, `idle`, `mem`,
+/// `reboot`, `off`). With `nodriver` on its kernel's command line it has no balloon.
+///
+/// # Errors
+/// If a piece is missing.
+pub fn qemu_guest(pieces: &Pieces) -> Result<Vec<u8>> {
+    let mut archive = base(pieces, include_str!("init/qemu.sh"))?;
+    for path in VIRTIO_MODULES.into_iter().filter_map(|module| pieces.optional_module(module)) {
+        add_module(&mut archive, &path)?;
+    }
+    Ok(archive.finish())
+}
+
 /// The same without one module, to see what a guest without it does.
 ///
 /// # Errors

@@ -14,6 +14,11 @@ use crate::constants as c;
 pub struct BalancerConfig {
     /// What stays with the parent OS (`MemoryReserve`).
     pub reserve: PageCount,
+    /// How much of the balancer's memory the host has not. Only VMs that [run already](crate::Input::TakeOver) get some of it, since they have
+    /// it whatever the books say; it is part of the reserve, so the VMs have to give it up, and no policy sees it. 0 on a host whose
+    /// VMs are all started by their management service.
+    #[serde(default)]
+    pub beyond: PageCount,
     /// Host memory that a running VM costs besides its own.
     pub overhead_per_vm: PageCount,
     /// Most memory per operation; one granule if that is more.
@@ -44,6 +49,7 @@ impl BalancerConfig {
     pub fn for_host(total: PageCount) -> Self {
         Self {
             reserve: Self::default_reserve(total),
+            beyond: PageCount::ZERO,
             overhead_per_vm: c::OVERHEAD.pages(),
             operation_limit: c::OPERATION_LIMIT.pages(),
             minimum_move: c::MINIMUM_MOVE.pages(),

@@ -28,6 +28,7 @@ impl Balancer {
     fn take_in(&mut self, now: Duration, input: Input, out: &mut Vec<Output>) -> Result<(), Fault> {
         match input {
             Input::StartRequest { vm } => self.start_requested(now, vm, out)?,
+            Input::TakeOver { vm } => self.take_over(now, vm, out)?,
             Input::StartCancelled { vm } => {
                 self.cancel_start(vm)?;
                 self.serve(now, out);
@@ -93,7 +94,7 @@ impl Balancer {
             }
             Input::SetReserve(reserve) => {
                 self.config.reserve = reserve;
-                self.books.set_reserve(reserve);
+                self.books.set_reserve(reserve.saturating_add(self.config.beyond));
                 self.serve(now, out);
             }
             Input::Timer => {}

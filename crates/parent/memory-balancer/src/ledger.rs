@@ -158,8 +158,15 @@ impl Books {
         self.complete_reserve();
     }
 
+    /// Moves at most `pages` of the reserve to the pool, for something that is charged next. The reserve is to be
+    /// [completed](Self::complete_reserve) afterwards.
+    pub(crate) fn lend_reserve(&mut self, pages: PageCount) {
+        let lent = self.reserve.take_up_to(pages);
+        merge(&mut self.pool, lent);
+    }
+
     /// The parent comes first.
-    fn complete_reserve(&mut self) {
+    pub(crate) fn complete_reserve(&mut self) {
         let debt = self.reserve_debt();
         if !debt.is_zero() {
             let more = self.pool.take_up_to(debt);

@@ -22,6 +22,13 @@ pub enum Input {
         /// Which VM.
         vm: VmId,
     },
+    /// A registered VM runs already, and has its startup RAM, whatever the books say. Admitted as if it had started: where the pool has too
+    /// little the reserve gives, and is made complete again out of the VMs. Refused like a start if both together are not
+    /// enough.
+    TakeOver {
+        /// Which VM.
+        vm: VmId,
+    },
     /// A VM that waits to restart need not start any more, or no memory need be collected for one whose start was refused.
     StartCancelled {
         /// Which VM.

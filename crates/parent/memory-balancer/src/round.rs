@@ -67,8 +67,8 @@ impl Balancer {
     fn ask_policy(&mut self, now: Duration) -> Result<(), String> {
         let mut host = HostView::new(self.books.capacity(), self.books.available());
         host.now = now;
-        host.total = self.books.total();
-        host.reserve = self.books.reserve_target();
+        host.total = self.books.total().saturating_sub(self.config.beyond);
+        host.reserve = self.books.reserve_target().saturating_sub(self.config.beyond);
         host.overhead = self.books.overhead();
         host.in_transit = self.books.in_transit();
         host.parent = self.parent;

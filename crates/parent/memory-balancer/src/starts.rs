@@ -29,6 +29,18 @@ impl Balancer {
         Ok(())
     }
 
+    /// A VM that somebody else has started: it has its memory, so the reserve lends what the pool lacks.
+    pub(crate) fn take_over(&mut self, now: Duration, vm: VmId, out: &mut Vec<Output>) -> Result<(), Fault> {
+        let registered = self.registered.get(&vm).ok_or(Fault::NotRegistered(vm))?;
+        let needed = registered.settings.startup.saturating_add(self.config.overhead_per_vm);
+        let aside = self.place(vm).map_or(PageCount::ZERO, |place| self.waiting[place].aside.pages());
+        let lacking = needed.saturating_sub(aside).saturating_sub(self.books.available());
+        self.books.lend_reserve(lacking);
+        let requested = self.start_requested(now, vm, out);
+        self.books.complete_reserve();
+        requested
+    }
+
     /// The VM ends and starts at once. No other VM that waits gets the memory that this VM had.
     pub(crate) fn restarted(&mut self, now: Duration, vm: VmId, out: &mut Vec<Output>) -> Result<(), Fault> {
         let had = self.stop(vm)?;

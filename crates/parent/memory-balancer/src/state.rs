@@ -82,7 +82,7 @@ impl Balancer {
     pub fn new(config: BalancerConfig, frames: HostFrames, policy: Box<dyn Policy>, now: Duration) -> Self {
         let interval = policy.interval();
         Self {
-            books: Books::new(frames, config.reserve),
+            books: Books::new(frames, config.reserve.saturating_add(config.beyond)),
             registered: BTreeMap::new(),
             ids: Vec::new(),
             live: Vec::new(),

@@ -6,3 +6,4 @@ mod properties;
 mod rig;
 mod safety;
 mod starts;
+mod takeover;

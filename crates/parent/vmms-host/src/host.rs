@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use balancing_policy::{Policy, VmId};
-use component_runtime::{Address, Runtime};
-use memory_balancer::{Balancer, Input, Stopwatch};
-use page_range::HostMemory;
+use component_runtime::{Address, Runtime, Seat};
+use memory_balancer::{Balancer, BalancerConfig, Input, Stopwatch};
+use page_range::{HostMemory, PageCount};
 
 use crate::balancer::{BalancerComponent, SharedBalancer};
 use crate::message::{BalancerMessage, VmmsMessage};
@@ -42,12 +42,8 @@ impl Host {
         let (vmms, vmms_inbox) = vmms_seat.mailbox::<VmmsMessage>();
         let (to_balancer, balancer_inbox) = balancer_seat.mailbox::<BalancerMessage>();
 
-        let (memory, frames) = HostMemory::new(config.memory, balancer_seat.doorbell().into_fn());
-        let mut engine = Balancer::new(config.balancer.clone(), frames, policy, Duration::ZERO);
-        if let Some(limit) = config.policy_limit {
-            engine = engine.with_stopwatch(Stopwatch::new(Box::new(monotonic()), limit));
-        }
-        let engine = SharedBalancer::new(engine);
+        let (engine, memory) =
+            engine(&balancer_seat, config.memory, config.balancer.clone(), policy, config.policy_limit);
         let status = SharedStatus::default();
 
         for (index, vm) in (0u32..).zip(&vms) {
@@ -74,30 +70,87 @@ impl Host {
     /// # Errors
     /// The ledger in words, if frames are missing.
     pub fn all_home(&self, now: Duration) -> Result<(), String> {
-        let mut engine = self.balancer.look();
-        let mut out = Vec::new();
-        loop {
-            // Frames of grants and admissions that the engine decided on meanwhile are dropped: their workers are gone.
-            out.clear();
-            engine.handle(now, Input::FramesHome(self.memory.collect()), &mut out);
-            let running: Vec<_> = engine.vms().iter().map(|view| view.id).collect();
-            if running.is_empty() {
-                break;
-            }
-            for vm in running {
-                // The memory of this VM may be enough for another that waited to start, which is then stopped next.
-                engine.handle(now, Input::VmStopped { vm }, &mut out);
-            }
-        }
+        all_home(&self.balancer, &self.memory, now)
+    }
+}
+
+/// A memory balancer whose VMs somebody else than vmms looks after.
+#[derive(Debug)]
+pub struct SeatedBalancer {
+    /// Where reports and requests go.
+    pub address: Address<BalancerMessage>,
+    /// Its books and counters.
+    pub shared: SharedBalancer,
+    /// The home of all frames.
+    pub memory: Arc<HostMemory>,
+}
+
+impl SeatedBalancer {
+    /// As [`Host::all_home`].
+    ///
+    /// # Errors
+    /// The ledger in words, if frames are missing.
+    pub fn all_home(&self, now: Duration) -> Result<(), String> {
+        all_home(&self.shared, &self.memory, now)
+    }
+}
+
+/// Seats the balancer of a host with this memory, alone. It says to `management` what it says to vmms.
+pub fn seat_balancer(
+    runtime: &mut Runtime,
+    memory: PageCount,
+    config: BalancerConfig,
+    policy: Box<dyn Policy>,
+    management: Address<VmmsMessage>,
+) -> SeatedBalancer {
+    let seat = runtime.seat("memory-balancer", None);
+    let (address, inbox) = seat.mailbox();
+    let (shared, memory) = engine(&seat, memory, config, policy, None);
+    let component = BalancerComponent::new(shared.clone(), Arc::clone(&memory), inbox, management);
+    seat.start(Box::new(component));
+    SeatedBalancer { address, shared, memory }
+}
+
+/// The engine of a balancer that will be in this seat, and the home of its frames.
+fn engine(
+    seat: &Seat,
+    memory: PageCount,
+    config: BalancerConfig,
+    policy: Box<dyn Policy>,
+    policy_limit: Option<Duration>,
+) -> (SharedBalancer, Arc<HostMemory>) {
+    let (memory, frames) = HostMemory::new(memory, seat.doorbell().into_fn());
+    let mut engine = Balancer::new(config, frames, policy, Duration::ZERO);
+    if let Some(limit) = policy_limit {
+        engine = engine.with_stopwatch(Stopwatch::new(Box::new(monotonic()), limit));
+    }
+    (SharedBalancer::new(engine), memory)
+}
+
+fn all_home(balancer: &SharedBalancer, memory: &Arc<HostMemory>, now: Duration) -> Result<(), String> {
+    let mut engine = balancer.look();
+    let mut out = Vec::new();
+    loop {
+        // Frames of grants and admissions that the engine decided on meanwhile are dropped: their workers are gone.
         out.clear();
-        engine.handle(now, Input::FramesHome(self.memory.collect()), &mut out);
-        let ledger = engine.ledger();
-        let in_hand = ledger.available + ledger.reserve + ledger.set_aside + ledger.overhead;
-        if in_hand == ledger.total && ledger.balances() {
-            Ok(())
-        } else {
-            Err(format!("host memory is missing at the end of the run: {ledger:?}"))
+        engine.handle(now, Input::FramesHome(memory.collect()), &mut out);
+        let running: Vec<_> = engine.vms().iter().map(|view| view.id).collect();
+        if running.is_empty() {
+            break;
         }
+        for vm in running {
+            // The memory of this VM may be enough for another that waited to start, which is then stopped next.
+            engine.handle(now, Input::VmStopped { vm }, &mut out);
+        }
+    }
+    out.clear();
+    engine.handle(now, Input::FramesHome(memory.collect()), &mut out);
+    let ledger = engine.ledger();
+    let in_hand = ledger.available + ledger.reserve + ledger.set_aside + ledger.overhead;
+    if in_hand == ledger.total && ledger.balances() {
+        Ok(())
+    } else {
+        Err(format!("host memory is missing at the end of the run: {ledger:?}"))
     }
 }
 

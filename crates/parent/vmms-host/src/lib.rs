@@ -6,6 +6,7 @@
 //!
 //! * [`Host`]: the management service and the memory balancer, seated in a runtime.
 //! * The worker of each VM: DM VSP and GMO memory manager over the host's end of the VM's bus ([`bus::HostBus`]).
+//! * [`seat_balancer`]: the balancer alone, for VMs that somebody else looks after.
 //! * The life of a VM: off, starting, running, stopping, failed; admission, limits of the host's edition, Hyper-V's wording
 //!   of what fails ([`event_log`]).
 //! * The parent OS's own memory ([`parent_os::ParentOs`]).
@@ -36,7 +37,7 @@ mod worker;
 
 pub use balancer::SharedBalancer;
 pub use constants::constants;
-pub use host::Host;
+pub use host::{Host, SeatedBalancer, seat_balancer};
 pub use integration::integration_devices;
 pub use limits::{HostEdition, HostLimits, HostRelease};
 pub use message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};

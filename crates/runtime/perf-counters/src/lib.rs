@@ -40,6 +40,7 @@ pub mod pdh;
 pub mod prometheus;
 mod sample;
 pub mod schema;
+pub mod serve;
 mod value;
 
 pub use epoch::{Epoch, EpochError};

@@ -47,15 +47,14 @@ pub use host::{Balancer, DynamicMemoryVersion, Edition, Host, HostLimits, Operat
 pub use hosts::seed_of_host;
 pub use length::{BadLength, LONGEST_RUN, MANY_SAMPLES, MOST_SAMPLES, check_length, usual_interval};
 pub use plan::Planned;
-pub use reader::Located;
+pub use policy::read as read_policy;
+pub use reader::{Located, Reader, Table};
 pub use reference::{reference, reference_markdown};
 pub use schema::{Form, KeyDoc, TableDoc};
 pub use set_option::{BadSetting, Setting};
 pub use timeline::{Action, Fault, HostUse, Patience, Step, VmComponent};
 pub use vm::Vm;
 pub use workload::Workload;
-
-use reader::{Reader, Table};
 
 /// Loads a scenario by the name of one that comes with the project, or by the path of a file (it ends in `.toml` or has a
 /// folder in it).
@@ -203,43 +202,52 @@ fn one_of_several(host: &hosts::HostText, options: &LoadOptions) -> Result<Scena
 }
 
 fn parse_one(source: &SourceText, options: &LoadOptions) -> Result<Scenario, BadScenario> {
-    let reader = Reader::new(source);
-    let scenario = read(&reader, options);
-    match scenario {
-        Some(scenario) if !reader.has_complaints() => Ok(scenario),
-        _ => Err(reader.into_bad()),
-    }
+    read_document(source, &schema::ROOT, |root| read(root, options))
 }
 
-fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
-    let source = reader.source;
+/// Reads a TOML file that has these keys at its top, with the same care and the same complaints as a scenario file.
+///
+/// # Errors
+/// Everything that is wrong with it; also if `read` gives nothing.
+pub fn read_document<T>(
+    source: &SourceText,
+    doc: &'static TableDoc,
+    read: impl FnOnce(&Table<'_, '_>) -> Option<T>,
+) -> Result<T, BadScenario> {
+    let reader = Reader::new(source);
     let (document, errors) = DeTable::parse_recoverable(source.text());
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
         reader.add(reader.complain(&span, format!("this is not TOML: {}", error.message())));
     }
-    if !errors.is_empty() {
-        return None;
+    let found =
+        if errors.is_empty() { read(&Table::new(&reader, doc, document.get_ref(), &(0..0))) } else { None };
+    match found {
+        Some(found) if !reader.has_complaints() => Ok(found),
+        _ => Err(reader.into_bad()),
     }
-    let root = Table::new(reader, &schema::ROOT, document.get_ref(), &(0..0));
-    let until = read_until(&root);
+}
+
+fn read(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Scenario> {
+    let (reader, source) = (root.reader, root.reader.source);
+    let until = read_until(root);
     let sample_interval =
-        root.duration("sample_interval").filter(|time| host::positive_time(&root, "sample_interval", time));
-    let host = host::read(&root, options.host_memory);
-    let policy = policy::read(&root, options);
-    let balancer = host::read_balancer(&root);
-    let trace = read_trace(&root, options);
-    let until = until.and_then(|until| until.of(&root, trace.as_deref()));
-    let workloads = read_workloads(&root);
+        root.duration("sample_interval").filter(|time| host::positive_time(root, "sample_interval", time));
+    let host = host::read(root, options.host_memory);
+    let policy = policy::read(root, options);
+    let balancer = host::read_balancer(root);
+    let trace = read_trace(root, options);
+    let until = until.and_then(|until| until.of(root, trace.as_deref()));
+    let workloads = read_workloads(root);
     let around = vm::Surroundings { host: host.as_ref(), workloads: &workloads, trace: trace.as_deref() };
-    let configured = vms::read(&root, &around);
+    let configured = vms::read(root, &around);
     let around =
         timeline::Surroundings { configured: &configured, host: host.as_ref(), workloads: &workloads };
-    let (timeline, unread) = timeline::read(&root, &around);
+    let (timeline, unread) = timeline::read(root, &around);
     if let Some(until) = &until {
-        timeline::check(&root, &timeline, &unread, &around, until.value);
+        timeline::check(root, &timeline, &unread, &around, until.value);
     }
-    let checks = read_checks(&root, &configured);
+    let checks = read_checks(root, &configured);
     let seed = root.integer("seed", 0, u64::MAX).map_or(1, |seed| seed.value);
     let never_started = timeline::never_started(&timeline, &configured.vms);
     let name = source.file().file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
@@ -265,10 +273,10 @@ fn read(reader: &Reader<'_>, options: &LoadOptions) -> Option<Scenario> {
         trace,
         source: source.clone(),
     };
-    check_run_length(&root, &scenario, options);
+    check_run_length(root, &scenario, options);
     if !reader.has_complaints() {
-        check_layout(&root, &scenario);
-        check_trace_is_played(&root, options);
+        check_layout(root, &scenario);
+        check_trace_is_played(root, options);
     }
     Some(scenario)
 }

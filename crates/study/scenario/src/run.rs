@@ -34,6 +34,7 @@ pub use need::{Need, Needs};
 pub use options::{CounterWatch, Machines, Observer, Outcome, RunOptions};
 pub use plan::Plan;
 pub use points::Point;
+pub use sampler::{host_counters, vm_counters};
 pub use summary::Summary;
 pub use told::{run, run_with_policy};
 

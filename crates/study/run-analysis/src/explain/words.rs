@@ -140,7 +140,7 @@ pub fn state(policy: &str, rule: &str) -> Option<&'static str> {
 }
 
 /// A decision's numbers as people read them: `demand_mib=509.586` is "demand 509.6 MB".
-pub(super) fn inputs(text: &str) -> String {
+pub fn inputs(text: &str) -> String {
     let one = |input: &str| -> Option<String> {
         let (name, value) = input.split_once('=')?;
         let number: f64 = value.parse().ok()?;

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Reads `[policy]`. Where it is known which policies there are, names and parameters are checked, those of the command line too.
-pub(super) fn read(root: &Table<'_, '_>, options: &LoadOptions) -> Policy {
+pub fn read(root: &Table<'_, '_>, options: &LoadOptions) -> Policy {
     if let Some(chosen) = &options.policy
         && !is_known(chosen, options)
     {

@@ -46,7 +46,7 @@ type Place = (usize, usize);
 
 /// Collects what is wrong while a file is read.
 #[derive(Debug)]
-pub(super) struct Reader<'t> {
+pub struct Reader<'t> {
     pub(super) source: &'t SourceText,
     diagnostics: RefCell<Vec<Diagnostic>>,
     /// Place and message of what has been told.
@@ -62,7 +62,8 @@ pub(super) struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn new(source: &'t SourceText) -> Self {
+    /// Of this text.
+    pub fn new(source: &'t SourceText) -> Self {
         Self {
             source,
             diagnostics: RefCell::default(),
@@ -83,7 +84,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Adds a complaint, unless the same was said of the same place: what a group of VMs has wrong is read for several of them.
-    pub(super) fn add(&self, diagnostic: Diagnostic) {
+    pub fn add(&self, diagnostic: Diagnostic) {
         let place = diagnostic.place.as_ref().map(|place| (place.line, place.column));
         let mut told = self.told.borrow_mut();
         if told.contains(&(place, diagnostic.message.clone())) {
@@ -103,34 +104,36 @@ impl<'t> Reader<'t> {
     }
 
     /// A complaint about a place, to be completed and [added](Self::add).
-    pub(super) fn complain(&self, span: &Span, message: impl Into<String>) -> Diagnostic {
+    pub fn complain(&self, span: &Span, message: impl Into<String>) -> Diagnostic {
         self.source.complain(span.clone(), message)
     }
 
     /// The text of a place, for messages.
-    pub(super) fn text(&self, span: &Span) -> &'t str {
+    pub fn text(&self, span: &Span) -> &'t str {
         self.source.text().get(span.clone()).unwrap_or("")
     }
 
     /// The line of a place.
-    pub(super) fn line(&self, span: &Span) -> usize {
+    pub fn line(&self, span: &Span) -> usize {
         self.source.position(span.start).0
     }
 
-    pub(super) fn has_complaints(&self) -> bool {
+    /// Whether anything is wrong so far.
+    pub fn has_complaints(&self) -> bool {
         !self.diagnostics.borrow().is_empty()
     }
 
     /// Everything that is wrong.
-    pub(super) fn into_bad(self) -> BadScenario {
+    pub fn into_bad(self) -> BadScenario {
         BadScenario::new(self.diagnostics.into_inner()).and_more(self.hidden.get())
     }
 }
 
 /// A table of the file with what may stand in it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Table<'r, 't> {
-    pub(super) reader: &'r Reader<'t>,
+pub struct Table<'r, 't> {
+    /// Where complaints go.
+    pub reader: &'r Reader<'t>,
     pub(super) doc: &'static TableDoc,
     entries: &'r DeTable<'t>,
     /// Where it begins: its header, or its braces.
@@ -139,7 +142,7 @@ pub(super) struct Table<'r, 't> {
 
 impl<'r, 't> Table<'r, 't> {
     /// A table; complains about keys that it does not have.
-    pub(super) fn new(
+    pub fn new(
         reader: &'r Reader<'t>,
         doc: &'static TableDoc,
         entries: &'r DeTable<'t>,
@@ -175,7 +178,7 @@ impl<'r, 't> Table<'r, 't> {
     }
 
     /// Where the table begins, for complaints about what is missing in it.
-    pub(super) fn start(&self) -> Span {
+    pub fn start(&self) -> Span {
         let rest = &self.reader.source.text()[self.start..];
         let header = rest.split('\n').next().unwrap_or("").trim_end();
         // A header is shown whole, an inline table by its brace.
@@ -196,12 +199,12 @@ impl<'r, 't> Table<'r, 't> {
     }
 
     /// Whether the key is there.
-    pub(super) fn has(&self, name: &'static str) -> bool {
+    pub fn has(&self, name: &'static str) -> bool {
         self.raw(name).is_some()
     }
 
     /// Where the key's value stands; where the table begins if there is none.
-    pub(super) fn span_of(&self, name: &'static str) -> Span {
+    pub fn span_of(&self, name: &'static str) -> Span {
         self.raw(name).map_or_else(|| self.start(), |(_, span)| span)
     }
 
@@ -235,12 +238,12 @@ impl<'r, 't> Table<'r, 't> {
     }
 
     /// Complains that a value is wrong.
-    pub(super) fn bad_value(&self, name: &str, span: &Span, why: impl Into<String>) -> Diagnostic {
+    pub fn bad_value(&self, name: &str, span: &Span, why: impl Into<String>) -> Diagnostic {
         self.reader.complain(span, why).key(name).value(self.reader.text(span))
     }
 
     /// The value of a key that must be there.
-    pub(super) fn required<T>(&self, name: &'static str, value: Option<T>) -> Option<T> {
+    pub fn required<T>(&self, name: &'static str, value: Option<T>) -> Option<T> {
         if value.is_none() && !self.has(name) {
             let doc = self.doc.key(name);
             let form = match doc.map(|doc| doc.form) {
@@ -261,16 +264,18 @@ impl<'r, 't> Table<'r, 't> {
         value
     }
 
-    pub(super) fn text(&self, name: &'static str) -> Option<Located<String>> {
+    /// A text.
+    pub fn text(&self, name: &'static str) -> Option<Located<String>> {
         self.take(name, "a text in quotes", |value| value.as_str().map(str::to_owned))
     }
 
-    pub(super) fn boolean(&self, name: &'static str) -> Option<Located<bool>> {
+    /// `true` or `false`.
+    pub fn boolean(&self, name: &'static str) -> Option<Located<bool>> {
         self.take(name, "true or false", DeValue::as_bool)
     }
 
     /// A whole number from `low` to `high`.
-    pub(super) fn integer(&self, name: &'static str, low: u64, high: u64) -> Option<Located<u64>> {
+    pub fn integer(&self, name: &'static str, low: u64, high: u64) -> Option<Located<u64>> {
         let wanted = if high == u64::MAX {
             format!("a whole number, at least {low}")
         } else {
@@ -295,13 +300,13 @@ impl<'r, 't> Table<'r, 't> {
     }
 
     /// A memory buffer, percent.
-    pub(super) fn buffer(&self, name: &'static str) -> Option<Located<u64>> {
+    pub fn buffer(&self, name: &'static str) -> Option<Located<u64>> {
         let range = MemorySettings::BUFFER_RANGE;
         self.integer(name, (*range.start()).into(), (*range.end()).into())
     }
 
     /// A number, with or without decimals, from `low` to `high`.
-    pub(super) fn number(&self, name: &'static str, low: f64, high: f64) -> Option<Located<f64>> {
+    pub fn number(&self, name: &'static str, low: f64, high: f64) -> Option<Located<f64>> {
         let wanted = if high == f64::MAX {
             format!("a number, at least {low}")
         } else {
@@ -318,11 +323,7 @@ impl<'r, 't> Table<'r, 't> {
     }
 
     /// One of some words.
-    pub(super) fn word<T: Copy>(
-        &self,
-        name: &'static str,
-        words: &[(&'static str, T)],
-    ) -> Option<Located<T>> {
+    pub fn word<T: Copy>(&self, name: &'static str, words: &[(&'static str, T)]) -> Option<Located<T>> {
         let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         let found = self.take(name, &format!("one of {}", quoted(&names)), DeValue::as_str)?;
         match words.iter().find(|(word, _)| *word == found.value) {
@@ -339,7 +340,7 @@ impl<'r, 't> Table<'r, 't> {
     }
 
     /// A size.
-    pub(super) fn size(&self, name: &'static str) -> Option<Located<PageCount>> {
+    pub fn size(&self, name: &'static str) -> Option<Located<PageCount>> {
         let (value, span) = self.raw(name)?;
         self.one_size(name, value, &span).map(|value| Located { value, span })
     }
@@ -394,7 +395,7 @@ impl<'r, 't> Table<'r, 't> {
     }
 
     /// A span of time.
-    pub(super) fn duration(&self, name: &'static str) -> Option<Located<Duration>> {
+    pub fn duration(&self, name: &'static str) -> Option<Located<Duration>> {
         let (value, span) = self.raw(name)?;
         self.one_duration(name, value, &span).map(|value| Located { value, span })
     }
@@ -456,28 +457,30 @@ impl<'r, 't> Table<'r, 't> {
         Some(Located { value: Draw::Between(low_value, high_value), span })
     }
 
+    /// A size, or two to draw one between.
     pub(super) fn draw_size(&self, name: &'static str) -> Option<Located<Draw<PageCount>>> {
         self.draw(name, |value, span| self.one_size(name, value, span))
     }
 
+    /// A span of time, or two to draw one between.
     pub(super) fn draw_duration(&self, name: &'static str) -> Option<Located<Draw<Duration>>> {
         self.draw(name, |value, span| self.one_duration(name, value, span))
     }
 
     /// A table within this one.
-    pub(super) fn table(&self, name: &'static str, doc: &'static TableDoc) -> Option<Table<'r, 't>> {
+    pub fn table(&self, name: &'static str, doc: &'static TableDoc) -> Option<Table<'r, 't>> {
         let (entries, span) = self.raw_table(name)?;
         Some(Table::new(self.reader, doc, entries, &span))
     }
 
     /// The entries of a table within this one, whatever they are.
-    pub(super) fn raw_table(&self, name: &'static str) -> Option<(&'r DeTable<'t>, Span)> {
+    pub fn raw_table(&self, name: &'static str) -> Option<(&'r DeTable<'t>, Span)> {
         let found = self.take(name, &format!("a table: [{name}]"), DeValue::as_table)?;
         Some((found.value, found.span))
     }
 
     /// Tables of one kind within this one: `[[name]]`.
-    pub(super) fn tables(&self, name: &'static str) -> Vec<(&'r DeTable<'t>, Span)> {
+    pub fn tables(&self, name: &'static str) -> Vec<(&'r DeTable<'t>, Span)> {
         let Some(found) = self.take(name, &format!("a list of tables: [[{name}]]"), DeValue::as_array) else {
             return Vec::new();
         };
@@ -499,7 +502,7 @@ impl<'r, 't> Table<'r, 't> {
     }
 
     /// A text, or a list of texts.
-    pub(super) fn texts(&self, name: &'static str) -> Option<Located<Vec<Located<String>>>> {
+    pub fn texts(&self, name: &'static str) -> Option<Located<Vec<Located<String>>>> {
         let (value, span) = self.raw(name)?;
         let elements: Vec<_> = match value.as_array() {
             Some(array) => array.iter().map(|element| (element.get_ref().as_str(), element.span())).collect(),
@@ -523,7 +526,7 @@ impl<'r, 't> Table<'r, 't> {
     }
 
     /// Any value, with its place, to be understood by another module.
-    pub(super) fn value(&self, name: &'static str) -> Option<(&'r DeValue<'t>, Span)> {
+    pub fn value(&self, name: &'static str) -> Option<(&'r DeValue<'t>, Span)> {
         self.raw(name)
     }
 }

@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use balancing_policy::{Phase, VmId};
+use balancing_policy::{Phase, VmId, VmView};
 use component_runtime::{Component, Context, NextWake, SimTime, WakeCause};
 use guest_partition::Console;
+use memory_balancer::SystemCounters;
 use page_range::PageCount;
 use parking_lot::Mutex;
 use perf_counters::{
@@ -169,23 +170,7 @@ impl Sampler {
     fn look_at_balancer(&mut self, point: &mut Point, parent: &ParentStatus) -> Result<(), String> {
         let engine = self.balancer.look();
         let system = engine.system_counters();
-        self.sample.balancer = BalancerCounters {
-            added_memory: memory(system.added),
-            available_memory: memory(system.available),
-            average_pressure: Percent::from_f64(system.average_pressure),
-            memory_add_operations: Some(system.add_operations),
-            memory_remove_operations: Some(system.remove_operations),
-            removed_memory: memory(system.removed),
-        };
-        self.sample.model = ModelCounters {
-            host_memory: memory(self.host_memory),
-            in_transit: memory(system.in_transit),
-            granted: memory(system.granted),
-            set_aside: memory(system.set_aside),
-            coming_home: memory(system.coming_home),
-            overhead: memory(system.overhead),
-            reserve: memory(system.reserve),
-        };
+        (self.sample.balancer, self.sample.model) = host_counters(&system, self.host_memory);
         point.host = HostPoint {
             available: system.available,
             assigned: system.assigned,
@@ -212,17 +197,9 @@ impl Sampler {
             // for a VM that is off.
             let running = view.filter(|view| view.phase != Phase::Starting);
             *sample = VmSample {
-                vm: counters_of(&counters),
-                model: ModelVmCounters {
-                    startup_memory: running.and_then(|view| memory(view.settings.startup)),
-                    maximum_memory: view.and_then(|view| memory(view.settings.maximum)),
-                    demand: counters.demand.and_then(memory),
-                    refused: None,
-                },
                 bus: running.map_or_else(BusCounters::default, |_| bus_counters_of(&statistics.look())),
                 map: running.map_or_else(MapCounters::default, |_| map_counters_of(&statistics.look())),
-                guest: GuestCounters::default(),
-                model_guest: ModelGuestCounters::default(),
+                ..vm_counters(&counters, view)
             };
             let map = running.map(|_| statistics.look().map).unwrap_or_default();
             *point = VmPoint {
@@ -293,6 +270,45 @@ impl Sampler {
             }
         }
         Ok(())
+    }
+}
+
+/// The counters of a balancer and the rest of its ledger, of a host with this memory.
+#[must_use]
+pub fn host_counters(system: &SystemCounters, host_memory: PageCount) -> (BalancerCounters, ModelCounters) {
+    let balancer = BalancerCounters {
+        added_memory: memory(system.added),
+        available_memory: memory(system.available),
+        average_pressure: Percent::from_f64(system.average_pressure),
+        memory_add_operations: Some(system.add_operations),
+        memory_remove_operations: Some(system.remove_operations),
+        removed_memory: memory(system.removed),
+    };
+    let model = ModelCounters {
+        host_memory: memory(host_memory),
+        in_transit: memory(system.in_transit),
+        granted: memory(system.granted),
+        set_aside: memory(system.set_aside),
+        coming_home: memory(system.coming_home),
+        overhead: memory(system.overhead),
+        reserve: memory(system.reserve),
+    };
+    (balancer, model)
+}
+
+/// What the balancer has counted of a VM, which it sees so while the VM runs.
+#[must_use]
+pub fn vm_counters(counters: &memory_balancer::VmCounters, view: Option<&VmView>) -> VmSample {
+    let running = view.filter(|view| view.phase != Phase::Starting);
+    VmSample {
+        vm: counters_of(counters),
+        model: ModelVmCounters {
+            startup_memory: running.and_then(|view| memory(view.settings.startup)),
+            maximum_memory: view.and_then(|view| memory(view.settings.maximum)),
+            demand: counters.demand.and_then(memory),
+            refused: None,
+        },
+        ..VmSample::default()
     }
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask scenario NAME --metrics ADDRESS:PORT`: the counters of a run for Prometheus, while the run lasts.
+//! The counters of a run for Prometheus, while the run lasts.
 //!
 //! One page, one method, one answer for each connection: what that takes of HTTP/1.1 (RFC 9112) is here, with a bound on everything that
 //! whoever connects decides.
@@ -10,10 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
-use perf_counters::prometheus::{self, Format};
-use perf_counters::{Layout, Sample};
-use scenario::run::CounterWatch;
+use crate::prometheus::{self, Format};
+use crate::{Layout, Sample};
 
 /// Where the counters are.
 const PATH: &str = "/metrics";
@@ -31,8 +29,31 @@ const MOST_PIECES: usize = 16;
 /// The latest sample, and of what.
 type Latest = Arc<Mutex<Option<(Layout, Sample)>>>;
 
+/// Why nobody can ask.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// Another program listens there.
+    #[error("{0} is in use by another program: choose another port; 0 takes one that is free")]
+    InUse(SocketAddr),
+    /// Ports up to 1023 are not for everybody.
+    #[error("this user may not listen at {0}: choose a port above 1023")]
+    NotAllowed(SocketAddr),
+    /// Any other reason.
+    #[error("{address} cannot be listened at: {cause}")]
+    Other {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The system has no more threads.
+    #[error("no thread can be started: {0}")]
+    NoThread(io::Error),
+}
+
 /// Answers whoever asks for the counters, as long as this value lives.
-pub(super) struct Endpoint {
+#[derive(Debug)]
+pub struct Endpoint {
     address: SocketAddr,
     latest: Latest,
     over: Arc<AtomicBool>,
@@ -44,45 +65,41 @@ impl Endpoint {
     ///
     /// # Errors
     /// Nobody can listen there.
-    pub(super) fn open(address: SocketAddr) -> Result<Self> {
+    pub fn open(address: SocketAddr) -> Result<Self, EndpointError> {
         let listening =
             TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) = listening.map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => anyhow!(
-                "--metrics: {address} is in use by another program: choose another port; 0 takes one that is free"
-            ),
-            io::ErrorKind::PermissionDenied => {
-                anyhow!("--metrics: this user may not listen at {address}: choose a port above 1023")
-            }
-            _ => anyhow!("--metrics: {address} cannot be listened at: {error}"),
+        let (address, listener) = listening.map_err(|cause| match cause.kind() {
+            io::ErrorKind::AddrInUse => EndpointError::InUse(address),
+            io::ErrorKind::PermissionDenied => EndpointError::NotAllowed(address),
+            _ => EndpointError::Other { address, cause },
         })?;
         let (latest, over) = (Latest::default(), Arc::new(AtomicBool::new(false)));
         let thread = {
             let (latest, over) = (Arc::clone(&latest), Arc::clone(&over));
             let named = thread::Builder::new().name("metrics".to_owned());
-            named
-                .spawn(move || serve(&listener, &latest, &over))
-                .context("--metrics: no thread can be started")?
+            named.spawn(move || serve(&listener, &latest, &over)).map_err(EndpointError::NoThread)?
         };
         Ok(Self { address, latest, over, thread: Some(thread) })
     }
 
     /// Where the counters are.
-    pub(super) fn url(&self) -> String {
+    #[must_use]
+    pub fn url(&self) -> String {
         format!("http://{}{PATH}", self.address)
     }
 
     /// What a run shows its counters to.
-    pub(super) fn watch(&self) -> CounterWatch {
+    pub fn watch(&self) -> impl FnMut(&Layout, &Sample) + Send + 'static {
         let latest = Arc::clone(&self.latest);
-        Box::new(move |layout, sample| {
+        move |layout: &Layout, sample: &Sample| {
             let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
             match &mut *latest {
                 // Without an allocation.
-                Some((_, last)) => last.clone_from(sample),
-                None => *latest = Some((layout.clone(), sample.clone())),
+                Some((of, last)) if of == layout => last.clone_from(sample),
+                // The first, or one of other VMs.
+                _ => *latest = Some((layout.clone(), sample.clone())),
             }
-        })
+        }
     }
 }
 
@@ -226,7 +243,7 @@ fn answer(request: &str, latest: &Latest) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use perf_counters::{Epoch, Memory};
+    use crate::{Epoch, Memory};
 
     use super::*;
 
@@ -286,11 +303,11 @@ mod tests {
     #[test]
     fn a_port_in_use_is_said() {
         let first = local();
-        let error = Endpoint::open(first.address).err().expect("two cannot listen at one port");
+        let error = Endpoint::open(first.address).map(drop).expect_err("two cannot listen at one port");
         assert_eq!(
             error.to_string(),
             format!(
-                "--metrics: {} is in use by another program: choose another port; 0 takes one that is free",
+                "{} is in use by another program: choose another port; 0 takes one that is free",
                 first.address
             )
         );

@@ -1,0 +1,19 @@
+//! `dynmemd`: see `dynmemd --help`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use dynmemd::command_line::Dynmemd;
+
+fn main() -> ExitCode {
+    match dynmemd::run(&Dynmemd::parse().options) {
+        Ok(code) => code,
+        Err(error) => {
+            // Complaints about a file are whole already.
+            let text = format!("{error:#}");
+            eprintln!("{}{text}", if text.starts_with("error: ") { "" } else { "error: " });
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Dynamic Memory for QEMU guests: the daemon around [`qemu_host`].
+//!
+//! The daemon owns the command line, the clock, the files, and what is printed. It decides nothing about memory.
+#![forbid(unsafe_code)]
+
+pub mod command_line;
+mod config;
+pub mod control;
+mod daemon;
+mod options;
+mod record;
+mod surroundings;
+mod tell;
+
+pub use daemon::{check, run};
+pub use options::Options;
+pub use tell::say;

@@ -1,0 +1,6 @@
+//! The daemon as a program: with QEMU's guests where they are asked for (`cargo xtask test --qemu`), and alone.
+
+mod alone;
+mod guests;
+mod packaging;
+mod real_qemu;

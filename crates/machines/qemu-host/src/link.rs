@@ -1,0 +1,156 @@
+//! Where a QEMU is reached: a socket that tells by a doorbell that there is something to read.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use component_runtime::Doorbell;
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+/// A connection that never waits.
+pub trait Link: Send {
+    /// Reads what has come; 0 bytes: the other side has closed.
+    ///
+    /// # Errors
+    /// `WouldBlock`: nothing has come, and the doorbell rings when something has. Any other: the connection is lost.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Sends all of it.
+    ///
+    /// # Errors
+    /// The connection is lost; a peer that does not read for so long that all of it does not fit has lost it too.
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// How connections are made.
+pub trait Connect: Send + Sync {
+    /// Connects to the QEMU at `place`; `bell` rings whenever there is something to read.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` and `NotFound`: there is no QEMU. Any other: there is one, and it does not take a connection now.
+    fn connect(&self, place: &Path, bell: Doorbell) -> io::Result<Box<dyn Link>>;
+}
+
+/// Which doorbell is rung for which socket.
+type Bells = Arc<Mutex<BTreeMap<u64, Doorbell>>>;
+
+fn lock(bells: &Bells) -> MutexGuard<'_, BTreeMap<u64, Doorbell>> {
+    // No code that can panic runs under it.
+    bells.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Unix sockets. One thread waits for all of them.
+#[derive(Debug)]
+pub struct UnixSockets {
+    poll: Arc<OwnedFd>,
+    over: Arc<OwnedFd>,
+    bells: Bells,
+    next: Mutex<u64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What ends the thread.
+const OVER: u64 = 0;
+
+impl UnixSockets {
+    /// Begins to wait.
+    ///
+    /// # Errors
+    /// The system has no more files or threads.
+    pub fn new() -> io::Result<Self> {
+        let poll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
+        let over = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        epoll::add(&*poll, &*over, epoll::EventData::new_u64(OVER), epoll::EventFlags::IN)?;
+        let bells = Bells::default();
+        let thread = {
+            let (poll, bells) = (Arc::clone(&poll), Arc::clone(&bells));
+            thread::Builder::new().name("sockets".to_owned()).spawn(move || wait(&poll, &bells))?
+        };
+        Ok(Self { poll, over, bells, next: Mutex::new(OVER + 1), thread: Some(thread) })
+    }
+}
+
+/// Rings until it is over.
+fn wait(poll: &OwnedFd, bells: &Bells) {
+    let mut events = Vec::with_capacity(64);
+    loop {
+        events.clear();
+        match epoll::wait(poll, spare_capacity(&mut events), None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            // The set is gone.
+            Err(_) => return,
+        }
+        for event in &events {
+            let number = event.data.u64();
+            if number == OVER {
+                return;
+            }
+            // A socket that was closed meanwhile has none.
+            let bell = lock(bells).get(&number).cloned();
+            if let Some(bell) = bell {
+                bell.ring();
+            }
+        }
+    }
+}
+
+impl Drop for UnixSockets {
+    fn drop(&mut self) {
+        if rustix::io::write(&*self.over, &1_u64.to_ne_bytes()).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            // The thread has no way to panic that matters now.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Socket {
+    stream: UnixStream,
+    number: u64,
+    bells: Bells,
+}
+
+impl Link for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        lock(&self.bells).remove(&self.number);
+    }
+}
+
+impl Connect for UnixSockets {
+    fn connect(&self, place: &Path, bell: Doorbell) -> io::Result<Box<dyn Link>> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        // Refuses at once where the line of those who wait for the socket is full.
+        connect(&socket, &SocketAddrUnix::new(place)?)?;
+        let number = {
+            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            *next += 1;
+            *next
+        };
+        lock(&self.bells).insert(number, bell.clone());
+        let link = Socket { stream: UnixStream::from(socket), number, bells: Arc::clone(&self.bells) };
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        epoll::add(&*self.poll, link.stream.as_fd(), epoll::EventData::new_u64(number), flags)?;
+        // Whatever has come before.
+        bell.ring();
+        Ok(Box::new(link))
+    }
+}

@@ -1,0 +1,85 @@
+//! Any bytes as a QEMU: for property tests and for fuzzing.
+
+use std::time::Duration;
+
+use super::fake::FakeQemu;
+use crate::device::Now;
+use crate::qmp::LONGEST_LINE;
+use crate::session::{Happening, Session};
+
+/// Bytes that a session may want to send for each message that it hears.
+const MOST_SENT: usize = 4096;
+
+/// Feeds a session what `data` says, which are pieces of a dialogue: each begins with a byte that says what the piece is.
+///
+/// # Panics
+/// What never may be is: the session sends more than its questions, keeps more than a line, or asks for what no VM can have.
+pub fn session(data: &[u8]) {
+    let mut now = Now { run: Duration::ZERO, unix: super::fake::BEGAN };
+    let mut session = Session::new(now);
+    let mut qemu = FakeQemu::new(super::Knobs::new("fuzz", 512));
+    session.received(&FakeQemu::greeting());
+    let mut most = None;
+    for piece in data.chunks(24) {
+        let Some((&kind, bytes)) = piece.split_first() else { continue };
+        now.run += Duration::from_millis(u64::from(kind) * 4);
+        now.unix += Duration::from_millis(u64::from(kind) * 4);
+        qemu.advance(now.run);
+        while let Some(happening) = session.next_happening(now) {
+            if let Happening::Ready(facts) = happening {
+                most = Some(facts.limits.most);
+            }
+        }
+        session.timer(now);
+        let sent = session.take_outgoing();
+        assert!(sent.len() <= MOST_SENT, "{} bytes at once", sent.len());
+        match kind % 8 {
+            // QEMU's own answer, as it is, or with bytes of it changed.
+            0..=3 => session.received(&qemu.hear(&sent)),
+            4 => {
+                let mut answer = qemu.hear(&sent);
+                for pair in bytes.chunks_exact(2) {
+                    let length = answer.len().max(1);
+                    if let Some(byte) = answer.get_mut(usize::from(pair[0]) % length) {
+                        *byte = pair[1];
+                    }
+                }
+                session.received(&answer);
+            }
+            // Anything.
+            5 => session.received(bytes),
+            // Numbers as large as they come, under the names that are looked for.
+            6 => {
+                let number = bytes
+                    .iter()
+                    .fold(0_u64, |sum, &byte| sum.wrapping_mul(257).wrapping_add(u64::from(byte)));
+                let event =
+                    ["BALLOON_CHANGE", "HV_BALLOON_STATUS_REPORT", "MEMORY_DEVICE_SIZE_CHANGE", "RESET"];
+                let event = event[usize::from(kind) / 8 % 4];
+                let line = format!(
+                    "{{\"event\": \"{event}\", \"data\": {{\"actual\": {number}, \"size\": {number}, \"committed\": {number}, \
+                     \"available\": {number}}}}}\n"
+                );
+                session.received(line.as_bytes());
+            }
+            _ => {
+                let wanted = bytes.iter().fold(0_u64, |sum, &byte| (sum << 8) | u64::from(byte));
+                if session.limits().is_some_and(|limits| wanted <= limits.most) {
+                    session.request(now, wanted);
+                }
+            }
+        }
+    }
+    while let Some(happening) = session.next_happening(now) {
+        if let (Happening::Actual(actual), Some(most)) = (happening, most) {
+            assert!(actual <= most, "{actual} of {most}");
+        }
+    }
+    // Without an end of a line nothing is kept for ever.
+    session.received(&vec![b' '; LONGEST_LINE + 1]);
+    let mut given_up = false;
+    while let Some(happening) = session.next_happening(now) {
+        given_up |= matches!(happening, Happening::Useless(_));
+    }
+    let _ = given_up;
+}

@@ -1,0 +1,6 @@
+//! A session with any QEMU.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    qemu_host::test_support::session(bytes);
+});
