@@ -41,18 +41,23 @@ action = "start"
 vm = "all"
 "#;
 
-/// Of the two hours and of the eight the first are those in which memory is scattered: what is kept of it is bounded by the number of large
-/// pages, and comes close to that bound.
+/// VMs of the loads.
+const VMS: u64 = 8;
+
+/// In the first hour memory is scattered. After it a run grows by less than a byte for each VM and second: what is kept of scattered memory is
+/// bounded by the number of large pages, and the worst moment of four hours is a little worse than that of one.
+fn check(text: &str) {
+    let (short, long) = (held(text, "1h"), held(text, "4h"));
+    assert!(long < short + VMS * 3 * 3600, "{short} bytes in an hour, {long} in four");
+}
+
 #[test]
 fn four_times_the_time_holds_no_more() {
-    let (short, long) = (held(SAWTOOTH, "2h"), held(SAWTOOTH, "8h"));
-    assert!(long <= short + short / 20, "{short} bytes in two hours, {long} in eight");
+    check(SAWTOOTH);
 }
 
 /// New memory comes in blocks of 128 MB, and is given in blocks of 2 MiB and then in single pages.
 #[test]
 fn nor_with_linux_guests() {
-    let linux = SAWTOOTH.replace("ws2008-r2-sp1-enterprise", "linux");
-    let (short, long) = (held(&linux, "2h"), held(&linux, "8h"));
-    assert!(long <= short + short / 20, "{short} bytes in two hours, {long} in eight");
+    check(&SAWTOOTH.replace("ws2008-r2-sp1-enterprise", "linux"));
 }

@@ -325,8 +325,7 @@ impl DmVsc {
     pub(crate) fn send(&mut self, message: Message<'_>, out: &mut Vec<Output>) {
         let packet = Packet { trans_id: self.next_trans_id, message };
         self.next_trans_id = self.next_trans_id.wrapping_add(1);
-        let mut bytes = Vec::with_capacity(packet.size());
-        bytes.resize(packet.size(), 0);
+        let mut bytes = vec![0; packet.size()];
         let encoded = packet.encode(&mut bytes).is_ok();
         debug_assert!(encoded, "{message:?}");
         if encoded {

@@ -57,7 +57,8 @@ pub fn run_with_policy(
     }
     let names = plan.vms.iter().map(|vm| vm.name.to_string());
     let layout = Arc::new(Layout::new(plan.host_name.clone(), plan.epoch, names)?);
-    let outputs = Outputs::create(options.directory.take(), options.events, options.tap.take())?;
+    let outputs =
+        Outputs::create(options.directory.take(), options.events, options.form, options.tap.take())?;
     let collected = Arc::new(Mutex::new(Collected {
         points: Points::new(plan.vms.len(), Needs::of(&plan), keep(&plan, options.keep_points)),
         log: outputs.counters(&layout)?,
