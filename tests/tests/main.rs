@@ -5,6 +5,7 @@ mod conservation;
 mod counter_files;
 mod devices;
 mod faults;
+mod flat;
 mod floods;
 mod fragments;
 mod hostile;

@@ -116,3 +116,45 @@ fn what_is_later_than_asked_for_is_not_read() {
     let (code, error) = refused(&folder, &words);
     assert!(code == Some(2) && error.contains("events.jsonl"), "{error}");
 }
+
+/// Events that are compressed while they are written: whoever reads them does not notice, and one that is cut off is read as far as it goes.
+#[test]
+fn compressed_events_are_read_as_others_are() {
+    let folder = stand("compressed");
+    let words = "scenario multi-vm --until 5m --driver inline --quiet --no-report --out";
+    let words: Vec<&str> = words.split(' ').collect();
+    said(&folder, &[&words[..], &["PLAIN"]].concat());
+    said(&folder, &[&words[..], &["PACKED", "--compress-events", "always"]].concat());
+    let (packed, plain) = (folder.join("PACKED/events.jsonl.zst"), folder.join("PLAIN/events.jsonl"));
+    let size = |path: &std::path::Path| std::fs::metadata(path).unwrap().len();
+    assert!(size(&packed) * 8 < size(&plain), "{} of {} bytes", size(&packed), size(&plain));
+    assert!(!folder.join("PACKED/events.jsonl").exists() && !folder.join("PACKED/journal.bin").exists());
+    for words in [
+        &["events", "DIR", "--json"][..],
+        &["events", "DIR", "--vm", "VM1", "--spans"],
+        &["explain", "DIR", "--vm", "VM1", "--at", "20s"],
+        &["replay", "DIR", "--component", "dm-vsp/VM1"],
+    ] {
+        let of = |dir: &str| {
+            let words: Vec<&str> = words.iter().map(|&word| if word == "DIR" { dir } else { word }).collect();
+            said(&folder, &words).replace(dir, "DIR")
+        };
+        assert!(of("PACKED") == of("PLAIN"), "{words:?}");
+    }
+    said(&folder, &["report", "PACKED"]);
+    let report = |dir: &str| {
+        let page = std::fs::read_to_string(folder.join(dir).join("report.html")).unwrap();
+        page.matches("balloon_status").count()
+    };
+    said(&folder, &["report", "PLAIN"]);
+    assert_eq!(report("PACKED"), report("PLAIN"));
+    let bytes = std::fs::read(&packed).unwrap();
+    std::fs::write(&packed, &bytes[..bytes.len() - 20]).unwrap();
+    let cut = output(&folder, &["events", "PACKED", "--json"]);
+    let (events, why) = (String::from_utf8(cut.stdout).unwrap(), String::from_utf8(cut.stderr).unwrap());
+    assert!(cut.status.success() && why.contains("the events are cut off"), "{why}");
+    assert!(events.len() > 100_000 && std::fs::read_to_string(&plain).unwrap().starts_with(&events));
+    // A run that is overwritten leaves nothing.
+    said(&folder, &[&words[..], &["PACKED", "--force"]].concat());
+    assert!(!packed.exists() && folder.join("PACKED/events.jsonl").exists());
+}

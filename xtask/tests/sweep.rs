@@ -352,3 +352,33 @@ fn what_is_given_wrongly_is_refused() {
     let (code, said) = refused(&folder, &["sweep", "collect", "--plan", "plan", "--out", "mine"]);
     assert!(code == Some(2) && said.contains("thesis.tex"), "{said}");
 }
+
+/// One policy with several sets of parameters is as many points for each load and seed, and as many columns of what is collected.
+#[test]
+fn one_policy_takes_part_with_several_sets_of_parameters() {
+    let folder = stand("parameters");
+    let policies = "hyperv,hyperv:half_width=6:hold=20s,hyperv:half_width=1";
+    let what =
+        ["--policies", policies, "--scenarios", "churn", "--seeds", "2", "--until", "4m", "--no-regret"];
+    succeeds(&folder, &[&["compare", "--out", "local"][..], &what].concat());
+    succeeds(&folder, &[&["sweep", "plan", "compare", "--out", "plan"][..], &what].concat());
+    succeeds(&folder, &run_with(&[]));
+    succeeds(&folder, &["sweep", "collect", "--plan", "plan"]);
+    assert_the_same(&folder, "plan/result");
+    let text = fs::read_to_string(folder.join("plan/points.json")).unwrap();
+    let points: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let table = fs::read_to_string(folder.join("plan/result/compare.csv")).unwrap();
+    let mut moved = std::collections::BTreeSet::new();
+    for policy in policies.split(',') {
+        assert_eq!(points.iter().filter(|point| point["policy"] == policy).count(), 2, "{policy}");
+        let of_policy = |line: &&str| line.starts_with(&format!("churn,{policy},moved,"));
+        let values = table.lines().filter(of_policy).filter_map(|line| line.rsplit(',').next());
+        moved.insert(values.collect::<Vec<_>>());
+    }
+    // They are three designs.
+    assert_eq!(moved.len(), 3, "{moved:?}");
+    let wrong =
+        output(&folder, &["sweep", "plan", "compare", "--policies", "hyperv:half=6", "--out", "none"]);
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(wrong.status.code() == Some(2) && said.contains("does not take these parameters"), "{said}");
+}

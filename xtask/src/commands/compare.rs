@@ -21,7 +21,8 @@ use crate::output::{look, note, print, print_coloured, say, tell};
 /// Which policies, on what.
 #[derive(clap::Args, Debug)]
 pub(crate) struct What {
-    /// Policies, separated by commas; differences are to the first. Default: all, hyperv first
+    /// Policies, separated by commas; differences are to the first. Parameters follow a policy's name, such as hyperv:half_width=4:hold=100s, so
+    /// that one policy can take part several times. Default: all, hyperv first
     #[arg(long, value_delimiter = ',', value_name = "A,B,C")]
     policies: Vec<String>,
     /// Loads: scenarios of the project or scenario files, separated by commas. Default: the built-in set (`list` shows it), or the

@@ -10,7 +10,7 @@ use anyhow::Result;
 use component_runtime::SimTime;
 use run_journal::manifest::Manifest;
 use run_journal::query::{Causality, Filter};
-use run_journal::{EVENTS_FILE, Record, events};
+use run_journal::{EVENTS_FILE, Record, events, file_in};
 
 use self::line::{Line, Times};
 use self::seen::Seen;
@@ -66,7 +66,7 @@ pub(crate) struct Args {
 
 /// Prints them.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let path = args.dir.join(EVENTS_FILE);
+    let path = file_in(&args.dir, EVENTS_FILE);
     if !args.dir.is_dir() {
         return Err(bad_input(format!(
             "there is no folder {}; runs are left in runs/, or where --out said",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use run_analysis::explain::{ExplainError, Measured, explain};
 use run_journal::events::EventsError;
-use run_journal::{EVENTS_FILE, Manifest, events};
+use run_journal::{EVENTS_FILE, Manifest, events, file_in};
 
 use scenario::run::COUNTERS_FILE;
 use terminal_text::wrap;
@@ -30,7 +30,7 @@ pub(crate) struct Args {
 
 /// Explains.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let path = args.dir.join(EVENTS_FILE);
+    let path = file_in(&args.dir, EVENTS_FILE);
     let manifest = Manifest::read_part(&args.dir).map_err(|error| {
         bad_input(format!("{}: {error}. Is this the folder of a run?", args.dir.display()))
     })?;

@@ -12,7 +12,7 @@ use run_analysis::figures::{self, Drawn, FiguresError, Recorded};
 use run_analysis::stills::{self, Growth};
 use run_analysis::sweep::{self, Sweep};
 use run_journal::query::Causality;
-use run_journal::{EVENTS_FILE, EventsLevel, Record, events};
+use run_journal::{EVENTS_FILE, EventsLevel, Record, bytes_recorded, events, file_in};
 use scenario::file::LoadOptions;
 use scenario::run::{self, COUNTERS_FILE, Choices, RunOptions, directory};
 
@@ -132,7 +132,7 @@ const MOST_EVENTS: u64 = 256 << 20;
 
 /// The stills of a run, if its events were recorded and a VM has grown.
 fn stills_of(folder: &Path, args: &Args, run: &Recorded) -> Result<Vec<Drawn>> {
-    let path = folder.join(EVENTS_FILE);
+    let path = file_in(folder, EVENTS_FILE);
     let asked = args.at.is_some() || args.vm.is_some();
     if !path.is_file() {
         return if asked {
@@ -149,7 +149,7 @@ fn stills_of(folder: &Path, args: &Args, run: &Recorded) -> Result<Vec<Drawn>> {
         let [at, end] = [at, end].map(quantities::format_duration);
         return Err(bad_input(format!("--at {at} is after the end of the run, {end}")));
     }
-    let size = std::fs::metadata(&path).map_or(0, |file| file.len());
+    let size = bytes_recorded(folder, EVENTS_FILE);
     if size > MOST_EVENTS && !asked {
         note!("no stills: {} MB of events; with --at or --vm they are drawn", size >> 20);
         return Ok(Vec::new());

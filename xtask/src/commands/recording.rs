@@ -9,7 +9,7 @@ use anyhow::Result;
 use live_view::recording::{RecordedVm, Recording};
 use page_range::PageCount;
 use run_analysis::figures::Recorded;
-use run_journal::{EVENTS_FILE, Manifest, Record, events};
+use run_journal::{EVENTS_FILE, Manifest, Record, bytes_recorded, events, file_in};
 use scenario::file::LoadOptions;
 use scenario::run::{COUNTERS_FILE, Choices, SCENARIO_FILE};
 
@@ -20,14 +20,13 @@ pub(super) const MOST_READ_AGAIN: u64 = 64 << 20;
 
 /// Bytes of events and counters that a run has left.
 pub(super) fn size(directory: &Path) -> u64 {
-    let size = |name: &str| std::fs::metadata(directory.join(name)).map_or(0, |file| file.len());
-    size(EVENTS_FILE) + size(COUNTERS_FILE)
+    [EVENTS_FILE, COUNTERS_FILE].into_iter().map(|name| bytes_recorded(directory, name)).sum()
 }
 
 /// What is there of a run; what is missing is said.
 pub(super) fn read(directory: &Path) -> Result<Recording> {
     let counted = Recorded::read(directory);
-    let recorded = events::read_whole(&directory.join(EVENTS_FILE));
+    let recorded = events::read_whole(&file_in(directory, EVENTS_FILE));
     if let (Err(counters), Err(events)) = (&counted, &recorded) {
         return Err(bad_input(format!(
             "{} is no folder of a run that can be shown: {counters}; {EVENTS_FILE}: {events}",

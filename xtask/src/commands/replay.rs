@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use dm_vsp::{DmVsp, Output};
-use run_journal::{JOURNAL_FILE, journal};
+use run_journal::{JOURNAL_FILE, file_in, journal};
 use vmms_host::RecordedVspInput;
 
 use super::arguments::duration;
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let component = args.component.as_deref().context("--component is missing")?;
-    let path = args.dir.join(JOURNAL_FILE);
+    let path = file_in(&args.dir, JOURNAL_FILE);
     let journal =
         journal::Reader::open(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
     let mut machine: Option<DmVsp> = None;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use run_journal::{EVENTS_FILE, JOURNAL_FILE};
+use run_journal::{EVENTS_FILE, JOURNAL_FILE, bytes_recorded};
 use run_report::{Options, ReportError};
 use scenario::run::COUNTERS_FILE;
 
@@ -50,8 +50,8 @@ const MOST_REPORTED: u64 = 64 << 20;
 
 /// Makes the page of a run that has ended. A run without it is a run all the same.
 pub(super) fn write_after_run(folder: &Path) -> Option<PathBuf> {
-    let size = |name: &str| std::fs::metadata(folder.join(name)).map_or(0, |file| file.len());
-    let read = size(COUNTERS_FILE) + size(EVENTS_FILE) + size(JOURNAL_FILE);
+    let read: u64 =
+        [COUNTERS_FILE, EVENTS_FILE, JOURNAL_FILE].into_iter().map(|name| bytes_recorded(folder, name)).sum();
     if read > MOST_REPORTED {
         note!("no report: {} MB to read; cargo xtask report {} makes it", read >> 20, folder.display());
         return None;

@@ -20,7 +20,7 @@ use page_range::PageCount;
 use perf_counters::serve::Endpoint;
 use run_analysis::figures::{self, Recorded};
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
-use run_journal::{EventsLevel, HumanLog};
+use run_journal::{EventsLevel, Form, HumanLog};
 use scenario::file::{self, LoadOptions, Scenario, Setting};
 use scenario::run::{self, Choices, CounterWatch, Plan, Point, RunOptions, directory, story};
 
@@ -64,6 +64,10 @@ pub(crate) struct Args {
     /// How much to record of what happens; default: all, above 100 VM-hours decisions
     #[arg(long, value_parser = events_level, value_name = "all|decisions|none")]
     events: Option<EventsLevel>,
+    /// Whether events and journal are compressed while they are written (events.jsonl.zst); `auto`: above 1000 VM-hours. All commands read
+    /// them as they read others, and so does zstdcat
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Compress::Auto, conflicts_with = "live")]
+    compress_events: Compress,
     /// Virtual time between two samples of the counters; default 1s, more for many VMs over a long time (a day of 100 VMs: 10s)
     #[arg(long, value_name = "DUR", value_parser = positive_duration, allow_hyphen_values = true)]
     sample_interval: Option<Duration>,
@@ -131,6 +135,32 @@ enum ClockName {
     Wall,
 }
 
+/// When events and journal are compressed.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Compress {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Compress {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+
+    fn form(self, plan: &Plan) -> Form {
+        match self {
+            Self::Auto if vm_hours(plan) > MOST_PLAIN => Form::Packed,
+            Self::Always => Form::Packed,
+            Self::Auto | Self::Never => Form::Plain,
+        }
+    }
+}
+
 /// An address of this machine only, and a port.
 fn local_address(text: &str) -> Result<SocketAddr, String> {
     let address = text.replacen("localhost:", "127.0.0.1:", 1);
@@ -175,6 +205,7 @@ fn not_for_real_guests(args: &Args) -> Result<()> {
         ("--clock", args.clock != ClockName::Virtual),
         ("--until", args.until.is_some()),
         ("--events", args.events.is_some()),
+        ("--compress-events", args.compress_events != Compress::Auto),
         ("--sample-interval", args.sample_interval.is_some()),
         ("--trace", args.trace.is_some()),
         ("--trace-window", args.trace_window.is_some()),
@@ -201,10 +232,16 @@ fn not_for_real_guests(args: &Args) -> Result<()> {
 /// VM-hours beyond which the traffic of every second fills disks: an hour of one VM takes about 2 MB.
 const MOST_RECORDED: f64 = 100.0;
 
+/// VM-hours beyond which what is recorded is compressed: of those, decisions alone are hundreds of megabytes. Invented.
+const MOST_PLAIN: f64 = 1000.0;
+
+fn vm_hours(plan: &Plan) -> f64 {
+    plan.vms.len() as f64 * plan.until.as_secs_f64() / 3600.0
+}
+
 /// How much is recorded, if nothing is said.
 fn usual_events(plan: &Plan) -> EventsLevel {
-    let hours = plan.vms.len() as f64 * plan.until.as_secs_f64() / 3600.0;
-    if hours > MOST_RECORDED { EventsLevel::Decisions } else { EventsLevel::All }
+    if vm_hours(plan) > MOST_RECORDED { EventsLevel::Decisions } else { EventsLevel::All }
 }
 
 /// Unmodified guests, in a build that has them.
@@ -352,6 +389,7 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         directory: Some(folder.clone()),
         watch_counters: metrics.as_ref().map(|metrics| Box::new(metrics.watch()) as CounterWatch),
         events,
+        form: args.compress_events.form(&plan),
         log,
         progress: Some({
             let bar = bar.clone();
@@ -554,6 +592,8 @@ fn command(args: &Args, name: &str, file: &Scenario, plan: &Plan, host: Option<&
     option("speed", args.speed.filter(|_| args.clock == ClockName::Wall).map(|speed| speed.to_string()));
     option("until", args.until.map(quantities::format_duration));
     option("events", args.events.map(|level| level.name().to_owned()));
+    let compress = Some(args.compress_events).filter(|&compress| compress != Compress::Auto);
+    option("compress-events", compress.map(|compress| compress.name().to_owned()));
     option("sample-interval", args.sample_interval.map(quantities::format_duration));
     option("trace", args.trace.as_ref().map(|path| path.display().to_string()));
     option("trace-window", args.trace_window.map(|window| window.to_string()));

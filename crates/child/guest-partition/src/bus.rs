@@ -183,6 +183,8 @@ pub(crate) struct GuestBus {
     news: Vec<BusNews>,
     /// Where packets are checked, and then copied from.
     buffer: PacketBuffer,
+    /// What a driver wants, while it is carried out; empty otherwise. A report every second needs no new memory.
+    wanted: Vec<DriverOutput>,
 }
 
 impl GuestBus {
@@ -207,6 +209,7 @@ impl GuestBus {
             starved: Vec::new(),
             told_starved: false,
             buffer: PacketBuffer::default(),
+            wanted: Vec::new(),
         }
     }
 
@@ -359,10 +362,10 @@ impl GuestBus {
         now: Duration,
         call: impl FnOnce(&mut dyn ChannelDriver, &mut Vec<DriverOutput>),
     ) {
-        let mut wanted = Vec::new();
+        let mut wanted = std::mem::take(&mut self.wanted);
         call(&mut *self.slots[index].driver, &mut wanted);
         let mut sent = false;
-        for output in wanted {
+        for output in wanted.drain(..) {
             match output {
                 DriverOutput::Send(payload) => {
                     if let Some(channel) = &mut self.slots[index].channel
@@ -390,6 +393,7 @@ impl GuestBus {
                 DriverOutput::Restart => self.news.push(BusNews::ShutDown { restart: true }),
             }
         }
+        self.wanted = wanted;
         if sent {
             self.flush(index, now);
         }

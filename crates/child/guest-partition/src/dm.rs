@@ -91,6 +91,8 @@ pub(crate) struct DmDriver {
     request: Cause,
     /// Memory added since the driver was loaded.
     added: PageCount,
+    /// What the machine says, while it is carried out; empty otherwise.
+    outputs: Vec<Output>,
 }
 
 impl DmDriver {
@@ -108,11 +110,12 @@ impl DmDriver {
             kernel,
             request: Cause::NONE,
             added: PageCount::ZERO,
+            outputs: Vec::new(),
         }
     }
 
     fn handle(&mut self, now: Duration, input: Input, out: &mut Vec<DriverOutput>) {
-        let mut outputs = Vec::new();
+        let mut outputs = std::mem::take(&mut self.outputs);
         {
             let mut guest = self.guest.lock();
             let before = guest.memory().next_timeout();
@@ -169,7 +172,7 @@ impl DmDriver {
                 }
             }
         }
-        for output in outputs {
+        for output in outputs.drain(..) {
             match output {
                 Output::Send { message, bytes } => {
                     if message != MessageType::STATUS_REPORT {
@@ -181,6 +184,7 @@ impl DmDriver {
                 _ => {}
             }
         }
+        self.outputs = outputs;
     }
 }
 

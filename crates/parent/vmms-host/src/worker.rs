@@ -20,7 +20,7 @@ use balancing_policy::VmId;
 use component_runtime::lanes::CauseLanes;
 use component_runtime::trace::{self, Cause};
 use component_runtime::{Address, Component, Context, Doorbell, Mailbox, NextWake, SimTime, WakeCause};
-use dm_vsp::{DmVsp, Input};
+use dm_vsp::{DmVsp, Input, Output};
 use gmo_memory_manager::{GmoMemoryManager, Pin};
 use machine_contract::{
     ChannelDevice, HostPartition, PartitionFactory, PartitionRequest, PowerEvent, RunningPartition, Watch,
@@ -159,6 +159,8 @@ pub(crate) struct Worker {
 
     // Dynamic Memory.
     vsp: Option<DmVsp>,
+    /// What the VSP says, while it is carried out; empty otherwise. A report every second needs no new memory.
+    vsp_outputs: Vec<Output>,
     journal: VspJournal,
     frames: FrameJournal,
     operation: Option<Operation>,
@@ -220,6 +222,7 @@ impl Worker {
             present: RangeSet::new(),
             returned_early: PageCount::ZERO,
             vsp,
+            vsp_outputs: Vec::new(),
             journal: VspJournal::new(&spec.name),
             frames: FrameJournal::new(&spec.name),
             name: spec.name,

@@ -6,18 +6,18 @@
 
 use core::fmt;
 use std::{
-    io::{self, BufRead, BufReader},
+    io::{self, BufRead, BufReader, ErrorKind, Read as _},
     path::Path,
     sync::Arc,
 };
 
 use component_runtime::SimTime;
-use input_file::LimitedFile;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::json_text::append_text;
 use crate::{
     names::Interner,
+    packed::{self, RecordedFile},
     record::{FieldValue, Record, Severity, ValueRef},
 };
 
@@ -108,6 +108,9 @@ pub fn append(out: &mut Vec<u8>, record: &Record) {
     append_end(out);
 }
 
+/// The longest line that is read. Invented; an event's texts have some kilobytes at most.
+const LONGEST_LINE: u64 = 1 << 24;
+
 /// Why `events.jsonl` cannot be read, or not further.
 #[derive(Debug, thiserror::Error)]
 pub enum EventsError {
@@ -179,14 +182,13 @@ impl EventsError {
     }
 }
 
-impl Reader<BufReader<LimitedFile>> {
-    /// Opens a file.
+impl Reader<BufReader<RecordedFile>> {
+    /// Opens a file, or the packed file (`.zst`) that stands in its place.
     ///
     /// # Errors
     /// If it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, EventsError> {
-        let file = input_file::open(path, u64::MAX).map_err(|cause| EventsError::Io { line: 1, cause })?;
-        Ok(Self::new(BufReader::new(file)))
+        packed::open(path).map(Self::new).map_err(|cause| EventsError::Io { line: 1, cause })
     }
 }
 
@@ -199,12 +201,20 @@ impl<R: BufRead> Reader<R> {
     fn next_record(&mut self) -> Result<Option<Record>, EventsError> {
         self.line.clear();
         let line = self.number + 1;
-        let read =
-            self.input.read_until(b'\n', &mut self.line).map_err(|cause| EventsError::Io { line, cause })?;
+        let offset = self.offset;
+        // A file that is a few bytes long can stand for a line without end if it is packed.
+        let mut input = self.input.by_ref().take(LONGEST_LINE);
+        let read = input.read_until(b'\n', &mut self.line).map_err(|cause| match cause.kind() {
+            ErrorKind::UnexpectedEof => EventsError::CutOff { line, offset },
+            _ => EventsError::Io { line, cause },
+        })?;
         if read == 0 {
             return Ok(None);
         }
-        let offset = self.offset;
+        if read as u64 == LONGEST_LINE && self.line.last() != Some(&b'\n') {
+            let cause = de::Error::custom(format_args!("it is longer than {} MiB", LONGEST_LINE >> 20));
+            return Err(EventsError::BadLine { line, offset, cause });
+        }
         self.offset += read as u64;
         self.number = line;
         if self.line.last() != Some(&b'\n') {

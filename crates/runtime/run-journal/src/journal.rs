@@ -1,18 +1,18 @@
 //! Reading the journal: every event, and every input and output of the recorded state machines, in order.
 
 use std::{
-    io::{self, BufReader, Read},
+    io::{self, BufReader, ErrorKind, Read},
     path::Path,
     sync::Arc,
 };
 
 use component_runtime::SimTime;
-use input_file::LimitedFile;
 use serde::de::DeserializeOwned;
 
 pub use crate::codec::CodecError;
 use crate::{
     codec::{self, FrameError, WireEntry, WireEvent, WireMachine},
+    packed::{self, RecordedFile},
     record::Record,
 };
 
@@ -110,14 +110,13 @@ pub struct Reader<R> {
     done: bool,
 }
 
-impl Reader<BufReader<LimitedFile>> {
-    /// Opens a journal.
+impl Reader<BufReader<RecordedFile>> {
+    /// Opens a journal, or the packed one (`.zst`) that stands in its place.
     ///
     /// # Errors
     /// If the file cannot be read or is no journal of this version.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let file = input_file::open(path, u64::MAX).map_err(|cause| JournalError::Io { offset: 0, cause })?;
-        Self::new(BufReader::new(file))
+        Self::new(packed::open(path).map_err(|cause| JournalError::Io { offset: 0, cause })?)
     }
 }
 
@@ -221,6 +220,8 @@ impl<R: Read> Iterator for Reader<R> {
 
 fn at(offset: u64, error: FrameError) -> JournalError {
     match error {
+        // A packed file ends within a frame.
+        FrameError::Io(cause) if cause.kind() == ErrorKind::UnexpectedEof => JournalError::CutOff { offset },
         FrameError::Io(cause) => JournalError::Io { offset, cause },
         FrameError::NotAJournal => JournalError::NotAJournal,
         FrameError::Version(found) => JournalError::Version { found },

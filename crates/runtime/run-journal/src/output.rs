@@ -12,6 +12,8 @@ use std::{
 
 use parking_lot::Mutex;
 
+use crate::packed::{self, Form};
+
 /// Where the bytes go.
 pub(crate) type Sink = Box<dyn Write + Send>;
 
@@ -26,17 +28,18 @@ pub(crate) struct Output {
     sink: Sink,
     buffer: Vec<u8>,
     enough: usize,
+    form: Form,
 }
 
 impl Output {
     /// Collects entries: for files.
-    pub(crate) fn buffered(sink: Sink) -> Self {
-        Self { sink, buffer: Vec::with_capacity(ENOUGH + (ENOUGH >> 2)), enough: ENOUGH }
+    pub(crate) fn buffered(sink: Sink, form: Form) -> Self {
+        Self { sink, buffer: Vec::with_capacity(ENOUGH + (ENOUGH >> 2)), enough: ENOUGH, form }
     }
 
     /// Gives each entry to the sink at once.
     pub(crate) fn direct(sink: Sink) -> Self {
-        Self { sink, buffer: Vec::new(), enough: 0 }
+        Self { sink, buffer: Vec::new(), enough: 0, form: Form::Plain }
     }
 
     /// Where to append an entry; [`entry_ends`](Self::entry_ends) has to follow.
@@ -55,8 +58,21 @@ impl Output {
         self.sink.flush()
     }
 
+    /// A second is over: writes out what there is, if that does not depend on how fast the machine is. Where a frame of a packed file ends
+    /// would, and the same run leaves the same bytes.
+    pub(crate) fn flush_in_time(&mut self) -> io::Result<()> {
+        match self.form {
+            Form::Plain => self.flush(),
+            Form::Packed => Ok(()),
+        }
+    }
+
     fn write_out(&mut self) -> io::Result<()> {
-        let written = self.sink.write_all(&self.buffer);
+        let written = match self.form {
+            _ if self.buffer.is_empty() => return Ok(()),
+            Form::Plain => self.sink.write_all(&self.buffer),
+            Form::Packed => packed::frame(&self.buffer).and_then(|frame| self.sink.write_all(&frame)),
+        };
         self.buffer.clear();
         written
     }

@@ -20,6 +20,7 @@ use crate::{
     files::{EVENTS_FILE, JOURNAL_FILE},
     names::Numbering,
     output::{Flusher, Output, Sink},
+    packed::Form,
     record::{Severity, ValueRef},
 };
 
@@ -102,28 +103,30 @@ pub struct Recorded {
     pub events: u64,
     /// Number of inputs and outputs of state machines.
     pub machine_values: u64,
-    /// Size of `events.jsonl` in bytes.
+    /// Size of `events.jsonl` in bytes, before it is packed.
     pub events_bytes: u64,
-    /// Size of the journal in bytes.
+    /// Size of the journal in bytes, before it is packed.
     pub journal_bytes: u64,
 }
 
 impl Recorder {
     /// Records into `events.jsonl` and the journal in `directory`, which must exist. What is recorded is in the files a second later,
-    /// so that a run that is killed leaves all but about its last second.
+    /// so that a run that is killed leaves all but about its last second. In packed form ([`Form::Packed`]) it is in the files when a frame
+    /// is full, which is after 256 KiB.
     ///
     /// # Errors
     /// If a file cannot be made; an existing one is never overwritten.
-    pub fn create(directory: &Path, level: EventsLevel) -> io::Result<Self> {
+    pub fn create(directory: &Path, level: EventsLevel, form: Form) -> io::Result<Self> {
         let open = |name: &str| -> io::Result<Output> {
-            let file = OpenOptions::new().write(true).create_new(true).open(directory.join(name))?;
-            Ok(Output::buffered(Box::new(file)))
+            let path = directory.join(form.name(name));
+            let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+            Ok(Output::buffered(Box::new(file), form))
         };
         let state = State::new(Some(open(EVENTS_FILE)?), Some(open(JOURNAL_FILE)?))?;
         let state = Arc::new(Mutex::new(state));
         let flusher = Flusher::start(&state, |state: &mut State| {
             if !state.stopped
-                && let Err(error) = state.flush()
+                && let Err(error) = state.flush_in_time()
             {
                 state.stop(error);
             }
@@ -426,6 +429,11 @@ impl State {
     /// Writes out what is buffered.
     fn flush(&mut self) -> io::Result<()> {
         [&mut self.events, &mut self.journal].into_iter().flatten().try_for_each(Output::flush)
+    }
+
+    /// Writes out what is buffered and may be written at any time.
+    fn flush_in_time(&mut self) -> io::Result<()> {
+        [&mut self.events, &mut self.journal].into_iter().flatten().try_for_each(Output::flush_in_time)
     }
 
     /// A gap in the middle would be worse than an end.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use run_journal::manifest::ManifestError;
-use run_journal::{EVENTS_FILE, Manifest, Record, events};
+use run_journal::{EVENTS_FILE, Manifest, Record, events, file_in};
 use scenario::run::{SCENARIO_FILE, SUMMARY_FILE};
 use serde_json::Value;
 
@@ -58,7 +58,7 @@ pub fn read(directory: &Path) -> Result<Run, ReadError> {
             None
         }
     };
-    let path = directory.join(EVENTS_FILE);
+    let path = file_in(directory, EVENTS_FILE);
     let (events, has_events) = match events::read_whole(&path) {
         Ok(whole) => {
             missing.extend(whole.missing.map(|error| format!("{}: {error}", path.display())));

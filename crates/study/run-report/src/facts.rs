@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use run_analysis::explain::words;
-use run_journal::{EVENTS_FILE, FieldValue, JOURNAL_FILE, MANIFEST_FILE, Record, events};
+use run_journal::{EVENTS_FILE, FieldValue, JOURNAL_FILE, MANIFEST_FILE, Record, events, file_in};
 use scenario::run::{COUNTERS_FILE, SUMMARY_FILE, Summary, story, summary};
 use serde_json::Value;
 
@@ -48,7 +48,7 @@ fn json_file(path: &Path, most: u64) -> Result<Value, String> {
 
 /// Reads a run's folder.
 pub(crate) fn read(directory: &Path, options: &Options) -> Result<Facts, ReportError> {
-    if ![EVENTS_FILE, COUNTERS_FILE, SUMMARY_FILE].iter().any(|name| directory.join(name).is_file()) {
+    if ![EVENTS_FILE, COUNTERS_FILE, SUMMARY_FILE].iter().any(|name| file_in(directory, name).is_file()) {
         return Err(ReportError::NotARun(directory.to_owned()));
     }
     let mut missing = Vec::new();

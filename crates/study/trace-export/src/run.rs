@@ -11,7 +11,7 @@ use perf_counters::schema::{BALANCER_INSTANCE, Machine, StorageCounters, host_se
 use perf_counters::{CounterDefinition, Epoch};
 use run_journal::journal::{self, Entry};
 use run_journal::manifest::ManifestError;
-use run_journal::{EVENTS_FILE, JOURNAL_FILE, MANIFEST_FILE, Manifest, Record, events};
+use run_journal::{EVENTS_FILE, JOURNAL_FILE, MANIFEST_FILE, Manifest, Record, events, file_in};
 use scenario::run::{COUNTERS_FILE, SUMMARY_FILE};
 use vmms_host::bus::RecordedFrame;
 
@@ -130,7 +130,7 @@ impl Run {
     }
 
     fn file(&self, name: &str, why: &'static str) -> Result<PathBuf, ExportError> {
-        let path = self.directory.join(name);
+        let path = file_in(&self.directory, name);
         if path.is_file() { Ok(path) } else { Err(ExportError::Missing { path, why }) }
     }
 

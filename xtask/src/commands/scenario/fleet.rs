@@ -200,6 +200,7 @@ fn run_all(args: &Args, hosts: &[Host]) -> Result<Vec<Summary>> {
             schedule_seed: args.schedule_seed,
             directory: Some(host.folder.clone()),
             events: host.events,
+            form: args.compress_events.form(&host.plan),
             progress: Some(Arc::new(move |now: Duration| {
                 let before = told.swap(now.as_secs(), Ordering::Relaxed);
                 bar.inc(now.as_secs().saturating_sub(before));

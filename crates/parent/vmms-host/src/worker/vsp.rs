@@ -26,9 +26,9 @@ const DEVICE: &str = "Microsoft Hyper-V Dynamic Memory";
 impl Worker {
     /// Feeds the VSP, and carries out what it says until nothing is left.
     pub(super) fn vsp(&mut self, ctx: &mut Context<'_>, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        let mut outputs = Vec::new();
-        while let Some(input) = inputs.pop_front() {
+        let (mut first, mut inputs) = (Some(input), VecDeque::new());
+        let mut outputs = std::mem::take(&mut self.vsp_outputs);
+        while let Some(input) = first.take().or_else(|| inputs.pop_front()) {
             let Some(vsp) = &mut self.vsp else { return };
             let recorded = self.journal.input(ctx, self.recording, vsp, &input);
             vsp.handle(Self::now(ctx), input, &mut outputs);
@@ -39,6 +39,7 @@ impl Worker {
                 inputs.extend(self.carry_out(ctx, output));
             }
         }
+        self.vsp_outputs = outputs;
         // When a session ends, or the VM is reset, the VSP waits for no answer any more, and does not say so.
         if self.unresponsive && !self.vsp.as_ref().is_some_and(DmVsp::is_unresponsive) {
             self.unresponsive = false;

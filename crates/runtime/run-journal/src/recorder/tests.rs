@@ -295,14 +295,53 @@ fn a_value_that_bincode_cannot_hold_is_reported() {
 #[test]
 fn files_are_made_once() {
     let directory = tempfile::tempdir().unwrap();
-    let recorder = Recorder::create(directory.path(), EventsLevel::Decisions).unwrap();
+    let recorder = Recorder::create(directory.path(), EventsLevel::Decisions, Form::Plain).unwrap();
     tracing::dispatcher::with_default(&dispatch(Some(&recorder), None), || tracing::info!(event = "x"));
     assert_eq!(recorder.finish().unwrap().events, 1);
     let lines = events::Reader::open(&directory.path().join(EVENTS_FILE)).unwrap().count();
     let entries = Reader::open(&directory.path().join(JOURNAL_FILE)).unwrap().count();
     assert_eq!((lines, entries), (1, 1));
-    let again = Recorder::create(directory.path(), EventsLevel::Decisions).unwrap_err();
+    let again = Recorder::create(directory.path(), EventsLevel::Decisions, Form::Plain).unwrap_err();
     assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+}
+
+/// Nobody notices, and what is in a frame does not depend on when anything was written out.
+#[test]
+fn a_packed_recording_reads_as_a_plain_one() {
+    let recorded = |form, pause: bool| {
+        let directory = tempfile::tempdir().unwrap();
+        let recorder = Recorder::create(directory.path(), EventsLevel::Decisions, form).unwrap();
+        tracing::dispatcher::with_default(&dispatch(Some(&recorder), None), || {
+            for round in 0..9000_u64 {
+                tracing::info!(event = "round", round, rule = "short", inputs = "demand_mib=475.297");
+                if pause && round % 1000 == 0 {
+                    recorder.shared.state.lock().flush_in_time().unwrap();
+                }
+            }
+        });
+        let counted = recorder.finish().unwrap();
+        let events = events::read_whole(&directory.path().join(EVENTS_FILE)).unwrap();
+        assert!(events.missing.is_none());
+        let entries = Reader::open(&directory.path().join(JOURNAL_FILE)).unwrap();
+        let entries: Vec<Entry> = entries.collect::<Result<_, _>>().unwrap();
+        let files = [EVENTS_FILE, JOURNAL_FILE].map(|name| crate::file_in(directory.path(), name));
+        (counted, events.records, entries, files.map(|path| std::fs::read(path).unwrap()))
+    };
+    let (plain, packed, paused) =
+        (recorded(Form::Plain, true), recorded(Form::Packed, false), recorded(Form::Packed, true));
+    assert_eq!((&plain.0, &plain.1, &plain.2), (&packed.0, &packed.1, &packed.2));
+    assert_eq!(packed.3, paused.3);
+    assert_eq!(plain.3[0].len() as u64, packed.0.events_bytes);
+    for (plain, packed) in plain.3.iter().zip(&packed.3) {
+        assert!(packed.len() * 5 < plain.len(), "{} bytes of {}", packed.len(), plain.len());
+    }
+    // A run that was killed in the middle of a write: all but the last frame.
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = &packed.3[0];
+    std::fs::write(directory.path().join("events.jsonl.zst"), &bytes[..bytes.len() - 10]).unwrap();
+    let cut = events::read_whole(&directory.path().join(EVENTS_FILE)).unwrap();
+    assert!(cut.missing.is_some_and(|missing| missing.is_cut_off()));
+    assert!(cut.records.len() > 1000 && cut.records == packed.1[..cut.records.len()]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use run_journal::{EVENTS_FILE, JOURNAL_FILE, MANIFEST_FILE};
+use run_journal::{EVENTS_FILE, Form, JOURNAL_FILE, MANIFEST_FILE};
 
 /// Name of the counters file in a run directory.
 pub const COUNTERS_FILE: &str = "counters.csv";
@@ -106,6 +106,7 @@ fn is_of_a_run(name: &str) -> bool {
         REPORT_FILE,
     ]
     .contains(&name)
+        || [EVENTS_FILE, JOURNAL_FILE].iter().any(|kept| name == Form::Packed.name(kept))
         || name.ends_with("-by-hand.toml")
         || (name.starts_with("figure-") && Path::new(name).extension().is_some_and(|ending| ending == "svg"))
 }

@@ -43,7 +43,8 @@ pub(super) fn execute(
         layout = layout.with_storage();
     }
     let layout = Arc::new(layout);
-    let outputs = Outputs::create(options.directory.take(), options.events, options.tap.take())?;
+    let outputs =
+        Outputs::create(options.directory.take(), options.events, options.form, options.tap.take())?;
     let collected = Arc::new(Mutex::new(Collected {
         points: Points::new(plan.vms.len(), Needs::of(plan), keep(plan, options.keep_points)),
         log: outputs.counters(&layout)?,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use component_runtime::{BeforeWake, ClockMode, Driver, RunEnd, StopHandle};
 use machine_contract::VmFactory;
 use perf_counters::{Layout, Sample};
-use run_journal::{EventsLevel, HumanLog, Recorded};
+use run_journal::{EventsLevel, Form, HumanLog, Recorded};
 
 use super::hand::Hand;
 use super::kept::Points;
@@ -30,6 +30,8 @@ pub struct RunOptions {
     pub directory: Option<PathBuf>,
     /// How much is recorded of what happens.
     pub events: EventsLevel,
+    /// How events and journal are kept.
+    pub form: Form,
     /// A log for people.
     pub log: Option<HumanLog>,
     /// Keep every sample in memory. Otherwise only what the summary needs.

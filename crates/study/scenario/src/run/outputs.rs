@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use perf_counters::{Layout, pdh};
-use run_journal::{EventsLevel, Recorded, Recorder};
+use run_journal::{EventsLevel, Form, Recorded, Recorder};
 
 use super::directory::{COUNTERS_FILE, SUMMARY_FILE};
 use super::error::RunError;
@@ -21,18 +21,19 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    /// Opens events and journal in this folder, as far as they are wanted.
+    /// Opens events and journal in this folder, as far as they are wanted, in this form.
     /// Each event goes to `tap` as well, at once, with a folder and without.
     pub(crate) fn create(
         directory: Option<PathBuf>,
         events: EventsLevel,
+        form: Form,
         tap: Option<Box<dyn Write + Send>>,
     ) -> Result<Self, RunError> {
         let recorder = match (&directory, tap) {
             _ if events == EventsLevel::None => None,
             (None, None) => None,
             (None, Some(tap)) => Some(Recorder::to_writers(Some(tap), None, events)),
-            (Some(directory), tap) => Some(Recorder::create(directory, events).inspect(|recorder| {
+            (Some(directory), tap) => Some(Recorder::create(directory, events, form).inspect(|recorder| {
                 if let Some(tap) = tap {
                     recorder.tap(tap);
                 }
