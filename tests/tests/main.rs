@@ -17,6 +17,7 @@ mod policies;
 mod replaced_kernel;
 mod replay;
 mod same_bits;
+mod smart_paging;
 mod starts;
 mod wire_format;
 

@@ -37,7 +37,7 @@ pub use balancer::SharedBalancer;
 pub use constants::constants;
 pub use host::Host;
 pub use integration::integration_devices;
-pub use limits::{HostEdition, HostLimits, HostRelease};
+pub use limits::{HostEdition, HostLimits, HostRelease, VmGeneration};
 pub use message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
 pub use statistics::{
     BusStatistics, ChannelStatistics, MapStatistics, RingStatistics, SharedVmStatistics, VmStatistics,

@@ -14,8 +14,8 @@ use page_range::PageCount;
 use scenario::run::RunError;
 
 use crate::fleet::Fleet;
+use crate::job::Job;
 use crate::measure::{HostOutcome, Series, VmOutcome};
-use crate::simulate::Job;
 use crate::{Progress, SizingError};
 
 /// Rounds of VMs that a run has at most: a second or two. Invented.
@@ -240,6 +240,7 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
         vm.outcome
     });
     Ok(HostOutcome {
+        slowest_start_s: 0.0,
         vms: outcomes.collect(),
         series,
         least_available_mb: least_free,
@@ -253,7 +254,8 @@ mod tests {
     use scenario::file::{LoadOptions, load};
 
     use super::*;
-    use crate::simulate::{Engine, run_all};
+    use crate::job::Engine;
+    use crate::simulate::run_all;
 
     /// An hour of three VMs, of which one works in the middle.
     fn fleet() -> Fleet {
@@ -290,6 +292,7 @@ mod tests {
             seed: 0,
             keep_demand: false,
             hopeless_s: f64::INFINITY,
+            arrive: Vec::new(),
         };
         let outcome = run_all(fleet, engine, &[job], 1, &|_| ()).unwrap().remove(0);
         assert!(outcome.vms.iter().all(|vm| vm.started));
@@ -310,7 +313,9 @@ mod tests {
     fn what_is_given_was_there() {
         let fleet = fleet();
         let memory = PageCount::from_mib(5_120);
-        let job = Job { memory, vms: vec![0, 1, 2], seed: 0, keep_demand: true, hopeless_s: f64::INFINITY };
+        let hopeless_s = f64::INFINITY;
+        let job =
+            Job { memory, vms: vec![0, 1, 2], seed: 0, keep_demand: true, hopeless_s, arrive: Vec::new() };
         let outcome = run(&fleet, &job, &|_| ()).unwrap();
         let series = &outcome.series;
         assert!(

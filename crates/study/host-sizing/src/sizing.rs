@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use page_range::PageCount;
 
 use crate::advise::{self, DemandFigures};
-use crate::answer::{Answer, Evaluated, Found, SCHEMA, Shortage, Verdict};
+use crate::answer::{Answer, Evaluated, Failover, Found, SCHEMA, Shortage, Verdict};
 use crate::confidence::Confidence;
 use crate::fleet::Fleet;
+use crate::job::{Engine, Job};
 use crate::measure::{HostOutcome, Series, VmOutcome};
 use crate::placement::{self, WAYS};
 use crate::question::{Growth, Hosts, Question};
-use crate::simulate::{self, Engine, Job};
+use crate::simulate;
 use crate::{Progress, SizingError, search};
 
 /// Real time that a full run costs for a VM and virtual second in this program's usual build, s. Inferred of measurements; only for the
@@ -114,6 +115,9 @@ pub(crate) struct Sizing<'a> {
     parts: Vec<Part>,
     /// By engine: the fast one first.
     allowed: [Vec<Allowed>; 2],
+    /// The same for VMs that restart when their host fails in the middle: they boot into the middle of their load.
+    allowed_restarted: Vec<Allowed>,
+    failovers: BTreeMap<Key, Failover>,
     baseline: Vec<VmOutcome>,
     pub(crate) figures: Vec<DemandFigures>,
     peak_of_sum: f64,
@@ -152,6 +156,8 @@ impl<'a> Sizing<'a> {
             engine,
             parts: vec![Part { fleet: None, from_s: 0.0 }],
             allowed: [Vec::new(), Vec::new()],
+            allowed_restarted: Vec::new(),
+            failovers: BTreeMap::new(),
             baseline: Vec::new(),
             figures: Vec::new(),
             peak_of_sum: 0.0,
@@ -167,38 +173,66 @@ impl<'a> Sizing<'a> {
 
     /// Runs all VMs on a host with memory for all: what they demand, and what they lack on any host.
     fn measure_ample(&mut self) -> Result<(), SizingError> {
-        let outcomes = self.ample(self.engine, true)?;
+        let outcomes = self.ample(self.engine, true, false)?;
         self.peak_of_sum =
             outcomes.iter().flat_map(|outcome| &outcome.series.demand_mb).copied().fold(0.0, f64::max);
         self.figures =
             (0..self.fleet.vms.len()).map(|vm| DemandFigures::of(self.fleet, vm, &outcomes)).collect();
         self.allowed[usize::from(self.engine == Engine::Full)] = self.allow(&outcomes);
         self.baseline = merged(&outcomes);
-        if self.engine == Engine::Full {
-            return Ok(());
-        }
-        if self.window_s().is_none() {
-            let full = self.ample(Engine::Full, false)?;
-            self.allowed[1] = self.allow(&full);
-            self.baseline = merged(&full);
-            return Ok(());
-        }
-        self.parts.clear();
         let risk = &self.question.risk;
         let least = Allowed { longest_s: risk.longest_s, share: risk.share, refused: risk.refused };
-        self.allowed[1] = vec![least; self.fleet.vms.len()];
+        self.allowed_restarted = vec![least; self.fleet.vms.len()];
+        if self.engine == Engine::Fast && self.window_s().is_some() {
+            self.parts.clear();
+            self.allowed[1] = self.allowed_restarted.clone();
+        } else {
+            if self.engine == Engine::Fast {
+                let full = self.ample(Engine::Full, false, false)?;
+                self.allowed[1] = self.allow(&full);
+                self.baseline = merged(&full);
+            }
+            return self.allow_restarts();
+        }
         let series = outcomes.first().map(|outcome| &outcome.series);
         let times = series.into_iter().flat_map(|series| series.time_s.iter().zip(&series.demand_mb));
         let peak = times.max_by(|a, b| a.1.total_cmp(b.1)).map(|(time, _)| *time);
         self.add_parts(peak)
     }
 
-    /// All VMs on a host with memory for all.
-    fn ample(&self, engine: Engine, keep_demand: bool) -> Result<Vec<HostOutcome>, SizingError> {
+    /// Whether a host fails in the middle of full runs.
+    fn fails(&self) -> bool {
+        self.question.spare > 0 && self.fleet.is_recorded()
+    }
+
+    /// What VMs lack on any host when they restart in the middle.
+    fn allow_restarts(&mut self) -> Result<(), SizingError> {
+        if self.fails() {
+            let ample = self.ample(Engine::Full, false, true)?;
+            let there = self.allow(&ample);
+            more(&mut self.allowed_restarted, &there);
+        }
+        Ok(())
+    }
+
+    /// All VMs on a host with memory for all; `restarted`: in the middle.
+    fn ample(
+        &self,
+        engine: Engine,
+        keep_demand: bool,
+        restarted: bool,
+    ) -> Result<Vec<HostOutcome>, SizingError> {
         let everyone: Vec<usize> = (0..self.fleet.vms.len()).collect();
         let memory = self.fleet.ample(everyone.iter().copied());
         let jobs: Vec<Job> = (0..self.fleet.plans.len())
-            .map(|seed| Job { memory, vms: everyone.clone(), seed, keep_demand, hopeless_s: f64::INFINITY })
+            .map(|seed| Job {
+                memory,
+                vms: everyone.clone(),
+                seed,
+                keep_demand,
+                hopeless_s: f64::INFINITY,
+                arrive: if restarted { everyone.clone() } else { Vec::new() },
+            })
             .collect();
         self.run(engine, &jobs)
     }
@@ -263,13 +297,10 @@ impl<'a> Sizing<'a> {
                 vec![Part { fleet: Some(self.fleet.window(cut)?), from_s: from }],
             );
             // What VMs lack there on any host.
-            let ample = self.ample(Engine::Full, false)?;
+            let ample = self.ample(Engine::Full, false, false)?;
             let there = self.allow(&ample);
-            for (allowed, there) in self.allowed[1].iter_mut().zip(there) {
-                allowed.longest_s = allowed.longest_s.max(there.longest_s);
-                allowed.share = allowed.share.max(there.share);
-                allowed.refused = allowed.refused.max(there.refused);
-            }
+            more(&mut self.allowed[1], &there);
+            self.allow_restarts()?;
             let mut worst: BTreeMap<usize, VmOutcome> = self.baseline.drain(..).enumerate().collect();
             for (vm, seen) in merged(&ample).iter().enumerate() {
                 worse(&mut worst, vm, seen);
@@ -329,6 +360,7 @@ impl<'a> Sizing<'a> {
             if part.fleet.is_some() {
                 for vm in outcomes.iter_mut().flat_map(|outcome| &mut outcome.vms) {
                     vm.longest_at_s += part.from_s;
+                    vm.started_at_s += part.from_s;
                     vm.most_lacking.1 += part.from_s;
                     // The worst is in the parts, so that a share is of the whole time.
                     vm.on_s *= whole / fleet.length().as_secs_f64().max(1.0);
@@ -339,6 +371,7 @@ impl<'a> Sizing<'a> {
             } else {
                 for (before, now) in all.iter_mut().zip(outcomes) {
                     before.least_available_mb = before.least_available_mb.min(now.least_available_mb);
+                    before.slowest_start_s = before.slowest_start_s.max(now.slowest_start_s);
                     for (before, now) in before.vms.iter_mut().zip(now.vms) {
                         let short = before.short_s + now.short_s;
                         let refused = before.refused + now.refused;
@@ -544,18 +577,28 @@ impl<'a> Sizing<'a> {
     }
 
     /// Runs of a try: its placements, or the one that there is, and its seeds.
-    fn jobs(&self, hosts: u32, memory: PageCount) -> Vec<Job> {
+    fn jobs(&self, hosts: u32, memory: PageCount, engine: Engine) -> Vec<Job> {
         let up = (hosts - self.question.spare).max(1) as usize;
         let figures: Vec<(f64, f64)> =
             self.figures.iter().map(|figures| (figures.mean_mb, figures.maximum_mb)).collect();
-        let allowed = self.allowed.iter().flatten().map(|allowed| allowed.longest_s).fold(0.0, f64::max);
+        let allowed = self.allowed.iter().flatten().chain(&self.allowed_restarted);
+        let allowed = allowed.map(|allowed| allowed.longest_s).fold(0.0, f64::max);
         let hopeless_s = HOPELESS * allowed.max(12.0);
         let ways = if up == 1 { &WAYS[..1] } else { &WAYS[..] };
         let mut jobs = Vec::new();
         for way in ways {
             for vms in placement::place(self.fleet, &figures, up, *way) {
                 for seed in 0..self.fleet.plans.len() {
-                    jobs.push(Job { memory, vms: vms.clone(), seed, keep_demand: false, hopeless_s });
+                    let vms = vms.clone();
+                    jobs.push(Job { memory, vms, seed, keep_demand: false, hopeless_s, arrive: Vec::new() });
+                }
+            }
+        }
+        if engine == Engine::Full && self.fails() {
+            for (vms, arrive) in placement::after_failure(self.fleet, &figures, up) {
+                for seed in 0..self.fleet.plans.len() {
+                    let (vms, arrive) = (vms.clone(), arrive.clone());
+                    jobs.push(Job { memory, vms, seed, keep_demand: false, hopeless_s, arrive });
                 }
             }
         }
@@ -572,7 +615,7 @@ impl<'a> Sizing<'a> {
                 continue;
             }
             let begin = jobs.len();
-            jobs.extend(self.jobs(*hosts, *memory));
+            jobs.extend(self.jobs(*hosts, *memory, engine));
             spans.push((*hosts, *memory, begin..jobs.len()));
         }
         // The longest first, so that the threads end together.
@@ -608,8 +651,18 @@ impl<'a> Sizing<'a> {
         let mut refused = 0;
         let mut ended_early = false;
         let mut series: Option<(f64, Series)> = None;
+        let mut failover: Option<Failover> = None;
         for (job, outcome) in jobs.iter().zip(outcomes) {
             let Some(outcome) = outcome else { continue };
+            if !job.arrive.is_empty() {
+                let all = failover.get_or_insert_with(|| self.no_failover_yet());
+                let arrived = || job.arrive.iter().filter_map(|place| outcome.vms.get(*place));
+                if job.seed == 0 {
+                    all.restarted += job.arrive.len();
+                }
+                all.not_started = all.not_started.max(arrived().filter(|vm| !vm.started).count());
+                all.slowest_start_s = all.slowest_start_s.max(outcome.slowest_start_s);
+            }
             ended_early |= outcome.ended_early;
             if !job.vms.is_empty() {
                 if series.as_ref().is_none_or(|(seen, _)| outcome.least_available_mb < *seen) {
@@ -617,8 +670,12 @@ impl<'a> Sizing<'a> {
                 }
                 least = least.min(outcome.least_available_mb);
             }
-            for (vm, seen) in job.vms.iter().zip(&outcome.vms) {
-                let allowed = self.allowed[usize::from(engine == Engine::Full)][*vm];
+            for (place, (vm, seen)) in job.vms.iter().zip(&outcome.vms).enumerate() {
+                let allowed = if job.arrive.contains(&place) {
+                    self.allowed_restarted[*vm]
+                } else {
+                    self.allowed[usize::from(engine == Engine::Full)][*vm]
+                };
                 refused = refused.max(seen.refused);
                 if !seen.started
                     || seen.longest_s > allowed.longest_s
@@ -639,6 +696,10 @@ impl<'a> Sizing<'a> {
             list
         };
         let (all, violations) = (list(&worst), list(&broken));
+        if let Some(mut failover) = failover {
+            failover.worst = violations.iter().chain(&all).find(|shortage| shortage.after_failure).cloned();
+            self.failovers.insert(key, failover);
+        }
         let evaluated = Evaluated {
             hosts,
             memory_mb: memory.mib(),
@@ -656,6 +717,21 @@ impl<'a> Sizing<'a> {
             self.all_series.insert(key, series.map(|(_, series)| series).unwrap_or_default());
         }
         self.verdicts.insert(key, (all, violations, if least.is_finite() { least } else { 0.0 }));
+    }
+
+    /// A failure of which nothing has been seen yet.
+    fn no_failover_yet(&self) -> Failover {
+        let at_s = self
+            .parts
+            .iter()
+            .map(|part| part.from_s + part.fleet.as_ref().unwrap_or(self.fleet).worst_moment_s());
+        Failover {
+            at_s: at_s.reduce(f64::min).unwrap_or(0.0),
+            restarted: 0,
+            not_started: 0,
+            slowest_start_s: 0.0,
+            worst: None,
+        }
     }
 
     /// Keeps the series of the host that had the least left.
@@ -679,6 +755,7 @@ impl<'a> Sizing<'a> {
             kept,
             least_available_mb: least,
             shortages: if kept { shortages } else { violations },
+            failover: self.failovers.get(&(hosts, memory.get(), false)).cloned(),
             why_not_less: None,
             fast_said,
             confirmed_by: by.to_owned(),
@@ -719,7 +796,9 @@ impl<'a> Sizing<'a> {
         let question = Question { hosts: Hosts::Number(hosts), ..self.question.clone() };
         let mut sizing = Sizing::new(&fleet, &question, self.progress)?;
         // Promises are those of today: settings must not be better by promising less.
-        for (now, before) in sizing.allowed.iter_mut().flatten().zip(self.allowed.iter().flatten()) {
+        let before = self.allowed.iter().flatten().chain(&self.allowed_restarted);
+        let then = sizing.allowed.iter_mut().flatten().chain(&mut sizing.allowed_restarted);
+        for (now, before) in then.zip(before) {
             now.longest_s = now.longest_s.min(before.longest_s);
             now.share = now.share.min(before.share);
             now.refused = now.refused.min(before.refused);
@@ -737,6 +816,15 @@ impl<'a> Sizing<'a> {
         sizing.add_parts(moments)?;
         sizing.hint = found.first().filter(|found| found.kept).map(|found| found.memory_mb);
         sizing.memory_of(hosts).map(Some)
+    }
+}
+
+/// Allows what is allowed there as well.
+fn more(allowed: &mut [Allowed], there: &[Allowed]) {
+    for (allowed, there) in allowed.iter_mut().zip(there) {
+        allowed.longest_s = allowed.longest_s.max(there.longest_s);
+        allowed.share = allowed.share.max(there.share);
+        allowed.refused = allowed.refused.max(there.refused);
     }
 }
 
@@ -769,6 +857,7 @@ fn shortage(fleet: &Fleet, vm: usize, seen: &VmOutcome) -> Shortage {
         share: seen.share(),
         refused: seen.refused,
         most_lacking_mb: seen.most_lacking.0,
+        after_failure: seen.after_failure,
     }
 }
 

@@ -160,7 +160,7 @@ impl Sampler {
             *sample = VmSample {
                 vm: counters_of(&counters),
                 model: ModelVmCounters {
-                    startup_memory: running.and_then(|view| memory(view.settings.startup)),
+                    startup_memory: running.and_then(|_| memory(counters.at_start)),
                     maximum_memory: view.and_then(|view| memory(view.settings.maximum)),
                     demand: counters.demand.and_then(memory),
                     refused: None,
@@ -170,7 +170,12 @@ impl Sampler {
                 guest: GuestCounters::default(),
                 model_guest: ModelGuestCounters::default(),
             };
-            let map = running.map(|_| statistics.look().map).unwrap_or_default();
+            let (map, paged) = running
+                .map(|_| {
+                    let seen = statistics.look();
+                    (seen.map, seen.paged)
+                })
+                .unwrap_or_default();
             *point = VmPoint {
                 state: point.state,
                 large_pages: count(map.large_pages),
@@ -178,6 +183,7 @@ impl Sampler {
                 map_runs: count(map.runs as u64),
                 running: running.is_some(),
                 physical: counters.physical,
+                paged,
                 visible: counters.guest_visible,
                 target: counters.target,
                 demand: counters.demand,
