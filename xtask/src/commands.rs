@@ -39,6 +39,8 @@ mod recording;
 mod reference;
 mod replay;
 mod report;
+#[cfg(any(feature = "study", feature = "sizing"))]
+mod results;
 mod scenario;
 #[cfg(feature = "sizing")]
 mod size;

@@ -9,12 +9,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::builder::RangedU64ValueParser;
 use guest_memory_manager::trace::TraceWindow;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use page_range::PageCount;
 use policy_comparison::{Advance, CompareError, Comparison, Contestant, Settings, loads};
 use scenario::file::{self, BadScenario, LoadOptions, Scenario, Setting};
 use scenario::run::Choices;
 
+use super::results::{Results, progress_bar};
 use super::{all_bad_input, arguments, bad_input, shell_word};
 use crate::output::{look, note, print, print_coloured, say, tell};
 
@@ -79,6 +80,7 @@ pub(crate) struct Args {
 
 /// The files of a comparison.
 const FILES: [&str; 4] = ["compare.json", "compare.csv", "compare.html", "cost.json"];
+const RESULTS: Results = Results { what: "comparison", kind: "compare", files: &FILES };
 
 /// Compares.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -87,9 +89,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let settings = settings(&args.what)?;
     let settings = Settings { threads: args.threads.map_or(settings.threads, usize::from), ..settings };
-    let folder = folder(args)?;
+    let folder = RESULTS.folder(args.out.as_deref(), args.force)?;
     quiet_panics();
-    let bar = progress_bar(!args.json && std::io::stderr().is_terminal());
+    let bar = progress_bar(!args.json && std::io::stderr().is_terminal(), PROGRESS);
     let comparison = policy_comparison::compare(&settings, &mut |advance| show(&bar, advance));
     bar.finish_and_clear();
     let comparison = match comparison {
@@ -186,32 +188,6 @@ pub(super) fn settings(args: &What) -> Result<Settings> {
     })
 }
 
-/// Makes the folder for the files. A folder that holds anything but a comparison is left alone.
-fn folder(args: &Args) -> Result<PathBuf> {
-    let Some(out) = &args.out else {
-        return scenario::run::directory::create_next(Path::new(super::RUNS), "compare").map_err(bad_input);
-    };
-    if let Ok(entries) = std::fs::read_dir(out) {
-        for entry in entries {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if !FILES.contains(&name.as_str()) {
-                return Err(bad_input(format!(
-                    "{} holds {name:?}, which no comparison has left there: name another folder with --out",
-                    out.display()
-                )));
-            }
-            if !args.force {
-                return Err(bad_input(format!(
-                    "{} exists already; --force overwrites a comparison, --out names another folder",
-                    out.display()
-                )));
-            }
-        }
-    }
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    Ok(out.clone())
-}
-
 fn write(folder: &Path, comparison: &Comparison, command: &str) -> Result<()> {
     let costs = serde_json::to_string_pretty(&comparison.costs)? + "\n";
     let texts = [comparison.json()?, comparison.csv(), comparison.page(command), costs];
@@ -234,14 +210,8 @@ pub(super) fn quiet_panics() {
     }));
 }
 
-pub(super) fn progress_bar(show: bool) -> ProgressBar {
-    let target = if show { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(None, target);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {percent:>3} %, {eta} left") {
-        bar.set_style(style);
-    }
-    bar
-}
+/// How far a comparison, or a part of a sweep, is.
+pub(super) const PROGRESS: &str = "{msg} {bar:40} {percent:>3} %, {eta} left";
 
 fn show(bar: &ProgressBar, advance: Advance) {
     bar.set_length(advance.all);

@@ -251,39 +251,10 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
 
 #[cfg(test)]
 mod tests {
-    use scenario::file::{LoadOptions, load};
-
     use super::*;
+    use crate::fleet::an_hour_of_three_vms as fleet;
     use crate::job::Engine;
     use crate::simulate::run_all;
-
-    /// An hour of three VMs, of which one works in the middle.
-    fn fleet() -> Fleet {
-        let folder = tempfile::tempdir().unwrap();
-        let mut trace = "vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct\n".to_owned();
-        for (vm, idle, busy) in [("A", 900, 3400), ("B", 1200, 1200), ("C", 700, 800)] {
-            for minute in 0..60_u32 {
-                let mib = match minute {
-                    20..=29 => idle + (busy - idle) * (minute - 19) / 10,
-                    30..=39 => busy,
-                    _ => idle,
-                };
-                trace.push_str(&format!("{vm},{},8388608,{},0\n", minute * 60, mib * 1024));
-            }
-        }
-        std::fs::write(folder.path().join("load.csv"), trace).unwrap();
-        let mut toml = "until = \"trace\"\n[host]\nmemory = \"64GB\"\nedition = \"unlimited\"\n[trace]\nfile = \"load.csv\"\n".to_owned();
-        for vm in ["A", "B", "C"] {
-            toml.push_str(&format!(
-                "[[vm]]\nname = \"{vm}\"\nguest = \"ws2008-r2-sp1-enterprise\"\nstartup_bytes = \"512MB\"\nmaximum_bytes = \"8GB\"\nworkload = {{ kind = \"trace\", vm = \"{vm}\" }}\n"
-            ));
-        }
-        toml.push_str("[[timeline]]\nat = \"0s\"\naction = \"start\"\nvm = \"all\"\n");
-        let file = folder.path().join("load.toml");
-        std::fs::write(&file, toml).unwrap();
-        let scenario = load(&file, &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
-        Fleet::of_scenario(&scenario, None, 1).unwrap()
-    }
 
     fn longest(fleet: &Fleet, engine: Engine, mib: u64) -> f64 {
         let job = Job {

@@ -30,8 +30,12 @@ const MOST_HOSTS: u32 = 1024;
 const MOMENTS: usize = 2;
 /// A run is ended when a VM has been short for so many times what is allowed. Invented.
 const HOPELESS: f64 = 10.0;
-/// Real time, s, that one full run may take that confirms what the fast model says. Invented.
-const CONFIRM_S: f64 = 3.0;
+/// Real time, s, that full runs of one part and try may take that confirm what the fast model says. Invented.
+const CONFIRM_S: f64 = 1.5;
+/// Hosts of a try that full runs confirm, where they run parts of the load: those that are worst by the fast model. Invented.
+const CONFIRMED: usize = 2;
+/// Parts of the load that full runs run, at most. Invented.
+const MOST_PARTS: usize = 3;
 /// Full runs that correct a fast answer, at most.
 const CORRECTIONS: u32 = 8;
 
@@ -123,6 +127,8 @@ pub(crate) struct Sizing<'a> {
     peak_of_sum: f64,
     evaluated: BTreeMap<Key, Evaluated>,
     verdicts: BTreeMap<Key, (Vec<Shortage>, Vec<Shortage>, f64)>,
+    /// Hosts that are worst by the fast model: places in the jobs of a try.
+    worst_hosts: BTreeMap<Key, Vec<usize>>,
     series: Option<Series>,
     all_series: BTreeMap<Key, Series>,
     /// Where the answer is likely, MB of each host: what a search with other settings found.
@@ -163,6 +169,7 @@ impl<'a> Sizing<'a> {
             peak_of_sum: 0.0,
             evaluated: BTreeMap::new(),
             verdicts: BTreeMap::new(),
+            worst_hosts: BTreeMap::new(),
             series: None,
             all_series: BTreeMap::new(),
             hint: None,
@@ -265,7 +272,13 @@ impl<'a> Sizing<'a> {
 
     /// How long what is around a moment may be, if full runs of all of the load would take too long.
     fn window_s(&self) -> Option<f64> {
-        let cost = self.fleet.vms.len() as f64 * FULL_COST_S * self.fleet.plans.len() as f64;
+        // Hosts that are confirmed, and one that others' VMs come to.
+        let up = match self.question.hosts {
+            Hosts::Number(hosts) | Hosts::Given(hosts, _) => self.up(hosts),
+            Hosts::Sizes(_) => 2,
+        };
+        let vms = self.fleet.vms.len() as f64 * ((CONFIRMED + 1) as f64 / up as f64).min(1.0);
+        let cost = vms * FULL_COST_S * self.fleet.plans.len() as f64;
         let affordable = CONFIRM_S * self.question.threads.max(1) as f64 / cost;
         (affordable < self.fleet.length().as_secs_f64()).then(|| (affordable / 2.0).max(600.0))
     }
@@ -275,6 +288,9 @@ impl<'a> Sizing<'a> {
         let Some(window) = self.window_s() else { return Ok(()) };
         let whole = self.fleet.length().as_secs_f64();
         for moment in moments {
+            if self.parts.len() >= MOST_PARTS {
+                break;
+            }
             // Before it counts, a part runs for as long as everything takes to settle.
             let settled = self.fleet.warm_up_s();
             let known = self.parts.iter().any(|part| {
@@ -341,7 +357,10 @@ impl<'a> Sizing<'a> {
             .map(|fleet| fleet.length().as_secs_f64())
             .sum();
         if length > 0.0 {
-            format!("full runs of {} around the worst moments", crate::clock::length(length))
+            format!(
+                "full runs of {} around the worst moments, of the hosts that are worst by the fast model",
+                crate::clock::length(length)
+            )
         } else {
             "full runs".to_owned()
         }
@@ -577,13 +596,9 @@ impl<'a> Sizing<'a> {
     }
 
     /// Runs of a try: its placements, or the one that there is, and its seeds.
-    fn jobs(&self, hosts: u32, memory: PageCount, engine: Engine) -> Vec<Job> {
-        let up = (hosts - self.question.spare).max(1) as usize;
-        let figures: Vec<(f64, f64)> =
-            self.figures.iter().map(|figures| (figures.mean_mb, figures.maximum_mb)).collect();
-        let allowed = self.allowed.iter().flatten().chain(&self.allowed_restarted);
-        let allowed = allowed.map(|allowed| allowed.longest_s).fold(0.0, f64::max);
-        let hopeless_s = HOPELESS * allowed.max(12.0);
+    fn jobs(&self, hosts: u32, memory: PageCount) -> Vec<Job> {
+        let up = self.up(hosts);
+        let (figures, hopeless_s) = (self.mean_and_peak(), self.hopeless_s());
         let ways = if up == 1 { &WAYS[..1] } else { &WAYS[..] };
         let mut jobs = Vec::new();
         for way in ways {
@@ -594,46 +609,114 @@ impl<'a> Sizing<'a> {
                 }
             }
         }
-        if engine == Engine::Full && self.fails() {
-            for (vms, arrive) in placement::after_failure(self.fleet, &figures, up) {
-                for seed in 0..self.fleet.plans.len() {
-                    let (vms, arrive) = (vms.clone(), arrive.clone());
-                    jobs.push(Job { memory, vms, seed, keep_demand: false, hopeless_s, arrive });
-                }
+        jobs
+    }
+
+    /// Runs of a try in which a host fails in the middle.
+    fn failing_jobs(&self, hosts: u32, memory: PageCount) -> Vec<Job> {
+        let hopeless_s = self.hopeless_s();
+        let mut jobs = Vec::new();
+        for (vms, arrive) in placement::after_failure(self.fleet, &self.mean_and_peak(), self.up(hosts)) {
+            for seed in 0..self.fleet.plans.len() {
+                let (vms, arrive) = (vms.clone(), arrive.clone());
+                jobs.push(Job { memory, vms, seed, keep_demand: false, hopeless_s, arrive });
             }
         }
         jobs
     }
 
+    /// Hosts that are up when as many are down as may be.
+    fn up(&self, hosts: u32) -> usize {
+        hosts.saturating_sub(self.question.spare).max(1) as usize
+    }
+
+    fn mean_and_peak(&self) -> Vec<(f64, f64)> {
+        self.figures.iter().map(|figures| (figures.mean_mb, figures.maximum_mb)).collect()
+    }
+
+    /// How long a VM may be short before there is no use in going on.
+    fn hopeless_s(&self) -> f64 {
+        let allowed = self.allowed.iter().flatten().chain(&self.allowed_restarted);
+        HOPELESS * allowed.map(|allowed| allowed.longest_s).fold(0.0, f64::max).max(12.0)
+    }
+
     /// Whether the risk is kept, of several tries at once.
     fn kept(&mut self, tries: &[(u32, PageCount)], engine: Engine) -> Result<Vec<bool>, SizingError> {
         let key = |hosts: u32, memory: PageCount| (hosts, memory.get(), engine == Engine::Fast);
-        let mut jobs = Vec::new();
-        let mut spans = Vec::new();
-        for (hosts, memory) in tries {
-            if self.evaluated.contains_key(&key(*hosts, *memory)) {
-                continue;
+        let new: Vec<(u32, PageCount)> = tries
+            .iter()
+            .copied()
+            .filter(|(hosts, memory)| !self.evaluated.contains_key(&key(*hosts, *memory)))
+            .collect();
+        let in_parts = engine == Engine::Full && self.window_s().is_some();
+        if in_parts {
+            self.kept(&new, Engine::Fast)?;
+        }
+        let wanted = new.iter().map(|(hosts, memory)| {
+            let jobs = self.jobs(*hosts, *memory);
+            match self.worst_hosts.get(&(*hosts, memory.get(), true)).filter(|_| in_parts) {
+                Some(worst) => worst.iter().filter_map(|place| jobs.get(*place).cloned()).collect(),
+                None => jobs,
             }
-            let begin = jobs.len();
-            jobs.extend(self.jobs(*hosts, *memory, engine));
-            spans.push((*hosts, *memory, begin..jobs.len()));
+        });
+        let wanted = wanted.collect();
+        let mut seen = self.run_tries(engine, wanted)?;
+        let mut to_fail = Vec::new();
+        for (place, (hosts, memory)) in new.iter().enumerate() {
+            self.judge(key(*hosts, *memory), *hosts, *memory, engine, &seen[place]);
+            let holds = self.evaluated.get(&key(*hosts, *memory)).is_some_and(|seen| seen.kept);
+            if engine == Engine::Full && self.fails() && holds {
+                to_fail.push(place);
+            }
         }
-        // The longest first, so that the threads end together.
-        let mut order: Vec<usize> = (0..jobs.len()).collect();
-        order.sort_by_key(|job| core::cmp::Reverse(jobs[*job].cost(self.fleet)));
-        let sorted: Vec<Job> = order.iter().map(|job| jobs[*job].clone()).collect();
-        let outcomes = self.run(engine, &sorted)?;
-        let mut by_job: Vec<Option<HostOutcome>> = vec![None; jobs.len()];
-        for (place, outcome) in order.into_iter().zip(outcomes) {
-            by_job[place] = Some(outcome);
-        }
-        for (hosts, memory, span) in spans {
-            self.judge(key(hosts, memory), hosts, memory, engine, &jobs[span.clone()], &by_job[span]);
+        // Where it is broken with all that are left up, no host need fail.
+        let wanted = to_fail.iter().map(|place| {
+            let mut jobs = self.failing_jobs(new[*place].0, new[*place].1);
+            if in_parts {
+                // The host that is left with the most.
+                let peaks = |job: &Job| job.vms.iter().map(|vm| self.figures[*vm].maximum_mb).sum::<f64>();
+                jobs.sort_by(|a, b| peaks(b).total_cmp(&peaks(a)));
+                jobs.truncate(self.fleet.plans.len());
+            }
+            jobs
+        });
+        let wanted = wanted.collect();
+        for (place, failed) in to_fail.iter().zip(self.run_tries(engine, wanted)?) {
+            let (hosts, memory) = new[*place];
+            seen[*place].extend(failed);
+            self.judge(key(hosts, memory), hosts, memory, engine, &seen[*place]);
         }
         Ok(tries
             .iter()
             .map(|(hosts, memory)| self.evaluated.get(&key(*hosts, *memory)).is_some_and(|seen| seen.kept))
             .collect())
+    }
+
+    /// Runs the jobs of several tries; each with what it showed, in their order.
+    fn run_tries(
+        &self,
+        engine: Engine,
+        tries: Vec<Vec<Job>>,
+    ) -> Result<Vec<Vec<(Job, HostOutcome)>>, SizingError> {
+        let mut all: Vec<(usize, usize, Job)> = Vec::new();
+        for (place, jobs) in tries.iter().enumerate() {
+            all.extend(jobs.iter().enumerate().map(|(number, job)| (place, number, job.clone())));
+        }
+        // The longest first, so that the threads end together.
+        all.sort_by_key(|(.., job)| core::cmp::Reverse(job.cost(self.fleet)));
+        let jobs: Vec<Job> = all.iter().map(|(.., job)| job.clone()).collect();
+        let outcomes = self.run(engine, &jobs)?;
+        let mut done: Vec<(usize, usize, Job, HostOutcome)> = all
+            .into_iter()
+            .zip(outcomes)
+            .map(|((place, number, job), outcome)| (place, number, job, outcome))
+            .collect();
+        done.sort_by_key(|(place, number, ..)| (*place, *number));
+        let mut seen: Vec<Vec<(Job, HostOutcome)>> = tries.iter().map(|_| Vec::new()).collect();
+        for (place, _, job, outcome) in done {
+            seen[place].push((job, outcome));
+        }
+        Ok(seen)
     }
 
     fn judge(
@@ -642,8 +725,7 @@ impl<'a> Sizing<'a> {
         hosts: u32,
         memory: PageCount,
         engine: Engine,
-        jobs: &[Job],
-        outcomes: &[Option<HostOutcome>],
+        seen: &[(Job, HostOutcome)],
     ) {
         let mut worst: BTreeMap<usize, VmOutcome> = BTreeMap::new();
         let mut broken: BTreeMap<usize, VmOutcome> = BTreeMap::new();
@@ -652,14 +734,10 @@ impl<'a> Sizing<'a> {
         let mut ended_early = false;
         let mut series: Option<(f64, Series)> = None;
         let mut failover: Option<Failover> = None;
-        for (job, outcome) in jobs.iter().zip(outcomes) {
-            let Some(outcome) = outcome else { continue };
+        for (job, outcome) in seen {
             if !job.arrive.is_empty() {
                 let all = failover.get_or_insert_with(|| self.no_failover_yet());
                 let arrived = || job.arrive.iter().filter_map(|place| outcome.vms.get(*place));
-                if job.seed == 0 {
-                    all.restarted += job.arrive.len();
-                }
                 all.not_started = all.not_started.max(arrived().filter(|vm| !vm.started).count());
                 all.slowest_start_s = all.slowest_start_s.max(outcome.slowest_start_s);
             }
@@ -689,6 +767,21 @@ impl<'a> Sizing<'a> {
                 }
             }
         }
+        if engine == Engine::Fast {
+            let rank = |outcome: &HostOutcome| {
+                let worst = |pick: fn(&VmOutcome) -> f64| outcome.vms.iter().map(pick).fold(0.0, f64::max);
+                let off = outcome.vms.iter().filter(|vm| !vm.started).count() as f64;
+                (off, worst(|vm| vm.longest_s), -outcome.least_available_mb)
+            };
+            let mut places: Vec<usize> =
+                (0..seen.len()).filter(|place| !seen[*place].0.vms.is_empty()).collect();
+            places.sort_by(|a, b| {
+                let (a, b) = (rank(&seen[*a].1), rank(&seen[*b].1));
+                b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)).then(b.2.total_cmp(&a.2))
+            });
+            places.truncate(CONFIRMED);
+            self.worst_hosts.insert(key, places);
+        }
         let list = |seen: &BTreeMap<usize, VmOutcome>| {
             let mut list: Vec<Shortage> =
                 seen.iter().map(|(vm, seen)| shortage(self.fleet, *vm, seen)).collect();
@@ -697,6 +790,8 @@ impl<'a> Sizing<'a> {
         };
         let (all, violations) = (list(&worst), list(&broken));
         if let Some(mut failover) = failover {
+            let failing = self.failing_jobs(hosts, memory);
+            failover.restarted = failing.iter().filter(|job| job.seed == 0).map(|job| job.arrive.len()).sum();
             failover.worst = violations.iter().chain(&all).find(|shortage| shortage.after_failure).cloned();
             self.failovers.insert(key, failover);
         }
@@ -870,4 +965,84 @@ fn worst_first(shortages: &mut [Shortage]) {
             .then(b.share.total_cmp(&a.share))
             .then(a.vm.cmp(&b.vm))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::an_hour_of_three_vms;
+    use crate::question::Risk;
+
+    fn question(hosts: u32, spare: u32) -> Question {
+        Question {
+            hosts: Hosts::Number(hosts),
+            spare,
+            risk: Risk::default(),
+            seeds: 1,
+            threads: 2,
+            step: Some(PageCount::from_mib(256)),
+            full: true,
+        }
+    }
+
+    fn answer(fleet: &Fleet, hosts: u32, spare: u32) -> Answer {
+        size(fleet, &question(hosts, spare), None, false, "", &|_| ()).unwrap()
+    }
+
+    #[test]
+    fn a_host_fails_at_the_worst_moment_and_its_vms_are_back_soon() {
+        let fleet = an_hour_of_three_vms();
+        // VM A works from the 20th minute on, and has all that it wants from the 30th on.
+        assert!((1740.0..=2400.0).contains(&fleet.worst_moment_s()), "{}", fleet.worst_moment_s());
+        let answer = answer(&fleet, 2, 1);
+        let found = &answer.found[0];
+        let failover = found.failover.as_ref().unwrap();
+        assert!(found.kept);
+        assert_eq!((failover.at_s, failover.not_started), (fleet.worst_moment_s(), 0));
+        assert!((1..3).contains(&failover.restarted), "{failover:?}");
+        assert!(failover.slowest_start_s <= 120.0, "{failover:?}");
+        assert!(
+            answer
+                .sentences()
+                .iter()
+                .any(|sentence| sentence.starts_with("When a host fails at the worst moment"))
+        );
+    }
+
+    #[test]
+    fn a_vm_that_needs_much_to_start_makes_hosts_larger_only_when_one_fails_in_the_middle() {
+        let mut fleet = an_hour_of_three_vms();
+        // VM A starts with 5 GB, of which it gives most up when it has booted.
+        let mut settings: Vec<_> = fleet.vms.iter().map(|vm| vm.settings).collect();
+        settings[0].startup = PageCount::from_mib(5 << 10);
+        settings[0].minimum = PageCount::from_mib(512);
+        fleet = fleet.with_settings(&settings);
+        let alone = answer(&fleet, 1, 0).found[0].clone();
+        let with_failure = answer(&fleet, 2, 1).found[0].clone();
+        assert!(alone.kept && with_failure.kept && alone.failover.is_none());
+        // One host holds all in both; in one of them VM A comes when the others are at work.
+        assert!(
+            with_failure.memory_mb >= alone.memory_mb,
+            "{} MB with a failure, {} MB without",
+            with_failure.memory_mb,
+            alone.memory_mb
+        );
+        assert_eq!(with_failure.failover.unwrap().not_started, 0);
+    }
+
+    #[test]
+    fn a_vm_that_no_other_host_has_room_for_breaks_the_risk() {
+        let mut fleet = an_hour_of_three_vms();
+        // Static memory: nobody can give it up for others.
+        let settings = [6 << 10, 1 << 10, 1 << 10]
+            .map(|mib| balancing_policy::MemorySettings::fixed(PageCount::from_mib(mib)));
+        fleet = fleet.with_settings(&settings);
+        let small = PageCount::from_mib(8 << 10);
+        let question = Question { hosts: Hosts::Given(2, small), ..question(2, 1) };
+        let answer = size(&fleet, &question, None, false, "", &|_| ()).unwrap();
+        let given = &answer.found[0];
+        assert!(!given.kept);
+        assert!(given.shortages.iter().any(|shortage| !shortage.started), "{:?}", given.shortages);
+        assert!(answer.found[1].kept && answer.found[1].memory_mb > 8192.0);
+    }
 }
