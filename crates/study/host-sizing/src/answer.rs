@@ -96,7 +96,7 @@ pub struct Failover {
     pub not_started: usize,
     /// From the failure until the last of the others has its memory again.
     pub slowest_start_s: f64,
-    /// The worst that happened after it.
+    /// The worst that happened to one that restarted: none is more than it would be on a host with memory for all, or the risk is broken.
     pub worst: Option<Shortage>,
 }
 
@@ -122,7 +122,7 @@ pub struct Evaluated {
     pub engine: Engine,
     /// Whether the risk was kept.
     pub kept: bool,
-    /// The longest time that a VM was short in one piece.
+    /// The longest time that a VM was short in one piece; of this and the next those that restart after a failure are left out.
     pub longest_s: f64,
     /// The largest share of its time that a VM was short.
     pub share: f64,

@@ -18,8 +18,10 @@ use crate::job::Job;
 use crate::measure::{HostOutcome, Series, VmOutcome};
 use crate::{Progress, SizingError};
 
-/// Rounds of VMs that a run has at most: a second or two. Invented.
-const MOST_ROUNDS: u64 = 3_000_000;
+/// Rounds of VMs that a run has, about: half a second. Invented.
+const MOST_ROUNDS: u64 = 1_500_000;
+/// The longest time between two rounds, s, whatever that costs: half of the longest shortage of the default risk. Invented.
+const LONGEST_STEP_S: u64 = 15;
 /// Memory that moves in a second for each VM: an operation of 64 MB for every round (the engine's constants).
 const RATE_MIB: f64 = 64.0;
 /// From a need to memory that arrives: a report, a round and an operation of about a second each at most. Inferred of full runs.
@@ -98,7 +100,7 @@ impl Vm {
 /// Time between two rounds.
 pub(crate) fn step(fleet: &Fleet, vms: usize) -> Duration {
     let rounds = fleet.length().as_secs() * vms as u64;
-    Duration::from_secs(rounds.div_ceil(MOST_ROUNDS).max(1))
+    Duration::from_secs(rounds.div_ceil(MOST_ROUNDS).clamp(1, LONGEST_STEP_S))
 }
 
 /// Runs a host.
@@ -141,6 +143,8 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
     let mut demand = vec![Vec::new(); if job.keep_demand { vms.len() } else { 0 }];
     let mut order: Vec<usize> = Vec::new();
     let mut granted = 0.0_f64;
+    let mut ended_early = false;
+    let counts_from_s = fleet.warm_up_s();
     for round in 0..=rounds {
         let now = step.saturating_mul(u32::try_from(round).unwrap_or(u32::MAX));
         let at = now.as_secs_f64();
@@ -215,12 +219,16 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
         let (mut all, mut assigned) = (0.0, 0.0);
         for ((view, place), before) in views.iter().zip(&places).zip(before) {
             let vm = &mut vms[*place];
-            vm.watch(at, seconds, before, view.assigned, at >= fleet.warm_up_s());
+            vm.watch(at, seconds, before, view.assigned, at >= counts_from_s);
             all += vm.demand.mib();
             assigned += view.assigned.mib();
             if job.keep_demand && !vm.demand.is_zero() {
                 demand[*place].push(vm.demand.mib() as f32);
             }
+        }
+        if vms.iter().any(|vm| vm.outcome.longest_s > job.hopeless_s) {
+            ended_early = true;
+            break;
         }
         most_demand = most_demand.max(all);
         least_free = least_free.min(free.mib());
@@ -245,7 +253,7 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
         series,
         least_available_mb: least_free,
         demand,
-        ended_early: false,
+        ended_early,
     })
 }
 

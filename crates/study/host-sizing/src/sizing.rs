@@ -566,17 +566,28 @@ impl<'a> Sizing<'a> {
         let moments = self.worst_moments(hosts, memory)?;
         self.add_parts(moments)?;
         if self.kept(&[of(answer)], Engine::Full)?[0] {
+            // Less may do: down in growing strides, then up to the smallest between the last two.
+            let mut broken = 0;
             for _ in 0..CORRECTIONS {
                 if answer <= 1 {
                     break;
                 }
-                let (hosts, memory) = of(answer - 1);
+                let next = answer.saturating_sub(stride).max(1);
+                let (hosts, memory) = of(next);
                 let moments = self.worst_moments(hosts, memory)?;
                 self.add_parts(moments)?;
                 if !self.kept(&[(hosts, memory)], Engine::Full)?[0] {
+                    broken = next;
                     break;
                 }
-                answer -= 1;
+                (answer, stride) = (next, stride * 2);
+            }
+            if broken > 0 {
+                let threads = self.question.threads;
+                return search::smallest(broken, answer, threads, |points| {
+                    let tries: Vec<(u32, PageCount)> = points.iter().map(|point| of(*point)).collect();
+                    self.kept(&tries, Engine::Full)
+                });
             }
             return Ok(answer);
         }
@@ -652,6 +663,9 @@ impl<'a> Sizing<'a> {
         if in_parts {
             self.kept(&new, Engine::Fast)?;
         }
+        if engine == Engine::Fast {
+            return self.kept_fast(tries, &new);
+        }
         let wanted = new.iter().map(|(hosts, memory)| {
             let jobs = self.jobs(*hosts, *memory);
             match self.worst_hosts.get(&(*hosts, memory.get(), true)).filter(|_| in_parts) {
@@ -659,8 +673,8 @@ impl<'a> Sizing<'a> {
                 None => jobs,
             }
         });
-        let wanted = wanted.collect();
-        let mut seen = self.run_tries(engine, wanted)?;
+        let wanted: Vec<Vec<Job>> = wanted.collect();
+        let mut seen = self.run_tries(engine, &wanted)?;
         let mut to_fail = Vec::new();
         for (place, (hosts, memory)) in new.iter().enumerate() {
             self.judge(key(*hosts, *memory), *hosts, *memory, engine, &seen[place]);
@@ -680,11 +694,46 @@ impl<'a> Sizing<'a> {
             }
             jobs
         });
-        let wanted = wanted.collect();
-        for (place, failed) in to_fail.iter().zip(self.run_tries(engine, wanted)?) {
+        let wanted: Vec<Vec<Job>> = wanted.collect();
+        for (place, failed) in to_fail.iter().zip(self.run_tries(engine, &wanted)?) {
             let (hosts, memory) = new[*place];
             seen[*place].extend(failed);
             self.judge(key(hosts, memory), hosts, memory, engine, &seen[*place]);
+        }
+        Ok(tries
+            .iter()
+            .map(|(hosts, memory)| self.evaluated.get(&key(*hosts, *memory)).is_some_and(|seen| seen.kept))
+            .collect())
+    }
+
+    /// The same by the fast model. Another placement is looked at only where those before it keep the risk.
+    fn kept_fast(
+        &mut self,
+        tries: &[(u32, PageCount)],
+        new: &[(u32, PageCount)],
+    ) -> Result<Vec<bool>, SizingError> {
+        let key = |hosts: u32, memory: PageCount| (hosts, memory.get(), true);
+        let mut seen: Vec<Vec<(Job, HostOutcome)>> = new.iter().map(|_| Vec::new()).collect();
+        let mut left: Vec<usize> = (0..new.len()).collect();
+        for way in 0..WAYS.len() {
+            let wanted = left.iter().map(|place| {
+                let (hosts, memory) = new[*place];
+                let jobs = self.jobs(hosts, memory);
+                let of_way = self.up(hosts) * self.fleet.plans.len();
+                jobs.into_iter().skip(way * of_way).take(of_way).collect()
+            });
+            let wanted: Vec<Vec<Job>> = wanted.collect();
+            for (place, outcomes) in left.clone().into_iter().zip(self.run_tries(Engine::Fast, &wanted)?) {
+                seen[place].extend(outcomes);
+            }
+            for place in left.clone() {
+                let (hosts, memory) = new[place];
+                self.judge(key(hosts, memory), hosts, memory, Engine::Fast, &seen[place]);
+            }
+            left.retain(|place| {
+                let (hosts, memory) = new[*place];
+                self.evaluated.get(&key(hosts, memory)).is_some_and(|seen| seen.kept)
+            });
         }
         Ok(tries
             .iter()
@@ -696,7 +745,7 @@ impl<'a> Sizing<'a> {
     fn run_tries(
         &self,
         engine: Engine,
-        tries: Vec<Vec<Job>>,
+        tries: &[Vec<Job>],
     ) -> Result<Vec<Vec<(Job, HostOutcome)>>, SizingError> {
         let mut all: Vec<(usize, usize, Job)> = Vec::new();
         for (place, jobs) in tries.iter().enumerate() {
@@ -728,6 +777,8 @@ impl<'a> Sizing<'a> {
         seen: &[(Job, HostOutcome)],
     ) {
         let mut worst: BTreeMap<usize, VmOutcome> = BTreeMap::new();
+        // Of VMs that restart in the middle, which are short on any host: held against that, and told apart.
+        let mut restarted: BTreeMap<usize, VmOutcome> = BTreeMap::new();
         let mut broken: BTreeMap<usize, VmOutcome> = BTreeMap::new();
         let mut least = f64::INFINITY;
         let mut refused = 0;
@@ -749,12 +800,13 @@ impl<'a> Sizing<'a> {
                 least = least.min(outcome.least_available_mb);
             }
             for (place, (vm, seen)) in job.vms.iter().zip(&outcome.vms).enumerate() {
-                let allowed = if job.arrive.contains(&place) {
+                let restarts = job.arrive.contains(&place);
+                let allowed = if restarts {
                     self.allowed_restarted[*vm]
                 } else {
+                    refused = refused.max(seen.refused);
                     self.allowed[usize::from(engine == Engine::Full)][*vm]
                 };
-                refused = refused.max(seen.refused);
                 if !seen.started
                     || seen.longest_s > allowed.longest_s
                     || seen.share() > allowed.share
@@ -762,7 +814,9 @@ impl<'a> Sizing<'a> {
                 {
                     worse(&mut broken, *vm, seen);
                 }
-                if !seen.started || seen.short_s > 0.0 || seen.refused > 0 {
+                if restarts && seen.started {
+                    worse(&mut restarted, *vm, seen);
+                } else if !seen.started || seen.short_s > 0.0 || seen.refused > 0 {
                     worse(&mut worst, *vm, seen);
                 }
             }
@@ -792,7 +846,7 @@ impl<'a> Sizing<'a> {
         if let Some(mut failover) = failover {
             let failing = self.failing_jobs(hosts, memory);
             failover.restarted = failing.iter().filter(|job| job.seed == 0).map(|job| job.arrive.len()).sum();
-            failover.worst = violations.iter().chain(&all).find(|shortage| shortage.after_failure).cloned();
+            failover.worst = list(&restarted).into_iter().find(|shortage| shortage.longest_s > 0.0);
             self.failovers.insert(key, failover);
         }
         let evaluated = Evaluated {
@@ -890,9 +944,9 @@ impl<'a> Sizing<'a> {
         let fleet = self.fleet.with_settings(&settings);
         let question = Question { hosts: Hosts::Number(hosts), ..self.question.clone() };
         let mut sizing = Sizing::new(&fleet, &question, self.progress)?;
-        // Promises are those of today: settings must not be better by promising less.
-        let before = self.allowed.iter().flatten().chain(&self.allowed_restarted);
-        let then = sizing.allowed.iter_mut().flatten().chain(&mut sizing.allowed_restarted);
+        // Promises are those of today: settings must not be better by promising less. The fast model, which only searches, has its own.
+        let before = self.allowed[1].iter().chain(&self.allowed_restarted);
+        let then = sizing.allowed[1].iter_mut().chain(&mut sizing.allowed_restarted);
         for (now, before) in then.zip(before) {
             now.longest_s = now.longest_s.min(before.longest_s);
             now.share = now.share.min(before.share);

@@ -139,10 +139,15 @@ impl Answer {
 
     /// What happens when a host fails in the middle.
     fn failed_over(&self, failover: &Failover) -> String {
-        let worst = failover.worst.as_ref().filter(|worst| worst.started);
-        let worst = worst.map_or_else(
-            || "no VM is short after that".to_owned(),
-            |worst| format!("{} is then short for {}", worst.vm, length(worst.longest_s)),
+        let worst = failover.worst.as_ref().map_or_else(
+            || "none of them is short after that".to_owned(),
+            |worst| {
+                format!(
+                    "{} is short for {} while it boots into the middle of its load, as it would be on any host",
+                    worst.vm,
+                    length(worst.longest_s)
+                )
+            },
         );
         format!(
             "When a host fails at the worst moment ({}), its {} VMs have their memory on the others within {}; {worst}.",

@@ -47,7 +47,6 @@ pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
         hosts.extend(part.host.clone());
         host_memory = part.host_memory.or(host_memory);
         for host in part.hosts {
-            hosts.extend(Some(host.name.clone()).filter(|name| !name.is_empty()));
             same_host(&part.file, host, &mut listed, &mut remarks);
         }
         for vm in part.vms {
@@ -122,6 +121,10 @@ pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
         vm
     });
     let vms: Vec<LoadVm> = vms.collect();
+    // A list of one host names it for a load that has no other name.
+    if let ([], [only]) = (&hosts[..], &listed[..]) {
+        hosts.extend(Some(only.name.clone()).filter(|name| !name.is_empty()));
+    }
     let host = match &hosts[..] {
         [only] => Some(only.clone()),
         [] => None,

@@ -177,7 +177,7 @@ pub(super) fn read(root: &Table<'_, '_>, chosen: Option<PageCount>) -> Option<Ho
     let release = value(table.word("release", &RELEASES)).unwrap_or_default();
     let edition = if table.has("edition") { Edition::Unlimited } else { release.usual_edition() };
     let edition = match table.word("edition", &EDITIONS) {
-        Some(edition) => check_edition(&table, edition, release),
+        Some(edition) => check_edition(&table, &edition, release),
         None => edition,
     };
     let limits = release.limits(edition);
@@ -334,7 +334,7 @@ fn read_epoch(table: &Table<'_, '_>) -> Epoch {
 }
 
 /// The edition, if there is one of this name of the release.
-fn check_edition(table: &Table<'_, '_>, edition: Located<Edition>, release: Release) -> Edition {
+fn check_edition(table: &Table<'_, '_>, edition: &Located<Edition>, release: Release) -> Edition {
     if !release.has_edition(edition.value) {
         let there: Vec<&str> =
             EDITIONS.iter().filter(|(_, other)| release.has_edition(*other)).map(|(word, _)| *word).collect();
