@@ -18,6 +18,7 @@ mod policies;
 mod replaced_kernel;
 mod replay;
 mod same_bits;
+mod smart_paging;
 mod starts;
 mod storage;
 mod wire_format;

@@ -42,7 +42,7 @@ mod recording;
 mod reference;
 mod replay;
 mod report;
-#[cfg(feature = "study")]
+#[cfg(any(feature = "study", feature = "sizing"))]
 mod results;
 mod scenario;
 #[cfg(feature = "sizing")]

@@ -9,13 +9,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::builder::RangedU64ValueParser;
 use guest_memory_manager::trace::TraceWindow;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use page_range::PageCount;
 use policy_comparison::{Advance, CompareError, Comparison, Contestant, Settings, loads};
 use scenario::file::{self, BadScenario, LoadOptions, Scenario, Setting};
 use scenario::run::Choices;
 
-use super::{all_bad_input, arguments, bad_input, results, shell_word};
+use super::results::{Results, progress_bar};
+use super::{all_bad_input, arguments, bad_input, shell_word};
 use crate::output::{look, note, print, print_coloured, say, tell};
 
 /// Which policies, on what.
@@ -80,6 +81,7 @@ pub(crate) struct Args {
 
 /// The files of a comparison.
 const FILES: [&str; 4] = ["compare.json", "compare.csv", "compare.html", "cost.json"];
+const RESULTS: Results = Results { what: "comparison", kind: "compare", files: &FILES };
 
 /// Compares.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -88,9 +90,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let settings = settings(&args.what)?;
     let settings = Settings { threads: args.threads.map_or(settings.threads, usize::from), ..settings };
-    let folder = results::folder(args.out.as_deref(), args.force, "compare", "comparison", &FILES)?;
+    let folder = RESULTS.folder(args.out.as_deref(), args.force)?;
     quiet_panics();
-    let bar = progress_bar(!args.json && std::io::stderr().is_terminal());
+    let bar = progress_bar(!args.json && std::io::stderr().is_terminal(), PROGRESS);
     let comparison = policy_comparison::compare(&settings, &mut |advance| show(&bar, advance));
     bar.finish_and_clear();
     let comparison = match comparison {
@@ -209,14 +211,8 @@ pub(super) fn quiet_panics() {
     }));
 }
 
-pub(super) fn progress_bar(show: bool) -> ProgressBar {
-    let target = if show { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(None, target);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {percent:>3} %, {eta} left") {
-        bar.set_style(style);
-    }
-    bar
-}
+/// How far a comparison, or a part of a sweep, is.
+pub(super) const PROGRESS: &str = "{msg} {bar:40} {percent:>3} %, {eta} left";
 
 fn show(bar: &ProgressBar, advance: Advance) {
     bar.set_length(advance.all);

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use host_sizing::{Answer, Fleet, Growth, Hosts, Question, Risk, SizingError};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use load_import::LoadHost;
 use page_range::PageCount;
 use scenario::file::{self, LoadOptions};
 
 use super::import::{self, Files};
+use super::results::{Results, progress_bar};
 use super::{arguments, bad_input, shell_word};
 use crate::output::{look, note, print, say, tell};
 
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     /// Sizes of hosts to choose from, separated by commas, such as 256GB,384GB,512GB: how many of each are enough?
     #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = arguments::host_memory, conflicts_with_all = ["hosts", "host_memory"])]
     host: Vec<PageCount>,
-    /// Number of hosts, all alike: how much memory does each need? [default: 1]
+    /// Number of hosts, all alike: how much memory does each need? [default: those that files list (Get-VMHost), else 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     hosts: Option<u32>,
     /// Memory of each of them: is it enough?
@@ -86,12 +87,14 @@ fn burst(text: &str) -> Result<Burst, String> {
 const FILES: [&str; 6] =
     ["size.html", "size.json", "set-memory.ps1", "undo-memory.ps1", "load.toml", "load.trace.csv"];
 
+const RESULTS: Results = Results { what: "sizing", kind: "size", files: &FILES };
+
 /// Sizes. Exit code 1 where hosts that were given are not enough.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let question = question(args)?;
-    let folder = folder(args)?;
+    let folder = RESULTS.folder(args.out.as_deref(), args.force)?;
     let made = args.out.is_none();
-    let answer = fleet(args, &folder).and_then(|fleet| answer(args, &question, &fleet, &folder));
+    let answer = fleet(args, &folder)
+        .and_then(|(fleet, listed)| answer(args, &question(args, &listed), &fleet, &folder));
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => {
@@ -112,15 +115,26 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(if enough { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn question(args: &Args) -> Result<Question> {
-    let hosts = match (&args.host[..], args.hosts, args.host_memory) {
-        ([], hosts, None) => Hosts::Number(hosts.unwrap_or(1)),
-        ([], hosts, Some(memory)) => Hosts::Given(hosts.unwrap_or(1), memory),
+/// What is asked. Where nothing is said of hosts, it is whether those that the files list are enough.
+fn question(args: &Args, listed: &[LoadHost]) -> Question {
+    let smallest = listed.iter().map(|host| host.memory).min();
+    let hosts = match (&args.host[..], args.hosts, args.host_memory, smallest) {
+        ([], None, None, Some(smallest)) => {
+            if listed.iter().any(|host| host.memory != smallest) {
+                note!(
+                    "note: the hosts that the files list have not the same memory; all are taken to have {}, the least",
+                    quantities::format_size(smallest)
+                );
+            }
+            Hosts::Given(u32::try_from(listed.len()).unwrap_or(u32::MAX), smallest)
+        }
+        ([], hosts, None, _) => Hosts::Number(hosts.unwrap_or(1)),
+        ([], hosts, Some(memory), _) => Hosts::Given(hosts.unwrap_or(1), memory),
         (sizes, ..) => Hosts::Sizes(sizes.to_vec()),
     };
     let one = matches!(hosts, Hosts::Number(1) | Hosts::Given(1, _));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Question {
+    Question {
         hosts,
         spare: args.spare.unwrap_or(u32::from(!one)),
         risk: args.risk,
@@ -128,11 +142,12 @@ fn question(args: &Args) -> Result<Question> {
         threads: args.threads.map_or(threads, usize::from),
         step: args.step,
         full: args.full,
-    })
+    }
 }
 
 /// The VMs: of a scenario file, or of what other programs wrote.
-fn fleet(args: &Args, folder: &Path) -> Result<Fleet> {
+fn fleet(args: &Args, folder: &Path) -> Result<(Fleet, Vec<LoadHost>)> {
+    let mut listed = Vec::new();
     let options = LoadOptions {
         policies: policy_catalogue::names().map(str::to_owned).collect(),
         policy: args.policy.clone(),
@@ -162,6 +177,7 @@ fn fleet(args: &Args, folder: &Path) -> Result<Fleet> {
             let scenario = file::load(&path, &options).map_err(bad_input)?;
             let mut fleet = Fleet::of_scenario(&scenario, args.policy.as_deref(), 1).map_err(wrong)?;
             fleet.tell(&load, &written);
+            listed = load.hosts;
             fleet
         }
     };
@@ -171,11 +187,11 @@ fn fleet(args: &Args, folder: &Path) -> Result<Fleet> {
     if let Some((size, length)) = args.burst {
         fleet.burst(size, length).map_err(wrong)?;
     }
-    Ok(fleet)
+    Ok((fleet, listed))
 }
 
 fn answer(args: &Args, question: &Question, fleet: &Fleet, folder: &Path) -> Result<Answer> {
-    let bar = progress_bar(!args.json && std::io::stderr().is_terminal());
+    let bar = progress_bar(!args.json && std::io::stderr().is_terminal(), "{msg} {bar:30} about {eta} left");
     let done = AtomicU64::new(0);
     // How many runs a search takes shows only when it is over.
     let vm_seconds = fleet.length().as_secs() * fleet.vms.len() as u64;
@@ -243,43 +259,8 @@ fn write(folder: &Path, answer: &Answer) -> Result<()> {
     Ok(())
 }
 
-/// Makes the folder. A folder that holds anything but a sizing is left alone.
-fn folder(args: &Args) -> Result<PathBuf> {
-    let Some(out) = &args.out else {
-        return scenario::run::directory::create_next(Path::new(super::RUNS), "size").map_err(bad_input);
-    };
-    if let Ok(entries) = std::fs::read_dir(out) {
-        for entry in entries {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if !FILES.contains(&name.as_str()) {
-                return Err(bad_input(format!(
-                    "{} holds {name:?}, which no sizing has left there: name another folder with --out",
-                    out.display()
-                )));
-            }
-            if !args.force {
-                return Err(bad_input(format!(
-                    "{} exists already; --force overwrites a sizing, --out names another folder",
-                    out.display()
-                )));
-            }
-        }
-    }
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    Ok(out.clone())
-}
-
 /// Runs of all VMs that a search takes, about: with today's settings and with those that are advised. Invented.
 const RUNS: u64 = 16;
-
-fn progress_bar(show: bool) -> ProgressBar {
-    let target = if show { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(None, target);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} about {eta} left") {
-        bar.set_style(style);
-    }
-    bar
-}
 
 /// The command that gives the answer again.
 fn command(args: &Args) -> String {

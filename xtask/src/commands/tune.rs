@@ -13,7 +13,8 @@ use policy_comparison::{CompareError, loads};
 use policy_tuning::{Outcome, Preference, Search, Settings, Space, TuneError, tune};
 use scenario::file::{self, LoadOptions, Scenario};
 
-use super::{all_bad_input, arguments, bad_input, compare, results, shell_word};
+use super::results::{Results, progress_bar};
+use super::{all_bad_input, arguments, bad_input, compare, plans, shell_word};
 use crate::output::{look, note, print, print_coloured, say, tell};
 
 /// Seeds, both ends included.
@@ -143,14 +144,15 @@ pub(crate) struct Args {
 }
 
 /// The files of a search.
-const FILES: [&str; 3] = ["tune.json", "tune.html", "policy.toml"];
+const RESULTS: Results =
+    Results { what: "tuning", kind: "tune", files: &["tune.json", "tune.html", "policy.toml"] };
 
 /// Tunes.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let settings = settings(args)?;
-    let folder = results::folder(args.out.as_deref(), args.force, "tune", "tuning", &FILES)?;
+    let folder = RESULTS.folder(args.out.as_deref(), args.force)?;
     compare::quiet_panics();
-    let bar = compare::progress_bar(!args.json && std::io::stderr().is_terminal());
+    let bar = progress_bar(!args.json && std::io::stderr().is_terminal(), compare::PROGRESS);
     let outcome = tune(&settings, &mut |advance| {
         bar.set_length(advance.of.all);
         bar.set_position(advance.of.done);
@@ -276,7 +278,7 @@ fn recorded(
         ..LoadOptions::default()
     };
     let mut load = loads::trace(path, options)?;
-    super::plans::tell_remarks(&load);
+    plans::tell_remarks(&load);
     load.name = format!("{} {window} {}", load.name, quantities::format_size(memory));
     Ok(load)
 }
@@ -284,7 +286,7 @@ fn recorded(
 fn write(folder: &Path, outcome: &Outcome, command: &str) -> Result<()> {
     let policy = format!("# {}\n{}", command, outcome.policy_table());
     let texts = [outcome.json()?, outcome.page(command), policy];
-    for (name, text) in FILES.iter().zip(texts) {
+    for (name, text) in RESULTS.files.iter().zip(texts) {
         let path = folder.join(name);
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }

@@ -64,6 +64,60 @@ model_constants::constants! {
     /// Files of Windows 2000 Server and XP that boot and services leave in the cache.
     NT5_CACHE = "windows_2000_xp.file_cache", 150.0, "MiB", Invented,
         "as for Windows Server 2003";
+    /// Idle commit of Windows Server 2012 and 2012 R2.
+    WS2012_COMMIT = "windows_server_2012.idle_commit", 260.0, "MiB", Inferred,
+        "Aidan Finn, Windows Server 2012 Hyper-V Dynamic Memory Changes: VMs seen with as little as 312 MB; less the buffer of 20 %";
+    /// Of [`WS2012_COMMIT`], what the kernel holds nonpaged.
+    WS2012_NONPAGED = "windows_server_2012.nonpaged", 90.0, "MiB", Invented,
+        "as for Windows Server 2008 R2";
+    /// Files of Windows Server 2012 and 2012 R2 that boot and services leave in the cache.
+    WS2012_CACHE = "windows_server_2012.file_cache", 600.0, "MiB", Invented,
+        "as for Windows Server 2008 R2";
+    /// Idle commit of Windows Server 2016 and 2019.
+    WS2016_COMMIT = "windows_server_2016.idle_commit", 700.0, "MiB", Invented,
+        "a server with desktop; more than 2012, whose system requirement of 512 MB it kept with Server Core alone";
+    /// Of [`WS2016_COMMIT`], what the kernel holds nonpaged.
+    WS2016_NONPAGED = "windows_server_2016.nonpaged", 140.0, "MiB", Invented,
+        "the share of Windows Server 2008 R2, about a fifth";
+    /// Files of Windows Server 2016 and 2019 that boot and services leave in the cache.
+    WS2016_CACHE = "windows_server_2016.file_cache", 900.0, "MiB", Invented,
+        "size of the system files a booted server reads";
+    /// Idle commit of Windows Server 2022 and 2025.
+    WS2022_COMMIT = "windows_server_2022.idle_commit", 900.0, "MiB", Invented,
+        "a server with desktop; more than 2016: its requirement with desktop is 2 GB";
+    /// Of [`WS2022_COMMIT`], what the kernel holds nonpaged.
+    WS2022_NONPAGED = "windows_server_2022.nonpaged", 180.0, "MiB", Invented,
+        "the share of Windows Server 2008 R2, about a fifth";
+    /// Files of Windows Server 2022 and 2025 that boot and services leave in the cache.
+    WS2022_CACHE = "windows_server_2022.file_cache", 1000.0, "MiB", Invented,
+        "size of the system files a booted server reads";
+    /// Idle commit of Windows 8 and 8.1.
+    WINDOWS_8_COMMIT = "windows_8.idle_commit", 380.0, "MiB", Invented,
+        "a desktop at its login screen; less than Windows 7, as its makers aimed for";
+    /// Of [`WINDOWS_8_COMMIT`], what the kernel holds nonpaged.
+    WINDOWS_8_NONPAGED = "windows_8.nonpaged", 90.0, "MiB", Invented,
+        "as for Windows 7";
+    /// Files of Windows 8 and 8.1 that boot and services leave in the cache.
+    WINDOWS_8_CACHE = "windows_8.file_cache", 600.0, "MiB", Invented,
+        "as for Windows 7";
+    /// Idle commit of Windows 10.
+    WINDOWS_10_COMMIT = "windows_10.idle_commit", 900.0, "MiB", Invented,
+        "a desktop at its login screen; half of its requirement of 2 GB (64 bits)";
+    /// Of [`WINDOWS_10_COMMIT`], what the kernel holds nonpaged.
+    WINDOWS_10_NONPAGED = "windows_10.nonpaged", 180.0, "MiB", Invented,
+        "the share of Windows 7, about a fifth";
+    /// Files of Windows 10 that boot and services leave in the cache.
+    WINDOWS_10_CACHE = "windows_10.file_cache", 900.0, "MiB", Invented,
+        "size of the system files a booted client reads";
+    /// Idle commit of Windows 11.
+    WINDOWS_11_COMMIT = "windows_11.idle_commit", 1600.0, "MiB", Invented,
+        "a desktop at its login screen; a little less than half of its requirement of 4 GB";
+    /// Of [`WINDOWS_11_COMMIT`], what the kernel holds nonpaged.
+    WINDOWS_11_NONPAGED = "windows_11.nonpaged", 320.0, "MiB", Invented,
+        "the share of Windows 7, about a fifth";
+    /// Files of Windows 11 that boot and services leave in the cache.
+    WINDOWS_11_CACHE = "windows_11.file_cache", 1200.0, "MiB", Invented,
+        "size of the system files a booted client reads";
     /// Idle commit of the Linux-like profiles.
     LINUX_COMMIT = "linux.idle_commit", 110.0, "MiB", Invented,
         "a server without desktop";
@@ -99,6 +153,11 @@ model_constants::constants! {
     BOOT_LOGIN_NT6 = "boot.login_nt6", 45.0, "s", Invented, "typical of the hardware of 2011";
     /// Boot to running integration services, Windows Server 2008, 2008 R2, Vista and 7.
     BOOT_SERVICES_NT6 = "boot.integration_services_nt6", 25.0, "s", Invented,
+        "drivers of the VMBus start before the login screen appears";
+    /// Boot to the login screen, Windows 8 and Server 2012 and later.
+    BOOT_LOGIN_NT62 = "boot.login_nt62", 25.0, "s", Invented, "typical of disks of today";
+    /// Boot to running integration services, Windows 8 and Server 2012 and later.
+    BOOT_SERVICES_NT62 = "boot.integration_services_nt62", 12.0, "s", Invented,
         "drivers of the VMBus start before the login screen appears";
     /// Boot to the login screen, Windows 2000 Server, XP and Server 2003.
     BOOT_LOGIN_NT5 = "boot.login_nt5", 30.0, "s", Invented, "typical of the hardware of 2011";
@@ -149,6 +208,9 @@ model_constants::constants! {
     /// Pages written to the page file by the modified page writer.
     PAGE_WRITE_RATE = "page_file.write_rate", 60.0, "MiB/s", Invented,
         "sequential writes to one disk of 2011";
+    /// Time in which a guest touches all that it keeps touching: how often it needs what the host has put into a file (Smart Paging).
+    HOST_PAGING_TOUCH = "smart_paging.touch", 30.0, "s", Invented,
+        "services wake every few seconds to minutes";
     /// A system-managed page file begins at this many times the RAM that the guest boots with, if that is less than 1 GB.
     PAGE_FILE_SMALL_START = "page_file.managed_start_below_1_gb", 1.5, "times RAM", Inferred,
         "Microsoft, Change the Size of Virtual Memory (Windows Server 2008): default minimum on 32-bit systems; taken for all Windows guests";

@@ -7,6 +7,7 @@ use rand_pcg::Pcg64;
 use serde::Serialize;
 
 use crate::constants::{BOOT_STEP, NOISE_CORRELATION, NOISE_CUT, NOISE_INTERVAL};
+use crate::host_paging::HostPaging;
 use crate::manager::{
     BalloonAllocation, CommitFailed, Counters, DiskIo, HotAddRefused, Inconsistency, MemoryManager,
     NoLockablePages, PageFileSize, ProcessId, ProcessReport,
@@ -140,6 +141,8 @@ pub struct Guest {
     integration_services: IntegrationServices,
     phase: BootPhase,
     switched_on: Duration,
+    /// What of its memory the host has put into a file, and the time that this has cost.
+    host_paging: HostPaging,
     next_boot_step: Option<Duration>,
     kernel: ProcessId,
     services: ProcessId,
@@ -160,6 +163,7 @@ impl Guest {
             integration_services: config.services,
             phase: BootPhase::Loading,
             switched_on: now,
+            host_paging: HostPaging::default(),
             next_boot_step: Some(now),
             kernel,
             services,
@@ -223,6 +227,31 @@ impl Guest {
         self.applications.iter().any(|running| running.started)
     }
 
+    /// So much of the guest's memory is in a file of the host from now on. A guest never learns this; it is slow.
+    pub fn paged_by_host(&mut self, now: Duration, pages: PageCount) {
+        self.memory.advance(now);
+        self.wait_for_host(now);
+        self.host_paging.set(now, pages);
+    }
+
+    /// The time that the guest has lost waiting for what the host has put into a file.
+    #[must_use]
+    pub const fn lost_to_host(&self) -> Duration {
+        self.host_paging.lost()
+    }
+
+    /// What the guest needs of what the host has put into a file costs it time.
+    fn wait_for_host(&mut self, now: Duration) {
+        if self.host_paging.is_nothing() {
+            return;
+        }
+        let active: PageCount = self.memory.active();
+        let lost = self.host_paging.advance(now, self.memory.in_use(), self.memory.has(), active);
+        if self.applications.iter().any(|running| running.started) {
+            self.memory.stalled(lost);
+        }
+    }
+
     /// Check every invariant of the model.
     ///
     /// # Errors
@@ -236,6 +265,7 @@ impl Guest {
     pub fn tick(&mut self, now: Duration, events: &mut Vec<GuestEvent>) -> Option<Duration> {
         while let Some(time) = self.next_timeout().filter(|&time| time <= now) {
             self.memory.advance(time);
+            self.wait_for_host(time);
             self.step_boot(time, events);
             self.step_noise(time);
             self.step_applications(time, events);
@@ -391,7 +421,7 @@ impl Guest {
         }
         let profile = *self.memory.profile();
         let (nonpaged, all) = (profile.family().footprint.nonpaged.pages(), profile.idle_commit());
-        let elapsed = now.saturating_sub(self.switched_on);
+        let elapsed = now.saturating_sub(self.switched_on).saturating_sub(self.host_paging.lost());
         let (services, login) = (profile.boot_to_services(), profile.boot_to_login());
 
         let kernel = self.memory.process(self.kernel).unwrap_or_default().commit;
@@ -421,7 +451,8 @@ impl Guest {
             self.noise.next = now + NOISE_INTERVAL.duration();
             events.push(GuestEvent::Login);
         } else {
-            let stops = [now + BOOT_STEP.duration(), self.switched_on + services, self.switched_on + login];
+            let begun = self.switched_on + self.host_paging.lost();
+            let stops = [now + BOOT_STEP.duration(), begun + services, begun + login];
             self.next_boot_step = stops.into_iter().filter(|&stop| stop > now).min();
         }
     }

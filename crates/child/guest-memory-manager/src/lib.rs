@@ -8,7 +8,7 @@
 //!
 //! * [`MemoryManager`]: which guest page is free, zeroed, standby, in a working set, or locked by a driver (the balloon
 //!   among them); commit and its limit; the page file; working-set trimming and hard faults.
-//! * [`GuestProfile`]: every guest of Table 2-1 of the guideline, and those of the limits table, with their footprints.
+//! * [`GuestProfile`]: every guest of Table 2-1 of the guideline, those of the limits table, and those since, with their footprints.
 //! * [`workload`]: what applications do with memory; [`trace`]: recorded loads.
 //! * [`Guest`]: all of these together, from power-on to login and beyond.
 //! * [`constants()`]: every number of the model with its label and source.
@@ -24,6 +24,7 @@ pub mod trace;
 pub mod workload;
 
 mod guest;
+mod host_paging;
 mod manager;
 mod profile;
 mod sampling;

@@ -166,6 +166,26 @@ impl MemoryManager {
         &self.lists.present
     }
 
+    /// Pages with something in them: all that are neither free nor zeroed, nor given away by the balloon.
+    pub(crate) fn in_use(&self) -> PageCount {
+        self.has().saturating_sub(self.lists.unused())
+    }
+
+    /// Pages that the guest has: those that it shows, without its balloon.
+    pub(crate) fn has(&self) -> PageCount {
+        self.visible().saturating_sub(self.ballooned())
+    }
+
+    /// What processes keep touching.
+    pub(crate) fn active(&self) -> PageCount {
+        self.processes.iter().map(|process| process.active).sum()
+    }
+
+    /// Applications have waited for the host.
+    pub(crate) fn stalled(&mut self, time: Duration) {
+        self.stall += time;
+    }
+
     /// Size of the page file.
     #[must_use]
     pub const fn page_file_size(&self) -> PageCount {

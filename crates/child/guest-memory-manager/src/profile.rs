@@ -32,7 +32,7 @@ pub enum Edition {
     Datacenter,
     /// Ultimate (clients).
     Ultimate,
-    /// Professional (clients other than Windows Vista).
+    /// Professional (clients other than Windows Vista); since Windows 8 it is called Pro.
     Professional,
     /// Home (clients).
     Home,
@@ -212,8 +212,12 @@ pub struct Family {
     pub login: &'static Constant,
     /// Boot to running integration services.
     pub services: &'static Constant,
-    /// Numbers of virtual processors that are supported.
+    /// Numbers of virtual processors that are supported by hosts up to 2008 R2 SP1; empty for a guest that is newer than they are.
     pub virtual_processors: &'static [u32],
+    /// The most virtual processors that are supported by hosts of 2012 and later.
+    pub most_processors: u32,
+    /// Whether it boots in a VM of generation 2 (documented: 64-bit guests since Windows 8 and Server 2012, and Linux).
+    pub second_generation: bool,
     /// Versions of the DM protocol that its driver proposes to a host, one after the other; the last is its last attempt.
     pub dm_versions: &'static [DmVersion],
 }
@@ -303,11 +307,30 @@ impl GuestProfile {
         }
     }
 
-    /// Numbers of virtual processors that are supported (Table 1.3 of \[D\]; Windows 7 and Server 2008 R2 came later and
-    /// take Server 2008's and Vista's, Windows 7 up to 4).
+    /// Numbers of virtual processors that are supported by hosts up to 2008 R2 SP1 (Table 1.3 of \[D\]; Windows 7 and Server 2008 R2 came
+    /// later and take Server 2008's and Vista's, Windows 7 up to 4). Empty for a guest that is newer than these hosts.
     #[must_use]
     pub const fn virtual_processors(&self) -> &'static [u32] {
         self.family.virtual_processors
+    }
+
+    /// The most virtual processors that are supported by hosts of 2012 and later (documented: Microsoft, *Supported Windows guest operating
+    /// systems*, of these releases).
+    #[must_use]
+    pub const fn most_processors(&self) -> u32 {
+        self.family.most_processors
+    }
+
+    /// Whether it boots in a VM of generation 2.
+    #[must_use]
+    pub fn second_generation(&self) -> bool {
+        self.family.second_generation && self.architecture == Architecture::X64
+    }
+
+    /// Whether hosts up to 2008 R2 SP1 support it as a guest.
+    #[must_use]
+    pub const fn is_of_2011(&self) -> bool {
+        !self.family.virtual_processors.is_empty()
     }
 
     /// The most physical memory this edition uses (Microsoft, Memory Limits for Windows Releases); hot-add beyond it is

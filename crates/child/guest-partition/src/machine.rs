@@ -14,7 +14,7 @@ use machine_contract::{
     VmFactory,
 };
 use model_sync::Mutex;
-use page_range::GuestRange;
+use page_range::{GuestRange, PageCount};
 use partition::{GuestMemory as _, GuestSynic as _, SimulatedPartition};
 use vmbus::control::client::ClientConfig;
 use vmbus::control::{VMBUS_SINT, Version};
@@ -91,6 +91,13 @@ impl Console {
     pub fn look<R>(&self, look: impl FnOnce(&Guest) -> R) -> Option<R> {
         let guest = self.inner.lock().guest.clone();
         guest.map(|guest| look(&guest.lock()))
+    }
+
+    fn look_in(&self, change: impl FnOnce(&mut Guest)) {
+        let guest = self.inner.lock().guest.clone();
+        if let Some(guest) = guest {
+            change(&mut guest.lock());
+        }
     }
 
     /// Gives the guest's DM VSC these faults; they last until it is given others, over reboots too.
@@ -178,6 +185,11 @@ impl RunningPartition for SimulatedMachine {
         self.stop(ctx);
         self.partition.host().reset();
         self.boot(ctx, request)
+    }
+
+    fn paged_by_host(&mut self, ctx: &mut Context<'_>, pages: PageCount) {
+        let now: Duration = ctx.now().into();
+        self.console.look_in(|guest| guest.paged_by_host(now, pages));
     }
 
     fn shut_down(&mut self, ctx: &mut Context<'_>) {

@@ -13,7 +13,7 @@ use page_range::PageCount;
 use perf_counters::{Epoch, Layout, Memory, ParentCounters, Rate, Sample, pdh};
 use qemu_host::Snapshot;
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
-use run_journal::{EventsLevel, MANIFEST_FILE, Recorder};
+use run_journal::{EventsLevel, Form, MANIFEST_FILE, Recorder};
 use scenario::run::{COUNTERS_FILE, SCENARIO_FILE, host_counters, vm_counters};
 
 /// Records together are not larger than this if nothing is said.
@@ -134,7 +134,7 @@ impl Record {
             .find(|folder| !folder.exists())
             .context("there are a thousand records of this second")?;
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let recorder = Recorder::create(&folder, EventsLevel::All)
+        let recorder = Recorder::create(&folder, EventsLevel::All, Form::Plain)
             .with_context(|| format!("cannot record in {}", folder.display()))?;
         let manifest = Manifest {
             format: manifest::FORMAT_VERSION,

@@ -28,6 +28,11 @@ model_constants::constants! {
     START_RESERVATION = "time for which memory is collected for a VM after its start was refused", 60.0, "s", Invented,
         "a start can fail while memory is still being removed from others, and Microsoft's tests of Linux guests on later hosts ask \
          again after 30 s; how long the product goes on for a VM that it has refused, no source says";
+    /// How long memory is collected for a guest that restarts with less than its VM's startup RAM, before the rest is put into a file
+    /// (Smart Paging, on hosts that have it).
+    SMART_PAGING_WAIT = "time for which memory is collected for a VM that restarts, before Smart Paging", 10.0, "s", Invented,
+        "Microsoft, Hyper-V Dynamic Memory Overview: Smart Paging is used if no memory can be reclaimed from other VMs; how long the host tries, \
+         no source says. Ten operations of the balancer";
     RATE_WINDOW = "window of the grant rate and of operation times", 20.0, "s", Invented,
         "part of the lead-time stock";
     AVERAGE_PRESSURE_WINDOW = "window of a VM's Average Pressure", 60.0, "s", Invented,

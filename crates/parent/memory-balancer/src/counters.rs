@@ -64,7 +64,9 @@ pub struct VmCounters {
     pub added: PageCount,
     /// Removed, cumulative.
     pub removed: PageCount,
-    /// Added since the VM last started: Physical Memory = startup + added − removed since then.
+    /// What the VM was given at its last start: its startup RAM then, or less (Smart Paging).
+    pub at_start: PageCount,
+    /// Added since the VM last started: Physical Memory = `at_start` + added − removed since then.
     pub added_since_start: PageCount,
     /// Removed since the VM last started.
     pub removed_since_start: PageCount,
@@ -156,6 +158,7 @@ impl Balancer {
             running: false,
             added: tally.added,
             removed: tally.removed,
+            at_start: PageCount::ZERO,
             added_since_start: tally.added - at_start.added,
             removed_since_start: tally.removed - at_start.removed,
             add_operations: tally.add_operations,
@@ -174,6 +177,7 @@ impl Balancer {
         if let Some(index) = self.index(vm) {
             let (live, view) = (&self.live[index], &self.views[index]);
             counters.running = true;
+            counters.at_start = live.at_start;
             counters.physical = live.account.assigned();
             counters.guest_visible = live.visible;
             counters.in_transit = live.account.granted();

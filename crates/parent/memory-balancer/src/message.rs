@@ -144,7 +144,7 @@ pub enum Output {
     Admitted {
         /// Which VM.
         vm: VmId,
-        /// Its startup RAM.
+        /// Its startup RAM; less if it restarts on a host with Smart Paging that has no more.
         #[serde(serialize_with = "runs")]
         frames: HostFrames,
         /// How long it waited.

@@ -59,7 +59,12 @@ impl Balancer {
         asked_before: Option<Waiting>,
     ) -> Result<usize, Fault> {
         let registered = self.registered.get(&vm).ok_or(Fault::NotRegistered(vm))?;
-        let (startup, overhead) = (registered.settings.startup, self.config.overhead_per_vm);
+        let settings = registered.settings;
+        let (startup, overhead) = (settings.startup, self.config.overhead_per_vm);
+        // Only a restart is helped out by a file: not a start of a VM that was off, as after a failover (documented: Hyper-V Dynamic Memory
+        // Overview). That the VM has at least its minimum RAM of the host is inferred: the file bridges what is between the two.
+        let smart_paging =
+            self.config.smart_paging.filter(|_| purpose == Purpose::Restart && settings.dynamic);
         let (since, aside, origins) = asked_before.map_or_else(
             || (now, self.books.nothing(), Origins::default()),
             |waiting| (waiting.since, waiting.aside, waiting.origins),
@@ -67,12 +72,13 @@ impl Balancer {
         let waiting = Waiting {
             vm,
             purpose,
-            weight: registered.settings.weight,
+            weight: settings.weight,
             startup,
             overhead,
+            least: if smart_paging.is_some() { settings.minimum.min(startup) } else { startup },
             own: had.min(startup.saturating_add(overhead)),
             since,
-            until: now.saturating_add(self.config.start_reservation),
+            until: now.saturating_add(smart_paging.unwrap_or(self.config.start_reservation)),
             aside,
             origins,
         };
@@ -98,6 +104,9 @@ impl Balancer {
     /// Reservations that have lasted their time: what is set aside is everybody's again.
     pub(crate) fn end_reservations(&mut self, now: Duration, out: &mut Vec<Output>) {
         while let Some(place) = self.waiting.iter().position(|waiting| waiting.until <= now) {
+            if self.admit_with_less(place, now, out) {
+                continue;
+            }
             let waiting = &self.waiting[place];
             let (vm, required) = (waiting.vm, waiting.needed());
             let available = waiting.aside.pages() + self.books.available();
@@ -135,6 +144,28 @@ impl Balancer {
         }
     }
 
+    /// Smart Paging: whether what was the VM's own is home, and no other VM has enough to give.
+    fn has_nothing_to_wait_for(&self, place: usize) -> bool {
+        let waiting = &self.waiting[place];
+        waiting.least < waiting.startup
+            && waiting.aside.pages() + self.books.available() >= waiting.own
+            && !self.could_be_made(waiting.needed())
+    }
+
+    /// Smart Paging: admits a VM that restarts with what there is, if that is less than its startup RAM and enough to start with. Returns
+    /// whether it is admitted.
+    fn admit_with_less(&mut self, place: usize, now: Duration, out: &mut Vec<Output>) -> bool {
+        let waiting = &mut self.waiting[place];
+        let available = waiting.aside.pages() + self.books.available();
+        if waiting.least >= waiting.startup || available < waiting.suffices() {
+            return false;
+        }
+        let more = waiting.missing().min(self.books.available());
+        waiting.set_aside(&mut self.books, &mut self.came_back, more);
+        self.admit(place, now, out);
+        true
+    }
+
     /// Whether the running VMs could be brought to so little that there is enough.
     fn could_be_made(&self, required: PageCount) -> bool {
         let least = |(live, view): (&Live, &VmView)| {
@@ -161,7 +192,7 @@ impl Balancer {
             if waiting.missing().is_zero() && waiting.purpose == Purpose::Restart {
                 self.for_starts = self.for_starts.saturating_sub(waiting.needed());
                 self.admit(place, now, out);
-            } else {
+            } else if !(self.has_nothing_to_wait_for(place) && self.admit_with_less(place, now, out)) {
                 place += 1;
             }
         }
@@ -179,8 +210,8 @@ impl Balancer {
     fn admit(&mut self, place: usize, now: Duration, out: &mut Vec<Output>) {
         let mut waiting = self.waiting.remove(place);
         let vm = waiting.vm;
-        let Some((account, frames)) = self.books.open(&mut waiting.aside, waiting.startup, waiting.overhead)
-        else {
+        let startup = waiting.startup.min(waiting.aside.pages().saturating_sub(waiting.overhead));
+        let Some((account, frames)) = self.books.open(&mut waiting.aside, startup, waiting.overhead) else {
             debug_assert!(false, "admitted without its memory");
             self.waiting.insert(place, waiting);
             return;

@@ -84,6 +84,8 @@ pub(crate) struct Live {
     pauses: bool,
     pub(crate) average_pressure: Ewma,
     pub(crate) account: Account,
+    /// What it was given at its start.
+    pub(crate) at_start: PageCount,
     /// The most it has had in this run: what its guest sees as installed.
     pub(crate) visible: PageCount,
     pub(crate) recorded: Option<Recorded>,
@@ -104,8 +106,10 @@ impl Live {
             silent: false,
             pauses: false,
             average_pressure: Ewma::default(),
+            at_start: account.granted(),
+            // A guest whose VM has less than its startup RAM sees all of it: the rest is in a file.
+            visible: if account.granted() < startup { startup } else { PageCount::ZERO },
             account,
-            visible: PageCount::ZERO,
             recorded: None,
             band: PressureBand::around(satisfied_pressure(&registered.settings), 0.0),
             shrink_refusals: Backoff::default(),

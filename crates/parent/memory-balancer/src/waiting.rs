@@ -25,6 +25,8 @@ pub(crate) struct Waiting {
     pub(crate) weight: u32,
     pub(crate) startup: PageCount,
     pub(crate) overhead: PageCount,
+    /// The least with which the VM starts, if the rest can be put into a file (Smart Paging): its minimum RAM. Otherwise its startup RAM.
+    pub(crate) least: PageCount,
     /// What the VM had before it restarted, up to what it needs now: that much stays its own.
     pub(crate) own: PageCount,
     pub(crate) since: Duration,
@@ -38,6 +40,11 @@ pub(crate) struct Waiting {
 impl Waiting {
     pub(crate) fn needed(&self) -> PageCount {
         self.startup.saturating_add(self.overhead)
+    }
+
+    /// The least that the VM can start with, and its overhead.
+    pub(crate) fn suffices(&self) -> PageCount {
+        self.least.saturating_add(self.overhead)
     }
 
     pub(crate) fn missing(&self) -> PageCount {

@@ -93,4 +93,12 @@ model_constants::constants! {
     /// Packets for the guest that wait for room in the ring, at most.
     WAITING_PACKETS = "worker.waiting_packets", 256.0, "packets", Invented,
         "one operation needs far fewer";
+
+    // Smart Paging, on hosts that have it.
+    /// What a guest with a paging file is asked to balloon at a time.
+    SMART_PAGING_REQUEST = "smart_paging.request", 64.0, "MiB", Invented,
+        "the most that the balancer moves at a time";
+    /// How long a guest that had nothing to give is left alone.
+    SMART_PAGING_PAUSE = "smart_paging.pause", 10.0, "s", Invented,
+        "some of those fit into the ten minutes in which Microsoft expects the file to be gone";
 }

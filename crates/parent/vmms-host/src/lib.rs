@@ -39,7 +39,7 @@ pub use balancer::SharedBalancer;
 pub use constants::constants;
 pub use host::{Host, SeatedBalancer, seat_balancer};
 pub use integration::integration_devices;
-pub use limits::{HostEdition, HostLimits, HostRelease};
+pub use limits::{HostEdition, HostLimits, HostRelease, VmGeneration};
 pub use message::{BalancerMessage, VmmsCommand, VmmsMessage, WorkerEnd, WorkerMessage};
 pub use statistics::{
     BusStatistics, ChannelStatistics, MapStatistics, RingStatistics, SharedVmStatistics, VmStatistics,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gmo_memory_manager::GmoMemoryManager;
 use model_sync::{Mutex, MutexGuard};
+use page_range::PageCount;
 
 /// One ring of a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,6 +117,8 @@ pub struct VmStatistics {
     pub bus: BusStatistics,
     /// Its memory map.
     pub map: MapStatistics,
+    /// What of its memory is in a file of the host (Smart Paging).
+    pub paged: PageCount,
 }
 
 /// The statistics of one VM, as its worker left them at the end of its last wake.

@@ -10,6 +10,7 @@ mod journal;
 mod memory;
 mod reset;
 mod restraint;
+mod smart_paging;
 mod vsp;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -26,7 +27,7 @@ use machine_contract::{
     ChannelDevice, HostPartition, PartitionFactory, PartitionRequest, PowerEvent, RunningPartition, Watch,
 };
 use memory_balancer::{Input as BalancerInput, OperationId};
-use page_range::{GuestPage, GuestRange, HostFrames, PageCount, RangeSet};
+use page_range::{GuestPage, HostFrames, PageCount, RangeSet};
 use vmbus::control::Relid;
 use vmbus::control::server::ServerConfig;
 
@@ -42,6 +43,7 @@ use journal::VspJournal;
 use memory::merge;
 pub(crate) use restraint::SharedRestraint;
 use restraint::{Recording, Reports};
+use smart_paging::PagingFile;
 
 /// How long the host's own part of an operation takes, with a parent OS that is not short of memory. The defaults are those of
 /// [`constants`](crate::constants()).
@@ -156,6 +158,8 @@ pub(crate) struct Worker {
     taken: HostFrames,
     /// What of the operation under way the balancer has got already.
     returned_early: PageCount,
+    /// What is in a file of the host, for want of memory when the VM restarted.
+    file: PagingFile,
 
     // Dynamic Memory.
     vsp: Option<DmVsp>,
@@ -168,6 +172,8 @@ pub(crate) struct Worker {
     slowdown: HostSlowdown,
     work: VecDeque<Due>,
     reports: Reports,
+    /// The guest has joined Dynamic Memory: something can be asked of it.
+    joined: bool,
     /// The balancer was told something of this guest: that it has joined Dynamic Memory, or what it reports.
     known_to_balancer: bool,
     /// The balancer was told that the guest does not answer.
@@ -221,6 +227,7 @@ impl Worker {
             startup: Some(spec.frames),
             present: RangeSet::new(),
             returned_early: PageCount::ZERO,
+            file: PagingFile::default(),
             vsp,
             vsp_outputs: Vec::new(),
             journal: VspJournal::new(&spec.name),
@@ -231,6 +238,7 @@ impl Worker {
             slowdown: spec.slowdown,
             work: VecDeque::new(),
             reports: Reports::default(),
+            joined: false,
             known_to_balancer: false,
             unresponsive: false,
             restraint: spec.restraint,
@@ -250,7 +258,8 @@ impl Worker {
         if let Some(vsp) = &self.vsp {
             self.journal.started(ctx, vsp.config());
         }
-        let runs: Vec<GuestRange> = self.boot.runs().collect();
+        // A VM that restarts may have got less than it boots with.
+        let runs = self.page_out_beyond(frames.pages());
         if let Err(error) = self.memory.map_ranges(&runs, frames) {
             self.fail(format!("cannot map the startup RAM: {}", error.refusal));
             return;
@@ -280,6 +289,9 @@ impl Worker {
                 }
                 self.bus = Some(bus);
                 self.partition = Some(host);
+                if !self.file.pages().is_zero() {
+                    self.tell_machine_of_file(ctx);
+                }
                 self.offer_devices(ctx);
                 tracing::info!(event = "vm_started", startup_mb = self.memory.pages().whole_mib());
                 self.tell_balancer(ctx, BalancerInput::VmStarted { vm: self.vm });
@@ -307,6 +319,9 @@ impl Worker {
 
     fn message(&mut self, ctx: &mut Context<'_>, message: WorkerMessage) {
         match message {
+            order @ (WorkerMessage::Grant { .. } | WorkerMessage::Shrink { .. }) if self.file.is_asking() => {
+                self.file.defer(order);
+            }
             WorkerMessage::Grant { operation, frames } => {
                 let pages = frames.pages();
                 merge(&mut self.granted, frames);
@@ -383,7 +398,9 @@ impl Worker {
         let work = self.work.front().map(|due| due.at);
         let report = self.reports.next_timeout();
         let device = self.bus.as_ref().and_then(|bus| self.devices.next_timeout(bus));
-        [vsp, work, report, device, self.say_left_out_at, self.reset_at]
+        let file =
+            self.file.due().filter(|_| self.joined && self.operation.is_none() && self.work.is_empty());
+        [vsp, work, report, device, self.say_left_out_at, self.reset_at, file]
             .into_iter()
             .flatten()
             .min()
@@ -393,7 +410,8 @@ impl Worker {
     /// Shows what is counted.
     fn count(&self) {
         let bus = self.bus.as_ref().map(HostBus::statistics).unwrap_or_default();
-        *self.statistics.look() = VmStatistics { bus, map: MapStatistics::of(&self.memory) };
+        *self.statistics.look() =
+            VmStatistics { bus, map: MapStatistics::of(&self.memory), paged: self.file.pages() };
     }
 
     /// Ends the VM: the guest is switched off, and everything that it had goes home.
@@ -448,6 +466,7 @@ impl Component for Worker {
                 }
             }
             self.do_work(ctx);
+            self.shrink_file(ctx);
             if self.reset_at.take_if(|due| SimTime::from(*due) <= now).is_some() {
                 self.heard(ctx, |worker, ctx| worker.power_event(ctx, PowerEvent::Reset));
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use component_runtime::lanes::CauseLanes;
 use component_runtime::{Address, Context, Seat};
-use page_range::{GuestPage, RangeSet};
+use page_range::{GuestPage, PageCount, RangeSet};
 use partition::{EventPort, GuestMemory, MessagePort, PowerEvent};
 
 use crate::ChannelDevice;
@@ -65,6 +65,10 @@ pub trait RunningPartition: Send {
     /// # Errors
     /// What could not be had. The VM is to be stopped.
     fn reset(&mut self, ctx: &mut Context<'_>, request: &PartitionRequest<'_>) -> Result<(), PartitionError>;
+
+    /// So much of the guest's memory is in a file of the host from now on (Smart Paging), and what touches it waits for a disk. A machine
+    /// whose waiting is not modelled leaves this alone.
+    fn paged_by_host(&mut self, _ctx: &mut Context<'_>, _pages: PageCount) {}
 
     /// Asks the guest to shut down; [`PowerEvent::PoweredOff`] follows if it does.
     fn shut_down(&mut self, ctx: &mut Context<'_>);

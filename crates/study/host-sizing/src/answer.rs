@@ -3,11 +3,10 @@
 use serde::Serialize;
 
 use crate::advise::Advice;
-use crate::back_test::BackTest;
 use crate::confidence::Confidence;
+use crate::job::Engine;
 use crate::measure::Series;
 use crate::question::{Growth, Risk};
-use crate::simulate::Engine;
 
 /// Version of the JSON.
 pub const SCHEMA: u32 = 1;
@@ -76,12 +75,29 @@ pub struct Found {
     pub least_available_mb: f64,
     /// What happens there with the spare hosts down: all that is short, the worst first.
     pub shortages: Vec<Shortage>,
+    /// What happens there when a host fails at the worst moment of the load; `None` if none may be down, or the load is not recorded.
+    pub failover: Option<Failover>,
     /// Why less is not enough: what happens one step below.
     pub why_not_less: Option<Box<Verdict>>,
     /// What the fast model said before full runs corrected it, MB or hosts; `None` if it was not used.
     pub fast_said: Option<f64>,
     /// What confirmed it.
     pub confirmed_by: String,
+}
+
+/// A host fails in the middle, at the worst moment of the load, and its VMs restart on the others.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Failover {
+    /// When.
+    pub at_s: f64,
+    /// VMs that were on it: the host that had the most.
+    pub restarted: usize,
+    /// Those that no other host takes within the time in which a cluster goes on asking.
+    pub not_started: usize,
+    /// From the failure until the last of the others has its memory again.
+    pub slowest_start_s: f64,
+    /// The worst that happened to one that restarted: none is more than it would be on a host with memory for all, or the risk is broken.
+    pub worst: Option<Shortage>,
 }
 
 /// What a try showed.
@@ -106,7 +122,7 @@ pub struct Evaluated {
     pub engine: Engine,
     /// Whether the risk was kept.
     pub kept: bool,
-    /// The longest time that a VM was short in one piece.
+    /// The longest time that a VM was short in one piece; of this and the next those that restart after a failure are left out.
     pub longest_s: f64,
     /// The largest share of its time that a VM was short.
     pub share: f64,
@@ -137,4 +153,25 @@ pub struct Shortage {
     pub refused: u64,
     /// The most that it lacked.
     pub most_lacking_mb: f64,
+    /// Whether a host had failed in the middle of the load before.
+    pub after_failure: bool,
+}
+
+/// How a promise from the first half held in the second.
+#[derive(Clone, Debug, Serialize)]
+pub struct BackTest {
+    /// Hosts.
+    pub hosts: u32,
+    /// Memory for each that the first half said.
+    pub memory_mb: f64,
+    /// VMs in the second half.
+    pub vms: usize,
+    /// Those for which the promised risk was kept.
+    pub kept: usize,
+    /// The others.
+    pub broken: Vec<Shortage>,
+    /// Memory for each host that the second half alone would have said.
+    pub second_half_mb: f64,
+    /// Length of a half.
+    pub half_s: f64,
 }

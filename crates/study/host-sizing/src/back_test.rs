@@ -4,32 +4,12 @@ use core::time::Duration;
 
 use guest_memory_manager::trace::TraceWindow;
 use page_range::PageCount;
-use serde::Serialize;
 
-use crate::answer::Shortage;
+use crate::answer::BackTest;
 use crate::fleet::Fleet;
 use crate::question::{Hosts, Question};
 use crate::sizing::Sizing;
 use crate::{Progress, SizingError};
-
-/// How a promise from the first half held in the second.
-#[derive(Clone, Debug, Serialize)]
-pub struct BackTest {
-    /// Hosts.
-    pub hosts: u32,
-    /// Memory for each that the first half said.
-    pub memory_mb: f64,
-    /// VMs in the second half.
-    pub vms: usize,
-    /// Those for which the promised risk was kept.
-    pub kept: usize,
-    /// The others.
-    pub broken: Vec<Shortage>,
-    /// Memory for each host that the second half alone would have said.
-    pub second_half_mb: f64,
-    /// Length of a half.
-    pub half_s: f64,
-}
 
 /// Sizes from the first half, and replays the second on what that said.
 ///

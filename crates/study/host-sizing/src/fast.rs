@@ -14,12 +14,14 @@ use page_range::PageCount;
 use scenario::run::RunError;
 
 use crate::fleet::Fleet;
+use crate::job::Job;
 use crate::measure::{HostOutcome, Series, VmOutcome};
-use crate::simulate::Job;
 use crate::{Progress, SizingError};
 
-/// Rounds of VMs that a run has at most: a second or two. Invented.
-const MOST_ROUNDS: u64 = 3_000_000;
+/// Rounds of VMs that a run has, about: half a second. Invented.
+const MOST_ROUNDS: u64 = 1_500_000;
+/// The longest time between two rounds, s, whatever that costs: half of the longest shortage of the default risk. Invented.
+const LONGEST_STEP_S: u64 = 15;
 /// Memory that moves in a second for each VM: an operation of 64 MB for every round (the engine's constants).
 const RATE_MIB: f64 = 64.0;
 /// From a need to memory that arrives: a report, a round and an operation of about a second each at most. Inferred of full runs.
@@ -98,7 +100,7 @@ impl Vm {
 /// Time between two rounds.
 pub(crate) fn step(fleet: &Fleet, vms: usize) -> Duration {
     let rounds = fleet.length().as_secs() * vms as u64;
-    Duration::from_secs(rounds.div_ceil(MOST_ROUNDS).max(1))
+    Duration::from_secs(rounds.div_ceil(MOST_ROUNDS).clamp(1, LONGEST_STEP_S))
 }
 
 /// Runs a host.
@@ -141,6 +143,8 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
     let mut demand = vec![Vec::new(); if job.keep_demand { vms.len() } else { 0 }];
     let mut order: Vec<usize> = Vec::new();
     let mut granted = 0.0_f64;
+    let mut ended_early = false;
+    let counts_from_s = fleet.warm_up_s();
     for round in 0..=rounds {
         let now = step.saturating_mul(u32::try_from(round).unwrap_or(u32::MAX));
         let at = now.as_secs_f64();
@@ -215,12 +219,16 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
         let (mut all, mut assigned) = (0.0, 0.0);
         for ((view, place), before) in views.iter().zip(&places).zip(before) {
             let vm = &mut vms[*place];
-            vm.watch(at, seconds, before, view.assigned, at >= fleet.warm_up_s());
+            vm.watch(at, seconds, before, view.assigned, at >= counts_from_s);
             all += vm.demand.mib();
             assigned += view.assigned.mib();
             if job.keep_demand && !vm.demand.is_zero() {
                 demand[*place].push(vm.demand.mib() as f32);
             }
+        }
+        if vms.iter().any(|vm| vm.outcome.longest_s > job.hopeless_s) {
+            ended_early = true;
+            break;
         }
         most_demand = most_demand.max(all);
         least_free = least_free.min(free.mib());
@@ -240,48 +248,21 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
         vm.outcome
     });
     Ok(HostOutcome {
+        slowest_start_s: 0.0,
         vms: outcomes.collect(),
         series,
         least_available_mb: least_free,
         demand,
-        ended_early: false,
+        ended_early,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use scenario::file::{LoadOptions, load};
-
     use super::*;
-    use crate::simulate::{Engine, run_all};
-
-    /// An hour of three VMs, of which one works in the middle.
-    fn fleet() -> Fleet {
-        let folder = tempfile::tempdir().unwrap();
-        let mut trace = "vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct\n".to_owned();
-        for (vm, idle, busy) in [("A", 900, 3400), ("B", 1200, 1200), ("C", 700, 800)] {
-            for minute in 0..60_u32 {
-                let mib = match minute {
-                    20..=29 => idle + (busy - idle) * (minute - 19) / 10,
-                    30..=39 => busy,
-                    _ => idle,
-                };
-                trace.push_str(&format!("{vm},{},8388608,{},0\n", minute * 60, mib * 1024));
-            }
-        }
-        std::fs::write(folder.path().join("load.csv"), trace).unwrap();
-        let mut toml = "until = \"trace\"\n[host]\nmemory = \"64GB\"\nedition = \"unlimited\"\n[trace]\nfile = \"load.csv\"\n".to_owned();
-        for vm in ["A", "B", "C"] {
-            toml.push_str(&format!(
-                "[[vm]]\nname = \"{vm}\"\nguest = \"ws2008-r2-sp1-enterprise\"\nstartup_bytes = \"512MB\"\nmaximum_bytes = \"8GB\"\nworkload = {{ kind = \"trace\", vm = \"{vm}\" }}\n"
-            ));
-        }
-        toml.push_str("[[timeline]]\nat = \"0s\"\naction = \"start\"\nvm = \"all\"\n");
-        let file = folder.path().join("load.toml");
-        std::fs::write(&file, toml).unwrap();
-        let scenario = load(&file, &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
-        Fleet::of_scenario(&scenario, None, 1).unwrap()
-    }
+    use crate::fleet::an_hour_of_three_vms as fleet;
+    use crate::job::Engine;
+    use crate::simulate::run_all;
 
     fn longest(fleet: &Fleet, engine: Engine, mib: u64) -> f64 {
         let job = Job {
@@ -290,6 +271,7 @@ mod tests {
             seed: 0,
             keep_demand: false,
             hopeless_s: f64::INFINITY,
+            arrive: Vec::new(),
         };
         let outcome = run_all(fleet, engine, &[job], 1, &|_| ()).unwrap().remove(0);
         assert!(outcome.vms.iter().all(|vm| vm.started));
@@ -310,7 +292,9 @@ mod tests {
     fn what_is_given_was_there() {
         let fleet = fleet();
         let memory = PageCount::from_mib(5_120);
-        let job = Job { memory, vms: vec![0, 1, 2], seed: 0, keep_demand: true, hopeless_s: f64::INFINITY };
+        let hopeless_s = f64::INFINITY;
+        let job =
+            Job { memory, vms: vec![0, 1, 2], seed: 0, keep_demand: true, hopeless_s, arrive: Vec::new() };
         let outcome = run(&fleet, &job, &|_| ()).unwrap();
         let series = &outcome.series;
         assert!(

@@ -8,12 +8,13 @@ use guest_memory_manager::trace::{Sample, Trace, TraceWindow, VmTrace};
 use guest_memory_manager::workload::WorkloadConfig;
 use load_import::{Evidence, Today};
 use page_range::PageCount;
-use scenario::file::Scenario;
+use scenario::file::{Patience, Scenario};
 use scenario::run::plan::{Action, Plan, Step};
 use scenario::run::{Choices, build};
 use vmms_host::HostEdition;
 
 use crate::SizingError;
+use crate::job::Job;
 use crate::question::Growth;
 
 /// Time between two looks at a run, at most. Invented: a sixth of the longest shortage of the default risk.
@@ -21,6 +22,16 @@ const FINE: Duration = Duration::from_secs(5);
 
 /// How long a recorded load runs before shortages count, s. Invented: all VMs have started and have grown to what they demand by then.
 const WARM_UP_S: f64 = 600.0;
+
+/// Time between the restarts of two VMs of a host that has failed. Invented: a cluster brings its groups up in order, and does not wait for
+/// guests to boot.
+const RESTART_EVERY: Duration = Duration::from_secs(1);
+/// How long, and how often, a cluster asks another host for a VM that it has refused: for ten minutes. Invented.
+const RESTARTS: Patience = Patience { tries: 60, retry_after: Duration::from_secs(10) };
+/// From a start to the workload: as scenarios have it.
+const AFTER_START: Duration = Duration::from_secs(1);
+/// Times at which the worst moment of a load is looked for, at most. Invented.
+const LOOKS: u32 = 2000;
 
 /// The VMs that hosts are sized for, and what they do.
 #[derive(Clone, Debug)]
@@ -255,12 +266,54 @@ impl Fleet {
         self.plans[0].until
     }
 
-    /// A host with some of the VMs.
-    pub(crate) fn plan(&self, seed: usize, memory: PageCount, vms: &[usize]) -> Plan {
-        let mut plan = subset(&self.plans[seed % self.plans.len()], vms);
-        plan.host.memory = memory;
+    /// A host with some of the VMs. Those that arrive start at the worst moment of the load: another host has failed. A cluster starts a VM that
+    /// fails over from the off state, so that Smart Paging does not help it (documented: Hyper-V Dynamic Memory Overview).
+    pub(crate) fn plan(&self, job: &Job) -> Plan {
+        let mut plan = subset(&self.plans[job.seed % self.plans.len()], &job.vms);
+        plan.host.memory = job.memory;
         plan.host.edition = HostEdition::Unlimited;
+        if !job.arrive.is_empty() {
+            let fails = Duration::from_secs_f64(self.worst_moment_s());
+            let mut at = fails;
+            for arrives in &job.arrive {
+                let mut restarted = Vec::new();
+                plan.timeline.retain_mut(|step| {
+                    let of_it = of_vm(&step.action) == Some(*arrives);
+                    match &step.action {
+                        Action::Start { .. } if of_it => false,
+                        Action::Run { .. } if of_it => {
+                            restarted.push(Step { at: at + AFTER_START, action: step.action.clone() });
+                            false
+                        }
+                        // What is done to it before its host fails is done elsewhere.
+                        _ => !of_it || step.at >= fails,
+                    }
+                });
+                let start = Action::Start { vm: *arrives, while_host_used_below: None, patience: RESTARTS };
+                plan.timeline.push(Step { at, action: start });
+                plan.timeline.extend(restarted);
+                at += RESTART_EVERY;
+            }
+            plan.timeline.sort_by_key(|step| step.at);
+        }
         plan
+    }
+
+    /// When all recorded VMs together demand the most, after everything has settled and with time left to see what comes of a failure then.
+    pub(crate) fn worst_moment_s(&self) -> f64 {
+        let length = self.length().as_secs_f64();
+        let from = self.warm_up_s().min(length / 2.0);
+        let to = (length * 0.75).max(length - 2.0 * self.warm_up_s()).max(from);
+        let mut worst = (f64::NEG_INFINITY, from);
+        for look in 0..=LOOKS {
+            let at = from + (to - from) * f64::from(look) / f64::from(LOOKS);
+            let time = Duration::from_secs_f64(at);
+            let demand = self.curves.iter().flatten().map(|curve| curve.used_at(time).mib()).sum::<f64>();
+            if demand > worst.0 {
+                worst = (demand, at);
+            }
+        }
+        worst.1.floor()
     }
 
     /// Memory of a host on which no VM of these can be short but for the time that memory takes to come.
@@ -398,4 +451,35 @@ fn subset(plan: &Plan, vms: &[usize]) -> Plan {
     });
     let timeline: Vec<Step> = timeline.collect();
     Plan { vms: vms.iter().map(|vm| plan.vms[*vm].clone()).collect(), timeline, ..plan.clone() }
+}
+
+/// An hour of three VMs, of which one works in the middle.
+#[cfg(test)]
+pub(crate) fn an_hour_of_three_vms() -> Fleet {
+    use scenario::file::{LoadOptions, load};
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut trace = "vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct\n".to_owned();
+    for (vm, idle, busy) in [("A", 900, 3400), ("B", 1200, 1200), ("C", 700, 800)] {
+        for minute in 0..60_u32 {
+            let mib = match minute {
+                20..=29 => idle + (busy - idle) * (minute - 19) / 10,
+                30..=39 => busy,
+                _ => idle,
+            };
+            trace.push_str(&format!("{vm},{},8388608,{},0\n", minute * 60, mib * 1024));
+        }
+    }
+    std::fs::write(folder.path().join("load.csv"), trace).unwrap();
+    let mut toml = "until = \"trace\"\n[host]\nmemory = \"64GB\"\nedition = \"unlimited\"\n[trace]\nfile = \"load.csv\"\n".to_owned();
+    for vm in ["A", "B", "C"] {
+        toml.push_str(&format!(
+            "[[vm]]\nname = \"{vm}\"\nguest = \"ws2008-r2-sp1-enterprise\"\nstartup_bytes = \"512MB\"\nmaximum_bytes = \"8GB\"\nworkload = {{ kind = \"trace\", vm = \"{vm}\" }}\n"
+        ));
+    }
+    toml.push_str("[[timeline]]\nat = \"0s\"\naction = \"start\"\nvm = \"all\"\n");
+    let file = folder.path().join("load.toml");
+    std::fs::write(&file, toml).unwrap();
+    let scenario = load(&file, &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+    Fleet::of_scenario(&scenario, None, 1).unwrap()
 }

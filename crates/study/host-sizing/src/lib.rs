@@ -16,6 +16,7 @@ mod clock;
 mod confidence;
 mod fast;
 mod fleet;
+mod job;
 mod measure;
 mod page;
 mod placement;
@@ -27,13 +28,13 @@ mod sizing;
 mod words;
 
 pub use advise::{Advice, DemandFigures};
-pub use answer::{Answer, Evaluated, Found, SCHEMA, Shortage, Verdict};
-pub use back_test::{BackTest, back_test};
+pub use answer::{Answer, BackTest, Evaluated, Failover, Found, SCHEMA, Shortage, Verdict};
+pub use back_test::back_test;
 pub use confidence::{Confidence, Level};
 pub use fleet::{Fleet, FleetVm};
+pub use job::Engine;
 pub use measure::Series;
 pub use question::{BadGrowth, BadRisk, Growth, Hosts, Question, Risk};
-pub use simulate::Engine;
 pub use sizing::size;
 
 use scenario::run::RunError;

@@ -26,6 +26,10 @@ pub struct Series {
 pub(crate) struct VmOutcome {
     /// Whether it ever got its memory.
     pub(crate) started: bool,
+    /// When it first had its memory.
+    pub(crate) started_at_s: f64,
+    /// Whether this was seen after a host had failed in the middle.
+    pub(crate) after_failure: bool,
     /// How long it was on.
     pub(crate) on_s: f64,
     /// How long it was short.
@@ -59,6 +63,8 @@ pub(crate) struct HostOutcome {
     pub(crate) least_available_mb: f64,
     /// What each VM demanded, MB, at every sample while it reported; nothing unless it was asked for.
     pub(crate) demand: Vec<Vec<f32>>,
+    /// The longest time from the failure of a host until one of its VMs had its memory here; 0 if none has failed.
+    pub(crate) slowest_start_s: f64,
     /// Whether the run was ended when a VM had been short for far too long.
     pub(crate) ended_early: bool,
 }
@@ -81,8 +87,8 @@ pub(crate) struct Watcher {
     keep_demand: bool,
     /// A VM that is short for longer than this ends the run.
     hopeless_s: f64,
-    /// What is short before this does not count.
-    warm_up_s: f64,
+    /// What is short before this does not count: by VM.
+    counts_from_s: Vec<f64>,
 }
 
 impl Watcher {
@@ -92,7 +98,7 @@ impl Watcher {
         interval: Duration,
         keep_demand: bool,
         hopeless_s: f64,
-        warm_up_s: f64,
+        counts_from_s: Vec<f64>,
     ) -> Self {
         let samples = until.as_nanos() / interval.as_nanos().max(1);
         Self {
@@ -109,7 +115,7 @@ impl Watcher {
             most_demand: 0.0,
             keep_demand,
             hopeless_s,
-            warm_up_s,
+            counts_from_s,
         }
     }
 
@@ -128,7 +134,9 @@ impl Watcher {
                 *running = Running { assigned_s: running.assigned_s, ..Running::default() };
                 continue;
             }
-            seen.started = true;
+            if !core::mem::replace(&mut seen.started, true) {
+                seen.started_at_s = now;
+            }
             seen.on_s += elapsed;
             let assigned = vm.physical.mib();
             seen.most_mb = seen.most_mb.max(assigned);
@@ -146,7 +154,7 @@ impl Watcher {
                 .checked_sub(running.last_refused)
                 .unwrap_or(vm.guest_commit_failures);
             running.last_refused = vm.guest_commit_failures;
-            if now < self.warm_up_s {
+            if self.counts_from_s.get(index).is_some_and(|from| now < *from) {
                 continue;
             }
             seen.refused += refused;

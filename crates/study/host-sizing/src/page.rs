@@ -7,7 +7,7 @@ use charts::{Curve, Figure, Given, Mark, Panel, STROKES, Stroke, escape};
 use crate::advise::Advice;
 use crate::answer::Answer;
 use crate::clock::{gb, length, moment};
-use crate::simulate::Engine;
+use crate::job::Engine;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --ground: #fff; --ink: #1b1b1b; --faint: #6b6b6b; --line: #d9d9d9; --box: #f6f6f4;
@@ -225,8 +225,13 @@ impl Answer {
                 if shortage.started {
                     let _ = write!(
                         html,
-                        "<tr><td>{}</td><td{class}>{}</td><td>{}</td><td>{:.2} %</td><td>{}</td><td>{}</td></tr>",
+                        "<tr><td>{}{}</td><td{class}>{}</td><td>{}</td><td>{:.2} %</td><td>{}</td><td>{}</td></tr>",
                         escape(&shortage.vm),
+                        if shortage.after_failure {
+                            " <span class=\"faint\">after a host has failed</span>"
+                        } else {
+                            ""
+                        },
                         length(shortage.longest_s),
                         escape(&moment(self.begins_ms, shortage.at_s)),
                         shortage.share * 100.0,
@@ -236,8 +241,13 @@ impl Answer {
                 } else {
                     let _ = write!(
                         html,
-                        "<tr><td>{}</td><td class=\"bad\" colspan=\"5\">never starts</td></tr>",
-                        escape(&shortage.vm)
+                        "<tr><td>{}</td><td class=\"bad\" colspan=\"5\">{}</td></tr>",
+                        escape(&shortage.vm),
+                        if shortage.after_failure {
+                            "does not start again when its host fails"
+                        } else {
+                            "never starts"
+                        }
                     );
                 }
             }

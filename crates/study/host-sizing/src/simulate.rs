@@ -6,43 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use component_runtime::Driver;
-use page_range::PageCount;
 use run_journal::EventsLevel;
 use scenario::run::{self, RunOptions};
-use serde::Serialize;
 
 use crate::fleet::Fleet;
+use crate::job::{Engine, Job};
 use crate::measure::{HostOutcome, Watcher};
 use crate::{Progress, SizingError, fast};
-
-/// What a host is simulated with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Engine {
-    /// The whole stack: guests, drivers, rings, workers, balancer.
-    Full,
-    /// The policy on demand curves: no guests and rings.
-    Fast,
-}
-
-/// A host to run.
-#[derive(Clone, Debug)]
-pub(crate) struct Job {
-    pub(crate) memory: PageCount,
-    pub(crate) vms: Vec<usize>,
-    pub(crate) seed: usize,
-    /// Keep what every VM demanded.
-    pub(crate) keep_demand: bool,
-    /// A VM that is short for longer than this ends the run.
-    pub(crate) hopeless_s: f64,
-}
-
-impl Job {
-    /// VM seconds.
-    pub(crate) fn cost(&self, fleet: &Fleet) -> u64 {
-        fleet.length().as_secs().max(1) * self.vms.len() as u64
-    }
-}
 
 /// Runs jobs; the outcomes are in their order.
 pub(crate) fn run_all(
@@ -81,15 +51,22 @@ fn one(fleet: &Fleet, engine: Engine, job: &Job, progress: Progress<'_>) -> Resu
     if engine == Engine::Fast {
         return fast::run(fleet, job, progress);
     }
-    let plan = fleet.plan(job.seed, job.memory, &job.vms);
+    let plan = fleet.plan(job);
     let count = plan.vms.len();
+    let fails_at_s = if job.arrive.is_empty() { 0.0 } else { fleet.worst_moment_s() };
+    let mut counts_from_s = vec![fleet.warm_up_s(); count];
+    for place in &job.arrive {
+        if let Some(from) = counts_from_s.get_mut(*place) {
+            *from = fails_at_s;
+        }
+    }
     let watcher = Arc::new(Mutex::new(Watcher::new(
         count,
         plan.until,
         plan.sample_interval,
         job.keep_demand,
         job.hopeless_s,
-        fleet.warm_up_s(),
+        counts_from_s,
     )));
     let told = AtomicU64::new(0);
     // The callback of a run lives as long as the run; progress is told in between by what it counts.
@@ -133,5 +110,14 @@ fn one(fleet: &Fleet, engine: Engine, job: &Job, progress: Progress<'_>) -> Resu
         let what = "the run is over and its sampler is not".to_owned();
         SizingError::Run { memory: job.memory, vms: count, error: Box::new(run::RunError::Invariant(what)) }
     })?;
-    Ok(watcher.into_inner().unwrap_or_else(PoisonError::into_inner).finish())
+    let mut outcome = watcher.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
+    for place in &job.arrive {
+        if let Some(vm) = outcome.vms.get(*place).filter(|vm| vm.started) {
+            outcome.slowest_start_s = outcome.slowest_start_s.max(vm.started_at_s - fails_at_s);
+        }
+    }
+    if !job.arrive.is_empty() {
+        outcome.vms.iter_mut().for_each(|vm| vm.after_failure = vm.longest_at_s >= fails_at_s || !vm.started);
+    }
+    Ok(outcome)
 }

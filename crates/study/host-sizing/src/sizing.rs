@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use page_range::PageCount;
 
 use crate::advise::{self, DemandFigures};
-use crate::answer::{Answer, Evaluated, Found, SCHEMA, Shortage, Verdict};
+use crate::answer::{Answer, Evaluated, Failover, Found, SCHEMA, Shortage, Verdict};
 use crate::confidence::Confidence;
 use crate::fleet::Fleet;
+use crate::job::{Engine, Job};
 use crate::measure::{HostOutcome, Series, VmOutcome};
 use crate::placement::{self, WAYS};
 use crate::question::{Growth, Hosts, Question};
-use crate::simulate::{self, Engine, Job};
+use crate::simulate;
 use crate::{Progress, SizingError, search};
 
 /// Real time that a full run costs for a VM and virtual second in this program's usual build, s. Inferred of measurements; only for the
@@ -29,8 +30,12 @@ const MOST_HOSTS: u32 = 1024;
 const MOMENTS: usize = 2;
 /// A run is ended when a VM has been short for so many times what is allowed. Invented.
 const HOPELESS: f64 = 10.0;
-/// Real time, s, that one full run may take that confirms what the fast model says. Invented.
-const CONFIRM_S: f64 = 3.0;
+/// Real time, s, that full runs of one part and try may take that confirm what the fast model says. Invented.
+const CONFIRM_S: f64 = 1.5;
+/// Hosts of a try that full runs confirm, where they run parts of the load: those that are worst by the fast model. Invented.
+const CONFIRMED: usize = 2;
+/// Parts of the load that full runs run, at most. Invented.
+const MOST_PARTS: usize = 3;
 /// Full runs that correct a fast answer, at most.
 const CORRECTIONS: u32 = 8;
 
@@ -114,11 +119,16 @@ pub(crate) struct Sizing<'a> {
     parts: Vec<Part>,
     /// By engine: the fast one first.
     allowed: [Vec<Allowed>; 2],
+    /// The same for VMs that restart when their host fails in the middle: they boot into the middle of their load.
+    allowed_restarted: Vec<Allowed>,
+    failovers: BTreeMap<Key, Failover>,
     baseline: Vec<VmOutcome>,
     pub(crate) figures: Vec<DemandFigures>,
     peak_of_sum: f64,
     evaluated: BTreeMap<Key, Evaluated>,
     verdicts: BTreeMap<Key, (Vec<Shortage>, Vec<Shortage>, f64)>,
+    /// Hosts that are worst by the fast model: places in the jobs of a try.
+    worst_hosts: BTreeMap<Key, Vec<usize>>,
     series: Option<Series>,
     all_series: BTreeMap<Key, Series>,
     /// Where the answer is likely, MB of each host: what a search with other settings found.
@@ -152,11 +162,14 @@ impl<'a> Sizing<'a> {
             engine,
             parts: vec![Part { fleet: None, from_s: 0.0 }],
             allowed: [Vec::new(), Vec::new()],
+            allowed_restarted: Vec::new(),
+            failovers: BTreeMap::new(),
             baseline: Vec::new(),
             figures: Vec::new(),
             peak_of_sum: 0.0,
             evaluated: BTreeMap::new(),
             verdicts: BTreeMap::new(),
+            worst_hosts: BTreeMap::new(),
             series: None,
             all_series: BTreeMap::new(),
             hint: None,
@@ -167,38 +180,66 @@ impl<'a> Sizing<'a> {
 
     /// Runs all VMs on a host with memory for all: what they demand, and what they lack on any host.
     fn measure_ample(&mut self) -> Result<(), SizingError> {
-        let outcomes = self.ample(self.engine, true)?;
+        let outcomes = self.ample(self.engine, true, false)?;
         self.peak_of_sum =
             outcomes.iter().flat_map(|outcome| &outcome.series.demand_mb).copied().fold(0.0, f64::max);
         self.figures =
             (0..self.fleet.vms.len()).map(|vm| DemandFigures::of(self.fleet, vm, &outcomes)).collect();
         self.allowed[usize::from(self.engine == Engine::Full)] = self.allow(&outcomes);
         self.baseline = merged(&outcomes);
-        if self.engine == Engine::Full {
-            return Ok(());
-        }
-        if self.window_s().is_none() {
-            let full = self.ample(Engine::Full, false)?;
-            self.allowed[1] = self.allow(&full);
-            self.baseline = merged(&full);
-            return Ok(());
-        }
-        self.parts.clear();
         let risk = &self.question.risk;
         let least = Allowed { longest_s: risk.longest_s, share: risk.share, refused: risk.refused };
-        self.allowed[1] = vec![least; self.fleet.vms.len()];
+        self.allowed_restarted = vec![least; self.fleet.vms.len()];
+        if self.engine == Engine::Fast && self.window_s().is_some() {
+            self.parts.clear();
+            self.allowed[1] = self.allowed_restarted.clone();
+        } else {
+            if self.engine == Engine::Fast {
+                let full = self.ample(Engine::Full, false, false)?;
+                self.allowed[1] = self.allow(&full);
+                self.baseline = merged(&full);
+            }
+            return self.allow_restarts();
+        }
         let series = outcomes.first().map(|outcome| &outcome.series);
         let times = series.into_iter().flat_map(|series| series.time_s.iter().zip(&series.demand_mb));
         let peak = times.max_by(|a, b| a.1.total_cmp(b.1)).map(|(time, _)| *time);
         self.add_parts(peak)
     }
 
-    /// All VMs on a host with memory for all.
-    fn ample(&self, engine: Engine, keep_demand: bool) -> Result<Vec<HostOutcome>, SizingError> {
+    /// Whether a host fails in the middle of full runs.
+    fn fails(&self) -> bool {
+        self.question.spare > 0 && self.fleet.is_recorded()
+    }
+
+    /// What VMs lack on any host when they restart in the middle.
+    fn allow_restarts(&mut self) -> Result<(), SizingError> {
+        if self.fails() {
+            let ample = self.ample(Engine::Full, false, true)?;
+            let there = self.allow(&ample);
+            more(&mut self.allowed_restarted, &there);
+        }
+        Ok(())
+    }
+
+    /// All VMs on a host with memory for all; `restarted`: in the middle.
+    fn ample(
+        &self,
+        engine: Engine,
+        keep_demand: bool,
+        restarted: bool,
+    ) -> Result<Vec<HostOutcome>, SizingError> {
         let everyone: Vec<usize> = (0..self.fleet.vms.len()).collect();
         let memory = self.fleet.ample(everyone.iter().copied());
         let jobs: Vec<Job> = (0..self.fleet.plans.len())
-            .map(|seed| Job { memory, vms: everyone.clone(), seed, keep_demand, hopeless_s: f64::INFINITY })
+            .map(|seed| Job {
+                memory,
+                vms: everyone.clone(),
+                seed,
+                keep_demand,
+                hopeless_s: f64::INFINITY,
+                arrive: if restarted { everyone.clone() } else { Vec::new() },
+            })
             .collect();
         self.run(engine, &jobs)
     }
@@ -231,7 +272,13 @@ impl<'a> Sizing<'a> {
 
     /// How long what is around a moment may be, if full runs of all of the load would take too long.
     fn window_s(&self) -> Option<f64> {
-        let cost = self.fleet.vms.len() as f64 * FULL_COST_S * self.fleet.plans.len() as f64;
+        // Hosts that are confirmed, and one that others' VMs come to.
+        let up = match self.question.hosts {
+            Hosts::Number(hosts) | Hosts::Given(hosts, _) => self.up(hosts),
+            Hosts::Sizes(_) => 2,
+        };
+        let vms = self.fleet.vms.len() as f64 * ((CONFIRMED + 1) as f64 / up as f64).min(1.0);
+        let cost = vms * FULL_COST_S * self.fleet.plans.len() as f64;
         let affordable = CONFIRM_S * self.question.threads.max(1) as f64 / cost;
         (affordable < self.fleet.length().as_secs_f64()).then(|| (affordable / 2.0).max(600.0))
     }
@@ -241,6 +288,9 @@ impl<'a> Sizing<'a> {
         let Some(window) = self.window_s() else { return Ok(()) };
         let whole = self.fleet.length().as_secs_f64();
         for moment in moments {
+            if self.parts.len() >= MOST_PARTS {
+                break;
+            }
             // Before it counts, a part runs for as long as everything takes to settle.
             let settled = self.fleet.warm_up_s();
             let known = self.parts.iter().any(|part| {
@@ -263,13 +313,10 @@ impl<'a> Sizing<'a> {
                 vec![Part { fleet: Some(self.fleet.window(cut)?), from_s: from }],
             );
             // What VMs lack there on any host.
-            let ample = self.ample(Engine::Full, false)?;
+            let ample = self.ample(Engine::Full, false, false)?;
             let there = self.allow(&ample);
-            for (allowed, there) in self.allowed[1].iter_mut().zip(there) {
-                allowed.longest_s = allowed.longest_s.max(there.longest_s);
-                allowed.share = allowed.share.max(there.share);
-                allowed.refused = allowed.refused.max(there.refused);
-            }
+            more(&mut self.allowed[1], &there);
+            self.allow_restarts()?;
             let mut worst: BTreeMap<usize, VmOutcome> = self.baseline.drain(..).enumerate().collect();
             for (vm, seen) in merged(&ample).iter().enumerate() {
                 worse(&mut worst, vm, seen);
@@ -310,7 +357,10 @@ impl<'a> Sizing<'a> {
             .map(|fleet| fleet.length().as_secs_f64())
             .sum();
         if length > 0.0 {
-            format!("full runs of {} around the worst moments", crate::clock::length(length))
+            format!(
+                "full runs of {} around the worst moments, of the hosts that are worst by the fast model",
+                crate::clock::length(length)
+            )
         } else {
             "full runs".to_owned()
         }
@@ -329,6 +379,7 @@ impl<'a> Sizing<'a> {
             if part.fleet.is_some() {
                 for vm in outcomes.iter_mut().flat_map(|outcome| &mut outcome.vms) {
                     vm.longest_at_s += part.from_s;
+                    vm.started_at_s += part.from_s;
                     vm.most_lacking.1 += part.from_s;
                     // The worst is in the parts, so that a share is of the whole time.
                     vm.on_s *= whole / fleet.length().as_secs_f64().max(1.0);
@@ -339,6 +390,7 @@ impl<'a> Sizing<'a> {
             } else {
                 for (before, now) in all.iter_mut().zip(outcomes) {
                     before.least_available_mb = before.least_available_mb.min(now.least_available_mb);
+                    before.slowest_start_s = before.slowest_start_s.max(now.slowest_start_s);
                     for (before, now) in before.vms.iter_mut().zip(now.vms) {
                         let short = before.short_s + now.short_s;
                         let refused = before.refused + now.refused;
@@ -514,17 +566,28 @@ impl<'a> Sizing<'a> {
         let moments = self.worst_moments(hosts, memory)?;
         self.add_parts(moments)?;
         if self.kept(&[of(answer)], Engine::Full)?[0] {
+            // Less may do: down in growing strides, then up to the smallest between the last two.
+            let mut broken = 0;
             for _ in 0..CORRECTIONS {
                 if answer <= 1 {
                     break;
                 }
-                let (hosts, memory) = of(answer - 1);
+                let next = answer.saturating_sub(stride).max(1);
+                let (hosts, memory) = of(next);
                 let moments = self.worst_moments(hosts, memory)?;
                 self.add_parts(moments)?;
                 if !self.kept(&[(hosts, memory)], Engine::Full)?[0] {
+                    broken = next;
                     break;
                 }
-                answer -= 1;
+                (answer, stride) = (next, stride * 2);
+            }
+            if broken > 0 {
+                let threads = self.question.threads;
+                return search::smallest(broken, answer, threads, |points| {
+                    let tries: Vec<(u32, PageCount)> = points.iter().map(|point| of(*point)).collect();
+                    self.kept(&tries, Engine::Full)
+                });
             }
             return Ok(answer);
         }
@@ -545,52 +608,164 @@ impl<'a> Sizing<'a> {
 
     /// Runs of a try: its placements, or the one that there is, and its seeds.
     fn jobs(&self, hosts: u32, memory: PageCount) -> Vec<Job> {
-        let up = (hosts - self.question.spare).max(1) as usize;
-        let figures: Vec<(f64, f64)> =
-            self.figures.iter().map(|figures| (figures.mean_mb, figures.maximum_mb)).collect();
-        let allowed = self.allowed.iter().flatten().map(|allowed| allowed.longest_s).fold(0.0, f64::max);
-        let hopeless_s = HOPELESS * allowed.max(12.0);
+        let up = self.up(hosts);
+        let (figures, hopeless_s) = (self.mean_and_peak(), self.hopeless_s());
         let ways = if up == 1 { &WAYS[..1] } else { &WAYS[..] };
         let mut jobs = Vec::new();
         for way in ways {
             for vms in placement::place(self.fleet, &figures, up, *way) {
                 for seed in 0..self.fleet.plans.len() {
-                    jobs.push(Job { memory, vms: vms.clone(), seed, keep_demand: false, hopeless_s });
+                    let vms = vms.clone();
+                    jobs.push(Job { memory, vms, seed, keep_demand: false, hopeless_s, arrive: Vec::new() });
                 }
             }
         }
         jobs
     }
 
+    /// Runs of a try in which a host fails in the middle.
+    fn failing_jobs(&self, hosts: u32, memory: PageCount) -> Vec<Job> {
+        let hopeless_s = self.hopeless_s();
+        let mut jobs = Vec::new();
+        for (vms, arrive) in placement::after_failure(self.fleet, &self.mean_and_peak(), self.up(hosts)) {
+            for seed in 0..self.fleet.plans.len() {
+                let (vms, arrive) = (vms.clone(), arrive.clone());
+                jobs.push(Job { memory, vms, seed, keep_demand: false, hopeless_s, arrive });
+            }
+        }
+        jobs
+    }
+
+    /// Hosts that are up when as many are down as may be.
+    fn up(&self, hosts: u32) -> usize {
+        hosts.saturating_sub(self.question.spare).max(1) as usize
+    }
+
+    fn mean_and_peak(&self) -> Vec<(f64, f64)> {
+        self.figures.iter().map(|figures| (figures.mean_mb, figures.maximum_mb)).collect()
+    }
+
+    /// How long a VM may be short before there is no use in going on.
+    fn hopeless_s(&self) -> f64 {
+        let allowed = self.allowed.iter().flatten().chain(&self.allowed_restarted);
+        HOPELESS * allowed.map(|allowed| allowed.longest_s).fold(0.0, f64::max).max(12.0)
+    }
+
     /// Whether the risk is kept, of several tries at once.
     fn kept(&mut self, tries: &[(u32, PageCount)], engine: Engine) -> Result<Vec<bool>, SizingError> {
         let key = |hosts: u32, memory: PageCount| (hosts, memory.get(), engine == Engine::Fast);
-        let mut jobs = Vec::new();
-        let mut spans = Vec::new();
-        for (hosts, memory) in tries {
-            if self.evaluated.contains_key(&key(*hosts, *memory)) {
-                continue;
+        let new: Vec<(u32, PageCount)> = tries
+            .iter()
+            .copied()
+            .filter(|(hosts, memory)| !self.evaluated.contains_key(&key(*hosts, *memory)))
+            .collect();
+        let in_parts = engine == Engine::Full && self.window_s().is_some();
+        if in_parts {
+            self.kept(&new, Engine::Fast)?;
+        }
+        if engine == Engine::Fast {
+            return self.kept_fast(tries, &new);
+        }
+        let wanted = new.iter().map(|(hosts, memory)| {
+            let jobs = self.jobs(*hosts, *memory);
+            match self.worst_hosts.get(&(*hosts, memory.get(), true)).filter(|_| in_parts) {
+                Some(worst) => worst.iter().filter_map(|place| jobs.get(*place).cloned()).collect(),
+                None => jobs,
             }
-            let begin = jobs.len();
-            jobs.extend(self.jobs(*hosts, *memory));
-            spans.push((*hosts, *memory, begin..jobs.len()));
+        });
+        let wanted: Vec<Vec<Job>> = wanted.collect();
+        let mut seen = self.run_tries(engine, &wanted)?;
+        let mut to_fail = Vec::new();
+        for (place, (hosts, memory)) in new.iter().enumerate() {
+            self.judge(key(*hosts, *memory), *hosts, *memory, engine, &seen[place]);
+            let holds = self.evaluated.get(&key(*hosts, *memory)).is_some_and(|seen| seen.kept);
+            if engine == Engine::Full && self.fails() && holds {
+                to_fail.push(place);
+            }
         }
-        // The longest first, so that the threads end together.
-        let mut order: Vec<usize> = (0..jobs.len()).collect();
-        order.sort_by_key(|job| core::cmp::Reverse(jobs[*job].cost(self.fleet)));
-        let sorted: Vec<Job> = order.iter().map(|job| jobs[*job].clone()).collect();
-        let outcomes = self.run(engine, &sorted)?;
-        let mut by_job: Vec<Option<HostOutcome>> = vec![None; jobs.len()];
-        for (place, outcome) in order.into_iter().zip(outcomes) {
-            by_job[place] = Some(outcome);
-        }
-        for (hosts, memory, span) in spans {
-            self.judge(key(hosts, memory), hosts, memory, engine, &jobs[span.clone()], &by_job[span]);
+        // Where it is broken with all that are left up, no host need fail.
+        let wanted = to_fail.iter().map(|place| {
+            let mut jobs = self.failing_jobs(new[*place].0, new[*place].1);
+            if in_parts {
+                // The host that is left with the most.
+                let peaks = |job: &Job| job.vms.iter().map(|vm| self.figures[*vm].maximum_mb).sum::<f64>();
+                jobs.sort_by(|a, b| peaks(b).total_cmp(&peaks(a)));
+                jobs.truncate(self.fleet.plans.len());
+            }
+            jobs
+        });
+        let wanted: Vec<Vec<Job>> = wanted.collect();
+        for (place, failed) in to_fail.iter().zip(self.run_tries(engine, &wanted)?) {
+            let (hosts, memory) = new[*place];
+            seen[*place].extend(failed);
+            self.judge(key(hosts, memory), hosts, memory, engine, &seen[*place]);
         }
         Ok(tries
             .iter()
             .map(|(hosts, memory)| self.evaluated.get(&key(*hosts, *memory)).is_some_and(|seen| seen.kept))
             .collect())
+    }
+
+    /// The same by the fast model. Another placement is looked at only where those before it keep the risk.
+    fn kept_fast(
+        &mut self,
+        tries: &[(u32, PageCount)],
+        new: &[(u32, PageCount)],
+    ) -> Result<Vec<bool>, SizingError> {
+        let key = |hosts: u32, memory: PageCount| (hosts, memory.get(), true);
+        let mut seen: Vec<Vec<(Job, HostOutcome)>> = new.iter().map(|_| Vec::new()).collect();
+        let mut left: Vec<usize> = (0..new.len()).collect();
+        for way in 0..WAYS.len() {
+            let wanted = left.iter().map(|place| {
+                let (hosts, memory) = new[*place];
+                let jobs = self.jobs(hosts, memory);
+                let of_way = self.up(hosts) * self.fleet.plans.len();
+                jobs.into_iter().skip(way * of_way).take(of_way).collect()
+            });
+            let wanted: Vec<Vec<Job>> = wanted.collect();
+            for (place, outcomes) in left.clone().into_iter().zip(self.run_tries(Engine::Fast, &wanted)?) {
+                seen[place].extend(outcomes);
+            }
+            for place in left.clone() {
+                let (hosts, memory) = new[place];
+                self.judge(key(hosts, memory), hosts, memory, Engine::Fast, &seen[place]);
+            }
+            left.retain(|place| {
+                let (hosts, memory) = new[*place];
+                self.evaluated.get(&key(hosts, memory)).is_some_and(|seen| seen.kept)
+            });
+        }
+        Ok(tries
+            .iter()
+            .map(|(hosts, memory)| self.evaluated.get(&key(*hosts, *memory)).is_some_and(|seen| seen.kept))
+            .collect())
+    }
+
+    /// Runs the jobs of several tries; each with what it showed, in their order.
+    fn run_tries(
+        &self,
+        engine: Engine,
+        tries: &[Vec<Job>],
+    ) -> Result<Vec<Vec<(Job, HostOutcome)>>, SizingError> {
+        let mut all: Vec<(usize, usize, Job)> = Vec::new();
+        for (place, jobs) in tries.iter().enumerate() {
+            all.extend(jobs.iter().enumerate().map(|(number, job)| (place, number, job.clone())));
+        }
+        // The longest first, so that the threads end together.
+        all.sort_by_key(|(.., job)| core::cmp::Reverse(job.cost(self.fleet)));
+        let jobs: Vec<Job> = all.iter().map(|(.., job)| job.clone()).collect();
+        let outcomes = self.run(engine, &jobs)?;
+        let mut done: Vec<(usize, usize, Job, HostOutcome)> = all
+            .into_iter()
+            .zip(outcomes)
+            .map(|((place, number, job), outcome)| (place, number, job, outcome))
+            .collect();
+        done.sort_by_key(|(place, number, ..)| (*place, *number));
+        let mut seen: Vec<Vec<(Job, HostOutcome)>> = tries.iter().map(|_| Vec::new()).collect();
+        for (place, _, job, outcome) in done {
+            seen[place].push((job, outcome));
+        }
+        Ok(seen)
     }
 
     fn judge(
@@ -599,17 +774,24 @@ impl<'a> Sizing<'a> {
         hosts: u32,
         memory: PageCount,
         engine: Engine,
-        jobs: &[Job],
-        outcomes: &[Option<HostOutcome>],
+        seen: &[(Job, HostOutcome)],
     ) {
         let mut worst: BTreeMap<usize, VmOutcome> = BTreeMap::new();
+        // Of VMs that restart in the middle, which are short on any host: held against that, and told apart.
+        let mut restarted: BTreeMap<usize, VmOutcome> = BTreeMap::new();
         let mut broken: BTreeMap<usize, VmOutcome> = BTreeMap::new();
         let mut least = f64::INFINITY;
         let mut refused = 0;
         let mut ended_early = false;
         let mut series: Option<(f64, Series)> = None;
-        for (job, outcome) in jobs.iter().zip(outcomes) {
-            let Some(outcome) = outcome else { continue };
+        let mut failover: Option<Failover> = None;
+        for (job, outcome) in seen {
+            if !job.arrive.is_empty() {
+                let all = failover.get_or_insert_with(|| self.no_failover_yet());
+                let arrived = || job.arrive.iter().filter_map(|place| outcome.vms.get(*place));
+                all.not_started = all.not_started.max(arrived().filter(|vm| !vm.started).count());
+                all.slowest_start_s = all.slowest_start_s.max(outcome.slowest_start_s);
+            }
             ended_early |= outcome.ended_early;
             if !job.vms.is_empty() {
                 if series.as_ref().is_none_or(|(seen, _)| outcome.least_available_mb < *seen) {
@@ -617,9 +799,14 @@ impl<'a> Sizing<'a> {
                 }
                 least = least.min(outcome.least_available_mb);
             }
-            for (vm, seen) in job.vms.iter().zip(&outcome.vms) {
-                let allowed = self.allowed[usize::from(engine == Engine::Full)][*vm];
-                refused = refused.max(seen.refused);
+            for (place, (vm, seen)) in job.vms.iter().zip(&outcome.vms).enumerate() {
+                let restarts = job.arrive.contains(&place);
+                let allowed = if restarts {
+                    self.allowed_restarted[*vm]
+                } else {
+                    refused = refused.max(seen.refused);
+                    self.allowed[usize::from(engine == Engine::Full)][*vm]
+                };
                 if !seen.started
                     || seen.longest_s > allowed.longest_s
                     || seen.share() > allowed.share
@@ -627,10 +814,27 @@ impl<'a> Sizing<'a> {
                 {
                     worse(&mut broken, *vm, seen);
                 }
-                if !seen.started || seen.short_s > 0.0 || seen.refused > 0 {
+                if restarts && seen.started {
+                    worse(&mut restarted, *vm, seen);
+                } else if !seen.started || seen.short_s > 0.0 || seen.refused > 0 {
                     worse(&mut worst, *vm, seen);
                 }
             }
+        }
+        if engine == Engine::Fast {
+            let rank = |outcome: &HostOutcome| {
+                let worst = |pick: fn(&VmOutcome) -> f64| outcome.vms.iter().map(pick).fold(0.0, f64::max);
+                let off = outcome.vms.iter().filter(|vm| !vm.started).count() as f64;
+                (off, worst(|vm| vm.longest_s), -outcome.least_available_mb)
+            };
+            let mut places: Vec<usize> =
+                (0..seen.len()).filter(|place| !seen[*place].0.vms.is_empty()).collect();
+            places.sort_by(|a, b| {
+                let (a, b) = (rank(&seen[*a].1), rank(&seen[*b].1));
+                b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)).then(b.2.total_cmp(&a.2))
+            });
+            places.truncate(CONFIRMED);
+            self.worst_hosts.insert(key, places);
         }
         let list = |seen: &BTreeMap<usize, VmOutcome>| {
             let mut list: Vec<Shortage> =
@@ -639,6 +843,12 @@ impl<'a> Sizing<'a> {
             list
         };
         let (all, violations) = (list(&worst), list(&broken));
+        if let Some(mut failover) = failover {
+            let failing = self.failing_jobs(hosts, memory);
+            failover.restarted = failing.iter().filter(|job| job.seed == 0).map(|job| job.arrive.len()).sum();
+            failover.worst = list(&restarted).into_iter().find(|shortage| shortage.longest_s > 0.0);
+            self.failovers.insert(key, failover);
+        }
         let evaluated = Evaluated {
             hosts,
             memory_mb: memory.mib(),
@@ -656,6 +866,21 @@ impl<'a> Sizing<'a> {
             self.all_series.insert(key, series.map(|(_, series)| series).unwrap_or_default());
         }
         self.verdicts.insert(key, (all, violations, if least.is_finite() { least } else { 0.0 }));
+    }
+
+    /// A failure of which nothing has been seen yet.
+    fn no_failover_yet(&self) -> Failover {
+        let at_s = self
+            .parts
+            .iter()
+            .map(|part| part.from_s + part.fleet.as_ref().unwrap_or(self.fleet).worst_moment_s());
+        Failover {
+            at_s: at_s.reduce(f64::min).unwrap_or(0.0),
+            restarted: 0,
+            not_started: 0,
+            slowest_start_s: 0.0,
+            worst: None,
+        }
     }
 
     /// Keeps the series of the host that had the least left.
@@ -679,6 +904,7 @@ impl<'a> Sizing<'a> {
             kept,
             least_available_mb: least,
             shortages: if kept { shortages } else { violations },
+            failover: self.failovers.get(&(hosts, memory.get(), false)).cloned(),
             why_not_less: None,
             fast_said,
             confirmed_by: by.to_owned(),
@@ -718,8 +944,10 @@ impl<'a> Sizing<'a> {
         let fleet = self.fleet.with_settings(&settings);
         let question = Question { hosts: Hosts::Number(hosts), ..self.question.clone() };
         let mut sizing = Sizing::new(&fleet, &question, self.progress)?;
-        // Promises are those of today: settings must not be better by promising less.
-        for (now, before) in sizing.allowed.iter_mut().flatten().zip(self.allowed.iter().flatten()) {
+        // Promises are those of today: settings must not be better by promising less. The fast model, which only searches, has its own.
+        let before = self.allowed[1].iter().chain(&self.allowed_restarted);
+        let then = sizing.allowed[1].iter_mut().chain(&mut sizing.allowed_restarted);
+        for (now, before) in then.zip(before) {
             now.longest_s = now.longest_s.min(before.longest_s);
             now.share = now.share.min(before.share);
             now.refused = now.refused.min(before.refused);
@@ -737,6 +965,15 @@ impl<'a> Sizing<'a> {
         sizing.add_parts(moments)?;
         sizing.hint = found.first().filter(|found| found.kept).map(|found| found.memory_mb);
         sizing.memory_of(hosts).map(Some)
+    }
+}
+
+/// Allows what is allowed there as well.
+fn more(allowed: &mut [Allowed], there: &[Allowed]) {
+    for (allowed, there) in allowed.iter_mut().zip(there) {
+        allowed.longest_s = allowed.longest_s.max(there.longest_s);
+        allowed.share = allowed.share.max(there.share);
+        allowed.refused = allowed.refused.max(there.refused);
     }
 }
 
@@ -769,6 +1006,7 @@ fn shortage(fleet: &Fleet, vm: usize, seen: &VmOutcome) -> Shortage {
         share: seen.share(),
         refused: seen.refused,
         most_lacking_mb: seen.most_lacking.0,
+        after_failure: seen.after_failure,
     }
 }
 
@@ -781,4 +1019,84 @@ fn worst_first(shortages: &mut [Shortage]) {
             .then(b.share.total_cmp(&a.share))
             .then(a.vm.cmp(&b.vm))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::an_hour_of_three_vms;
+    use crate::question::Risk;
+
+    fn question(hosts: u32, spare: u32) -> Question {
+        Question {
+            hosts: Hosts::Number(hosts),
+            spare,
+            risk: Risk::default(),
+            seeds: 1,
+            threads: 2,
+            step: Some(PageCount::from_mib(256)),
+            full: true,
+        }
+    }
+
+    fn answer(fleet: &Fleet, hosts: u32, spare: u32) -> Answer {
+        size(fleet, &question(hosts, spare), None, false, "", &|_| ()).unwrap()
+    }
+
+    #[test]
+    fn a_host_fails_at_the_worst_moment_and_its_vms_are_back_soon() {
+        let fleet = an_hour_of_three_vms();
+        // VM A works from the 20th minute on, and has all that it wants from the 30th on.
+        assert!((1740.0..=2400.0).contains(&fleet.worst_moment_s()), "{}", fleet.worst_moment_s());
+        let answer = answer(&fleet, 2, 1);
+        let found = &answer.found[0];
+        let failover = found.failover.as_ref().unwrap();
+        assert!(found.kept);
+        assert_eq!((failover.at_s, failover.not_started), (fleet.worst_moment_s(), 0));
+        assert!((1..3).contains(&failover.restarted), "{failover:?}");
+        assert!(failover.slowest_start_s <= 120.0, "{failover:?}");
+        assert!(
+            answer
+                .sentences()
+                .iter()
+                .any(|sentence| sentence.starts_with("When a host fails at the worst moment"))
+        );
+    }
+
+    #[test]
+    fn a_vm_that_needs_much_to_start_makes_hosts_larger_only_when_one_fails_in_the_middle() {
+        let mut fleet = an_hour_of_three_vms();
+        // VM A starts with 5 GB, of which it gives most up when it has booted.
+        let mut settings: Vec<_> = fleet.vms.iter().map(|vm| vm.settings).collect();
+        settings[0].startup = PageCount::from_mib(5 << 10);
+        settings[0].minimum = PageCount::from_mib(512);
+        fleet = fleet.with_settings(&settings);
+        let alone = answer(&fleet, 1, 0).found[0].clone();
+        let with_failure = answer(&fleet, 2, 1).found[0].clone();
+        assert!(alone.kept && with_failure.kept && alone.failover.is_none());
+        // One host holds all in both; in one of them VM A comes when the others are at work.
+        assert!(
+            with_failure.memory_mb >= alone.memory_mb,
+            "{} MB with a failure, {} MB without",
+            with_failure.memory_mb,
+            alone.memory_mb
+        );
+        assert_eq!(with_failure.failover.unwrap().not_started, 0);
+    }
+
+    #[test]
+    fn a_vm_that_no_other_host_has_room_for_breaks_the_risk() {
+        let mut fleet = an_hour_of_three_vms();
+        // Static memory: nobody can give it up for others.
+        let settings = [6 << 10, 1 << 10, 1 << 10]
+            .map(|mib| balancing_policy::MemorySettings::fixed(PageCount::from_mib(mib)));
+        fleet = fleet.with_settings(&settings);
+        let small = PageCount::from_mib(8 << 10);
+        let question = Question { hosts: Hosts::Given(2, small), ..question(2, 1) };
+        let answer = size(&fleet, &question, None, false, "", &|_| ()).unwrap();
+        let given = &answer.found[0];
+        assert!(!given.kept);
+        assert!(given.shortages.iter().any(|shortage| !shortage.started), "{:?}", given.shortages);
+        assert!(answer.found[1].kept && answer.found[1].memory_mb > 8192.0);
+    }
 }

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::answer::{Answer, Found, Shortage};
+use crate::answer::{Answer, Failover, Found, Shortage};
 use crate::clock::{bare, gb, length, moment};
 
 /// VMs that a text names one by one.
@@ -106,6 +106,7 @@ impl Answer {
                     said.push(format!("There {}{others}.", self.short(worst)));
                 }
             }
+            said.extend(found.failover.as_ref().map(|failover| self.failed_over(failover)));
             if let Some(less) = &found.why_not_less {
                 let what = if less.hosts < found.hosts { hosts(less.hosts) } else { gb(less.memory_mb) };
                 said.push(format!(
@@ -136,6 +137,26 @@ impl Answer {
         said
     }
 
+    /// What happens when a host fails in the middle.
+    fn failed_over(&self, failover: &Failover) -> String {
+        let worst = failover.worst.as_ref().map_or_else(
+            || "none of them is short after that".to_owned(),
+            |worst| {
+                format!(
+                    "{} is short for {} while it boots into the middle of its load, as it would be on any host",
+                    worst.vm,
+                    length(worst.longest_s)
+                )
+            },
+        );
+        format!(
+            "When a host fails at the worst moment ({}), its {} VMs have their memory on the others within {}; {worst}.",
+            moment(self.begins_ms, failover.at_s),
+            failover.restarted,
+            length(failover.slowest_start_s)
+        )
+    }
+
     /// What kept the risk from being kept.
     fn broken(&self, violations: &[Shortage], hosts: u32, memory_mb: f64) -> String {
         // Of many only some are kept; how many they are was counted.
@@ -160,15 +181,20 @@ impl Answer {
     fn short(&self, shortage: &Shortage) -> String {
         let vm = &shortage.vm;
         if !shortage.started {
-            return format!("{vm} never starts: no host has its startup RAM free");
+            return if shortage.after_failure {
+                format!("{vm} does not start again when its host fails: no other has its startup RAM free")
+            } else {
+                format!("{vm} never starts: no host has its startup RAM free")
+            };
         }
+        let after = if shortage.after_failure { ", a host having failed" } else { "" };
         let refused = if shortage.refused > 0 {
             format!(", and {} of its allocations are refused", shortage.refused)
         } else {
             String::new()
         };
         format!(
-            "{vm} is short for {} from {} on ({:.2} % of its time{refused})",
+            "{vm} is short for {} from {} on ({:.2} % of its time{refused}{after})",
             length(shortage.longest_s),
             moment(self.begins_ms, shortage.at_s),
             shortage.share * 100.0

@@ -31,6 +31,7 @@ mod options;
 mod part;
 mod perfmon;
 mod prometheus;
+mod reading;
 mod recorded;
 mod scenario_file;
 mod sheet;
@@ -41,7 +42,7 @@ mod workbook;
 pub use error::{DoubtfulUnit, ImportError};
 pub use input::Input;
 pub use kind::{Kind, Objection};
-pub use load::{Demand, Evidence, Load, LoadVm, Settings, Source, Today};
+pub use load::{Demand, Evidence, Load, LoadHost, LoadVm, Release, Settings, Source, Today};
 pub use number::Unit;
 pub use options::{BadNaming, BadUnit, CounterName, Options, UnitOf};
 pub use prometheus::METRICS;
@@ -65,7 +66,7 @@ pub fn read(paths: &[PathBuf], options: &Options) -> Result<Load, ImportError> {
 pub fn read_inputs(inputs: &[Input], options: &Options) -> Result<Load, ImportError> {
     let mut parts = Vec::with_capacity(inputs.len());
     for input in inputs {
-        parts.extend(kind::read(input, options)?);
+        parts.extend(reading::read(input, options)?);
     }
     merge::merge(parts)
 }

@@ -14,6 +14,10 @@ pub struct Load {
     pub host: Option<String>,
     /// The host's memory, if a file says it.
     pub host_memory: Option<PageCount>,
+    /// The hosts, if files list them with their memory.
+    pub hosts: Vec<LoadHost>,
+    /// The Windows Server of the hosts, as scenario files call it.
+    pub release: Release,
     /// Time 0 of all demand, milliseconds since 1970 (UTC), if the files have dates.
     pub begins: Option<i64>,
     /// The VMs, in the order of their names.
@@ -22,6 +26,36 @@ pub struct Load {
     pub sources: Vec<Source>,
     /// What was done to the files, what is missing in them, and where they disagree.
     pub remarks: Vec<String>,
+}
+
+/// A host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LoadHost {
+    /// Its name.
+    pub name: String,
+    /// Its memory.
+    pub memory: PageCount,
+    /// Its logical processors.
+    pub logical_processors: Option<u32>,
+}
+
+/// The Windows Server of hosts, as scenario files call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Release {
+    /// The oldest that runs a VM with such a version of its configuration.
+    OfVersions(&'static str),
+    /// No file says it.
+    Assumed(&'static str),
+}
+
+impl Release {
+    /// Its word in scenario files.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::OfVersions(key) | Self::Assumed(key) => key,
+        }
+    }
 }
 
 /// A file that was read.
@@ -48,6 +82,8 @@ pub struct LoadVm {
     pub today: Today,
     /// Virtual processors.
     pub vcpus: Option<u32>,
+    /// Generation of the VM.
+    pub generation: Option<u32>,
     /// Its guest, in a file's words.
     pub guest: Option<String>,
     /// What it demanded.

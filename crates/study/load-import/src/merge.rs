@@ -9,11 +9,13 @@ use perf_counters::instance_name;
 
 use crate::error::ImportError;
 use crate::kind::Kind;
-use crate::load::{Demand, Load, LoadVm, Settings, Source, Today};
+use crate::load::{Demand, Load, LoadHost, LoadVm, Release, Settings, Source, Today};
 use crate::names;
-use crate::part::{Part, Sample, VmPart};
+use crate::part::{HostPart, Part, Sample, VmPart};
 use crate::perfmon::AVAILABLE;
 
+/// The Windows Server of hosts where no file says it: VMs' versions do, in lists of Get-VM. Invented.
+const RELEASE: &str = "2022";
 /// Startup RAM where no file says it: the source's for Windows Server 2008 R2 (Table 3-3).
 const STARTUP: PageCount = PageCount::from_mib(512);
 /// What a maximum that no file says lies above the largest demand: the buffer of 20 % that is the product's default.
@@ -35,6 +37,8 @@ pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
     let mut sources: Vec<Source> = Vec::new();
     let mut hosts: Vec<String> = Vec::new();
     let mut host_memory = None;
+    let mut listed: Vec<HostPart> = Vec::new();
+    let mut release: Option<&'static str> = None;
     let mut groups: BTreeMap<String, Vec<(String, Kind, VmPart)>> = BTreeMap::new();
     let mut guests: Vec<(String, Kind, VmPart)> = Vec::new();
     for part in parts {
@@ -42,7 +46,12 @@ pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
         sources.push(Source { file: part.file.clone(), kind: part.kind });
         hosts.extend(part.host.clone());
         host_memory = part.host_memory.or(host_memory);
+        for host in part.hosts {
+            same_host(&part.file, host, &mut listed, &mut remarks);
+        }
         for vm in part.vms {
+            // Releases are years, and what comes behind them is later.
+            release = vm.release.max(release);
             hosts.extend(vm.host.clone());
             let entry = (part.file.clone(), part.kind, vm);
             if entry.2.of_guest {
@@ -112,6 +121,10 @@ pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
         vm
     });
     let vms: Vec<LoadVm> = vms.collect();
+    // A list of one host names it for a load that has no other name.
+    if let ([], [only]) = (&hosts[..], &listed[..]) {
+        hosts.extend(Some(only.name.clone()).filter(|name| !name.is_empty()));
+    }
     let host = match &hosts[..] {
         [only] => Some(only.clone()),
         [] => None,
@@ -120,7 +133,80 @@ pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
             None
         }
     };
-    Ok(Load { host, host_memory, begins: begin.filter(|_| first_dated.is_some()), vms, sources, remarks })
+    let listed = told_of_hosts(listed, &vms, &mut remarks);
+    if let [only] = &listed[..] {
+        host_memory = Some(only.memory);
+    } else if !listed.is_empty() {
+        host_memory = None;
+    }
+    let release = release.map_or(Release::Assumed(RELEASE), Release::OfVersions);
+    let begins = begin.filter(|_| first_dated.is_some());
+    Ok(Load { host, host_memory, hosts: listed, release, begins, vms, sources, remarks })
+}
+
+/// Adds what a list says of a host to what others said: Get-VMHost and Get-VMHostNumaNode tell of the same.
+fn same_host(file: &str, host: HostPart, listed: &mut Vec<HostPart>, remarks: &mut Vec<String>) {
+    let Some(known) = listed.iter_mut().find(|known| known.name.eq_ignore_ascii_case(&host.name)) else {
+        listed.push(host);
+        return;
+    };
+    // Nodes are rounded, and one of them has what the firmware keeps.
+    if known.nodes.is_empty() == host.nodes.is_empty() && known.memory != host.memory {
+        remarks.push(format!(
+            "{file}: the host {:?} has {} here and {} before: the larger is taken",
+            host.name,
+            size(host.memory),
+            size(known.memory)
+        ));
+    }
+    known.memory = known.memory.max(host.memory);
+    known.logical_processors = known.logical_processors.or(host.logical_processors);
+    known.numa_spanning = known.numa_spanning.or(host.numa_spanning);
+    if known.nodes.is_empty() {
+        known.nodes = host.nodes;
+    }
+}
+
+/// The hosts, and what is to be said of them.
+fn told_of_hosts(listed: Vec<HostPart>, vms: &[LoadVm], remarks: &mut Vec<String>) -> Vec<LoadHost> {
+    if listed.len() > 1 {
+        let each: Vec<String> = listed
+            .iter()
+            .map(|host| format!("{} with {:.0} GB", host.name, host.memory.mib() / 1024.0))
+            .collect();
+        let each: Vec<&str> = each.iter().map(String::as_str).collect();
+        remarks.push(format!(
+            "the files list {} hosts: {}. A scenario has all VMs on one; `cargo xtask size --hosts {} --host-memory …` asks whether so many are enough",
+            listed.len(),
+            names::some(&each),
+            listed.len()
+        ));
+    }
+    for host in &listed {
+        let Some(node) = host.nodes.iter().max().filter(|_| host.numa_spanning == Some(false)) else {
+            continue;
+        };
+        let larger: Vec<&str> =
+            vms.iter().filter(|vm| vm.settings.maximum > *node).map(|vm| vm.name.as_str()).collect();
+        if !larger.is_empty() {
+            remarks.push(format!(
+                "{}: NUMA spanning is off, so that no VM can have more than a node's {:.0} GB, which is less than the maximum of {}: nodes are not modelled",
+                host.name,
+                node.mib() / 1024.0,
+                names::some(&larger)
+            ));
+        }
+    }
+    // What the firmware keeps is missing in what Windows counts: modules are whole GB.
+    let memory = |pages: PageCount| pages.round_up_to(PageCount::from_mib(1024));
+    listed
+        .into_iter()
+        .map(|host| LoadHost {
+            memory: memory(host.memory),
+            name: host.name,
+            logical_processors: host.logical_processors,
+        })
+        .collect()
 }
 
 /// What a VM is found by: names are compared as counters compare them, without regard to case and with the signs that
@@ -187,7 +273,7 @@ fn one(
     let (mut running, mut dynamic) = (Said::NOTHING, Said::NOTHING);
     let (mut startup, mut minimum, mut maximum) = (Said::NOTHING, Said::NOTHING, Said::NOTHING);
     let (mut buffer, mut priority, mut vcpus) = (Said::NOTHING, Said::NOTHING, Said::NOTHING);
-    let (mut host, mut guest, mut assigned, mut demand_now) = (None, None, None, None);
+    let (mut host, mut guest, mut assigned, mut demand_now, mut generation) = (None, None, None, None, None);
     let mut kinds = Vec::new();
     for (file, kind, vm) in &group {
         let what = |setting: &str| format!("{name}: {setting}");
@@ -213,6 +299,7 @@ fn one(
         vcpus.add(vm.vcpus, file, &what("number of virtual processors"), |count| count.to_string(), remarks);
         host = vm.host.clone().or(host);
         guest = vm.guest.clone().or(guest);
+        generation = vm.generation.or(generation);
         assigned = vm.assigned.or(assigned);
         demand_now = vm.demand.map(|demand| (demand, vm.demand_note)).or(demand_now);
         kinds.push(*kind);
@@ -258,7 +345,8 @@ fn one(
         }
         _ => Demand::Unknown,
     };
-    (LoadVm { name, host, running, settings, today, vcpus: vcpus.get(), guest, demand, assumed }, samples)
+    let vcpus = vcpus.get();
+    (LoadVm { name, host, running, settings, today, vcpus, generation, guest, demand, assumed }, samples)
 }
 
 /// Settings of which every one is said or assumed.

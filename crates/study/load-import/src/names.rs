@@ -31,11 +31,24 @@ pub(crate) enum Column {
     Active,
     /// Get-VMHost: memory of the host.
     HostMemory,
+    /// Get-VM: generation of the VM.
+    Generation,
+    /// Get-VM: version of the VM's configuration.
+    Version,
+    /// Get-VMHost: logical processors.
+    LogicalProcessors,
+    /// Get-VMHost: whether a VM may have memory of several NUMA nodes.
+    NumaSpanning,
+    /// Get-VMHostNumaNode: which node.
+    NumaNode,
+    /// Get-VMHostNumaNode: memory of the node.
+    NodeMemory,
 }
 
 use Column::{
-    Active, Assigned, Buffer, Consumed, Cpus, Demand, Dynamic, Guest, Host, HostMemory, Maximum, Minimum,
-    Name, Priority, Size, Startup, State, Template, Weight,
+    Active, Assigned, Buffer, Consumed, Cpus, Demand, Dynamic, Generation, Guest, Host, HostMemory,
+    LogicalProcessors, Maximum, Minimum, Name, NodeMemory, NumaNode, NumaSpanning, Priority, Size, Startup,
+    State, Template, Version, Weight,
 };
 
 /// Names of columns, without signs, spaces and unit. The properties of Get-VM and Get-VMMemory (documented: the cmdlets' output types),
@@ -157,7 +170,24 @@ const COLUMNS: &[(&str, Column)] = &[
     ("activememory", Active),
     ("memorycapacity", HostMemory),
     ("totalphysicalmemory", HostMemory),
+    ("generation", Generation),
+    ("version", Version),
+    ("logicalprocessorcount", LogicalProcessors),
+    ("numaspanningenabled", NumaSpanning),
+    ("nodeid", NumaNode),
+    ("memorytotal", NodeMemory),
 ];
+
+/// Windows Server that came with a version of VMs' configuration (documented: Microsoft, *Upgrade virtual machine version in Hyper-V*): a host of
+/// an older release does not run such a VM.
+const VERSIONS: [(u32, &str); 6] =
+    [(12, "2025"), (10, "2022"), (9, "2019"), (8, "2016"), (5, "2012-r2"), (4, "2012")];
+
+/// The release of the oldest host that runs a VM of this version, as scenario files call it.
+pub(crate) fn release(version: &str) -> Option<&'static str> {
+    let major: u32 = version.trim().split('.').next()?.parse().ok()?;
+    VERSIONS.iter().find(|(from, _)| major >= *from).map(|(_, release)| *release)
+}
 
 /// Units that a column's name may end with, longest first.
 const SUFFIXES: [(&str, Unit); 13] = [
@@ -206,7 +236,19 @@ pub(crate) fn column(name: &str) -> Option<(Column, Option<Unit>)> {
 pub(crate) fn is_memory(name: &str) -> bool {
     matches!(
         column(name),
-        Some((Assigned | Demand | Startup | Minimum | Maximum | Size | Consumed | Active | HostMemory, _))
+        Some((
+            Assigned
+                | Demand
+                | Startup
+                | Minimum
+                | Maximum
+                | Size
+                | Consumed
+                | Active
+                | HostMemory
+                | NodeMemory,
+            _
+        ))
     )
 }
 
@@ -306,6 +348,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn versions_of_configurations_say_how_old_the_host_is_at_most() {
+        let releases = ["4.0", "5.0", "8.0", "8.3", "9.0", "10.0", "11.0", "12.0", "254.0"].map(release);
+        let expected = ["2012", "2012-r2", "2016", "2016", "2019", "2022", "2022", "2025", "2025"];
+        assert_eq!(releases, expected.map(Some));
+        assert_eq!([release(""), release("3.0"), release("new")], [None; 3]);
+    }
+
+    #[test]
     fn columns_by_many_names() {
         for (name, column_, unit) in [
             ("MemoryAssigned", Assigned, None),
@@ -321,6 +371,7 @@ mod tests {
             ("最大 RAM（GB）", Maximum, Some(Unit::Gb)),
             ("メモリ バッファー", Buffer, None),
             ("OS according to the VMware Tools", Guest, None),
+            ("MemoryTotal", NodeMemory, None),
         ] {
             assert_eq!(column(name), Some((column_, unit)), "{name}");
         }

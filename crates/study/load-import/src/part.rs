@@ -11,8 +11,10 @@ pub(crate) struct Part {
     pub(crate) kind: Kind,
     /// The host, if the file names one.
     pub(crate) host: Option<String>,
-    /// The host's memory.
+    /// The host's memory, of a file that knows one host.
     pub(crate) host_memory: Option<PageCount>,
+    /// Hosts of a list of hosts.
+    pub(crate) hosts: Vec<HostPart>,
     pub(crate) vms: Vec<VmPart>,
     pub(crate) remarks: Vec<String>,
 }
@@ -24,10 +26,22 @@ impl Part {
             kind,
             host: None,
             host_memory: None,
+            hosts: Vec::new(),
             vms: Vec::new(),
             remarks: Vec::new(),
         }
     }
+}
+
+/// What one file says about a host.
+#[derive(Clone, Debug)]
+pub(crate) struct HostPart {
+    pub(crate) name: String,
+    pub(crate) memory: PageCount,
+    pub(crate) logical_processors: Option<u32>,
+    /// NUMA nodes, where the file lists them.
+    pub(crate) nodes: Vec<PageCount>,
+    pub(crate) numa_spanning: Option<bool>,
 }
 
 /// What one file says about a VM.
@@ -45,6 +59,9 @@ pub(crate) struct VmPart {
     pub(crate) buffer: Option<u32>,
     pub(crate) priority: Option<u32>,
     pub(crate) vcpus: Option<u32>,
+    pub(crate) generation: Option<u32>,
+    /// The release of the oldest host that runs it.
+    pub(crate) release: Option<&'static str>,
     pub(crate) guest: Option<String>,
     /// Memory that it had when the file was written.
     pub(crate) assigned: Option<PageCount>,

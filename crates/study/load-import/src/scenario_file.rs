@@ -5,10 +5,11 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use guest_memory_manager::trace::{Sample, Trace, VmTrace};
+use guest_memory_manager::{GuestProfile, find_profile};
 use jiff::Timestamp;
 use page_range::PageCount;
 
-use crate::load::{Demand, Load, LoadVm};
+use crate::load::{Demand, Load, LoadHost, LoadVm, Release};
 use crate::names::some;
 
 /// How long a demand that is known at one moment only is played. Invented: long enough for everything to settle.
@@ -76,7 +77,7 @@ impl Load {
             toml.push_str("# No file says the host's memory: this holds all of these VMs at their maximum. `cargo xtask size` finds how much less will do.\n");
         }
         let _ = writeln!(toml, "memory = {}", quoted(&quantities::format_size(memory)));
-        toml.push_str("# Hosts and VMs of today have more than the editions of 2008 R2 allow.\nedition = \"unlimited\"\n");
+        self.release(&mut toml);
         if let Some(begins) = self.begins.and_then(|at| Timestamp::from_millisecond(at).ok()) {
             let _ = writeln!(toml, "epoch = {}", begins.strftime("%Y-%m-%dT%H:%M:%SZ"));
         }
@@ -110,6 +111,42 @@ impl Load {
             );
         }
         Written { toml, trace, vms, host_memory: memory }
+    }
+
+    /// Which Windows Server the host has, and why.
+    fn release(&self, toml: &mut String) {
+        let key = self.release.key();
+        match self.release {
+            Release::OfVersions(_) => {
+                comment(
+                    toml,
+                    "The oldest release that runs VMs with the versions of configuration in the list.",
+                );
+            }
+            Release::Assumed(_) => comment(
+                toml,
+                "Assumed: no file says which Windows Server the host has (the Version of VMs in a list of Get-VM would). What differs is what \
+                 hosts and VMs may have, and Smart Paging at restarts, since 2012.",
+            ),
+        }
+        let _ = writeln!(toml, "release = {}", quoted(key));
+        let running = self.vms.iter().filter(|vm| vm.running).count();
+        if running > RUNNING || self.processors() > PROCESSORS {
+            comment(
+                toml,
+                &format!(
+                    "All of the VMs on one host, which are more than the {RUNNING} VMs and {PROCESSORS} virtual processors that a host may run."
+                ),
+            );
+            toml.push_str("edition = \"unlimited\"\n");
+        } else if let [LoadHost { logical_processors: Some(processors), .. }] = self.hosts[..] {
+            let _ = writeln!(toml, "logical_processors = {processors}");
+        }
+    }
+
+    /// Virtual processors of the running VMs, as far as they are written.
+    fn processors(&self) -> u64 {
+        self.vms.iter().filter(|vm| vm.running).map(|vm| u64::from(processors(vm).unwrap_or(1))).sum()
     }
 
     /// Memory of the host, and whether a file says it.
@@ -152,8 +189,7 @@ impl Load {
         }
         comment(
             toml,
-            "- Guests are played as the nearest that the model has: what was recorded is the commit of the whole guest, so the guest's kind matters little. \
-             Virtual processors are left out: they do not use memory.",
+            "- Guests are played as the nearest that the model has: what was recorded is the commit of the whole guest, so the guest's kind matters little.",
         );
         let snapshots: Vec<&str> = self
             .vms
@@ -226,6 +262,19 @@ impl Load {
     }
 }
 
+/// Most VMs that run on a host since 2012 (documented: Plan for Hyper-V scalability in Windows Server).
+const RUNNING: usize = 1024;
+/// Most virtual processors that run on a host since 2012 (documented, as above).
+const PROCESSORS: u64 = 2048;
+
+/// Virtual processors of a VM, if a guest as it is played may have so many.
+fn processors(vm: &LoadVm) -> Option<u32> {
+    let most = find_profile(profile(vm.guest.as_deref())).map_or(1, GuestProfile::most_processors);
+    // Of generation 1, or not known to be of generation 2: 64 (documented, as above).
+    let most = most.min(if vm.generation == Some(2) { u32::MAX } else { 64 });
+    vm.vcpus.filter(|count| (1..=most).contains(count))
+}
+
 /// A sentence as lines of a comment.
 fn comment(toml: &mut String, sentence: &str) {
     let mut line = String::from("#");
@@ -274,20 +323,44 @@ fn interval(length: Duration) -> Duration {
     Duration::from_secs(usual.into_iter().find(|seconds| *seconds >= wanted).unwrap_or(3600))
 }
 
+/// Words in what files call guests, and the profile that is nearest; the first that is found counts.
+const GUESTS: [(&str, &str); 27] = [
+    ("server 2025", "ws2025"),
+    ("server 2022", "ws2022"),
+    ("server 2019", "ws2019"),
+    ("server 2016", "ws2016"),
+    ("server 2012 r2", "ws2012-r2"),
+    ("server 2012", "ws2012"),
+    ("server 2008 r2", "ws2008-r2-sp1-enterprise"),
+    ("server 2008", "ws2008-sp2-enterprise-x64"),
+    ("server 2003", "ws2003-r2-sp2-enterprise-x64"),
+    ("windows 11", "windows-11"),
+    ("windows 10", "windows-10"),
+    ("windows 8.1", "windows-8-1"),
+    ("windows 8", "windows-8"),
+    ("windows 7", "windows-7-sp1-enterprise-x64"),
+    ("linux", "linux"),
+    ("ubuntu", "linux"),
+    ("debian", "linux"),
+    ("centos", "linux"),
+    ("red hat", "linux"),
+    ("rhel", "linux"),
+    ("fedora", "linux"),
+    ("suse", "linux"),
+    ("sles", "linux"),
+    ("rocky", "linux"),
+    ("alma", "linux"),
+    ("photon", "linux"),
+    ("freebsd", "linux"),
+];
+
+/// A guest of which no file says what it is: that of today which commits the least by itself, so that what was recorded is played as it was.
+const UNKNOWN_GUEST: &str = "ws2012-r2";
+
 /// The profile that is nearest to a guest, by what a file calls it.
 fn profile(guest: Option<&str>) -> &'static str {
-    let Some(guest) = guest else { return "ws2008-r2-sp1-enterprise" };
-    let guest = guest.to_lowercase();
-    let is = |words: &[&str]| words.iter().any(|word| guest.contains(word));
-    if is(&[
-        "linux", "ubuntu", "debian", "centos", "red hat", "rhel", "suse", "sles", "rocky", "alma", "photon",
-    ]) {
-        "linux"
-    } else if is(&["windows 7", "windows 8", "windows 10", "windows 11"]) {
-        "windows-7-sp1-enterprise-x64"
-    } else {
-        "ws2008-r2-sp1-enterprise"
-    }
+    let guest = guest.unwrap_or_default().to_lowercase();
+    GUESTS.iter().find(|(word, _)| guest.contains(word)).map_or(UNKNOWN_GUEST, |(_, profile)| *profile)
 }
 
 fn table(toml: &mut String, vm: &LoadVm, written: &WrittenVm) {
@@ -301,6 +374,12 @@ fn table(toml: &mut String, vm: &LoadVm, written: &WrittenVm) {
         comment(toml, guest);
     }
     let _ = writeln!(toml, "guest = {}", quoted(profile(vm.guest.as_deref())));
+    if let Some(processors) = processors(vm) {
+        let _ = writeln!(toml, "vcpus = {processors}");
+    }
+    if vm.generation == Some(1) {
+        toml.push_str("generation = 1\n");
+    }
     let settings = &vm.settings;
     if settings.dynamic {
         let _ = writeln!(toml, "startup_bytes = {}", size(settings.startup));

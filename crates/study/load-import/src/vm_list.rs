@@ -9,7 +9,7 @@ use crate::kind::Kind;
 use crate::names::{self, Column};
 use crate::number::{self, Unit};
 use crate::options::Options;
-use crate::part::{Part, VmPart};
+use crate::part::{HostPart, Part, VmPart};
 use crate::sheet::Sheet;
 
 /// Least memory that a VM can have: 32 MB (documented: New-VM and Set-VMMemory refuse less).
@@ -48,10 +48,17 @@ pub(crate) fn recognise(header: &[String]) -> Result<Kind, (String, String)> {
     let found =
         if header.is_empty() { "the file is empty".to_owned() } else { format!("its first line has {some}") };
     let rvtools_memory = has(Column::Size) && has(Column::State);
-    let list_memory =
-        [Column::Assigned, Column::Demand, Column::Startup, Column::Maximum, Column::HostMemory];
+    let list_memory = [
+        Column::Assigned,
+        Column::Demand,
+        Column::Startup,
+        Column::Maximum,
+        Column::HostMemory,
+        Column::NodeMemory,
+    ];
     let list = list_memory.into_iter().any(has);
-    let named = has(Column::Name) || has(Column::HostMemory);
+    let named =
+        has(Column::Name) || has(Column::HostMemory) || (has(Column::NumaNode) && has(Column::NodeMemory));
     match () {
         () if named && list => Ok(Kind::VmList),
         () if named && rvtools_memory => Ok(Kind::RvTools),
@@ -86,11 +93,35 @@ pub(crate) fn read(file: &str, kind: Kind, sheet: &Sheet, options: &Options) -> 
         }
         let name = cell(Column::Name).to_owned();
         let row = Row { file, line: *line, name: &name, sheet, columns: &columns, cells, options };
+        let host = Some(cell(Column::Host)).filter(|host| !host.is_empty()).unwrap_or(&name);
         if let Some(memory) = row.memory(Column::HostMemory)? {
             // Get-VMHost: a row is a host.
-            let host = Some(cell(Column::Host)).filter(|host| !host.is_empty()).unwrap_or(&name).to_owned();
-            part.host = Some(host).filter(|host| !host.is_empty());
-            part.host_memory = Some(memory);
+            part.hosts.push(HostPart {
+                name: host.to_owned(),
+                memory,
+                logical_processors: row.count(Column::LogicalProcessors, 1 << 16)?,
+                nodes: Vec::new(),
+                numa_spanning: names::yes(cell(Column::NumaSpanning)),
+            });
+            continue;
+        }
+        if columns.contains_key(&Column::NumaNode)
+            && let Some(memory) = row.memory(Column::NodeMemory)?
+        {
+            // Get-VMHostNumaNode: a row is a node of a host.
+            match part.hosts.iter_mut().find(|known| known.name == host) {
+                Some(known) => {
+                    known.memory += memory;
+                    known.nodes.push(memory);
+                }
+                None => part.hosts.push(HostPart {
+                    name: host.to_owned(),
+                    memory,
+                    logical_processors: None,
+                    nodes: vec![memory],
+                    numa_spanning: None,
+                }),
+            }
             continue;
         }
         if name.is_empty() {
@@ -105,6 +136,8 @@ pub(crate) fn read(file: &str, kind: Kind, sheet: &Sheet, options: &Options) -> 
         vm.host = Some(cell(Column::Host).to_owned()).filter(|host| !host.is_empty());
         vm.guest = Some(cell(Column::Guest).to_owned()).filter(|guest| !guest.is_empty());
         vm.vcpus = row.count(Column::Cpus, 4096)?;
+        vm.generation = row.count(Column::Generation, 2)?.filter(|number| *number > 0);
+        vm.release = names::release(cell(Column::Version)).filter(|_| kind == Kind::VmList);
         if kind == Kind::RvTools {
             rvtools(&row, &mut vm)?;
         } else {
@@ -222,7 +255,7 @@ impl Row<'_> {
         let Some(cell) = self.cells.get(known.place) else { return Ok(None) };
         // What the user says, what the column's name says; RVTools has MiB, PowerShell's properties are bytes.
         let usual = match column {
-            Column::Size | Column::Consumed | Column::Active => Unit::Mb,
+            Column::Size | Column::Consumed | Column::Active | Column::NodeMemory => Unit::Mb,
             _ => Unit::Bytes,
         };
         let unit = self.options.unit(known.name).or(known.unit).unwrap_or(usual);

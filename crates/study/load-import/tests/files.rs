@@ -472,3 +472,75 @@ mod any {
         }
     }
 }
+
+/// Get-VM | Export-Csv of hosts of 2022: what was refused when the only hosts were those of 2011.
+#[test]
+fn vms_of_today_are_imported_as_they_are() {
+    let list = "\"Name\",\"State\",\"MemoryStartup\",\"MemoryMinimum\",\"MemoryMaximum\",\"DynamicMemoryEnabled\",\"ProcessorCount\",\"Generation\",\"Version\",\"MemoryDemand\"\n\
+        \"SQL01\",\"Running\",\"103079215104\",\"103079215104\",\"103079215104\",\"False\",\"8\",\"2\",\"10.0\",\"0\"\n\
+        \"WEB01\",\"Running\",\"4294967296\",\"1073741824\",\"1099511627776\",\"True\",\"96\",\"2\",\"9.0\",\"1610612736\"\n\
+        \"OLD01\",\"Running\",\"1073741824\",\"536870912\",\"2147483648\",\"True\",\"1\",\"1\",\"5.0\",\"600000000\"\n";
+    let load = good(&[("vms.csv", list)]);
+    assert_eq!(load.release, load_import::Release::OfVersions("2022"));
+    let (text, scenario) = scenario(&load);
+    assert!(text.contains("release = \"2022\"\n") && !text.contains("unlimited"), "{text}");
+    assert_eq!(scenario.host.release.key(), "2022");
+    let vm = |name: &str| scenario.vms.iter().find(|vm| vm.name == name).unwrap();
+    assert_eq!((vm("SQL01").memory.startup.whole_mib(), vm("SQL01").vcpus), (96 << 10, 8));
+    // Minimum RAM below startup RAM, as hosts since 2012 have it.
+    let web = vm("WEB01");
+    assert_eq!((web.memory.minimum.whole_mib(), web.memory.startup.whole_mib()), (1024, 4096));
+    // A guest of which nothing is said is played as one that may have 64 processors.
+    assert_eq!((web.vcpus, vm("OLD01").vcpus), (1, 1));
+    assert_eq!(vm("OLD01").generation, Some(scenario::file::VmGeneration::One));
+    // Of a list without versions the release is assumed, and that is said.
+    let load = good(&[("vms.csv", POWERSHELL_5)]);
+    assert_eq!(load.release, load_import::Release::Assumed("2022"));
+    let (text, _) = self::scenario(&load);
+    assert!(text.contains("# Assumed: no file says which Windows Server the host has"), "{text}");
+}
+
+#[test]
+fn hosts_and_their_nodes_say_how_large_they_are() {
+    let hosts = "\"ComputerName\",\"LogicalProcessorCount\",\"MemoryCapacity\",\"NumaSpanningEnabled\",\"Name\"\n\
+        \"HV01\",\"64\",\"274743689216\",\"False\",\"HV01\"\n";
+    let load = good(&[("vms.csv", POWERSHELL_5), ("hosts.csv", hosts)]);
+    // What the firmware keeps is missing in what Windows counts.
+    assert_eq!((load.hosts.len(), load.host_memory), (1, Some(page_range::PageCount::from_mib(256 << 10))));
+    let (text, scenario) = scenario(&load);
+    assert!(text.contains("logical_processors = 64\n"), "{text}");
+    assert_eq!((scenario.host.memory.whole_mib(), scenario.host.name.as_str()), (256 << 10, "HV01"));
+    // Get-VMHostNumaNode | Export-Csv: MemoryTotal is in MB.
+    let nodes = "\"NodeId\",\"ProcessorsAvailability\",\"MemoryAvailable\",\"MemoryTotal\",\"ComputerName\"\n\
+        \"0\",\"System.Int32[]\",\"1000\",\"8192\",\"HV01\"\n\"1\",\"System.Int32[]\",\"1000\",\"8192\",\"HV01\"\n";
+    let load = good(&[("vms.csv", POWERSHELL_5), ("nodes.csv", nodes)]);
+    assert_eq!(load.host_memory, Some(page_range::PageCount::from_mib(16 << 10)));
+    let load = good(&[("vms.csv", POWERSHELL_5), ("hosts.csv", hosts), ("nodes.csv", nodes)]);
+    assert_eq!((load.hosts.len(), load.host_memory), (1, Some(page_range::PageCount::from_mib(256 << 10))));
+    let told = "HV01: NUMA spanning is off, so that no VM can have more than a node's 8 GB, which is less than the maximum of SQL01: nodes are not modelled";
+    assert!(load.remarks.iter().any(|remark| remark == told), "{:?}", load.remarks);
+    // Of several hosts none is the scenario's.
+    let two = format!("{hosts}\"HV02\",\"64\",\"549755813888\",\"True\",\"HV02\"\n");
+    let load = good(&[("vms.csv", POWERSHELL_5), ("hosts.csv", &two)]);
+    assert_eq!((load.hosts.len(), load.host_memory), (2, None));
+    assert!(
+        load.remarks
+            .iter()
+            .any(|remark| remark.starts_with("the files list 2 hosts: HV01 with 256 GB, HV02 with 512 GB"))
+    );
+}
+
+/// GWA-T-13: quotes, semicolons, decimal commas, dates.
+#[test]
+fn materna_s_traces_have_dates_and_are_joined_with_lists() {
+    let materna = "\"Timestamp\";\"CPU cores\";\"CPU capacity provisioned [MHZ]\";\"CPU usage [MHZ]\";\"CPU usage [%]\";\"Memory capacity provisioned [KB]\";\"Memory usage [KB]\";\"Memory usage [%]\";\"Disk read throughput [KB/s]\"\n\
+        \"04.11.2015 00:00:00\";\"2\";\"0\";\"57\";\"1,37\";\"4194304\";\"1048576,5\";\"25,0\";\"40\"\n\
+        \"04.11.2015 00:05:00\";\"2\";\"0\";\"57\";\"1,37\";\"4194304\";\"524288\";\"12,5\";\"40\"\n";
+    let load = good(&[("01.csv", materna)]);
+    assert_eq!(load.sources[0].kind, Kind::Trace);
+    assert_eq!((demand(&load, "01"), mib(&load, "01")), (vec![(0, 1024), (300, 512)], [512, 512, 4096]));
+    let list = "Name,MemoryStartup,MemoryMinimum,MemoryMaximum\n01,1073741824,536870912,8589934592\n";
+    let load = good(&[("01.csv", materna), ("vms.csv", list)]);
+    assert_eq!(mib(&load, "01"), [1024, 512, 8192]);
+    scenario(&load);
+}

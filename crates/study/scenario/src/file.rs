@@ -43,7 +43,9 @@ pub use contents::{LoadOptions, Parameter, Policy, Scenario};
 pub use diagnostic::{BadScenario, Diagnostic, Place, SourceText, Span};
 pub use disks::{Device, Disk, DiskKind};
 pub use draw::Draw;
-pub use host::{Balancer, DynamicMemoryVersion, Edition, Host, HostLimits, Operations, ParentOs, Release};
+pub use host::{
+    Balancer, DynamicMemoryVersion, Edition, Host, HostLimits, Operations, ParentOs, Release, VmGeneration,
+};
 pub use hosts::seed_of_host;
 pub use length::{BadLength, LONGEST_RUN, MANY_SAMPLES, MOST_SAMPLES, check_length, usual_interval};
 pub use plan::Planned;

@@ -136,6 +136,16 @@ const MEANINGS: &[(&str, &str)] = &[
     ("shrink", "The worker has received the balancer's request for memory."),
     ("shutdown_overdue", "A guest was asked to shut down and does not; it is turned off."),
     ("shutdown_requested", "A guest is asked to shut down."),
+    (
+        "smart_paging",
+        "Pages of a VM came out of its paging file on the host: memory went under them, or the guest ballooned them. `left` are in it.",
+    ),
+    (
+        "smart_paging_begins",
+        "A VM restarts on a host (release 2012 or later) that has less than its startup RAM: the rest is in a file of the host.",
+    ),
+    ("smart_paging_ends", "Nothing of the VM is in a file any more."),
+    ("smart_paging_request", "The guest is asked to balloon, so that its VM's paging file shrinks."),
     ("start_admitted", "The balancer has set a VM's startup RAM aside."),
     (
         "start_again",

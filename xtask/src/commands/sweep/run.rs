@@ -13,7 +13,7 @@ use run_analysis::verify::points::Verifier;
 use sweep::explore::Explorer;
 use sweep::{Hash, Kind, Plan, Runner, Told};
 
-use super::super::{bad_input, compare};
+use super::super::{bad_input, compare, results};
 use super::{Which, refused};
 use crate::output::{note, tell};
 
@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     };
     compare::quiet_panics();
     let show = std::io::stderr().is_terminal();
-    let bar = compare::progress_bar(show);
+    let bar = results::progress_bar(show, compare::PROGRESS);
     let done = sweep::run(&plan, &rows, &places, threads, &runner, &mut |told| match told {
         Told::Begin { all, already } => {
             bar.set_length(all as u64);

@@ -176,8 +176,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_order_of_anything_conserves_every_frame(actions in prop::collection::vec(action(), 1..80)) {
-        let mut rig = Rig::new(TOTAL, mib(100), |_| ());
+    fn any_order_of_anything_conserves_every_frame(
+        actions in prop::collection::vec(action(), 1..80),
+        smart_paging in any::<bool>(),
+    ) {
+        let mut rig = Rig::new(TOTAL, mib(100), |config| {
+            if smart_paging {
+                *config = config.clone().with_smart_paging();
+            }
+        });
         for vm in 1..=VMS {
             let settings = MemorySettings::dynamic(mib(300), mib(500 + 400 * u64::from(vm)))
                 .with_minimum(mib(50 * u64::from(vm)))

@@ -228,11 +228,10 @@ impl Rig {
                 "what a VM was given came from somewhere"
             );
             if counters.running && self.mapped.contains_key(&counters.vm) {
-                let view = self.balancer.vms().iter().find(|view| view.id == counters.vm).unwrap();
                 assert_eq!(
                     counters.physical + counters.removed_since_start,
-                    view.settings.startup + counters.added_since_start,
-                    "physical = startup + added − removed"
+                    counters.at_start + counters.added_since_start,
+                    "physical = at start + added − removed"
                 );
                 assert!(counters.guest_visible >= counters.physical);
             }

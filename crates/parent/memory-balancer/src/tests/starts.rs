@@ -272,3 +272,80 @@ fn a_vm_that_restarts_keeps_its_place() {
     assert_eq!(restarted.physical(2), mib(512));
     assert_eq!(restarted.faults(), []);
 }
+
+/// A host of 1040 MB without reserve: VM1 has 612 of at least 512, and VM2, which starts with 512 and may have 200, has 400 and restarts.
+fn restarts_with_too_little(config: impl FnOnce(&mut crate::BalancerConfig)) -> Rig {
+    let mut rig = Rig::new(mib(1040), PageCount::ZERO, config);
+    rig.register(1, MemorySettings::dynamic(mib(512), mib(1000)));
+    rig.register(2, MemorySettings::dynamic(mib(512), mib(1000)).with_minimum(mib(200)));
+    rig.run(1);
+    rig.run(2);
+    rig.policy.set(1, mib(612));
+    rig.policy.set(2, mib(400));
+    for _ in 0..4 {
+        rig.wait();
+        rig.finish_all();
+    }
+    assert_eq!((rig.physical(1), rig.physical(2)), (mib(612), mib(400)));
+    rig.crash(2);
+    rig.send(Input::VmRestarts { vm: VmId(2) });
+    rig
+}
+
+#[test]
+fn with_smart_paging_a_vm_restarts_with_what_there_is() {
+    let mut rig = restarts_with_too_little(|config| *config = config.clone().with_smart_paging());
+    assert!(!rig.asked.contains_key(&VmId(2)), "what was its own is not home yet");
+    rig.collect();
+    // VM1 could give 100, so that is waited for.
+    assert!(!rig.asked.contains_key(&VmId(2)));
+    rig.policy.script().targets.clear();
+    rig.wait_until(secs(60));
+    rig.finish(2);
+    // Of 1040: 612 of VM1, and 8 of overhead of each.
+    assert_eq!(rig.physical(2), mib(412));
+    let counters = rig.balancer.counters_of(VmId(2)).unwrap();
+    assert_eq!((counters.at_start, counters.guest_visible), (mib(412), mib(512)));
+    assert_eq!(refusals(&rig), []);
+}
+
+#[test]
+fn without_smart_paging_it_is_refused() {
+    let mut rig = restarts_with_too_little(|_| ());
+    rig.collect();
+    rig.policy.script().targets.clear();
+    rig.wait_until(secs(120));
+    assert_eq!(refusals(&rig).len(), 1);
+}
+
+#[test]
+fn smart_paging_does_not_wait_for_memory_that_nobody_can_give() {
+    let mut rig = Rig::new(mib(1040), PageCount::ZERO, |config| *config = config.clone().with_smart_paging());
+    rig.register(1, MemorySettings::fixed(mib(612)));
+    rig.register(2, MemorySettings::dynamic(mib(412), mib(1000)).with_minimum(mib(200)));
+    rig.run(1);
+    rig.run(2);
+    let bigger = MemorySettings::dynamic(mib(512), mib(1000)).with_minimum(mib(200));
+    rig.balancer.configure(rig.now, VmId(2), bigger).unwrap();
+    rig.crash(2);
+    rig.send(Input::VmRestarts { vm: VmId(2) });
+    rig.collect();
+    rig.finish(2);
+    assert_eq!((rig.now, rig.physical(2)), (secs(0), mib(412)));
+}
+
+#[test]
+fn smart_paging_helps_no_vm_that_was_off_and_none_below_its_minimum() {
+    let mut rig = Rig::new(mib(1040), PageCount::ZERO, |config| *config = config.clone().with_smart_paging());
+    rig.register(1, MemorySettings::fixed(mib(612)));
+    rig.register(2, MemorySettings::dynamic(mib(512), mib(1000)).with_minimum(mib(200)));
+    rig.run(1);
+    rig.start(2);
+    assert_eq!(refusals(&rig), [(2, mib(520), mib(420), None)]);
+    let mut rig = restarts_with_too_little(|config| *config = config.clone().with_smart_paging());
+    rig.balancer.configure(rig.now, VmId(2), MemorySettings::dynamic(mib(512), mib(1000))).unwrap();
+    // The minimum counts that it had when it restarted.
+    rig.collect();
+    rig.wait_until(secs(60));
+    assert!(rig.asked.contains_key(&VmId(2)));
+}

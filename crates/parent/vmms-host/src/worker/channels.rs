@@ -112,6 +112,7 @@ impl Worker {
     }
 
     fn pin(&mut self, request: RequestId, pages: &[GuestPage]) {
+        self.fault_in(pages);
         let pinned = self.memory.pin(pages).map_err(|error| error.to_string());
         let result = pinned.map(|pin| drop(self.pins.insert(request, pin)));
         if let Some(bus) = &mut self.bus {

@@ -89,7 +89,10 @@ impl Worker {
             let Some(super::Due { work, cause, recording, .. }) = self.work.pop_front() else { return };
             trace::set_cause(cause);
             match work {
-                Work::Grow { pages } => self.vsp(ctx, Input::Grow { pages }),
+                Work::Grow { pages } => match self.grant_under_the_file(ctx, pages) {
+                    PageCount::ZERO => self.finished(ctx, OperationKind::Grow, PageCount::ZERO, false),
+                    pages => self.vsp(ctx, Input::Grow { pages }),
+                },
                 Work::Unmap { ticket, ranges } if recording == Recording::Guest => {
                     self.heard(ctx, |worker, ctx| worker.unmap_ballooned(ctx, ticket, &ranges));
                 }
@@ -103,11 +106,16 @@ impl Worker {
     }
 
     fn unmap_ballooned(&mut self, ctx: &mut Context<'_>, ticket: u64, ranges: &RangeSet<GuestPage>) {
-        let (result, frames) = self.unmap(ranges);
+        let with_memory = self.ballooned_out_of_the_file(ctx, ranges);
+        let (result, frames) = self.unmap(&with_memory);
+        let kept = frames.as_ref().map_or(PageCount::ZERO, HostFrames::pages);
+        let frames = frames.map(|frames| self.ballooned_memory(ctx, frames));
+        // What went under the file is still the VM's.
+        let kept = kept.saturating_sub(frames.as_ref().map_or(PageCount::ZERO, HostFrames::pages));
         let now = MapStatistics::of(&self.memory);
         tracing::info!(
             event = "pages_unmapped",
-            pages = ranges.pages().get(),
+            pages = with_memory.pages().saturating_sub(kept).get(),
             kind = "ballooned",
             ok = result.is_ok(),
             large_pages = now.large_pages,
@@ -146,8 +154,14 @@ impl Worker {
         let early = std::mem::take(&mut self.returned_early);
         let Some(operation) = self.operation.take() else {
             self.return_taken(ctx);
+            if self.file.is_asking() && kind == OperationKind::Shrink {
+                self.returned_early = PageCount::ZERO;
+                self.file_answered(ctx, done);
+            }
             return;
         };
+        let (filled, out_of_file) = (self.file.take_filled(), self.file.take_out_of_file());
+        let done = if kind == OperationKind::Grow { done + filled } else { done.saturating_sub(out_of_file) };
         let done = match kind {
             OperationKind::Grow => Done::Grown { mapped: done, returned: self.granted.take_all(), barrier },
             OperationKind::Shrink => {

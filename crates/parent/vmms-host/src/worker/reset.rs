@@ -42,6 +42,8 @@ impl Worker {
             return;
         };
         let boot: Vec<GuestRange> = self.boot.runs().collect();
+        self.drop_file(ctx);
+        self.joined = false;
         if let Err(error) = self.memory.map_ranges(&boot, startup) {
             return self.fail(format!("cannot map the startup RAM: {}", error.refusal));
         }

@@ -168,6 +168,7 @@ impl Worker {
         tracing::info!(event = "dm_ready");
         let GuestCapabilities { balloon, hot_add, granule, .. } = capabilities;
         self.known_to_balancer = true;
+        self.joined = true;
         self.tell_balancer(ctx, BalancerInput::Joined { vm: self.vm, granule, balloon, hot_add });
     }
 
@@ -220,6 +221,7 @@ impl Worker {
     /// for each time that it heard of the guest, so that a guest which opens and closes without end is not heard.
     pub(super) fn left(&mut self, ctx: &mut Context<'_>) {
         self.reports.forget();
+        self.joined = false;
         if std::mem::take(&mut self.known_to_balancer) {
             self.tell_balancer(ctx, BalancerInput::Left { vm: self.vm });
         }

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use page_range::PageCount;
 use perf_counters::Epoch;
-pub use vmms_host::{HostEdition as Edition, HostLimits, HostRelease as Release};
+pub use vmms_host::{HostEdition as Edition, HostLimits, HostRelease as Release, VmGeneration};
 
 use super::{
     diagnostic::Diagnostic,
@@ -53,11 +53,29 @@ const EDITIONS: [(&str, Edition); 5] = [
     (Edition::Unlimited.key(), Edition::Unlimited),
 ];
 
-const RELEASES: [(&str, Release); 3] = [
-    (Release::R2Sp1.key(), Release::R2Sp1),
-    (Release::Server2008Update.key(), Release::Server2008Update),
-    (Release::Server2008.key(), Release::Server2008),
-];
+const RELEASES: [(&str, Release); 9] = {
+    let mut words = [("", Release::R2Sp1); 9];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = (Release::ALL[at].key(), Release::ALL[at]);
+        at += 1;
+    }
+    words
+};
+
+/// Which is the first release that allows something, if one does.
+pub(super) fn since(what: &str, fits: impl Fn(Release, &HostLimits) -> bool) -> Option<String> {
+    Release::oldest(fits).map(|release| {
+        let later = if release == Release::Server2025 { "" } else { " or later" };
+        format!("{what} needs release = {:?}{later}", release.key())
+    })
+}
+
+/// What to say of a limit of a host: which release allows it, and what has no limits.
+pub(super) fn allowed_since(what: &str, fits: impl Fn(Release, &HostLimits) -> bool) -> String {
+    let since = since(what, fits).map(|since| format!("{since}; ")).unwrap_or_default();
+    format!("{since}edition \"unlimited\" has no limits")
+}
 
 /// A version of the Dynamic Memory protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,9 +177,12 @@ pub(super) fn read(root: &Table<'_, '_>, chosen: Option<PageCount>) -> Option<Ho
     let table = root.table("host", &schema::HOST);
     let table = root.required("host", table)?;
     // Of an edition that is written wrongly no limits are known: nothing else is refused because of it.
-    let edition = if table.has("edition") { Edition::Unlimited } else { Edition::default() };
-    let edition = value(table.word("edition", &EDITIONS)).unwrap_or(edition);
     let release = value(table.word("release", &RELEASES)).unwrap_or_default();
+    let edition = if table.has("edition") { Edition::Unlimited } else { release.usual_edition() };
+    let edition = match table.word("edition", &EDITIONS) {
+        Some(edition) => check_edition(&table, &edition, release),
+        None => edition,
+    };
     let limits = release.limits(edition);
     let memory = table.size("memory");
     let memory = table.required("memory", memory);
@@ -191,7 +212,7 @@ pub(super) fn read(root: &Table<'_, '_>, chosen: Option<PageCount>) -> Option<Ho
         memory_reserve: value(memory_reserve),
         epoch: read_epoch(&table),
         overhead_per_vm: value(table.size("overhead_per_vm")),
-        dynamic_memory_versions: read_versions(&table),
+        dynamic_memory_versions: read_versions(&table, release),
         vmbus_version: value(table.word("vmbus_version", &VMBUS_VERSIONS)).unwrap_or((4, 0)),
         parent_os: read_parent_os(&table),
         operations: read_operations(&table),
@@ -228,7 +249,9 @@ fn read_logical_processors(table: &Table<'_, '_>, edition: Edition, limits: Host
                     format!("edition {:?} takes no more than {most} logical processors", edition.key()),
                 )
                 .allowed(format!("1 to {most}"))
-                .help("edition \"unlimited\" has no limits"),
+                .help(allowed_since(&format!("a host of {} of them", processors.value), |_, limits| {
+                    limits.logical_processors.is_some_and(|most| u64::from(most) >= processors.value)
+                })),
         );
     }
     u32::try_from(processors.value).ok()
@@ -253,11 +276,15 @@ fn check_memory(table: &Table<'_, '_>, memory: &Located<PageCount>, edition: Edi
                 )
                 .label(format!("this is {}", size(memory.value)))
                 .allowed(format!("up to {}", size(limit)))
-                .help(if limit < PageCount::from_mib(1 << 20) {
-                    "1TB with edition \"enterprise\" or \"datacenter\""
-                } else {
-                    "edition \"unlimited\" has no limits"
-                }),
+                .help(
+                    if limit < PageCount::from_mib(1 << 20) && memory.value <= PageCount::from_mib(1 << 20) {
+                        "1TB with edition \"enterprise\" or \"datacenter\"".to_owned()
+                    } else {
+                        allowed_since(&format!("a host of {}", size(memory.value)), |_, limits| {
+                            limits.host_memory.is_some_and(|most| most >= memory.value)
+                        })
+                    },
+                ),
         );
     }
 }
@@ -310,8 +337,39 @@ fn read_epoch(table: &Table<'_, '_>) -> Epoch {
     })
 }
 
-fn read_versions(table: &Table<'_, '_>) -> Vec<DynamicMemoryVersion> {
-    let Some(texts) = table.texts("dynamic_memory_versions") else { return vec![DynamicMemoryVersion::V0_3] };
+/// The edition, if there is one of this name of the release.
+fn check_edition(table: &Table<'_, '_>, edition: &Located<Edition>, release: Release) -> Edition {
+    if !release.has_edition(edition.value) {
+        let there: Vec<&str> =
+            EDITIONS.iter().filter(|(_, other)| release.has_edition(*other)).map(|(word, _)| *word).collect();
+        table.reader.add(
+            table
+                .bad_value(
+                    "edition",
+                    &edition.span,
+                    format!("there is no edition {:?} of release {:?}", edition.value.key(), release.key()),
+                )
+                .allowed(schema::quoted(&there)),
+        );
+        return Edition::Unlimited;
+    }
+    edition.value
+}
+
+/// What hosts of a release speak: that of their time, and what came before it.
+fn versions_of(release: Release) -> Vec<DynamicMemoryVersion> {
+    use DynamicMemoryVersion::{V0_3, V1_0, V2_0};
+    match release {
+        Release::Server2008 | Release::Server2008Update | Release::R2Sp1 => vec![V0_3],
+        Release::Server2012 | Release::Server2012R2 => vec![V0_3, V1_0],
+        Release::Server2016 | Release::Server2019 | Release::Server2022 | Release::Server2025 => {
+            vec![V0_3, V1_0, V2_0]
+        }
+    }
+}
+
+fn read_versions(table: &Table<'_, '_>, release: Release) -> Vec<DynamicMemoryVersion> {
+    let Some(texts) = table.texts("dynamic_memory_versions") else { return versions_of(release) };
     let names = DYNAMIC_MEMORY_VERSIONS.map(|(name, _)| name);
     let mut versions = Vec::new();
     for text in &texts.value {

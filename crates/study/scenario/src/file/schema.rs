@@ -112,7 +112,9 @@ impl TableDoc {
 }
 
 /// Words that people know from elsewhere, the key they mean, and what to write.
-const RENAMED: [(&str, &str, &str); 10] = [
+const RENAMED: [(&str, &str, &str); 12] = [
+    ("era", "release", "write `release`, such as \"2022\": the Windows Server of the host"),
+    ("version", "release", "write `release`, such as \"2022\": the Windows Server of the host"),
     ("weight", "priority", "write `priority`, from 0 to 100 as in Set-VMMemory: the weight divided by 100"),
     ("ram", "startup_bytes", "write `startup_bytes`"),
     (
@@ -166,16 +168,16 @@ pub(super) static HOST: TableDoc = TableDoc {
         "numbers", Form::Text, "one host", "Numbers of hosts alike: \"1..20\" is 1 to 20. Each is a run of its own, with what is drawn drawn for itself, on one core; all cores are busy.";
         "memory", Form::Size, "required", "All of its memory.";
         "edition", Form::Word(&["enterprise", "datacenter", "standard", "hyper-v-server", "unlimited"]), "enterprise",
-            "Edition of the parent OS. With the release it sets the limits. In 2008-r2-sp1: 384 running VMs, 1 TB of host memory, 64 GB for a VM, 64 logical and 512 virtual processors, 8 virtual for each logical (12 if all guests are Windows 7); standard 192 running VMs, 32 GB of host memory and for a VM, 32 logical processors. unlimited (invented) has none.";
-        "release", Form::Word(&["2008-r2-sp1", "2008-kb956710", "2008"]), "2008-r2-sp1",
-            "Release of the parent OS, for its limits; Dynamic Memory came with 2008-r2-sp1. 2008-kb956710 and 2008 (Windows Server 2008 with that update and without): 192 or 128 running and 512 configured VMs, 24 or 16 logical processors, 1 TB and 64 GB for a VM, with standard and hyper-v-server 32 GB and 31.5 GB.";
+            "Edition of the parent OS. With the release it sets the limits. In 2008-r2-sp1: 384 running VMs, 1 TB of host memory, 64 GB for a VM, 64 logical and 512 virtual processors, 8 virtual for each logical (12 if all guests are Windows 7); standard 192 running VMs, 32 GB of host memory and for a VM, 32 logical processors. unlimited (invented) has none. Since 2012 there is no enterprise, the editions do not differ, and datacenter is the default.";
+        "release", Form::Word(&["2008", "2008-kb956710", "2008-r2-sp1", "2012", "2012-r2", "2016", "2019", "2022", "2025"]), "2008-r2-sp1",
+            "Release of the parent OS: its limits, the versions of Dynamic Memory that it speaks, and its rules. Dynamic Memory came with 2008-r2-sp1; Minimum RAM as a setting and Smart Paging with 2012 (a VM that restarts may get what the host lacks of its startup RAM from a file); VMs of generation 2 with 2012-r2. A VM may have 1 TB and 64 virtual processors in 2012 and 2012-r2; of generation 2 12 TB and 240 in 2016 and 2019, 240 TB and 1024 in 2022, 240 TB and 2048 in 2025; a host 4 TB, 24 TB and 4 PB, and in all of these 1024 running VMs. 2008-kb956710 and 2008 (Windows Server 2008 with that update and without): 192 or 128 running and 512 configured VMs, 24 or 16 logical processors, 1 TB and 64 GB for a VM, with standard and hyper-v-server 32 GB and 31.5 GB.";
         "logical_processors", Form::Integer(""), "as many as the edition takes", "Logical processors of the host: how many virtual processors may run. What they do is not modelled.";
         "memory_reserve", Form::Size, "unset: 384 MB + 30 MB per GB of host memory (calibrated)",
             "Registry value MemoryReserve (DWORD, MB, in HKLM\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\Virtualization): what the parent OS keeps for itself.";
         "epoch", Form::DateTime, "2011-02-22T09:00:00Z", "Date and time of virtual time 0, for timestamps.";
         "overhead_per_vm", Form::Size, "8MB (calibrated)", "What a running VM costs the host beyond its memory.";
-        "dynamic_memory_versions", Form::Texts, "[\"0.3\"]",
-            "Versions of the Dynamic Memory protocol that the host speaks: 0.3 (2008 R2 SP1), 1.0, 2.0.";
+        "dynamic_memory_versions", Form::Texts, "those of the release: [\"0.3\"] in 2008-r2-sp1",
+            "Versions of the Dynamic Memory protocol that the host speaks: 0.3 (2008 R2 SP1), 1.0 (2012), 2.0 (2016); a release speaks the older ones as well.";
         "vmbus_version", Form::Word(&["2.4", "3.0", "4.0", "4.1", "5.0", "5.1", "5.2", "5.3"]), "4.0",
             "Newest VMBus version that the host accepts.";
         "parent_os", Form::Table, "", "Constants of the parent OS's memory.";
@@ -269,11 +271,12 @@ pub(super) static TRACE: TableDoc = TableDoc {
 const VM_SETTINGS: &[KeyDoc] = keys! {
     "guest", Form::Text, "required", "Guest operating system: a profile's key such as \"ws2008-r2-sp1-enterprise-x64\", or its full name.";
     "integration_services", Form::Word(&["current", "outdated", "none"]), "current", "State of the guest's integration services. Without current ones most guests run at their startup RAM.";
-    "vcpus", Form::Integer("as many as the guest supports"), "1", "Virtual processors.";
+    "vcpus", Form::Integer("as many as guest and host support"), "1", "Virtual processors.";
+    "generation", Form::Integer("1 or 2"), "the one that may have more", "Generation of the VM; 2 since release 2012-r2, for 64-bit guests since Windows 8 and Server 2012 and for Linux. What it changes here is how much memory and how many processors the VM may have.";
     "dynamic_memory_enabled", Form::Boolean, "true", "Dynamic Memory; false: static memory of startup_bytes.";
     "startup_bytes", Form::Size, "required", "Startup RAM (Set-VMMemory -StartupBytes).";
-    "minimum_bytes", Form::Size, "startup_bytes, as in SP1", "Minimum RAM (-MinimumBytes; a setting of its own since 2012).";
-    "maximum_bytes", Form::Size, "what the host's edition allows: 64GB, on standard 32GB", "Maximum RAM (-MaximumBytes); may exceed host memory. With numbers = \"trace\" also \"provisioned\": what the recorded VM had.";
+    "minimum_bytes", Form::Size, "startup_bytes, as in SP1", "Minimum RAM (-MinimumBytes; a setting of its own since 2012, before that in WMI alone).";
+    "maximum_bytes", Form::Size, "what the host's edition allows: 64GB, on standard 32GB; since 2012 1TB", "Maximum RAM (-MaximumBytes); may exceed host memory. With numbers = \"trace\" also \"provisioned\": what the recorded VM had.";
     "buffer", Form::Integer("percent, 5 to 2000"), "20", "Memory buffer (-Buffer): what the VM should have on top of what it needs.";
     "priority", Form::Integer("0 to 100"), "50", "Memory priority (-Priority); the WMI weight divided by 100.";
     "page_file", Form::Size, "system-managed; Linux guests 4096MB (invented)", "The guest's page file, or a Linux guest's swap: a size that stays; or \"system-managed\", as Windows has by default: the page file grows with commit and RAM, up to three times the RAM or 4 GB, whichever is larger.";

@@ -9,7 +9,7 @@ use page_range::PageCount;
 use super::{
     diagnostic::{Diagnostic, Span},
     draw::Draw,
-    host::{Host, positive_time},
+    host::{Host, allowed_since, positive_time},
     reader::{Located, Table},
     schema::{ACTIONS, quoted},
     selection::{Unselected, select},
@@ -534,10 +534,14 @@ pub(super) fn check(
                 let (edition, release) =
                     around.host.map_or(("", ""), |host| (host.edition.key(), host.release.key()));
                 let beyond = if let Some(limit) = limit.filter(|limit| running.len() > *limit) {
+                    let number = running.len();
                     Some((
-                        format!("{} VMs would run at once", running.len()),
-                        format!("{name:?} would be number {}", running.len()),
+                        format!("{number} VMs would run at once"),
+                        format!("{name:?} would be number {number}"),
                         format!("{limit} running VMs on a host of edition {edition:?}, release {release:?}"),
+                        allowed_since(&format!("a host with {number} running VMs"), |_, limits| {
+                            limits.running_vms.is_some_and(|most| most >= number)
+                        }),
                     ))
                 } else {
                     too_many_processors(&running, around).map(|(processors, limit)| {
@@ -545,10 +549,14 @@ pub(super) fn check(
                             format!("{processors} virtual processors would run at once"),
                             format!("with {name:?}"),
                             format!("{limit} on this host, by its edition and its logical processors"),
+                            allowed_since(&format!("a host with {processors} of them"), |release, limits| {
+                                release.is_2012_or_later()
+                                    && limits.virtual_processors.is_some_and(|most| most >= processors)
+                            }),
                         )
                     })
                 };
-                if let Some((problem, label, allowed)) = beyond
+                if let Some((problem, label, allowed, help)) = beyond
                     && reported.insert(index)
                 {
                     reader.add(
@@ -558,7 +566,7 @@ pub(super) fn check(
                             .value(name)
                             .label(label)
                             .allowed(allowed)
-                            .help("edition \"unlimited\" has no limits"),
+                            .help(help),
                     );
                 }
                 continue;

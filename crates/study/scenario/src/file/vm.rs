@@ -8,7 +8,7 @@ use guest_memory_manager::{GuestProfile, IntegrationServices, PageFileSize, trac
 use super::{
     diagnostic::Span,
     disks::Disk,
-    host::{Edition, Host, HostLimits, Release},
+    host::{Edition, Host, HostLimits, Release, VmGeneration},
     workload::Workload,
 };
 
@@ -25,6 +25,8 @@ pub struct Vm {
     pub integration_services: IntegrationServices,
     /// Number of virtual processors.
     pub vcpus: u32,
+    /// Its generation, if the file says it.
+    pub generation: Option<VmGeneration>,
     /// Memory settings.
     pub memory: MemorySettings,
     /// The guest's page file.
@@ -57,6 +59,10 @@ impl Surroundings<'_> {
     }
 
     pub(super) fn has_dynamic_memory(&self) -> bool {
-        self.host.is_none_or(|host| host.release == Release::R2Sp1 || host.edition == Edition::Unlimited)
+        self.host.is_none_or(|host| host.release.has_dynamic_memory() || host.edition == Edition::Unlimited)
+    }
+
+    pub(super) fn release(&self) -> Release {
+        self.host.map_or_else(Release::default, |host| host.release)
     }
 }

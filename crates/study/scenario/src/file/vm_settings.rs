@@ -7,6 +7,7 @@ use page_range::PageCount;
 use super::{
     diagnostic::Span,
     disks::{self, Disk},
+    host::{HostLimits, Release, VmGeneration, allowed_since, since},
     reader::{Located, Table},
     schema,
     vm::{Named, Surroundings, Vm},
@@ -30,6 +31,7 @@ pub(super) struct VmSettings<'r, 't> {
     guest: Option<Located<&'static GuestProfile>>,
     integration_services: Option<Located<IntegrationServices>>,
     vcpus: Option<Located<u64>>,
+    generation: Option<Located<VmGeneration>>,
     dynamic: Option<Located<bool>>,
     startup: Option<Located<PageCount>>,
     minimum: Option<Located<PageCount>>,
@@ -60,7 +62,10 @@ impl<'r, 't> VmSettings<'r, 't> {
                     ("none", IntegrationServices::Missing),
                 ],
             ),
-            vcpus: table.integer("vcpus", 1, 1024),
+            vcpus: table.integer("vcpus", 1, 2048),
+            generation: table.integer("generation", 1, 2).map(|number| {
+                number.map(|number| if number == 1 { VmGeneration::One } else { VmGeneration::Two })
+            }),
             dynamic: table.boolean("dynamic_memory_enabled"),
             startup: table.size("startup_bytes").filter(|size| aligned(&table, "startup_bytes", size)),
             minimum: table.size("minimum_bytes").filter(|size| aligned(&table, "minimum_bytes", size)),
@@ -89,6 +94,7 @@ impl<'r, 't> VmSettings<'r, 't> {
             guest: pick(&self.guest, variant.map(|v| &v.guest)),
             integration_services: pick(&self.integration_services, variant.map(|v| &v.integration_services)),
             vcpus: pick(&self.vcpus, variant.map(|v| &v.vcpus)),
+            generation: pick(&self.generation, variant.map(|v| &v.generation)),
             dynamic: pick(&self.dynamic, variant.map(|v| &v.dynamic)),
             startup: pick(&self.startup, variant.map(|v| &v.startup)),
             minimum: pick(&self.minimum, variant.map(|v| &v.minimum)),
@@ -112,7 +118,10 @@ impl<'r, 't> VmSettings<'r, 't> {
             good &= workload::check_trace(table, workload, number, around.trace);
         }
         if let (Some(guest), Some(vcpus)) = (&guest, &self.vcpus) {
-            good &= check_vcpus(table, guest, vcpus);
+            good &= self.check_vcpus(guest, vcpus, around);
+        }
+        if let Some(guest) = &guest {
+            good &= self.check_generation(guest, around);
         }
         let memory = startup.and_then(|startup| self.memory(&startup, number, around));
         let (guest, memory) = (guest?, memory?);
@@ -126,6 +135,7 @@ impl<'r, 't> VmSettings<'r, 't> {
                 .as_ref()
                 .map_or_else(Default::default, |s| s.value),
             vcpus: self.vcpus.as_ref().and_then(|vcpus| u32::try_from(vcpus.value).ok()).unwrap_or(1),
+            generation: self.generation.as_ref().map(|generation| generation.value),
             memory,
             page_file: self
                 .page_file
@@ -159,7 +169,7 @@ impl<'r, 't> VmSettings<'r, 't> {
     ) -> Option<MemorySettings> {
         let table = &self.table;
         let edition = around.edition();
-        let limit = around.limits().vm_memory;
+        let limit = self.memory_limit(&around.limits());
         let dynamic = self.dynamic.as_ref().is_none_or(|dynamic| dynamic.value);
         let mut good = !startup.value.is_zero();
         if !good {
@@ -185,7 +195,7 @@ impl<'r, 't> VmSettings<'r, 't> {
                 Located { value: size, span: span.clone() }
             }
             None => Located {
-                value: limit.unwrap_or(PageCount::from_mib(64 << 10)).max(startup.value),
+                value: limit.unwrap_or(PageCount::from_mib(64 << 10)).min(USUAL_MAXIMUM).max(startup.value),
                 span: startup.span.clone(),
             },
         };
@@ -196,10 +206,14 @@ impl<'r, 't> VmSettings<'r, 't> {
                 && given
             {
                 good = false;
-                let help = if limit < PageCount::from_mib(64 << 10) {
-                    "64GB with edition \"enterprise\" or \"datacenter\""
+                let most_then = PageCount::from_mib(64 << 10);
+                let help = if limit < most_then && size.value <= most_then {
+                    "64GB with edition \"enterprise\" or \"datacenter\"".to_owned()
                 } else {
-                    "edition \"unlimited\" has no limits"
+                    let what = format!("a VM of {}", quantities::format_size(size.value));
+                    allowed_since(&what, |_, limits| {
+                        self.memory_limit(limits).is_some_and(|most| most >= size.value)
+                    })
                 };
                 table.reader.add(
                     table
@@ -251,6 +265,89 @@ impl<'r, 't> VmSettings<'r, 't> {
         })
     }
 
+    /// Most memory that the VM may have, by its generation.
+    fn memory_limit(&self, limits: &HostLimits) -> Option<PageCount> {
+        let first = self.generation.as_ref().is_some_and(|generation| generation.value == VmGeneration::One);
+        limits.first_generation_memory.filter(|_| first).or(limits.vm_memory)
+    }
+
+    /// Most virtual processors that the VM may have, by its generation.
+    fn processor_limit(&self, limits: &HostLimits) -> Option<u32> {
+        let first = self.generation.as_ref().is_some_and(|generation| generation.value == VmGeneration::One);
+        limits.first_generation_processors.filter(|_| first).or(limits.vm_processors)
+    }
+
+    /// Whether host and guest have VMs of the generation that is asked for.
+    fn check_generation(&self, guest: &Located<&'static GuestProfile>, around: &Surroundings<'_>) -> bool {
+        let Some(Located { value: VmGeneration::Two, span }) = &self.generation else { return true };
+        let release = around.release();
+        let (problem, allowed) = if !release.has_second_generation() {
+            (
+                format!("a host of release {:?} has no VMs of generation 2", release.key()),
+                "1, or a host with release = \"2012-r2\" or later".to_owned(),
+            )
+        } else if !guest.value.second_generation() {
+            (format!("{} does not boot in a VM of generation 2", guest.value), "1".to_owned())
+        } else {
+            return true;
+        };
+        self.table.reader.add(self.table.bad_value("generation", span, problem).allowed(allowed));
+        false
+    }
+
+    /// Whether guest and host support so many virtual processors.
+    fn check_vcpus(
+        &self,
+        guest: &Located<&'static GuestProfile>,
+        vcpus: &Located<u64>,
+        around: &Surroundings<'_>,
+    ) -> bool {
+        let table = &self.table;
+        let release = around.release();
+        // By what a release and its guests know of each other: a list of numbers, or up to a number.
+        let supports = |release: Release, limits: &HostLimits| {
+            let of_host = self.processor_limit(limits).is_none_or(|most| u64::from(most) >= vcpus.value);
+            let guest = guest.value;
+            let of_guest = if release.is_2012_or_later() || !guest.is_of_2011() {
+                u64::from(guest.most_processors()) >= vcpus.value
+            } else {
+                guest.virtual_processors().iter().any(|number| u64::from(*number) == vcpus.value)
+            };
+            of_host && of_guest
+        };
+        let limits = around.limits();
+        if supports(release, &limits) {
+            return true;
+        }
+        let mut numbers: Vec<String> = guest.value.virtual_processors().iter().map(u32::to_string).collect();
+        if release.is_2012_or_later() || numbers.is_empty() {
+            let most = self.processor_limit(&limits).unwrap_or(u32::MAX).min(guest.value.most_processors());
+            numbers = vec![format!("1 to {most}")];
+        }
+        let numbers = match numbers.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+            _ => numbers.join(""),
+        };
+        let of_guest = u64::from(guest.value.most_processors()) < vcpus.value
+            || (!release.is_2012_or_later() && guest.value.is_of_2011());
+        let problem = if of_guest {
+            format!("{} does not support {} virtual processors", guest.value, vcpus.value)
+        } else {
+            format!("a VM of this host cannot have {} virtual processors", vcpus.value)
+        };
+        let mut complaint = table
+            .bad_value("vcpus", &vcpus.span, problem)
+            .label(format!("the guest is said in line {}", table.reader.line(&guest.span)))
+            .allowed(numbers);
+        if let Some(help) =
+            since(&format!("a VM of this guest with {} virtual processors", vcpus.value), supports)
+        {
+            complaint = complaint.help(help);
+        }
+        table.reader.add(complaint);
+        false
+    }
+
     fn weight(&self) -> u32 {
         self.priority
             .as_ref()
@@ -296,6 +393,9 @@ impl<'r, 't> VmSettings<'r, 't> {
         good
     }
 }
+
+/// Maximum RAM of a VM for which none is said, if the host allows as much: 1 TB (documented: what New-VM gives a VM since 2012).
+const USUAL_MAXIMUM: PageCount = PageCount::from_mib(1 << 20);
 
 /// What a VM's memory settings must be multiples of: Hyper-V refuses other values as "not properly aligned" (documented: New-VM's error
 /// for 4077 MB, kubernetes/minikube issues 6964, 6973, 17242).
@@ -367,29 +467,6 @@ fn read_guest(table: &Table<'_, '_>) -> Option<Located<&'static GuestProfile>> {
             None
         }
     }
-}
-
-fn check_vcpus(table: &Table<'_, '_>, guest: &Located<&'static GuestProfile>, vcpus: &Located<u64>) -> bool {
-    let supported = guest.value.virtual_processors();
-    let good = supported.iter().any(|&number| u64::from(number) == vcpus.value);
-    if !good {
-        let numbers: Vec<_> = supported.iter().map(ToString::to_string).collect();
-        let numbers = match numbers.split_last() {
-            Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-            _ => numbers.join(""),
-        };
-        table.reader.add(
-            table
-                .bad_value(
-                    "vcpus",
-                    &vcpus.span,
-                    format!("{} does not support {} virtual processors", guest.value, vcpus.value),
-                )
-                .label(format!("the guest is said in line {}", table.reader.line(&guest.span)))
-                .allowed(numbers),
-        );
-    }
-    good
 }
 
 /// A workload by its name, or in a table.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    host::allowed_since,
     names::check_name,
     reader::{Table, type_name},
     schema,
@@ -64,7 +65,7 @@ pub(super) fn read(root: &Table<'_, '_>, around: &Surroundings<'_>) -> Configure
                 .value(excess.name.clone())
                 .label(format!("{:?} is VM number {}", excess.name, limit + 1))
                 .allowed(format!("{limit} configured VMs on a host of edition {:?}", around.edition().key()))
-                .help("edition \"unlimited\" has no limits"),
+                .help(allowed_since("a host with so many", |_, limits| limits.configured_vms.is_none())),
         );
     }
     configured.vms = vms;

@@ -221,6 +221,7 @@ fn host(host: &file::Host, balancer: &file::Balancer) -> HostConfig {
     let mib = |value: Option<PageCount>, usual: f64| value.map_or(usual, PageCount::mib);
     let of = &host.parent_os;
     let engine = BalancerConfig::for_host(host.memory);
+    let engine = if host.release.is_2012_or_later() { engine.with_smart_paging() } else { engine };
     let host_time = HostOperationTime::default();
     HostConfig {
         memory_reserve: host.memory_reserve,

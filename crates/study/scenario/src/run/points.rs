@@ -42,6 +42,8 @@ pub struct VmPoint {
     pub running: bool,
     /// Physical Memory.
     pub physical: PageCount,
+    /// What of its memory is in a file of the host (Smart Paging).
+    pub paged: PageCount,
     /// Guest Visible Physical Memory.
     pub visible: PageCount,
     /// What it is to have.

@@ -201,7 +201,12 @@ impl Sampler {
                 map: running.map_or_else(MapCounters::default, |_| map_counters_of(&statistics.look())),
                 ..vm_counters(&counters, view)
             };
-            let map = running.map(|_| statistics.look().map).unwrap_or_default();
+            let (map, paged) = running
+                .map(|_| {
+                    let seen = statistics.look();
+                    (seen.map, seen.paged)
+                })
+                .unwrap_or_default();
             *point = VmPoint {
                 state: point.state,
                 large_pages: count(map.large_pages),
@@ -209,6 +214,7 @@ impl Sampler {
                 map_runs: count(map.runs as u64),
                 running: running.is_some(),
                 physical: counters.physical,
+                paged,
                 visible: counters.guest_visible,
                 target: counters.target,
                 demand: counters.demand,
@@ -303,7 +309,7 @@ pub fn vm_counters(counters: &memory_balancer::VmCounters, view: Option<&VmView>
     VmSample {
         vm: counters_of(counters),
         model: ModelVmCounters {
-            startup_memory: running.and_then(|view| memory(view.settings.startup)),
+            startup_memory: running.and_then(|_| memory(counters.at_start)),
             maximum_memory: view.and_then(|view| memory(view.settings.maximum)),
             demand: counters.demand.and_then(memory),
             refused: None,

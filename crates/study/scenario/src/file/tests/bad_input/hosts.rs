@@ -20,7 +20,7 @@ error: edition "enterprise" takes no more than 1TB of memory
   |                   ^^^^^ this is 2TB
   |
   = allowed: up to 1TB
-  = help: edition "unlimited" has no limits
+  = help: a host of 2TB needs release = "2012" or later; edition "unlimited" has no limits
 
 1 error in bad.toml; nothing was started
 "#,

@@ -147,7 +147,7 @@ error: a VM cannot have 65GB
   |                 ^^^^^^
   |
   = allowed: up to 64GB with edition "enterprise"
-  = help: edition "unlimited" has no limits
+  = help: a VM of 65GB needs release = "2012" or later; edition "unlimited" has no limits
 
 1 error in bad.toml; nothing was started
 "#,
@@ -173,7 +173,7 @@ error: a VM cannot have 128GB
   |                 ^^^^^^^
   |
   = allowed: up to 64GB with edition "enterprise"
-  = help: edition "unlimited" has no limits
+  = help: a VM of 128GB needs release = "2012" or later; edition "unlimited" has no limits
 
 1 error in bad.toml; nothing was started
 "#,
@@ -283,12 +283,12 @@ error: `maximum_bytes` means nothing without Dynamic Memory
 #[test]
 fn one_running_vm_too_many() {
     let limits = [
-        ("2008-r2-sp1", "enterprise", 384),
-        ("2008-r2-sp1", "standard", 192),
-        ("2008-kb956710", "datacenter", 192),
-        ("2008", "enterprise", 128),
+        ("2008-r2-sp1", "enterprise", 384, "2012"),
+        ("2008-r2-sp1", "standard", 192, "2008-r2-sp1"),
+        ("2008-kb956710", "datacenter", 192, "2008-r2-sp1"),
+        ("2008", "enterprise", 128, "2008-kb956710"),
     ];
-    for (release, edition, most) in limits {
+    for (release, edition, most, since) in limits {
         let (first, last) = (most - 2, most + 8);
         refused(
             &format!(
@@ -321,7 +321,7 @@ error: {one} VMs would run at once
    |      ^^^^^^^^^^^^^^ "VM{one}" would be number {one}
    |
    = allowed: {most} running VMs on a host of edition "{edition}", release "{release}"
-   = help: edition "unlimited" has no limits
+   = help: a host with {one} running VMs needs release = "{since}" or later; edition "unlimited" has no limits
 
 1 error in bad.toml; nothing was started
 "#,
@@ -361,7 +361,7 @@ error: 36 virtual processors would run at once
    |      ^^^^^ with "VM9"
    |
    = allowed: 32 on this host, by its edition and its logical processors
-   = help: edition "unlimited" has no limits
+   = help: a host with 36 of them needs release = "2012" or later; edition "unlimited" has no limits
 
 1 error in bad.toml; nothing was started
 "#,
@@ -392,7 +392,7 @@ error: edition "enterprise" takes no more than 16 logical processors
    |                      ^^
    |
    = allowed: 1 to 16
-   = help: edition "unlimited" has no limits
+   = help: a host of 24 of them needs release = "2008-kb956710" or later; edition "unlimited" has no limits
 
 1 error in bad.toml; nothing was started
 "#,
@@ -419,7 +419,7 @@ error: 513 VMs are configured
   |        ^^^^^^^ "VM513" is VM number 513
   |
   = allowed: 512 configured VMs on a host of edition "enterprise"
-  = help: edition "unlimited" has no limits
+  = help: a host with so many needs release = "2008-r2-sp1" or later; edition "unlimited" has no limits
 
 1 error in bad.toml; nothing was started
 "#,
@@ -628,7 +628,7 @@ error: there is no guest "ws2008-r3-sp1-enterprise"
 5 | guest = "ws2008-r3-sp1-enterprise"
   |         ^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
-  = allowed: ws2008-r2-sp1, ws2008-r2, ws2008-sp2, ws2008-sp1, ws2003-r2-sp2, ws2003-sp2, windows-7-sp1, windows-7, windows-vista-sp2, windows-vista-sp1, w2000-server-sp4, windows-xp-sp3, windows-xp-sp2, suse-10-sp1, suse-10-sp2, linux, linux-dm2; each with edition and architecture, or without
+  = allowed: ws2008-r2-sp1, ws2008-r2, ws2008-sp2, ws2008-sp1, ws2003-r2-sp2, ws2003-sp2, windows-7-sp1, windows-7, windows-vista-sp2, windows-vista-sp1, w2000-server-sp4, windows-xp-sp3, windows-xp-sp2, suse-10-sp1, suse-10-sp2, ws2012, ws2012-r2, ws2016, ws2019, ws2022, ws2025, windows-8, windows-8-1, windows-10, windows-11, linux, linux-dm2; each with edition and architecture, or without
   = help: did you mean `ws2008-r2-sp1-enterprise-x64`?
 
 1 error in bad.toml; nothing was started
@@ -813,4 +813,132 @@ fn a_setting_beside_the_file_is_complained_of_like_one_in_it() {
         27 | only.VM3.priority = 800\n   |                     ^^^\n   |\n   = allowed: a whole number from 0 to 100\n\n\
         1 error in scenarios/multi-vm.toml (as changed by --set); nothing was started";
     assert_eq!(bad, expected);
+}
+
+/// A scenario of one VM with these settings on a host of this release.
+fn on_release(release: &str, settings: &str) -> String {
+    format!(
+        r#"until = "10m"
+host = {{ memory = "512GB", release = "{release}" }}
+[[vm]]
+name = "VM1"
+{settings}
+"#
+    )
+}
+
+#[test]
+fn a_vm_of_today_on_a_host_of_2011_is_told_which_release_takes_it() {
+    let settings = "guest = \"ws2022\"\nstartup_bytes = \"96GB\"\nvcpus = 8";
+    refused(
+        &on_release("2008-r2-sp1", settings),
+        r#"
+error: a VM cannot have 96GB
+ --> bad.toml:6:17
+  |
+6 | startup_bytes = "96GB"
+  |                 ^^^^^^
+  |
+  = allowed: up to 64GB with edition "enterprise"
+  = help: a VM of 96GB needs release = "2012" or later; edition "unlimited" has no limits
+
+error: a VM of this host cannot have 8 virtual processors
+ --> bad.toml:7:9
+  |
+7 | vcpus = 8
+  |         ^ the guest is said in line 5
+  |
+  = allowed: 1 to 4
+  = help: a VM of this guest with 8 virtual processors needs release = "2012" or later
+
+2 errors in bad.toml; nothing was started
+"#,
+    );
+    for release in ["2012", "2012-r2", "2016", "2019", "2022", "2025"] {
+        let text = on_release(release, settings);
+        let scenario =
+            parse("good.toml", text, &LoadOptions::default()).unwrap_or_else(|bad| panic!("{bad}"));
+        let vm = &scenario.vms[0];
+        assert_eq!((vm.vcpus, vm.memory.maximum), (8, page_range::PageCount::from_mib(1 << 20)), "{release}");
+    }
+}
+
+#[test]
+fn generations_are_of_hosts_and_guests_that_have_them() {
+    refused(
+        &on_release("2012", "guest = \"ws2012\"\nstartup_bytes = \"1GB\"\ngeneration = 2"),
+        r#"
+error: a host of release "2012" has no VMs of generation 2
+ --> bad.toml:7:14
+  |
+7 | generation = 2
+  |              ^
+  |
+  = allowed: 1, or a host with release = "2012-r2" or later
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+    refused(
+        &on_release(
+            "2022",
+            "guest = \"windows-7-sp1-enterprise-x64\"\nstartup_bytes = \"1GB\"\ngeneration = 2",
+        ),
+        r#"
+error: Windows 7 SP1 Enterprise x64 does not boot in a VM of generation 2
+ --> bad.toml:7:14
+  |
+7 | generation = 2
+  |              ^
+  |
+  = allowed: 1
+
+1 error in bad.toml; nothing was started
+"#,
+    );
+    // 2 TB and 128 processors are for generation 2.
+    refused(
+        &on_release(
+            "2019",
+            "guest = \"ws2019\"\nstartup_bytes = \"1GB\"\nmaximum_bytes = \"2TB\"\nvcpus = 128\ngeneration = 1",
+        ),
+        r#"
+error: a VM cannot have 2TB
+ --> bad.toml:7:17
+  |
+7 | maximum_bytes = "2TB"
+  |                 ^^^^^
+  |
+  = allowed: up to 1TB with edition "datacenter"
+  = help: edition "unlimited" has no limits
+
+error: a VM of this host cannot have 128 virtual processors
+ --> bad.toml:8:9
+  |
+8 | vcpus = 128
+  |         ^^^ the guest is said in line 5
+  |
+  = allowed: 1 to 64
+
+2 errors in bad.toml; nothing was started
+"#,
+    );
+}
+
+#[test]
+fn an_edition_that_a_release_was_not_sold_in() {
+    refused(
+        "until = \"10m\"\nhost = { memory = \"32GB\", release = \"2022\", edition = \"enterprise\" }\n[[vm]]\nname = \"VM1\"\nguest = \"ws2022\"\nstartup_bytes = \"1GB\"\n",
+        r#"
+error: there is no edition "enterprise" of release "2022"
+ --> bad.toml:2:55
+  |
+2 | host = { memory = "32GB", release = "2022", edition = "enterprise" }
+  |                                                       ^^^^^^^^^^^^
+  |
+  = allowed: "datacenter", "standard", "unlimited"
+
+1 error in bad.toml; nothing was started
+"#,
+    );
 }

@@ -1,0 +1,38 @@
+//! A host to run.
+
+use page_range::PageCount;
+use serde::Serialize;
+
+use crate::fleet::Fleet;
+
+/// What a host is simulated with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// The whole stack: guests, drivers, rings, workers, balancer.
+    Full,
+    /// The policy on demand curves: no guests and rings.
+    Fast,
+}
+
+/// A host to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) memory: PageCount,
+    pub(crate) vms: Vec<usize>,
+    pub(crate) seed: usize,
+    /// Keep what every VM demanded.
+    pub(crate) keep_demand: bool,
+    /// A VM that is short for longer than this ends the run.
+    pub(crate) hopeless_s: f64,
+    /// Places in `vms` of those that were on another host, which fails at the worst moment of the load: they restart here. Full runs alone
+    /// know this.
+    pub(crate) arrive: Vec<usize>,
+}
+
+impl Job {
+    /// VM seconds.
+    pub(crate) fn cost(&self, fleet: &Fleet) -> u64 {
+        fleet.length().as_secs().max(1) * self.vms.len() as u64
+    }
+}
