@@ -58,7 +58,7 @@ pub(super) fn look(record: &mut Record, pieces: &Pieces, disks: &Path, directory
     let from = stage.mark();
     stage.guest().command("poweroff");
     let off = stage.named(from, OPERATION, "vm_stopped").is_some_and(|event| !event.is("failed"));
-    record.check("the guest lets go of its disks and switches itself off", off, boot_seen(&stage));
+    record.check("the guest lets go of its disks and switches itself off", off, if off { "off".to_owned() } else { boot_seen(&stage) });
     let faults =
         stage.host.events.find(0, |event| event.name() == "storage" && event.word("what").contains("failed"));
     record.check(
