@@ -58,7 +58,11 @@ pub(super) fn look(record: &mut Record, pieces: &Pieces, disks: &Path, directory
     let from = stage.mark();
     stage.guest().command("poweroff");
     let off = stage.named(from, OPERATION, "vm_stopped").is_some_and(|event| !event.is("failed"));
-    record.check("the guest lets go of its disks and switches itself off", off, if off { "off".to_owned() } else { boot_seen(&stage) });
+    record.check(
+        "the guest lets go of its disks and switches itself off",
+        off,
+        if off { "off".to_owned() } else { boot_seen(&stage) },
+    );
     let faults =
         stage.host.events.find(0, |event| event.name() == "storage" && event.word("what").contains("failed"));
     record.check(
@@ -113,8 +117,40 @@ fn root_on_vhd(record: &mut Record, stage: &Stage, directory: &Path) -> Result<b
         format!("sha256 {sum}; the host read {} KB and wrote {} KB", read >> 10, written >> 10),
     );
     std::fs::write(directory.join(STAMP_SUM), &sum).context("cannot write a check sum")?;
+    cost_of_requests(record, stage);
     Ok(true)
 }
+
+/// What the host pays for a request: the disk that is swapped on later is read from its beginning, past the guest's cache.
+fn cost_of_requests(record: &mut Record, stage: &Stage) {
+    let bus = |exits: kvm_partition::ExitCounts| exits.post_message + exits.signal_event + exits.synic;
+    let guest = stage.guest();
+    let (before, exits, signals) =
+        (counted(stage, SWAP_LUN), bus(guest.exits()), guest.signals_without_exit());
+    let read = shell(
+        stage,
+        &format!(
+            "dd if=/dev/$(disk {SWAP_LUN}) of=/dev/null bs=256k count={READS} iflag=direct 2>&1 | tail -n 1"
+        ),
+    );
+    let after = counted(stage, SWAP_LUN);
+    let requests = after.reads - before.reads;
+    let each = |count: u64| count as f64 / requests.max(1) as f64;
+    record.check(
+        "a request costs one signal in at most, and hardly a VMBus exit",
+        requests >= READS
+            && each(bus(guest.exits()) - exits) < 0.2
+            && each(guest.signals_without_exit() - signals) < 1.5,
+        format!("{requests} requests; in the guest: {read}"),
+    );
+    record.figure("VMBus exits for each request of a disk", each(bus(guest.exits()) - exits));
+    record.figure("signals without an exit for each request", each(guest.signals_without_exit() - signals));
+    let seconds = (after.read_time - before.read_time).as_secs_f64();
+    record.figure("ms from request to completion", seconds * 1e3 / requests.max(1) as f64);
+}
+
+/// Reads of 256 KiB, one after the other.
+const READS: u64 = 200;
 
 /// What guest and host say of the disks, for whoever has to find out.
 fn why_not(record: &mut Record, stage: &Stage) {
