@@ -161,7 +161,10 @@ pub fn examine(record: &mut Record, folder: &Path, mut missing: impl FnMut(&str)
         record.check(
             "e2fsck finds the file system whole",
             clean.is_ok(),
-            clean.map_or_else(|error| error.to_string(), |said| line_with(&said, "files")),
+            clean.map_or_else(
+                |error| error.to_string(),
+                |said| line_with(&said, "files").rsplit(": ").next().unwrap_or_default().to_owned(),
+            ),
         );
     } else {
         missing("e2fsck is not here: the file system was not looked at");
