@@ -41,10 +41,8 @@ fn an_image_goes_through_all_types_and_qemu_reads_each() {
     let folder = stand("vhd-types");
     raw_image(&folder, "plain.img");
     let dynamic = ["vhd", "convert", "plain.img", "a.vhd", "--from-format", "raw"];
-    assert!(
-        said(&folder, &dynamic).contains("a.vhd: 6 MB of 16 MB are not zeros")
-            || folder.join("a.vhd").is_file()
-    );
+    let told = said(&folder, &dynamic);
+    assert!(told.starts_with("a.vhd: ") && told.ends_with("of 16 MB are not zeros."), "{told}");
     said(&folder, &["vhd", "convert", "a.vhd", "b.vhd", "--to-type", "fixed"]);
     said(&folder, &["vhd", "convert", "b.vhd", "back.img", "--to-type", "raw"]);
     assert_eq!(fs::read(folder.join("back.img")).unwrap(), fs::read(folder.join("plain.img")).unwrap());

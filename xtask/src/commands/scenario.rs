@@ -505,7 +505,9 @@ const MOST_DRAWN: u64 = 64 << 20;
 
 /// Draws the figures of a run that has ended. A run without its figures is a run all the same.
 fn draw_figures(folder: &Path, plan: &Plan, points: &[Point]) {
-    let drawn = if points.is_empty() {
+    // What disks do only counters hold.
+    let has_disks = plan.vms.iter().any(|vm| !vm.disks.is_empty());
+    let drawn = if points.is_empty() || has_disks {
         let size = std::fs::metadata(folder.join(run::COUNTERS_FILE)).map_or(0, |counters| counters.len());
         if size > MOST_DRAWN {
             note!(

@@ -134,7 +134,7 @@ pub fn examine(record: &mut Record, folder: &Path, mut missing: impl FnMut(&str)
             record.check(
                 &format!("qemu-img reads {} as the guest left it", name_of(path)),
                 checked.is_ok(),
-                checked.map_or_else(|error| error.to_string(), |said| second_line(&said)),
+                checked.map_or_else(|error| error.to_string(), |said| line_with(&said, "virtual size")),
             );
         }
     } else {
@@ -163,7 +163,7 @@ pub fn examine(record: &mut Record, folder: &Path, mut missing: impl FnMut(&str)
             clean.is_ok(),
             clean.map_or_else(
                 |error| error.to_string(),
-                |said| said.lines().last().unwrap_or_default().to_owned(),
+                |said| line_with(&said, "files").rsplit(": ").next().unwrap_or_default().to_owned(),
             ),
         );
     } else {
@@ -189,6 +189,6 @@ fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn second_line(said: &str) -> String {
-    said.lines().find(|line| line.starts_with("virtual size")).unwrap_or_default().to_owned()
+fn line_with(said: &str, words: &str) -> String {
+    said.lines().find(|line| line.contains(words)).unwrap_or_default().to_owned()
 }

@@ -82,7 +82,7 @@ impl Host {
     }
 }
 
-fn main() -> Outcome {
+pub(crate) fn main() -> Outcome {
     let vsp = StorageVsp::new(VspConfig::default());
     let mut host = Host { vsp, disk: vec![0; 64 * 512], buffers: BTreeMap::new(), last: Vec::new() };
     let disk = DiskConfig { sectors: 64, writable: true, can_discard: false, id: [1; 16] };

@@ -58,7 +58,11 @@ pub(super) fn look(record: &mut Record, pieces: &Pieces, disks: &Path, directory
     let from = stage.mark();
     stage.guest().command("poweroff");
     let off = stage.named(from, OPERATION, "vm_stopped").is_some_and(|event| !event.is("failed"));
-    record.check("the guest lets go of its disks and switches itself off", off, boot_seen(&stage));
+    record.check(
+        "the guest lets go of its disks and switches itself off",
+        off,
+        if off { "off".to_owned() } else { boot_seen(&stage) },
+    );
     let faults =
         stage.host.events.find(0, |event| event.name() == "storage" && event.word("what").contains("failed"));
     record.check(
@@ -113,8 +117,37 @@ fn root_on_vhd(record: &mut Record, stage: &Stage, directory: &Path) -> Result<b
         format!("sha256 {sum}; the host read {} KB and wrote {} KB", read >> 10, written >> 10),
     );
     std::fs::write(directory.join(STAMP_SUM), &sum).context("cannot write a check sum")?;
+    cost_of_requests(record, stage);
     Ok(true)
 }
+
+/// What the host pays for a request. Two signals come with each, and neither with an exit: the guest's, that there is one, and the end of the interrupt
+/// that tells the guest of its completion.
+fn cost_of_requests(record: &mut Record, stage: &Stage) {
+    let bus = |exits: kvm_partition::ExitCounts| exits.post_message + exits.signal_event + exits.synic;
+    let guest = stage.guest();
+    let (before, exits, signals) =
+        (counted(stage, SWAP_LUN), bus(guest.exits()), guest.signals_without_exit());
+    let read = format!(
+        "dd if=/dev/$(disk {SWAP_LUN}) of=/dev/null bs=256k count={READS} iflag=direct 2>/dev/null && echo read"
+    );
+    let read = shell(stage, &read);
+    let after = counted(stage, SWAP_LUN);
+    let requests = after.reads - before.reads;
+    let each = |count: u64| count as f64 / requests.max(1) as f64;
+    let (exits, signals) = (each(bus(guest.exits()) - exits), each(guest.signals_without_exit() - signals));
+    record.check(
+        "a request costs two signals, and no VMBus exit",
+        read == "read" && requests >= READS && exits < 0.1 && signals < 2.5,
+        format!("{exits:.2} exits and {signals:.2} signals for each of {requests} requests of 256 KB"),
+    );
+    record.figure("VMBus exits for each request of a disk", exits);
+    let seconds = (after.read_time - before.read_time).as_secs_f64();
+    record.figure("ms from request to completion", seconds * 1e3 / requests.max(1) as f64);
+}
+
+/// Reads of 256 KiB, one after the other.
+const READS: u64 = 200;
 
 /// What guest and host say of the disks, for whoever has to find out.
 fn why_not(record: &mut Record, stage: &Stage) {
