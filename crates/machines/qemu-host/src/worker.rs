@@ -149,17 +149,24 @@ impl Worker {
                 if self.facts.is_none() {
                     // A socket that was left behind, or one at which nobody listens yet.
                     self.retry_at = now.run + RETRY_NOBODY;
+                    self.trouble(ctx, "nobody listens at this socket");
                     return;
                 }
                 self.tell_host(ctx, HostMessage::Gone { worker: self.spec.id });
                 self.over = true;
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.told_trouble, true) {
-                    tracing::warn!(event = "qemu_not_reached", place = %self.spec.place.display(), why = %error);
-                }
+                self.trouble(ctx, &error.to_string());
                 self.retry_at = now.run + RETRY;
             }
+        }
+    }
+
+    /// There is no VM to be told of yet; told once.
+    fn trouble(&mut self, ctx: &mut Context<'_>, why: &str) {
+        if self.facts.is_none() && !std::mem::replace(&mut self.told_trouble, true) {
+            tracing::warn!(event = "qemu_not_reached", place = %self.spec.place.display(), why = why);
+            self.tell_host(ctx, HostMessage::Trouble { worker: self.spec.id, why: why.to_owned() });
         }
     }
 

@@ -232,3 +232,14 @@ fn a_host_that_is_short_itself_gets_memory_from_its_vms() {
     let total: PageCount = moments[115].may_have;
     assert!(total <= mib(820));
 }
+
+#[test]
+fn a_socket_that_serves_somebody_else_is_told_of() {
+    let mut vms = three();
+    vms[2].answers = false;
+    let (moments, _) = Rig::new(900, 40, vms).run();
+    let at = &moments[30];
+    let (place, why) = &at.snapshot.troubles[0];
+    assert!(place.ends_with("c.qmp") && why.contains("another program holds its QMP socket"), "{why}");
+    assert_eq!(at.snapshot.vms.len(), 2);
+}
