@@ -24,9 +24,9 @@ fn fuzz_inputs_reach_reports_requests_and_refusals() {
         // A byte says what a piece is; most are QEMU's own answers, or a fuzzer would see little else than their end.
         let data: Vec<u8> = (0..60)
             .flat_map(|_| {
-                let own = rng.next_u32() % 16 > 0;
+                let own = !rng.next_u32().is_multiple_of(16);
                 let first = if own { 232 + (rng.next_u32() % 3) as u8 } else { rng.next_u32() as u8 };
-                let first = if rng.next_u32() % 12 == 0 { 255 } else { first };
+                let first = if rng.next_u32().is_multiple_of(12) { 255 } else { first };
                 let mut piece = vec![first, 0, 0, 0, 0];
                 // At most some MB to ask for.
                 piece.extend((0..19).map(|at| if at > 15 { rng.next_u32() as u8 } else { 0 }));
