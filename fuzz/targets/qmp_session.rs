@@ -2,5 +2,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    qemu_host::test_support::session(bytes);
+    let _reached = qemu_host::test_support::session(bytes);
 });

@@ -31,7 +31,7 @@ const TARGETS: [Target; 14] = [
     ("dm_messages", dm_protocol::test_support::fuzz_decode),
     ("gpa_direct", |bytes| _ = vmbus::ring::test_support::fuzz_gpa_direct(bytes)),
     ("host_bad_guest", |bytes| _ = whole_stack_tests::fuzz_host_bad_guest(bytes)),
-    ("qmp_session", qemu_host::test_support::session),
+    ("qmp_session", |bytes| _ = qemu_host::test_support::session(bytes)),
     ("ring_reader", |bytes| _ = vmbus::ring::test_support::fuzz_ring_reader(bytes)),
     ("ring_writer", |bytes| _ = vmbus::ring::test_support::fuzz_ring_writer(bytes)),
     ("storage_guest", |bytes| _ = storage_vsp::test_support::fuzz_guest(bytes)),

@@ -34,6 +34,7 @@ pub(crate) fn state(snapshot: &Snapshot, dry_run: bool) -> String {
     );
     if snapshot.vms.is_empty() {
         text.push_str("  no VM found\n");
+        tell_troubles(&mut text, snapshot);
         return text;
     }
     let width = snapshot.vms.iter().map(|vm| vm.name.chars().count()).max().unwrap_or(0).max(4);
@@ -46,7 +47,15 @@ pub(crate) fn state(snapshot: &Snapshot, dry_run: bool) -> String {
     for vm in &snapshot.vms {
         let _ = writeln!(text, "  {}", line(vm, snapshot, width, dry_run));
     }
+    tell_troubles(&mut text, snapshot);
     text
+}
+
+/// Sockets behind which there is no VM that could be looked after.
+fn tell_troubles(text: &mut String, snapshot: &Snapshot) {
+    for (place, why) in &snapshot.troubles {
+        let _ = writeln!(text, "  {}: {}", escape(&place.display().to_string()), escape(why));
+    }
 }
 
 fn mb(pages: PageCount) -> String {

@@ -133,6 +133,8 @@ pub struct Snapshot {
     pub system: SystemCounters,
     /// Every VM that is known, by name.
     pub vms: Vec<VmSnapshot>,
+    /// Where there may be VMs that cannot be looked after, and why.
+    pub troubles: Vec<(Place, Arc<str>)>,
 }
 
 /// A VM at one moment.
@@ -249,6 +251,7 @@ struct Entry {
     found: Option<Found>,
     seen: Seen,
     overrun: PageCount,
+    trouble: Option<Arc<str>>,
 }
 
 struct Found {
@@ -278,7 +281,7 @@ struct Management {
     /// The balancer's numbers of all VMs that were ever here, by name: a VM that comes again is the same.
     names: BTreeMap<Arc<str>, VmId>,
     /// Where there was nothing, and until when that is believed.
-    left_alone: BTreeMap<Place, Duration>,
+    left_alone: BTreeMap<Place, (Duration, Arc<str>)>,
     next_worker: u64,
     next_tick: Duration,
     paused: bool,
@@ -313,7 +316,8 @@ impl Management {
     }
 
     fn look_for_vms(&mut self, ctx: &mut Context<'_>, now: Duration) {
-        self.left_alone.retain(|_, until| *until > now);
+        let expired = self.left_alone.extract_if(.., |_, (until, _)| *until <= now);
+        let before: BTreeMap<Place, Arc<str>> = expired.map(|(place, (_, why))| (place, why)).collect();
         let places: BTreeSet<Place> = self.surroundings.places().into_iter().collect();
         // Where there never was a VM, and now there is not even a place for one.
         let vanished =
@@ -327,11 +331,13 @@ impl Management {
             .filter(|place| !known.contains(place) && !self.left_alone.contains_key(place))
             .collect();
         for place in new {
-            self.begin(ctx, place);
+            // Until it is found, what was wrong with it still is.
+            let trouble = before.get(&place).cloned();
+            self.begin(ctx, place, trouble);
         }
     }
 
-    fn begin(&mut self, ctx: &mut Context<'_>, place: Place) {
+    fn begin(&mut self, ctx: &mut Context<'_>, place: Place, trouble: Option<Arc<str>>) {
         let id = WorkerId(self.next_worker);
         self.next_worker += 1;
         let label =
@@ -360,6 +366,7 @@ impl Management {
             found: None,
             seen: Seen::default(),
             overrun: PageCount::ZERO,
+            trouble,
         };
         self.workers.insert(id, entry);
     }
@@ -551,7 +558,7 @@ impl Management {
     fn gone(&mut self, ctx: &mut Context<'_>, now: Duration, worker: WorkerId, why: &str) {
         let Some(entry) = self.workers.remove(&worker) else { return };
         ctx.kill(entry.component);
-        self.left_alone.insert(entry.place, now + RETRY_PLACE);
+        self.left_alone.insert(entry.place, (now + RETRY_PLACE, Arc::from(why)));
         if let Some(found) = entry.found {
             tracing::info!(event = "vm_gone", vm = &*found.name, why = why);
             ctx.send(&self.to_balancer, BalancerMessage::Worker { vm: found.vm, worker: None });
@@ -576,6 +583,11 @@ impl Management {
                     entry.overrun = pages;
                 }
                 self.look_at_the_host(ctx, now);
+            }
+            HostMessage::Trouble { worker, why } => {
+                if let Some(entry) = self.workers.get_mut(&worker) {
+                    entry.trouble = Some(Arc::from(why));
+                }
             }
             HostMessage::Gone { worker } => self.gone(ctx, now, worker, "its QEMU has ended"),
             HostMessage::Useless { worker, why } => self.gone(ctx, now, worker, &why.to_string()),
@@ -629,6 +641,10 @@ impl Management {
             })
             .collect();
         vms.sort_by(|a, b| a.name.cmp(&b.name));
+        let unreached = self.workers.values().filter(|entry| entry.found.is_none());
+        let unreached = unreached.filter_map(|entry| Some((&entry.place, entry.trouble.as_ref()?)));
+        let left_alone = self.left_alone.iter().map(|(place, (_, why))| (place, why));
+        let troubles = unreached.chain(left_alone).map(|(place, why)| (place.clone(), Arc::clone(why)));
         Snapshot {
             now,
             ledger: engine.ledger(),
@@ -638,6 +654,7 @@ impl Management {
             reserve: self.reserve,
             shortage: self.shortage.load(Ordering::Relaxed),
             system: engine.system_counters(),
+            troubles: troubles.collect(),
             vms,
         }
     }

@@ -11,8 +11,10 @@ use std::thread::{self, JoinHandle};
 use component_runtime::Doorbell;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::process::{PidfdFlags, pidfd_open};
 
 /// A connection that never waits.
 pub trait Link: Send {
@@ -27,14 +29,22 @@ pub trait Link: Send {
     /// # Errors
     /// The connection is lost; a peer that does not read for so long that all of it does not fit has lost it too.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// What says whether the process at the other end still lives, whatever becomes of the connection; `None` where that cannot be known.
+    fn life(&self) -> Option<Life> {
+        None
+    }
 }
+
+/// Says whether a process lives.
+pub type Life = Box<dyn Fn() -> bool + Send>;
 
 /// How connections are made.
 pub trait Connect: Send + Sync {
     /// Connects to the QEMU at `place`; `bell` rings whenever there is something to read.
     ///
     /// # Errors
-    /// `ConnectionRefused` and `NotFound`: there is no QEMU. Any other: there is one, and it does not take a connection now.
+    /// `ConnectionRefused` and `NotFound`: nobody listens. Any other: there is one, and it does not take a connection now.
     fn connect(&self, place: &Path, bell: Doorbell) -> io::Result<Box<dyn Link>>;
 }
 
@@ -126,7 +136,25 @@ impl Link for Socket {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
+
+    fn life(&self) -> Option<Life> {
+        let process = socket_peercred(&self.stream).ok()?.pid;
+        // Who made the socket may have been another, which QEMU got it from.
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", process.as_raw_nonzero())).ok()?;
+        if MAKERS_OF_SOCKETS.contains(&name.trim()) {
+            return None;
+        }
+        let process = pidfd_open(process, PidfdFlags::empty()).ok()?;
+        Some(Box::new(move || {
+            let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+            // Readable when the process has ended.
+            matches!(poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&at_once)), Ok(0))
+        }))
+    }
 }
+
+/// Programs that make sockets for others.
+const MAKERS_OF_SOCKETS: [&str; 3] = ["libvirtd", "virtqemud", "systemd"];
 
 impl Drop for Socket {
     fn drop(&mut self) {

@@ -30,6 +30,13 @@ pub enum HostMessage {
         /// What there is to tell.
         seen: Seen,
     },
+    /// There may be a VM, and it cannot be reached: why.
+    Trouble {
+        /// Which worker.
+        worker: WorkerId,
+        /// Why.
+        why: String,
+    },
     /// The VM's guest has more than the VM's account: 0 when that is over.
     Overrun {
         /// Which worker.

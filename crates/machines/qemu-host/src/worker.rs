@@ -13,7 +13,7 @@ use vmms_host::{BalancerMessage, WorkerMessage};
 
 use crate::account::{Account, Outcome, Step};
 use crate::device::{Limits, Now, Report};
-use crate::link::{Connect, Link};
+use crate::link::{Connect, Life, Link};
 use crate::message::{HostMessage, QemuMessage, Seen, WorkerId};
 use crate::session::{Facts, Happening, Session};
 
@@ -52,6 +52,8 @@ pub(crate) struct Worker {
     orders: Mailbox<WorkerMessage>,
     inbox: Mailbox<QemuMessage>,
     link: Option<Box<dyn Link>>,
+    /// Says whether the QEMU that was last reached still lives.
+    life: Option<Life>,
     session: Option<Session>,
     retry_at: Duration,
     told_trouble: bool,
@@ -88,6 +90,7 @@ impl Worker {
             orders,
             inbox,
             link: None,
+            life: None,
             session: None,
             retry_at: Duration::ZERO,
             told_trouble: false,
@@ -136,6 +139,7 @@ impl Worker {
         let now = self.now(ctx);
         match self.spec.connect.connect(&self.spec.place, self.bell.clone()) {
             Ok(link) => {
+                self.life = link.life();
                 self.link = Some(link);
                 self.session = Some(Session::new(now));
                 self.hung = false;
@@ -149,17 +153,29 @@ impl Worker {
                 if self.facts.is_none() {
                     // A socket that was left behind, or one at which nobody listens yet.
                     self.retry_at = now.run + RETRY_NOBODY;
+                    self.trouble(ctx, "nobody listens at this socket");
+                    return;
+                }
+                if self.life.as_ref().is_some_and(|lives| lives()) {
+                    // It has closed its monitor and has its memory.
+                    self.retry_at = now.run + RETRY_NOBODY;
                     return;
                 }
                 self.tell_host(ctx, HostMessage::Gone { worker: self.spec.id });
                 self.over = true;
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.told_trouble, true) {
-                    tracing::warn!(event = "qemu_not_reached", place = %self.spec.place.display(), why = %error);
-                }
+                self.trouble(ctx, &error.to_string());
                 self.retry_at = now.run + RETRY;
             }
+        }
+    }
+
+    /// There is no VM to be told of yet; told once.
+    fn trouble(&mut self, ctx: &mut Context<'_>, why: &str) {
+        if self.facts.is_none() && !std::mem::replace(&mut self.told_trouble, true) {
+            tracing::warn!(event = "qemu_not_reached", place = %self.spec.place.display(), why = why);
+            self.tell_host(ctx, HostMessage::Trouble { worker: self.spec.id, why: why.to_owned() });
         }
     }
 

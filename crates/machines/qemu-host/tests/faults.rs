@@ -232,3 +232,42 @@ fn a_host_that_is_short_itself_gets_memory_from_its_vms() {
     let total: PageCount = moments[115].may_have;
     assert!(total <= mib(820));
 }
+
+#[test]
+fn a_socket_that_serves_somebody_else_is_told_of() {
+    let mut vms = three();
+    vms[2].answers = false;
+    let (moments, _) = Rig::new(900, 40, vms).run();
+    let at = &moments[30];
+    let (place, why) = &at.snapshot.troubles[0];
+    assert!(place.ends_with("c.qmp") && why.contains("another program holds its QMP socket"), "{why}");
+    assert_eq!(at.snapshot.vms.len(), 2);
+}
+
+#[test]
+fn a_qemu_that_closes_its_monitor_and_lives_keeps_its_account() {
+    let (moments, _) = Rig::new(900, 120, three())
+        .at(50, |qemus| {
+            qemus.with("b", |qemu| (qemu.knobs.there, qemu.knobs.lives) = (false, true));
+            // More than there is beside it.
+            qemus.with("a", |qemu| qemu.knobs.used = used(400));
+            qemus.with("c", |qemu| qemu.knobs.used = used(300));
+        })
+        .at(90, |qemus| {
+            qemus.with("b", |qemu| qemu.knobs.lives = false);
+        })
+        .run();
+    let kept = moments[49].assigned("b");
+    assert_eq!(
+        (moments[85].assigned("b"), moments[85].held("b").as_deref()),
+        (kept, Some("its QEMU cannot be reached"))
+    );
+    // When the process has ended, others get what it had.
+    assert_eq!(moments[110].assigned("b"), None);
+    assert!(
+        moments[115].has("a") > moments[85].has("a"),
+        "{} {}",
+        moments[85].has("a"),
+        moments[115].has("a")
+    );
+}

@@ -14,6 +14,34 @@ proptest! {
     }
 }
 
+/// Inputs as a fuzzer makes them come as far as they are to come.
+#[test]
+fn fuzz_inputs_reach_reports_requests_and_refusals() {
+    let mut rng =
+        proptest::test_runner::TestRng::from_seed(proptest::test_runner::RngAlgorithm::XorShift, &[7; 16]);
+    let mut count = [0; 4];
+    for _ in 0..500 {
+        // A byte says what a piece is; most are QEMU's own answers, or a fuzzer would see little else than their end.
+        let data: Vec<u8> = (0..60)
+            .flat_map(|_| {
+                let own = !rng.next_u32().is_multiple_of(16);
+                let first = if own { 232 + (rng.next_u32() % 3) as u8 } else { rng.next_u32() as u8 };
+                let first = if rng.next_u32().is_multiple_of(12) { 255 } else { first };
+                let mut piece = vec![first, 0, 0, 0, 0];
+                // At most some MB to ask for.
+                piece.extend((0..19).map(|at| if at > 15 { rng.next_u32() as u8 } else { 0 }));
+                piece
+            })
+            .collect();
+        let reached = qemu_host::test_support::session(&data);
+        let is = [reached.ready, reached.reported, reached.accepted, reached.given_up];
+        for (count, is) in count.iter_mut().zip(is) {
+            *count += u32::from(is);
+        }
+    }
+    assert!(count.iter().all(|&count| count > 20), "{count:?}");
+}
+
 #[test]
 fn a_qemu_that_talks_nonsense_costs_only_itself() {
     let vms = vec![Knobs::new("a", 512), Knobs::new("b", 512), Knobs::new("c", 512)];

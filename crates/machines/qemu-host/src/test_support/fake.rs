@@ -29,6 +29,8 @@ pub struct Knobs {
     pub migrating: bool,
     /// QEMU is there; otherwise it takes no connections, and those that there are are closed.
     pub there: bool,
+    /// QEMU lives, though it may not be `there`.
+    pub lives: bool,
     /// Connections are closed, once; QEMU goes on.
     pub hang_up: bool,
     /// The guest is reset, once; its driver is back after this time.
@@ -58,6 +60,7 @@ impl Knobs {
             running: true,
             migrating: false,
             there: true,
+            lives: false,
             hang_up: false,
             reset: None,
             say: Vec::new(),

@@ -10,34 +10,58 @@ use crate::session::{Happening, Session};
 /// Bytes that a session may want to send for each message that it hears.
 const MOST_SENT: usize = 4096;
 
+/// What a session was brought to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// All of the VM was known.
+    pub ready: bool,
+    /// Its guest was heard.
+    pub reported: bool,
+    /// A request was agreed to.
+    pub accepted: bool,
+    /// What was said made no sense, and the connection was given up before it ended.
+    pub given_up: bool,
+}
+
 /// Feeds a session what `data` says, which are pieces of a dialogue: each begins with a byte that says what the piece is.
 ///
 /// # Panics
 /// What never may be is: the session sends more than its questions, keeps more than a line, or asks for what no VM can have.
-pub fn session(data: &[u8]) {
+pub fn session(data: &[u8]) -> Reached {
+    let mut reached = Reached::default();
     let mut now = Now { run: Duration::ZERO, unix: super::fake::BEGAN };
     let mut session = Session::new(now);
     let mut qemu = FakeQemu::new(super::Knobs::new("fuzz", 512));
     session.received(&FakeQemu::greeting());
     let mut most = None;
+    let mut pending = Vec::new();
     for piece in data.chunks(24) {
         let Some((&kind, bytes)) = piece.split_first() else { continue };
         now.run += Duration::from_millis(u64::from(kind) * 4);
         now.unix += Duration::from_millis(u64::from(kind) * 4);
         qemu.advance(now.run);
         while let Some(happening) = session.next_happening(now) {
-            if let Happening::Ready(facts) = happening {
-                most = Some(facts.limits.most);
+            match happening {
+                Happening::Ready(facts) => {
+                    reached.ready = true;
+                    most = Some(facts.limits.most);
+                }
+                Happening::Report(_) => reached.reported = true,
+                Happening::Accepted => reached.accepted = true,
+                Happening::Useless(_) => reached.given_up = true,
+                _ => {}
             }
         }
         session.timer(now);
         let sent = session.take_outgoing();
         assert!(sent.len() <= MOST_SENT, "{} bytes at once", sent.len());
+        // QEMU hears it when it next says something.
+        pending.extend(sent);
         match kind % 8 {
             // QEMU's own answer, as it is, or with bytes of it changed.
-            0..=3 => session.received(&qemu.hear(&sent)),
+            0..=3 => session.received(&qemu.hear(&std::mem::take(&mut pending))),
             4 => {
-                let mut answer = qemu.hear(&sent);
+                let mut answer = qemu.hear(&std::mem::take(&mut pending));
                 for pair in bytes.chunks_exact(2) {
                     let length = answer.len().max(1);
                     if let Some(byte) = answer.get_mut(usize::from(pair[0]) % length) {
@@ -71,15 +95,18 @@ pub fn session(data: &[u8]) {
         }
     }
     while let Some(happening) = session.next_happening(now) {
-        if let (Happening::Actual(actual), Some(most)) = (happening, most) {
-            assert!(actual <= most, "{actual} of {most}");
+        match (happening, most) {
+            (Happening::Actual(actual), Some(most)) => assert!(actual <= most, "{actual} of {most}"),
+            (Happening::Useless(_), _) => reached.given_up = true,
+            _ => {}
         }
     }
     // Without an end of a line nothing is kept for ever.
     session.received(&vec![b' '; LONGEST_LINE + 1]);
-    let mut given_up = false;
+    let mut given_up = reached.given_up;
     while let Some(happening) = session.next_happening(now) {
         given_up |= matches!(happening, Happening::Useless(_));
     }
-    let _ = given_up;
+    assert!(given_up || session.next_timeout().is_none(), "a line without an end is waited for");
+    reached
 }

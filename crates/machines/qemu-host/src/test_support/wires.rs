@@ -9,7 +9,7 @@ use std::time::Duration;
 use component_runtime::{Component, Context, Doorbell, NextWake, Runtime, SimTime, WakeCause};
 
 use super::fake::{BEGAN, FakeQemu};
-use crate::link::{Connect, Link};
+use crate::link::{Connect, Life, Link};
 
 /// How often a QEMU's guest moves its balloon.
 const STEP: Duration = Duration::from_millis(50);
@@ -115,6 +115,8 @@ impl Component for PeerComponent {
 struct FakeLink {
     wire: Arc<Mutex<Wire>>,
     bell: Doorbell,
+    qemus: FakeQemus,
+    place: PathBuf,
 }
 
 impl Link for FakeLink {
@@ -139,6 +141,21 @@ impl Link for FakeLink {
         self.bell.ring();
         Ok(())
     }
+
+    fn life(&self) -> Option<Life> {
+        let (qemus, place) = (self.qemus.clone(), self.place.clone());
+        Some(Box::new(move || qemus.lives(&place)))
+    }
+}
+
+impl FakeQemus {
+    fn lives(&self, place: &Path) -> bool {
+        let peer = lock(&self.peers).get(place).cloned();
+        peer.is_some_and(|peer| {
+            let knobs = &lock(&peer).qemu.knobs;
+            knobs.there || knobs.lives
+        })
+    }
 }
 
 impl Drop for FakeLink {
@@ -160,6 +177,7 @@ impl Connect for FakeQemus {
         let wire = Wire { from_qemu, reader: Some(bell), ..Wire::default() };
         let wire = Arc::new(Mutex::new(wire));
         peer.wire = Some(Arc::clone(&wire));
-        Ok(Box::new(FakeLink { wire, bell: peer.bell.clone() }))
+        let bell = peer.bell.clone();
+        Ok(Box::new(FakeLink { wire, bell, qemus: self.clone(), place: place.to_owned() }))
     }
 }
