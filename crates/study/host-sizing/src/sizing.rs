@@ -659,7 +659,8 @@ impl<'a> Sizing<'a> {
             .copied()
             .filter(|(hosts, memory)| !self.evaluated.contains_key(&key(*hosts, *memory)))
             .collect();
-        let in_parts = engine == Engine::Full && self.window_s().is_some();
+        // A search with full runs has all of the load in one part, and no baseline of the fast model.
+        let in_parts = engine == Engine::Full && self.engine == Engine::Fast && self.window_s().is_some();
         if in_parts {
             self.kept(&new, Engine::Fast)?;
         }
