@@ -808,11 +808,10 @@ impl<'a> Sizing<'a> {
                     refused = refused.max(seen.refused);
                     self.allowed[usize::from(engine == Engine::Full)][*vm]
                 };
-                if !seen.started
-                    || seen.longest_s > allowed.longest_s
-                    || seen.share() > allowed.share
-                    || seen.refused > allowed.refused
-                {
+                // How often a guest refuses memory while it boots into the middle of its load is a matter of moments: of one that restarts,
+                // how long it is short counts.
+                let often = !restarts && (seen.share() > allowed.share || seen.refused > allowed.refused);
+                if !seen.started || seen.longest_s > allowed.longest_s || often {
                     worse(&mut broken, *vm, seen);
                 }
                 if restarts && seen.started {
