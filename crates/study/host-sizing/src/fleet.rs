@@ -26,6 +26,8 @@ const WARM_UP_S: f64 = 600.0;
 /// Time between the restarts of two VMs of a host that has failed. Invented: a cluster brings its groups up in order, and does not wait for
 /// guests to boot.
 const RESTART_EVERY: Duration = Duration::from_secs(1);
+/// All of them are asked for within this time, however many they are. Invented.
+const RESTART_WITHIN: Duration = Duration::from_secs(60);
 /// How long, and how often, a cluster asks another host for a VM that it has refused: for ten minutes. Invented.
 const RESTARTS: Patience = Patience { tries: 60, retry_after: Duration::from_secs(10) };
 /// From a start to the workload: as scenarios have it.
@@ -275,6 +277,8 @@ impl Fleet {
         if !job.arrive.is_empty() {
             let fails = Duration::from_secs_f64(self.worst_moment_s());
             let mut at = fails;
+            let count = u32::try_from(job.arrive.len()).unwrap_or(u32::MAX);
+            let every = RESTART_EVERY.min(RESTART_WITHIN / count);
             for arrives in &job.arrive {
                 let mut restarted = Vec::new();
                 plan.timeline.retain_mut(|step| {
@@ -292,7 +296,7 @@ impl Fleet {
                 let start = Action::Start { vm: *arrives, while_host_used_below: None, patience: RESTARTS };
                 plan.timeline.push(Step { at, action: start });
                 plan.timeline.extend(restarted);
-                at += RESTART_EVERY;
+                at += every;
             }
             plan.timeline.sort_by_key(|step| step.at);
         }

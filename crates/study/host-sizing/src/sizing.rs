@@ -659,7 +659,8 @@ impl<'a> Sizing<'a> {
             .copied()
             .filter(|(hosts, memory)| !self.evaluated.contains_key(&key(*hosts, *memory)))
             .collect();
-        let in_parts = engine == Engine::Full && self.window_s().is_some();
+        // A search with full runs has all of the load in one part, and no baseline of the fast model.
+        let in_parts = engine == Engine::Full && self.engine == Engine::Fast && self.window_s().is_some();
         if in_parts {
             self.kept(&new, Engine::Fast)?;
         }
@@ -807,11 +808,10 @@ impl<'a> Sizing<'a> {
                     refused = refused.max(seen.refused);
                     self.allowed[usize::from(engine == Engine::Full)][*vm]
                 };
-                if !seen.started
-                    || seen.longest_s > allowed.longest_s
-                    || seen.share() > allowed.share
-                    || seen.refused > allowed.refused
-                {
+                // How often a guest refuses memory while it boots into the middle of its load is a matter of moments: of one that restarts,
+                // how long it is short counts.
+                let often = !restarts && (seen.share() > allowed.share || seen.refused > allowed.refused);
+                if !seen.started || seen.longest_s > allowed.longest_s || often {
                     worse(&mut broken, *vm, seen);
                 }
                 if restarts && seen.started {
