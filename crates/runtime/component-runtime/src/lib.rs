@@ -84,7 +84,6 @@ mod id;
 pub mod lanes;
 mod mailbox;
 mod pulse;
-mod queue;
 pub mod random;
 mod recording;
 mod route;

@@ -3,8 +3,9 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
 use crate::id::ComponentId;
-use crate::queue::Queue;
 use crate::route::Route;
 use crate::sync::Signals;
 use crate::time::SimTime;
@@ -16,8 +17,7 @@ struct Envelope<M> {
     message: M,
 }
 
-struct Target<M> {
-    queue: Queue<Envelope<M>>,
+struct Target {
     route: Route,
     component: ComponentId,
     /// When the last message arrives: the next one not before it. Only touched under the scheduler's lock.
@@ -28,20 +28,22 @@ struct Target<M> {
 ///
 /// Components send with `ctx.send(&address, message)`.
 pub struct Address<M> {
-    target: Arc<Target<M>>,
+    queue: Sender<Envelope<M>>,
+    target: Arc<Target>,
 }
 
 /// The receiving end of a mailbox, owned by its component and read with `ctx.recv(&mut mailbox)`. Dropping it drops the
 /// messages in it.
 pub struct Mailbox<M> {
-    target: Arc<Target<M>>,
+    queue: Receiver<Envelope<M>>,
     /// The next message, taken out of the queue to see whether it has arrived.
     next: Option<Envelope<M>>,
 }
 
 pub(crate) fn mailbox<M>(route: Route, component: ComponentId) -> (Address<M>, Mailbox<M>) {
-    let target = Arc::new(Target { queue: Queue::new(), route, component, last_arrival: AtomicU64::new(0) });
-    (Address { target: target.clone() }, Mailbox { target, next: None })
+    let (sender, receiver) = unbounded();
+    let target = Arc::new(Target { route, component, last_arrival: AtomicU64::new(0) });
+    (Address { queue: sender, target }, Mailbox { queue: receiver, next: None })
 }
 
 impl<M> Address<M> {
@@ -72,7 +74,7 @@ impl<M> Address<M> {
     fn try_send(&self, message: M) -> Result<(), M> {
         let cause = trace::cause();
         let put = |arrival, message| {
-            self.target.queue.push(Envelope { arrival, cause, message }).map_err(|refused| refused.message)
+            self.queue.send(Envelope { arrival, cause, message }).map_err(|refused| refused.0.message)
         };
         match &self.target.route {
             Route::Virtual(scheduler) => {
@@ -97,7 +99,7 @@ impl<M> Address<M> {
 
 impl<M> Clone for Address<M> {
     fn clone(&self) -> Self {
-        Address { target: self.target.clone() }
+        Address { queue: self.queue.clone(), target: self.target.clone() }
     }
 }
 
@@ -111,7 +113,7 @@ impl<M> Mailbox<M> {
     /// Whether a message has arrived.
     pub(crate) fn has_arrived(&mut self, now: SimTime) -> bool {
         if self.next.is_none() {
-            self.next = self.target.queue.pop();
+            self.next = self.queue.try_recv().ok();
         }
         self.next.as_ref().is_some_and(|next| next.arrival <= now)
     }
@@ -124,18 +126,10 @@ impl<M> Mailbox<M> {
     }
 }
 
-impl<M> Drop for Mailbox<M> {
-    fn drop(&mut self) {
-        // The messages that are dropped may ring and send: the order in which they go, these before the next one, is part of the order of
-        // a run.
-        drop(self.target.queue.close());
-    }
-}
-
 impl<M> fmt::Debug for Mailbox<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mailbox")
-            .field("waiting", &(self.target.queue.len() + usize::from(self.next.is_some())))
+            .field("waiting", &(self.queue.len() + usize::from(self.next.is_some())))
             .finish()
     }
 }
