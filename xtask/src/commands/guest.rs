@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
+use real_guest::disk_examination;
 use real_guest::disk_images::{self, NoMke2fs};
 use real_guest::doctor::{self, Diagnosis};
 use real_guest::fetch::{self, Wanted};
@@ -375,7 +376,7 @@ fn make_record(place: &Where, only: Vec<Part>, out: &Path) -> Result<()> {
         return ended;
     }
     let mut record = Record::read(out)?;
-    disk_images::examine(&mut record, out, |what| note!("{what}"))?;
+    disk_examination::examine(&mut record, out, |what| note!("{what}"))?;
     record.write(out)?;
     ended?;
     if !record.passed() {

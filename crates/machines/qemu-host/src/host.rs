@@ -2,7 +2,6 @@
 //! Hyper-V, without the VMs' lives, which are somebody else's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +17,7 @@ use vmms_host::{BalancerMessage, SharedBalancer, VmmsMessage};
 use crate::link::Connect;
 use crate::message::{HostCommand, HostMessage, Place, QemuMessage, Seen, WorkerId};
 use crate::pressure::{Growth, HostMemoryState};
+use crate::rules::Rules;
 use crate::session::Facts;
 use crate::worker::{OLDEST_REPORT, Worker, WorkerSpec};
 
@@ -27,80 +27,10 @@ const TICK: Duration = Duration::from_secs(1);
 const RETRY_ADMISSION: Duration = Duration::from_secs(30);
 /// How long a socket is left alone behind which there is nothing. Invented.
 const RETRY_PLACE: Duration = Duration::from_secs(10);
-/// A VM's minimum if nothing is said: so much of its maximum …
-const MINIMUM_SHARE: u64 = 4;
-/// … but not less than this. Invented: what a small server boots with.
-const MINIMUM_LEAST: PageCount = PageCount::from_mib(256);
-
 /// The VMs are short if what they need and a part of this size more is not there. Invented: less than any buffer.
 const SHORTAGE_SHARE: u64 = 20;
 /// VMs that run already may together have so many times the host's memory beyond it, and are looked after all the same. Invented.
 const BEYOND: u64 = 7;
-
-/// What is said about one VM.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VmRules {
-    /// Whether its memory may be moved at all.
-    pub on: bool,
-    /// The least that it is to have.
-    pub minimum: Option<PageCount>,
-    /// The most that it is to have.
-    pub maximum: Option<PageCount>,
-    /// Buffer in percent of demand.
-    pub buffer: u32,
-    /// Weight, 0 to 10000.
-    pub weight: u32,
-}
-
-impl Default for VmRules {
-    fn default() -> Self {
-        Self {
-            on: true,
-            minimum: None,
-            maximum: None,
-            buffer: MemorySettings::DEFAULT_BUFFER,
-            weight: MemorySettings::DEFAULT_WEIGHT,
-        }
-    }
-}
-
-impl VmRules {
-    /// The settings of a VM that has `actual` and can have at most `most` and not less than `least`.
-    #[must_use]
-    pub fn settings(&self, actual: PageCount, least: PageCount, most: PageCount) -> MemorySettings {
-        let with = |settings: MemorySettings| settings.with_buffer(self.buffer).with_weight(self.weight);
-        if !self.on {
-            return with(MemorySettings::fixed(actual.max(PageCount(1))));
-        }
-        let maximum = self.maximum.unwrap_or(most).min(most).max(least).max(PageCount(1));
-        let usual = PageCount(most.get() / MINIMUM_SHARE).max(MINIMUM_LEAST);
-        let minimum = self.minimum.unwrap_or(usual).max(least).min(maximum).max(PageCount(1));
-        let startup = actual.max(minimum).min(maximum);
-        with(MemorySettings::dynamic(startup, maximum).with_minimum(minimum))
-    }
-}
-
-/// What is said about VMs and host.
-pub trait Rules: fmt::Debug + Send + Sync {
-    /// About the VM of this name.
-    fn vm(&self, name: &str) -> VmRules;
-    /// What stays with the host that has `total`.
-    fn reserve(&self, total: PageCount) -> PageCount;
-}
-
-/// Nothing is said.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoRules;
-
-impl Rules for NoRules {
-    fn vm(&self, _name: &str) -> VmRules {
-        VmRules::default()
-    }
-
-    fn reserve(&self, total: PageCount) -> PageCount {
-        BalancerConfig::default_reserve(total)
-    }
-}
 
 /// Where VMs are looked for, and what the host says of its memory: everything that comes from outside, beside the connections.
 pub trait Surroundings: Send {

@@ -24,10 +24,12 @@ pub mod link;
 mod message;
 pub mod pressure;
 pub mod qmp;
+mod rules;
 pub mod session;
 #[cfg(feature = "test-support")]
 pub mod test_support;
 mod worker;
 
-pub use host::{NoRules, QemuHost, QemuHostConfig, Rules, Snapshot, Surroundings, VmRules, VmSnapshot};
+pub use host::{QemuHost, QemuHostConfig, Snapshot, Surroundings, VmSnapshot};
 pub use message::{HostCommand, HostMessage, Place, Seen};
+pub use rules::{NoRules, Rules, VmRules};

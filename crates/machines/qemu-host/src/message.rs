@@ -7,6 +7,7 @@ use std::time::Duration;
 use balancing_policy::{GuestStatus, VmId};
 use page_range::{HostFrames, PageCount};
 
+use crate::rules::Rules;
 use crate::session::{Facts, Useless};
 
 /// A worker, for as long as it lives. Never used twice in a run.
@@ -64,7 +65,7 @@ pub enum HostMessage {
 #[derive(Clone, Debug)]
 pub enum HostCommand {
     /// The rules for VMs and host have changed.
-    Rules(Arc<dyn crate::host::Rules>),
+    Rules(Arc<dyn Rules>),
     /// Nothing is moved any more, or again.
     Pause(bool),
 }

@@ -16,6 +16,7 @@ pub mod agent;
 pub mod contention;
 pub mod cpio;
 pub mod disk;
+pub mod disk_examination;
 pub mod disk_images;
 pub mod doctor;
 pub mod events;

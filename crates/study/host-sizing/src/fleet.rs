@@ -268,6 +268,11 @@ impl Fleet {
         self.plans[0].until
     }
 
+    /// VM seconds that a run takes.
+    pub(crate) fn cost(&self, job: &Job) -> u64 {
+        self.length().as_secs().max(1) * job.vms.len() as u64
+    }
+
     /// A host with some of the VMs. Those that arrive start at the worst moment of the load: another host has failed. A cluster starts a VM that
     /// fails over from the off state, so that Smart Paging does not help it (documented: Hyper-V Dynamic Memory Overview).
     pub(crate) fn plan(&self, job: &Job) -> Plan {

@@ -3,8 +3,6 @@
 use page_range::PageCount;
 use serde::Serialize;
 
-use crate::fleet::Fleet;
-
 /// What a host is simulated with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,11 +26,4 @@ pub(crate) struct Job {
     /// Places in `vms` of those that were on another host, which fails at the worst moment of the load: they restart here. Full runs alone
     /// know this.
     pub(crate) arrive: Vec<usize>,
-}
-
-impl Job {
-    /// VM seconds.
-    pub(crate) fn cost(&self, fleet: &Fleet) -> u64 {
-        fleet.length().as_secs().max(1) * self.vms.len() as u64
-    }
 }

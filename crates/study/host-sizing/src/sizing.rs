@@ -753,7 +753,7 @@ impl<'a> Sizing<'a> {
             all.extend(jobs.iter().enumerate().map(|(number, job)| (place, number, job.clone())));
         }
         // The longest first, so that the threads end together.
-        all.sort_by_key(|(.., job)| core::cmp::Reverse(job.cost(self.fleet)));
+        all.sort_by_key(|(.., job)| core::cmp::Reverse(self.fleet.cost(job)));
         let jobs: Vec<Job> = all.iter().map(|(.., job)| job.clone()).collect();
         let outcomes = self.run(engine, &jobs)?;
         let mut done: Vec<(usize, usize, Job, HostOutcome)> = all

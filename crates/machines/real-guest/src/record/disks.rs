@@ -1,5 +1,6 @@
 //! Virtual hard disks, with the unmodified drivers `hv_storvsc`, `sd_mod` and ext4: the guest's root, its swap, and a disk that comes and
-//! goes. What other people's tools say of the files afterwards is in [`disk_images`].
+//! goes. What other people's tools say of the files afterwards is in
+//! [`disk_examination`](crate::disk_examination).
 
 use std::path::Path;
 
