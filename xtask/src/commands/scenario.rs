@@ -413,8 +413,13 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         ..RunOptions::default()
     };
     #[cfg(feature = "live")]
+    let mut by_hand = None;
+    #[cfg(feature = "live")]
     let outcome = if args.live {
-        live::run(&file, &plan, events, &folder, speed)
+        live::run(&file, &plan, events, &folder, speed).map(|(outcome, done)| {
+            by_hand = done;
+            outcome
+        })
     } else {
         run::run(plan.clone(), options).map_err(anyhow::Error::from)
     };
@@ -425,6 +430,15 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
     bar.finish_and_clear();
     drop(metrics);
     let outcome = outcome?;
+    #[cfg(feature = "live")]
+    let command = match by_hand {
+        Some(live::ByHand { path, text }) => {
+            let command = self::command(&args, &path.display().to_string(), &file, &plan, None);
+            became(&folder, &path, &text, &command)?;
+            command
+        }
+        None => command,
+    };
     draw_figures(&folder, &plan, outcome.points.all());
     let report = if args.no_report { None } else { super::report::write_after_run(&folder) };
     let interrupted = !outcome.summary.end.complete;
@@ -607,6 +621,20 @@ fn command(args: &Args, name: &str, file: &Scenario, plan: &Plan, host: Option<&
         words.push("--fill-gaps".to_owned());
     }
     words.join(" ")
+}
+
+/// The run in this folder has become that of another scenario: what the folder says of its scenario, and how the run is repeated, is of that one.
+#[cfg(feature = "live")]
+fn became(folder: &Path, path: &Path, text: &str, command: &str) -> Result<()> {
+    let mut manifest = Manifest::read(folder)?;
+    manifest.scenario.file = Some(path.to_owned());
+    manifest.scenario.sha256 = manifest::sha256_hex(text.as_bytes());
+    manifest.command = command.to_owned();
+    let replaced =
+        std::fs::remove_file(folder.join(run_journal::MANIFEST_FILE)).and_then(|()| manifest.write(folder));
+    replaced.with_context(|| format!("cannot write the manifest in {}", folder.display()))?;
+    let copy = folder.join(run::SCENARIO_FILE);
+    std::fs::write(&copy, text).with_context(|| format!("cannot write {}", copy.display()))
 }
 
 fn write_manifest(

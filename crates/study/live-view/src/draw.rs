@@ -93,7 +93,9 @@ fn draw_coloured(view: &View, frame: &mut Frame<'_>) {
         list_of(frame, events, Line::styled(heading, bold), of_chosen);
     }
     let said = match (&view.prompt, view.message.as_str()) {
-        (Some(prompt), _) => Line::styled(prompt.clone(), Style::new().bold()),
+        (Some(prompt), "") => Line::styled(prompt.clone(), Style::new().bold()),
+        // What was typed is wrong: why comes first, since a long question may fill the lines.
+        (Some(prompt), why) => Line::styled(format!("{why} (Esc leaves). {prompt}"), Style::new().bold()),
         (None, "") => {
             let last = view.heard.last().map_or("", String::as_str);
             Line::raw(terminal_text::cut(last, usize::from(foot.width)).into_owned()).dim()

@@ -258,6 +258,8 @@ fn keys_ask_and_answer() {
     assert_eq!(typed(&mut view, "w101\n"), None);
     assert_eq!(view.message, "\"101\" is no priority from 0 to 100");
     assert_eq!(view.prompt.as_deref(), Some("Memory priority of VM1, 0 to 100: 101▁"));
+    let shown = drawn(&view, (80, 24));
+    assert!(shown.contains("is no priority from 0 to 100 (Esc leaves). Memory priority of VM1"), "{shown}");
     assert_eq!(typed(&mut view, "<\n"), Some(Wish::Do(Deed::Priority { vm: 0, priority: 10 })));
     assert_eq!(typed(&mut view, "jx1\n"), Some(Wish::Do(Deed::Fault { vm: 1, fault: HandFault::Silent })));
     assert_eq!(typed(&mut view, "r~q"), Some(Wish::Quit));

@@ -1,6 +1,6 @@
 //! `cargo xtask scenario NAME --live`: the run in the terminal, as it happens.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use live_view::{Ended, LiveError};
@@ -8,8 +8,15 @@ use run_journal::EventsLevel;
 use scenario::file::Scenario;
 use scenario::run::{Outcome, Plan};
 
-use crate::commands::{bad_input, shell_word};
+use crate::commands::bad_input;
 use crate::output::{look, note};
+
+/// The scenario that a run has become by what was done by hand.
+pub(super) struct ByHand {
+    /// Its file.
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+}
 
 /// Shows a run while it lasts, and writes what was done by hand as a scenario of its own.
 pub(super) fn run(
@@ -18,20 +25,17 @@ pub(super) fn run(
     events: EventsLevel,
     folder: &Path,
     speed: f64,
-) -> Result<Outcome> {
+) -> Result<(Outcome, Option<ByHand>)> {
     let Ended { outcome, by_hand } = match live_view::run(plan, events, folder, speed, look().colours) {
         Err(error @ LiveError::NoTerminal) => return Err(bad_input(error)),
         ended => ended?,
     };
-    if !by_hand.is_empty() {
-        let path = folder.join(format!("{}-by-hand.toml", file.name));
-        let text = live_view::hand::with_entries(file.source.text(), &by_hand);
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        note!(
-            "What was done by hand is in the timeline of {0}; this repeats it: cargo xtask scenario {0} --seed {1}",
-            shell_word(&path.display().to_string()),
-            plan.seed
-        );
+    if by_hand.is_empty() {
+        return Ok((outcome, None));
     }
-    Ok(outcome)
+    let path = folder.join(format!("{}-by-hand.toml", file.name));
+    let text = live_view::hand::with_entries(file.source.text(), &by_hand);
+    std::fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+    note!("What was done by hand is in the timeline of {}.", path.display());
+    Ok((outcome, Some(ByHand { path, text })))
 }
