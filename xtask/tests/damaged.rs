@@ -142,3 +142,23 @@ fn a_folder_that_is_none_of_a_run_is_named() {
     }
     assert!(Path::new(&folder).join("run").read_dir().unwrap().next().is_none(), "nothing is left there");
 }
+
+/// A run whose events were not recorded: each command that needs them says so, in the same words.
+#[test]
+fn a_run_without_events_is_told_as_that() {
+    let folder = stand("no-events");
+    run(&folder);
+    fs::remove_file(folder.join("run/events.jsonl")).unwrap();
+    let commands: [&[&str]; 3] = [
+        &["events", "run"],
+        &["events", "run", "--spans"],
+        &["explain", "run", "--vm", "VM1", "--at", "20s"],
+    ];
+    for words in commands {
+        let (code, error) = refused(&folder, words);
+        let error = error.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(code, Some(2), "{words:?}: {error}");
+        assert!(error.contains("events.jsonl: there is no such file"), "{words:?}: {error}");
+        assert!(error.contains("its events were not recorded (--events none)"), "{words:?}: {error}");
+    }
+}

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use component_runtime::SimTime;
+use run_journal::events::EventsError;
 use run_journal::manifest::Manifest;
 use run_journal::query::{Causality, Filter};
 use run_journal::{EVENTS_FILE, Record, events, file_in};
@@ -75,8 +76,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if !path.is_file() {
         return Err(bad_input(format!(
-            "there is no {}: this is not the folder of a run, or its events were not recorded (--events none)",
-            path.display()
+            "{}: {}",
+            path.display(),
+            EventsError::Missing
         )));
     }
     if let (Some(from), Some(until)) = (args.from, args.until)

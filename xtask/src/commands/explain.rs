@@ -37,9 +37,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(error) = &manifest.missing {
         note!("{error}; what is whole of it is used");
     }
-    let whole = events::read_whole(&path).map_err(|error| {
-        bad_input(format!("{}: {error}. Were the run's events recorded (--events all)?", path.display()))
-    })?;
+    let whole =
+        events::read_whole(&path).map_err(|error| bad_input(format!("{}: {error}", path.display())))?;
     if let Some(error) = &whole.missing {
         note!("{}: {error}", path.display());
     }

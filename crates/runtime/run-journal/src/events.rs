@@ -114,7 +114,13 @@ const LONGEST_LINE: u64 = 1 << 24;
 /// Why `events.jsonl` cannot be read, or not further.
 #[derive(Debug, thiserror::Error)]
 pub enum EventsError {
-    /// The file itself.
+    /// There is no such file, nor a packed one in its place.
+    #[error("there is no such file: this is not the folder of a run, or its events were not recorded (--events none)")]
+    Missing,
+    /// The file is there and cannot be opened.
+    #[error("the events cannot be opened: {0}")]
+    Open(io::Error),
+    /// The file cannot be read any further.
     #[error("the events cannot be read at line {line}: {cause}")]
     Io {
         /// Line, from 1.
@@ -188,7 +194,10 @@ impl Reader<BufReader<RecordedFile>> {
     /// # Errors
     /// If it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, EventsError> {
-        packed::open(path).map(Self::new).map_err(|cause| EventsError::Io { line: 1, cause })
+        packed::open(path).map(Self::new).map_err(|cause| match cause.kind() {
+            io::ErrorKind::NotFound => EventsError::Missing,
+            _ => EventsError::Open(cause),
+        })
     }
 }
 

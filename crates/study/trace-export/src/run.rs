@@ -139,8 +139,7 @@ impl Run {
     /// # Errors
     /// They were not recorded, or are not those of a run. Of a file that is cut off what is whole is taken.
     pub fn events(&self) -> Result<Vec<Record>, ExportError> {
-        let why = "this is not the folder of a run, or its events were not recorded (--events none)";
-        let path = self.file(EVENTS_FILE, why)?;
+        let path = file_in(&self.directory, EVENTS_FILE);
         let unusable =
             |why: &dyn std::fmt::Display| ExportError::Unusable { path: path.clone(), why: why.to_string() };
         let whole = events::read_whole(&path).map_err(|error| unusable(&error))?;
