@@ -16,6 +16,8 @@ use real_guest::fetch::{self, Wanted};
 use real_guest::nested::{self, Nested};
 use real_guest::pieces::{Given, Pieces, newest_kernel};
 use real_guest::record::{Part, Record};
+#[cfg(feature = "bench")]
+use real_guest::storage_pieces;
 use real_guest::task::{ContentionTask, GuestTask, RECORD_FILE, Task};
 use run_analysis::figures;
 use run_journal::EventsLevel;
@@ -242,7 +244,7 @@ fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Resu
         return task.run(&pieces, out);
     }
     note!("{}", nested::EXPLANATION);
-    let program = nested::build_program(&tools::workspace_root())?;
+    let program = nested::build_program(&tools::workspace_root(), nested::PROGRAM)?;
     let (task, files) = task.with_files_in("/files").context("a disk cannot be found")?;
     let machine = Nested {
         memory_mib: task.emulated_memory_mib(),
@@ -401,5 +403,13 @@ pub(crate) fn bench(repeat: usize) -> Result<()> {
         "on this computer's KVM"
     };
     say!("\nreal guests, {how}");
-    perform(&place, &Task::Speed { repeat }, &target().join("guest/speed"), false)
+    let prepared = tempfile::tempdir().context("no temporary folder")?;
+    let pieces = place.examine().into_pieces().map_err(bad_input)?;
+    let disk_load = nested::build_program(&tools::workspace_root(), storage_pieces::DISK_LOAD)?;
+    storage_pieces::prepare(&pieces, &disk_load, prepared.path())?;
+    if !storage_pieces::has_qemu(prepared.path()) {
+        tell!("QEMU's virtio-blk: left out, for there is no QEMU (`cargo xtask guest fetch` brings one)");
+    }
+    let storage = Some(prepared.path().to_owned());
+    perform(&place, &Task::Speed { repeat, storage }, &target().join("guest/speed"), false)
 }

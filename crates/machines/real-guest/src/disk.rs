@@ -22,6 +22,8 @@ pub struct DiskFile {
     pub lun: u8,
     /// A VHD.
     pub path: PathBuf,
+    /// The guest may not write it, and others may read it meanwhile.
+    pub read_only: bool,
 }
 
 #[derive(Default)]
@@ -47,6 +49,14 @@ impl FileDisk {
     /// The file is not there, is no VHD, is damaged, or in use; or the host has no thread for it.
     pub fn open(path: &Path) -> Result<Self, VhdError> {
         Self::start(files::open(path, Opening::write())?, path)
+    }
+
+    /// Opens a disk that is only read, with its parents: the guest is told that it is protected.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open).
+    pub fn open_read_only(path: &Path) -> Result<Self, VhdError> {
+        Self::start(files::open(path, Opening::read())?, path)
     }
 
     fn start(disk: Disk<File>, path: &Path) -> Result<Self, VhdError> {
@@ -148,6 +158,17 @@ mod tests {
         assert_eq!(disk.finished(Duration::ZERO), None);
         drop(disk);
         assert!(FileDisk::open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_disk_that_is_only_read_says_so_and_may_be_read_by_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.vhd");
+        new_disk(&path);
+        let disk = FileDisk::open_read_only(&path).unwrap();
+        assert!(!disk.config().writable);
+        assert!(FileDisk::open_read_only(&path).is_ok());
+        assert!(matches!(FileDisk::open(&path), Err(VhdError::Locked { .. })));
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub fn prepare(pieces: &Pieces, folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file of the real world says when it was made")]
-fn new_disk(mib: u64, number: u128) -> NewDisk {
+pub(crate) fn new_disk(mib: u64, number: u128) -> NewDisk {
     let now = SystemTime::now();
     // Made for this run alone: unique enough, and different from each other.
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();

@@ -250,8 +250,9 @@ impl PartitionFactory for Starter {
             initramfs: Arc::clone(&self.spec.initramfs),
             command_line: self.spec.command_line.clone(),
         };
-        for DiskFile { lun, path } in &self.spec.disks {
-            let disk = FileDisk::open(path).map_err(|error| PartitionError(error.to_string()))?;
+        for DiskFile { lun, path, read_only } in &self.spec.disks {
+            let open = if *read_only { FileDisk::open_read_only } else { FileDisk::open };
+            let disk = open(path).map_err(|error| PartitionError(error.to_string()))?;
             self.handle.storage.attach(*lun, Box::new(disk));
         }
         let announced = Announced::default();

@@ -22,9 +22,16 @@ const LEVEL1_MODULES: [&str; 9] = [
 ];
 
 const GUEST_INIT: &str = include_str!("init/guest.sh");
+const QEMU_INIT: &str = include_str!("init/qemu.sh");
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Whether a file may be run.
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
 }
 
 fn base(pieces: &Pieces, init: &str) -> Result<Archive> {
@@ -83,6 +90,36 @@ pub fn root_files(pieces: &Pieces) -> Result<Vec<(String, Vec<u8>, bool)>> {
     Ok(files)
 }
 
+/// The guest with disks, and the program that loads a disk.
+///
+/// # Errors
+/// If a piece is missing.
+pub fn measured_guest(pieces: &Pieces, disk_load: &Path) -> Result<Vec<u8>> {
+    let mut archive = guest_archive(pieces)?;
+    for path in storage_modules(pieces) {
+        add_module(&mut archive, &path)?;
+    }
+    archive.file("bin/disk-load", &read(disk_load)?, true);
+    Ok(archive.finish())
+}
+
+/// The guest of QEMU's with the driver of virtio-blk, and the program that loads a disk.
+///
+/// # Errors
+/// If a piece is missing.
+pub fn measured_qemu_guest(pieces: &Pieces, disk_load: &Path) -> Result<Vec<u8>> {
+    let mut archive = base(pieces, QEMU_INIT)?;
+    for path in VIRTIO_MODULES.into_iter().filter_map(|module| pieces.optional_module(module)) {
+        add_module(&mut archive, &path)?;
+    }
+    // A kernel that has it built in has no file. The storage of level 1's guests is measured, so level 1 has it among theirs.
+    if let Some(path) = pieces.optional_module("virtio_blk") {
+        add_module(&mut archive, &path)?;
+    }
+    archive.file("bin/disk-load", &read(disk_load)?, true);
+    Ok(archive.finish())
+}
+
 fn guest_archive(pieces: &Pieces) -> Result<Archive> {
     let mut archive = base(pieces, GUEST_INIT)?;
     for (module, why) in GUEST_MODULES {
@@ -121,7 +158,7 @@ const VIRTIO_MODULES: [&str; 7] = [
 /// # Errors
 /// If a piece is missing.
 pub fn qemu_guest(pieces: &Pieces) -> Result<Vec<u8>> {
-    let mut archive = base(pieces, include_str!("init/qemu.sh"))?;
+    let mut archive = base(pieces, QEMU_INIT)?;
     for path in VIRTIO_MODULES.into_iter().filter_map(|module| pieces.optional_module(module)) {
         add_module(&mut archive, &path)?;
     }
@@ -156,14 +193,18 @@ pub fn level1(pieces: &Pieces, program: &Path, arguments: &[String], files: &[Pa
     archive.directory("guest/modules/kernel");
     let needed = GUEST_MODULES.into_iter().map(|(module, why)| pieces.module(module, why));
     let paths: Result<Vec<PathBuf>, _> = needed.collect();
-    for path in paths?.into_iter().chain(service_modules(pieces)).chain(storage_modules(pieces)) {
+    let virtio =
+        VIRTIO_MODULES.into_iter().chain(["virtio_blk"]).filter_map(|module| pieces.optional_module(module));
+    for path in paths?.into_iter().chain(service_modules(pieces)).chain(storage_modules(pieces)).chain(virtio)
+    {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         archive.file(&format!("guest/modules/kernel/{name}"), &read(&path)?, false);
     }
     archive.directory("files");
     for path in files {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        archive.file(&format!("files/{name}"), &read(path)?, false);
+        let content = read(path)?;
+        archive.file(&format!("files/{name}"), &content, is_program(path));
     }
     let kernel = pieces.kernel.file_name().unwrap_or_default().to_string_lossy().into_owned();
     archive.file(&format!("guest/{kernel}"), &read(&pieces.kernel)?, false).file(

@@ -146,7 +146,7 @@ pub fn make(pieces: &Pieces, parts: &[Part], directory: &Path, disks: Option<&Pa
 }
 
 /// What an emulated machine may take at most until a guest is ready: far more than was ever seen (5 s), since it may be busy.
-const BOOT: Duration = Duration::from_secs(240);
+pub(crate) const BOOT: Duration = Duration::from_secs(240);
 /// For an operation of the host and its guest; the same for all that is only waited for.
 pub(crate) const OPERATION: Duration = Duration::from_secs(120);
 /// For an answer of the guest's init.

@@ -4,6 +4,11 @@
 //! (`operation_finished`): the guest's driver has answered, and the balancer has the frames or the guest has the memory. Linux
 //! answers a hot-add when the memory is online.
 
+mod kvm_statistics;
+mod qemu_guest;
+mod storage;
+
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -11,6 +16,9 @@ use page_range::PageCount;
 use serde::Serialize;
 
 use crate::pieces::Pieces;
+pub(crate) use qemu_guest::{LINKER, PROGRAM};
+pub use storage::{Cost, Row, StorageSpeed};
+
 use crate::record::{OPERATION, Stage, boot_seen, bytes_mib, own_resident};
 
 /// Seconds per GiB; the measurements in order.
@@ -18,6 +26,10 @@ use crate::record::{OPERATION, Stage, boot_seen, bytes_mib, own_resident};
 pub struct Series(Vec<f64>);
 
 impl Series {
+    fn median(&self) -> f64 {
+        self.spread().0
+    }
+
     /// Median, smallest, largest.
     fn spread(&self) -> (f64, f64, f64) {
         let mut sorted = self.0.clone();
@@ -48,6 +60,8 @@ pub struct Speed {
     pub vmbus_exits: u64,
     /// Signals of the guest that came without an exit in that time.
     pub signals: u64,
+    /// Storage, where it was asked for.
+    pub storage: Option<StorageSpeed>,
 }
 
 /// The host's process may take this much beyond guest RAM, MiB.
@@ -89,15 +103,22 @@ impl std::fmt::Display for Speed {
             "  for each status report: {:.2} signals without an exit, {:.2} exits for VMBus",
             self.signals as f64 / reports,
             self.vmbus_exits as f64 / reports
-        )
+        )?;
+        self.storage.iter().try_for_each(|storage| write!(f, "{storage}"))
     }
 }
 
-/// Measures.
+/// Measures. With a folder of [`storage_pieces`](crate::storage_pieces) storage is measured as well; its disk is made in `scratch`.
 ///
 /// # Errors
-/// If a guest does not boot, or an operation does not come to its end.
-pub fn measure(pieces: &Pieces, repeat: usize) -> Result<Speed> {
+/// If a guest does not boot, an operation does not come to its end, or a request of a disk fails.
+pub fn measure(pieces: &Pieces, repeat: usize, storage: Option<&Path>, scratch: &Path) -> Result<Speed> {
+    let mut speed = memory(pieces, repeat)?;
+    speed.storage = storage.map(|folder| storage::measure(pieces, repeat, folder, scratch)).transpose()?;
+    Ok(speed)
+}
+
+fn memory(pieces: &Pieces, repeat: usize) -> Result<Speed> {
     let kernel = pieces.kernel.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut speed = Speed { kernel, ..Speed::default() };
     let stage = Stage::new(pieces, |_| {})?;

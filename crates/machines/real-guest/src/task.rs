@@ -130,6 +130,9 @@ pub enum Task {
         /// How often each figure is measured
         #[arg(long, value_name = "N", default_value_t = 3)]
         repeat: usize,
+        /// Folder with what it takes to measure storage; whoever starts the program makes it
+        #[arg(long, hide = true)]
+        storage: Option<PathBuf>,
     },
 }
 
@@ -161,8 +164,8 @@ impl Task {
                 }
                 Ok(())
             }
-            Self::Speed { repeat } => {
-                let measured = speed::measure(pieces, *repeat)?;
+            Self::Speed { repeat, storage } => {
+                let measured = speed::measure(pieces, *repeat, storage.as_deref(), directory)?;
                 let _closed = write!(terminal_text::Escaped::new(std::io::stdout()), "{measured}");
                 std::fs::write(directory.join(SPEED_FILE), serde_json::to_string_pretty(&measured)?)?;
                 Ok(())
@@ -191,7 +194,7 @@ impl Task {
         match self {
             Self::Guest(task) => task.interactive().map(|_| ()),
             Self::Contention(task) if task.guests == 0 => bail!("--guests is 0: at least one is needed"),
-            Self::Speed { repeat } if !(1..=100).contains(repeat) => {
+            Self::Speed { repeat, .. } if !(1..=100).contains(repeat) => {
                 bail!("--repeat is {repeat}: 1 to 100 are possible")
             }
             Self::Record { .. } | Self::Contention(_) | Self::Speed { .. } => Ok(()),
@@ -207,7 +210,7 @@ impl Task {
             Self::Contention(task) => {
                 Some(Duration::from_secs(600) + task.contention(PathBuf::new()).length())
             }
-            Self::Speed { repeat } => Some(Duration::from_secs(300 + 60 * *repeat as u64)),
+            Self::Speed { repeat, .. } => Some(Duration::from_secs(600 + 120 * *repeat as u64)),
         }
     }
 
@@ -253,9 +256,12 @@ impl Task {
                     }
                 }
             }
-            Self::Speed { repeat } => {
+            Self::Speed { repeat, storage } => {
                 say("speed");
                 say(&format!("--repeat={repeat}"));
+                if let Some(folder) = storage {
+                    say(&format!("--storage={}", folder.display()));
+                }
             }
             Self::Contention(task) => {
                 say("contention");
@@ -278,12 +284,14 @@ impl Task {
     pub fn with_files_in(&self, there: &str) -> std::io::Result<(Self, Vec<PathBuf>)> {
         let mut task = self.clone();
         let mut files = Vec::new();
-        if let Self::Record { disks: Some(disks), .. } = &mut task {
-            for entry in std::fs::read_dir(&*disks)? {
+        if let Self::Record { disks: Some(folder), .. } | Self::Speed { storage: Some(folder), .. } =
+            &mut task
+        {
+            for entry in std::fs::read_dir(&*folder)? {
                 files.push(entry?.path());
             }
             files.sort();
-            *disks = there.into();
+            *folder = there.into();
         }
         Ok((task, files))
     }
@@ -380,6 +388,7 @@ mod tests {
             "x record --only disks --disks /files",
             "x contention --guests 3 --host 2GB --policy static",
             "x speed --repeat 5",
+            "x speed --repeat 5 --storage /files",
         ] {
             let line = Line::parse_from(typed.split(' '));
             let again = Line::parse_from(std::iter::once("x".to_owned()).chain(line.task.words()));

@@ -41,7 +41,7 @@ pub(super) fn run(place: &Where, task: &Task, left: &Left) -> Result<()> {
     if place.nested {
         // Before the terminal is taken: what cargo says is to be read.
         note!("{}", nested::EXPLANATION);
-        nested::build_program(&tools::workspace_root())?;
+        nested::build_program(&tools::workspace_root(), nested::PROGRAM)?;
     }
     let by_hand = matches!(task, Task::Guest(_));
     let folder = left.folder(if by_hand { ONE_GUEST } else { REAL_LINUX })?;

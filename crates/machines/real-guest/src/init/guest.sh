@@ -59,6 +59,8 @@ done
 [ -z "$missing" ] || say "missing$missing"
 # Heartbeat, shutdown, time synchronization, where the kernel has them as modules. What is missing is seen by the host.
 for module in pps_core ptp hv_utils; do load $module; done
+# Disks, where the initramfs has their drivers; with a root on a disk they are loaded already.
+for module in scsi_common scsi_mod sd_mod scsi_transport_fc hv_storvsc; do load $module; done
 eaten=0
 memory() {
     while read -r key number _; do

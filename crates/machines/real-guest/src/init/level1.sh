@@ -4,6 +4,7 @@
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sysfs /sys
 /bin/busybox mount -t devtmpfs devtmpfs /dev
+/bin/busybox mount -t debugfs debugfs /sys/kernel/debug
 /bin/busybox --install -s /bin
 export PATH=/bin
 # Twice: which of virtio's modules needs which differs between kernels.

@@ -13,7 +13,7 @@ for word in $(cat /proc/cmdline); do
     [ "$word" = nodriver ] && driver=no
 done
 # In the order in which they need each other.
-for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_mem virtio_balloon; do
+for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk virtio_mem virtio_balloon; do
     [ $driver$module = novirtio_balloon ] && continue
     file=$(ls /modules/$module.ko* 2>/dev/null | head -n 1)
     [ -n "$file" ] || continue
@@ -28,6 +28,7 @@ while read -r command argument; do
         load) dd if=/dev/urandom of=/tmp/load bs=1M count="$argument" 2>/dev/null; echo "loaded $argument";;
         idle) rm -f /tmp/load; echo idle;;
         mem) while read -r key number _; do [ "$key" = MemTotal: ] && echo "total $number"; done < /proc/meminfo;;
+        sh) sh -c "$argument"; echo sh.;;
         reboot) reboot -f;;
         off) poweroff -f;;
     esac

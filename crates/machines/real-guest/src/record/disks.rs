@@ -32,12 +32,12 @@ const DATA_MIB: u64 = 4;
 
 pub(super) fn look(record: &mut Record, pieces: &Pieces, disks: &Path, directory: &Path) -> Result<()> {
     let [root, swap, data] = disk_images::copy(disks, directory)?;
+    let disk = |lun, path| DiskFile { lun, path, read_only: false };
     let stage = Stage::new(pieces, |config| {
         let guest = &mut config.guests[0];
         guest.settings = MemorySettings::dynamic(mib(RAM), mib(RAM)).with_minimum(mib(64));
         guest.kernel_words = format!("root_disk={ROOT_LUN}");
-        guest.disks =
-            vec![DiskFile { lun: ROOT_LUN, path: root }, DiskFile { lun: SWAP_LUN, path: swap.clone() }];
+        guest.disks = vec![disk(ROOT_LUN, root), disk(SWAP_LUN, swap.clone())];
     })?;
     if !record.check("a guest with disks boots", stage.ready(0), boot_seen(&stage)) {
         return Ok(());
