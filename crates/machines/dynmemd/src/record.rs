@@ -145,7 +145,7 @@ impl Record {
             },
             policy: of.policy.to_owned(),
             seeds: Seeds::default(),
-            driver: "threads".to_owned(),
+            driver: "inline".to_owned(),
             clock: "wall".to_owned(),
             speed: Some(1.0),
             until: "the daemon ends".to_owned(),

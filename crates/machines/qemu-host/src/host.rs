@@ -39,7 +39,7 @@ pub trait Surroundings: Send {
     /// What the host says of its memory, if it does.
     fn memory(&mut self) -> Option<HostMemoryState>;
     /// Is shown everything once a second.
-    fn watch(&mut self, _snapshot: &Snapshot) {}
+    fn watch(&mut self, _snapshot: &Arc<Snapshot>) {}
 }
 
 /// Everything at one moment.
@@ -75,7 +75,7 @@ pub struct VmSnapshot {
     /// Its number with the balancer, once it has one.
     pub vm: Option<VmId>,
     /// What was found out.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     /// Its settings.
     pub settings: MemorySettings,
     /// What its worker sees.
@@ -186,7 +186,7 @@ struct Entry {
 
 struct Found {
     name: Arc<str>,
-    facts: Facts,
+    facts: Arc<Facts>,
     settings: MemorySettings,
     vm: VmId,
     admitted: bool,
@@ -241,7 +241,7 @@ impl Management {
         for worker in waiting {
             self.admit(ctx, now, worker);
         }
-        let snapshot = self.snapshot(now);
+        let snapshot = Arc::new(self.snapshot(now));
         self.surroundings.watch(&snapshot);
     }
 
@@ -385,8 +385,15 @@ impl Management {
         }
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         entry.seen.actual = PageCount::from_bytes(facts.actual);
-        entry.found =
-            Some(Found { name, facts, settings, vm, admitted: false, ask_at: now, told_to_wait: false });
+        entry.found = Some(Found {
+            name,
+            facts: Arc::new(facts),
+            settings,
+            vm,
+            admitted: false,
+            ask_at: now,
+            told_to_wait: false,
+        });
         self.admit(ctx, now, worker);
     }
 
@@ -411,7 +418,7 @@ impl Management {
     fn admit(&mut self, ctx: &mut Context<'_>, now: Duration, worker: WorkerId) {
         let Some(entry) = self.workers.get(&worker) else { return };
         let Some(found) = &entry.found else { return };
-        let facts = Facts { actual: entry.seen.actual.bytes(), ..found.facts.clone() };
+        let facts = Facts { actual: entry.seen.actual.bytes(), ..(*found.facts).clone() };
         let (vm, settings) = (found.vm, self.starting_settings(&found.name, &facts));
         ctx.send(&self.to_balancer, BalancerMessage::Configure { vm, settings });
         ctx.send(&self.to_balancer, BalancerMessage::Worker { vm, worker: Some(entry.orders.clone()) });
@@ -560,7 +567,7 @@ impl Management {
                 Some(VmSnapshot {
                     name: Arc::clone(&found.name),
                     vm: found.admitted.then_some(found.vm),
-                    facts: found.facts.clone(),
+                    facts: Arc::clone(&found.facts),
                     settings: found.settings,
                     seen: entry.seen.clone(),
                     assigned: view.map(|view| view.assigned),

@@ -204,6 +204,10 @@ impl Worker {
                 Ok(read) => {
                     session.received(buffer.get(..read).unwrap_or_default());
                     self.happenings(ctx);
+                    if read < buffer.len() {
+                        // Nothing was left. What comes now rings again.
+                        return false;
+                    }
                     left = left.saturating_sub(read);
                     if left == 0 {
                         return true;
