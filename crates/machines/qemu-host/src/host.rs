@@ -2,6 +2,7 @@
 //! Hyper-V, without the VMs' lives, which are somebody else's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,8 +22,10 @@ use crate::rules::Rules;
 use crate::session::Facts;
 use crate::worker::{OLDEST_REPORT, Worker, WorkerSpec};
 
-/// How often is looked for VMs, and at the host.
+/// How often is looked at the host.
 const TICK: Duration = Duration::from_secs(1);
+/// Every so many times is looked for VMs. Invented.
+const TICKS_TO_LOOK: u64 = 2;
 /// How often a VM is brought to the balancer again for which there is not enough memory. Documented for Hyper-V's starts.
 const RETRY_ADMISSION: Duration = Duration::from_secs(30);
 /// How long a socket is left alone behind which there is nothing. Invented.
@@ -161,6 +164,7 @@ impl QemuHost {
             left_alone: BTreeMap::new(),
             next_worker: 0,
             next_tick: Duration::ZERO,
+            ticks: 0,
             paused: false,
             shortage: Arc::new(AtomicBool::new(false)),
             growth: Growth::default(),
@@ -214,6 +218,7 @@ struct Management {
     left_alone: BTreeMap<Place, (Duration, Arc<str>)>,
     next_worker: u64,
     next_tick: Duration,
+    ticks: u64,
     paused: bool,
     shortage: Arc<AtomicBool>,
     growth: Growth,
@@ -228,7 +233,10 @@ impl Management {
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>, now: Duration) {
-        self.look_for_vms(ctx, now);
+        if self.ticks % TICKS_TO_LOOK == 0 {
+            self.look_for_vms(ctx, now);
+        }
+        self.ticks += 1;
         self.look_at_the_host(ctx, now);
         let waiting: Vec<WorkerId> = self
             .workers
@@ -248,17 +256,21 @@ impl Management {
     fn look_for_vms(&mut self, ctx: &mut Context<'_>, now: Duration) {
         let expired = self.left_alone.extract_if(.., |_, (until, _)| *until <= now);
         let before: BTreeMap<Place, Arc<str>> = expired.map(|(place, (_, why))| (place, why)).collect();
-        let places: BTreeSet<Place> = self.surroundings.places().into_iter().collect();
+        let places = self.surroundings.places();
+        // As text: a path compares its parts one by one, and there are thousands.
+        let there: BTreeSet<&OsStr> = places.iter().map(|place| place.as_os_str()).collect();
         // Where there never was a VM, and now there is not even a place for one.
-        let vanished =
-            self.workers.extract_if(.., |_, entry| entry.found.is_none() && !places.contains(&entry.place));
+        let vanished = self
+            .workers
+            .extract_if(.., |_, entry| entry.found.is_none() && !there.contains(entry.place.as_os_str()));
         for (_, entry) in vanished.collect::<Vec<_>>() {
             ctx.kill(entry.component);
         }
-        let known: BTreeSet<&Place> = self.workers.values().map(|entry| &entry.place).collect();
-        let new: BTreeSet<Place> = places
-            .into_iter()
-            .filter(|place| !known.contains(place) && !self.left_alone.contains_key(place))
+        let known: BTreeSet<&OsStr> = self.workers.values().map(|entry| entry.place.as_os_str()).collect();
+        let new: Vec<Place> = there
+            .difference(&known)
+            .map(|place| Place::from(place))
+            .filter(|place| !self.left_alone.contains_key(place))
             .collect();
         for place in new {
             // Until it is found, what was wrong with it still is.

@@ -95,14 +95,16 @@ impl Reader {
                 self.looked = self.bytes.len();
                 return if self.looked > LONGEST_LINE { Err(Broken::TooLong) } else { Ok(None) };
             };
-            let line: Vec<u8> = self.bytes.drain(..=self.looked + end).collect();
+            let length = self.looked + end + 1;
             self.looked = 0;
-            if line.len() > LONGEST_LINE {
+            if length > LONGEST_LINE {
                 return Err(Broken::TooLong);
             }
-            let line = line.trim_ascii();
-            if !line.is_empty() {
-                return message(line).map(Some);
+            let line = self.bytes[..length].trim_ascii();
+            let message = (!line.is_empty()).then(|| message(line));
+            self.bytes.drain(..length);
+            if let Some(message) = message {
+                return message.map(Some);
             }
         }
     }

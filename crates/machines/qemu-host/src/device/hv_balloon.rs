@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::{Ask, Command, Device, Heard, Kind, Limits, Now, Report};
 use crate::qmp::{Event, Refusal};
 
-/// Memory is hot-added in multiples of what the guest names, which QEMU does not tell. Windows names 2 MiB (invented).
-const GRANULE: u64 = 2 << 20;
+/// Memory is hot-added in multiples of what the guest names, which QEMU does not tell. Linux names a memory block, 128 MiB (seen: of less than that
+/// nothing is added, and nothing is said); what Windows names divides it.
+const GRANULE: u64 = 128 << 20;
 /// Wait of the device after the guest's driver has come (documented, `HV_BALLOON_POST_INIT_WAIT`).
 const WAIT: Duration = Duration::from_secs(50);
 
@@ -107,7 +108,13 @@ impl Device for HvBalloon {
     }
 
     fn limits(&self) -> Limits {
-        Limits { least: 4096, most: self.most(), granule: GRANULE, hot_add: self.more > 0 }
+        Limits {
+            least: 4096,
+            most: self.most(),
+            granule: GRANULE,
+            hot_add: self.more > 0,
+            returnable: self.had,
+        }
     }
 
     fn patience(&self) -> Duration {

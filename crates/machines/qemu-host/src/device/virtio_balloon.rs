@@ -227,7 +227,7 @@ impl Device for VirtioBalloon {
     }
 
     fn limits(&self) -> Limits {
-        Limits { least: PAGE, most: self.whole, granule: PAGE, hot_add: false }
+        Limits { least: PAGE, most: self.whole, granule: PAGE, hot_add: false, returnable: self.whole }
     }
 }
 
