@@ -18,7 +18,7 @@ use crate::output::{say, tell};
 /// What to measure.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Only these: stack, ring, wake, message, round, guest
+    /// Only these: stack, ring, wake, message, round, guest, qemu
     only: Vec<String>,
     /// How often each figure of the stack is measured; the median is shown, with the smallest and the largest
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -29,11 +29,12 @@ pub(crate) struct Args {
 }
 
 /// Benchmarks of single crates: the word for `only`, the package, the example.
-const EXAMPLES: [(&str, &str, &str); 4] = [
+const EXAMPLES: [(&str, &str, &str); 5] = [
     ("wake", "component-runtime", "wake_cost"),
     ("message", "dm-protocol", "message-speed"),
     ("round", "scenario", "balancing-rounds"),
     ("round", "memory-balancer", "round-time"),
+    ("qemu", "dynmemd", "host-cost"),
 ];
 
 /// Virtual time that a fleet of 1024 VMs runs for; a smaller one runs longer, so that all do as much and are measured as exactly.
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         print_fleet(vms)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let known = ["stack", "ring", "wake", "message", "round", "guest"];
+    let known = ["stack", "ring", "wake", "message", "round", "guest", "qemu"];
     if let Some(unknown) = args.only.iter().find(|word| !known.contains(&word.as_str())) {
         return Err(bad_input(format!("there is no benchmark {unknown:?}; there are {}", known.join(", "))));
     }
@@ -72,6 +73,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             ]);
             step(&format!("{package}: {example}"), tool)?;
         }
+    }
+    if wanted("qemu") {
+        // How fast a guest has its memory is a matter of seconds: nothing of it need be optimised.
+        let test = Tool::cargo(["test", "--quiet", "--package", "dynmemd", "--all-features", "--locked"]);
+        let only = ["--test", "all", "reaction::", "--", "--ignored", "--nocapture"];
+        step("dynmemd and a script on the same guests", test.args(only))?;
     }
     if wanted("guest") {
         super::guest::bench(args.repeat.clamp(1, MOST_GUESTS))?;

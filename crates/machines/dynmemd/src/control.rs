@@ -34,7 +34,7 @@ pub(crate) enum Change {
 
 /// What the socket's side and the daemon's share.
 pub(crate) struct Shared {
-    pub(crate) latest: Mutex<Option<Snapshot>>,
+    pub(crate) latest: Mutex<Option<Arc<Snapshot>>>,
     pub(crate) dry_run: bool,
     /// Makes a change; what comes back is said to whoever asked.
     pub(crate) change: Box<dyn Fn(Change) -> Result<String, String> + Send + Sync>,
@@ -96,7 +96,7 @@ fn answer(question: &str, shared: &Shared) -> Result<String, String> {
     let snapshot = latest.ok_or_else(|| "the daemon has only just begun; ask again".to_owned());
     let (command, rest) = question.split_once(' ').unwrap_or((question, ""));
     match command {
-        "status" => Ok(tell::state(&snapshot?, shared.dry_run)),
+        "status" => Ok(tell::state(&*snapshot?, shared.dry_run)),
         "explain" => {
             let snapshot = snapshot?;
             let vm =

@@ -269,8 +269,8 @@ impl Daemon {
         let watch = {
             let (live, shared, record, next) =
                 (Arc::clone(&self.live), Arc::clone(&self.shared), Arc::clone(&record), Arc::clone(&next));
-            move |snapshot: &Snapshot| {
-                *lock(&shared.latest) = Some(snapshot.clone());
+            move |snapshot: &Arc<Snapshot>| {
+                *lock(&shared.latest) = Some(Arc::clone(snapshot));
                 if let Some(show) = &mut show {
                     // A name that no counter path can hold is none that a VM is given.
                     if counters.lay_out(snapshot).is_ok() {
@@ -307,7 +307,8 @@ impl Daemon {
             surroundings: Box::new(ThisHost { patterns: config.qmp.clone(), watch: Box::new(watch) }),
         };
         let run = RunConfig {
-            driver: Driver::Threads,
+            // A thousand VMs are a thousand components, of which each has little to do: one thread for all is the cheapest.
+            driver: Driver::Inline,
             clock: ClockMode::Wall { speed: 1.0 },
             until: left.map_or(SimTime::MAX, SimTime::from),
             // A host that is short of memory stops for seconds at a time.

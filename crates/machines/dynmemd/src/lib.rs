@@ -9,6 +9,7 @@ pub mod control;
 mod daemon;
 mod options;
 mod record;
+mod summary;
 mod surroundings;
 mod tell;
 

@@ -14,7 +14,9 @@ use perf_counters::{Epoch, Layout, Memory, ParentCounters, Rate, Sample, pdh};
 use qemu_host::Snapshot;
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
 use run_journal::{EventsLevel, Form, MANIFEST_FILE, Recorder};
-use scenario::run::{COUNTERS_FILE, SCENARIO_FILE, host_counters, vm_counters};
+use scenario::run::{COUNTERS_FILE, SCENARIO_FILE, SUMMARY_FILE, host_counters, vm_counters};
+
+use crate::summary::Tally;
 
 /// Records together are not larger than this if nothing is said.
 pub(crate) const USUAL_KEEP: u64 = 1 << 30;
@@ -50,6 +52,13 @@ fn vm_list(snapshot: &Snapshot) -> String {
     text
 }
 
+/// The balancer's counters. What it keeps beyond the host's memory, for VMs that had more than there is when they were found, is no reserve.
+fn system_counters(snapshot: &Snapshot) -> SystemCounters {
+    let beyond = snapshot.ledger.total.saturating_sub(snapshot.total);
+    let reserve = snapshot.system.reserve.saturating_sub(beyond);
+    SystemCounters { reserve, ..snapshot.system }
+}
+
 /// The counters of all VMs of a snapshot, for records and for Prometheus.
 #[derive(Debug)]
 pub(crate) struct Counters {
@@ -81,10 +90,7 @@ impl Counters {
     /// Takes the snapshot's numbers.
     pub(crate) fn take(&mut self, snapshot: &Snapshot) {
         self.sample.reset(snapshot.now);
-        // What the balancer keeps beyond the host's memory, for VMs that had more than there is when they were found, is no reserve.
-        let beyond = snapshot.ledger.total.saturating_sub(snapshot.total);
-        let reserve = snapshot.system.reserve.saturating_sub(beyond);
-        let system = SystemCounters { reserve, ..snapshot.system };
+        let system = system_counters(snapshot);
         (self.sample.balancer, self.sample.model) = host_counters(&system, snapshot.total);
         if let Some(host) = &snapshot.host {
             let available = Some(Memory::from_pages(host.available.get()));
@@ -113,6 +119,7 @@ pub(crate) struct Record {
     vms: usize,
     looked: Duration,
     ends: Option<&'static str>,
+    tally: Tally,
 }
 
 /// What a record is of.
@@ -145,7 +152,7 @@ impl Record {
             },
             policy: of.policy.to_owned(),
             seeds: Seeds::default(),
-            driver: "threads".to_owned(),
+            driver: "inline".to_owned(),
             clock: "wall".to_owned(),
             speed: Some(1.0),
             until: "the daemon ends".to_owned(),
@@ -168,6 +175,7 @@ impl Record {
             vms: 0,
             looked: Duration::ZERO,
             ends: None,
+            tally: Tally::default(),
         })
     }
 
@@ -187,6 +195,7 @@ impl Record {
                 .with_context(|| format!("cannot write {}", list.display()))?;
             self.log = Some(pdh::Writer::new(BufWriter::new(file), &self.counters.layout)?);
         }
+        self.tally.add(snapshot, &system_counters(snapshot));
         if let Some(log) = &mut self.log {
             self.counters.take(snapshot);
             log.write(&self.counters.sample)
@@ -201,6 +210,8 @@ impl Record {
         }
         if snapshot.now >= self.looked + LOOKS {
             self.looked = snapshot.now;
+            // A daemon that is killed leaves one that is a minute old.
+            self.write_summary("the daemon has not ended this record", snapshot.now, false)?;
             if self.recorder.finish().context("cannot write the events")?.events_bytes > LARGEST {
                 self.ends = Some("the record is large");
             }
@@ -222,7 +233,17 @@ impl Record {
         self.manifest.write(&aside)?;
         std::fs::rename(aside.join(MANIFEST_FILE), place)?;
         std::fs::remove_dir(aside)?;
+        self.write_summary(self.ends.unwrap_or("the daemon has ended"), after, true)?;
         Ok(self.folder)
+    }
+
+    /// Written beside it and given its place, as the manifest is.
+    fn write_summary(&self, reason: &str, after: Duration, complete: bool) -> Result<()> {
+        let place = self.folder.join(SUMMARY_FILE);
+        let aside = self.folder.join("summary.json.new");
+        let text = serde_json::to_string_pretty(&self.tally.summary(reason, after, complete))?;
+        std::fs::write(&aside, text + "\n").with_context(|| format!("cannot write {}", aside.display()))?;
+        std::fs::rename(&aside, &place).with_context(|| format!("cannot write {}", place.display()))
     }
 
     /// Leaves the text of what was configured.

@@ -1,6 +1,7 @@
 //! What the daemon looks at: sockets, and the host's memory.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use qemu_host::pressure::HostMemoryState;
 use qemu_host::{Place, Snapshot, Surroundings};
@@ -13,7 +14,7 @@ pub(crate) struct ThisHost {
     /// Patterns of sockets.
     pub(crate) patterns: Vec<String>,
     /// Is shown everything.
-    pub(crate) watch: Box<dyn FnMut(&Snapshot) + Send>,
+    pub(crate) watch: Box<dyn FnMut(&Arc<Snapshot>) + Send>,
 }
 
 impl Surroundings for ThisHost {
@@ -27,7 +28,7 @@ impl Surroundings for ThisHost {
         read_memory()
     }
 
-    fn watch(&mut self, snapshot: &Snapshot) {
+    fn watch(&mut self, snapshot: &Arc<Snapshot>) {
         (self.watch)(snapshot);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 use real_guest::initramfs;
 use real_guest::pieces::{Given, Looked, Pieces};
+use real_guest::qemu_machine;
 
 /// The longest that is waited for anything. An emulated guest on a computer that has other work boots in half a minute.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,7 +58,8 @@ impl Rig {
         let _none = std::fs::remove_file(&socket);
         let qemu = self.pieces.qemu.as_ref().unwrap();
         let log = File::create(self.path(&format!("{name}.err"))).unwrap();
-        let mut child = Command::new(&qemu.program)
+        let mut command = qemu.command();
+        command
             .args([
                 "-M",
                 "q35",
@@ -79,18 +83,27 @@ impl Rig {
             .args(["-append", &format!("console=ttyS0 quiet panic=-1 nokaslr mitigations=off {words}")])
             .args(["-qmp", &format!("unix:{},server=on,wait=off", socket.display())])
             .args(devices)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let (said, lines) = channel();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
-        let input = child.stdin.take().unwrap();
-        let mut guest = Guest { name: name.to_owned(), child, input, lines };
-        guest.hears("ready");
-        guest
+            .stderr(log);
+        Guest::start(name, &mut command)
+    }
+
+    /// A guest with `hv-balloon`, in a QEMU inside an emulated machine, up; `None`, with a word, where QEMU has no such device.
+    pub(crate) fn guest_of_hv_balloon(&self, name: &str) -> Option<Guest> {
+        let qemu = self.pieces.qemu.as_ref().unwrap();
+        if !qemu_machine::has_hv_balloon(qemu) {
+            eprintln!("left out: {} has no hv-balloon (QEMU 8.2 and later have it)", qemu.program.display());
+            return None;
+        }
+        let initramfs = self.path("machine");
+        std::fs::write(&initramfs, qemu_machine::initramfs(&self.pieces, qemu).unwrap()).unwrap();
+        // Free when it was asked for, and likely to be so a moment later.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let socket = UnixListener::bind(self.path(&format!("{name}.qmp"))).unwrap();
+        std::thread::spawn(move || lead(&socket, port));
+        let log = File::create(self.path(&format!("{name}.err"))).unwrap();
+        let mut command = qemu.command();
+        command.args(qemu_machine::arguments(&self.pieces, &initramfs, port)).stderr(log);
+        Some(Guest::start(name, &mut command))
     }
 
     /// A daemon with this file. `again`: which, for its log.
@@ -144,7 +157,43 @@ pub(crate) struct Guest {
     lines: Receiver<String>,
 }
 
+/// Leads whoever connects to a socket to a port, for as long as both like.
+fn lead(socket: &UnixListener, port: u16) {
+    for near in socket.incoming().map_while(Result::ok) {
+        let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+        let (Ok(mut from_near), Ok(mut to_far)) = (near.try_clone(), far.try_clone()) else { return };
+        std::thread::spawn(move || {
+            let _gone = std::io::copy(&mut from_near, &mut to_far);
+            let _gone = to_far.shutdown(Shutdown::Write);
+        });
+        std::thread::spawn(move || {
+            let _gone = std::io::copy(&mut &far, &mut &near);
+            let _gone = near.shutdown(Shutdown::Both);
+        });
+    }
+}
+
 impl Guest {
+    fn start(name: &str, command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (said, lines) = channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        // For whoever looks for what went wrong.
+        let shown = std::env::var_os("SHOW_GUESTS").map(|_| name.to_owned());
+        std::thread::spawn(move || {
+            out.lines().map_while(Result::ok).try_for_each(|line| {
+                if let Some(name) = &shown {
+                    eprintln!("{name}: {line}");
+                }
+                said.send(line)
+            })
+        });
+        let input = child.stdin.take().unwrap();
+        let mut guest = Self { name: name.to_owned(), child, input, lines };
+        guest.hears("ready");
+        guest
+    }
+
     /// Waits until the guest says this.
     pub(crate) fn hears(&mut self, what: &str) -> String {
         let line = || loop {
@@ -224,6 +273,11 @@ impl Daemon {
     /// What a VM is charged with, MiB.
     pub(crate) fn charged(&self, vm: &str) -> Option<u64> {
         self.number(vm, "charged")
+    }
+
+    /// What a VM's guest needs, MiB.
+    pub(crate) fn needs(&self, vm: &str) -> Option<u64> {
+        self.line(vm, "its guest")?.strip_prefix("needs ")?.split(' ').next()?.parse().ok()
     }
 
     pub(crate) fn why(&self, vm: &str) -> String {

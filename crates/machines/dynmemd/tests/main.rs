@@ -3,4 +3,6 @@
 mod alone;
 mod guests;
 mod packaging;
+mod qmp_client;
+mod reaction;
 mod real_qemu;

@@ -132,7 +132,11 @@ impl Account {
             less_since: None,
             fruitless: 0,
             responsive: true,
-            granule: PageCount::from_bytes(limits.granule.max(page_range::PAGE_SIZE)),
+            granule: PageCount::from_bytes(if limits.returnable == 0 {
+                limits.granule.max(page_range::PAGE_SIZE)
+            } else {
+                page_range::PAGE_SIZE
+            }),
             patience,
         }
     }

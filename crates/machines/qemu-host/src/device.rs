@@ -135,8 +135,10 @@ pub struct Limits {
     pub most: u64,
     /// Memory comes and goes in multiples of this.
     pub granule: u64,
-    /// Whether growth comes as new memory, in whole granules; otherwise what was ballooned is given back, page by page.
+    /// Whether growth beyond [`returnable`](Self::returnable) comes as new memory, in whole granules.
     pub hot_add: bool,
+    /// Up to this the VM is given back, page by page, what was taken from it.
+    pub returnable: u64,
 }
 
 /// A device that moves memory, or tells of it.

@@ -2,6 +2,7 @@
 //! Hyper-V, without the VMs' lives, which are somebody else's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,8 +22,10 @@ use crate::rules::Rules;
 use crate::session::Facts;
 use crate::worker::{OLDEST_REPORT, Worker, WorkerSpec};
 
-/// How often is looked for VMs, and at the host.
+/// How often is looked at the host.
 const TICK: Duration = Duration::from_secs(1);
+/// Every so many times is looked for VMs. Invented.
+const TICKS_TO_LOOK: u64 = 2;
 /// How often a VM is brought to the balancer again for which there is not enough memory. Documented for Hyper-V's starts.
 const RETRY_ADMISSION: Duration = Duration::from_secs(30);
 /// How long a socket is left alone behind which there is nothing. Invented.
@@ -39,7 +42,7 @@ pub trait Surroundings: Send {
     /// What the host says of its memory, if it does.
     fn memory(&mut self) -> Option<HostMemoryState>;
     /// Is shown everything once a second.
-    fn watch(&mut self, _snapshot: &Snapshot) {}
+    fn watch(&mut self, _snapshot: &Arc<Snapshot>) {}
 }
 
 /// Everything at one moment.
@@ -75,7 +78,7 @@ pub struct VmSnapshot {
     /// Its number with the balancer, once it has one.
     pub vm: Option<VmId>,
     /// What was found out.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     /// Its settings.
     pub settings: MemorySettings,
     /// What its worker sees.
@@ -161,6 +164,7 @@ impl QemuHost {
             left_alone: BTreeMap::new(),
             next_worker: 0,
             next_tick: Duration::ZERO,
+            ticks: 0,
             paused: false,
             shortage: Arc::new(AtomicBool::new(false)),
             growth: Growth::default(),
@@ -186,7 +190,7 @@ struct Entry {
 
 struct Found {
     name: Arc<str>,
-    facts: Facts,
+    facts: Arc<Facts>,
     settings: MemorySettings,
     vm: VmId,
     admitted: bool,
@@ -214,6 +218,7 @@ struct Management {
     left_alone: BTreeMap<Place, (Duration, Arc<str>)>,
     next_worker: u64,
     next_tick: Duration,
+    ticks: u64,
     paused: bool,
     shortage: Arc<AtomicBool>,
     growth: Growth,
@@ -228,7 +233,10 @@ impl Management {
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>, now: Duration) {
-        self.look_for_vms(ctx, now);
+        if self.ticks % TICKS_TO_LOOK == 0 {
+            self.look_for_vms(ctx, now);
+        }
+        self.ticks += 1;
         self.look_at_the_host(ctx, now);
         let waiting: Vec<WorkerId> = self
             .workers
@@ -241,24 +249,28 @@ impl Management {
         for worker in waiting {
             self.admit(ctx, now, worker);
         }
-        let snapshot = self.snapshot(now);
+        let snapshot = Arc::new(self.snapshot(now));
         self.surroundings.watch(&snapshot);
     }
 
     fn look_for_vms(&mut self, ctx: &mut Context<'_>, now: Duration) {
         let expired = self.left_alone.extract_if(.., |_, (until, _)| *until <= now);
         let before: BTreeMap<Place, Arc<str>> = expired.map(|(place, (_, why))| (place, why)).collect();
-        let places: BTreeSet<Place> = self.surroundings.places().into_iter().collect();
+        let places = self.surroundings.places();
+        // As text: a path compares its parts one by one, and there are thousands.
+        let there: BTreeSet<&OsStr> = places.iter().map(|place| place.as_os_str()).collect();
         // Where there never was a VM, and now there is not even a place for one.
-        let vanished =
-            self.workers.extract_if(.., |_, entry| entry.found.is_none() && !places.contains(&entry.place));
+        let vanished = self
+            .workers
+            .extract_if(.., |_, entry| entry.found.is_none() && !there.contains(entry.place.as_os_str()));
         for (_, entry) in vanished.collect::<Vec<_>>() {
             ctx.kill(entry.component);
         }
-        let known: BTreeSet<&Place> = self.workers.values().map(|entry| &entry.place).collect();
-        let new: BTreeSet<Place> = places
-            .into_iter()
-            .filter(|place| !known.contains(place) && !self.left_alone.contains_key(place))
+        let known: BTreeSet<&OsStr> = self.workers.values().map(|entry| entry.place.as_os_str()).collect();
+        let new: Vec<Place> = there
+            .difference(&known)
+            .map(|place| Place::from(place))
+            .filter(|place| !self.left_alone.contains_key(place))
             .collect();
         for place in new {
             // Until it is found, what was wrong with it still is.
@@ -385,8 +397,15 @@ impl Management {
         }
         let Some(entry) = self.workers.get_mut(&worker) else { return };
         entry.seen.actual = PageCount::from_bytes(facts.actual);
-        entry.found =
-            Some(Found { name, facts, settings, vm, admitted: false, ask_at: now, told_to_wait: false });
+        entry.found = Some(Found {
+            name,
+            facts: Arc::new(facts),
+            settings,
+            vm,
+            admitted: false,
+            ask_at: now,
+            told_to_wait: false,
+        });
         self.admit(ctx, now, worker);
     }
 
@@ -411,7 +430,7 @@ impl Management {
     fn admit(&mut self, ctx: &mut Context<'_>, now: Duration, worker: WorkerId) {
         let Some(entry) = self.workers.get(&worker) else { return };
         let Some(found) = &entry.found else { return };
-        let facts = Facts { actual: entry.seen.actual.bytes(), ..found.facts.clone() };
+        let facts = Facts { actual: entry.seen.actual.bytes(), ..(*found.facts).clone() };
         let (vm, settings) = (found.vm, self.starting_settings(&found.name, &facts));
         ctx.send(&self.to_balancer, BalancerMessage::Configure { vm, settings });
         ctx.send(&self.to_balancer, BalancerMessage::Worker { vm, worker: Some(entry.orders.clone()) });
@@ -560,7 +579,7 @@ impl Management {
                 Some(VmSnapshot {
                     name: Arc::clone(&found.name),
                     vm: found.admitted.then_some(found.vm),
-                    facts: found.facts.clone(),
+                    facts: Arc::clone(&found.facts),
                     settings: found.settings,
                     seen: entry.seen.clone(),
                     assigned: view.map(|view| view.assigned),

@@ -18,7 +18,7 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 /// A connection that never waits.
 pub trait Link: Send {
-    /// Reads what has come; 0 bytes: the other side has closed.
+    /// Reads what has come, as much of it as the buffer holds; 0 bytes: the other side has closed. The doorbell rings for whatever comes later.
     ///
     /// # Errors
     /// `WouldBlock`: nothing has come, and the doorbell rings when something has. Any other: the connection is lost.

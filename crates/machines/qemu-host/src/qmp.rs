@@ -3,7 +3,7 @@
 //! Documented in QEMU's `docs/interop/qmp-spec.rst`: the server greets, the client negotiates capabilities, then every command is answered by
 //! one `return` or `error` with the command's `id`, in order; events come in between.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The longest line that is read. The answers that are asked for here have some hundred bytes. Invented.
 pub const LONGEST_LINE: usize = 256 << 10;
@@ -95,14 +95,16 @@ impl Reader {
                 self.looked = self.bytes.len();
                 return if self.looked > LONGEST_LINE { Err(Broken::TooLong) } else { Ok(None) };
             };
-            let line: Vec<u8> = self.bytes.drain(..=self.looked + end).collect();
+            let length = self.looked + end + 1;
             self.looked = 0;
-            if line.len() > LONGEST_LINE {
+            if length > LONGEST_LINE {
                 return Err(Broken::TooLong);
             }
-            let line = line.trim_ascii();
-            if !line.is_empty() {
-                return message(line).map(Some);
+            let line = self.bytes[..length].trim_ascii();
+            let message = (!line.is_empty()).then(|| message(line));
+            self.bytes.drain(..length);
+            if let Some(message) = message {
+                return message.map(Some);
             }
         }
     }
@@ -140,20 +142,20 @@ fn message(line: &[u8]) -> Result<Message, Broken> {
 
 /// The line that asks QEMU for something.
 #[must_use]
-pub fn line(id: u64, execute: &str, arguments: &Value) -> Vec<u8> {
-    let mut command = json!({ "execute": execute, "id": id });
-    if let (Value::Object(command), Value::Object(arguments)) = (&mut command, arguments)
-        && !arguments.is_empty()
-    {
-        command.insert("arguments".to_owned(), Value::Object(arguments.clone()));
+pub fn line(id: u64, execute: &'static str, arguments: &Value) -> Vec<u8> {
+    // The names of commands are this crate's own, and need no quoting.
+    match arguments {
+        Value::Object(object) if !object.is_empty() => {
+            format!("{{\"execute\":\"{execute}\",\"id\":{id},\"arguments\":{arguments}}}\n").into_bytes()
+        }
+        _ => format!("{{\"execute\":\"{execute}\",\"id\":{id}}}\n").into_bytes(),
     }
-    let mut line = command.to_string().into_bytes();
-    line.push(b'\n');
-    line
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn all(bytes: &[u8]) -> Vec<Result<Message, Broken>> {
@@ -226,6 +228,6 @@ mod tests {
     fn commands_are_lines() {
         assert_eq!(line(3, "query-balloon", &Value::Null), b"{\"execute\":\"query-balloon\",\"id\":3}\n");
         let with = String::from_utf8(line(4, "balloon", &json!({ "value": 1 << 20 }))).unwrap();
-        assert_eq!(with, "{\"arguments\":{\"value\":1048576},\"execute\":\"balloon\",\"id\":4}\n");
+        assert_eq!(with, "{\"execute\":\"balloon\",\"id\":4,\"arguments\":{\"value\":1048576}}\n");
     }
 }

@@ -21,6 +21,8 @@ const POLL: Duration = Duration::from_secs(1);
 const POLL_MOVING: Duration = Duration::from_millis(200);
 /// Time between two questions whether the VM runs, and migrates: events say so too. Invented.
 const POLL_STATE: Duration = Duration::from_secs(5);
+/// Polls are at multiples of this: many VMs are asked together, for which the daemon wakes once. Invented.
+const STEP: Duration = Duration::from_millis(125);
 /// Devices that are looked at. Invented: a VM has some dozen.
 const MOST_DEVICES: usize = 4096;
 /// Where QEMU has the devices that were given an id, and those that were not (documented).
@@ -321,7 +323,7 @@ impl Session {
             self.queue
                 .extend(teller.poll(moving).into_iter().map(|command| queued(Purpose::Teller, command)));
         }
-        self.next_poll = now.run + if moving { POLL_MOVING } else { POLL };
+        self.next_poll = if moving { now.run + POLL_MOVING } else { in_step(now.run + POLL) };
         if now.run >= self.next_state {
             self.next_state = now.run + POLL_STATE;
             self.ask(Purpose::State, "query-status", Value::Null);
@@ -535,6 +537,13 @@ impl Session {
             }
         }
     }
+}
+
+/// The last step that is not later.
+fn in_step(time: Duration) -> Duration {
+    let step = STEP.as_nanos();
+    let nanos = time.as_nanos() / step * step;
+    u64::try_from(nanos).map_or(time, Duration::from_nanos)
 }
 
 fn queued(purpose: fn(Ask) -> Purpose, command: Command) -> Queued {

@@ -19,6 +19,8 @@ use crate::session::{Facts, Happening, Session};
 
 /// Time between two attempts to reach a QEMU that was lost. Invented.
 const RETRY: Duration = Duration::from_secs(1);
+/// A connection that is lost within this time is not made again at once. Invented.
+const SHORT_LIFE: Duration = Duration::from_secs(2);
 /// The same where nobody has listened yet. Invented.
 const RETRY_NOBODY: Duration = Duration::from_secs(2);
 /// The same after a connection that was of no use. Invented.
@@ -27,6 +29,14 @@ const RETRY_USELESS: Duration = Duration::from_secs(5);
 pub(crate) const OLDEST_REPORT: Duration = Duration::from_secs(10);
 /// How long a guest may have more than it is charged with, without needing it, before it is asked to give it back. Invented.
 const OVERRUN_PATIENCE: Duration = Duration::from_secs(30);
+/// A report is recorded if it differs by more than this share of what was recorded last, …
+const NEWS_SHARE: u64 = 100;
+/// … and by more than this, …
+const NEWS_LEAST: PageCount = PageCount::from_mib(2);
+/// … or after this time in any case. Invented.
+const NEWS_AGE: Duration = Duration::from_secs(30);
+/// Bytes that are read of a connection at once: more than nearly every answer has. Invented.
+const READ_AT_ONCE: usize = 1024;
 /// Bytes that are read of a connection in one wake; the rest in the next. Invented.
 const MOST_READ: usize = 64 << 10;
 
@@ -56,6 +66,9 @@ pub(crate) struct Worker {
     life: Option<Life>,
     session: Option<Session>,
     retry_at: Duration,
+    connected_at: Duration,
+    /// A connection was lost as soon as it was made.
+    told_short_life: bool,
     told_trouble: bool,
 
     facts: Option<Facts>,
@@ -72,6 +85,8 @@ pub(crate) struct Worker {
     no_report: Option<&'static str>,
 
     seen: Seen,
+    /// The report that was last recorded: when, demand, what was available.
+    recorded: Option<(Duration, PageCount, PageCount)>,
     told_overrun: PageCount,
     overrun_since: Option<Duration>,
     over: bool,
@@ -93,6 +108,8 @@ impl Worker {
             life: None,
             session: None,
             retry_at: Duration::ZERO,
+            connected_at: Duration::ZERO,
+            told_short_life: false,
             told_trouble: false,
             facts: None,
             vm: None,
@@ -105,6 +122,7 @@ impl Worker {
             told_to_hold: None,
             no_report: None,
             seen: Seen::default(),
+            recorded: None,
             told_overrun: PageCount::ZERO,
             overrun_since: None,
             over: false,
@@ -141,6 +159,7 @@ impl Worker {
             Ok(link) => {
                 self.life = link.life();
                 self.link = Some(link);
+                self.connected_at = now.run;
                 self.session = Some(Session::new(now));
                 self.hung = false;
             }
@@ -184,15 +203,25 @@ impl Worker {
             return;
         }
         self.link = None;
-        tracing::warn!(event = "qemu_lost", why = why);
-        // At once: a QEMU that is gone takes no connection.
-        self.retry_at = self.now(ctx).run;
+        let now = self.now(ctx).run;
+        if self.connected_at + SHORT_LIFE > now {
+            // Whoever takes connections and closes them is not asked in a circle. It was told once.
+            self.retry_at = now + RETRY;
+            if !std::mem::replace(&mut self.told_short_life, true) {
+                tracing::warn!(event = "qemu_lost", why = why);
+            }
+        } else {
+            tracing::warn!(event = "qemu_lost", why = why);
+            self.told_short_life = false;
+            // At once: a QEMU that is gone takes no connection.
+            self.retry_at = now;
+        }
         self.held_or_not(ctx, true);
     }
 
     /// Reads what has come. `true`: there is more.
     fn read(&mut self, ctx: &mut Context<'_>) -> bool {
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; READ_AT_ONCE];
         let mut left = MOST_READ;
         loop {
             let (Some(link), Some(session)) = (&mut self.link, &mut self.session) else { return false };
@@ -204,6 +233,10 @@ impl Worker {
                 Ok(read) => {
                     session.received(buffer.get(..read).unwrap_or_default());
                     self.happenings(ctx);
+                    if read < buffer.len() {
+                        // Nothing was left. What comes now rings again.
+                        return false;
+                    }
                     left = left.saturating_sub(read);
                     if left == 0 {
                         return true;
@@ -359,13 +392,16 @@ impl Worker {
             status.page_file_writes =
                 PageCounter::at(report.swapped_out.unwrap_or(0) / page_range::PAGE_SIZE);
         });
-        tracing::debug!(
-            event = "status_report",
-            committed = demand.get(),
-            available = available.get(),
-            demand = demand.get(),
-            age_ms = u64::try_from(report.age.as_millis()).unwrap_or(u64::MAX)
-        );
+        if self.is_news(now.run, demand, available) {
+            self.recorded = Some((now.run, demand, available));
+            tracing::debug!(
+                event = "status_report",
+                committed = demand.get(),
+                available = available.get(),
+                demand = demand.get(),
+                age_ms = u64::try_from(report.age.as_millis()).unwrap_or(u64::MAX)
+            );
+        }
         self.no_report = None;
         self.seen.report = Some((now.run, status));
         self.tell_seen(ctx);
@@ -382,6 +418,18 @@ impl Worker {
         self.tell_balancer(ctx, Input::Status { vm, status, returnable });
     }
 
+    /// Whether a report differs from the one that was last recorded, or that one is old: a host of many VMs that idle records little.
+    fn is_news(&self, now: Duration, demand: PageCount, available: PageCount) -> bool {
+        let differs = |a: PageCount, b: PageCount| {
+            a.get().abs_diff(b.get()) > (b.get() / NEWS_SHARE).max(NEWS_LEAST.get())
+        };
+        self.recorded.is_none_or(|(at, demand_then, available_then)| {
+            now.saturating_sub(at) >= NEWS_AGE
+                || differs(demand, demand_then)
+                || differs(available, available_then)
+        })
+    }
+
     fn limits(&self) -> Option<Limits> {
         self.session
             .as_ref()
@@ -392,8 +440,8 @@ impl Worker {
     /// What can be given back out of the balloon, page by page.
     fn returnable(&self) -> PageCount {
         match (self.limits(), &self.account) {
-            (Some(limits), Some(account)) if !limits.hot_add => {
-                PageCount::from_bytes(limits.most).saturating_sub(account.pages())
+            (Some(limits), Some(account)) => {
+                PageCount::from_bytes(limits.returnable).saturating_sub(account.pages())
             }
             _ => PageCount::ZERO,
         }
@@ -602,8 +650,9 @@ impl Worker {
         let overrun = match &self.account {
             // QEMU goes on telling what the guest had before it was reset. Until its driver is up again the guest can have everything.
             Some(account) if !self.spec.dry_run && self.reset_at.is_some() => {
-                let limits = self.limits().filter(|limits| !limits.hot_add);
-                let most = limits.map_or(PageCount::ZERO, |limits| PageCount::from_bytes(limits.most));
+                // What was plugged or hot-added leaves with the guest.
+                let most =
+                    self.limits().map_or(PageCount::ZERO, |limits| PageCount::from_bytes(limits.returnable));
                 most.saturating_sub(account.pages()).max(account.overrun())
             }
             Some(account) if !self.spec.dry_run => account.overrun(),

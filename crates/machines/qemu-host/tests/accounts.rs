@@ -87,7 +87,10 @@ proptest! {
         let (_memory, mut pool) = HostMemory::new(all, Arc::new(|| ()));
         let has = PageCount(1000);
         let frames = pool.take_up_to(has);
-        let limits = Limits { least: 4096, most: 4000 * 4096, granule: granule * 4096, hot_add: granule > 1 };
+        let hot_add = granule > 1;
+        let returnable = if hot_add { 0 } else { 4000 * 4096 };
+        let limits =
+            Limits { least: 4096, most: 4000 * 4096, granule: granule * 4096, hot_add, returnable };
         let account = Account::new(frames, has, &limits, Duration::from_secs(15));
         let mut world = World { account, pool, asked: Vec::new(), lets: has, actual: has, busy: false, now: Duration::ZERO };
         let mut operations = 0;

@@ -171,11 +171,11 @@ impl Surroundings for Virtual {
         (self.host)(self.now)
     }
 
-    fn watch(&mut self, snapshot: &Snapshot) {
+    fn watch(&mut self, snapshot: &Arc<Snapshot>) {
         self.now = snapshot.now;
         let mut bytes = 0;
         self.qemus.each(|_, qemu| bytes += if qemu.knobs.there { qemu.may_have() } else { 0 });
-        let moment = Moment { snapshot: snapshot.clone(), may_have: PageCount::from_bytes(bytes) };
+        let moment = Moment { snapshot: (**snapshot).clone(), may_have: PageCount::from_bytes(bytes) };
         self.moments.lock().unwrap().push(moment);
     }
 }

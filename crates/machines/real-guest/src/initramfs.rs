@@ -1,5 +1,6 @@
 //! What a guest, and the emulated machine around it, find when they start.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -142,7 +143,7 @@ fn service_modules(pieces: &Pieces) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Modules of a guest of QEMU's, in the order in which they need each other; what its kernel has built in has no file.
-const VIRTIO_MODULES: [&str; 7] = [
+const VIRTIO_MODULES: [&str; 9] = [
     "virtio_ring",
     "virtio",
     "virtio_pci_legacy_dev",
@@ -150,9 +151,11 @@ const VIRTIO_MODULES: [&str; 7] = [
     "virtio_pci",
     "virtio_mem",
     "virtio_balloon",
+    "hv_vmbus",
+    "hv_balloon",
 ];
 
-/// That of a guest of QEMU's, with virtio's drivers: it says `ready` on its console, and does there what it is told (`load MIB`, `idle`, `mem`,
+/// That of a guest of QEMU's, with virtio's drivers, and Hyper-V's where it finds such a bus: it says `ready` on its console, and does there what it is told (`load MIB`, `more MIB`, `idle`, `mem`,
 /// `reboot`, `off`). With `nodriver` on its kernel's command line it has no balloon.
 ///
 /// # Errors
@@ -161,6 +164,49 @@ pub fn qemu_guest(pieces: &Pieces) -> Result<Vec<u8>> {
     let mut archive = base(pieces, QEMU_INIT)?;
     for path in VIRTIO_MODULES.into_iter().filter_map(|module| pieces.optional_module(module)) {
         add_module(&mut archive, &path)?;
+    }
+    Ok(archive.finish())
+}
+
+/// What an emulated machine has beside its modules.
+#[derive(Debug)]
+pub struct Inside {
+    /// Its first program, a script.
+    pub init: &'static str,
+    /// Programs and what they need: where inside, and where here.
+    pub files: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Modules of an emulated machine's network.
+const NETWORK_MODULES: [&str; 3] = ["failover", "net_failover", "virtio_net"];
+
+/// That of an emulated machine with KVM, a network and these programs, which has a guest's kernel and initramfs ([`qemu_guest`]) in `/guest`.
+///
+/// # Errors
+/// If a piece is missing.
+pub fn with_programs(pieces: &Pieces, inside: &Inside) -> Result<Vec<u8>> {
+    let mut archive = base(pieces, inside.init)?;
+    for path in
+        LEVEL1_MODULES.into_iter().chain(NETWORK_MODULES).filter_map(|module| pieces.emulated_module(module))
+    {
+        add_module(&mut archive, &path)?;
+    }
+    let mut folders = BTreeSet::from(["bin".to_owned(), "dev".to_owned(), "modules".to_owned()]);
+    let mut files = vec![
+        (PathBuf::from("guest/vmlinuz"), read(&pieces.kernel)?),
+        (PathBuf::from("guest/initrd"), qemu_guest(pieces)?),
+    ];
+    for (place, path) in &inside.files {
+        files.push((place.clone(), read(path)?));
+    }
+    for (place, content) in files {
+        let parents: Vec<&Path> = place.ancestors().skip(1).collect();
+        for folder in parents.into_iter().rev().map(|folder| folder.display().to_string()) {
+            if !folder.is_empty() && folders.insert(folder.clone()) {
+                archive.directory(&folder);
+            }
+        }
+        archive.file(&place.display().to_string(), &content, true);
     }
     Ok(archive.finish())
 }

@@ -29,6 +29,7 @@ pub mod interactive;
 pub mod manual;
 pub mod nested;
 pub mod pieces;
+pub mod qemu_machine;
 pub mod record;
 pub mod speed;
 pub mod storage_pieces;

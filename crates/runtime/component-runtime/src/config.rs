@@ -22,7 +22,8 @@ pub enum ClockMode {
     /// Time jumps from wake to wake: as fast as the machine can, and the same for the same seeds.
     #[default]
     Virtual,
-    /// Time since the run began, times `speed`: 1.0 is real time, 60.0 a minute per second. Only with [`Driver::Threads`].
+    /// Time since the run began, times `speed`: 1.0 is real time, 60.0 a minute per second. With [`Driver::Threads`] all components run
+    /// at once; with [`Driver::Inline`] one after the other, as each has something to do.
     Wall {
         /// Simulated seconds per second.
         speed: f64,
@@ -62,8 +63,8 @@ pub struct RunConfig {
     pub pin_threads: bool,
     /// Given to components by `ctx.recorder()`.
     pub recorder: Option<Arc<dyn MachineRecorder>>,
-    /// For whoever wants to watch a run at a pace of their own, or step by step. Only with [`Driver::Inline`]: the others have no one
-    /// thread that could wait.
+    /// For whoever wants to watch a run at a pace of their own, or step by step. Only with [`Driver::Inline`] and the virtual clock: the
+    /// others have no one thread that could wait.
     pub before_wake: Option<BeforeWake>,
 }
 
@@ -95,14 +96,12 @@ impl RunConfig {
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if let ClockMode::Wall { speed } = self.clock {
-            if self.driver == Driver::Inline {
-                return Err(ConfigError::InlineWall);
-            }
             if !(speed.is_finite() && speed > 0.0) {
                 return Err(ConfigError::Speed(speed));
             }
         }
-        if self.before_wake.is_some() && self.driver != Driver::Inline {
+        let paced = matches!(self.clock, ClockMode::Wall { .. });
+        if self.before_wake.is_some() && (self.driver != Driver::Inline || paced) {
             return Err(ConfigError::BeforeWake);
         }
         if self.latency.is_zero() {
@@ -143,13 +142,8 @@ impl fmt::Debug for RunConfig {
 /// A configuration that cannot be driven.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ConfigError {
-    /// One thread cannot keep real time for all components.
-    #[error(
-        "the inline driver has one thread for all components and cannot follow the wall clock: use the threads driver, or the virtual clock"
-    )]
-    InlineWall,
     /// Only the inline driver has one thread that can wait before each wake.
-    #[error("`before_wake` is for the inline driver")]
+    #[error("`before_wake` is for the inline driver with the virtual clock")]
     BeforeWake,
     /// The speed of the wall clock is not a positive number.
     #[error("the speed of the wall clock must be a positive number, for example 60; it is {0}")]

@@ -21,8 +21,8 @@
 //!
 //! Under the virtual clock one component is awake at a time, in the order of (time, sequence number taken when the wake was
 //! scheduled), and time jumps to the next wake. Both drivers ask the same scheduler, so the same components with the same seeds
-//! do the same in the same order, with threads or without. Under the wall clock all components run at once, and time is elapsed
-//! time multiplied by a speed.
+//! do the same in the same order, with threads or without. Under the wall clock time is elapsed time multiplied by a speed: with threads
+//! all components run at once, without them one after the other, whenever something has come for them.
 //!
 //! ```
 //! use component_runtime::{
@@ -83,6 +83,8 @@ mod exit;
 mod id;
 pub mod lanes;
 mod mailbox;
+mod pace;
+mod paced;
 mod pulse;
 pub mod random;
 mod recording;

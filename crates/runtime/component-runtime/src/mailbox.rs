@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::id::ComponentId;
 use crate::route::Route;
+use crate::schedule::Scheduler;
 use crate::sync::Signals;
 use crate::time::SimTime;
 use crate::trace::{self, Cause};
@@ -61,7 +62,7 @@ impl<M> Address<M> {
     pub fn post_external(&self, message: M) -> Result<(), M> {
         match &self.target.route {
             Route::Virtual(_) => Err(message),
-            Route::Wall(..) => self.try_send(message),
+            Route::Wall(..) | Route::Paced(_) => self.try_send(message),
         }
     }
 
@@ -77,21 +78,29 @@ impl<M> Address<M> {
             self.queue.send(Envelope { arrival, cause, message }).map_err(|refused| refused.0.message)
         };
         match &self.target.route {
-            Route::Virtual(scheduler) => {
-                let mut scheduler = scheduler.lock();
-                let after = SimTime(self.target.last_arrival.load(Ordering::Relaxed));
-                match scheduler.post(self.target.component, after) {
-                    None => Err(message),
-                    Some(arrival) => {
-                        self.target.last_arrival.store(arrival.0, Ordering::Relaxed);
-                        put(arrival, message)
-                    }
-                }
-            }
+            Route::Virtual(scheduler) => self.post(&mut scheduler.lock(), message, put),
+            Route::Paced(pace) => pace.with(|scheduler| self.post(scheduler, message, put)),
             Route::Wall(port, _) => {
                 put(SimTime::ZERO, message)?;
                 port.raise(Signals::MESSAGE);
                 Ok(())
+            }
+        }
+    }
+
+    /// Puts a message into the queue at the time that the scheduler says.
+    fn post(
+        &self,
+        scheduler: &mut Scheduler,
+        message: M,
+        put: impl FnOnce(SimTime, M) -> Result<(), M>,
+    ) -> Result<(), M> {
+        let after = SimTime(self.target.last_arrival.load(Ordering::Relaxed));
+        match scheduler.post(self.target.component, after) {
+            None => Err(message),
+            Some(arrival) => {
+                self.target.last_arrival.store(arrival.0, Ordering::Relaxed);
+                put(arrival, message)
             }
         }
     }

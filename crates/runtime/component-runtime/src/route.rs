@@ -5,6 +5,7 @@ use model_sync::Mutex;
 
 use crate::clock::Clock;
 use crate::id::ComponentId;
+use crate::pace::Pace;
 use crate::schedule::Scheduler;
 use crate::sync::Port;
 use crate::time::SimTime;
@@ -17,6 +18,8 @@ pub(crate) enum Route {
     Virtual(Arc<Mutex<Scheduler>>),
     /// With the wall clock.
     Wall(Arc<Port>, Arc<Clock>),
+    /// With the wall clock, on one thread.
+    Paced(Arc<Pace>),
 }
 
 impl Route {
@@ -25,6 +28,7 @@ impl Route {
         match self {
             Route::Virtual(scheduler) => scheduler.lock().ring(id, cause),
             Route::Wall(port, _) => port.ring(cause),
+            Route::Paced(pace) => pace.with(|scheduler| scheduler.ring(id, cause)),
         }
     }
 
@@ -33,6 +37,7 @@ impl Route {
         match self {
             Route::Virtual(scheduler) => scheduler.lock().now(),
             Route::Wall(_, clock) => clock.now(),
+            Route::Paced(pace) => pace.clock.now(),
         }
     }
 }

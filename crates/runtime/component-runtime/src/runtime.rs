@@ -7,6 +7,7 @@ use crate::config::{ClockMode, ConfigError, Driver, RunConfig};
 use crate::drivers;
 use crate::end::{EndReason, RunEnd};
 use crate::mailbox::Address;
+use crate::paced::Paced;
 use crate::run::{Alarm, Engine, Run};
 use crate::time::SimTime;
 use crate::trace::{self, Label};
@@ -25,6 +26,7 @@ pub struct Runtime {
 enum Time {
     Virtual(Arc<VirtualTime>),
     Wall(Arc<Wall>),
+    Paced(Arc<Paced>),
 }
 
 /// Ends a run from outside, for example on Ctrl-C: at the next scheduling point, with every component dropped.
@@ -62,6 +64,10 @@ impl Runtime {
             ClockMode::Virtual => {
                 let time = VirtualTime::new(&config);
                 (Box::new(time.clone()), Time::Virtual(time))
+            }
+            ClockMode::Wall { speed } if config.driver == Driver::Inline => {
+                let paced = Paced::new(&config, speed);
+                (Box::new(paced.clone()), Time::Paced(paced))
             }
             ClockMode::Wall { speed } => {
                 let wall = Wall::new(speed);
@@ -106,6 +112,7 @@ impl Runtime {
         let _watchdog = Watchdog::of(run);
         match &self.time {
             Time::Wall(wall) => drivers::wall::drive(run, wall),
+            Time::Paced(paced) => drivers::paced::drive(run, paced),
             Time::Virtual(time) => {
                 match run.config.driver {
                     Driver::Inline => drivers::inline::drive(run, time),

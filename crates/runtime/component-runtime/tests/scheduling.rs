@@ -391,10 +391,6 @@ fn what_cannot_be_driven_is_refused() {
     let refused = |config| Runtime::new(config).unwrap_err();
     let config = RunConfig::default;
     let wall = |speed| ClockMode::Wall { speed };
-    assert_eq!(
-        refused(RunConfig { driver: Driver::Inline, clock: wall(1.0), ..config() }),
-        ConfigError::InlineWall
-    );
     assert_eq!(refused(RunConfig { clock: wall(-1.0), ..config() }), ConfigError::Speed(-1.0));
     assert!(matches!(refused(RunConfig { clock: wall(f64::NAN), ..config() }), ConfigError::Speed(_)));
     assert_eq!(refused(RunConfig { latency: Duration::ZERO, ..config() }), ConfigError::NoDelay("latency"));

@@ -36,6 +36,7 @@ pub use plan::Plan;
 pub use points::Point;
 pub use sampler::{host_counters, vm_counters};
 pub use summary::Summary;
+pub use sums::Collect;
 pub use told::{run, run_with_policy};
 
 /// The components of a run, by which events are recorded and logged.

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::{Ask, Command, Device, Heard, Kind, Limits, Now, Report};
 use crate::qmp::{Event, Refusal};
 
-/// Memory is hot-added in multiples of what the guest names, which QEMU does not tell. Windows names 2 MiB (invented).
-const GRANULE: u64 = 2 << 20;
+/// Memory is hot-added in multiples of what the guest names, which QEMU does not tell. Linux names a memory block, 128 MiB (seen: of less than that
+/// nothing is added, and nothing is said); what Windows names divides it.
+const GRANULE: u64 = 128 << 20;
 /// Wait of the device after the guest's driver has come (documented, `HV_BALLOON_POST_INIT_WAIT`).
 const WAIT: Duration = Duration::from_secs(50);
 
@@ -24,13 +25,15 @@ pub struct HvBalloon {
     /// What can be hot-added.
     more: u64,
     actual: Option<u64>,
+    /// The most that the VM was seen to have since its guest booted: what was hot-added stays with it.
+    had: u64,
 }
 
 impl HvBalloon {
     /// The device of a VM that boots with `base` bytes, and can be given `more`.
     #[must_use]
     pub const fn new(base: u64, more: u64) -> Self {
-        Self { base, more, actual: None }
+        Self { base, more, actual: None, had: base }
     }
 
     fn most(&self) -> u64 {
@@ -39,9 +42,11 @@ impl HvBalloon {
 
     fn report(&self, data: Option<(u64, u64)>) -> Heard {
         let Some((committed, available)) = data else { return Heard::Nonsense("a status report") };
+        // A guest counts what its balloon has taken as committed (seen with Linux 6.1; Hyper-V's host reckons the same way).
+        let ballooned = self.had.saturating_sub(self.actual.unwrap_or(self.had));
         Heard::Report(Report {
-            demand: committed,
-            available,
+            demand: committed.saturating_sub(ballooned),
+            available: available.min(self.had),
             free: 0,
             swapped_out: None,
             age: Duration::ZERO,
@@ -72,6 +77,7 @@ impl Device for HvBalloon {
             (Ask::Actual, Ok(answer)) => match answer.get("actual").and_then(Value::as_u64) {
                 Some(actual) if actual <= self.most() => {
                     self.actual = Some(actual);
+                    self.had = self.had.max(actual);
                     Heard::Actual
                 }
                 _ => Heard::Nonsense("what the VM has"),
@@ -93,12 +99,22 @@ impl Device for HvBalloon {
             .then(|| self.report(number("committed").zip(number("available"))))
     }
 
+    fn guest_reset(&mut self) {
+        self.had = self.base;
+    }
+
     fn actual(&self) -> Option<u64> {
         self.actual
     }
 
     fn limits(&self) -> Limits {
-        Limits { least: 4096, most: self.most(), granule: GRANULE, hot_add: self.more > 0 }
+        Limits {
+            least: 4096,
+            most: self.most(),
+            granule: GRANULE,
+            hot_add: self.more > 0,
+            returnable: self.had,
+        }
     }
 
     fn patience(&self) -> Duration {

@@ -19,6 +19,9 @@ const MISSING: u64 = u64::MAX;
 const HISTORY: usize = 64;
 /// A page of the balloon, on every architecture (documented: `VIRTIO_BALLOON_PFN_SHIFT`).
 const PAGE: u64 = 4096;
+/// How often QEMU is asked what the VM has while nothing is under way, in polls: of every change QEMU tells by itself, so this is for the case that
+/// one was missed. Invented.
+const ASK_ACTUAL: u32 = 5;
 /// A guest that has less than this part of what it has available does not show what it needs. Invented: above what Linux keeps free for itself.
 const SATURATED: u64 = 20;
 
@@ -37,6 +40,8 @@ pub struct VirtioBalloon {
     needed: u64,
     /// The guest is asked by nobody yet.
     set_interval: bool,
+    /// Polls since QEMU was asked what the VM has.
+    polls: u32,
     /// Only tells of memory: another device moves it, and says here what the VM has.
     tells_only: bool,
 }
@@ -53,6 +58,7 @@ impl VirtioBalloon {
             last_update: None,
             needed: 0,
             set_interval: false,
+            polls: 0,
             tells_only: false,
         }
     }
@@ -138,7 +144,7 @@ impl Device for VirtioBalloon {
     }
 
     fn begin(&mut self) -> Vec<Command> {
-        self.last_update = None;
+        (self.last_update, self.polls) = (None, 0);
         let interval = json!({ "path": self.path, "property": "guest-stats-polling-interval" });
         vec![Command::new(Ask::Interval, "qom-get", interval)]
     }
@@ -157,7 +163,11 @@ impl Device for VirtioBalloon {
             (true, true) => Vec::new(),
             (true, false) => vec![stats],
             (false, true) => vec![actual],
-            (false, false) => vec![actual, stats],
+            (false, false) => {
+                let asks = self.polls == 0;
+                self.polls = (self.polls + 1) % ASK_ACTUAL;
+                if asks { vec![actual, stats] } else { vec![stats] }
+            }
         }
     }
 
@@ -209,7 +219,7 @@ impl Device for VirtioBalloon {
     }
 
     fn guest_reset(&mut self) {
-        self.needed = 0;
+        (self.needed, self.polls) = (0, 0);
     }
 
     fn actual(&self) -> Option<u64> {
@@ -217,7 +227,7 @@ impl Device for VirtioBalloon {
     }
 
     fn limits(&self) -> Limits {
-        Limits { least: PAGE, most: self.whole, granule: PAGE, hot_add: false }
+        Limits { least: PAGE, most: self.whole, granule: PAGE, hot_add: false, returnable: self.whole }
     }
 }
 

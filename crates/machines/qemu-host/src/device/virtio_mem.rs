@@ -113,7 +113,13 @@ impl Device for VirtioMem {
     }
 
     fn limits(&self) -> Limits {
-        Limits { least: self.base, most: self.base + self.most, granule: self.block, hot_add: true }
+        Limits {
+            least: self.base,
+            most: self.base + self.most,
+            granule: self.block,
+            hot_add: true,
+            returnable: 0,
+        }
     }
 
     fn patience(&self) -> Duration {
@@ -143,7 +149,7 @@ mod tests {
         assert_eq!(device.actual(), Some(256 * MIB));
         assert_eq!(
             device.limits(),
-            Limits { least: 256 * MIB, most: 768 * MIB, granule: 2 * MIB, hot_add: true }
+            Limits { least: 256 * MIB, most: 768 * MIB, granule: 2 * MIB, hot_add: true, returnable: 0 }
         );
         let command = device.request(Now::default(), 259 * MIB).unwrap();
         assert_eq!(command.arguments["value"], 2 * MIB);

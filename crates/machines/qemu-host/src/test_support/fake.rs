@@ -1,6 +1,6 @@
 //! What QEMU 7.2 and a Linux guest with `virtio_balloon` were seen to say and do, as a state machine.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -87,6 +87,8 @@ pub struct FakeQemu {
     last: Duration,
     line: Vec<u8>,
     was_running: bool,
+    /// The time since 1970 when a run's time is 0.
+    began: Duration,
 }
 
 /// Time since 1970 when a test begins.
@@ -107,7 +109,22 @@ impl FakeQemu {
             back_at: None,
             last: Duration::ZERO,
             line: Vec::new(),
+            began: BEGAN,
         }
+    }
+
+    /// Stamps by this computer's clock, for a peer of a program that runs by it. Call it when the time of [`advance`](Self::advance) is 0.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "QEMU stamps what guests report with the host's clock")]
+    pub fn by_the_clock(mut self) -> Self {
+        self.began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self
+    }
+
+    /// Whether its guest is asked for statistics.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.interval > 0
     }
 
     /// The same QEMU in another run, whose time begins anew.
@@ -174,7 +191,7 @@ impl FakeQemu {
             }
         }
         if up && self.interval > 0 {
-            self.last_update = (BEGAN + now).as_secs() - self.knobs.stamps_behind;
+            self.last_update = (self.began + now).as_secs() - self.knobs.stamps_behind;
         }
         out
     }

@@ -13,12 +13,17 @@ for word in $(cat /proc/cmdline); do
     [ "$word" = nodriver ] && driver=no
 done
 # In the order in which they need each other.
-for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk virtio_mem virtio_balloon; do
+for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk virtio_mem virtio_balloon hv_vmbus hv_balloon; do
     [ $driver$module = novirtio_balloon ] && continue
     file=$(ls /modules/$module.ko* 2>/dev/null | head -n 1)
     [ -n "$file" ] || continue
     case $file in *.xz) unxz "$file"; file=${file%.xz};; *.zst) zstd -d -q "$file"; file=${file%.zst};; esac
-    insmod "$file"
+    # Of Hyper-V's bus there is none in most guests. Its driver reports at once, not after its usual 45 s.
+    case $module in
+        hv_balloon) [ -d /sys/bus/vmbus ] && insmod "$file" pressure_report_delay=0;;
+        hv_vmbus) insmod "$file" 2>/dev/null;;
+        *) insmod "$file";;
+    esac
 done
 # What virtio-mem plugs is used at once.
 echo online > /sys/devices/system/memory/auto_online_blocks 2>/dev/null
@@ -26,6 +31,8 @@ echo ready
 while read -r command argument; do
     case $command in
         load) dd if=/dev/urandom of=/tmp/load bs=1M count="$argument" 2>/dev/null; echo "loaded $argument";;
+        # Not 0: there was no memory for it, and the kernel has killed it.
+        more) dd if=/dev/urandom bs=1M count="$argument" 2>/dev/null >> /tmp/load; echo "more $?";;
         idle) rm -f /tmp/load; echo idle;;
         mem) while read -r key number _; do [ "$key" = MemTotal: ] && echo "total $number"; done < /proc/meminfo;;
         sh) sh -c "$argument"; echo sh.;;

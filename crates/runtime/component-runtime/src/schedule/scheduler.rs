@@ -297,7 +297,24 @@ impl Scheduler {
         (exits, label)
     }
 
-    fn finish(&mut self, finished: Finished) {
+    /// It is `now` at the earliest, whatever comes next: for a run that goes by another clock than its own.
+    pub(crate) fn advance(&mut self, now: SimTime) {
+        self.now = self.now.max(now.0.min(self.until));
+    }
+
+    /// Until when nothing has to be done, in a run that goes by another clock; [`SimTime::MAX`]: until something comes from outside. `None`:
+    /// [`step`](Self::step) says what is to be done.
+    pub(crate) fn nothing_until(&self) -> Option<SimTime> {
+        let waits = matches!(self.phase, Phase::Running)
+            && self.end.is_none()
+            && self.doomed.is_empty()
+            && self.alive > 0;
+        let earliest = [self.timers.earliest(), self.soon.earliest()].into_iter().flatten().min();
+        let time = earliest.map_or(u64::MAX, |(key, _)| key.time);
+        (waits && time > self.now).then_some(SimTime(time))
+    }
+
+    pub(crate) fn finish(&mut self, finished: Finished) {
         let Finished { id, next, more, cause, panic } = finished;
         let now = self.now;
         if let Some(message) = panic {
@@ -375,15 +392,16 @@ impl Scheduler {
     }
 
     fn wake(&mut self, key: Key, slot: u32) -> Result<Decision, EndReason> {
-        self.now = key.time;
+        // The same in virtual time, which is never ahead of what comes next.
+        self.now = self.now.max(key.time);
         self.wakes += 1;
         self.window_wakes += 1;
-        if key.time - self.window_began >= STALL_WINDOW_NANOS {
-            self.window_began = key.time;
+        if self.now - self.window_began >= STALL_WINDOW_NANOS {
+            self.window_began = self.now;
             self.window_wakes = 1;
             self.window += 1;
         }
-        let now = key.time;
+        let now = self.now;
         let (window, requeue_delay, runaway_wakes) = (self.window, self.requeue_delay, self.runaway_wakes);
         let allowed = u64::from(runaway_wakes).max(STALL_WAKES_PER_COMPONENT * self.alive as u64);
         let index = slot as usize;

@@ -23,7 +23,7 @@ pub struct Spread {
 
 /// Collects a [`Spread`].
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Collect {
+pub struct Collect {
     minimum: f64,
     maximum: f64,
     sum: f64,
@@ -32,7 +32,8 @@ pub(crate) struct Collect {
 }
 
 impl Collect {
-    fn add(&mut self, value: f64) {
+    /// Adds a sample.
+    pub fn add(&mut self, value: f64) {
         if self.count == 0 {
             (self.minimum, self.maximum) = (value, value);
         }
@@ -43,7 +44,9 @@ impl Collect {
         self.count += 1;
     }
 
-    pub(crate) fn spread(&self) -> Option<Spread> {
+    /// The spread; `None` without a sample.
+    #[must_use]
+    pub fn spread(&self) -> Option<Spread> {
         (self.count > 0).then(|| Spread {
             minimum: round(self.minimum),
             mean: round(self.sum / self.count as f64),
