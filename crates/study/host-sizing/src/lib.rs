@@ -10,6 +10,8 @@
 #![forbid(unsafe_code)]
 
 mod advise;
+mod allowed;
+mod ample;
 mod answer;
 mod back_test;
 mod clock;
@@ -17,15 +19,21 @@ mod confidence;
 mod fast;
 mod fleet;
 mod job;
+mod judge;
 mod measure;
 mod page;
+mod parts;
 mod placement;
 mod question;
+mod runs;
 pub mod script;
 mod search;
 mod simulate;
 mod sizing;
+mod smallest;
+mod tries;
 mod words;
+mod worst;
 
 pub use advise::{Advice, DemandFigures};
 pub use answer::{Answer, BackTest, Evaluated, Failover, Found, SCHEMA, Shortage, Verdict};

@@ -37,6 +37,13 @@ pub struct Question {
     pub full: bool,
 }
 
+impl Question {
+    /// Hosts that are up when as many are down as may be.
+    pub(crate) fn up(&self, hosts: u32) -> usize {
+        hosts.saturating_sub(self.spare).max(1) as usize
+    }
+}
+
 /// What may happen, and no more. A VM is short while it demands more than it has, or its guest refuses its applications memory.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Risk {
