@@ -11,7 +11,7 @@ use crate::job::{Engine, Job};
 use crate::measure::{HostOutcome, VmOutcome};
 use crate::parts::{self, Part};
 use crate::question::{Hosts, Question};
-use crate::runs::{PROCESSORS, Runs};
+use crate::runs::{PROCESSORS, Remembered, Runs};
 use crate::worst::{merged, shortages, worse};
 
 /// Real time that a full run costs for a VM and virtual second in this program's usual build, s. Inferred of measurements; only for the
@@ -23,14 +23,14 @@ const PATIENCE_S: f64 = 45.0;
 const RUNS: f64 = 12.0;
 /// Real time, s, that full runs of one part and try may take that confirm what the fast model says. Invented.
 const CONFIRM_S: f64 = 1.5;
-/// Hosts of a try that full runs confirm, where they run parts of the load: those that are worst by the fast model. Invented.
+/// Hosts of a try that full runs look at first, where they run parts of the load: those that are worst by the fast model. Invented.
 pub(crate) const CONFIRMED: usize = 2;
 
 /// What VMs demand and lack where there is memory for all.
 pub(crate) struct Ample<'a> {
     pub(crate) fleet: &'a Fleet,
     pub(crate) question: &'a Question,
-    runs: &'a dyn Runs,
+    runs: Remembered<'a>,
     /// What searches.
     pub(crate) engine: Engine,
     /// What full runs run: all of it, or what is around the worst moments.
@@ -64,7 +64,7 @@ impl<'a> Ample<'a> {
         let mut ample = Self {
             fleet,
             question,
-            runs,
+            runs: Remembered::new(runs),
             engine,
             parts: vec![Part::ALL],
             promises: Promises::default(),
@@ -174,7 +174,12 @@ impl<'a> Ample<'a> {
             let Some(part) = Part::around(self.fleet, moment, window)? else { continue };
             let before = core::mem::replace(&mut self.parts, vec![part]);
             // What VMs lack there on any host.
-            let ample = self.with_memory_for_all(Engine::Full, false, false)?;
+            let ample = self.with_memory_for_all(Engine::Full, false, false);
+            if matches!(ample, Err(SizingError::Waiting)) {
+                // Whoever makes these runs may as well make those that come next.
+                let _asked_for = self.allow_restarts();
+            }
+            let ample = ample?;
             more(&mut self.promises.full, &allow(self.fleet, &self.question.risk, &ample));
             self.allow_restarts()?;
             let mut worst: BTreeMap<usize, VmOutcome> = self.baseline.drain(..).enumerate().collect();

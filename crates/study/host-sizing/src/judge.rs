@@ -126,3 +126,57 @@ fn failover(
         worst: shortages(fleet, restarted).into_iter().find(|shortage| shortage.longest_s > 0.0),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allowed::Allowed;
+    use crate::fleet::an_hour_of_three_vms;
+
+    /// On a host with memory for all, a guest that boots into the middle of its load has allocations refused as well: how many is a matter of
+    /// moments. If they counted, no host would ever be large enough.
+    #[test]
+    fn what_guests_refuse_while_they_boot_after_a_failure_breaks_no_promise() {
+        let fleet = an_hour_of_three_vms();
+        let held = vec![Allowed { longest_s: 30.0, share: 0.001, refused: 0 }; 3];
+        let restarted = vec![Allowed { longest_s: 90.0, share: 0.01, refused: 2 }; 3];
+        let promises = Promises { fast: held.clone(), full: held, restarted };
+        let tried =
+            Tried { hosts: 2, memory: PageCount::from_mib(8192), engine: Engine::Full, fails: (1800.0, 1) };
+        let of = |change: fn(&mut [VmOutcome])| {
+            let mut vms = vec![VmOutcome { started: true, on_s: 3600.0, ..VmOutcome::default() }; 3];
+            vms[2] = VmOutcome {
+                longest_s: 85.0,
+                short_s: 85.0,
+                refused: 40,
+                after_failure: true,
+                ..vms[2].clone()
+            };
+            change(&mut vms);
+            let job = Job {
+                memory: tried.memory,
+                vms: vec![0, 1, 2],
+                seed: 0,
+                keep_demand: false,
+                hopeless_s: 300.0,
+                arrive: vec![2],
+            };
+            judge(&fleet, &promises, tried, &[(job, HostOutcome { vms, ..HostOutcome::default() })])
+        };
+        let as_anywhere = of(|_| ());
+        assert!(as_anywhere.evaluated.kept, "{:?}", as_anywhere.violations);
+        assert_eq!(as_anywhere.evaluated.refused, 0);
+        let worst = as_anywhere.failover.unwrap().worst.unwrap();
+        assert_eq!((worst.vm.as_str(), worst.longest_s), ("C", 85.0));
+        // What counts: how long it is short, whether it comes back at all, and those that were there before.
+        for change in [
+            (|vms| vms[2].longest_s = 91.0) as fn(&mut [VmOutcome]),
+            |vms| vms[2].started = false,
+            |vms| vms[0].refused = 1,
+            |vms| vms[1].longest_s = 31.0,
+            |vms| vms[1].short_s = 4.0,
+        ] {
+            assert!(!of(change).evaluated.kept);
+        }
+    }
+}

@@ -24,6 +24,8 @@ mod measure;
 mod page;
 mod parts;
 mod placement;
+#[cfg(feature = "points")]
+pub mod points;
 mod question;
 mod runs;
 pub mod script;
@@ -59,6 +61,9 @@ pub enum SizingError {
     /// The question has no sense.
     #[error("{0}")]
     Question(String),
+    /// Runs are to be made by others before the search can go on.
+    #[error("runs that the search needs have not been made yet")]
+    Waiting,
     /// A run could not be made.
     #[error("a host of {} with {vms} VMs could not be run: {error}", quantities::format_size(*memory))]
     Run {

@@ -123,6 +123,8 @@ fn with_advice(
 
 #[cfg(test)]
 mod tests {
+    use page_range::PageCount;
+
     use super::*;
     use crate::fleet::an_hour_of_three_vms;
     use crate::question::Risk;

@@ -12,8 +12,10 @@ use crate::tries::{Tries, Try};
 
 /// Most hosts that are tried of one size. Invented.
 const MOST_HOSTS: u32 = 1024;
-/// Full runs that correct a fast answer, at most.
+/// Times that full runs correct a fast answer, and strides of each, at most. Invented.
 const CORRECTIONS: u32 = 8;
+/// Sizes above an answer that must keep the risk as well. Invented.
+const NEIGHBOURS: u64 = 2;
 
 /// Step of an answer.
 fn step(asked: Option<PageCount>, most: PageCount) -> PageCount {
@@ -118,12 +120,41 @@ pub(crate) fn hosts_of(tries: &mut Tries<'_>, memory: PageCount) -> Result<Found
     Ok(found)
 }
 
-/// A fast answer, corrected by full runs at it and its neighbours.
+/// A fast answer, corrected by full runs at it and its neighbours: the smallest that keeps the risk, as do the two above it.
 fn corrected(
     tries: &mut Tries<'_>,
     mut answer: u64,
     high: u64,
     of: impl Fn(u64) -> Try,
+) -> Result<u64, SizingError> {
+    // Where it is decided: what is short one step below.
+    tries.look_at_worst(of(answer.saturating_sub(1).max(1)))?;
+    for _ in 0..CORRECTIONS {
+        let looked_at = tries.looked_at();
+        answer = smallest_near(tries, answer, high, &of)?;
+        // What keeps the risk by chance where more does not is no answer.
+        let above: Vec<u64> = (answer + 1..=(answer + NEIGHBOURS).min(high)).collect();
+        let points: Vec<Try> = above.iter().map(|point| of(*point)).collect();
+        let kept = tries.kept(&points, Engine::Full)?;
+        if let Some((broken, _)) = above.iter().zip(kept).rev().find(|(_, kept)| !kept) {
+            answer = (broken + 1).min(high);
+        } else if tries.looked_at() == looked_at {
+            return Ok(answer);
+        }
+    }
+    // What is looked at has grown until the end: at least the answer keeps the risk by all of it.
+    while answer < high && !tries.kept(&[of(answer)], Engine::Full)?[0] {
+        answer += 1;
+    }
+    Ok(answer)
+}
+
+/// The smallest that keeps the risk in full runs, from a guess on.
+fn smallest_near(
+    tries: &mut Tries<'_>,
+    mut answer: u64,
+    high: u64,
+    of: &impl Fn(u64) -> Try,
 ) -> Result<u64, SizingError> {
     let between = |tries: &mut Tries<'_>, low: u64, high: u64| {
         search::smallest(low, high, AT_ONCE, |points| {
@@ -132,9 +163,14 @@ fn corrected(
         })
     };
     let mut stride = 1;
-    // Where it is decided: what is short one step below.
-    tries.look_at_worst(of(answer.saturating_sub(1).max(1)))?;
-    if tries.kept(&[of(answer)], Engine::Full)?[0] {
+    let kept = tries.kept(&[of(answer)], Engine::Full);
+    if matches!(kept, Err(SizingError::Waiting)) {
+        // Whoever makes these runs may as well make those that are likely to come next.
+        for next in (answer.saturating_sub(2)..=answer + 2).filter(|next| (1..=high).contains(next)) {
+            let _asked_for = tries.kept(&[of(next)], Engine::Full);
+        }
+    }
+    if kept?[0] {
         // Less may do: down in growing strides, then up to the smallest between the last two.
         for _ in 0..CORRECTIONS {
             if answer <= 1 {
@@ -157,5 +193,77 @@ fn corrected(
             return between(tries, low, next);
         }
         (low, answer, stride) = (next, next, stride * 2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use guest_memory_manager::trace::TraceWindow;
+
+    use super::*;
+    use crate::ample::Ample;
+    use crate::fleet::{Fleet, hours_of_three_vms};
+    use crate::job::Job;
+    use crate::measure::{HostOutcome, Series, VmOutcome};
+    use crate::question::{Hosts, Question, Risk};
+    use crate::runs::Runs;
+
+    const STEP_MIB: u64 = 256;
+    /// So many steps are enough for VM 2 in full runs, and so many for all by the fast model.
+    const ENOUGH: u64 = 40;
+    const FAST_ENOUGH: u64 = 20;
+
+    /// The fast model sees VM 0 worst off on hosts of an even number of steps, and VM 2 on those of an odd one.
+    struct Made;
+
+    impl Runs for Made {
+        fn run(
+            &self,
+            fleet: &Fleet,
+            _: Option<TraceWindow>,
+            engine: Engine,
+            jobs: &[Job],
+        ) -> Result<Vec<HostOutcome>, SizingError> {
+            let one = |job: &Job| {
+                let steps = job.memory.whole_mib() / STEP_MIB;
+                let vms = job.vms.iter().map(|vm| {
+                    let worst = if steps.is_multiple_of(2) { 0 } else { 2 };
+                    let longest_s = match engine {
+                        Engine::Fast if steps < FAST_ENOUGH => 100.0,
+                        Engine::Fast if *vm == worst => 20.0,
+                        Engine::Full if *vm == 2 && steps < ENOUGH => 50.0,
+                        _ => 0.0,
+                    };
+                    let on_s = fleet.length().as_secs_f64();
+                    VmOutcome { started: true, on_s, longest_s, short_s: longest_s, ..VmOutcome::default() }
+                });
+                let series = Series { time_s: vec![1500.0], demand_mb: vec![5400.0], ..Series::default() };
+                HostOutcome { vms: vms.collect(), series, ..HostOutcome::default() }
+            };
+            Ok(jobs.iter().map(one).collect())
+        }
+    }
+
+    /// Less memory is no answer because full runs have looked elsewhere there.
+    #[test]
+    fn what_is_enough_is_enough_for_the_hosts_that_break_where_there_is_more() {
+        let fleet = hours_of_three_vms(26);
+        let question = Question {
+            hosts: Hosts::Number(3),
+            spare: 0,
+            risk: Risk::default(),
+            seeds: 1,
+            threads: 1,
+            step: Some(PageCount::from_mib(STEP_MIB)),
+            full: false,
+        };
+        let mut tries = Tries::new(Ample::measure(&fleet, &question, &Made).unwrap());
+        assert!(tries.ample.in_parts());
+        let found = memory_of(&mut tries, 3, None).unwrap();
+        assert_eq!(found.fast_said, Some((FAST_ENOUGH * STEP_MIB) as f64));
+        assert_eq!(found.memory_mb, (ENOUGH * STEP_MIB) as f64);
+        assert!(found.kept && found.why_not_less.is_some());
+        let full = tries.evaluated().into_iter().filter(|tried| tried.engine == Engine::Full);
+        assert!(full.into_iter().all(|tried| tried.kept == (tried.memory_mb >= found.memory_mb)));
     }
 }

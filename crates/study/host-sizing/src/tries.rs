@@ -16,6 +16,8 @@ use crate::placement::{self, WAYS};
 pub(crate) const MOST_TOLD: usize = 50;
 /// Moments that full runs look at for each try, at most.
 const MOMENTS: usize = 2;
+/// Hosts that full runs look at of every try with so many hosts, at most: those that were among the worst of one of them. Invented.
+const SUSPECTS: usize = 6;
 
 /// Hosts, memory of each, and whether by the fast model.
 type Key = (u32, u64, bool);
@@ -31,46 +33,84 @@ fn key((hosts, memory): Try, engine: Engine) -> Key {
 pub(crate) struct Tries<'a> {
     pub(crate) ample: Ample<'a>,
     judged: BTreeMap<Key, Judged>,
+    /// Where full runs run parts of the load: hosts that they look at, places in the jobs of any try with so many hosts. What is worst differs from
+    /// try to try; if each were looked at where it is worst itself, less memory could seem to do where more does not.
+    suspects: BTreeMap<u32, Vec<usize>>,
     /// Of the answer; nothing where it is not asked for.
     pub(crate) series: Option<Series>,
 }
 
 impl<'a> Tries<'a> {
     pub(crate) fn new(ample: Ample<'a>) -> Self {
-        Self { ample, judged: BTreeMap::new(), series: None }
+        Self { ample, judged: BTreeMap::new(), suspects: BTreeMap::new(), series: None }
     }
 
     /// Whether the risk is kept, of several tries at once.
     pub(crate) fn kept(&mut self, tries: &[Try], engine: Engine) -> Result<Vec<bool>, SizingError> {
-        let new = tries.iter().copied().filter(|tried| !self.judged.contains_key(&key(*tried, engine)));
-        let new: Vec<Try> = new.collect();
         if engine == Engine::Fast {
-            self.try_fast(&new)?;
+            self.try_fast(&self.unjudged(tries, engine), false)?;
         } else {
-            self.try_full(&new)?;
+            if self.ample.in_parts() {
+                self.suspect(&self.unjudged(tries, engine))?;
+            }
+            self.try_full(&self.unjudged(tries, engine))?;
         }
         Ok(tries.iter().map(|tried| self.holds(*tried, engine)).collect())
+    }
+
+    /// Those that were not judged yet.
+    fn unjudged(&self, tries: &[Try], engine: Engine) -> Vec<Try> {
+        tries.iter().copied().filter(|tried| !self.judged.contains_key(&key(*tried, engine))).collect()
+    }
+
+    /// Has full runs look at the hosts that are worst there by the fast model, in every try with so many hosts.
+    fn suspect(&mut self, tries: &[Try]) -> Result<(), SizingError> {
+        self.try_fast(tries, true)?;
+        for tried in tries {
+            let Some(fast) = self.judged.get(&key(*tried, Engine::Fast)) else { continue };
+            let known = self.suspects.entry(tried.0).or_default();
+            let before = known.len();
+            for place in &fast.worst_hosts {
+                if known.len() < SUSPECTS && !known.contains(place) {
+                    known.push(*place);
+                }
+            }
+            if known.len() > before {
+                self.judged.retain(|(hosts, _, fast), _| *fast || *hosts != tried.0);
+            }
+        }
+        Ok(())
+    }
+
+    /// What full runs look at: it only grows.
+    pub(crate) fn looked_at(&self) -> usize {
+        self.ample.parts.len() + self.suspects.values().map(Vec::len).sum::<usize>()
     }
 
     fn holds(&self, tried: Try, engine: Engine) -> bool {
         self.judged.get(&key(tried, engine)).is_some_and(|judged| judged.evaluated.kept)
     }
 
-    /// Full runs. Where the load is in parts, of the hosts that are worst by the fast model.
+    /// Full runs. Where the load is in parts, of the hosts that are suspects.
     fn try_full(&mut self, new: &[Try]) -> Result<(), SizingError> {
         let in_parts = self.ample.in_parts();
-        if in_parts {
-            self.kept(new, Engine::Fast)?;
-        }
         let wanted = new.iter().map(|tried| {
             let jobs = self.jobs(*tried);
-            match self.judged.get(&key(*tried, Engine::Fast)).filter(|_| in_parts) {
-                Some(fast) => fast.worst_hosts.iter().filter_map(|place| jobs.get(*place).cloned()).collect(),
+            match self.suspects.get(&tried.0).filter(|_| in_parts) {
+                Some(suspects) => suspects.iter().filter_map(|place| jobs.get(*place).cloned()).collect(),
                 None => jobs,
             }
         });
         let wanted: Vec<Vec<Job>> = wanted.collect();
-        let mut seen = self.run(Engine::Full, &wanted)?;
+        let mut seen = match self.run(Engine::Full, &wanted) {
+            Err(SizingError::Waiting) => {
+                // Whoever makes these runs may as well make those that come next.
+                let next: Vec<Vec<Job>> = new.iter().map(|tried| self.failures(*tried)).collect();
+                let _asked_for = self.run(Engine::Full, &next);
+                return Err(SizingError::Waiting);
+            }
+            seen => seen?,
+        };
         for (tried, seen) in new.iter().zip(&seen) {
             self.judge(*tried, Engine::Full, seen);
         }
@@ -80,18 +120,7 @@ impl<'a> Tries<'a> {
         // Where it is broken with all that are left up, no host need fail.
         let to_fail: Vec<usize> =
             (0..new.len()).filter(|place| self.holds(new[*place], Engine::Full)).collect();
-        let wanted = to_fail.iter().map(|place| {
-            let mut jobs = self.failing_jobs(new[*place]);
-            if in_parts {
-                // The host that is left with the most.
-                let peaks =
-                    |job: &Job| job.vms.iter().map(|vm| self.ample.figures[*vm].maximum_mb).sum::<f64>();
-                jobs.sort_by(|a, b| peaks(b).total_cmp(&peaks(a)));
-                jobs.truncate(self.ample.fleet.plans.len());
-            }
-            jobs
-        });
-        let wanted: Vec<Vec<Job>> = wanted.collect();
+        let wanted: Vec<Vec<Job>> = to_fail.iter().map(|place| self.failures(new[*place])).collect();
         for (place, failed) in to_fail.iter().zip(self.run(Engine::Full, &wanted)?) {
             seen[*place].extend(failed);
             self.judge(new[*place], Engine::Full, &seen[*place]);
@@ -99,8 +128,8 @@ impl<'a> Tries<'a> {
         Ok(())
     }
 
-    /// The fast model. Another placement is looked at only where those before it keep the risk.
-    fn try_fast(&mut self, new: &[Try]) -> Result<(), SizingError> {
+    /// The fast model. Another placement is looked at only where those before it keep the risk, or all are asked for.
+    fn try_fast(&mut self, new: &[Try], all_ways: bool) -> Result<(), SizingError> {
         let mut seen: Vec<Vec<(Job, HostOutcome)>> = new.iter().map(|_| Vec::new()).collect();
         let mut left: Vec<usize> = (0..new.len()).collect();
         for way in 0..WAYS.len() {
@@ -113,7 +142,7 @@ impl<'a> Tries<'a> {
                 seen[place].extend(outcomes);
                 self.judge(new[place], Engine::Fast, &seen[place]);
             }
-            left.retain(|place| self.holds(new[*place], Engine::Fast));
+            left.retain(|place| all_ways || self.holds(new[*place], Engine::Fast));
         }
         Ok(())
     }
@@ -145,6 +174,20 @@ impl<'a> Tries<'a> {
                 let (vms, arrive) = (vms.clone(), arrive.clone());
                 jobs.push(Job { memory, vms, seed, keep_demand: false, hopeless_s, arrive });
             }
+        }
+        jobs
+    }
+
+    /// Those of them that are made: where the load is in parts, of the host that is left with the most.
+    fn failures(&self, tried: Try) -> Vec<Job> {
+        if !self.ample.fails() {
+            return Vec::new();
+        }
+        let mut jobs = self.failing_jobs(tried);
+        if self.ample.in_parts() {
+            let peaks = |job: &Job| job.vms.iter().map(|vm| self.ample.figures[*vm].maximum_mb).sum::<f64>();
+            jobs.sort_by(|a, b| peaks(b).total_cmp(&peaks(a)));
+            jobs.truncate(self.ample.fleet.plans.len());
         }
         jobs
     }
@@ -203,7 +246,13 @@ impl<'a> Tries<'a> {
                 }
             }
         }
-        self.ample.add_parts(moments)
+        let before = self.ample.parts.len();
+        self.ample.add_parts(moments)?;
+        if self.ample.parts.len() > before {
+            // What was seen of fewer parts is looked at again.
+            self.judged.retain(|(.., fast), _| *fast);
+        }
+        Ok(())
     }
 
     /// Keeps the series of the host that had the least left, of the first answer.
