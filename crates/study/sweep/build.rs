@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 /// Groups whose crates a row depends on, and single crates of `study`.
-const READ: [&str; 10] = [
+const READ: [&str; 11] = [
     "between",
     "runtime",
     "child",
@@ -15,6 +15,7 @@ const READ: [&str; 10] = [
     "study/scenario",
     "study/policy-comparison",
     "study/run-analysis",
+    "study/host-sizing",
     "study/sweep",
     // Verification refers to some of these by their names.
     "../scenarios",

@@ -1,6 +1,5 @@
 //! `cargo xtask compare`: policies on the same loads with the same seeds.
 
-use std::io::IsTerminal as _;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +14,7 @@ use policy_comparison::{Advance, CompareError, Comparison, Contestant, Settings,
 use scenario::file::{self, BadScenario, LoadOptions, Scenario, Setting};
 use scenario::run::Choices;
 
-use super::results::{Results, progress_bar};
+use super::results::{Leaving, Results};
 use super::{all_bad_input, arguments, bad_input, shell_word};
 use crate::output::{look, note, print, print_coloured, say, tell};
 
@@ -65,18 +64,8 @@ pub(crate) struct What {
 pub(crate) struct Args {
     #[command(flatten)]
     what: What,
-    /// Threads to run on; default: one for each processor. The numbers are the same
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
-    /// Folder for compare.json, compare.csv, compare.html and cost.json; default: the next free runs/compare-001
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Overwrite the comparison in --out
-    #[arg(long, requires = "out")]
-    force: bool,
-    /// Print compare.json and nothing else
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    leaving: Leaving,
 }
 
 /// The files of a comparison.
@@ -89,33 +78,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return list();
     }
     let settings = settings(&args.what)?;
-    let settings = Settings { threads: args.threads.map_or(settings.threads, usize::from), ..settings };
-    let folder = RESULTS.folder(args.out.as_deref(), args.force)?;
+    let settings = Settings { threads: args.leaving.threads(), ..settings };
     quiet_panics();
-    let bar = progress_bar(!args.json && std::io::stderr().is_terminal(), PROGRESS);
-    let comparison = policy_comparison::compare(&settings, &mut |advance| show(&bar, advance));
-    bar.finish_and_clear();
-    let comparison = match comparison {
-        Ok(comparison) => comparison,
-        Err(error) => {
-            // Nothing was written: a folder that was made for this goes again.
-            if args.out.is_none() {
-                let _kept = std::fs::remove_dir(&folder);
-            }
-            return match error {
-                CompareError::Nothing(_) | CompareError::Twice(_) => Err(bad_input(error)),
-                CompareError::Endless { .. } => {
-                    note!("error: {error}");
-                    // Its thread never ends; the process must.
-                    std::process::exit(1);
-                }
-                _ => Err(error.into()),
-            };
-        }
-    };
+    let (folder, comparison) =
+        args.leaving.within(&RESULTS, |_| compared(args, &settings)).map_err(unless_endless)?;
     let command = command(&args.what);
     write(&folder, &comparison, &command)?;
-    if args.json {
+    if args.leaving.json {
         print(format_args!("{}", comparison.json()?))?;
     } else {
         // The table escapes what files wrote, and may have colours.
@@ -125,6 +94,25 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         say!("Repeat:  {command}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn compared(args: &Args, settings: &Settings) -> Result<Comparison> {
+    let bar = args.leaving.bar(PROGRESS);
+    let comparison = policy_comparison::compare(settings, &mut |advance| show(&bar, advance));
+    bar.finish_and_clear();
+    comparison.map_err(|error| match error {
+        CompareError::Nothing(_) | CompareError::Twice(_) => bad_input(error),
+        _ => error.into(),
+    })
+}
+
+/// The same error, unless a thread never ends: then the process must.
+pub(super) fn unless_endless(error: anyhow::Error) -> anyhow::Error {
+    if let Some(CompareError::Endless { .. }) = error.downcast_ref() {
+        note!("error: {error}");
+        std::process::exit(1);
+    }
+    error
 }
 
 fn list() -> Result<ExitCode> {

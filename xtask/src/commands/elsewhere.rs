@@ -86,7 +86,8 @@ pub(crate) fn needed(words: &[OsString]) -> Option<Build> {
     let build = match command.to_str()? {
         "help" => return needed(&[rest, &[OsString::from("--help")]].concat()),
         // A build that can compare does, with the front or without it; what a sweep's points come to is the same bytes in that build.
-        "compare" | "sweep" if here(STUDY) => return None,
+        "compare" if here(STUDY) => return None,
+        "sweep" if here(STUDY) && here(SIZING) => return None,
         "compare" | "sweep" => COMPARE,
         "diff" | "verify" | "explore" | "tune" => STUDY,
         "import" | "size" if rest.iter().any(is_workbook) => WORKBOOK,
@@ -207,6 +208,7 @@ mod tests {
             ("test --real-guest", GUEST),
             ("vhd info a.vhd", STORAGE),
             ("help storage-sizing", STORAGE),
+            ("size load.toml", SIZING),
             ("docs --check", DOCS),
             ("bench --help", BENCH_HELP),
             ("help bench", BENCH_HELP),

@@ -3,6 +3,8 @@
 mod collect;
 mod plan;
 mod run;
+#[cfg(feature = "sizing")]
+mod sized;
 mod submit;
 
 use std::path::{Path, PathBuf};
@@ -23,7 +25,7 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 enum Step {
-    /// Write the points of a comparison, a verification or an exploration into a folder
+    /// Write the points of a comparison, a verification, an exploration or a sizing into a folder
     Plan(plan::Args),
     /// Write what an engine takes to run the points that lack their row: GNU parallel, Slurm, HyperQueue, Kubernetes
     Submit(submit::Args),
@@ -63,6 +65,12 @@ fn refused(error: BadPlan) -> anyhow::Error {
         BadPlan::Unwritable { .. } => error.into(),
         _ => bad_input(error),
     }
+}
+
+/// The plan is of a kind that this program cannot run.
+#[cfg(not(feature = "sizing"))]
+fn without_sizing() -> anyhow::Error {
+    bad_input("the plan is of a sizing, and this program was built without: build it with --features bound")
 }
 
 /// A path that is the same wherever a program stands.

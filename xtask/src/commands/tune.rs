@@ -1,6 +1,5 @@
 //! `cargo xtask tune`: parameters of a policy searched on some loads, judged on others.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,13 +8,13 @@ use anyhow::{Context as _, Result};
 use clap::builder::RangedU64ValueParser;
 use guest_memory_manager::trace::TraceWindow;
 use page_range::PageCount;
-use policy_comparison::{CompareError, loads};
+use policy_comparison::loads;
 use policy_tuning::{Outcome, Preference, Search, Settings, Space, TuneError, tune};
 use scenario::file::{self, LoadOptions, Scenario};
 
-use super::results::{Results, progress_bar};
+use super::results::{Leaving, Results};
 use super::{all_bad_input, arguments, bad_input, compare, plans, shell_word};
-use crate::output::{look, note, print, print_coloured, say, tell};
+use crate::output::{look, print, print_coloured, say, tell};
 
 /// Seeds, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,18 +128,8 @@ pub(crate) struct Args {
     /// End of every run in virtual time, in place of the load's own
     #[arg(long, value_name = "DUR", value_parser = arguments::positive_duration)]
     until: Option<Duration>,
-    /// Threads to run on; default: one for each processor. The numbers are the same
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
-    /// Folder for tune.json, tune.html and policy.toml; default: the next free runs/tune-001
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Overwrite the search in --out
-    #[arg(long, requires = "out")]
-    force: bool,
-    /// Print tune.json and nothing else
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    leaving: Leaving,
 }
 
 /// The files of a search.
@@ -150,36 +139,12 @@ const RESULTS: Results =
 /// Tunes.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let settings = settings(args)?;
-    let folder = RESULTS.folder(args.out.as_deref(), args.force)?;
     compare::quiet_panics();
-    let bar = progress_bar(!args.json && std::io::stderr().is_terminal(), compare::PROGRESS);
-    let outcome = tune(&settings, &mut |advance| {
-        bar.set_length(advance.of.all);
-        bar.set_position(advance.of.done);
-        bar.set_message(format!("{}: {} of {} runs", advance.doing, advance.of.runs, advance.of.all_runs));
-    });
-    bar.finish_and_clear();
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            // Nothing was written: a folder that was made for this goes again.
-            if args.out.is_none() {
-                let _kept = std::fs::remove_dir(&folder);
-            }
-            return match error {
-                TuneError::Compare(CompareError::Endless { .. }) => {
-                    note!("error: {error}");
-                    // Its thread never ends; the process must.
-                    std::process::exit(1);
-                }
-                TuneError::Compare(error) => Err(error.into()),
-                wrong => Err(bad_input(wrong)),
-            };
-        }
-    };
+    let (folder, outcome) =
+        args.leaving.within(&RESULTS, |_| tuned(args, &settings)).map_err(compare::unless_endless)?;
     let command = command(args);
     write(&folder, &outcome, &command)?;
-    if args.json {
+    if args.leaving.json {
         print(format_args!("{}", outcome.json()?))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -192,6 +157,20 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     say!("Page:   {}", folder.join("tune.html").display());
     say!("Repeat: {command}");
     Ok(ExitCode::SUCCESS)
+}
+
+fn tuned(args: &Args, settings: &Settings) -> Result<Outcome> {
+    let bar = args.leaving.bar(compare::PROGRESS);
+    let outcome = tune(settings, &mut |advance| {
+        bar.set_length(advance.of.all);
+        bar.set_position(advance.of.done);
+        bar.set_message(format!("{}: {} of {} runs", advance.doing, advance.of.runs, advance.of.all_runs));
+    });
+    bar.finish_and_clear();
+    outcome.map_err(|error| match error {
+        TuneError::Compare(error) => error.into(),
+        wrong => bad_input(wrong),
+    })
 }
 
 fn settings(args: &Args) -> Result<Settings> {
@@ -236,7 +215,6 @@ fn settings(args: &Args) -> Result<Settings> {
         wrong.dedup();
         return Err(all_bad_input(&wrong));
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Settings {
         space,
         search: match args.search {
@@ -255,7 +233,7 @@ fn settings(args: &Args) -> Result<Settings> {
         held_out,
         held_out_seeds: args.hold_out.list(),
         until: args.until,
-        threads: args.threads.map_or(threads, usize::from),
+        threads: args.leaving.threads(),
     })
 }
 

@@ -5,10 +5,13 @@ use core::time::Duration;
 use guest_memory_manager::trace::TraceWindow;
 use page_range::PageCount;
 
+use crate::ample::Ample;
 use crate::answer::BackTest;
 use crate::fleet::Fleet;
 use crate::question::{Hosts, Question};
-use crate::sizing::Sizing;
+use crate::runs::Here;
+use crate::smallest::memory_of;
+use crate::tries::Tries;
 use crate::{Progress, SizingError};
 
 /// Sizes from the first half, and replays the second on what that said.
@@ -38,11 +41,12 @@ pub fn back_test(
         }
     };
     let question = Question { hosts: Hosts::Number(hosts), ..question.clone() };
-    let said = Sizing::new(&first, &question, progress)?.memory_of(hosts)?;
-    let mut then = Sizing::new(&second, &question, progress)?;
+    let here = Here { threads: question.threads, progress };
+    let said = memory_of(&mut Tries::new(Ample::measure(&first, &question, &here)?), hosts, None)?;
+    let mut then = Tries::new(Ample::measure(&second, &question, &here)?);
     let memory = PageCount::from_mib(said.memory_mb as u64);
-    let broken = then.violations(hosts, memory)?;
-    let needed = then.memory_of(hosts)?;
+    let broken = then.violations((hosts, memory))?;
+    let needed = memory_of(&mut then, hosts, None)?;
     let vms = second.vms.len();
     Ok(BackTest {
         hosts,

@@ -11,6 +11,7 @@ use page_range::PageCount;
 use scenario::file::{Patience, Scenario};
 use scenario::run::plan::{Action, Plan, Step};
 use scenario::run::{Choices, build};
+use serde::{Deserialize, Serialize};
 use vmms_host::HostEdition;
 
 use crate::SizingError;
@@ -53,7 +54,7 @@ pub struct Fleet {
 }
 
 /// A VM.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FleetVm {
     /// What its owner calls it.
     pub name: String,
@@ -465,12 +466,18 @@ fn subset(plan: &Plan, vms: &[usize]) -> Plan {
 /// An hour of three VMs, of which one works in the middle.
 #[cfg(test)]
 pub(crate) fn an_hour_of_three_vms() -> Fleet {
+    hours_of_three_vms(1)
+}
+
+/// Some hours of three VMs, of which one works in the middle of the first.
+#[cfg(test)]
+pub(crate) fn hours_of_three_vms(hours: u32) -> Fleet {
     use scenario::file::{LoadOptions, load};
 
     let folder = tempfile::tempdir().unwrap();
     let mut trace = "vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct\n".to_owned();
     for (vm, idle, busy) in [("A", 900, 3400), ("B", 1200, 1200), ("C", 700, 800)] {
-        for minute in 0..60_u32 {
+        for minute in 0..hours * 60 {
             let mib = match minute {
                 20..=29 => idle + (busy - idle) * (minute - 19) / 10,
                 30..=39 => busy,

@@ -4,7 +4,7 @@ use page_range::PageCount;
 use serde::Serialize;
 
 /// What a host is simulated with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// The whole stack: guests, drivers, rings, workers, balancer.
@@ -19,7 +19,7 @@ pub(crate) struct Job {
     pub(crate) memory: PageCount,
     pub(crate) vms: Vec<usize>,
     pub(crate) seed: usize,
-    /// Keep what every VM demanded.
+    /// Keep what VMs without a recording demanded. Full runs alone know it.
     pub(crate) keep_demand: bool,
     /// A VM that is short for longer than this ends the run.
     pub(crate) hopeless_s: f64,

@@ -10,6 +10,8 @@
 #![forbid(unsafe_code)]
 
 mod advise;
+mod allowed;
+mod ample;
 mod answer;
 mod back_test;
 mod clock;
@@ -17,15 +19,23 @@ mod confidence;
 mod fast;
 mod fleet;
 mod job;
+mod judge;
 mod measure;
 mod page;
+mod parts;
 mod placement;
+#[cfg(feature = "points")]
+pub mod points;
 mod question;
+mod runs;
 pub mod script;
 mod search;
 mod simulate;
 mod sizing;
+mod smallest;
+mod tries;
 mod words;
+mod worst;
 
 pub use advise::{Advice, DemandFigures};
 pub use answer::{Answer, BackTest, Evaluated, Failover, Found, SCHEMA, Shortage, Verdict};
@@ -51,6 +61,9 @@ pub enum SizingError {
     /// The question has no sense.
     #[error("{0}")]
     Question(String),
+    /// Runs are to be made by others before the search can go on.
+    #[error("runs that the search needs have not been made yet")]
+    Waiting,
     /// A run could not be made.
     #[error("a host of {} with {vms} VMs could not be run: {error}", quantities::format_size(*memory))]
     Run {

@@ -3,13 +3,13 @@
 use core::time::Duration;
 
 use scenario::run::Point;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Points of a series at most.
 const SERIES_POINTS: u128 = 400;
 
 /// What all VMs of a host together demanded and had, over time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// Times, seconds.
     pub time_s: Vec<f64>,
@@ -22,7 +22,8 @@ pub struct Series {
 }
 
 /// What a VM went through.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct VmOutcome {
     /// Whether it ever got its memory.
     pub(crate) started: bool,
@@ -55,13 +56,14 @@ impl VmOutcome {
 }
 
 /// What the VMs of a host went through.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct HostOutcome {
     pub(crate) vms: Vec<VmOutcome>,
     pub(crate) series: Series,
     /// The least that the balancer had left, MB.
     pub(crate) least_available_mb: f64,
-    /// What each VM demanded, MB, at every sample while it reported; nothing unless it was asked for.
+    /// What each VM without a recording demanded, MB, at every sample while it reported; nothing unless it was asked for.
     pub(crate) demand: Vec<Vec<f32>>,
     /// The longest time from the failure of a host until one of its VMs had its memory here; 0 if none has failed.
     pub(crate) slowest_start_s: f64,
@@ -84,7 +86,8 @@ pub(crate) struct Watcher {
     every: u64,
     count: u64,
     most_demand: f64,
-    keep_demand: bool,
+    /// By VM.
+    keep_demand: Vec<bool>,
     /// A VM that is short for longer than this ends the run.
     hopeless_s: f64,
     /// What is short before this does not count: by VM.
@@ -96,7 +99,7 @@ impl Watcher {
         vms: usize,
         until: Duration,
         interval: Duration,
-        keep_demand: bool,
+        keep_demand: Vec<bool>,
         hopeless_s: f64,
         counts_from_s: Vec<f64>,
     ) -> Self {
@@ -105,7 +108,7 @@ impl Watcher {
             outcome: HostOutcome {
                 vms: vec![VmOutcome::default(); vms],
                 least_available_mb: f64::INFINITY,
-                demand: vec![Vec::new(); if keep_demand { vms } else { 0 }],
+                demand: vec![Vec::new(); if keep_demand.contains(&true) { vms } else { 0 }],
                 ..HostOutcome::default()
             },
             running: vec![Running::default(); vms],
@@ -143,7 +146,8 @@ impl Watcher {
             running.assigned_s += assigned * elapsed;
             let wanted = vm.demand.unwrap_or(vm.guest_commit);
             demand += wanted.mib() + vm.guest_refused.mib();
-            if self.keep_demand && vm.guest_available.is_some() && !wanted.is_zero() {
+            let keep = self.keep_demand.get(index) == Some(&true);
+            if keep && vm.guest_available.is_some() && !wanted.is_zero() {
                 self.outcome.demand[index].push(wanted.mib() as f32);
             }
             let missing = vm.demand.map_or(0.0, |demand| demand.saturating_sub(vm.physical).mib());

@@ -5,10 +5,11 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use page_range::PageCount;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Which hosts there may be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Hosts {
     /// So many hosts, all alike; their memory is asked for.
     Number(u32),
@@ -19,7 +20,8 @@ pub enum Hosts {
 }
 
 /// What is asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Question {
     /// Which hosts.
     pub hosts: Hosts,
@@ -29,7 +31,8 @@ pub struct Question {
     pub risk: Risk,
     /// Seeds; each draws the load anew where it is drawn.
     pub seeds: u32,
-    /// Threads to run on.
+    /// Threads to run on. No answer depends on it.
+    #[serde(skip)]
     pub threads: usize,
     /// Step of the answer; `None`: by the size of the hosts.
     pub step: Option<PageCount>,
@@ -37,8 +40,16 @@ pub struct Question {
     pub full: bool,
 }
 
+impl Question {
+    /// Hosts that are up when as many are down as may be.
+    pub(crate) fn up(&self, hosts: u32) -> usize {
+        hosts.saturating_sub(self.spare).max(1) as usize
+    }
+}
+
 /// What may happen, and no more. A VM is short while it demands more than it has, or its guest refuses its applications memory.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Risk {
     /// The longest that a VM may be short in one piece, seconds.
     pub longest_s: f64,
@@ -107,7 +118,8 @@ impl fmt::Display for Risk {
 }
 
 /// How demand grows until the hosts are replaced, written `20%/y`, or `20%/y:3y`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Growth {
     /// Growth in a year.
     pub yearly: f64,

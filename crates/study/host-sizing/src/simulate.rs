@@ -64,7 +64,7 @@ fn one(fleet: &Fleet, engine: Engine, job: &Job, progress: Progress<'_>) -> Resu
         count,
         plan.until,
         plan.sample_interval,
-        job.keep_demand,
+        job.vms.iter().map(|vm| job.keep_demand && fleet.curves[*vm].is_none()).collect(),
         job.hopeless_s,
         counts_from_s,
     )));

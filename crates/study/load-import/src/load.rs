@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use page_range::PageCount;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::kind::Kind;
 
@@ -110,7 +110,7 @@ pub struct Settings {
 }
 
 /// Settings as far as files say them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Today {
     /// Dynamic Memory.
     pub dynamic: Option<bool>,
@@ -150,7 +150,7 @@ impl Demand {
 }
 
 /// How much the demand of a load can tell.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// Running VMs.
     pub running: usize,

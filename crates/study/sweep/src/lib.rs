@@ -1,6 +1,6 @@
 //! Runs as points that any engine can distribute.
 //!
-//! A comparison, a verification or an exploration is a set of [points](Point): each is a pure function of a scenario's text, a policy with its
+//! A comparison, a verification, an exploration or a sizing is a set of [points](Point): each is a pure function of a scenario's text, a policy with its
 //! parameters, a seed and the [version](version()) of the model, and gives one row. So it does not matter where and when a point is run, or how often:
 //!
 //! - A [plan](Plan) is a folder that holds the scenarios and all points, each named by the hash of what it is.

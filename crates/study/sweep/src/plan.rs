@@ -169,6 +169,24 @@ impl Plan {
         Ok(Self { folder: folder.to_owned(), head, points: sketch.points.clone() })
     }
 
+    /// Plans more points, behind those that are there: for what shows only when those have their rows. What is there already is left out.
+    /// Workers may go on reading the plan meanwhile.
+    ///
+    /// # Errors
+    /// The system's. The plan is what it was then, or has all of them.
+    pub fn extend(&mut self, points: Vec<Point>) -> Result<(), BadPlan> {
+        let known: std::collections::BTreeSet<Hash> =
+            self.points.iter().map(|point| point.point.clone()).collect();
+        self.points.extend(points.into_iter().filter(|point| !known.contains(&point.point)));
+        self.head.points = self.points.len();
+        // The points first: a plan may have more than it says, and not less.
+        for (name, text) in [(POINTS_FILE, array(&self.points)), (PLAN_FILE, pretty(&self.head))] {
+            let path = self.folder.join(name);
+            write_whole(&path, text.as_bytes()).map_err(|error| BadPlan::Unwritable { path, error })?;
+        }
+        Ok(())
+    }
+
     /// Reads a plan of any version.
     ///
     /// # Errors
@@ -190,7 +208,8 @@ impl Plan {
         let path = folder.join(POINTS_FILE);
         let points: Vec<Point> =
             serde_json::from_str(&text(&path)?).map_err(|error| damaged(&path, error.to_string()))?;
-        if points.len() != head.points {
+        // More than that: others are being planned as this is read.
+        if points.len() < head.points {
             return Err(damaged(
                 &path,
                 format!("it has {} points, planned were {}", points.len(), head.points),

@@ -17,6 +17,8 @@ pub enum Kind {
     Verify,
     /// Every invariant of a run: a row that says whether they held.
     Explore,
+    /// A host of a sizing: a row that says what its VMs went through.
+    Size,
 }
 
 impl fmt::Display for Kind {
@@ -25,6 +27,7 @@ impl fmt::Display for Kind {
             Self::Compare => "compare",
             Self::Verify => "verify",
             Self::Explore => "explore",
+            Self::Size => "size",
         })
     }
 }
@@ -98,9 +101,18 @@ impl fmt::Display for Point {
         }
         // How often runs are looked at is the same for all points of a sweep, and tells none from another.
         for (key, value) in parameters.iter().filter(|(key, _)| *key != "sample_interval") {
-            write!(f, ", {} {value}", key.replace('_', " "))?;
+            write!(f, ", {} {}", key.replace('_', " "), short(value))?;
         }
         write!(f, ", seed {seed})")
+    }
+}
+
+/// A value for one line: of a long one its beginning.
+fn short(value: &str) -> String {
+    const MOST: usize = 40;
+    match value.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
     }
 }
 

@@ -35,7 +35,17 @@ pub(crate) struct StatusArgs {
 }
 
 /// The files that collecting leaves, of all kinds.
-const FILES: [&str; 5] = ["compare.json", "compare.csv", "compare.html", "verify.json", "explore.json"];
+const FILES: [&str; 9] = [
+    "compare.json",
+    "compare.csv",
+    "compare.html",
+    "verify.json",
+    "explore.json",
+    "size.html",
+    "size.json",
+    "set-memory.ps1",
+    "undo-memory.ps1",
+];
 
 /// Says how far a sweep is. Exit code 1 while a row is missing.
 pub(super) fn status(args: &StatusArgs) -> Result<ExitCode> {
@@ -63,19 +73,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         Kind::Compare => compared(&plan, &rows)?,
         Kind::Verify => verified(&plan, &rows)?,
         Kind::Explore => explored(&plan, &rows)?,
+        #[cfg(feature = "sizing")]
+        Kind::Size => return super::sized::collect(plan, &rows, &out, args.json),
+        #[cfg(not(feature = "sizing"))]
+        Kind::Size => return Err(super::without_sizing()),
     };
     let Some(result) = result else {
-        note!("{}", standing.told().trim_end());
-        note!(
-            "error: nothing is collected before every point has its row: run or submit the plan again, which runs only what lacks it"
-        );
-        return Ok(ExitCode::FAILURE);
+        return Ok(incomplete(&standing));
     };
-    std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    for (name, text) in &result.files {
-        let path = out.join(name);
-        write_whole(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    write(&out, &result.files)?;
     if args.json {
         print(format_args!("{}", result.json))?;
     } else {
@@ -87,6 +93,25 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         say!("Repeat:  {}", plan.command());
     }
     Ok(if result.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says that rows are missing.
+pub(super) fn incomplete(standing: &Standing) -> ExitCode {
+    note!("{}", standing.told().trim_end());
+    note!(
+        "error: nothing is collected before every point has its row: run or submit the plan again, which runs only what lacks it"
+    );
+    ExitCode::FAILURE
+}
+
+/// Writes what was collected.
+pub(super) fn write(out: &Path, files: &[(&'static str, String)]) -> Result<()> {
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    for (name, text) in files {
+        let path = out.join(name);
+        write_whole(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// A folder that holds anything but what was collected is left alone.

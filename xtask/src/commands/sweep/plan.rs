@@ -26,6 +26,9 @@ enum Kind {
     Verify(Planned<verify::What>),
     /// What `explore` runs: seeds and schedules with every invariant checked
     Explore(Planned<explore::What>),
+    /// What `size` runs: hosts of every size that may be the answer, in rounds that `collect` plans
+    #[cfg(feature = "sizing")]
+    Size(Planned<Box<super::sized::What>>),
 }
 
 #[derive(clap::Args, Debug)]
@@ -43,6 +46,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         Kind::Compare(planned) => (compared(&planned.what)?, &planned.out),
         Kind::Verify(planned) => (verified(&planned.what)?, &planned.out),
         Kind::Explore(planned) => (explore::sketch(&planned.what)?, &planned.out),
+        #[cfg(feature = "sizing")]
+        Kind::Size(planned) => (super::sized::sketch(&planned.what)?, &planned.out),
     };
     let folder = out.clone().unwrap_or_else(next_free);
     let plan = Plan::write(&folder, &sketch).map_err(refused)?;

@@ -57,12 +57,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let (plan, rows) = args.which.read()?;
     plan.check_version().map_err(refused)?;
     let places = places(args, &plan)?;
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = args.threads.map_or(processors, usize::from);
+    let threads = args.threads.map_or_else(results::processors, usize::from);
     let runner: Arc<dyn Runner> = match plan.kind() {
         Kind::Compare => Arc::new(Measurer::new(threads)),
         Kind::Verify => Arc::new(Verifier),
         Kind::Explore => Arc::new(Explorer),
+        #[cfg(feature = "sizing")]
+        Kind::Size => Arc::new(host_sizing::points::Sizer::default()),
+        #[cfg(not(feature = "sizing"))]
+        Kind::Size => return Err(super::without_sizing()),
     };
     compare::quiet_panics();
     let show = std::io::stderr().is_terminal();
