@@ -1,5 +1,7 @@
 //! `cargo xtask compare`: policies on the same loads with the same seeds.
 
+mod tuned;
+
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,6 +27,10 @@ pub(crate) struct What {
     /// that one policy can take part several times. Default: all, hyperv first
     #[arg(long, value_delimiter = ',', value_name = "A,B,C")]
     policies: Vec<String>,
+    /// Policies tuned: what `tune` found (its policy.toml), or a folder of such files or of tune's folders. Each stands behind its policy as published. Can
+    /// be given several times
+    #[arg(long, value_name = "FILE|DIR")]
+    tuned: Vec<PathBuf>,
     /// Loads: scenarios of the project or scenario files, separated by commas. Default: the built-in set (`list` shows it), or the
     /// trace alone if one is given
     #[arg(long, value_delimiter = ',', value_name = "X,Y")]
@@ -163,6 +169,10 @@ pub(super) fn settings(args: &What) -> Result<Settings> {
             Err(error) => wrong.push(error.to_string()),
         }
     }
+    match tuned::contestants(&args.tuned) {
+        Ok(tuned) => tuned::put_beside(&mut contestants, tuned),
+        Err(complaints) => wrong.extend(complaints),
+    }
     if !wrong.is_empty() {
         return Err(all_bad_input(&wrong));
     }
@@ -217,6 +227,9 @@ pub(super) fn command(args: &What) -> String {
         }
     };
     option("policies", (!args.policies.is_empty()).then(|| args.policies.join(",")));
+    for path in &args.tuned {
+        option("tuned", Some(path.display().to_string()));
+    }
     option("scenarios", (!args.scenarios.is_empty()).then(|| args.scenarios.join(",")));
     option("trace", args.trace.as_ref().map(|path| path.display().to_string()));
     option("host-memory", args.host_memory.map(quantities::format_size));

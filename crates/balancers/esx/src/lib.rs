@@ -15,7 +15,8 @@
 //!
 //! # Where this host differs
 //!
-//! * **Active memory**: there, 100 random pages a period are watched for touches. A policy here sees reports only. What stands
+//! * **Active memory**: there, 100 random pages a period are watched for touches. Here an agent in the guest may say how many pages were touched
+//!   ([`balancing_policy::Insight`]). Of a guest without one a policy sees reports only: what then stands
 //!   in for it is the smaller of commit and used memory (what the VM has, less what is available in the guest): both bound
 //!   from above what can be active. So what is in use and never touched counts as active here, and file cache counts as
 //!   idle. Averages are of amounts, not of fractions: a fraction would change meaning whenever the VM's size does.
@@ -46,7 +47,9 @@ pub use state::FreeMemory;
 
 use core::time::Duration;
 
-use balancing_policy::{HostView, MemorySettings, PageCount, PerVm, Policy, Proposal, Reason, VmView};
+use balancing_policy::{
+    HostView, InsightKind, KeyInput, MemorySettings, PageCount, PerVm, Policy, Proposal, Reason, VmView,
+};
 use serde::{Deserialize, Serialize};
 
 use constants as c;
@@ -166,7 +169,9 @@ impl Esx {
             if state.sampled != Some(report.at) {
                 state.sampled = Some(report.at);
                 let used = vm.assigned.saturating_sub(report.available);
-                state.active.add(report.at, report.demand.min(used).get() as f64, &averaging);
+                let touched = vm.measured().and_then(|measured| measured.active);
+                let sample = touched.map_or(report.demand.min(used), |pages| pages.min(vm.assigned));
+                state.active.add(report.at, sample.get() as f64, &averaging);
             }
         }
     }
@@ -249,6 +254,13 @@ impl Policy for Esx {
 
     fn interval(&self) -> Duration {
         self.config.event_interval
+    }
+
+    fn key_input(&self) -> Option<KeyInput> {
+        Some(KeyInput {
+            kind: InsightKind::Active,
+            otherwise: "it takes all memory in use for active, up to the guest's commit",
+        })
     }
 
     fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {

@@ -31,9 +31,29 @@ pub const POLICIES: &[PolicyEntry] = &[
         make: |parameters| made(parameters, memory_balancer::hyperv::PressureBandPolicy::new),
     },
     PolicyEntry {
+        name: balancer_auto_ballooning::AutoBallooning::NAME,
+        summary: "QEMU automatic ballooning (proposed): pressure on the host fills balloons, in a guest empties its own",
+        make: |parameters| made(parameters, balancer_auto_ballooning::AutoBallooning::new),
+    },
+    PolicyEntry {
+        name: balancer_deflation::Deflation::NAME,
+        summary: "VM deflation: all give to a start in proportion to their size above their minimum, and grow back",
+        make: |parameters| made(parameters, balancer_deflation::Deflation::new),
+    },
+    PolicyEntry {
         name: balancer_esx::Esx::NAME,
         summary: "VMware ESX: shares, an idle memory tax, revocation from whoever pays least",
         make: |parameters| made(parameters, balancer_esx::Esx::new),
+    },
+    PolicyEntry {
+        name: balancer_hyperv_2012::HyperV2012::NAME,
+        summary: "Hyper-V since Windows Server 2012: the same band; in comparisons with minimums below startup RAM",
+        make: |parameters| made(parameters, balancer_hyperv_2012::HyperV2012::new),
+    },
+    PolicyEntry {
+        name: balancer_meb::Meb::NAME,
+        summary: "MEB: working sets by miss curves, and memory where it saves most misses",
+        make: |parameters| made(parameters, balancer_meb::Meb::new),
     },
     PolicyEntry {
         name: balancer_mom::Mom::NAME,
@@ -89,6 +109,12 @@ pub const POLICIES: &[PolicyEntry] = &[
 /// Name of the policy that is no balancing: in a comparison its VMs have static memory.
 pub const STATIC: &str = balancer_static::Static::NAME;
 
+/// Name of the policy whose VMs have a minimum below their startup RAM in a comparison.
+pub const SERVER_2012: &str = balancer_hyperv_2012::HyperV2012::NAME;
+
+/// That minimum, as a part of the startup RAM.
+pub const SERVER_2012_MINIMUM: f64 = balancer_hyperv_2012::MINIMUM_SHARE;
+
 /// Name of the policy that is told the future: a mark for the others, which takes part in no comparison unless it is asked for.
 pub const CLAIRVOYANT: &str = balancer_clairvoyant::Clairvoyant::NAME;
 
@@ -118,8 +144,11 @@ pub enum PolicyError {
 /// The constants of the policies that are no part of the balancer, by the policy's name.
 pub fn constants() -> impl Iterator<Item = (&'static str, &'static [model_constants::Constant])> {
     [
+        (balancer_auto_ballooning::AutoBallooning::NAME, balancer_auto_ballooning::constants()),
         (balancer_clairvoyant::Clairvoyant::NAME, balancer_clairvoyant::constants()),
+        (balancer_deflation::Deflation::NAME, balancer_deflation::constants()),
         (balancer_esx::Esx::NAME, balancer_esx::constants()),
+        (balancer_meb::Meb::NAME, balancer_meb::constants()),
         (balancer_mom::Mom::NAME, balancer_mom::constants()),
         (balancer_predictive_band::PredictiveBand::NAME, balancer_predictive_band::constants()),
         (balancer_proxmox::Proxmox::NAME, balancer_proxmox::constants()),

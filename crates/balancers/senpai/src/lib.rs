@@ -18,7 +18,8 @@
 //! * **The limit** there is a cgroup's `memory.high`, in force at once. Here it is what the VM has: the rises and falls
 //!   apply to that, and what adds up to less than the host's least move waits until there is more of it. While
 //!   memory is on its way to a VM, its stall does not count: the stall has been answered.
-//! * **Stall** is what the guest reports ([`GuestReport::stalled`]). The Dynamic Memory status report has no such field: for
+//! * **Stall** is what an agent in the guest says of its pressure stall information (`some`; [`balancing_policy::Insight`]), or what its report
+//!   says ([`GuestReport::stalled`]). The Dynamic Memory status report has no such field: for
 //!   guests that do not say, every page written to a page file since the last report stands for 30 µs (invented). Writes are
 //!   what there is: reads are reported only together with file cache faults. A probe that makes a large guest write at all is
 //!   answered with a large rise, whether or not what was written is missed. Linux
@@ -40,7 +41,8 @@ pub use controller::{Controller, Step};
 use core::time::Duration;
 
 use balancing_policy::{
-    GuestReport, HostView, PageCount, PendingKind, PerVm, Policy, Proposal, Reason, VmView,
+    GuestReport, HostView, InsightKind, KeyInput, PageCount, PendingKind, PerVm, Policy, Proposal, Reason,
+    VmView,
 };
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +93,8 @@ struct State {
     limit: f64,
     /// When the newest report came that was counted.
     counted: Option<Duration>,
+    /// How long tasks had stood still since the guest's boot when that was last counted.
+    stalled: Option<Duration>,
     reason: Reason,
 }
 
@@ -100,6 +104,7 @@ impl Default for State {
             controller: Controller::default(),
             limit: f64::INFINITY,
             counted: None,
+            stalled: None,
             reason: Reason::new("keep"),
         }
     }
@@ -132,7 +137,16 @@ impl Senpai {
     fn tick(&self, vm: &VmView, state: &mut State, least_move: f64) {
         let has = vm.expected().get() as f64;
         let new = vm.history.iter().take_while(|report| state.counted.is_none_or(|last| report.at > last));
-        let stall: f64 = new.map(|report| self.stall(report)).sum();
+        let measured = vm.measured().and_then(|measured| measured.stalls).map(|stalls| stalls.some.total);
+        let stall: f64 = match measured {
+            Some(total) => {
+                // Since when the first counts is not known; a guest that booted anew counts from 0.
+                let before = state.stalled.unwrap_or(total).min(total);
+                (total - before).as_secs_f64() * 1e6
+            }
+            None => new.map(|report| self.stall(report)).sum(),
+        };
+        state.stalled = measured;
         state.counted = vm.report().map(|report| report.at);
         if vm.pending.is_some_and(|pending| pending.kind == PendingKind::Grow) {
             // What was missed is on its way, and does not count twice.
@@ -167,6 +181,13 @@ impl Policy for Senpai {
 
     fn interval(&self) -> Duration {
         self.config.tick
+    }
+
+    fn key_input(&self) -> Option<KeyInput> {
+        Some(KeyInput {
+            kind: InsightKind::Stalls,
+            otherwise: "it takes every page written to a page file for 30 µs of stall",
+        })
     }
 
     fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {

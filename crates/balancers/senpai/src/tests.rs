@@ -80,6 +80,43 @@ fn a_reported_stall_counts_before_writes() {
 }
 
 #[test]
+fn what_an_agent_says_of_stalls_counts_before_reports() {
+    use std::sync::Arc;
+
+    use balancing_policy::{
+        GuestInsight, GuestStatus, HostView, Insight, PageCounter, Policy as _, Proposal, Reason,
+        StallPressure, StallTime, Target, VmView,
+    };
+
+    let mut policy = Senpai::default();
+    let mut vm = VmView::new(VmId(1), MemorySettings::dynamic(mib(512), mib(4096)));
+    vm.assigned = mib(1000);
+    let mut tick = |second: u64, writes: u64, stalled_ms: Option<u64>| {
+        let now = Duration::from_secs(second);
+        let status = GuestStatus::default().with(|status| status.page_file_writes = PageCounter::at(writes));
+        vm.history.push(now, status);
+        vm.insight = stalled_ms.map(|ms| {
+            let some = StallTime { total: Duration::from_millis(ms), ..StallTime::default() };
+            let stalls = Some(StallPressure { some, full: StallTime::default() });
+            let measured = GuestInsight::default().with(|insight| insight.stalls = stalls);
+            Arc::new(Insight { at: now, measured })
+        });
+        let mut proposal = Proposal::default();
+        proposal.begin(core::iter::once(Target { pages: vm.assigned, reason: Reason::new("started") }));
+        let host = HostView::new(mib(8192), mib(7000)).with(|host| host.now = now);
+        policy.round(&host, std::slice::from_ref(&vm), &mut proposal);
+        proposal.target(0).pages.mib()
+    };
+    // Of the first no beginning is known. Then 20 ms are twice what is aimed at: (2 / 20)² of it more, whatever is written.
+    assert_eq!(tick(1, 0, Some(500)), 1000.0);
+    assert_eq!(tick(2, 9_000, Some(520)), 1010.0);
+    // Nothing stood still, and 100 000 pages written are no stall either.
+    assert_eq!(tick(3, 109_000, Some(520)), 1010.0);
+    // After a boot counts begin at 0: nothing is known of that time.
+    assert_eq!(tick(4, 0, Some(100)), 1010.0);
+}
+
+#[test]
 fn parameters_come_from_a_file() {
     let config: Config = toml::from_str("probe_ticks = 12").unwrap();
     assert_eq!((config.probe_ticks, config.most_probe), (12, 0.01));

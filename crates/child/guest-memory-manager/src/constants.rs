@@ -211,6 +211,18 @@ model_constants::constants! {
     /// Time in which a guest touches all that it keeps touching: how often it needs what the host has put into a file (Smart Paging).
     HOST_PAGING_TOUCH = "smart_paging.touch", 30.0, "s", Invented,
         "services wake every few seconds to minutes";
+    /// What an agent's scan for active pages costs for each page in use: its access bit is cleared in the scan and read in the next.
+    AGENT_SCAN = "agent.scan", 0.2, "us/page", Invented,
+        "finding all mappings of a page and a flush now and then: hundreds of nanoseconds";
+    /// Time between two scans for active pages.
+    AGENT_SCAN_INTERVAL = "agent.scan_interval", 30.0, "s", Documented,
+        "Waldspurger, OSDI 2002, section 5.3: sampling periods of 30 s";
+    /// Share of a processor's time that following touches for a miss curve costs.
+    AGENT_CURVE = "agent.curve", 0.02, "of the time", Documented,
+        "Zhao et al., Low Cost Working Set Size Tracking (USENIX ATC 2011): 2 % on average with all optimizations";
+    /// How often the kernel brings averages of stalls up to date.
+    AGENT_STALL_PERIOD = "agent.stall_period", 2.0, "s", Documented,
+        "Linux, kernel/sched/psi.c: PSI_FREQ";
     /// A system-managed page file begins at this many times the RAM that the guest boots with, if that is less than 1 GB.
     PAGE_FILE_SMALL_START = "page_file.managed_start_below_1_gb", 1.5, "times RAM", Inferred,
         "Microsoft, Change the Size of Virtual Memory (Windows Server 2008): default minimum on 32-bit systems; taken for all Windows guests";

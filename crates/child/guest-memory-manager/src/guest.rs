@@ -240,6 +240,14 @@ impl Guest {
         self.host_paging.lost()
     }
 
+    /// An agent in the guest has taken this much of the applications' time.
+    pub(crate) fn taken_by_agent(&mut self, now: Duration, time: Duration) {
+        self.memory.advance(now);
+        if self.applications.iter().any(|running| running.started) {
+            self.memory.lost(time);
+        }
+    }
+
     /// What the guest needs of what the host has put into a file costs it time.
     fn wait_for_host(&mut self, now: Duration) {
         if self.host_paging.is_nothing() {

@@ -11,6 +11,7 @@
 //! * [`GuestProfile`]: every guest of Table 2-1 of the guideline, those of the limits table, and those since, with their footprints.
 //! * [`workload`]: what applications do with memory; [`trace`]: recorded loads.
 //! * [`Guest`]: all of these together, from power-on to login and beyond.
+//! * [`agent`]: a program in the guest that measures what no status report says.
 //! * [`constants()`]: every number of the model with its label and source.
 //!
 //! # What it never does
@@ -19,6 +20,7 @@
 //! nothing about how much memory the VM has: the host does, through the balloon and hot-add. It never gives away a page in use.
 #![forbid(unsafe_code)]
 
+pub mod agent;
 mod constants;
 pub mod trace;
 pub mod workload;

@@ -23,6 +23,7 @@ mod paging;
 mod process;
 mod processes;
 mod report;
+mod stalls;
 
 use core::time::Duration;
 
@@ -38,6 +39,7 @@ pub use disk::{DiskIo, DiskUse};
 pub use page_file::PageFileSize;
 pub use process::{ProcessId, ProcessReport};
 pub use report::Counters;
+pub(crate) use stalls::StallTotals;
 
 use lists::PageLists;
 use page_file::PageFile;
@@ -61,6 +63,7 @@ pub struct MemoryManager {
     commit_failures: u64,
     /// Time that applications have lost waiting for pages, since boot.
     stall: Duration,
+    stalls: StallTotals,
     next_process: u32,
     now: Duration,
 }
@@ -83,6 +86,7 @@ impl MemoryManager {
             cache_filled_at: now,
             commit_failures: 0,
             stall: Duration::ZERO,
+            stalls: StallTotals::default(),
             next_process: 0,
             now,
         }
@@ -181,9 +185,32 @@ impl MemoryManager {
         self.processes.iter().map(|process| process.active).sum()
     }
 
+    /// What processes keep touching of what they have in memory, and what the kernel has that is never paged out.
+    pub(crate) fn touched(&self) -> PageCount {
+        let touched =
+            |process: &process::Process| process.active.max(process.nonpaged).min(process.resident.pages());
+        self.processes.iter().map(touched).sum()
+    }
+
+    /// What is never paged out.
+    pub(crate) fn nonpaged(&self) -> PageCount {
+        self.processes.iter().map(|process| process.nonpaged).sum()
+    }
+
+    /// How long applications have waited for pages since boot: at least one of them, and all that have something to do.
+    pub(crate) const fn stalls(&self) -> StallTotals {
+        self.stalls
+    }
+
+    /// Applications have lost this time to something else than want of pages.
+    pub(crate) fn lost(&mut self, time: Duration) {
+        self.stall += time;
+    }
+
     /// Applications have waited for the host.
     pub(crate) fn stalled(&mut self, time: Duration) {
         self.stall += time;
+        self.stalls.add(time, time);
     }
 
     /// Size of the page file.

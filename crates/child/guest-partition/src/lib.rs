@@ -12,6 +12,7 @@
 //! could stand in its place.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod bus;
 mod components;
 mod dm;

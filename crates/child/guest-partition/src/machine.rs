@@ -6,6 +6,7 @@ use std::time::Duration;
 use component_runtime::random::stream;
 use component_runtime::{Address, ComponentId, Context};
 use dm_vsc::{DriverVersion, Faults, VscConfig};
+use guest_memory_manager::agent::{Agent, AgentConfig};
 use guest_memory_manager::{
     Counters, DmVersion, Guest, GuestConfig, GuestProfile, IntegrationServices, Kernel, PageFileSize,
 };
@@ -19,6 +20,7 @@ use partition::{GuestMemory as _, GuestSynic as _, SimulatedPartition};
 use vmbus::control::client::ClientConfig;
 use vmbus::control::{VMBUS_SINT, Version};
 
+use crate::agent::AgentDriver;
 use crate::bus::GuestBus;
 use crate::components::{BusCommand, BusComponent, GuestCommand, GuestComponent};
 use crate::dm::{DmDriver, FaultSwitch};
@@ -43,6 +45,8 @@ pub struct MachineConfig {
     /// Disks that the host offers it: its files lie on the first, its page file on the last. Without any, the guest pages as fast as its
     /// model says.
     pub disks: u8,
+    /// What an agent in the guest measures, for a host that asks for it; nothing: there is no agent.
+    pub agent: AgentConfig,
     /// Seed of its random numbers; the VM's name is mixed in.
     pub seed: u64,
 }
@@ -243,6 +247,10 @@ impl SimulatedMachine {
         if self.config.disks > 0 {
             let (ram, kernel) = (Arc::new(self.partition.guest()), os_seat.doorbell());
             drivers.push(Box::new(StorageDriver::new(self.config.disks, Arc::clone(&guest), ram, kernel)));
+        }
+        if self.config.agent.measures() {
+            let agent = Agent::new(self.config.agent, self.config.vcpus);
+            drivers.push(Box::new(AgentDriver::new(agent, Arc::clone(&guest))));
         }
         if guest.lock().dynamic_memory().is_ok() {
             let faults = Arc::clone(&self.console.inner.lock().faults);

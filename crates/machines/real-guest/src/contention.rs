@@ -185,6 +185,7 @@ pub(crate) fn plan(name: &str, memory: PageCount, guests: &[GuestConfig], until:
                 vcpus: guest.vps,
                 page_file: PageFileSize::Fixed(PageCount::ZERO),
                 disks: Vec::new(),
+                agent: Default::default(),
                 settings: guest.settings,
                 operation_times: None,
             })

@@ -36,6 +36,11 @@
 //! }
 //! ```
 //!
+//! # What only some guests say
+//!
+//! [`VmView::insight`] is what an agent in the guest has measured: stalls, active pages, a miss curve. Most guests have no agent, and an agent
+//! need not measure everything, so each part is an `Option`; a policy that would rather have it does what it can without.
+//!
 //! # What a policy cannot do
 //!
 //! A policy holds no frames and sends nothing. Its targets are proposals: the engine holds them against bounds, capacity and
@@ -63,6 +68,7 @@ mod settings;
 mod view;
 
 pub use future::{Future, VmFuture};
+pub use guest_insight::{GuestInsight, MissCurve, MissPoint, StallPressure, StallTime};
 pub use history::{GuestReport, GuestStatus, HISTORY_LENGTH, StatusHistory};
 pub use page_range::{PageBalance, PageCount, PageCounter};
 pub use per_vm::PerVm;
@@ -71,4 +77,7 @@ pub use pressure::{PressureBand, pressure, satisfied_pressure};
 pub use proposal::{Proposal, Target};
 pub use reason::{MAX_INPUTS, Reason};
 pub use settings::{MemorySettings, Setting, SettingsError};
-pub use view::{HostView, ParentState, PendingKind, PendingOperation, Phase, Reservation, VmId, VmView};
+pub use view::{
+    HostView, Insight, InsightKind, KeyInput, ParentState, PendingKind, PendingOperation, Phase, Reservation,
+    VmId, VmView,
+};

@@ -90,6 +90,7 @@ mod tests {
             responsive: true,
             pending: None,
             history: StatusHistory::default(),
+            insight: None,
         }
     }
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use std::sync::Arc;
 
-use crate::{Future, HostView, PressureBand, Proposal, VmView, satisfied_pressure};
+use crate::{Future, HostView, KeyInput, PressureBand, Proposal, VmView, satisfied_pressure};
 
 /// A design that decides how much memory each VM should have.
 ///
@@ -26,6 +26,12 @@ pub trait Policy: Send {
 
     /// Decide. `vms` are in ascending order of [`VmId`](crate::VmId); `proposal` holds the last round's targets.
     fn round(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal);
+
+    /// What it goes by above all and only some guests say, if there is such. What its results are worth where no guest says it is for whoever
+    /// compares to tell.
+    fn key_input(&self) -> Option<KeyInput> {
+        None
+    }
 
     /// Whether this policy is to be told what the run will ask of the host. No policy of a product is; one that is shows how much
     /// could be gained at most.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use page_range::PageCount;
 
-use crate::{GuestReport, MemorySettings, StatusHistory, pressure};
+use crate::{GuestInsight, GuestReport, MemorySettings, StatusHistory, pressure};
 
 /// A VM of this host, for as long as it is configured. Starting it again does not change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -168,6 +168,58 @@ impl PendingOperation {
     }
 }
 
+/// What an agent in the guest has measured, as the host got it last.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Insight {
+    /// When the balancer received it.
+    pub at: Duration,
+    /// What was measured.
+    pub measured: GuestInsight,
+}
+
+/// What an agent in a guest can measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InsightKind {
+    /// How long tasks stand still for want of memory (pressure stall information).
+    Stalls,
+    /// Pages that are touched.
+    Active,
+    /// How often pages would be missing with less memory.
+    Curve,
+}
+
+impl InsightKind {
+    /// What it is, in a sentence.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stalls => "how long tasks stand still for want of memory (PSI)",
+            Self::Active => "which pages are touched",
+            Self::Curve => "how many touches would miss with less memory (a miss curve)",
+        }
+    }
+
+    /// As a scenario file calls it.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Stalls => "stalls",
+            Self::Active => "active",
+            Self::Curve => "curve",
+        }
+    }
+}
+
+/// What a policy goes by above all, and only some guests say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyInput {
+    /// What it is.
+    pub kind: InsightKind,
+    /// What the policy does with a guest that does not say it, as a sentence without its end.
+    pub otherwise: &'static str,
+}
+
 /// One VM in this round.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -199,6 +251,8 @@ pub struct VmView {
     pub returnable: PageCount,
     /// What its guest has reported since it started, or came back to Dynamic Memory; empty for a guest without it.
     pub history: StatusHistory,
+    /// What an agent in its guest has measured; `None` without one, which is usual. Behind an `Arc` so that a round allocates nothing.
+    pub insight: Option<Arc<Insight>>,
 }
 
 impl VmView {
@@ -220,6 +274,7 @@ impl VmView {
             granule: PageCount::LARGE_PAGE,
             returnable: PageCount::ZERO,
             history: StatusHistory::default(),
+            insight: None,
         }
     }
 
@@ -234,6 +289,12 @@ impl VmView {
     #[must_use]
     pub fn report(&self) -> Option<&GuestReport> {
         self.history.latest()
+    }
+
+    /// What an agent in the guest has measured, if there is one.
+    #[must_use]
+    pub fn measured(&self) -> Option<&GuestInsight> {
+        self.insight.as_ref().map(|insight| &insight.measured)
     }
 
     /// What the guest needs, as far as it says.

@@ -1,8 +1,9 @@
 //! The engine: inputs in, outputs out.
 
 use core::time::Duration;
+use std::sync::Arc;
 
-use balancing_policy::{GuestStatus, PageCount, PendingKind, Phase, VmId, pressure};
+use balancing_policy::{GuestStatus, Insight, PageCount, PendingKind, Phase, VmId, pressure};
 use page_range::HostFrames;
 
 use crate::origins::{Origin, Origins, Source};
@@ -62,6 +63,7 @@ impl Balancer {
                 // What the guest reported may be of before a reboot: whether it still holds is not known.
                 self.live[index].average_pressure = Ewma::default();
                 self.views[index].history.clear();
+                self.views[index].insight = None;
                 self.views[index].returnable = PageCount::ZERO;
                 self.refresh(index, now);
             }
@@ -98,6 +100,10 @@ impl Balancer {
                 self.serve(now, out);
             }
             Input::Timer => {}
+            Input::Insight { vm, measured } => {
+                let index = self.running(vm)?;
+                self.views[index].insight = Some(Arc::new(Insight { at: now, measured }));
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use balancing_policy::{GuestStatus, PageCount, ParentState, Reason, VmId};
+use balancing_policy::{GuestInsight, GuestStatus, PageCount, ParentState, Reason, VmId};
 use page_range::HostFrames;
 use serde::{Serialize, Serializer};
 
@@ -110,6 +110,13 @@ pub enum Input {
     SetReserve(PageCount),
     /// [`Balancer::next_timeout`](crate::Balancer::next_timeout) has come.
     Timer,
+    /// What an agent in the guest has measured.
+    Insight {
+        /// Which VM.
+        vm: VmId,
+        /// What it says.
+        measured: GuestInsight,
+    },
 }
 
 /// What came of an operation.

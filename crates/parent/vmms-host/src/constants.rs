@@ -53,6 +53,11 @@ model_constants::constants! {
     PARENT_WAITING = "parent_os.waiting_threads", 64.0, "threads", Invented,
         "who waits for a page asks for no other, so the disk's queue is no longer than this";
 
+    // What an agent in the guest says.
+    /// How often the host reads what an agent in the guest says of its memory.
+    AGENT_READ_INTERVAL = "agent.read_interval", 1.0, "s", Invented,
+        "as often as guests report their status";
+
     // The host's own work.
     /// The host's part of an operation, however small it is.
     OPERATION_BASE = "operation.base", 0.1, "s", Calibrated,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gmo_memory_manager::{GmoMemoryManager, Pin};
+use guest_insight::GuestInsight;
 use machine_contract::{ChannelDevice, DeviceOutput, DeviceRequest, Heartbeat, HostPartition};
 use page_range::GuestPage;
 use partition::NotifyFn;
@@ -40,7 +41,7 @@ struct Slot {
 }
 
 /// What a device has to say of its guest.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Told {
     /// Whether the guest lives is seen otherwise than before.
     Heartbeat(Heartbeat),
@@ -48,6 +49,8 @@ pub(crate) enum Told {
     Event { service: &'static str, what: String },
     /// The same, of a storage controller or one of its disks.
     Storage { lun: Option<u8>, what: String },
+    /// What an agent in the guest has measured.
+    Insight(GuestInsight),
     /// The guest broke a rule.
     Violation { rule: String },
 }
@@ -309,6 +312,7 @@ impl Slot {
                     self.heartbeat = Some(heartbeat);
                     told.push(Told::Heartbeat(heartbeat));
                 }
+                DeviceOutput::Insight(measured) => told.push(Told::Insight(measured)),
                 DeviceOutput::Storage { lun, what } => told.push(Told::Storage { lun, what }),
                 DeviceOutput::Told { service, what } => told.push(Told::Event { service, what }),
             }

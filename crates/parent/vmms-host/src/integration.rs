@@ -32,6 +32,14 @@ pub fn integration_devices(
     ]
 }
 
+/// How a service is offered.
+pub(crate) fn service_offer(service: protocol::Service) -> Offer {
+    Offer::new(service.class(), service.instance()).with(|offer| {
+        offer.flags = offer_flags::NAMED_PIPE;
+        offer.user_defined.0[..4].copy_from_slice(&PIPE_OF_MESSAGES.to_le_bytes());
+    })
+}
+
 /// A service as a device.
 #[derive(Debug)]
 struct Device<S>(S);
@@ -72,11 +80,7 @@ fn words(event: &Event) -> String {
 
 impl<S: IntegrationService> ChannelDevice for Device<S> {
     fn offer(&self) -> Offer {
-        let service = self.0.service();
-        Offer::new(service.class(), service.instance()).with(|offer| {
-            offer.flags = offer_flags::NAMED_PIPE;
-            offer.user_defined.0[..4].copy_from_slice(&PIPE_OF_MESSAGES.to_le_bytes());
-        })
+        service_offer(self.0.service())
     }
 
     fn opened(&mut self, now: Duration, out: &mut Vec<DeviceOutput>) {

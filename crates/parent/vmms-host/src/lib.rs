@@ -18,6 +18,7 @@
 //! [`machine_contract::VmFactory`].
 #![forbid(unsafe_code)]
 
+mod agent;
 mod balancer;
 pub mod bus;
 mod constants;
@@ -35,6 +36,7 @@ pub mod storage;
 mod vmms;
 mod worker;
 
+pub use agent::agent_device;
 pub use balancer::SharedBalancer;
 pub use constants::constants;
 pub use host::{Host, SeatedBalancer, seat_balancer};

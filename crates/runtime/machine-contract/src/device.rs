@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use guest_insight::GuestInsight;
 use partition::NotifyFn;
 use vmbus::control::server::Offer;
 use vmbus::ring::GuestBuffer;
@@ -19,7 +20,7 @@ pub struct DeviceRequest {
 }
 
 /// What a device wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum DeviceOutput {
     /// Send this to the guest's driver as one packet. The packet waits if the ring has no room; a guest that reads
     /// nothing loses packets when too many wait. From a device whose packets are requests it has transaction number 0, since drivers of
@@ -51,6 +52,8 @@ pub enum DeviceOutput {
     },
     /// Whether the guest lives is seen otherwise than before.
     Heartbeat(Heartbeat),
+    /// An agent in the guest has measured something of its memory, for the balancer.
+    Insight(GuestInsight),
     /// Something for the VM's events: which service of the device, and what happened.
     Told {
         /// The service, or the device.

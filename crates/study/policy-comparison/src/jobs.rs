@@ -14,6 +14,7 @@ use sweep::parallel::{News, watched};
 
 use super::bound::{FluidRun, FrontPoint};
 use super::collector::{Collector, Progress, Series, Which};
+use super::contestant::Bounds;
 use super::measured::{Measured, Pair};
 use super::plans;
 use super::regret::{OfPolicy, SeedRegret};
@@ -235,7 +236,11 @@ pub(crate) fn run_one(
 ) -> Result<Row, RunError> {
     let plan = plans::plan(load, seed, choices)?;
     let Ran::Contestant(contestant) = ran else { return run_reference(plan, ran, measuring) };
-    let plan = if contestant.has_static_memory() { plans::with_static_memory(plan) } else { plan };
+    let plan = match contestant.bounds() {
+        Bounds::AsTheyAre => plan,
+        Bounds::Static => plans::with_static_memory(plan),
+        Bounds::Server2012 => plans::with_minimum_below_startup(plan, policy_catalogue::SERVER_2012_MINIMUM),
+    };
     let timed = Timed {
         policy: contestant.make(),
         timing: Arc::clone(&measuring.timing),
@@ -402,7 +407,7 @@ impl Joined {
             if let Some((best, front)) = bests.remove(&(load, seed)) {
                 let collectors: Vec<&Collector> = of_seed.iter().map(|(_, _, collector)| collector).collect();
                 not_known[load] = best.not_known(&settings.loads[load]);
-                regrets[load].push(regret(&best, front, &collectors, &progress));
+                regrets[load].push(regret(&best, front, &collectors, &progress, &settings.contestants));
             }
         }
         Measured { values, pairs, series, regrets, not_known, lost_rounds: lost, timings }
@@ -410,18 +415,26 @@ impl Joined {
 }
 
 /// What one seed's runs came to, beside the best.
-fn regret(best: &Best, front: Vec<FrontPoint>, collectors: &[&Collector], progress: &Progress) -> SeedRegret {
+fn regret(
+    best: &Best,
+    front: Vec<FrontPoint>,
+    collectors: &[&Collector],
+    progress: &Progress,
+    contestants: &[Contestant],
+) -> SeedRegret {
     let known: Vec<bool> = best.fluid.vms.iter().map(|vm| vm.known).collect();
     let values = |collector: &Collector| collector.values(progress, Which::These(&known));
-    let of = |collector: &&Collector| OfPolicy {
+    // Neither mark can be held against who may take more from a VM than they may.
+    let same_bounds = |contestant: &Contestant| contestant.bounds() != Bounds::Server2012;
+    let of = |(collector, contestant): (&&Collector, &Contestant)| OfPolicy {
         values: values(collector),
-        same_work: collector.did_the_work_of(&best.clairvoyant),
-        in_time: collector.started_in_time(),
+        same_work: same_bounds(contestant) && collector.did_the_work_of(&best.clairvoyant),
+        in_time: same_bounds(contestant) && collector.started_in_time(),
     };
     SeedRegret {
         clairvoyant: values(&best.clairvoyant),
         bound_mb_s: best.bound_mb_s,
         front,
-        policies: collectors.iter().map(of).collect(),
+        policies: collectors.iter().zip(contestants).map(of).collect(),
     }
 }

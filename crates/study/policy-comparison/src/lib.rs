@@ -49,7 +49,9 @@ pub use collector::Series;
 pub use contestant::Contestant;
 pub use jobs::Advance;
 pub use regret::{Mark, PolicyRegret, Regret};
-pub use result::{CONFIDENCE, Cell, Compared, Comparison, Judgement, LoadResult, PolicyCost, SCHEMA};
+pub use result::{
+    CONFIDENCE, Cell, Compared, Comparison, Judgement, LoadResult, PolicyCost, SCHEMA, WithoutKeyInput,
+};
 pub use statistics::{Interval, confidence};
 pub use table::Rows;
 pub use terminal_text::Look;

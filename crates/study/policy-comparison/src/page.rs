@@ -216,6 +216,9 @@ impl Comparison {
         for line in self.other_vms(load) {
             let _ = write!(html, "<p>{}</p>", escape(&line));
         }
+        for without in &load.without_key_input {
+            let _ = write!(html, "<p>{}</p>", escape(&without.sentence()));
+        }
     }
 
     fn load(&self, page: &mut Page, place: usize, load: &LoadResult) {

@@ -4,7 +4,7 @@ use scenario::file::Scenario;
 use scenario::run::plan::Plan;
 use scenario::run::{Choices, RunError, build};
 
-pub(crate) use scenario::run::future::{well_provisioned, with_static_memory};
+pub(crate) use scenario::run::future::{well_provisioned, with_minimum_below_startup, with_static_memory};
 
 /// The plan of a load for one seed. Which policy it names does not matter: every run gets its own.
 pub(crate) fn plan(load: &Scenario, seed: u64, choices: &Choices) -> Result<Plan, RunError> {

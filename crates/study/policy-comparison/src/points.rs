@@ -77,7 +77,7 @@ pub enum SweepError {
 pub fn sketch(settings: &Settings, command: &str) -> Result<Sketch, SweepError> {
     super::check(settings)?;
     for contestant in &settings.contestants {
-        Contestant::named(contestant.name())?;
+        Contestant::named(contestant.text())?;
     }
     let mut scenarios = Vec::new();
     for load in &settings.loads {
@@ -109,7 +109,7 @@ pub fn sketch(settings: &Settings, command: &str) -> Result<Sketch, SweepError> 
         })
         .collect();
     let about = About {
-        policies: settings.contestants.iter().map(|contestant| contestant.name().to_owned()).collect(),
+        policies: settings.contestants.iter().map(|contestant| contestant.text().to_owned()).collect(),
         loads: scenarios.iter().map(|(kept, ..)| kept.hash.clone()).collect(),
         seeds: settings.seeds.clone(),
         until,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use balancing_policy::{InsightKind, KeyInput};
+use scenario::file::Scenario;
 use serde::Serialize;
 
 use super::catalogue::{COUNT, Kind, MEASURES, Measure, MeasureId, Values};
@@ -9,7 +11,7 @@ use super::collector::Series;
 use super::measured::{Measured, Pair};
 use super::regret::Regret;
 use super::statistics::{Interval, confidence, geometric_mean, rounded};
-use super::{Better, Settings};
+use super::{Better, Contestant, Settings};
 
 /// Version of the schema of `compare.json`.
 pub const SCHEMA: u32 = 2;
@@ -67,10 +69,60 @@ pub struct LoadResult {
     pub ratios: bool,
     /// By policy: which VMs its differences to the first policy are of.
     pub compared: Vec<Compared>,
+    /// Policies that go by something which not all guests of the load say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without_key_input: Vec<WithoutKeyInput>,
     /// What could still be gained, if that was asked for; of a single load.
     pub regret: Option<Regret>,
     /// By policy, of the first seed.
     pub series: Vec<Series>,
+}
+
+/// A policy that goes by something which not all guests say: what its numbers are worth.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WithoutKeyInput {
+    /// The policy.
+    pub policy: String,
+    /// What it goes by: `stalls`, `active` or `curve`, as `agent` of a scenario's VM has it.
+    pub input: &'static str,
+    /// The same, in words.
+    pub what: &'static str,
+    /// What the policy does with a guest that does not say it.
+    pub otherwise: &'static str,
+    /// VMs whose guests say it.
+    pub vms_with: usize,
+    /// All VMs.
+    pub vms: usize,
+}
+
+impl WithoutKeyInput {
+    fn of(contestant: &Contestant, load: &Scenario) -> Option<Self> {
+        let KeyInput { kind, otherwise } = contestant.make().key_input()?;
+        let says = |vm: &&scenario::file::Vm| match kind {
+            InsightKind::Stalls => vm.agent.stalls,
+            InsightKind::Active => vm.agent.active,
+            InsightKind::Curve => vm.agent.curve,
+        };
+        let (vms_with, vms) = (load.vms.iter().filter(says).count(), load.vms.len());
+        (vms_with < vms).then(|| Self {
+            policy: contestant.name().to_owned(),
+            input: kind.key(),
+            what: kind.name(),
+            otherwise,
+            vms_with,
+            vms,
+        })
+    }
+
+    /// As it stands beside the policy's numbers.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Self { policy, what, otherwise, vms_with, vms, .. } = self;
+        let who =
+            if *vms_with == 0 { "no guest".to_owned() } else { format!("only {vms_with} of {vms} guests") };
+        let says = if *vms_with > 1 { "say" } else { "says" };
+        format!("{policy} goes by {what}, which {who} here {says}: without, {otherwise}.")
+    }
 }
 
 /// Which VMs a policy's differences to the first policy are of: those that both served as often. What is of the whole host (how many
@@ -231,6 +283,11 @@ impl Comparison {
                 results: cells(values, pairs),
                 ratios: false,
                 compared: (0..settings.contestants.len()).map(|policy| Compared::of(pairs, policy)).collect(),
+                without_key_input: settings
+                    .contestants
+                    .iter()
+                    .filter_map(|contestant| WithoutKeyInput::of(contestant, load))
+                    .collect(),
                 regret: (!regrets.is_empty()).then(|| {
                     let hours = settings.choices.until.unwrap_or(load.until).as_secs_f64() / 3600.0;
                     Regret::of(&names().collect::<Vec<_>>(), not_known.clone(), regrets, hours)
@@ -254,6 +311,7 @@ impl Comparison {
             compared: (0..settings.contestants.len())
                 .map(|policy| Compared::together(&loads, policy))
                 .collect(),
+            without_key_input: Vec::new(),
             regret: None,
             series: Vec::new(),
         };
@@ -486,6 +544,7 @@ mod tests {
             results: vec![result(|_| 100.0), result(|value| value)],
             ratios: false,
             compared: vec![Compared::default(), compared],
+            without_key_input: Vec::new(),
             regret: None,
             series: Vec::new(),
         }

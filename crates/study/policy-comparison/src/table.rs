@@ -76,6 +76,9 @@ impl Comparison {
         if let Some(line) = not_known(load) {
             let _ = writeln!(text, "{}", wrap_after("", &escape(&line), width, 2));
         }
+        for without in &load.without_key_input {
+            let _ = writeln!(text, "{}", wrap_after("", &escape(&without.sentence()), width, 2));
+        }
         if !same.is_empty() {
             let all = if differ { "all".to_owned() } else { self.policies.join(", ") };
             let same = format!("the same for {}: {}", escape(&all), same.join("; "));

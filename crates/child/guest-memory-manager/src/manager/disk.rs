@@ -113,14 +113,17 @@ impl MemoryManager {
 
     /// Those who waited have waited so long; then everyone gets what has come. Returns how many pages were short.
     fn wait_and_fault(&mut self, time: Duration) -> PageCount {
+        let mut applications = Vec::new();
         for at in 0..self.processes.len() {
             if self.processes[at].waits() {
                 if self.processes[at].application {
                     self.stall += time;
+                    applications.push(time);
                 }
                 self.processes.change(at, |process| process.stall += time);
             }
         }
+        self.count_stalls(&applications);
         let written = self.disk.as_mut().map_or(PageCount::ZERO, |disk| std::mem::take(&mut disk.written));
         // What is no longer there to be written was written for nothing.
         self.write_modified(written);

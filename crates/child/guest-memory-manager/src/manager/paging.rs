@@ -136,6 +136,7 @@ impl MemoryManager {
             }
         }
         let mut short = PageCount::ZERO;
+        let mut applications = Vec::new();
         for (at, got) in waiting {
             short += got.short + self.fault_in_rest(at);
             let process = &self.processes[at];
@@ -143,9 +144,11 @@ impl MemoryManager {
             let waited = if process.waits() { time } else { Duration::from_secs_f64(reading).min(time) };
             if process.application {
                 self.stall += waited;
+                applications.push(waited);
             }
             self.processes.change(at, |process| process.stall += waited);
         }
+        self.count_stalls(&applications);
         short
     }
 

@@ -48,7 +48,7 @@ pub struct Counters {
     pub commit_failures: u64,
     /// What applications have asked for, were refused, and still want.
     pub refused: PageCount,
-    /// Time that applications have lost waiting for pages since boot, each one's added up.
+    /// Time that applications have lost waiting for pages since boot, each one's added up; and what an agent's measuring has cost them.
     pub stall: Duration,
 }
 

@@ -3,6 +3,7 @@
 use component_runtime::lanes::Lane;
 use component_runtime::{Context, trace};
 use dm_vsp::Input;
+use memory_balancer::Input as BalancerInput;
 use page_range::GuestPage;
 use vmbus::control::server::{ContactOrigin, Offer};
 use vmbus::control::{DYNAMIC_MEMORY_CLASS, DYNAMIC_MEMORY_INSTANCE, Relid};
@@ -184,6 +185,10 @@ impl Worker {
                 }
                 Told::Event { service, what } => {
                     tracing::info!(event = "integration_service", service, what = what.as_str());
+                }
+                Told::Insight(measured) => {
+                    tracing::debug!(event = "guest_insight", says = measured.to_text().trim_end());
+                    worker.tell_balancer(ctx, BalancerInput::Insight { vm: worker.vm, measured });
                 }
                 Told::Storage { lun, what } => tracing::info!(event = "storage", lun, what = what.as_str()),
                 Told::Violation { rule } => worker.protocol_error(ctx, STORAGE_DEVICE, &rule),

@@ -281,6 +281,7 @@ const VM_SETTINGS: &[KeyDoc] = keys! {
     "priority", Form::Integer("0 to 100"), "50", "Memory priority (-Priority); the WMI weight divided by 100.";
     "page_file", Form::Size, "system-managed; Linux guests 4096MB (invented)", "The guest's page file, or a Linux guest's swap: a size that stays; or \"system-managed\", as Windows has by default: the page file grows with commit and RAM, up to three times the RAM or 4 GB, whichever is larger.";
     "workload", Form::Text, "none", "What runs in the guest from its login on: a name from [workloads], or a table.";
+    "agent", Form::Texts, "none", "What an agent in the guest measures and the host reads as a key-value pair, for policies that go by it: \"active\" (pages touched in half a minute), \"curve\" (how many touches would miss with less memory), and with Linux \"stalls\" (pressure stall information). The guest bears what it costs.";
     "disk", Form::Tables, "none: page file and files are as fast as the guest's model says", "Virtual hard disks. Files and page file lie on the first; with a second one, the page file lies there.";
 };
 

@@ -1,7 +1,7 @@
 //! Keys of a scenario file that are set beside the file: `vm.VM3.priority=80` (`--set`).
 //!
 //! A setting changes the file's text, as a person with an editor would, and the changed text is what is read: the same checks and the same
-//! diagnostics apply, and the text that a run keeps is the text that was run.
+//! diagnostics apply, and the text that a run keeps is the text that was run. `vm.all` stands for every `[[vm]]`, unless a VM has that name.
 
 use core::{fmt, str::FromStr};
 
@@ -113,21 +113,29 @@ pub(super) fn apply(source: &SourceText, settings: &[Setting]) -> Result<String,
     let mut text = source.text().to_owned();
     for setting in settings {
         let Ok(document) = DeTable::parse(&text) else { return Ok(text) };
-        let way = setting.way(document.get_ref()).map_err(|why| setting.complain(source, why))?;
-        let changed = setting.candidates(&text, document.get_ref(), &way).into_iter().find(|changed| {
-            // Where a line may be added depends on how the tables around are written; an edit counts if the key then has the value.
-            let Ok(document) = DeTable::parse(changed) else { return false };
-            find(document.get_ref(), &way).is_some_and(|value| changed[value.span()] == setting.value)
-        });
-        let Some(changed) = changed else {
-            let why = Refusal::new(format!("`{}` is no key whose value can be set", setting.path.join(".")))
-                .help("name a key of a table, such as host.memory");
-            return Err(setting.complain(source, why));
-        };
-        text = changed;
+        // Ways go by names and numbers, which no edit changes.
+        let ways = setting.ways(document.get_ref()).map_err(|why| setting.complain(source, why))?;
+        for way in ways {
+            let Ok(document) = DeTable::parse(&text) else { return Ok(text) };
+            let changed = setting.candidates(&text, document.get_ref(), &way).into_iter().find(|changed| {
+                // Where a line may be added depends on how the tables around are written; an edit counts if the key then has the value.
+                let Ok(document) = DeTable::parse(changed) else { return false };
+                find(document.get_ref(), &way).is_some_and(|value| changed[value.span()] == setting.value)
+            });
+            let Some(changed) = changed else {
+                let why =
+                    Refusal::new(format!("`{}` is no key whose value can be set", setting.path.join(".")))
+                        .help("name a key of a table, such as host.memory");
+                return Err(setting.complain(source, why));
+            };
+            text = changed;
+        }
     }
     Ok(text)
 }
+
+/// What stands for every `[[vm]]`.
+const ALL: &str = "all";
 
 /// Why a setting is refused.
 struct Refusal {
@@ -157,6 +165,29 @@ impl Setting {
         let Refusal { why, allowed, help } = refusal;
         let said = Diagnostic::of_file(source.file(), format!("--set {self}: {why}"));
         Diagnostic { allowed, help, ..said.key("--set").value(self.written.clone()) }.into()
+    }
+
+    /// The ways to the key: one, or for `vm.all` one for each `[[vm]]`.
+    fn ways(&self, root: &DeTable<'_>) -> Result<Vec<Vec<Step>>, Refusal> {
+        let tables = || {
+            let list = root.get("vm").and_then(|list| list.get_ref().as_array());
+            list.into_iter().flatten().filter_map(|entry| entry.get_ref().as_table())
+        };
+        match &self.path[..] {
+            [vm, all, rest @ ..] if vm == "vm" && all == ALL && !rest.is_empty() => {
+                let named = tables()
+                    .any(|table| table.get("name").is_some_and(|name| name.get_ref().as_str() == Some(ALL)));
+                if named || tables().next().is_none() {
+                    return Ok(vec![self.way(root)?]);
+                }
+                let way = |(entry, _)| {
+                    let keys = rest.iter().map(|key| Step::Key(key.clone()));
+                    [Step::Key(vm.clone()), Step::Entry(entry)].into_iter().chain(keys).collect()
+                };
+                Ok(tables().enumerate().map(way).collect())
+            }
+            _ => Ok(vec![self.way(root)?]),
+        }
     }
 
     /// The way to the key: VMs go by their names, entries of other lists by their number.
@@ -397,6 +428,21 @@ mod tests {
         let (both, gone) = difference(&["vm.VM3.priority=80", "vm.VM3.buffer=5", "vm.VM3.priority=90"]);
         assert!(gone.is_empty());
         assert_eq!(both, ["only.VM3.buffer = 5", "only.VM3.priority = 90"]);
+    }
+
+    #[test]
+    fn all_vms_are_set_at_once() {
+        let (lines, gone) = difference(&["vm.all.agent=[\"active\"]"]);
+        assert!(gone.is_empty());
+        assert_eq!(lines, ["agent = [\"active\"]"; 2], "once in each [[vm]]");
+        let (lines, gone) = difference(&["vm.all.guest=\"windows\""]);
+        assert_eq!((lines.len(), gone.len()), (2, 2));
+        assert!(changed(&["vm.all=3"]).unwrap_err().contains("no VM is called \"all\""));
+        // A VM of that name comes first.
+        let named = TEXT.replace("db.1", "all");
+        let setting = ["vm.all.buffer=9".parse().unwrap()];
+        let text = apply(&SourceText::new("s.toml", named.as_str()), &setting).unwrap();
+        assert_eq!(text.matches("buffer = 9").count(), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use balancing_policy::MemorySettings;
+use guest_memory_manager::agent::AgentConfig;
 use guest_memory_manager::{GuestProfile, IntegrationServices, PageFileSize, trace::Trace};
 
 use super::{
@@ -33,6 +34,8 @@ pub struct Vm {
     pub page_file: PageFileSize,
     /// Its virtual hard disks.
     pub disks: Vec<Disk>,
+    /// What an agent in the guest measures.
+    pub agent: AgentConfig,
     /// What runs in the guest from its login on.
     pub workload: Option<Workload>,
     /// Where it is configured.

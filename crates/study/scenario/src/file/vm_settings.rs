@@ -1,6 +1,7 @@
 //! Settings of VMs: what `[[vm]]`, `[vm.odd]`, `[vm.even]` and `[vm.only.NAME]` have in common.
 
 use balancing_policy::MemorySettings;
+use guest_memory_manager::agent::AgentConfig;
 use guest_memory_manager::{GuestProfile, IntegrationServices, Kernel, PageFileSize, find_profile, profiles};
 use page_range::PageCount;
 
@@ -41,6 +42,7 @@ pub(super) struct VmSettings<'r, 't> {
     page_file: Option<Located<PageFileSize>>,
     workload: Option<Located<Workload>>,
     disks: Option<Located<Vec<Disk>>>,
+    agent: Option<Located<AgentConfig>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -75,6 +77,7 @@ impl<'r, 't> VmSettings<'r, 't> {
             page_file: read_page_file(&table),
             workload: read_workload(&table, around.workloads),
             disks: disks::read_disks(&table, around.host.map(|host| &host.devices[..])),
+            agent: read_agent(&table),
         }
     }
 
@@ -104,6 +107,7 @@ impl<'r, 't> VmSettings<'r, 't> {
             page_file: pick(&self.page_file, variant.map(|v| &v.page_file)),
             workload: pick(&self.workload, variant.map(|v| &v.workload)),
             disks: pick(&self.disks, variant.map(|v| &v.disks)),
+            agent: pick(&self.agent, variant.map(|v| &v.agent)),
         }
     }
 
@@ -126,6 +130,7 @@ impl<'r, 't> VmSettings<'r, 't> {
         let memory = startup.and_then(|startup| self.memory(&startup, number, around));
         let (guest, memory) = (guest?, memory?);
         good &= self.check_page_file(guest.value);
+        good &= self.check_agent(guest.value);
         good.then(|| Vm {
             name: String::new(),
             number: number.to_owned(),
@@ -142,6 +147,7 @@ impl<'r, 't> VmSettings<'r, 't> {
                 .as_ref()
                 .map_or_else(|| default_page_file(guest.value), |size| size.value),
             disks: self.disks.as_ref().map_or_else(Vec::new, |disks| disks.value.clone()),
+            agent: self.agent.as_ref().map_or_else(AgentConfig::default, |agent| agent.value),
             workload: workload.map(|workload| workload.value),
             span: 0..0,
         })
@@ -159,6 +165,26 @@ impl<'r, 't> VmSettings<'r, 't> {
             );
         }
         windows
+    }
+
+    /// Only Linux says how long its tasks stand still for want of memory; and whoever measures anything does it with the services.
+    fn check_agent(&self, guest: &GuestProfile) -> bool {
+        let Some(Located { value: agent, span }) = &self.agent else { return true };
+        let services = self.integration_services.as_ref().map_or_else(Default::default, |s| s.value);
+        let why = if agent.stalls && guest.family().kernel != Kernel::Linux {
+            format!("{guest} does not count how long its tasks stand still for want of memory")
+        } else if agent.measures() && services == IntegrationServices::Missing {
+            "without integration services an agent has no way to the host".to_owned()
+        } else {
+            return true;
+        };
+        let allowed = if services == IntegrationServices::Missing {
+            "[]"
+        } else {
+            "\"active\" and \"curve\"; \"stalls\" for guests with Linux"
+        };
+        self.table.reader.add(self.table.bad_value("agent", span, why).allowed(allowed));
+        false
     }
 
     fn memory(
@@ -496,4 +522,28 @@ pub(super) fn read_workload(table: &Table<'_, '_>, named: &Named) -> Option<Loca
             None
         }
     }
+}
+
+/// What an agent measures: a list of words, or one.
+fn read_agent(table: &Table<'_, '_>) -> Option<Located<AgentConfig>> {
+    const WORDS: [&str; 3] = ["stalls", "active", "curve"];
+    let Located { value: words, span } = table.texts("agent")?;
+    let mut agent = AgentConfig::default();
+    for word in words {
+        match word.value.as_str() {
+            "stalls" => agent.stalls = true,
+            "active" => agent.active = true,
+            "curve" => agent.curve = true,
+            other => {
+                table.reader.add(
+                    table
+                        .bad_value("agent", &word.span, format!("no agent measures {other:?}"))
+                        .allowed(schema::quoted(&WORDS))
+                        .nearest(other, WORDS),
+                );
+                return None;
+            }
+        }
+    }
+    Some(Located { value: agent, span })
 }

@@ -106,6 +106,7 @@ pub fn plan(
                 vcpus: vm.vcpus,
                 page_file: vm.page_file,
                 disks: vm.disks.clone(),
+                agent: vm.agent,
                 settings: vm.memory,
                 operation_times: times,
             })

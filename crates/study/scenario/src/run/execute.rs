@@ -260,11 +260,18 @@ pub(super) fn vm_config(
         bus_versions: default_bus_versions(),
         driver,
         disks: u8::try_from(vm.disks.len()).unwrap_or(u8::MAX),
+        agent: vm.agent,
         seed: plan.seed,
     };
     let mut simulated = SimulatedVm { console: console.clone(), ..SimulatedVm::new(machine) };
-    if !vm.disks.is_empty() {
-        simulated.devices = Arc::new(storage.controller(at, vm));
+    if !vm.disks.is_empty() || vm.agent.measures() {
+        let controller = (!vm.disks.is_empty()).then(|| storage.controller(at, vm));
+        let measures = vm.agent.measures();
+        simulated.devices = Arc::new(move || {
+            let mut devices = controller.as_ref().map_or_else(Vec::new, |controller| controller());
+            devices.extend(measures.then(vmms_host::agent_device));
+            devices
+        });
     }
     VmConfig { name: Arc::clone(&vm.name), settings: vm.settings, factory: Box::new(simulated) }
 }

@@ -11,7 +11,7 @@ use guest_memory_manager::workload::WorkloadConfig;
 use page_range::PageCount;
 use parking_lot::Mutex;
 use run_journal::EventsLevel;
-use vmms_host::HostEdition;
+use vmms_host::{HostEdition, HostRelease};
 
 use super::error::RunError;
 use super::execute::execute;
@@ -30,6 +30,32 @@ pub fn with_static_memory(mut plan: Plan) -> Plan {
     for step in &mut plan.timeline {
         if let Action::Configure { settings, .. } = &mut step.action {
             *settings = fixed(*settings);
+        }
+    }
+    plan
+}
+
+/// A host of Windows Server 2012, unless it is one already or a later one, on which every VM that balancing moves has at most this part of its
+/// startup RAM as its minimum: whole large pages, and no less than the 32 MB that such a host allows (documented: Microsoft,
+/// `Set-VMMemory`).
+#[must_use]
+pub fn with_minimum_below_startup(mut plan: Plan, part: f64) -> Plan {
+    let lower = |settings: MemorySettings| {
+        let large = PageCount::LARGE_PAGE.get();
+        let wanted = (settings.startup.get() as f64 * part) as u64 / large * large;
+        let minimum = PageCount(wanted).max(PageCount::from_mib(32)).min(settings.minimum);
+        if settings.minimum < settings.maximum { settings.with_minimum(minimum) } else { settings }
+    };
+    if !plan.host.release.is_2012_or_later() {
+        plan.host.release = HostRelease::Server2012;
+        plan.host.balancer = plan.host.balancer.with_smart_paging();
+    }
+    for vm in &mut plan.vms {
+        vm.settings = lower(vm.settings);
+    }
+    for step in &mut plan.timeline {
+        if let Action::Configure { settings, .. } = &mut step.action {
+            *settings = lower(*settings);
         }
     }
     plan

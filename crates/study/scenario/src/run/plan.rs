@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use balancing_policy::MemorySettings;
 use dm_vsc::Faults;
+use guest_memory_manager::agent::AgentConfig;
 use guest_memory_manager::trace::Trace;
 use guest_memory_manager::workload::WorkloadConfig;
 use guest_memory_manager::{GuestProfile, IntegrationServices, PageFileSize};
@@ -60,6 +61,8 @@ pub struct PlannedVm {
     pub page_file: PageFileSize,
     /// Its virtual hard disks.
     pub disks: Vec<Disk>,
+    /// What an agent in its guest measures.
+    pub agent: AgentConfig,
     /// Its memory settings.
     pub settings: MemorySettings,
     /// How long its driver takes for an operation; `None`: as long as usual.
