@@ -9,12 +9,15 @@ use qemu_host::{Place, Snapshot, Surroundings};
 /// Sockets that are looked after at once. Invented: a host has some hundred VMs.
 const MOST_PLACES: usize = 4096;
 
+/// Who is shown what the daemon knows.
+type Watch = Box<dyn FnMut(&Arc<Snapshot>) + Send>;
+
 /// The host that the daemon runs on.
 pub(crate) struct ThisHost {
     /// Patterns of sockets.
     pub(crate) patterns: Vec<String>,
     /// Is shown everything.
-    pub(crate) watch: Box<dyn FnMut(&Arc<Snapshot>) + Send>,
+    pub(crate) watch: Watch,
 }
 
 impl Surroundings for ThisHost {

@@ -195,7 +195,7 @@ impl Reader<BufReader<RecordedFile>> {
     /// If it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, EventsError> {
         packed::open(path).map(Self::new).map_err(|cause| match cause.kind() {
-            io::ErrorKind::NotFound => EventsError::Missing,
+            ErrorKind::NotFound => EventsError::Missing,
             _ => EventsError::Open(cause),
         })
     }

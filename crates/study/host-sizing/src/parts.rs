@@ -63,12 +63,15 @@ pub(crate) fn told(parts: &[Part]) -> String {
     }
 }
 
+/// Runs jobs of one part.
+pub(crate) type RunPart<'a> = dyn FnMut(&Part, &[Job]) -> Result<Vec<HostOutcome>, SizingError> + 'a;
+
 /// Runs jobs in all parts: the worst of them counts, at the time that it has in the whole.
 pub(crate) fn run(
     whole: &Fleet,
     parts: &[Part],
     jobs: &[Job],
-    run: &mut dyn FnMut(&Part, &[Job]) -> Result<Vec<HostOutcome>, SizingError>,
+    run: &mut RunPart<'_>,
 ) -> Result<Vec<HostOutcome>, SizingError> {
     let whole_s = whole.length().as_secs_f64();
     let mut all: Vec<HostOutcome> = Vec::new();

@@ -82,9 +82,9 @@ pub fn check(script: &str) -> Vec<Complaint> {
         if line.is_empty() {
             continue;
         }
-        if line.starts_with('#') {
+        if let Some(comment) = line.strip_prefix('#') {
             // Documented: about_Requires.
-            if line[1..].to_ascii_lowercase().starts_with("requires") {
+            if comment.to_ascii_lowercase().starts_with("requires") {
                 complain("#Requires is no comment".to_owned());
             }
             continue;
