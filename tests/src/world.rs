@@ -9,6 +9,7 @@ use component_runtime::random::stream;
 use component_runtime::{
     Component, Context, Driver, EndReason, NextWake, RunConfig, RunEnd, Runtime, SimTime, WakeCause,
 };
+use guest_memory_manager::agent::AgentConfig;
 use guest_memory_manager::workload::{SawtoothConfig, WorkloadConfig};
 use guest_memory_manager::{IntegrationServices, PageFileSize, find_profile};
 use guest_partition::{Console, GuestCommand, MachineConfig, SimulatedVm, default_bus_versions};
@@ -35,6 +36,7 @@ pub fn ordinary(profile: &str, seed: u64) -> SimulatedVm {
         bus_versions: default_bus_versions(),
         driver: None,
         disks: 0,
+        agent: AgentConfig::default(),
         seed,
     })
 }

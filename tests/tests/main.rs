@@ -1,5 +1,6 @@
 //! The tests of the whole stack, as one program: it is linked once. `cargo test -p whole-stack-tests same_bits` runs those of one file.
 
+mod agent;
 mod book;
 mod conservation;
 mod counter_files;

@@ -102,9 +102,13 @@ fn all_policies_are_here() {
     let mut names: Vec<&str> = policies::names().collect();
     names.sort_unstable();
     let here = [
+        "auto-ballooning",
         "clairvoyant",
+        "deflation",
         "esx",
         "hyperv",
+        "hyperv-2012",
+        "meb",
         "mom",
         "predictive-band",
         "proxmox",
@@ -127,6 +131,56 @@ fn hyperv_meets_demand_and_buffer() {
     let short = Run::of(SHORT, "hyperv");
     assert!(short.last(0).removed > PageCount::ZERO, "the idle VM gives");
     assert!(short.last(1).pressure.unwrap() < 100.0, "the busy VM has what it demands");
+}
+
+/// The same band, which reaches below the startup RAM where the minimum does.
+#[test]
+fn hyperv_2012_falls_to_the_minimum_where_that_is_less_than_the_startup_ram() {
+    let text = REST
+        .replace("memory = \"8GB\"", "memory = \"8GB\"\nrelease = \"2012\"")
+        .replace("maximum_bytes", "minimum_bytes = \"256MB\"\nmaximum_bytes");
+    let (old, new) = (Run::of(REST, "hyperv-2012"), Run::of(&text, "hyperv-2012"));
+    assert_eq!(old.last(0).physical, mib(512));
+    let vm = new.last(0);
+    let wanted = 1.2 * vm.demand.unwrap().mib();
+    assert!((vm.physical.mib() - wanted).abs() < 25.0 && vm.physical < mib(512), "{vm:?}");
+}
+
+/// Free memory is everyone's, up to the maximum, and nobody looks at what is needed.
+#[test]
+fn deflation_gives_all_there_is() {
+    assert_eq!(Run::of(REST, "deflation").last(0).physical, mib(2048));
+    let short = Run::of(SHORT, "deflation");
+    let host = &short.points().last().unwrap().host;
+    assert!(host.available < mib(8) && short.last(1).pressure.unwrap() > 100.0, "{}", host.available);
+    // A third VM has its startup RAM of the two, each in proportion to what it has beyond its minimum.
+    let third = SHORT.replace(
+        "[[timeline]]\nat = \"0s\"\naction = \"start\"\nvm = \"all\"",
+        "[[vm]]\nname = \"Third\"\nguest = \"ws2008-r2-sp1-enterprise\"\nstartup_bytes = \"512MB\"\n\n\
+         [[timeline]]\nat = \"0s\"\naction = \"start\"\nvm = \"Idle\"\n\n\
+         [[timeline]]\nat = \"0s\"\naction = \"start\"\nvm = \"Busy\"\n\n\
+         [[timeline]]\nat = \"5m\"\naction = \"start\"\nvm = \"Third\"\ntries = 3\nretry_after = \"30s\"",
+    );
+    let third = Run::of(&third, "deflation");
+    assert!(third.last(0).removed > PageCount::ZERO && third.last(2).physical >= mib(512));
+}
+
+/// Pressure on the host fills balloons; without it nothing is taken.
+#[test]
+fn auto_ballooning_takes_under_pressure_of_the_host_only() {
+    assert_eq!(Run::of(REST, "auto-ballooning").last(0).removed, PageCount::ZERO);
+    let short = Run::of(SHORT, "auto-ballooning");
+    let total = mib(4096).mib();
+    let least = short.points().iter().map(|point| point.host.available.mib()).fold(total, f64::min);
+    assert!(least < 0.1 * total && short.last(0).removed > PageCount::ZERO, "{least} MB available");
+}
+
+/// Working sets first, and what is beyond them in proportion; in a shortage the idle VM gives.
+#[test]
+fn meb_meets_working_sets() {
+    assert_eq!(Run::of(REST, "meb").last(0).physical, mib(2048));
+    let short = Run::of(SHORT, "meb");
+    assert!(short.last(0).removed > mib(128) && short.last(1).pressure.unwrap() < 105.0);
 }
 
 /// What a step needs is there before the step, and nothing is taken from a VM unless another lacks it.
@@ -239,6 +293,69 @@ fn static_memory_stays() {
     let short = Run::of(SHORT, "static");
     assert!(short.points().iter().all(|point| point.vms.iter().all(|vm| vm.operations == 0)));
     assert_eq!((short.last(0).physical, short.last(1).physical), (mib(1536), mib(1024)));
+}
+
+/// With an agent a Linux guest says how long its tasks stand still, so that Senpai gives it what it misses.
+#[test]
+fn senpai_hears_of_stalls_from_an_agent_in_a_linux_guest() {
+    let text = REST
+        .replace("ws2008-r2-sp1-enterprise\"", "linux\"\nagent = [\"stalls\"]")
+        .replace("memory = \"8GB\"", "memory = \"8GB\"\ndynamic_memory_versions = [\"2.0\"]")
+        .replace("hold = \"60s\"", "hold = \"600s\"");
+    let run = Run::of(&text, "senpai");
+    assert!(run.last(0).added > mib(128), "{} added", run.last(0).added);
+}
+
+/// Two that have committed as much, of which one touches little; and one that needs more than there is.
+const TOUCHED: &str = r#"
+title = "Two have as much, and one of them touches little of it"
+until = "15m"
+
+[host]
+memory = "5GB"
+memory_reserve = "512MB"
+
+[[vm]]
+name = "VM{n}"
+numbers = "1..3"
+guest = "ws2008-r2-sp1-enterprise"
+startup_bytes = "512MB"
+maximum_bytes = "3GB"
+
+[[timeline]]
+at = "0s"
+action = "start"
+vm = "all"
+
+[[timeline]]
+at = "2m"
+action = "set_workload"
+vm = "VM1"
+workload = { kind = "step", to = "1GB", active_share = 0.05, hold = "1h" }
+
+[[timeline]]
+at = "2m"
+action = "set_workload"
+vm = "VM2"
+workload = { kind = "step", to = "1GB", active_share = 1.0, hold = "1h" }
+
+[[timeline]]
+at = "5m"
+action = "set_workload"
+vm = "VM3"
+workload = { kind = "step", to = "2GB", hold = "1h" }
+"#;
+
+/// Idle memory is what an agent does not see touched, and is taxed.
+#[test]
+fn esx_takes_what_an_agent_does_not_see_touched() {
+    let with = TOUCHED.replace("startup_bytes", "agent = \"active\"\nstartup_bytes");
+    let lead = |text: &str| {
+        let run = Run::of(text, "esx");
+        run.last(1).physical.mib() - run.last(0).physical.mib()
+    };
+    let (without, with) = (lead(TOUCHED), lead(&with));
+    assert!(with > without + 100.0, "{with} MB more for who touches all, and {without} without an agent");
 }
 
 /// A Linux guest reports what its driver reports: nothing of free memory or page files. So Proxmox takes it to be short of

@@ -4,7 +4,7 @@
 #[must_use]
 pub fn rule(policy: &str, rule: &str) -> Option<&'static str> {
     let of_policy = match policy {
-        "hyperv" => match rule {
+        "hyperv" | "hyperv-2012" => match rule {
             "in-band" => "Its pressure is within its band: it is left alone.",
             "at-maximum" => "Its pressure is above its band, and it has all that it can be given.",
             "nearly-enough" => {
@@ -21,6 +21,28 @@ pub fn rule(policy: &str, rule: &str) -> Option<&'static str> {
             "shortage" => {
                 "There is not enough for everyone's needs and buffers: all give way together, the buffer first, low weights more."
             }
+            _ => return common(rule),
+        },
+        "deflation" => match rule {
+            "deflate" => {
+                "Memory is lacking for a start: everyone gives in proportion to its size above its minimum."
+            }
+            "reinflate" => "Memory is free: everyone grows in proportion to what it is below its maximum.",
+            "keep" => "No memory is lacking, and none is free.",
+            _ => return common(rule),
+        },
+        "auto-ballooning" => match rule {
+            "fill-balloon" => "The host is under pressure, and its guest is not: its balloon is filled.",
+            "empty-balloon" => "Its guest is under pressure, and the host is not: its balloon is emptied.",
+            "keep" => "Neither the host nor its guest is under pressure, or both are: nothing is moved.",
+            _ => return common(rule),
+        },
+        "meb" => match rule {
+            "grow" => "It has less than its working set and its share: it is given memory.",
+            "shrink" => {
+                "It has more than its working set and its share, or others miss more for want of this memory: it gives."
+            }
+            "keep" => "It has its working set and its share, or what saves most misses.",
             _ => return common(rule),
         },
         "predictive-band" => match rule {
@@ -111,11 +133,25 @@ fn common(rule: &str) -> Option<&'static str> {
 #[must_use]
 pub fn state(policy: &str, rule: &str) -> Option<&'static str> {
     Some(match (policy, rule) {
-        ("hyperv", "enough") => "there is enough for everyone's needs, buffers and the stock",
-        ("hyperv", "contention") => {
+        ("hyperv" | "hyperv-2012", "enough") => "there is enough for everyone's needs, buffers and the stock",
+        ("hyperv" | "hyperv-2012", "contention") => {
             "there is enough for everyone, but it must first be taken from those who have too much"
         }
-        ("hyperv", "shortage") => "there is not enough for everyone's needs and buffers",
+        ("hyperv" | "hyperv-2012", "shortage") => "there is not enough for everyone's needs and buffers",
+        ("deflation", "deflating") => "memory is lacking for a start",
+        ("deflation", "reinflating") => "memory is free that VMs could have",
+        ("deflation", "at-rest") => "no memory is lacking, and none is free",
+        ("auto-ballooning", "none") => "the host is not under pressure",
+        ("auto-ballooning", "low") => "the host is under low pressure: balloons are filled by a step",
+        ("auto-ballooning", "medium") => {
+            "the host is under medium pressure: balloons are filled by two steps"
+        }
+        ("auto-ballooning", "critical") => {
+            "the host is under critical pressure: balloons are filled by four steps"
+        }
+        ("meb", "enough") => "there is enough for everyone's working set",
+        ("meb", "least-misses") => "working sets do not fit: memory is where it saves most misses",
+        ("meb", "between-balancings") => "what was decided last still holds",
         ("predictive-band", "enough") => "there is enough for everyone's comfort",
         ("predictive-band", "tight") => {
             "there is enough for everyone's need and margin, not for all of the comfort"
