@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     dependencies()?;
     let seed = (!args.fresh).then_some(SEED);
     let text = seed.map(|seed| seed.to_string());
-    step("tests", whole("test").envs(text.as_deref().map(|seed| ("PROPTEST_RNG_SEED", seed))))?;
+    tests(text.as_deref())?;
     // The programs of that build: with other features, nearly every crate would be compiled once more.
     let xtask = || whole("build").args(["--bin", "xtask"]).built("xtask");
     let seeds = "1,2,3";
@@ -75,6 +75,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     );
     note!("── guests of QEMU: left out (they take about three minutes): `cargo xtask test --qemu`");
     Ok(())
+}
+
+/// The tests of all crates; `seed` is that of property tests. By cargo-nextest where it is installed: cargo itself runs one program after the
+/// other, and a processor waits whenever one of them comes to its last test.
+fn tests(seed: Option<&str>) -> Result<()> {
+    let seeded = |tool: Tool| tool.envs(seed.map(|seed| ("PROPTEST_RNG_SEED", seed)));
+    if !tools::has_subcommand("nextest") {
+        return step("tests", seeded(whole("test")));
+    }
+    let nextest = ["nextest", "run", "--workspace", "--exclude", BOOK_BUILDER, "--all-features", "--locked"];
+    step("tests", seeded(Tool::cargo(nextest)))?;
+    // Examples in documentation are not among what it runs.
+    step("examples in the documentation of crates", seeded(whole("test").args(["--doc"])))
 }
 
 /// The daemon over guests of QEMU's. A test that finds no QEMU, or no kernel, says so.
