@@ -24,7 +24,7 @@ pub(super) fn contestants(paths: &[PathBuf]) -> Result<Vec<Tuned>, Vec<String>> 
             Ok(files) => {
                 for file in files {
                     match read(&file) {
-                        Ok(contestant) => tuned.push(contestant),
+                        Ok(found) => tuned.extend(found),
                         Err(why) => wrong.push(format!("{}: {why}", file.display())),
                     }
                 }
@@ -73,7 +73,8 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
-fn read(path: &Path) -> Result<Tuned, String> {
+/// What a file says; nothing where no set was better than the published parameters, which take part anyway.
+fn read(path: &Path) -> Result<Option<Tuned>, String> {
     let bytes = input_file::read(path, MOST_BYTES).map_err(|error| error.to_string())?;
     let text = input_file::decode(bytes).map_err(|error| error.to_string())?;
     let mut file: toml::Table = toml::from_str(&text).map_err(|error| error.to_string())?;
@@ -90,7 +91,7 @@ fn read(path: &Path) -> Result<Tuned, String> {
     };
     let text = Contestant::text_of(&name, &format!("{name} tuned"), &parameters);
     let contestant = Contestant::named(&text).map_err(|error| error.to_string())?;
-    Ok(Tuned { policy: name, contestant })
+    Ok((!parameters.is_empty()).then_some(Tuned { policy: name, contestant }))
 }
 
 #[cfg(test)]
@@ -114,11 +115,18 @@ mod tests {
         write(folder.path(), "b/policy.toml", HYPERV);
         write(folder.path(), "a.toml", MOM);
         write(folder.path(), "notes.txt", "no matter");
-        let tuned = contestants(&[folder.path().to_owned()]).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-        let mut all: Vec<Contestant> = ["hyperv", "esx"].map(|name| Contestant::named(name).unwrap()).into();
-        put_beside(&mut all, tuned);
+        let beside = |policies: &[&str]| {
+            let tuned = contestants(&[folder.path().to_owned()]).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+            let named = policies.iter().map(|name| Contestant::named(name).unwrap());
+            let mut all: Vec<Contestant> = named.collect();
+            put_beside(&mut all, tuned);
+            all
+        };
+        let all = beside(&["hyperv", "esx"]);
         let names: Vec<&str> = all.iter().map(Contestant::name).collect();
-        assert_eq!(names, ["hyperv", "hyperv tuned", "esx", "mom tuned"]);
+        // Of mom nothing was found that is better.
+        assert_eq!(names, ["hyperv", "hyperv tuned", "esx"]);
+        assert_eq!(beside(&["esx"])[1].name(), "hyperv tuned");
         assert_eq!(all[1].text(), "hyperv:as=hyperv tuned:half_width=3.5:hold=2m");
         // A folder of `tune` itself.
         assert_eq!(contestants(&[folder.path().join("b")]).map_err(|_| ()).unwrap().len(), 1);
