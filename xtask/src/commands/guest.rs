@@ -113,6 +113,7 @@ impl Where {
             modules: self.modules.clone(),
             busybox: self.busybox.clone(),
             qemu: self.qemu.clone(),
+            emulated_kernel: self.emulated_kernel.clone(),
         }
     }
 

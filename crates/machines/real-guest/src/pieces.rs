@@ -57,6 +57,8 @@ pub struct Given {
     pub busybox: Option<PathBuf>,
     /// QEMU for x86-64.
     pub qemu: Option<PathBuf>,
+    /// Kernel image of the emulated machine, with its modules beside it as a package unpacks them.
+    pub emulated_kernel: Option<PathBuf>,
 }
 
 /// The pieces of a guest.
@@ -86,7 +88,7 @@ pub struct Looked {
     pub busybox: Result<PathBuf, PieceError>,
     /// QEMU.
     pub qemu: Result<Qemu, PieceError>,
-    emulated: Option<(PathBuf, PathBuf)>,
+    emulated: Result<Option<(PathBuf, PathBuf)>, PieceError>,
 }
 
 impl Looked {
@@ -117,10 +119,14 @@ impl Looked {
             Some(path) => given("qemu", path).map(|program| Qemu { program, unpacked_in: None }),
             None => Qemu::find(&root).ok_or_else(|| missing("qemu-system-x86_64", "qemu")),
         };
-        let emulated = newest_kernel(&root).and_then(|kernel| {
+        let with_modules = |kernel: PathBuf| {
             let modules = modules_of(&kernel, &root)?;
             Some((kernel, modules))
-        });
+        };
+        let emulated = match &named.emulated_kernel {
+            Some(path) => given("emulated-kernel", path).map(with_modules),
+            None => Ok(newest_kernel(&root).and_then(with_modules)),
+        };
         Self { kernel, modules, busybox, qemu, emulated }
     }
 
@@ -134,7 +140,7 @@ impl Looked {
             other => Some(other?),
         };
         let kernel = self.kernel?;
-        let emulated = self.emulated.filter(|(emulated, _)| *emulated != kernel);
+        let emulated = self.emulated?.filter(|(emulated, _)| *emulated != kernel);
         Ok(Pieces { kernel, modules: self.modules?, busybox: self.busybox?, qemu, emulated })
     }
 }
