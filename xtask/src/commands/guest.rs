@@ -4,6 +4,7 @@
 mod capture;
 #[cfg(feature = "live")]
 mod live;
+pub(super) mod validation;
 
 use std::path::{Path, PathBuf};
 
@@ -93,6 +94,12 @@ enum What {
         #[arg(long, value_enum, value_delimiter = ',')]
         only: Vec<Part>,
     },
+    /// Run the same loads in real guests and in simulated ones, and say how far apart they are
+    Validate {
+        /// Only these loads; default: all of them
+        #[arg(value_name = "LOAD")]
+        loads: Vec<String>,
+    },
     /// Several guests contend for a small host's memory (the scenario `real-linux`)
     Contend {
         #[command(flatten)]
@@ -136,6 +143,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
             make_record(&args.place, only, &out)?;
             say!("Record: {}", out.join(RECORD_FILE).display());
             Ok(())
+        }
+        Some(What::Validate { loads }) => {
+            validation::run(&args.place, loads, &target().join("guest/validation"))
         }
         Some(What::Contend { task, left }) => contend(&args.place, task, &left),
     }

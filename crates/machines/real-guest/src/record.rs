@@ -12,6 +12,7 @@ mod messages;
 mod reporting;
 mod services;
 mod trouble;
+mod validation;
 
 use std::io::Write;
 use std::path::Path;
@@ -108,6 +109,8 @@ pub enum Part {
     Services,
     /// Free page reporting.
     Reporting,
+    /// A load, and beside it what the simulated guest makes of the same load.
+    Validation,
     /// Virtual hard disks: root, swap, hot-plug.
     Disks,
 }
@@ -147,6 +150,7 @@ pub fn make(pieces: &Pieces, parts: &[Part], directory: &Path, disks: Option<&Pa
                 );
             }
             Part::Reporting => bail!("page reporting: {}", reporting::NOT_POSSIBLE),
+            Part::Validation => validation::look(&mut record, pieces, directory)?,
             Part::Disks => match disks {
                 Some(disks) => disks::look(&mut record, pieces, disks, directory)?,
                 None if parts.is_empty() => {}
