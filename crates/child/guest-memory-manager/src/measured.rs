@@ -8,10 +8,10 @@ model_constants::constants! {
     LINUX_MEASURED_RESERVED = "linux_measured.reserved", 42.0, "MiB", Inferred,
         "measured: assigned less MemTotal of a guest of 512 MB, in the recorded load `steps`";
     /// All that the kernel of the measured Linux guest holds, [`LINUX_MEASURED_RESERVED`] among it; no part of the reported commit.
-    LINUX_MEASURED_NONPAGED = "linux_measured.nonpaged", 66.0, "MiB", Inferred,
+    LINUX_MEASURED_NONPAGED = "linux_measured.nonpaged", 66.8, "MiB", Inferred,
         "measured: assigned less available memory and commit, at idle, in the recorded load `steps`";
     /// Idle commit of the measured Linux guest, the kernel's memory in it.
-    LINUX_MEASURED_COMMIT = "linux_measured.idle_commit", 70.0, "MiB", Inferred,
+    LINUX_MEASURED_COMMIT = "linux_measured.idle_commit", 69.6, "MiB", Inferred,
         "measured: what is reported as committed at idle, less the balloon floor, beside the kernel's memory, in the recorded load `steps`";
     /// Files that the measured Linux guest leaves in its cache.
     LINUX_MEASURED_CACHE = "linux_measured.file_cache", 0.0, "MiB", Inferred,

@@ -220,7 +220,7 @@ impl Task {
     pub fn limit(&self) -> Option<Duration> {
         match self {
             Self::Guest(_) => None,
-            Self::Record { .. } => Some(Duration::from_secs(600)),
+            Self::Record { .. } => Some(Duration::from_secs(900)),
             Self::Contention(task) => {
                 Some(Duration::from_secs(600) + task.contention(PathBuf::new()).length())
             }

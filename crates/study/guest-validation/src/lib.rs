@@ -25,3 +25,6 @@ pub use load::{LOADS, Load, Purpose, VmLoad, find};
 pub use page::{figure, page, table};
 pub use plan::{BEGINS, plan};
 pub use simulate::{SimulationError, simulate};
+
+#[cfg(test)]
+mod recorded_tests;

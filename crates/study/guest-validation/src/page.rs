@@ -11,6 +11,18 @@ use crate::load::{Load, Purpose};
 /// What is aimed at, percent.
 const GOAL: f64 = 10.0;
 
+/// What is known of the differences. Causes, in words: how large they are is in the tables.
+const WHAT_DIFFERS: &str = "\n\
+## What differs, and why\n\n\
+- **Moments.** Programs of the simulated guest have their memory in the second in which they want it, and its driver answers after a set time. The real guest's\n\
+  wait for a processor, here an emulated one which shares its computer with others. Where a curve rises or falls the two are a few seconds apart at\n\
+  times, and the 95th percentile, which is made of such seconds, is large; median and final values are not touched by it.\n\
+- **Available memory after hot-add.** A real guest keeps 16 MB of descriptors for each GB that it is given, and holds back more for its emergencies the more it\n\
+  has (`MemAvailable` is without both). The model counts neither.\n\
+- **Blocks.** Both take hot-added memory in blocks of 128 MB, and both give back single pages, so assigned memory is the same to the page, or differs\n\
+  by whole blocks where a decision fell a second earlier.\n\
+- **Not compared**: file cache, swap and page-ins. These guests have no disk. What storage does to a simulated guest is in [Storage](storage.md).\n";
+
 /// One figure of a load: a panel for each guest, with each quantity of the real and of the simulated one.
 #[must_use]
 pub fn figure(load: &Load, real: &Curves, simulated: &Curves) -> Option<String> {
@@ -123,9 +135,10 @@ pub fn page(halves: &[(&Load, Curves, Curves)], figure: impl Fn(&Load) -> String
     }
     text.push_str(
         "\n*Within a second*: report and sample come once a second on each side, at moments that have nothing to do with each other, so a curve that\n\
-         rises by 40 MB in a second differs from itself by as much. Here each simulated value is held against what the real curve passes through\n\
+         rises by 20 MB in a second differs from itself by as much. Here each simulated value is held against what the real curve passes through\n\
          within a second of it.\n",
     );
+    text.push_str(WHAT_DIFFERS);
     for ((load, real, _), judged) in halves.iter().zip(&judged) {
         let about: Vec<String> = real.about.iter().map(|(name, value)| format!("{name} {value}")).collect();
         let _: std::fmt::Result = write!(
