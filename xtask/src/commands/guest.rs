@@ -4,6 +4,7 @@
 mod capture;
 #[cfg(feature = "live")]
 mod live;
+pub(super) mod validation;
 
 use std::path::{Path, PathBuf};
 
@@ -95,6 +96,12 @@ enum What {
         #[arg(long, value_enum, value_delimiter = ',')]
         only: Vec<Part>,
     },
+    /// Run the same loads in real guests and in simulated ones, and say how far apart they are
+    Validate {
+        /// Only these loads; default: all of them
+        #[arg(value_name = "LOAD")]
+        loads: Vec<String>,
+    },
     /// Several guests contend for a small host's memory (the scenario `real-linux`)
     Contend {
         #[command(flatten)]
@@ -115,6 +122,7 @@ impl Where {
             modules: self.modules.clone(),
             busybox: self.busybox.clone(),
             qemu: self.qemu.clone(),
+            emulated_kernel: self.emulated_kernel.clone(),
         }
     }
 
@@ -137,6 +145,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
             make_record(&args.place, only, &out)?;
             say!("Record: {}", out.join(RECORD_FILE).display());
             Ok(())
+        }
+        Some(What::Validate { loads }) => {
+            validation::run(&args.place, loads, &target().join("guest/validation"))
         }
         Some(What::Contend { task, left }) => contend(&args.place, task, &left),
     }

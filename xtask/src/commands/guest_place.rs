@@ -28,4 +28,7 @@ pub(crate) struct Where {
     /// qemu-system-x86_64, for --nested
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) qemu: Option<PathBuf>,
+    /// Kernel image of the emulated machine, for --nested; free page reporting needs Linux 6.3 or later there
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) emulated_kernel: Option<PathBuf>,
 }

@@ -11,6 +11,7 @@ mod policies;
 mod sensitivity;
 mod source;
 mod sweep;
+mod validation;
 mod verification;
 
 use std::path::PathBuf;
@@ -67,6 +68,11 @@ pub(super) const PAGES: &[Page] = &[
     ("figures/multi-vm-map.svg", || of_multi_vm(MAP)),
     ("figures/shared-disk.svg", || of_its_counters("shared-disk", "figure-disks.svg")),
     ("figures/idle-fleet-overview.svg", || for_the_book("idle-fleet", "figure-overview.svg")),
+    ("validation.md", validation::page),
+    ("figures/validation-steps.svg", || validation::figure("steps")),
+    ("figures/validation-ramp.svg", || validation::figure("ramp")),
+    ("figures/validation-waves.svg", || validation::figure("waves")),
+    ("figures/validation-contention.svg", || validation::figure("contention")),
     (sweep::NUMBERS, sweep::numbers),
     ("figures/reserve-sweep.svg", sweep::figure),
     ("figures/exhaustion-4-6.svg", || for_the_book("exhaustion", "figure-4-6.svg")),

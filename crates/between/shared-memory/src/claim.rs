@@ -175,6 +175,13 @@ impl Claims {
         Ok(fresh)
     }
 
+    /// See [`Region::viewed_of`](crate::Region::viewed_of).
+    pub(crate) fn claimed_of(&self, pages: &[Range<usize>]) -> Option<usize> {
+        let state = self.0.lock();
+        let mut wanted = pages.iter().filter(|range| !range.is_empty());
+        wanted.find_map(|range| state.entries.range(range.clone()).next().map(|(&page, _)| page))
+    }
+
     /// See [`Region::withdrawn_of`](crate::Region::withdrawn_of).
     pub(crate) fn withdrawn_of(&self, pages: &[Range<usize>]) -> Vec<Range<usize>> {
         let state = self.0.lock();

@@ -135,6 +135,11 @@ impl Region {
         self.claims.reinstate(pages);
     }
 
+    /// One of the pages of which a view exists now, if there is any.
+    pub fn viewed_of(&self, pages: &[Range<usize>]) -> Option<usize> {
+        self.claims.claimed_of(pages)
+    }
+
     /// Those of the pages that are withdrawn.
     pub fn withdrawn_of(&self, pages: &[Range<usize>]) -> Vec<Range<usize>> {
         self.claims.withdrawn_of(pages)

@@ -171,7 +171,9 @@ fn nothing_touches_withdrawn_pages() {
     assert_eq!(region.withdraw(&[0..1, 2..5]), Err(WithdrawError::InUse { page: 3 }), "all or none");
     assert_eq!(region.withdraw(&[0..1, 7..9]), Err(WithdrawError::Beyond { have: 8, wanted: 9 }));
     assert_eq!((region.withdrawn_pages(), region.withdrawn_runs()), (0, 0));
+    assert_eq!((region.viewed_of(&[0..3, 4..9]), region.viewed_of(&[0..1, 2..5])), (None, Some(3)));
     drop(held);
+    assert_eq!(region.viewed_of(std::slice::from_ref(&(0..8))), None);
     assert_eq!(region.withdraw(&[0..1, 2..5, 4..6]), Ok(vec![0..1, 2..5, 5..6]));
     assert_eq!(region.withdraw(&[1..3]), Ok(vec![1..2]), "what is new of it");
     reinstate(&region, 1..2);

@@ -28,6 +28,7 @@ pub mod workload;
 mod guest;
 mod host_paging;
 mod manager;
+mod measured;
 mod profile;
 mod sampling;
 
@@ -37,6 +38,7 @@ pub use manager::{
     BalloonAllocation, CommitFailed, Counters, DiskIo, DiskUse, HotAddRefused, Inconsistency, MemoryManager,
     NoLockablePages, PageFileSize, ProcessId, ProcessReport,
 };
+pub use measured::constants as measured_constants;
 pub use profile::{
     Architecture, DmVersion, Edition, Family, Footprint, GuestProfile, IntegrationServices, Kernel,
     NoDynamicMemory, UnknownProfile, find_profile, profiles,

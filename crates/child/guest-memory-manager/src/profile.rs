@@ -208,6 +208,10 @@ pub struct Family {
     pub kernel: Kernel,
     /// What it uses at idle.
     pub footprint: Footprint,
+    /// What of its memory the kernel takes before it begins to count; `None`: the kernel's memory is part of what it counts and commits, as
+    /// Windows has it. Otherwise neither this nor the nonpaged memory is in the commit that its driver reports (documented: Linux'
+    /// `Committed_AS` has processes and shared memory alone), and its totals (`MemTotal`) are without this.
+    pub reserved: Option<&'static Constant>,
     /// Boot to the login screen.
     pub login: &'static Constant,
     /// Boot to running integration services.
@@ -352,6 +356,24 @@ impl GuestProfile {
         PageCount((self.family.footprint.commit.pages().get() as f64 * self.scale.0) as u64)
     }
 
+    /// What the guest counts as its memory, of so much that it has: see [`Family::reserved`].
+    #[must_use]
+    pub const fn managed(&self, pages: PageCount) -> PageCount {
+        match self.family.reserved {
+            Some(reserved) => pages.saturating_sub(reserved.pages()),
+            None => pages,
+        }
+    }
+
+    /// What its driver reports as committed, of so much that is committed and not ballooned: see [`Family::reserved`].
+    #[must_use]
+    pub const fn reported_commit(&self, committed: PageCount) -> PageCount {
+        match self.family.reserved {
+            Some(_) => committed.saturating_sub(self.family.footprint.nonpaged.pages()),
+            None => committed,
+        }
+    }
+
     /// The unit in which the guest takes hot-added memory.
     #[must_use]
     pub const fn hot_add_granule(&self) -> PageCount {
@@ -395,9 +417,10 @@ impl GuestProfile {
             Kernel::Windows => PageCount((visible.get() as f64 * WINDOWS_FLOOR_SHARE.value) as u64)
                 .clamp(WINDOWS_FLOOR_MIN.pages(), WINDOWS_FLOOR_MAX.pages()),
             Kernel::Linux => {
-                let total = visible.saturating_sub(ballooned).get();
+                let managed = self.managed(visible.saturating_sub(ballooned));
+                let total = managed.get();
                 let mib = |n| PageCount::from_mib(n).get();
-                PageCount(match visible.saturating_sub(ballooned).whole_mib() {
+                PageCount(match managed.whole_mib() {
                     0..128 => mib(8) + total / 2,
                     128..512 => mib(40) + total / 4,
                     512..2048 => mib(104) + total / 8,

@@ -25,10 +25,11 @@ struct Bridge<'a> {
 impl MemoryServices for Bridge<'_> {
     fn status(&self) -> StatusSnapshot {
         let counters = self.guest.counters();
+        let profile = self.guest.memory().profile();
         StatusSnapshot::default().with(|status| {
-            status.total = counters.visible.saturating_sub(counters.ballooned);
+            status.total = profile.managed(counters.visible.saturating_sub(counters.ballooned));
             status.available = counters.available;
-            status.committed = counters.committed.saturating_sub(counters.ballooned);
+            status.committed = profile.reported_commit(counters.committed.saturating_sub(counters.ballooned));
             status.not_online = PageCount::ZERO;
             status.page_file_size = counters.page_file_size;
             status.zero_free = counters.zeroed + counters.free;

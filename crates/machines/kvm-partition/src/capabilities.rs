@@ -6,6 +6,8 @@ use std::io;
 use kvm_bindings::KVM_API_VERSION;
 use kvm_ioctls::{Cap, Kvm};
 
+use crate::{cpuid, sys};
+
 /// `KVM_CAP_HYPERV_EVENTFD` has no name in kvm-ioctls (documented number, linux/kvm.h).
 const CAP_HYPERV_EVENTFD: u64 = 154;
 
@@ -14,6 +16,8 @@ const CAP_HYPERV_EVENTFD: u64 = 154;
 pub struct Capabilities {
     /// Every capability that is needed, and whether it is there.
     pub needed: Vec<(&'static str, bool)>,
+    /// Whether extended hypercalls are handed to user space (since Linux 6.3): without them no guest can report free pages.
+    pub page_reporting: bool,
 }
 
 /// Why no guest can run on this machine's KVM.
@@ -75,6 +79,8 @@ impl Capabilities {
                 ("KVM_CAP_HYPERV_SYNIC2", kvm.check_extension(Cap::HypervSynic2)),
                 ("KVM_CAP_HYPERV_EVENTFD", kvm.check_extension_raw(CAP_HYPERV_EVENTFD) > 0),
             ],
+            page_reporting: sys::supported_hv_cpuid(&kvm)
+                .is_ok_and(|leaves| cpuid::extended_hypercalls(leaves.as_slice())),
         })
     }
 
@@ -111,6 +117,7 @@ mod tests {
                 ("KVM_CAP_HYPERV", there),
                 ("KVM_CAP_HYPERV_SYNIC2", there),
             ],
+            page_reporting: there,
         };
         assert!(capabilities(true).suffice().is_ok());
         let missing = capabilities(false).suffice().unwrap_err().to_string();

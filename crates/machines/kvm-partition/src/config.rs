@@ -27,4 +27,7 @@ pub struct MachineConfig {
     pub initramfs: Arc<[u8]>,
     /// The kernel's command line.
     pub command_line: String,
+    /// Whether the guest is offered to report pages that it does not use, so that the host need not keep them in memory. Where KVM does not
+    /// hand over the hypercalls that this takes ([`Capabilities::page_reporting`](crate::Capabilities)), it is not offered.
+    pub page_reporting: bool,
 }

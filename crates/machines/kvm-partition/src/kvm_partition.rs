@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kvm_ioctls::VmFd;
 use page_range::{GuestPage, GuestRange};
@@ -15,6 +16,7 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use crate::acpi::reserved;
 use crate::doorbells::{Doorbells, OnFailure, Source};
+use crate::page_reporting::COLD_DISCARD_HINT;
 use crate::ram::{Backing, Ram};
 use crate::synic::{Registers, Synic};
 use crate::sys;
@@ -41,6 +43,16 @@ pub struct KvmPartition {
     posts: Mutex<BTreeMap<u32, PostPort>>,
     slot_free: Mutex<BTreeMap<u32, NotifyFn>>,
     doorbells: Doorbells,
+    /// Whether the guest is offered to report free pages.
+    page_reporting: AtomicBool,
+    reported: Reported,
+}
+
+/// What the guest has reported as unused.
+#[derive(Debug, Default)]
+struct Reported {
+    pages: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl std::fmt::Debug for KvmPartition {
@@ -64,6 +76,8 @@ impl KvmPartition {
             posts: Mutex::default(),
             slot_free: Mutex::default(),
             doorbells: Doorbells::new(name, failed)?,
+            page_reporting: AtomicBool::new(false),
+            reported: Reported::default(),
         })
     }
 
@@ -80,6 +94,47 @@ impl KvmPartition {
     /// The lowest page that the guest has given back, and that it must not touch.
     pub fn first_guarded(&self) -> Option<GuestPage> {
         self.ram.first_guarded()
+    }
+
+    /// Whether the guest is offered to report free pages: it was asked for, and this computer's KVM hands over what it takes.
+    pub fn reports_pages(&self) -> bool {
+        self.page_reporting.load(Ordering::Relaxed)
+    }
+
+    /// Pages that the guest has reported as unused and that were freed, each as often as it was reported.
+    pub fn pages_reported(&self) -> u64 {
+        self.reported.pages.load(Ordering::Relaxed)
+    }
+
+    /// Reports that were refused, because of a page that is not the guest's to report.
+    pub fn reports_refused(&self) -> u64 {
+        self.reported.refused.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn offer_page_reporting(&self) {
+        self.page_reporting.store(true, Ordering::Relaxed);
+    }
+
+    /// HvExtCallQueryCapabilities.
+    pub(crate) fn tell_capabilities(&self, output: u64) -> HvStatus {
+        match self.ram.write(output, &COLD_DISCARD_HINT.to_le_bytes()) {
+            Ok(()) => HvStatus::Success,
+            Err(_) => HvStatus::InvalidParameter,
+        }
+    }
+
+    /// HvExtCallMemoryHeatHint of memory that is not used.
+    pub(crate) fn free_reported(&self, ranges: &[GuestRange]) -> HvStatus {
+        match self.ram.free_reported(ranges) {
+            Ok(pages) => {
+                self.reported.pages.fetch_add(pages, Ordering::Relaxed);
+                HvStatus::Success
+            }
+            Err(_) => {
+                self.reported.refused.fetch_add(1, Ordering::Relaxed);
+                HvStatus::InvalidParameter
+            }
+        }
     }
 
     pub(crate) fn ram(&self) -> &Ram {

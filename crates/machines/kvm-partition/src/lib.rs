@@ -34,6 +34,7 @@ mod hypercall;
 mod kernel;
 mod kvm_partition;
 mod machine;
+mod page_reporting;
 mod panics;
 pub mod ram;
 mod registers;

@@ -103,13 +103,17 @@ impl Machine {
         if config.memory.last_run().is_some_and(|run| run.end() > window) {
             return Err(MachineError::TooLarge);
         }
-        Capabilities::probe()?.suffice()?;
+        let capabilities = Capabilities::probe()?;
+        capabilities.suffice()?;
         let failed = {
             let observer = Arc::clone(&observer);
             Box::new(move |why| observer.event(MachineEvent::Failed(why)))
         };
         let partition =
             KvmPartition::new(&config.name, config.vps, config.backing, failed).map_err(kvm("epoll"))?;
+        if config.page_reporting && capabilities.page_reporting {
+            partition.offer_page_reporting();
+        }
         let mut machine = Self {
             kvm: Kvm::new().map_err(kvm("/dev/kvm"))?,
             partition: Arc::new(partition),
@@ -237,7 +241,8 @@ impl Machine {
 
     fn vcpu(&self, vm: &VmFd, vp: u32) -> Result<VcpuFd, MachineError> {
         let vcpu = vm.create_vcpu(u64::from(vp)).map_err(kvm("KVM_CREATE_VCPU"))?;
-        let leaves = cpuid::for_vp(&self.kvm, vp, self.config.vps).map_err(kvm("KVM_GET_SUPPORTED_CPUID"))?;
+        let leaves = cpuid::for_vp(&self.kvm, vp, self.config.vps, self.partition.reports_pages())
+            .map_err(kvm("KVM_GET_SUPPORTED_CPUID"))?;
         vcpu.set_cpuid2(&leaves).map_err(kvm("KVM_SET_CPUID2"))?;
         let synic = kvm_enable_cap { cap: Cap::HypervSynic2 as u32, flags: NO_FLAGS, ..Default::default() };
         vcpu.enable_cap(&synic).map_err(kvm("KVM_CAP_HYPERV_SYNIC2"))?;

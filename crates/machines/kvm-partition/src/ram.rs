@@ -231,6 +231,27 @@ impl Ram {
         result
     }
 
+    /// Frees what the guest reports as unused; it stays the guest's memory, and is zero when the guest touches it. All of it or nothing:
+    /// pages that are not the guest's, and pages of which the host has views (rings, buffers of requests), are refused. Gives the pages.
+    pub(crate) fn free_reported(&self, ranges: &[GuestRange]) -> Result<u64, MemoryError> {
+        // Meanwhile no page is given back, and none comes again.
+        let slots = self.slots.read();
+        let pieces = slots.pieces(ranges)?;
+        for (slot, parts) in &pieces {
+            let region = slot.mapping.region();
+            if let Some(run) = region.withdrawn_of(parts).first() {
+                return Err(MemoryError::NotMemory { page: slot.page_at(run.start) });
+            }
+            if let Some(page) = region.viewed_of(parts) {
+                return Err(MemoryError::InUse { page: slot.page_at(page) });
+            }
+        }
+        for (slot, parts) in &pieces {
+            Slot::each(parts, |range| slot.mapping.free(range))?;
+        }
+        Ok(pieces.iter().flat_map(|(_, parts)| parts).map(|part| part.len() as u64).sum())
+    }
+
     /// See [`partition::GuestMemory::restore`].
     pub(crate) fn restore(&self, ranges: &[GuestRange]) -> Result<(), MemoryError> {
         let mut slots = self.slots.write();

@@ -8,19 +8,22 @@ use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use kvm_bindings::{
-    KVM_EXIT_HYPERV_HCALL, KVM_EXIT_HYPERV_SYNIC, KVM_EXIT_IO, KVM_HYPERV_EVENTFD_DEASSIGN,
-    kvm_hyperv_eventfd, kvm_run, kvm_userspace_memory_region,
+    CpuId, KVM_EXIT_HYPERV_HCALL, KVM_EXIT_HYPERV_SYNIC, KVM_EXIT_IO, KVM_HYPERV_EVENTFD_DEASSIGN,
+    kvm_cpuid2, kvm_hyperv_eventfd, kvm_run, kvm_userspace_memory_region,
 };
-use kvm_ioctls::{VcpuFd, VmFd};
+use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use rustix::fs::{FallocateFlags, MemfdFlags};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 use shared_memory::{PAGE_BYTES, Region};
 use vmm_sys_util::eventfd::EventFd;
-use vmm_sys_util::ioctl_iow_nr;
+use vmm_sys_util::{ioctl_iow_nr, ioctl_iowr_nr};
 
 /// KVM's ioctl group (documented, `KVMIO`).
 const KVMIO: u32 = 0xae;
 ioctl_iow_nr!(KVM_HYPERV_EVENTFD, KVMIO, 0xbd, kvm_hyperv_eventfd);
+ioctl_iowr_nr!(KVM_GET_SUPPORTED_HV_CPUID, KVMIO, 0xc1, kvm_cpuid2);
+/// More Hyper-V leaves than there are (Linux 6.12: nine).
+const HV_CPUID_ENTRIES: usize = 64;
 
 /// Make pages fault for whoever touches them, without a mapping of their own (documented, linux/mman.h; Linux 6.13, for files
 /// 6.15).
@@ -255,6 +258,16 @@ pub(crate) fn remove_slot(vm: &VmFd, slot: u32) -> Result<(), kvm_ioctls::Error>
     let region = kvm_userspace_memory_region { slot, ..Default::default() };
     // SAFETY: a slot of size 0 is a deletion; no memory is named.
     unsafe { vm.set_user_memory_region(region) }
+}
+
+/// The Hyper-V leaves that KVM supports.
+pub(crate) fn supported_hv_cpuid(kvm: &Kvm) -> io::Result<CpuId> {
+    let mut leaves = CpuId::new(HV_CPUID_ENTRIES).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let structure = leaves.as_mut_fam_struct_ptr();
+    // SAFETY: the structure says how many entries have room behind it, and KVM writes no more than these; it says how many it wrote.
+    let result =
+        unsafe { vmm_sys_util::ioctl::ioctl_with_mut_ptr(kvm, KVM_GET_SUPPORTED_HV_CPUID(), structure) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(leaves) }
 }
 
 /// Has KVM signal `fd` when the guest signals `connection_id`, without an exit; or no longer.

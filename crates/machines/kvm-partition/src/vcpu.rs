@@ -10,6 +10,7 @@ use kvm_bindings::{KVM_SYSTEM_EVENT_CRASH, KVM_SYSTEM_EVENT_RESET, Msrs, kvm_msr
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use page_range::GuestPage;
 use parking_lot::{Condvar, Mutex};
+use partition::HvStatus;
 use shared_memory::PAGE_BYTES;
 use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
@@ -51,6 +52,8 @@ exit_counts! {
     post_message,
     /// HvSignalEvent that KVM did not handle.
     signal_event,
+    /// Extended hypercalls: free page reporting.
+    extended,
     /// Everything else.
     other,
 }
@@ -270,7 +273,7 @@ fn trespassed(partition: &KvmPartition, page: Option<GuestPage>) -> MachineEvent
 }
 
 fn hypercall(partition: &KvmPartition, shared: &Shared, control: u64, parameters: [u64; 2]) -> u64 {
-    match hypercall::decode(partition.ram(), control, parameters) {
+    match hypercall::decode(partition.ram(), partition.reports_pages(), control, parameters) {
         Ok(Hypercall::PostMessage { connection_id, payload }) => {
             count(&shared.counters.post_message);
             hypercall::status(partition.post_message(connection_id, &payload))
@@ -278,6 +281,17 @@ fn hypercall(partition: &KvmPartition, shared: &Shared, control: u64, parameters
         Ok(Hypercall::SignalEvent { connection_id, flag }) => {
             count(&shared.counters.signal_event);
             hypercall::status(partition.signal_event(connection_id, flag))
+        }
+        Ok(Hypercall::QueryCapabilities { output }) => {
+            count(&shared.counters.extended);
+            hypercall::status(partition.tell_capabilities(output))
+        }
+        Ok(Hypercall::ReportFree { ranges }) => {
+            count(&shared.counters.extended);
+            match partition.free_reported(&ranges) {
+                HvStatus::Success => hypercall::done(ranges.len()),
+                refused => hypercall::status(refused),
+            }
         }
         Err(status) => {
             count(&shared.counters.other);

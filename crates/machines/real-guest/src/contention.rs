@@ -23,7 +23,6 @@ use run_journal::{EventsLevel, HumanLog};
 use scenario::file::Patience;
 use scenario::run::plan::{Action, PlannedVm, Step};
 use scenario::run::{GUESTS_FILE, Outcome, Plan, Point, RunOptions};
-use vmms_host::VmState;
 
 use crate::factory::{GuestHandle, RealGuest};
 use crate::host::{GuestConfig, RealHostConfig, spec};
@@ -31,6 +30,7 @@ use crate::initramfs;
 use crate::manual::Keep;
 use crate::pieces::Pieces;
 use crate::record::{bytes_mib, own_resident};
+use crate::watch::{UNTIL_ALL_REPORT, all_report, none_has_failed};
 
 /// The same as a figure: the balancer's view, the guest's and the host's.
 pub const VIEWS_FIGURE: &str = "figure-views.svg";
@@ -74,8 +74,6 @@ const LAST_COURSE_OVER: &str = "the last guest has had its time";
 const STARTUP_MIB: u64 = 512;
 const MINIMUM_MIB: u64 = 256;
 const MAXIMUM_MIB: u64 = 1024;
-/// Longest time for all guests to report (an emulated machine may be busy).
-const UNTIL_ALL_REPORT: Duration = Duration::from_secs(300);
 /// Between one guest's meal and the next one's.
 const COURSE: Duration = Duration::from_secs(15);
 /// Between the starts of two guests: the last one is the newcomer of Figure 4-5, and a start shows in the samples of a second.
@@ -227,28 +225,10 @@ impl Eaters {
 
     /// What follows from a sample; `true`: the scenario is over.
     fn drive(&mut self, point: &Point) -> Result<bool, String> {
-        if let Some(failed) = point.vms.iter().position(|vm| vm.state == VmState::Failed) {
-            let guest = &self.handles[failed];
-            return Err(format!(
-                "VM{} has failed: {}; its console's last lines: {:?}",
-                failed + 1,
-                guest.ended().map_or_else(|| "it did not start".to_owned(), |end| end.to_string()),
-                guest.voice().last_lines(6)
-            ));
-        }
+        none_has_failed(point, &self.handles)?;
         let Some(begun) = self.begun else {
-            if point.vms.iter().all(|vm| vm.demand.is_some()) {
+            if all_report(point, &self.handles)? {
                 self.begun = Some(point.time);
-            } else if point.time > UNTIL_ALL_REPORT {
-                let silent = self.handles.iter().position(|handle| !handle.voice().is_ready()).unwrap_or(0);
-                let voice = self.handles[silent].voice();
-                return Err(format!(
-                    "VM{} has not reported within {} s; missing drivers: {:?}; its console's last lines: {:?}",
-                    silent + 1,
-                    UNTIL_ALL_REPORT.as_secs(),
-                    voice.missing(),
-                    voice.last_lines(6)
-                ));
             }
             return Ok(false);
         };
@@ -374,6 +354,8 @@ fn views(rows: &[Row]) -> Vec<Views> {
 
 #[cfg(test)]
 mod tests {
+    use vmms_host::VmState;
+
     use super::*;
 
     #[test]

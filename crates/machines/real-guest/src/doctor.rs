@@ -14,6 +14,8 @@ pub struct Diagnosis {
     pub kvm: Result<(), NoHypervisor>,
     /// The capabilities that were asked for.
     pub capabilities: Vec<(&'static str, bool)>,
+    /// Whether this computer's KVM hands over what guests report as free.
+    pub page_reporting: bool,
     /// Where each piece is.
     pub looked: Looked,
     /// Modules of the guest that are missing.
@@ -39,12 +41,13 @@ pub const STORAGE_MODULES: [&str; 5] =
 pub fn examine(target: &Path, given: &Given) -> Diagnosis {
     let probed = Capabilities::probe();
     let capabilities = probed.as_ref().map(|found| found.needed.clone()).unwrap_or_default();
+    let page_reporting = probed.as_ref().is_ok_and(|found| found.page_reporting);
     let modules = Looked::look(target, given).into_pieces().map_or_else(
         |_| Vec::new(),
         |pieces| GUEST_MODULES.iter().filter_map(|(module, why)| pieces.module(module, why).err()).collect(),
     );
     let kvm = probed.and_then(|found| found.suffice());
-    Diagnosis { kvm, capabilities, looked: Looked::look(target, given), modules }
+    Diagnosis { kvm, capabilities, page_reporting, looked: Looked::look(target, given), modules }
 }
 
 impl Diagnosis {
@@ -96,6 +99,12 @@ impl Display for Diagnosis {
         }
         if let Err(error) = &self.kvm {
             writeln!(f, "  {error}")?;
+        } else {
+            let there = if self.page_reporting { "yes" } else { "no " };
+            writeln!(
+                f,
+                "  {there}  free page reporting (KVM of Linux 6.3 and later hands it over; guests run without)"
+            )?;
         }
         writeln!(f, "inside an emulated AMD machine (--nested): {}", works(self.nested()))?;
         piece(f, "QEMU", &self.looked.qemu, |qemu| &qemu.program)?;

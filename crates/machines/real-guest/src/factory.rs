@@ -13,7 +13,7 @@ use machine_contract::{
     ChannelDevice, HostPartition, PartitionError, PartitionFactory, PartitionRequest, PowerEvent,
     RunningPartition, VmFactory,
 };
-use page_range::GuestPage;
+use page_range::{GuestPage, PageCount};
 use parking_lot::Mutex;
 use partition::GuestMemory as _;
 
@@ -39,10 +39,21 @@ pub struct GuestSpec {
     pub command_line: String,
     /// Its virtual hard disks; without any it has no controller.
     pub disks: Vec<DiskFile>,
+    /// Whether it is offered to report free pages, where KVM can hand these reports over.
+    pub page_reporting: bool,
 }
 
 /// Reads how often the guest was left.
 type ExitReader = Arc<dyn Fn() -> ExitCounts + Send + Sync>;
+
+/// What a guest has reported as unused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// Pages, each as often as it was reported.
+    pub pages: PageCount,
+    /// Reports that were refused.
+    pub refused: u64,
+}
 
 #[derive(Default)]
 struct Current {
@@ -107,6 +118,14 @@ impl GuestHandle {
     pub fn resident(&self) -> u64 {
         let partition = self.current.lock().partition.clone();
         partition.map_or(0, |partition| partition.resident())
+    }
+
+    /// What it has reported as unused since its last start; `None` if it is not offered to.
+    #[must_use]
+    pub fn reported(&self) -> Option<Reported> {
+        let partition = self.current.lock().partition.clone();
+        let partition = partition.filter(|partition| partition.reports_pages())?;
+        Some(Reported { pages: PageCount(partition.pages_reported()), refused: partition.reports_refused() })
     }
 
     /// The lowest page that the guest has given back, and that it must not touch.
@@ -249,6 +268,7 @@ impl PartitionFactory for Starter {
             kernel: Arc::clone(&self.spec.kernel),
             initramfs: Arc::clone(&self.spec.initramfs),
             command_line: self.spec.command_line.clone(),
+            page_reporting: self.spec.page_reporting,
         };
         for DiskFile { lun, path, read_only } in &self.spec.disks {
             let open = if *read_only { FileDisk::open_read_only } else { FileDisk::open };

@@ -41,6 +41,8 @@ pub struct GuestConfig {
     pub kernel_words: String,
     /// Its virtual hard disks.
     pub disks: Vec<DiskFile>,
+    /// Whether it is offered to report free pages.
+    pub page_reporting: bool,
     /// How often its init says how much memory it has; zero: never unasked.
     pub memory_interval: Duration,
 }
@@ -56,6 +58,7 @@ impl GuestConfig {
             backing: Backing::default(),
             kernel_words: String::new(),
             disks: Vec::new(),
+            page_reporting: false,
             memory_interval: Duration::ZERO,
         }
     }
@@ -275,5 +278,6 @@ pub(crate) fn spec(guest: &GuestConfig, kernel: &Arc<KernelImage>, initramfs: &A
             guest.kernel_words
         ),
         disks: guest.disks.clone(),
+        page_reporting: guest.page_reporting,
     }
 }

@@ -22,7 +22,7 @@ use vmms_host::VmState;
 
 use crate::contention;
 use crate::events::EventLog;
-use crate::factory::{GuestHandle, RealGuest};
+use crate::factory::{GuestHandle, RealGuest, Reported};
 use crate::host::{GuestConfig, spec};
 use crate::initramfs;
 use crate::manual::{Manual, Targets};
@@ -38,6 +38,8 @@ pub struct Interactive {
     pub vps: u32,
     /// What its RAM is made of.
     pub backing: Backing,
+    /// Whether it is offered to report free pages.
+    pub page_reporting: bool,
     /// Further words of its kernel's command line.
     pub kernel_words: String,
     /// How much is logged for a person.
@@ -207,6 +209,7 @@ impl Interactive {
         let initramfs: Arc<[u8]> = initramfs::guest(pieces)?.into();
         let mut guest = GuestConfig::new("VM1", self.settings);
         (guest.vps, guest.backing) = (self.vps, self.backing);
+        guest.page_reporting = self.page_reporting;
         guest.kernel_words.clone_from(&self.kernel_words);
         guest.memory_interval = Duration::from_secs(5);
         let spec = spec(&guest, &Arc::new(kernel), &initramfs);
@@ -387,6 +390,9 @@ fn full_status(running: &Running) -> String {
         exits.signal_event,
         guest.signals_without_exit()
     ));
+    if let Some(Reported { pages, refused }) = guest.reported() {
+        text.push_str(&format!("\n   reported as free: {pages} so far, {refused} reports refused"));
+    }
     text
 }
 

@@ -6,8 +6,8 @@
 //!
 //! **Owns**: the pieces that a guest needs ([`pieces`], [`fetch`], [`doctor`]), its initramfs, the [`factory`] that makes real
 //! partitions for [`vmms_host`], the emulated machine for computers whose KVM is not enough ([`nested`]), and what is done with
-//! guests: watch one ([`interactive`]), let several contend ([`contention`]), check a record of everything ([`record`]), and measure
-//! ([`speed`]).
+//! guests: watch one ([`interactive`]), let several contend ([`contention`]), check a record of everything ([`record`]), run loads that
+//! simulated guests run as well ([`validation`]), and measure ([`speed`]).
 //!
 //! **Never**: touches the protocol. Everything from the bus up is the same code as in a simulated run.
 #![forbid(unsafe_code)]
@@ -34,3 +34,5 @@ pub mod record;
 pub mod speed;
 pub mod storage_pieces;
 pub mod task;
+pub mod validation;
+mod watch;

@@ -9,8 +9,10 @@ mod disks;
 mod guard;
 mod life;
 mod messages;
+mod reporting;
 mod services;
 mod trouble;
+mod validation;
 
 use std::io::Write;
 use std::path::Path;
@@ -105,13 +107,17 @@ pub enum Part {
     Guard,
     /// Heartbeat, shutdown, time synchronization.
     Services,
+    /// Free page reporting.
+    Reporting,
+    /// A load, and beside it what the simulated guest makes of the same load.
+    Validation,
     /// Virtual hard disks: root, swap, hot-plug.
     Disks,
 }
 
 impl Part {
-    const ALL: [Self; 6] =
-        [Self::Balloon, Self::Life, Self::Trouble, Self::Guard, Self::Services, Self::Disks];
+    const ALL: [Self; 7] =
+        [Self::Balloon, Self::Life, Self::Trouble, Self::Guard, Self::Services, Self::Reporting, Self::Disks];
 }
 
 /// The record's file.
@@ -135,6 +141,16 @@ pub fn make(pieces: &Pieces, parts: &[Part], directory: &Path, disks: Option<&Pa
             Part::Trouble => trouble::look(&mut record, pieces)?,
             Part::Guard => guard::look(&mut record, pieces)?,
             Part::Services => services::look(&mut record, pieces)?,
+            Part::Reporting if reporting::possible()? => reporting::look(&mut record, pieces)?,
+            Part::Reporting if parts.is_empty() => {
+                let _closed = writeln!(
+                    std::io::stdout(),
+                    "      page reporting: left out: {}",
+                    reporting::NOT_POSSIBLE
+                );
+            }
+            Part::Reporting => bail!("page reporting: {}", reporting::NOT_POSSIBLE),
+            Part::Validation => validation::look(&mut record, pieces, directory)?,
             Part::Disks => match disks {
                 Some(disks) => disks::look(&mut record, pieces, disks, directory)?,
                 None if parts.is_empty() => {}

@@ -17,7 +17,7 @@ use crate::contention::Contention;
 use crate::interactive::{self, Interactive};
 use crate::pieces::Pieces;
 use crate::record::{self, Part};
-use crate::speed;
+use crate::{speed, validation};
 
 /// What guest RAM is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -68,6 +68,9 @@ pub struct GuestTask {
     /// What its RAM is made of
     #[arg(long, value_enum, default_value_t)]
     memory: BackingName,
+    /// Offer the guest to report free pages, which then leave this computer's memory without a balloon
+    #[arg(long)]
+    page_reporting: bool,
     /// Further words for its kernel's command line, separated by commas
     #[arg(long, value_name = "WORDS")]
     append: Option<String>,
@@ -125,6 +128,12 @@ pub enum Task {
     },
     /// Let several guests contend for a small host's memory
     Contention(ContentionTask),
+    /// Run loads that simulated guests run as well, and leave the curves of each
+    Validate {
+        /// Only these loads
+        #[arg(value_name = "LOAD")]
+        loads: Vec<String>,
+    },
     /// Measure how fast memory moves, and leave `speed.json`
     Speed {
         /// How often each figure is measured
@@ -170,6 +179,13 @@ impl Task {
                 std::fs::write(directory.join(SPEED_FILE), serde_json::to_string_pretty(&measured)?)?;
                 Ok(())
             }
+            Self::Validate { loads } => {
+                for load in validation::chosen(loads)? {
+                    let _closed = writeln!(std::io::stdout(), "load {}: {}", load.name, load.what);
+                    validation::run(pieces, load, directory)?;
+                }
+                Ok(())
+            }
             Self::Contention(task) => {
                 let (plan, outcome) = task.contention(directory.to_owned()).run(pieces)?;
                 let title = "real guests, one host, not enough memory for all";
@@ -197,6 +213,7 @@ impl Task {
             Self::Speed { repeat, .. } if !(1..=100).contains(repeat) => {
                 bail!("--repeat is {repeat}: 1 to 100 are possible")
             }
+            Self::Validate { loads } => validation::chosen(loads).map(|_| ()),
             Self::Record { .. } | Self::Contention(_) | Self::Speed { .. } => Ok(()),
         }
     }
@@ -206,10 +223,11 @@ impl Task {
     pub fn limit(&self) -> Option<Duration> {
         match self {
             Self::Guest(_) => None,
-            Self::Record { .. } => Some(Duration::from_secs(600)),
+            Self::Record { .. } => Some(Duration::from_secs(900)),
             Self::Contention(task) => {
                 Some(Duration::from_secs(600) + task.contention(PathBuf::new()).length())
             }
+            Self::Validate { .. } => Some(Duration::from_secs(1200)),
             Self::Speed { repeat, .. } => Some(Duration::from_secs(600 + 120 * *repeat as u64)),
         }
     }
@@ -228,6 +246,9 @@ impl Task {
                 say(&format!("--buffer={}", task.buffer));
                 say(&format!("--vcpus={}", task.vcpus));
                 say(&format!("--memory={}", task.memory.word()));
+                if task.page_reporting {
+                    say("--page-reporting");
+                }
                 if let Some(append) = &task.append {
                     say(&format!("--append={append}"));
                 }
@@ -262,6 +283,10 @@ impl Task {
                 if let Some(folder) = storage {
                     say(&format!("--storage={}", folder.display()));
                 }
+            }
+            Self::Validate { loads } => {
+                say("validate");
+                loads.iter().for_each(|load| say(load));
             }
             Self::Contention(task) => {
                 say("contention");
@@ -301,7 +326,7 @@ impl Task {
     pub fn streams(&self) -> &'static [&'static str] {
         match self {
             Self::Guest(GuestTask { keep: true, .. }) | Self::Contention(_) => &[EVENTS_FILE, COUNTERS_FILE],
-            Self::Guest(_) | Self::Record { .. } | Self::Speed { .. } => &[],
+            Self::Guest(_) | Self::Record { .. } | Self::Speed { .. } | Self::Validate { .. } => &[],
         }
     }
 
@@ -313,7 +338,7 @@ impl Task {
         OWN + match self {
             Self::Guest(task) => task.maximum.whole_mib() + 256,
             // One guest at a time, of 1280 MiB at most; while it is reset its memory is there twice for a moment.
-            Self::Record { .. } | Self::Speed { .. } => 2560,
+            Self::Record { .. } | Self::Speed { .. } | Self::Validate { .. } => 2560,
             Self::Contention(task) => task.host.whole_mib(),
         }
     }
@@ -343,6 +368,7 @@ impl GuestTask {
             settings,
             vps: self.vcpus,
             backing: self.memory.into(),
+            page_reporting: self.page_reporting,
             kernel_words: self.append.as_deref().unwrap_or_default().replace(',', " "),
             log: self.log.clone(),
             raw_console: self.raw_console,
@@ -383,12 +409,13 @@ mod tests {
     #[test]
     fn what_goes_into_the_emulated_machine_is_what_was_typed() {
         for typed in [
-            "x guest --startup 256MB --maximum 1GB --vcpus 2 --memory memfd --append a=1,b --raw-console --keep",
+            "x guest --startup 256MB --maximum 1GB --vcpus 2 --memory memfd --page-reporting --append a=1,b --raw-console --keep",
             "x record --only life,trouble",
             "x record --only disks --disks /files",
             "x contention --guests 3 --host 2GB --policy static",
             "x speed --repeat 5",
             "x speed --repeat 5 --storage /files",
+            "x validate ramp waves",
         ] {
             let line = Line::parse_from(typed.split(' '));
             let again = Line::parse_from(std::iter::once("x".to_owned()).chain(line.task.words()));
@@ -401,6 +428,7 @@ mod tests {
             "x guest --minimum 2GB",
             "x contention --guests 0",
             "x speed --repeat 0",
+            "x validate ramps",
         ] {
             assert!(Line::parse_from(wrong.split(' ')).task.check().is_err(), "{wrong}");
         }

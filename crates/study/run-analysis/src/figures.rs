@@ -74,6 +74,12 @@ pub fn write_all(directory: &Path, figures: &[Drawn]) -> Result<Vec<PathBuf>, Fi
     figures.iter().map(|(name, figure)| write(directory, name, figure)).collect()
 }
 
+/// Draws several views of the same things, one panel for each thing; `None` without a point.
+#[must_use]
+pub fn draw_views(title: &str, note: &str, panels: &[Views]) -> Option<String> {
+    compared::draw(title, note, panels)
+}
+
 /// Draws several views of the same things, one panel for each thing, into `directory` as `name`; nothing without a point.
 ///
 /// # Errors

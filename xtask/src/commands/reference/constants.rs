@@ -52,6 +52,7 @@ pub(super) fn page() -> String {
 pub(super) fn sections() -> Vec<(String, Vec<Constant>)> {
     let mut sections: Vec<(String, Vec<Constant>)> = [
         ("Guest memory manager, guests and loads", guest_memory_manager::constants()),
+        ("Measured Linux guest", guest_memory_manager::measured_constants()),
         ("DM VSC", dm_vsc::constants()),
         ("DM VSP", dm_vsp::constants()),
         ("Host: VMMS, workers, parent OS", vmms_host::constants()),

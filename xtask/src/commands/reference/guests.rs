@@ -17,7 +17,8 @@ pub(super) fn page() -> String {
          *Hot-add in* is the granule that the guest's driver names: for Windows 2 MB (invented), for Linux 128 MB (real kernels\n\
          since 2024 name their memory block, which is larger in guests of 64 GB and more). Of Linux there are two drivers: `linux-x64` as in kernels\n\
          up to 6.12, which walks down to older versions of Dynamic Memory, and `linux-dm2-x64` as in one later source that was read, which proposes\n\
-         2.0 only; with which release that began is not known here.\n\n\
+         2.0 only; with which release that began is not known here. `linux-measured-x64` is the guest that real ones are held against\n\
+         ([Validation](../validation.md)): its numbers are measured, and its kernel's memory is no part of what it reports as committed.\n\n\
          | key | guest | Dynamic Memory | proposes | processors | idle | hot-add in |\n|---|---|---|---|---|---|---|\n",
     );
     for profile in profiles() {

@@ -42,6 +42,10 @@ use crate::constants::{
     WS2012_COMMIT, WS2012_NONPAGED, WS2016_CACHE, WS2016_COMMIT, WS2016_NONPAGED, WS2022_CACHE,
     WS2022_COMMIT, WS2022_NONPAGED,
 };
+use crate::measured::{
+    BOOT_LOGIN_LINUX_MEASURED, LINUX_MEASURED_CACHE, LINUX_MEASURED_COMMIT, LINUX_MEASURED_NOISE,
+    LINUX_MEASURED_NONPAGED, LINUX_MEASURED_RESERVED,
+};
 
 const WS2008_R2: Footprint = Footprint {
     commit: &WS2008_R2_COMMIT,
@@ -118,6 +122,13 @@ const LINUX: Footprint = Footprint {
     noise: &NOISE_SMALL,
 };
 
+const LINUX_MEASURED: Footprint = Footprint {
+    commit: &LINUX_MEASURED_COMMIT,
+    nonpaged: &LINUX_MEASURED_NONPAGED,
+    file_cache: &LINUX_MEASURED_CACHE,
+    noise: &LINUX_MEASURED_NOISE,
+};
+
 const UP_TO_4: &[u32] = &[1, 2, 4];
 const UP_TO_2: &[u32] = &[1, 2];
 const ONE: &[u32] = &[1];
@@ -140,6 +151,7 @@ const fn windows(
         service_pack,
         kernel: Kernel::Windows,
         footprint,
+        reserved: None,
         login: boot.0,
         services: boot.1,
         virtual_processors: virtual_processors.0,
@@ -177,6 +189,7 @@ const fn linux(
         service_pack: 0,
         kernel: Kernel::Linux,
         footprint: LINUX,
+        reserved: None,
         login: &BOOT_LOGIN_LINUX,
         services: &BOOT_SERVICES_LINUX,
         virtual_processors: virtual_processors.0,
@@ -229,6 +242,13 @@ static LINUX_LATER: Family = linux(
     true,
     &[Win10],
 );
+static LINUX_OF_THE_RECORD: Family = Family {
+    product: "Linux (Debian's cloud kernel 6.1 with nothing but an init, as measured)",
+    footprint: LINUX_MEASURED,
+    reserved: Some(&LINUX_MEASURED_RESERVED),
+    login: &BOOT_LOGIN_LINUX_MEASURED,
+    ..linux("", "linux-measured", (ANY_UP_TO_4, LINUX_PROCESSORS), true, &[Win10, Win8, Win7])
+};
 
 const fn gib(n: u64) -> PageCount {
     PageCount::from_mib(n * 1024)
@@ -428,6 +448,7 @@ static ROWS: &[Row] = &[
     },
     Row { family: &ELEVEN, support: WRONG_EDITION, editions: &[(Home, Some(gib(128)), None)] },
     Row { family: &LINUX_6, support: BUILT_IN, editions: &[(Only, Some(gib(4096)), None)] },
+    Row { family: &LINUX_OF_THE_RECORD, support: BUILT_IN, editions: &[(Only, Some(gib(4096)), None)] },
     Row { family: &LINUX_LATER, support: BUILT_IN, editions: &[(Only, Some(gib(4096)), None)] },
 ];
 
@@ -451,7 +472,7 @@ static PROFILES: LazyLock<Vec<GuestProfile>> = LazyLock::new(|| {
 });
 
 /// Every profile: first the guests of Table 2-1 of \[A\] with the editions and service packs that do not support Dynamic
-/// Memory beside them, then the other guests that \[D\] lists, those since Windows 8 and Server 2012, and two Linux-like ones.
+/// Memory beside them, then the other guests that \[D\] lists, those since Windows 8 and Server 2012, and three Linux-like ones.
 #[must_use]
 pub fn profiles() -> &'static [GuestProfile] {
     &PROFILES

@@ -106,6 +106,43 @@ fn a_guest_that_gives_back_every_other_page_is_stopped_before_the_process_has_no
     }
 }
 
+/// What a guest reports as unused leaves the host's memory and stays the guest's. What is not its to report is refused whole, so that a
+/// hostile report harms nobody, its own rings included.
+#[test]
+fn what_is_reported_as_unused_is_freed_and_stays_the_guests() {
+    for kind in kinds() {
+        let (ram, budget) = ram(kind, 64);
+        ram.add(range(64, 64), None).unwrap();
+        ram.write(0, &[7; 128 * PAGE_BYTES]).unwrap();
+        ram.discard(&[range(16, 8)]).unwrap();
+        let (full, used) = (ram.resident(), budget.used());
+        let view = ram.page(3).unwrap().data().unwrap();
+        let gone = MemoryError::NotMemory { page: GuestPage(16) };
+        for (report, error) in [
+            (vec![range(0, 64)], gone),
+            (vec![range(100, 4), range(15, 2)], gone),
+            (vec![range(100, 4), range(2, 2)], MemoryError::InUse { page: GuestPage(3) }),
+            (vec![range(100, 4), range(120, 9)], MemoryError::NotMemory { page: GuestPage(128) }),
+            (vec![range((1 << 52) - 1, 1)], MemoryError::NotMemory { page: GuestPage((1 << 52) - 1) }),
+        ] {
+            assert_eq!(ram.free_reported(&report), Err(error), "{kind:?}");
+            assert_eq!(ram.resident(), full, "all or nothing");
+        }
+        // Over the seam of two slots, and the same pages twice.
+        assert_eq!(ram.free_reported(&[range(60, 8), range(32, 4), range(32, 4)]), Ok(12));
+        assert_eq!(ram.resident(), full - 12 * PAGE, "{kind:?}");
+        assert_eq!((ram.guarded_pages(), budget.used()), (8, used), "nothing is guarded for it");
+        let mut bytes = [1; 4 * PAGE_BYTES];
+        ram.read(32 * PAGE, &mut bytes).unwrap();
+        assert!(bytes.iter().all(|&byte| byte == 0), "{kind:?}: it reads as zeros");
+        ram.write(62 * PAGE, &[5; 4 * PAGE_BYTES]).unwrap();
+        let mut byte = [0];
+        ram.read(65 * PAGE, &mut byte).unwrap();
+        assert_eq!(byte, [5]);
+        drop(view);
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Action {
     Add(u64, u64),

@@ -628,7 +628,7 @@ error: there is no guest "ws2008-r3-sp1-enterprise"
 5 | guest = "ws2008-r3-sp1-enterprise"
   |         ^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
-  = allowed: ws2008-r2-sp1, ws2008-r2, ws2008-sp2, ws2008-sp1, ws2003-r2-sp2, ws2003-sp2, windows-7-sp1, windows-7, windows-vista-sp2, windows-vista-sp1, w2000-server-sp4, windows-xp-sp3, windows-xp-sp2, suse-10-sp1, suse-10-sp2, ws2012, ws2012-r2, ws2016, ws2019, ws2022, ws2025, windows-8, windows-8-1, windows-10, windows-11, linux, linux-dm2; each with edition and architecture, or without
+  = allowed: ws2008-r2-sp1, ws2008-r2, ws2008-sp2, ws2008-sp1, ws2003-r2-sp2, ws2003-sp2, windows-7-sp1, windows-7, windows-vista-sp2, windows-vista-sp1, w2000-server-sp4, windows-xp-sp3, windows-xp-sp2, suse-10-sp1, suse-10-sp2, ws2012, ws2012-r2, ws2016, ws2019, ws2022, ws2025, windows-8, windows-8-1, windows-10, windows-11, linux, linux-measured, linux-dm2; each with edition and architecture, or without
   = help: did you mean `ws2008-r2-sp1-enterprise-x64`?
 
 1 error in bad.toml; nothing was started
