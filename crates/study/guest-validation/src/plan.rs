@@ -6,6 +6,7 @@ use std::time::Duration;
 use balancing_policy::MemorySettings;
 use dm_vsc::OperationTime;
 use dm_vsp::ProtocolVersion;
+use guest_memory_manager::agent::AgentConfig;
 use guest_memory_manager::trace::{Sample, Trace, VmTrace};
 use guest_memory_manager::workload::{PlaybackConfig, WorkloadConfig};
 use guest_memory_manager::{GuestProfile, IntegrationServices, PageFileSize, find_profile};
@@ -110,6 +111,7 @@ fn planned(place: usize, vm: &VmLoad, profile: GuestProfile) -> PlannedVm {
         disks: Vec::new(),
         settings: MemorySettings::dynamic(mib(vm.startup), mib(vm.maximum)).with_minimum(mib(vm.minimum)),
         operation_times: Some(TIMES),
+        agent: AgentConfig::default(),
     }
 }
 
