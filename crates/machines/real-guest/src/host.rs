@@ -275,5 +275,6 @@ pub(crate) fn spec(guest: &GuestConfig, kernel: &Arc<KernelImage>, initramfs: &A
             guest.kernel_words
         ),
         disks: guest.disks.clone(),
+        controller: !guest.disks.is_empty(),
     }
 }

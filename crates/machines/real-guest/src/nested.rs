@@ -27,8 +27,8 @@ pub struct Nested {
     pub limit: Option<Duration>,
     /// Arguments of the program inside.
     pub arguments: Vec<String>,
-    /// Files that the program finds in `/files`.
-    pub files: Vec<PathBuf>,
+    /// Files that the program finds in `/files`: their paths there, and where they are here.
+    pub files: Vec<(String, PathBuf)>,
     /// Where the files that it leaves go.
     pub out: PathBuf,
     /// Those of them that come out while they are written, so that somebody can follow them; all others come when the machine is off.

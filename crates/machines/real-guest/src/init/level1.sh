@@ -30,6 +30,8 @@ cd /out
 /bin/real-guest $(cat /arguments) < /dev/ttyS0
 status=$?
 cd /
+# Disks that the guests have written.
+[ ! -d /files/back ] || mv /files/back /out/back
 echo $status > /out/.status
 tar -c -f "$archive" -C /out .
 sync
