@@ -126,7 +126,7 @@ impl Knocking {
                 .ok();
         }
         if let Some(machine) = &mut self.machine {
-            let _ = machine.write(b"\n");
+            let _ = machine.write_all(b"\n");
         }
     }
 }
@@ -181,7 +181,10 @@ impl Nested {
             .arg(pieces.emulated_kernel())
             .arg("-initrd")
             .arg(&initrd)
-            .args(["-append", "console=ttyS0 quiet loglevel=1 panic=-1 nokaslr mitigations=off no_timer_check"])
+            .args([
+                "-append",
+                "console=ttyS0 quiet loglevel=1 panic=-1 nokaslr mitigations=off no_timer_check",
+            ])
             .args(["-chardev", "stdio,id=console,signal=on", "-serial", "chardev:console"])
             .args(["-device", "virtio-serial-pci", "-chardev"])
             .arg(format!("file,id=out,path={}", archive.display()))
