@@ -19,7 +19,7 @@ use real_guest::pieces::{Given, Pieces, newest_kernel};
 use real_guest::record::{Part, Record};
 #[cfg(feature = "bench")]
 use real_guest::storage_pieces;
-use real_guest::task::{ContentionTask, GuestTask, RECORD_FILE, Task};
+use real_guest::task::{ContentionTask, GuestTask, Moved, RECORD_FILE, Task};
 use run_analysis::figures;
 use run_journal::EventsLevel;
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
@@ -251,12 +251,20 @@ fn ready(place: &Where, task: &Task) -> Result<Pieces> {
 
 fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<()> {
     let pieces = ready(place, task)?;
+    if let Task::Guest(task) = task
+        && let Some(root) = &task.guest_disks().root
+        && !root.exists()
+    {
+        disk_images::prepare_root(&pieces, root)
+            .with_context(|| format!("a root cannot be made in {}", root.display()))?;
+        note!("made {}, from which the guest runs", root.display());
+    }
     if !place.nested {
         return task.run(&pieces, out);
     }
     note!("{}", nested::EXPLANATION);
     let program = nested::build_program(&tools::workspace_root(), nested::PROGRAM)?;
-    let (task, files) = task.with_files_in("/files").context("a disk cannot be found")?;
+    let Moved { task, files, brought } = task.with_files_in("/files").map_err(bad_input)?;
     let machine = Nested {
         memory_mib: task.emulated_memory_mib(),
         limit: task.limit(),
@@ -266,7 +274,10 @@ fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Resu
         streams: task.streams(),
         interactive,
     };
-    match machine.run(&target(), &pieces, &program)? {
+    let status = machine.run(&target(), &pieces, &program)?;
+    // However the guest has ended: what it wrote is on its disks.
+    brought.into_iter().try_for_each(|disk| disk.bring_back(out))?;
+    match status {
         0 => Ok(()),
         status => bail!("inside the emulated machine it failed (status {status}); the reason is above"),
     }

@@ -174,14 +174,20 @@ impl Voice {
 
     /// Waits for an answer that begins with `start`; answers before it are dropped.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "waits for a guest in the real world")]
     pub fn wait_for(&self, start: &str, longest: Duration) -> Option<String> {
+        self.wait_for_one_of(&[start], longest)
+    }
+
+    /// Waits for an answer that begins with one of `starts`; answers before it are dropped.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "waits for a guest in the real world")]
+    pub fn wait_for_one_of(&self, starts: &[&str], longest: Duration) -> Option<String> {
         let deadline = std::time::Instant::now() + longest;
         let (state, changed) = &*self.0;
         let mut state = state.lock();
         loop {
             while let Some(answer) = state.answers.pop_front() {
-                if answer.starts_with(start) {
+                if starts.iter().any(|start| answer.starts_with(start)) {
                     return Some(answer);
                 }
             }

@@ -55,12 +55,25 @@ pub(crate) fn run(program: &Path, arguments: &[&str]) -> Result<String> {
 #[error("mke2fs is not here (it belongs to e2fsprogs), which makes the file system of the guest's root")]
 pub struct NoMke2fs;
 
-/// Makes the disks in `folder`: dynamic VHDs by this project's `vhd`, the first with a file system that mke2fs makes of the guest's files.
-/// Returned are the files.
+/// Makes the disks in `folder`: dynamic VHDs by this project's `vhd`, the first with a root as of [`prepare_root`]. Returned are the files.
 ///
 /// # Errors
 /// [`NoMke2fs`]; or a file cannot be written.
 pub fn prepare(pieces: &Pieces, folder: &Path) -> Result<Vec<PathBuf>> {
+    let paths = [ROOT, SWAP, DATA].map(|name| folder.join(name));
+    let [root, swap, data] = &paths;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    prepare_root(pieces, root)?;
+    files::create_dynamic(swap, &new_disk(SWAP_MIB, 2), TableAccess::InMemory)?.flush()?;
+    files::create_dynamic(data, &new_disk(DATA_MIB, 3), TableAccess::InMemory)?.flush()?;
+    Ok(paths.to_vec())
+}
+
+/// Makes a disk with the root of a guest: a dynamic VHD with a file system that mke2fs makes of the guest's files.
+///
+/// # Errors
+/// [`NoMke2fs`]; or a file cannot be written.
+pub fn prepare_root(pieces: &Pieces, root: &Path) -> Result<()> {
     let mke2fs = program("mke2fs").ok_or(NoMke2fs)?;
     let scratch = tempfile::tempdir().context("no temporary folder")?;
     let tree = scratch.path().join("tree");
@@ -81,15 +94,10 @@ pub fn prepare(pieces: &Pieces, folder: &Path) -> Result<Vec<PathBuf>> {
         &mke2fs,
         &["-q", "-t", "ext4", "-d", &tree, "-E", "root_owner=0:0", &raw_name, &format!("{ROOT_MIB}M")],
     )?;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let paths = [ROOT, SWAP, DATA].map(|name| folder.join(name));
-    let [root, swap, data] = &paths;
     let mut disk = files::create_dynamic(root, &new_disk(ROOT_MIB, 1), TableAccess::InMemory)?;
     vhd::copy(&mut RawImage::open(&raw)?, &mut disk)?;
     disk.flush()?;
-    files::create_dynamic(swap, &new_disk(SWAP_MIB, 2), TableAccess::InMemory)?.flush()?;
-    files::create_dynamic(data, &new_disk(DATA_MIB, 3), TableAccess::InMemory)?.flush()?;
-    Ok(paths.to_vec())
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file of the real world says when it was made")]

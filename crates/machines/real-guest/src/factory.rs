@@ -37,10 +37,12 @@ pub struct GuestSpec {
     pub initramfs: Arc<[u8]>,
     /// The kernel's command line.
     pub command_line: String,
-    /// Its virtual hard disks; without any it has no controller.
+    /// Its virtual hard disks.
     pub disks: Vec<DiskFile>,
     /// Whether it is offered to report free pages, where KVM can hand these reports over.
     pub page_reporting: bool,
+    /// Whether it has a controller for them.
+    pub controller: bool,
 }
 
 /// Reads how often the guest was left.
@@ -227,7 +229,7 @@ impl VmFactory for RealGuest {
     fn devices(&mut self) -> Vec<Box<dyn ChannelDevice>> {
         // Guests are told the time by version 3.0, which takes no reference time of the partition.
         let mut devices = vmms_host::integration_devices(Box::new(|_| host_time()), None);
-        if !self.spec.disks.is_empty() {
+        if self.spec.controller {
             let handle = self.handle.storage.clone();
             devices.push(Box::new(ScsiController::new(CONTROLLER, VspConfig::default(), handle)));
         }

@@ -279,5 +279,6 @@ pub(crate) fn spec(guest: &GuestConfig, kernel: &Arc<KernelImage>, initramfs: &A
         ),
         disks: guest.disks.clone(),
         page_reporting: guest.page_reporting,
+        controller: !guest.disks.is_empty(),
     }
 }

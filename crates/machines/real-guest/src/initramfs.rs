@@ -227,7 +227,12 @@ pub fn guest_without(pieces: &Pieces, without: &str) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// If a piece is missing.
-pub fn level1(pieces: &Pieces, program: &Path, arguments: &[String], files: &[PathBuf]) -> Result<Vec<u8>> {
+pub fn level1(
+    pieces: &Pieces,
+    program: &Path,
+    arguments: &[String],
+    files: &[(String, PathBuf)],
+) -> Result<Vec<u8>> {
     let mut archive = base(pieces, include_str!("init/level1.sh"))?;
     for module in LEVEL1_MODULES {
         if let Some(path) = pieces.emulated_module(module) {
@@ -247,8 +252,13 @@ pub fn level1(pieces: &Pieces, program: &Path, arguments: &[String], files: &[Pa
         archive.file(&format!("guest/modules/kernel/{name}"), &read(&path)?, false);
     }
     archive.directory("files");
-    for path in files {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut folders = BTreeSet::new();
+    for (name, path) in files {
+        for (at, _) in name.match_indices('/') {
+            if folders.insert(&name[..at]) {
+                archive.directory(&format!("files/{}", &name[..at]));
+            }
+        }
         let content = read(path)?;
         archive.file(&format!("files/{name}"), &content, is_program(path));
     }

@@ -23,10 +23,12 @@ use vmms_host::VmState;
 use crate::contention;
 use crate::events::EventLog;
 use crate::factory::{GuestHandle, RealGuest, Reported};
+use crate::guest_disks::GuestDisks;
 use crate::host::{GuestConfig, spec};
 use crate::initramfs;
 use crate::manual::{Manual, Targets};
 use crate::pieces::Pieces;
+use crate::plugging::Plugging;
 use crate::record::{bytes_mib, own_resident};
 
 /// What one guest is started with.
@@ -42,6 +44,8 @@ pub struct Interactive {
     pub page_reporting: bool,
     /// Further words of its kernel's command line.
     pub kernel_words: String,
+    /// Its virtual hard disks.
+    pub disks: GuestDisks,
     /// How much is logged for a person.
     pub log: Option<String>,
     /// The guest's console is shown as the guest sends it, with all that a terminal obeys.
@@ -85,6 +89,8 @@ impl Silence {
 pub const HELP: &str = "\
 target 320MB   bring the guest to this much memory    auto    let the balancer decide again
 status         say everything that is known           eat 100 have the guest use 100 MB (0: give them back)
+disks          say what host and guest see of its disks
+plug FILE[,ro] plug a disk in                         unplug 1  take the disk with this number out
 close, open    have its driver close its channel, and open it again
 crash          have its kernel crash                  type TEXT  type a line into its console
 quit           switch it off and end";
@@ -99,6 +105,9 @@ enum Command {
     Close,
     Open,
     Crash,
+    Disks,
+    Plug(String),
+    Unplug(u8),
     Type(String),
     Help,
     Quit,
@@ -130,6 +139,11 @@ fn parse(line: &str) -> Command {
         "close" => Command::Close,
         "open" => Command::Open,
         "crash" => Command::Crash,
+        "disks" => Command::Disks,
+        "plug" if !rest.trim().is_empty() => Command::Plug(rest.trim().to_owned()),
+        "unplug" => {
+            rest.trim().parse().map_or_else(|_| Command::Unknown(line.trim().to_owned()), Command::Unplug)
+        }
         "type" => Command::Type(rest.to_owned()),
         "help" | "?" => Command::Help,
         "quit" | "q" | "exit" => Command::Quit,
@@ -206,13 +220,19 @@ impl Interactive {
     pub fn run(&self, pieces: &Pieces) -> Result<()> {
         let kernel = KernelImage::open(&pieces.kernel)
             .with_context(|| format!("the kernel {}", pieces.kernel.display()))?;
-        let initramfs: Arc<[u8]> = initramfs::guest(pieces)?.into();
+        let initramfs = if self.disks.is_empty() { initramfs::guest } else { initramfs::guest_with_disks };
+        let initramfs: Arc<[u8]> = initramfs(pieces)?.into();
         let mut guest = GuestConfig::new("VM1", self.settings);
         (guest.vps, guest.backing) = (self.vps, self.backing);
         guest.page_reporting = self.page_reporting;
         guest.kernel_words.clone_from(&self.kernel_words);
         guest.memory_interval = Duration::from_secs(5);
-        let spec = spec(&guest, &Arc::new(kernel), &initramfs);
+        guest.disks = self.disks.plugged();
+        if self.disks.root.is_some() {
+            guest.kernel_words.push_str(" root_disk=0");
+        }
+        let mut spec = spec(&guest, &Arc::new(kernel), &initramfs);
+        spec.controller = !self.disks.is_empty();
         let memory = self.settings.maximum + PageCount::from_mib(256);
         let plan = contention::plan("guest", memory, &[guest], LONGEST)?;
         let log = self.log.as_deref().map(HumanLog::stderr).transpose()?;
@@ -284,6 +304,8 @@ impl Interactive {
         let guest = &running.guest;
         let mut told_missing = false;
         let mut silence = Silence::default();
+        let mut plugging = Plugging::new(&self.disks);
+        let said = |what: Result<String, String>| format!("-- {}", what.unwrap_or_else(|error| error));
         while !is_over() {
             let command = match typed.recv_timeout(Duration::from_secs(1)) {
                 Ok(command) => command,
@@ -309,6 +331,9 @@ impl Interactive {
                 Command::Close => guest.command("unbind"),
                 Command::Open => guest.command("bind"),
                 Command::Crash => guest.command("panic"),
+                Command::Disks => screen.line(&plugging.tell(guest)),
+                Command::Plug(text) => screen.line(&said(plugging.plug(guest.storage(), &text))),
+                Command::Unplug(lun) => screen.line(&said(plugging.unplug(guest.storage(), lun))),
                 Command::Type(text) => guest.type_line(crate::agent::CONSOLE, &text),
                 Command::Help => screen.line(HELP),
                 Command::Quit => return Ok(()),
@@ -462,6 +487,11 @@ mod tests {
         assert_eq!(parse("eat 100"), Command::Eat(100));
         assert_eq!(parse("type ls -l"), Command::Type("ls -l".to_owned()));
         assert_eq!(["close", "open", "crash"].map(parse), [Command::Close, Command::Open, Command::Crash]);
+        assert_eq!(parse("plug a b.vhd,ro"), Command::Plug("a b.vhd,ro".to_owned()));
+        assert_eq!(parse("unplug 3"), Command::Unplug(3));
+        for bad in ["plug", "unplug", "unplug 300"] {
+            assert_eq!(parse(bad), Command::Unknown(bad.to_owned()));
+        }
         assert_eq!(parse(""), Command::Nothing);
         assert_eq!(parse("quit"), Command::Quit);
     }

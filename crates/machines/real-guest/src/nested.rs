@@ -5,9 +5,10 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -26,8 +27,8 @@ pub struct Nested {
     pub limit: Option<Duration>,
     /// Arguments of the program inside.
     pub arguments: Vec<String>,
-    /// Files that the program finds in `/files`.
-    pub files: Vec<PathBuf>,
+    /// Files that the program finds in `/files`: their paths there, and where they are here.
+    pub files: Vec<(String, PathBuf)>,
     /// Where the files that it leaves go.
     pub out: PathBuf,
     /// Those of them that come out while they are written, so that somebody can follow them; all others come when the machine is off.
@@ -45,12 +46,10 @@ negotiated. Nothing is installed, and all of it ends with this command.";
 /// The program that runs guests inside the emulated machine.
 pub const PROGRAM: &str = "real-guest";
 
-/// The words for its kernel. `nohz=off highres=off`: its clock ticks by itself, whether or not anybody has taken note of the last tick. QEMU up to 10.1
-/// loses an interrupt now and then: on its way out of a guest the processor's thread clears a bit of the word of pending
-/// interrupts without a lock, while another thread sets one (inferred from its machine code, and shown by dropping one on purpose). With a clock
-/// that is set anew at each tick the lost one is the last one, and the machine stands still for ever; so it is one tick late.
-const KERNEL_WORDS: &str =
-    "console=ttyS0 quiet loglevel=1 panic=-1 nokaslr mitigations=off nohz=off highres=off";
+/// The port of the emulated machine at which it is knocked.
+const KNOCK: &str = "knock";
+/// How often (invented): what an interrupt that is lost costs at most, and many times what being knocked at costs.
+const KNOCK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Builds a program of this package for inside: static, so that it needs nothing but a kernel.
 ///
@@ -103,13 +102,42 @@ impl Drop for Running {
     }
 }
 
+/// Knocks at an emulated machine, so that it looks up.
+///
+/// QEMU up to 10.1 loses an interrupt now and then: on its way out of a guest the processor's thread clears a bit of the word of pending
+/// interrupts without a lock, while another thread sets one (inferred from its machine code, and shown by dropping one on purpose). A kernel sets its
+/// clock anew at each tick. So if that one is lost there is no further one: the processor stays in the guest, and the machine stands still for
+/// ever. The next interrupt of any device has the processor look for what is pending, and finds the lost one: a byte at a serial port will do.
+struct Knocking {
+    socket: PathBuf,
+    machine: Option<UnixStream>,
+}
+
+impl Knocking {
+    fn new(socket: PathBuf) -> Self {
+        Self { socket, machine: None }
+    }
+
+    /// Knocks. A machine that is not there yet, or no more, or takes nothing, misses nothing by it.
+    fn once(&mut self) {
+        if self.machine.is_none() {
+            self.machine = UnixStream::connect(&self.socket)
+                .and_then(|stream| stream.set_nonblocking(true).map(|()| stream))
+                .ok();
+        }
+        if let Some(machine) = &mut self.machine {
+            let _ = machine.write_all(b"\n");
+        }
+    }
+}
+
 /// Whether a process ends within this time. The kernel says so the moment it does: its pidfd is readable then.
 #[expect(clippy::disallowed_methods, reason = "waits for a process of the real world")]
 fn ends_within(process: &Child, limit: Duration) -> std::io::Result<bool> {
     let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or(std::io::ErrorKind::InvalidInput)?;
     let ended = pidfd_open(pid, PidfdFlags::empty())?;
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     loop {
         let left = limit.saturating_sub(begun.elapsed());
         let timeout = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
@@ -135,6 +163,7 @@ impl Nested {
         let (initrd, archive) = (scratch.path().join("level1.cpio"), scratch.path().join("out.tar"));
         std::fs::write(&initrd, initramfs::level1(pieces, program, &self.arguments, &self.files)?)
             .context("cannot write the emulated machine's initramfs")?;
+        let knock = scratch.path().join(KNOCK);
         let mut command = with_this_process(qemu.command());
         command
             .args([
@@ -152,11 +181,16 @@ impl Nested {
             .arg(pieces.emulated_kernel())
             .arg("-initrd")
             .arg(&initrd)
-            .args(["-append", KERNEL_WORDS])
+            .args([
+                "-append",
+                "console=ttyS0 quiet loglevel=1 panic=-1 nokaslr mitigations=off no_timer_check",
+            ])
             .args(["-chardev", "stdio,id=console,signal=on", "-serial", "chardev:console"])
             .args(["-device", "virtio-serial-pci", "-chardev"])
             .arg(format!("file,id=out,path={}", archive.display()))
-            .args(["-device", "virtserialport,chardev=out,name=out"])
+            .args(["-device", "virtserialport,chardev=out,name=out", "-chardev"])
+            .arg(format!("socket,id={KNOCK},path={},server=on,wait=off", knock.display()))
+            .args(["-device", &format!("virtserialport,chardev={KNOCK},name={KNOCK}")])
             .args(self.streams.iter().enumerate().flat_map(|(number, name)| {
                 [
                     "-chardev".to_owned(),
@@ -170,7 +204,7 @@ impl Nested {
             .stdin(if self.interactive { Stdio::inherit() } else { Stdio::null() });
         let mut running =
             Running(command.spawn().with_context(|| format!("cannot run {}", qemu.program.display()))?);
-        let status = self.wait(&mut running)?;
+        let status = self.wait(&mut running, Knocking::new(knock))?;
         if !status.success() {
             let said = std::fs::read_to_string(&said).unwrap_or_default();
             bail!("QEMU ended with {status}: {}", said.trim());
@@ -179,10 +213,17 @@ impl Nested {
     }
 
     /// Waits until QEMU has ended, or its time is up.
-    fn wait(&self, running: &mut Running) -> Result<std::process::ExitStatus> {
-        if let Some(limit) = self.limit
-            && !ends_within(&running.0, limit).context("cannot wait for QEMU")?
-        {
+    #[expect(clippy::disallowed_methods, reason = "waits for a process of the real world")]
+    fn wait(&self, running: &mut Running, mut knocking: Knocking) -> Result<std::process::ExitStatus> {
+        let begun = Instant::now();
+        loop {
+            let left = self.limit.map(|limit| limit.saturating_sub(begun.elapsed()));
+            let next = left.map_or(KNOCK_INTERVAL, |left| left.min(KNOCK_INTERVAL));
+            if ends_within(&running.0, next).context("cannot wait for QEMU")? {
+                break;
+            }
+            knocking.once();
+            let (Some(limit), Some(Duration::ZERO)) = (self.limit, left) else { continue };
             // A line of its own: the guest's console may have stopped anywhere.
             let _ = writeln!(std::io::stderr());
             bail!(
@@ -219,7 +260,9 @@ impl Nested {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::net::UnixListener;
 
     use super::*;
     use crate::pieces::Given;
@@ -301,13 +344,31 @@ mod tests {
         assert_eq!(std::fs::read_to_string(folder.path().join("out/events.jsonl")).unwrap(), "event\n");
     }
 
-    /// QEMU loses an interrupt now and then: a clock that has to be set anew at each tick would stand still with the first that is lost.
+    /// However long nobody listens, or listens and takes nothing.
     #[test]
-    fn the_clock_of_the_emulated_machine_ticks_by_itself() {
+    fn knocking_waits_for_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("knock");
+        let mut knocking = Knocking::new(path.clone());
+        knocking.once();
+        let listener = UnixListener::bind(&path).unwrap();
+        knocking.once();
+        let (mut machine, _) = listener.accept().unwrap();
+        let mut heard = [0; 1];
+        machine.read_exact(&mut heard).unwrap();
+        // Far more than a socket holds.
+        for _ in 0..1_000_000 {
+            knocking.once();
+        }
+        drop((machine, listener));
+        knocking.once();
+    }
+
+    #[test]
+    fn the_machine_has_a_port_to_be_knocked_at() {
         let script = r#"
-            while [ "$1" != -append ]; do shift; done
-            case " $2 " in *" nohz=off "*) ;; *) exit 4;; esac
-            case " $2 " in *" highres=off "*) ;; *) exit 5;; esac
+            for word in "$@"; do case $word in socket,id=knock,*,server=on,wait=off) there=yes;; esac; done
+            [ "$there" = yes ] || exit 4
             exit 3"#;
         let (_folder, ended) = run(script, LONG);
         let error = ended.unwrap_err().to_string();

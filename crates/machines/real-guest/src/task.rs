@@ -14,6 +14,7 @@ use run_journal::EVENTS_FILE;
 use scenario::run::{COUNTERS_FILE, story};
 
 use crate::contention::Contention;
+use crate::guest_disks::{Brought, DiskOption, GuestDisks};
 use crate::interactive::{self, Interactive};
 use crate::pieces::Pieces;
 use crate::record::{self, Part};
@@ -74,6 +75,12 @@ pub struct GuestTask {
     /// Further words for its kernel's command line, separated by commas
     #[arg(long, value_name = "WORDS")]
     append: Option<String>,
+    /// Virtual hard disk (VHD) on its SCSI controller; FILE,ro: the guest may not write it; FILE,spare: at hand for `plug FILE`. May be repeated
+    #[arg(long = "disk", value_name = "FILE[,ro][,spare]")]
+    disks: Vec<DiskOption>,
+    /// Run the guest from this VHD, which is made if it is not there
+    #[arg(long, value_name = "FILE")]
+    root: Option<PathBuf>,
     /// Log to standard error: a level, or filters such as `warn,dm_vsp=debug`
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -145,6 +152,17 @@ pub enum Task {
     },
 }
 
+/// A task in an emulated machine.
+#[derive(Debug)]
+pub struct Moved {
+    /// What is done there.
+    pub task: Task,
+    /// What it needs: paths below the folder that was named, and where the files are here.
+    pub files: Vec<(String, PathBuf)>,
+    /// The disks among them; those that a guest may write come back.
+    pub brought: Vec<Brought>,
+}
+
 /// Reads a size such as `512MB`.
 ///
 /// # Errors
@@ -208,7 +226,7 @@ impl Task {
     /// What is wrong, and what is possible.
     pub fn check(&self) -> Result<()> {
         match self {
-            Self::Guest(task) => task.interactive().map(|_| ()),
+            Self::Guest(task) => task.interactive()?.disks.check(),
             Self::Contention(task) if task.guests == 0 => bail!("--guests is 0: at least one is needed"),
             Self::Speed { repeat, .. } if !(1..=100).contains(repeat) => {
                 bail!("--repeat is {repeat}: 1 to 100 are possible")
@@ -251,6 +269,12 @@ impl Task {
                 }
                 if let Some(append) = &task.append {
                     say(&format!("--append={append}"));
+                }
+                if let Some(root) = &task.root {
+                    say(&format!("--root={}", root.display()));
+                }
+                for disk in &task.disks {
+                    say(&format!("--disk={disk}"));
                 }
                 if let Some(log) = &task.log {
                     say(&format!("--log={log}"));
@@ -305,20 +329,28 @@ impl Task {
     /// The same task with the files that it needs in the folder `there`, and these files.
     ///
     /// # Errors
-    /// If the folder in which they are cannot be read.
-    pub fn with_files_in(&self, there: &str) -> std::io::Result<(Self, Vec<PathBuf>)> {
+    /// If the folder in which they are cannot be read, or a disk cannot be taken along.
+    pub fn with_files_in(&self, there: &str) -> Result<Moved> {
         let mut task = self.clone();
         let mut files = Vec::new();
+        let mut brought = Vec::new();
+        if let Self::Guest(task) = &mut task {
+            let moved;
+            (moved, brought) = task.guest_disks().inside(there)?;
+            (task.root, task.disks) = (moved.root, moved.others);
+            files.extend(brought.iter().map(|disk| (disk.name.clone(), disk.path.clone())));
+        }
         if let Self::Record { disks: Some(folder), .. } | Self::Speed { storage: Some(folder), .. } =
             &mut task
         {
             for entry in std::fs::read_dir(&*folder)? {
-                files.push(entry?.path());
+                let entry = entry?;
+                files.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
             }
             files.sort();
             *folder = there.into();
         }
-        Ok((task, files))
+        Ok(Moved { task, files, brought })
     }
 
     /// What it writes while it goes on, for whoever follows it.
@@ -336,7 +368,7 @@ impl Task {
     pub fn emulated_memory_mib(&self) -> u64 {
         const OWN: u64 = 512;
         OWN + match self {
-            Self::Guest(task) => task.maximum.whole_mib() + 256,
+            Self::Guest(task) => task.maximum.whole_mib() + 256 + task.guest_disks().memory_mib(),
             // One guest at a time, of 1280 MiB at most; while it is reset its memory is there twice for a moment.
             Self::Record { .. } | Self::Speed { .. } | Self::Validate { .. } => 2560,
             Self::Contention(task) => task.host.whole_mib(),
@@ -349,6 +381,12 @@ pub use record::RECORD_FILE;
 pub const SPEED_FILE: &str = "speed.json";
 
 impl GuestTask {
+    /// The disks that were named.
+    #[must_use]
+    pub fn guest_disks(&self) -> GuestDisks {
+        GuestDisks { root: self.root.clone(), others: self.disks.clone() }
+    }
+
     fn interactive(&self) -> Result<Interactive> {
         let settings = MemorySettings::dynamic(self.startup, self.maximum)
             .with_minimum(self.minimum)
@@ -370,6 +408,7 @@ impl GuestTask {
             backing: self.memory.into(),
             page_reporting: self.page_reporting,
             kernel_words: self.append.as_deref().unwrap_or_default().replace(',', " "),
+            disks: self.guest_disks(),
             log: self.log.clone(),
             raw_console: self.raw_console,
             directory: None,
@@ -410,6 +449,7 @@ mod tests {
     fn what_goes_into_the_emulated_machine_is_what_was_typed() {
         for typed in [
             "x guest --startup 256MB --maximum 1GB --vcpus 2 --memory memfd --page-reporting --append a=1,b --raw-console --keep",
+            "x guest --root r.vhd --disk a.vhd,ro --disk b.vhd,spare",
             "x record --only life,trouble",
             "x record --only disks --disks /files",
             "x contention --guests 3 --host 2GB --policy static",
@@ -429,6 +469,7 @@ mod tests {
             "x contention --guests 0",
             "x speed --repeat 0",
             "x validate ramps",
+            "x guest --disk /nowhere/a.vhd",
         ] {
             assert!(Line::parse_from(wrong.split(' ')).task.check().is_err(), "{wrong}");
         }
