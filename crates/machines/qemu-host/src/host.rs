@@ -233,7 +233,7 @@ impl Management {
     }
 
     fn tick(&mut self, ctx: &mut Context<'_>, now: Duration) {
-        if self.ticks % TICKS_TO_LOOK == 0 {
+        if self.ticks.is_multiple_of(TICKS_TO_LOOK) {
             self.look_for_vms(ctx, now);
         }
         self.ticks += 1;
@@ -269,7 +269,7 @@ impl Management {
         let known: BTreeSet<&OsStr> = self.workers.values().map(|entry| entry.place.as_os_str()).collect();
         let new: Vec<Place> = there
             .difference(&known)
-            .map(|place| Place::from(place))
+            .map(Place::from)
             .filter(|place| !self.left_alone.contains_key(place))
             .collect();
         for place in new {

@@ -95,10 +95,10 @@ impl RunConfig {
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if let ClockMode::Wall { speed } = self.clock {
-            if !(speed.is_finite() && speed > 0.0) {
-                return Err(ConfigError::Speed(speed));
-            }
+        if let ClockMode::Wall { speed } = self.clock
+            && !(speed.is_finite() && speed > 0.0)
+        {
+            return Err(ConfigError::Speed(speed));
         }
         let paced = matches!(self.clock, ClockMode::Wall { .. });
         if self.before_wake.is_some() && (self.driver != Driver::Inline || paced) {
