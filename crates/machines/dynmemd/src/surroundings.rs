@@ -10,6 +10,9 @@ use qemu_host::{Place, Snapshot, Surroundings};
 /// Sockets that are looked after at once. Invented: a host has some hundred VMs.
 const MOST_PLACES: usize = 4096;
 
+/// Is shown everything once a second.
+pub(crate) type Watch = Box<dyn FnMut(&Arc<Snapshot>) + Send>;
+
 /// The host that the daemon runs on.
 pub(crate) struct ThisHost {
     /// Patterns of sockets.
@@ -17,7 +20,7 @@ pub(crate) struct ThisHost {
     /// Domains of libvirt.
     pub(crate) libvirt: Option<Arc<Libvirt>>,
     /// Is shown everything.
-    pub(crate) watch: Box<dyn FnMut(&Arc<Snapshot>) + Send>,
+    pub(crate) watch: Watch,
 }
 
 impl Surroundings for ThisHost {
