@@ -14,7 +14,8 @@
 //! ````
 //!
 //! The comment is a shell script; its output is what the block shows. `show` prints a command and runs it; `run` makes the run
-//! that the examples look at, `tell` and `story` print what it said, with and without its command. All examples share one folder, and what they show is the same on every machine: runs are
+//! that the examples look at, `tell` and `story` print what it said, with and without its command; `record` brings a folder of `docs/records`, which
+//! was recorded where no run can be repeated. All examples share one folder, and what they show is the same on every machine: runs are
 //! functions of scenario, seed and version. A block after `<!-- file NAME -->` is written to that folder first.
 
 use std::fmt::Write as _;
@@ -38,6 +39,7 @@ show() { echo "$ cargo xtask $*"; xtask "$@" || true; }
 run() { n="${1%.toml}"; mkdir -p runs; [ -f "runs/$n.txt" ] || xtask scenario "$1" --out "runs/$n-001" > "runs/$n.txt"; }
 story() { run "$1"; cat "runs/${1%.toml}.txt"; }
 tell() { echo "$ cargo xtask scenario $1"; story "$1"; }
+record() { [ -d "$1" ] || cp -r "$RECORDS/$1" "$1"; }
 seq_of() { sed -n 's/^[^#]*#\([0-9]*\) .*/\1/p' | head -n 1; }
 "#;
 
@@ -167,6 +169,7 @@ fn output(script: &str, folder: &Path) -> Result<String> {
         .args(["-c", &format!("{PRELUDE}{script}")])
         .current_dir(folder)
         .env("XTASK", program)
+        .env("RECORDS", workspace_root().join("docs/records"))
         .env("NO_COLOR", "1")
         .env("COLUMNS", "110")
         .output()

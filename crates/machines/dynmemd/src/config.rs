@@ -27,6 +27,12 @@ static ROOT: TableDoc = TableDoc {
     summary: "The daemon.",
     groups: &[&[
         key("qmp", Form::Texts, "", "QMP sockets, or patterns such as \"/run/vms/*.qmp\" (`--qmp`)."),
+        key(
+            "libvirt",
+            Form::Text,
+            "",
+            "A libvirt, all of whose domains are looked after, such as \"qemu:///system\" (`--libvirt`).",
+        ),
         key("dry_run", Form::Boolean, "false", "Nothing is moved; what would be done is said (`--dry-run`)."),
         key("metrics", Form::Text, "", "Where Prometheus may ask, such as \"127.0.0.1:9182\" (`--metrics`)."),
         key("control", Form::Text, "", "The socket of dynmemctl (`--control`)."),
@@ -131,6 +137,7 @@ impl Said {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Config {
     pub(crate) qmp: Vec<String>,
+    pub(crate) libvirt: Option<String>,
     pub(crate) dry_run: bool,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) control: Option<PathBuf>,
@@ -207,6 +214,7 @@ fn read(root: &Table<'_, '_>) -> Option<Config> {
             .filter(|text| pattern(root, "qmp", text).is_some())
             .map(|text| text.value)
             .collect(),
+        libvirt: root.text("libvirt").map(|text| text.value),
         dry_run: root.boolean("dry_run").is_some_and(|dry_run| dry_run.value),
         metrics: root.text("metrics").and_then(|text| address(root, &text)),
         control: path("control"),

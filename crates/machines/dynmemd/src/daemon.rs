@@ -21,6 +21,7 @@ use signal_hook::iterator::Signals;
 
 use crate::config::Config;
 use crate::control::{Change, Control, Shared};
+use crate::libvirt::{Anywhere, Libvirt};
 use crate::options::Options;
 use crate::record::{self, Counters, Of, Record};
 use crate::surroundings::{ThisHost, read_memory};
@@ -48,9 +49,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What is wrong with what it was given, or with this host.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let config = load(options)?;
-    if config.qmp.is_empty() {
+    if config.qmp.is_empty() && config.libvirt.is_none() {
         bail!(
-            "no VM is looked for: name their QMP sockets, as --qmp '/run/vms/*.qmp' or as `qmp` in the file of --config"
+            "no VM is looked for: name their QMP sockets, as --qmp '/run/vms/*.qmp' or as `qmp` in the file of --config, or a libvirt, as --libvirt qemu:///system"
         );
     }
     let total = match config.memory {
@@ -92,8 +93,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let _control =
         config.control.as_deref().map(|place| Control::open(place, Arc::clone(&shared))).transpose()?;
     attend_signals(&live)?;
-    let connect: Arc<dyn Connect> = Arc::new(UnixSockets::new().context("cannot wait for sockets")?);
-    let daemon = Daemon { live, shared, connect, total, metrics };
+    let libvirt = config.libvirt.as_deref().map(Libvirt::open).transpose()?.map(Arc::new);
+    let sockets = UnixSockets::new().context("cannot wait for sockets")?;
+    let connect: Arc<dyn Connect> = Arc::new(Anywhere { sockets, libvirt: libvirt.clone() });
+    let daemon = Daemon { live, shared, connect, libvirt, total, metrics };
     let mut left = options.for_time;
     let mut printed = Duration::ZERO;
     loop {
@@ -127,6 +130,7 @@ fn load(options: &Options) -> Result<Config> {
         glob::Pattern::new(pattern).map_err(|error| anyhow!("--qmp {pattern}: {error}"))?;
     }
     config.qmp.extend(options.qmp.iter().cloned());
+    config.libvirt = options.libvirt.clone().or(config.libvirt);
     config.dry_run |= options.dry_run;
     config.memory = options.memory.or(config.memory);
     config.reserve = options.reserve.or(config.reserve);
@@ -190,8 +194,11 @@ fn change(live: &SharedLive, change: Change) -> Result<String, String> {
                 format!("{}\nThe configuration that was in force stays in force.", complaints(&error))
             })?;
             let before = &live.config;
-            let fixed = (&before.policy, &before.parameters, before.memory, before.metrics, &before.qmp)
-                != (&config.policy, &config.parameters, config.memory, config.metrics, &config.qmp);
+            let fixed = |config: &Config| {
+                let places = (config.qmp.clone(), config.libvirt.clone());
+                (config.policy.clone(), config.parameters.clone(), config.memory, config.metrics, places)
+            };
+            let fixed = fixed(before) != fixed(&config);
             config.by_hand.clone_from(&before.by_hand);
             live.config = config;
             let more = if fixed {
@@ -223,6 +230,7 @@ struct Daemon {
     live: SharedLive,
     shared: Arc<Shared>,
     connect: Arc<dyn Connect>,
+    libvirt: Option<Arc<Libvirt>>,
     total: PageCount,
     metrics: Option<Endpoint>,
 }
@@ -304,7 +312,11 @@ impl Daemon {
             policy,
             rules: Arc::new(config.clone()),
             connect: Arc::clone(&self.connect),
-            surroundings: Box::new(ThisHost { patterns: config.qmp.clone(), watch: Box::new(watch) }),
+            surroundings: Box::new(ThisHost {
+                patterns: config.qmp.clone(),
+                libvirt: self.libvirt.clone(),
+                watch: Box::new(watch),
+            }),
         };
         let run = RunConfig {
             // A thousand VMs are a thousand components, of which each has little to do: one thread for all is the cheapest.

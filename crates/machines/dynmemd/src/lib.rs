@@ -7,6 +7,7 @@ pub mod command_line;
 mod config;
 pub mod control;
 mod daemon;
+mod libvirt;
 mod options;
 mod record;
 mod summary;

@@ -21,6 +21,9 @@ pub struct Options {
     /// `-qmp unix:/run/vms/NAME.qmp,server=on,wait=off`
     #[arg(long, value_name = "PATTERN")]
     pub qmp: Vec<String>,
+    /// All domains of a libvirt, such as qemu:///system, by its program virsh
+    #[arg(long, value_name = "URI")]
+    pub libvirt: Option<String>,
     /// Move nothing, and say once a minute what would be done and why. Guests are asked for statistics
     #[arg(long)]
     pub dry_run: bool,

@@ -120,6 +120,8 @@ pub(crate) struct Record {
     looked: Duration,
     ends: Option<&'static str>,
     tally: Tally,
+    listed: bool,
+    listed_within_budget: bool,
 }
 
 /// What a record is of.
@@ -176,6 +178,8 @@ impl Record {
             looked: Duration::ZERO,
             ends: None,
             tally: Tally::default(),
+            listed: false,
+            listed_within_budget: false,
         })
     }
 
@@ -190,12 +194,17 @@ impl Record {
             self.counters.lay_out(snapshot)?;
             let path = self.folder.join(COUNTERS_FILE);
             let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-            let list = self.folder.join(VMS_FILE);
-            std::fs::write(&list, vm_list(snapshot))
-                .with_context(|| format!("cannot write {}", list.display()))?;
-            self.log = Some(pdh::Writer::new(BufWriter::new(file), &self.counters.layout)?);
+            self.list(snapshot)?;
+            let mut log = pdh::Writer::new(BufWriter::new(file), &self.counters.layout)?;
+            // A row of the beginning, when there was no VM: readers count time from the first one.
+            self.counters.sample.reset(Duration::ZERO);
+            log.write(&self.counters.sample).context("cannot write the counters")?;
+            self.log = Some(log);
         }
         self.tally.add(snapshot, &system_counters(snapshot));
+        if self.listed && !self.listed_within_budget && snapshot.vms.len() == self.vms {
+            self.list(snapshot)?;
+        }
         if let Some(log) = &mut self.log {
             self.counters.take(snapshot);
             log.write(&self.counters.sample)
@@ -217,6 +226,16 @@ impl Record {
             }
         }
         Ok(self.ends)
+    }
+
+    /// Leaves the list of VMs.
+    fn list(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.listed = true;
+        // Only then could a host start them all with what they have.
+        let budget = snapshot.total.saturating_sub(snapshot.reserve);
+        self.listed_within_budget = snapshot.ledger.assigned <= budget;
+        let list = self.folder.join(VMS_FILE);
+        std::fs::write(&list, vm_list(snapshot)).with_context(|| format!("cannot write {}", list.display()))
     }
 
     /// Ends the folder.

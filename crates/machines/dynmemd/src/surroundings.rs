@@ -3,19 +3,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::libvirt::Libvirt;
 use qemu_host::pressure::HostMemoryState;
 use qemu_host::{Place, Snapshot, Surroundings};
 
 /// Sockets that are looked after at once. Invented: a host has some hundred VMs.
 const MOST_PLACES: usize = 4096;
 
-/// Who is shown what the daemon knows.
-type Watch = Box<dyn FnMut(&Arc<Snapshot>) + Send>;
+/// Is shown everything once a second.
+pub(crate) type Watch = Box<dyn FnMut(&Arc<Snapshot>) + Send>;
 
 /// The host that the daemon runs on.
 pub(crate) struct ThisHost {
     /// Patterns of sockets.
     pub(crate) patterns: Vec<String>,
+    /// Domains of libvirt.
+    pub(crate) libvirt: Option<Arc<Libvirt>>,
     /// Is shown everything.
     pub(crate) watch: Watch,
 }
@@ -24,7 +27,9 @@ impl Surroundings for ThisHost {
     fn places(&mut self) -> Vec<Place> {
         let found = self.patterns.iter().filter_map(|pattern| glob::glob(pattern).ok());
         // What cannot be read now may be readable next time.
-        found.flat_map(|paths| paths.filter_map(Result::ok)).take(MOST_PLACES).collect::<Vec<PathBuf>>()
+        let sockets = found.flat_map(|paths| paths.filter_map(Result::ok));
+        let domains = self.libvirt.iter().flat_map(|libvirt| libvirt.places());
+        sockets.chain(domains).take(MOST_PLACES).collect::<Vec<PathBuf>>()
     }
 
     fn memory(&mut self) -> Option<HostMemoryState> {

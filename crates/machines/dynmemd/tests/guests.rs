@@ -15,6 +15,8 @@ use real_guest::qemu_machine;
 
 /// The longest that is waited for anything. An emulated guest on a computer that has other work boots in half a minute.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The same for a guest in a QEMU inside an emulated machine.
+const PATIENCE_INSIDE: Duration = Duration::from_secs(400);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -84,7 +86,7 @@ impl Rig {
             .args(["-qmp", &format!("unix:{},server=on,wait=off", socket.display())])
             .args(devices)
             .stderr(log);
-        Guest::start(name, &mut command)
+        Guest::start(name, &mut command, PATIENCE)
     }
 
     /// A guest with `hv-balloon`, in a QEMU inside an emulated machine, up; `None`, with a word, where QEMU has no such device.
@@ -103,7 +105,7 @@ impl Rig {
         let log = File::create(self.path(&format!("{name}.err"))).unwrap();
         let mut command = qemu.command();
         command.args(qemu_machine::arguments(&self.pieces, &initramfs, port)).stderr(log);
-        Some(Guest::start(name, &mut command))
+        Some(Guest::start(name, &mut command, PATIENCE_INSIDE))
     }
 
     /// A daemon with this file. `again`: which, for its log.
@@ -155,6 +157,7 @@ pub(crate) struct Guest {
     child: Child,
     input: ChildStdin,
     lines: Receiver<String>,
+    patience: Duration,
 }
 
 /// Leads whoever connects to a socket to a port, for as long as both like.
@@ -174,7 +177,7 @@ fn lead(socket: &UnixListener, port: u16) {
 }
 
 impl Guest {
-    fn start(name: &str, command: &mut Command) -> Self {
+    fn start(name: &str, command: &mut Command, patience: Duration) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (said, lines) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());
@@ -189,7 +192,7 @@ impl Guest {
             })
         });
         let input = child.stdin.take().unwrap();
-        let mut guest = Self { name: name.to_owned(), child, input, lines };
+        let mut guest = Self { name: name.to_owned(), child, input, lines, patience };
         guest.hears("ready");
         guest
     }
@@ -197,7 +200,7 @@ impl Guest {
     /// Waits until the guest says this.
     pub(crate) fn hears(&mut self, what: &str) -> String {
         let line = || loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(self.patience) {
                 Ok(line) if line.trim().starts_with(what) => return line,
                 Ok(_) => {}
                 Err(error) => panic!("{} never said {what:?}: {error}", self.name),
@@ -245,8 +248,8 @@ impl Drop for Guest {
 }
 
 pub(crate) struct Daemon {
-    child: Child,
-    socket: PathBuf,
+    pub(crate) child: Child,
+    pub(crate) socket: PathBuf,
 }
 
 impl Daemon {

@@ -2,6 +2,7 @@
 
 mod alone;
 mod guests;
+mod libvirt;
 mod packaging;
 mod qmp_client;
 mod reaction;

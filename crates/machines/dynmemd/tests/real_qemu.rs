@@ -167,7 +167,7 @@ fn hv_balloon_gives_memory_up_and_grows_beyond_what_it_booted_with() {
     // Step by step: a guest that takes memory faster than it is given any kills its own programs.
     for _ in 0..22 {
         guest.tell("more 16");
-        assert!(guest.hears("more").trim().ends_with(" 0"), "the guest had no memory for it");
+        assert!(guest.hears("added").trim().ends_with(" 0"), "the guest had no memory for it");
         pause(Duration::from_secs(2));
     }
     until("it has what it needs and its buffer", || (daemon.has("hv")? >= 560).then_some(()));

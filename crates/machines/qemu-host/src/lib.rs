@@ -8,6 +8,7 @@
 //! * [`qmp`]: QEMU's machine protocol as bytes in and messages out; [`session`]: one connection, with what a QEMU can do found by asking.
 //! * [`device`]: virtio-balloon, virtio-mem and hv-balloon, each a state machine without I/O behind one trait.
 //! * [`account`]: what a VM is charged with. Its frames are at least as many as the pages that its guest can have.
+//! * [`libvirt`]: domains of libvirt, whose monitors it holds, asked in the same words.
 //! * A worker for each VM, and the management ([`host`]) that finds VMs, brings them to the balancer and follows them.
 //! * [`pressure`]: what a host that is short of memory itself does to the reserve.
 //!
@@ -20,6 +21,7 @@
 pub mod account;
 pub mod device;
 pub mod host;
+pub mod libvirt;
 pub mod link;
 mod message;
 pub mod pressure;

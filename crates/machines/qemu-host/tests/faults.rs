@@ -89,6 +89,22 @@ fn a_connection_that_is_lost_holds_its_vm_until_it_is_there_again() {
 }
 
 #[test]
+fn whoever_takes_connections_and_closes_them_is_not_asked_in_a_circle() {
+    let (moments, qemus) = Rig::new(900, 150, three())
+        .at(60, |qemus| {
+            qemus.with("b", |qemu| (qemu.knobs.hang_up, qemu.knobs.closes) = (true, true));
+        })
+        .at(120, |qemus| {
+            qemus.with("b", |qemu| qemu.knobs.closes = false);
+        })
+        .run();
+    assert_eq!(moments[100].held("b").as_deref(), Some("its QEMU cannot be reached"));
+    let connections = qemus.with("b", |qemu| qemu.connections).unwrap();
+    assert!((30..90).contains(&connections), "{connections} connections in a minute");
+    assert_eq!(moments[148].held("b"), None);
+}
+
+#[test]
 fn a_qemu_that_hangs_is_left_alone_and_the_others_go_on() {
     let (moments, _) = Rig::new(900, 150, three())
         .at(60, |qemus| {

@@ -19,9 +19,8 @@ const MISSING: u64 = u64::MAX;
 const HISTORY: usize = 64;
 /// A page of the balloon, on every architecture (documented: `VIRTIO_BALLOON_PFN_SHIFT`).
 const PAGE: u64 = 4096;
-/// How often QEMU is asked what the VM has while nothing is under way, in polls: of every change QEMU tells by itself, so this is for the case that
-/// one was missed. Invented.
-const ASK_ACTUAL: u32 = 5;
+/// How often both are asked, what the VM has and what its guest needs, in polls. Of every change of the first QEMU tells by itself. Invented.
+const ASK_BOTH: u32 = 5;
 /// A guest that has less than this part of what it has available does not show what it needs. Invented: above what Linux keeps free for itself.
 const SATURATED: u64 = 20;
 
@@ -159,15 +158,15 @@ impl Device for VirtioBalloon {
         let actual = Command::new(Ask::Actual, "query-balloon", Value::Null);
         let stats = json!({ "path": self.path, "property": "guest-stats" });
         let stats = Command::new(Ask::Report, "qom-get", stats);
+        // While memory moves, what the VM has is asked each time and the guest's needs now and then, and the other way round while nothing does.
+        let both = self.polls == 0;
+        self.polls = (self.polls + 1) % ASK_BOTH;
         match (self.tells_only, moving) {
-            (true, true) => Vec::new(),
-            (true, false) => vec![stats],
+            (true, true) if !both => Vec::new(),
+            (true, _) => vec![stats],
+            (false, _) if both => vec![actual, stats],
             (false, true) => vec![actual],
-            (false, false) => {
-                let asks = self.polls == 0;
-                self.polls = (self.polls + 1) % ASK_ACTUAL;
-                if asks { vec![actual, stats] } else { vec![stats] }
-            }
+            (false, false) => vec![stats],
         }
     }
 

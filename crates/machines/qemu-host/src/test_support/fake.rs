@@ -33,6 +33,8 @@ pub struct Knobs {
     pub lives: bool,
     /// Connections are closed, once; QEMU goes on.
     pub hang_up: bool,
+    /// Connections are taken and closed at once.
+    pub closes: bool,
     /// The guest is reset, once; its driver is back after this time.
     pub reset: Option<Duration>,
     /// Sent as it is, once.
@@ -62,6 +64,7 @@ impl Knobs {
             there: true,
             lives: false,
             hang_up: false,
+            closes: false,
             reset: None,
             say: Vec::new(),
             without_available: false,
@@ -81,6 +84,8 @@ pub struct FakeQemu {
     pub actual: u64,
     /// Every amount that QEMU was asked for, in order.
     pub asked: Vec<u64>,
+    /// How often somebody has connected.
+    pub connections: u32,
     interval: u64,
     last_update: u64,
     back_at: Option<Duration>,
@@ -104,6 +109,7 @@ impl FakeQemu {
             was_running: knobs.running,
             knobs,
             asked: Vec::new(),
+            connections: 0,
             interval: 0,
             last_update: 0,
             back_at: None,

@@ -172,9 +172,14 @@ impl Connect for FakeQemus {
         if !peer.qemu.knobs.there {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        let from_qemu = if peer.qemu.knobs.answers { FakeQemu::greeting() } else { Vec::new() };
+        peer.qemu.connections += 1;
+        let from_qemu = if peer.qemu.knobs.answers && !peer.qemu.knobs.closes {
+            FakeQemu::greeting()
+        } else {
+            Vec::new()
+        };
         bell.ring();
-        let wire = Wire { from_qemu, reader: Some(bell), ..Wire::default() };
+        let wire = Wire { from_qemu, closed: peer.qemu.knobs.closes, reader: Some(bell), ..Wire::default() };
         let wire = Arc::new(Mutex::new(wire));
         peer.wire = Some(Arc::clone(&wire));
         let bell = peer.bell.clone();
