@@ -88,8 +88,9 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
     if let Some(most) = silent.iter().map(|(_, rows)| *rows).max() {
         let names: Vec<&str> = silent.iter().map(|(name, _)| name.as_str()).collect();
         part.remarks.push(format!(
-            "{}: up to {most} rows have Physical Memory and no pressure (their guests had not reported yet); they are left out",
-            names::some(&names)
+            "{}: {} Physical Memory and no pressure (their guests had not reported yet); left out",
+            names::some(&names),
+            if most == 1 { "one row has".to_owned() } else { format!("up to {most} rows have") }
         ));
     }
     for columns in by_machine.values() {
