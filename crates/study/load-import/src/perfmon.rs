@@ -87,10 +87,14 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
     }
     if let Some(most) = silent.iter().map(|(_, rows)| *rows).max() {
         let names: Vec<&str> = silent.iter().map(|(name, _)| name.as_str()).collect();
+        let (rows, they) = if most == 1 {
+            ("one row has".to_owned(), "it is")
+        } else {
+            (format!("up to {most} rows have"), "they are")
+        };
         part.remarks.push(format!(
-            "{}: {} Physical Memory and no pressure (their guests had not reported yet); left out",
-            names::some(&names),
-            if most == 1 { "one row has".to_owned() } else { format!("up to {most} rows have") }
+            "{}: {rows} Physical Memory and no pressure (their guests had not reported yet); {they} left out",
+            names::some(&names)
         ));
     }
     for columns in by_machine.values() {
