@@ -22,12 +22,21 @@ use crate::{Progress, SizingError};
 const MOST_ROUNDS: u64 = 1_500_000;
 /// The longest time between two rounds, s, whatever that costs: half of the longest shortage of the default risk. Invented.
 const LONGEST_STEP_S: u64 = 15;
+/// Steps of this length, s, and longer ones grow by this factor, up to so many seconds, while a host has so much of its memory left that nobody can
+/// come to be short before the next. Invented: values of long loads are minutes apart.
+const COARSE_STEP_S: u64 = 5;
+const COARSER: u32 = 8;
+const COARSEST_STEP_S: u64 = 120;
+/// A host has plenty while this share of what it could give is left.
+const PLENTY: f64 = 0.1;
 /// Memory that moves in a second for each VM: an operation of 64 MB for every round (the engine's constants).
 const RATE_MIB: f64 = 64.0;
 /// From a need to memory that arrives: a report, a round and an operation of about a second each at most. Inferred of full runs.
 const REACTION_S: f64 = 2.0;
+/// Virtual seconds after which it says how far it is.
+const TOLD_EVERY_S: u64 = 3600;
 /// Points of a series.
-const SERIES_POINTS: u64 = 400;
+const SERIES_POINTS: u32 = 400;
 
 struct Vm {
     settings: MemorySettings,
@@ -103,6 +112,14 @@ pub(crate) fn step(fleet: &Fleet, vms: usize) -> Duration {
     Duration::from_secs(rounds.div_ceil(MOST_ROUNDS).clamp(1, LONGEST_STEP_S))
 }
 
+/// Time between two rounds while a host has plenty.
+fn coarse(step: Duration) -> Duration {
+    if step < Duration::from_secs(COARSE_STEP_S) {
+        return step;
+    }
+    (step * COARSER).min(Duration::from_secs(COARSEST_STEP_S)).max(step)
+}
+
 /// Runs a host.
 pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<HostOutcome, SizingError> {
     let plan = &fleet.plans[job.seed % fleet.plans.len()];
@@ -127,12 +144,13 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
             demand: PageCount::ZERO,
         })
         .collect();
-    let step = step(fleet, vms.len());
-    let seconds = step.as_secs_f64();
-    let rate = PageCount((RATE_MIB * seconds * 256.0) as u64);
+    let fine = step(fleet, vms.len());
+    let coarse = coarse(fine);
     let minimum_move = plan.host.balancer.minimum_move;
-    let rounds = (fleet.length().as_secs() / step.as_secs()).max(1);
-    let every = rounds.div_ceil(SERIES_POINTS).max(1);
+    let length = fleet.length().max(fine);
+    let every = fine.max(length / SERIES_POINTS);
+    let (mut now, mut step) = (Duration::ZERO, fine);
+    let (mut next_point, mut untold_s) = (Duration::ZERO, 0);
     let mut views: Vec<VmView> = Vec::new();
     // Place in `vms` of each view.
     let mut places: Vec<usize> = Vec::new();
@@ -144,9 +162,10 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
     let mut granted = 0.0_f64;
     let mut ended_early = false;
     let counts_from_s = fleet.warm_up_s();
-    for round in 0..=rounds {
-        let now = step.saturating_mul(u32::try_from(round).unwrap_or(u32::MAX));
+    while now <= length {
         let at = now.as_secs_f64();
+        let seconds = step.as_secs_f64();
+        let rate = PageCount((RATE_MIB * seconds * 256.0) as u64);
         // Starts, in their order: each as soon as there is memory.
         for (place, vm) in vms.iter_mut().enumerate() {
             if vm.running {
@@ -228,17 +247,29 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
         }
         most_demand = most_demand.max(all);
         least_free = least_free.min(free.mib());
-        if round.is_multiple_of(every) {
+        if now >= next_point {
+            next_point += every;
             series.time_s.push(at);
             series.demand_mb.push(most_demand);
             series.assigned_mb.push(assigned);
             series.capacity_mb.push(capacity.mib());
             most_demand = 0.0;
         }
-        if round.is_multiple_of(256) {
-            progress(256 * step.as_secs() * vms.len() as u64);
+        untold_s += step.as_secs();
+        if untold_s >= TOLD_EVERY_S {
+            progress(untold_s * vms.len() as u64);
+            untold_s = 0;
         }
+        let plenty = views.len() == vms.len()
+            && free.get() as f64 >= capacity.get() as f64 * PLENTY
+            && views
+                .iter()
+                .zip(&places)
+                .all(|(view, place)| !view.settings.dynamic || vms[*place].demand <= view.assigned);
+        step = if plenty { coarse } else { fine };
+        now += step;
     }
+    progress(untold_s * vms.len() as u64);
     let outcomes = vms.into_iter().map(|mut vm| {
         vm.outcome.mean_mb = if vm.outcome.on_s > 0.0 { vm.assigned_s / vm.outcome.on_s } else { 0.0 };
         vm.outcome
@@ -256,7 +287,7 @@ pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<Ho
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::an_hour_of_three_vms as fleet;
+    use crate::fleet::{an_hour_of_three_vms as fleet, hours_of_three_vms};
     use crate::job::Engine;
     use crate::simulate::run_all;
 
@@ -282,6 +313,19 @@ mod tests {
             let (fast, full) = (longest(&fleet, Engine::Fast, mib), longest(&fleet, Engine::Full, mib));
             assert_eq!((fast > 120.0, full > 120.0), (short, short), "{mib} MB: {fast} s, {full} s");
         }
+    }
+
+    /// A month, of which all but half an hour has memory to spare: that half hour is looked at as closely as before.
+    #[test]
+    fn long_steps_where_memory_is_plenty_miss_no_shortage() {
+        let month = hours_of_three_vms(700);
+        let fine = step(&month, 3);
+        assert!(coarse(fine) >= fine * 8, "{fine:?}");
+        for mib in [5_120, 4_608] {
+            let (hour, month) = (longest(&fleet(), Engine::Fast, mib), longest(&month, Engine::Fast, mib));
+            assert!((hour - month).abs() <= 4.0 * fine.as_secs_f64(), "{mib} MB: {hour} s, {month} s");
+        }
+        assert!(longest(&month, Engine::Fast, 16_384) <= REACTION_S);
     }
 
     #[test]

@@ -496,6 +496,8 @@ pub(crate) fn hours_of_three_vms(hours: u32) -> Fleet {
     toml.push_str("[[timeline]]\nat = \"0s\"\naction = \"start\"\nvm = \"all\"\n");
     let file = folder.path().join("load.toml");
     std::fs::write(&file, toml).unwrap();
-    let scenario = load(&file, &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+    let all = TraceWindow::new(Duration::ZERO, Duration::from_secs(3600 * u64::from(hours)));
+    let options = LoadOptions { trace_window: all, ..LoadOptions::default() };
+    let scenario = load(&file, &options).unwrap_or_else(|error| panic!("{error}"));
     Fleet::of_scenario(&scenario, None, 1).unwrap()
 }

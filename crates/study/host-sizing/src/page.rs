@@ -26,6 +26,8 @@ tr:has(+ tr.why) td { border-bottom: 0; }
 td.changed { font-weight: 600; } figure { margin: .8rem 0; background: var(--box); border-radius: 8px; padding: .7rem; max-width: 860px; }
 svg { width: 100%; height: auto; display: block; } svg.range { width: 170px; height: 14px; } svg .span { fill: var(--bar); } svg .p95 { fill: var(--peak); }
 svg .bound { stroke: var(--ink); stroke-width: 1.5; } code { font-size: .86em; }
+@media (max-width: 620px) { figure { overflow-x: auto; } figure > svg { min-width: 560px; } }
+@media print { body { padding: 0; max-width: none; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; } .scroll { overflow: visible; } table { font-size: .64rem; } }
 ";
 
 impl Answer {

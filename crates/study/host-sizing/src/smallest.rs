@@ -129,6 +129,8 @@ fn corrected(
 ) -> Result<u64, SizingError> {
     // Where it is decided: what is short one step below.
     tries.look_at_worst(of(answer.saturating_sub(1).max(1)))?;
+    let near = (answer.saturating_sub(1)..=answer + NEIGHBOURS).filter(|near| (1..=high).contains(near));
+    tries.suspect(&near.map(&of).collect::<Vec<_>>())?;
     for _ in 0..CORRECTIONS {
         let looked_at = tries.looked_at();
         answer = smallest_near(tries, answer, high, &of)?;

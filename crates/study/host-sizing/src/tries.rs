@@ -50,9 +50,7 @@ impl<'a> Tries<'a> {
         if engine == Engine::Fast {
             self.try_fast(&self.unjudged(tries, engine), false)?;
         } else {
-            if self.ample.in_parts() {
-                self.suspect(&self.unjudged(tries, engine))?;
-            }
+            self.suspect(&self.unjudged(tries, engine))?;
             self.try_full(&self.unjudged(tries, engine))?;
         }
         Ok(tries.iter().map(|tried| self.holds(*tried, engine)).collect())
@@ -64,7 +62,10 @@ impl<'a> Tries<'a> {
     }
 
     /// Has full runs look at the hosts that are worst there by the fast model, in every try with so many hosts.
-    fn suspect(&mut self, tries: &[Try]) -> Result<(), SizingError> {
+    pub(crate) fn suspect(&mut self, tries: &[Try]) -> Result<(), SizingError> {
+        if !self.ample.in_parts() {
+            return Ok(());
+        }
         self.try_fast(tries, true)?;
         for tried in tries {
             let Some(fast) = self.judged.get(&key(*tried, Engine::Fast)) else { continue };

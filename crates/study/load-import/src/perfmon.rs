@@ -87,8 +87,13 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
     }
     if let Some(most) = silent.iter().map(|(_, rows)| *rows).max() {
         let names: Vec<&str> = silent.iter().map(|(name, _)| name.as_str()).collect();
+        let (rows, they) = if most == 1 {
+            ("one row has".to_owned(), "it is")
+        } else {
+            (format!("up to {most} rows have"), "they are")
+        };
         part.remarks.push(format!(
-            "{}: up to {most} rows have Physical Memory and no pressure (their guests had not reported yet); they are left out",
+            "{}: {rows} Physical Memory and no pressure (their guests had not reported yet); {they} left out",
             names::some(&names)
         ));
     }

@@ -48,6 +48,9 @@ pub(crate) fn recognise(header: &[String]) -> Result<Kind, (String, String)> {
     let found =
         if header.is_empty() { "the file is empty".to_owned() } else { format!("its first line has {some}") };
     let rvtools_memory = has(Column::Size) && has(Column::State);
+    // vMemory's Limit and Reservation are called as a maximum and a minimum might be in a list of Get-VM.
+    let of_vmware =
+        columns.get(&Column::State).is_some_and(|state| state.name.eq_ignore_ascii_case("powerstate"));
     let list_memory = [
         Column::Assigned,
         Column::Demand,
@@ -60,6 +63,7 @@ pub(crate) fn recognise(header: &[String]) -> Result<Kind, (String, String)> {
     let named =
         has(Column::Name) || has(Column::HostMemory) || (has(Column::NumaNode) && has(Column::NodeMemory));
     match () {
+        () if named && rvtools_memory && of_vmware => Ok(Kind::RvTools),
         () if named && list => Ok(Kind::VmList),
         () if named && rvtools_memory => Ok(Kind::RvTools),
         () => Err((

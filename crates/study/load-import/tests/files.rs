@@ -275,6 +275,17 @@ fn rvtools_is_a_snapshot_by_names_of_columns() {
     );
 }
 
+/// All columns of vMemory, whose limits are mostly -1: unlimited.
+#[test]
+fn rvtools_is_told_from_get_vm_whatever_its_columns_are_called() {
+    let list = "VM,Powerstate,Template,SRM Placeholder,Size MiB,Memory Reservation Locked To Max,Overhead,Max,Consumed,Consumed Overhead,Private,Shared,Swapped,Ballooned,Active,Entitlement,DRS Entitlement,Level,Shares,Reservation,Limit,Hot Add,Annotation,Datacenter,Cluster,Host\n\
+        web,poweredOn,False,False,\"8,192\",False,72,8192,5000,40,5000,0,0,0,800,4000,4000,normal,81920,0,-1,False,,DC,C1,esx1\n";
+    let load = good(&[("vMemory.csv", list)]);
+    assert_eq!(load.sources[0].kind, Kind::RvTools);
+    assert_eq!((mib(&load, "web")[2], load.vms[0].host.as_deref()), (8192, Some("esx1")));
+    assert_eq!(load.vms[0].demand, Demand::Snapshot(page_range::PageCount::from_mib(5000)));
+}
+
 #[test]
 fn traces_of_the_archive_and_our_own() {
     let own = "vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct\n1,0,2097152,1048576,1\n1,300,2097152,524288,1\n";

@@ -63,6 +63,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     say!("Run:     cargo xtask sweep run --plan {name}");
     say!("Submit:  cargo xtask sweep submit --plan {name} --engine slurm");
     say!("Collect: cargo xtask sweep collect --plan {name}");
+    if plan.kind() == sweep::Kind::Size {
+        tell!(
+            "A search asks for runs as others come to an end: run and collect in turns, until collecting has an answer instead of more points."
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 

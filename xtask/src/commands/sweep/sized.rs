@@ -43,7 +43,7 @@ pub(super) fn collect(mut plan: Plan, rows: &Rows, out: &Path, json: bool) -> Re
         Collected::More(more) => {
             let name = shell_word(&plan.folder().display().to_string());
             note!(
-                "The search goes on: {more} more points are planned, {} have their row. Run them as those before, and collect again:",
+                "The search goes on. Points that have their row: {}; planned now: {more}. Run these as those before, and collect again:",
                 standing.rows
             );
             note!("  cargo xtask sweep run --plan {name}       (or submit the plan again)");

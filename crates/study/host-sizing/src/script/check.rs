@@ -213,7 +213,9 @@ fn check_line(line: &str) -> Vec<String> {
             told |= *known == "WhatIf" && value.as_deref() == Some("$whatif");
             continue;
         }
-        let value = inline.map(|value| (value, false)).or_else(|| words.next());
+        let value = inline
+            .map(|value| (value, false))
+            .or_else(|| words.next_if(|(next, quoted)| *quoted || !next.starts_with('-')));
         let Some((value, quoted)) = value else {
             complaints.push(format!("-{known} has no value"));
             continue;
@@ -257,7 +259,7 @@ fn check_line(line: &str) -> Vec<String> {
     if !told {
         complaints.push("-WhatIf:$WhatIf is missing".to_owned());
     }
-    if !seen.iter().any(|name| SETTING.contains(name)) {
+    if complaints.is_empty() && !seen.iter().any(|name| SETTING.contains(name)) {
         complaints.push("it sets nothing".to_owned());
     }
     if stays_static && let Some(name) = DYNAMIC.iter().find(|name| seen.contains(name)) {
