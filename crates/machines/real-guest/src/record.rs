@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use balancing_policy::{MemorySettings, VmId};
+use clap::ValueEnum as _;
 use page_range::PageCount;
 use serde::{Deserialize, Serialize};
 
@@ -115,11 +116,6 @@ pub enum Part {
     Disks,
 }
 
-impl Part {
-    const ALL: [Self; 7] =
-        [Self::Balloon, Self::Life, Self::Trouble, Self::Guard, Self::Services, Self::Reporting, Self::Disks];
-}
-
 /// The record's file.
 pub const RECORD_FILE: &str = "record.json";
 
@@ -131,7 +127,8 @@ pub const RECORD_FILE: &str = "record.json";
 /// If a guest could not even be started, or a file cannot be written. What is not as it must be is in the record.
 pub fn make(pieces: &Pieces, parts: &[Part], directory: &Path, disks: Option<&Path>) -> Result<Record> {
     let mut record = Record::default();
-    for part in Part::ALL {
+    // In the order in which they are defined.
+    for &part in Part::value_variants() {
         if !parts.is_empty() && !parts.contains(&part) {
             continue;
         }

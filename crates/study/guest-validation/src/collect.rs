@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use page_range::PageCount;
 use parking_lot::Mutex;
 use scenario::run::Point;
 use serde_json::Value;
@@ -59,7 +60,7 @@ impl Collector {
         let mut state = self.0.lock();
         for (vm, point) in state.vms.iter_mut().zip(&point.vms) {
             let (committed, available) = vm.report.unwrap_or_default();
-            let demand = point.demand.map_or(0.0, |demand| demand.mib());
+            let demand = point.demand.map_or(0.0, PageCount::mib);
             vm.curves.push([committed, available, demand, point.physical.mib()]);
         }
     }
@@ -89,7 +90,7 @@ impl Collector {
         let time = Duration::from_nanos(event["t"].as_u64().unwrap_or_default());
         match event["event"].as_str() {
             Some("status_report") => {
-                vm.report = mib(Curve::Committed.name()).zip(mib(Curve::Available.name()))
+                vm.report = mib(Curve::Committed.name()).zip(mib(Curve::Available.name()));
             }
             Some("dm_send") if fields["message"] == "MEM_HOT_ADD_REQUEST" => vm.asked = Some(time),
             Some("operation_finished") => {
@@ -131,8 +132,6 @@ impl Write for Tap {
 
 #[cfg(test)]
 mod tests {
-    use page_range::PageCount;
-
     use super::*;
     use crate::load;
 

@@ -19,6 +19,9 @@ const WHAT_DIFFERS: &str = "\n\
   times, and the 95th percentile, which is made of such seconds, is large; median and final values are not touched by it.\n\
 - **Available memory after hot-add.** A real guest keeps 16 MB of descriptors for each GB that it is given, and holds back more for its emergencies the more it\n\
   has (`MemAvailable` is without both). The model counts neither.\n\
+- **Reports while memory is added.** The simulated driver counts what it is adding as committed until it has added it, for a report or two (the peaks of the\n\
+  dotted curve). The real one did not: its kernel has put the memory to use by the time that it counts it. The host takes what is being added off the commit, so\n\
+  the demand of the real guest is 128 MB too low for one report then, as `ramp.csv` has it in its 26th second.\n\
 - **Blocks.** Both take hot-added memory in blocks of 128 MB, and both give back single pages, so assigned memory is the same to the page, or differs\n\
   by whole blocks where a decision fell a second earlier.\n\
 - **Not compared**: file cache, swap and page-ins. These guests have no disk. What storage does to a simulated guest is in [Storage](storage.md).\n";
