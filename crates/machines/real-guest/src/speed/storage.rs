@@ -232,8 +232,9 @@ impl Measured for Ours {
     }
 
     fn to_program(&self) -> Option<u64> {
-        let ExitCounts { io, mmio, synic, post_message, signal_event, other } = self.stage.guest().exits();
-        Some(io + mmio + synic + post_message + signal_event + other)
+        let exits = self.stage.guest().exits();
+        let ExitCounts { io, mmio, synic, post_message, signal_event, extended, other } = exits;
+        Some(io + mmio + synic + post_message + signal_event + extended + other)
     }
 }
 
