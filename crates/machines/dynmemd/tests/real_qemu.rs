@@ -144,7 +144,7 @@ fn virtio_mem_grows_a_guest() {
 /// `hv-balloon` and the unmodified `hv_balloon`, in a QEMU inside an emulated machine: a VM with more than it may have gives memory up; given room, it
 /// has its balloon back and memory on top of what it booted with.
 #[test]
-#[ignore = "needs QEMU with hv-balloon and a kernel, and minutes: cargo xtask test --qemu"]
+#[ignore = "needs QEMU with hv-balloon and a kernel, and minutes: cargo xtask test --qemu --nested"]
 fn hv_balloon_gives_memory_up_and_grows_beyond_what_it_booted_with() {
     let Some(rig) = rig() else { return };
     let Some(mut guest) = rig.guest_of_hv_balloon("hv") else { return };
