@@ -212,7 +212,7 @@ mod tests {
 
     const STEP_MIB: u64 = 256;
     /// So many steps are enough for VM 2 in full runs, and so many for all by the fast model.
-    const ENOUGH: u64 = 40;
+    const ENOUGH: u64 = 30;
     const FAST_ENOUGH: u64 = 20;
 
     /// The fast model sees VM 0 worst off on hosts of an even number of steps, and VM 2 on those of an odd one.
