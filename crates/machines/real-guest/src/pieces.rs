@@ -125,12 +125,7 @@ impl Looked {
         };
         let emulated = match &named.emulated_kernel {
             Some(path) => given("emulated-kernel", path).map(with_modules),
-            None => {
-                let newer = qemu.as_ref().ok().and_then(Qemu::major) >= Some(RUNS_NEWER_KERNELS);
-                let kernel =
-                    if newer { newest_fetched(&Pieces::folder(target)) } else { newest_kernel(&root) };
-                Ok(kernel.and_then(with_modules))
-            }
+            None => Ok(newest_kernel(&root).and_then(with_modules)),
         };
         Self { kernel, modules, busybox, qemu, emulated }
     }
@@ -177,17 +172,6 @@ fn given(option: &'static str, path: &Path) -> Result<PathBuf, PieceError> {
         Ok(_) => Ok(path.to_owned()),
         Err(cause) => Err(PieceError::Given { option, path: path.to_owned(), cause }),
     }
-}
-
-/// From this version on QEMU emulates the processor well enough for kernels after 6.1 that run guests of their own (seen with 10.0; 7.2 was seen
-/// to fail).
-const RUNS_NEWER_KERNELS: u32 = 8;
-
-/// The newest kernel of all that were fetched, those of other suites among them.
-fn newest_fetched(folder: &Path) -> Option<PathBuf> {
-    let folders = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-    let kernels = folders.filter_map(|folder| newest_kernel(&folder));
-    kernels.max_by_key(|kernel| version_of(kernel))
 }
 
 /// The newest kernel that was unpacked into `root`.
@@ -332,15 +316,6 @@ impl Qemu {
             .map(|program| Self { program, unpacked_in: None })
     }
 
-    /// The first number of its version, if it says one.
-    #[must_use]
-    pub fn major(&self) -> Option<u32> {
-        let output = self.command().arg("--version").output().ok()?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let version = said.split_once("version ")?.1;
-        version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-    }
-
     /// The program, ready to be given its arguments.
     #[must_use]
     pub fn command(&self) -> std::process::Command {
@@ -361,8 +336,6 @@ impl Qemu {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -398,16 +371,6 @@ mod tests {
         let pieces = Pieces::find(target.path(), &named).unwrap();
         assert!(pieces.modules.ends_with("lib/modules/6.13.1"));
         assert!(pieces.emulated_kernel().ends_with("guest/root/boot/vmlinuz-6.12.9"));
-        // Where QEMU is new enough, the emulated machine runs the newest kernel of all, or the one that is named.
-        let qemu = target.path().join("qemu");
-        for (version, kernel) in [("7.2.22", "root/boot/vmlinuz-6.12.9"), ("10.0.2", "boot/vmlinuz-6.13.1")] {
-            std::fs::write(&qemu, format!("#!/bin/sh\necho QEMU emulator version {version}\n")).unwrap();
-            std::fs::set_permissions(&qemu, std::fs::Permissions::from_mode(0o755)).unwrap();
-            let named = Given { qemu: Some(qemu.clone()), ..Given::default() };
-            let pieces = Pieces::find(target.path(), &named).unwrap();
-            assert!(pieces.kernel.ends_with("root/boot/vmlinuz-6.12.9"));
-            assert!(pieces.emulated_kernel().ends_with(kernel), "{version}: {:?}", pieces.emulated_kernel());
-        }
         let named = Given { emulated_kernel: Some(root.join("boot/vmlinuz-6.2.0")), ..Given::default() };
         let pieces = Pieces::find(target.path(), &named).unwrap();
         assert!(pieces.emulated_kernel().ends_with("vmlinuz-6.2.0"));

@@ -11,7 +11,7 @@ use crate::validation;
 
 /// Nothing of the simulated guest was chosen with it.
 const LOAD: &str = "ramp";
-/// How far a curve may be from the real one, percent, in the median over time and at its end.
+/// How far a curve may be from the real one at its end, percent.
 const GOAL: f64 = 10.0;
 
 pub(super) fn look(record: &mut Record, pieces: &Pieces, directory: &Path) -> Result<()> {
@@ -29,19 +29,20 @@ pub(super) fn look(record: &mut Record, pieces: &Pieces, directory: &Path) -> Re
         let each = errors().map(|error| format!("{} {:.1} %", error.curve.name(), of(error)));
         each.collect::<Vec<_>>().join(", ")
     };
-    for (when, of) in [
-        ("in the median over time", (|error: &CurveError| error.median) as fn(&CurveError) -> f64),
-        ("at the end", |error| error.end),
-    ] {
-        record.check(
-            &format!("validation: load `{LOAD}`: the simulated guest is within {GOAL} % of this one {when}"),
-            judged.worst(of) <= GOAL,
-            seen(of),
-        );
-    }
-    record.figure(
-        "worst 95th percentile over time of the simulated guest's errors, percent",
-        judged.worst(|error| error.p95),
+    record.check(
+        &format!("validation: load `{LOAD}`: the simulated guest is within {GOAL} % of this one at the end"),
+        judged.worst(|error| error.end) <= GOAL,
+        seen(|error| error.end),
     );
+    // How late a real guest is depends on how busy its computer is.
+    for (name, of) in [
+        (
+            "worst median over time of the simulated guest's errors, percent",
+            (|error: &CurveError| error.median) as fn(&CurveError) -> f64,
+        ),
+        ("worst 95th percentile over time of the simulated guest's errors, percent", |error| error.p95),
+    ] {
+        record.figure(name, judged.worst(of));
+    }
     Ok(())
 }
