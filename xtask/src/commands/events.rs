@@ -75,11 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         )));
     }
     if !path.is_file() {
-        return Err(bad_input(format!(
-            "{}: {}",
-            path.display(),
-            EventsError::Missing
-        )));
+        return Err(bad_input(format!("{}: {}", path.display(), EventsError::Missing)));
     }
     if let (Some(from), Some(until)) = (args.from, args.until)
         && from > until

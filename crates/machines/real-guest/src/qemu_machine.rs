@@ -3,19 +3,16 @@
 //!
 //! Inside, QEMU's monitor is a TCP port; [`arguments`] leads a port of this computer to it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::initramfs::{self, Inside};
 use crate::pieces::{Pieces, Qemu};
+use crate::qemu_files;
 
 /// The port of QEMU's monitor inside.
 const PORT: u16 = 4444;
-/// What QEMU reads to start a PC with a kernel of its own, and where it is installed.
-const FIRMWARE: [&str; 3] = ["bios-256k.bin", "linuxboot_dma.bin", "kvmvapic.bin"];
 
 /// Whether a QEMU has the device `hv-balloon`: 8.2 and later do where they were built with it.
 #[must_use]
@@ -30,38 +27,17 @@ pub fn has_hv_balloon(qemu: &Qemu) -> bool {
 /// A piece is missing.
 pub fn initramfs(pieces: &Pieces, qemu: &Qemu) -> Result<Vec<u8>> {
     let mut files = vec![(PathBuf::from("bin/qemu"), qemu.program.clone())];
-    files.extend(libraries(qemu)?.into_iter().map(|library| {
+    files.extend(qemu_files::libraries(qemu)?.into_iter().map(|(_, library)| {
         // Where the program's interpreter looks, wherever it was unpacked.
         let installed = library.strip_prefix(qemu.unpacked_in.as_deref().unwrap_or(Path::new("/")));
         (installed.or(library.strip_prefix("/")).unwrap_or(&library).to_owned(), library.clone())
     }));
-    for name in FIRMWARE {
-        let path = firmware(qemu, name).with_context(|| format!("QEMU's {name} is not there"))?;
-        files.push((Path::new("firmware").join(name), path));
+    let firmware = qemu_files::firmware(qemu);
+    if firmware.is_empty() {
+        bail!("{} has no firmware: the package seabios brings it", qemu.program.display());
     }
+    files.extend(firmware.into_iter().map(|(name, path)| (Path::new("firmware").join(name), path)));
     initramfs::with_programs(pieces, &Inside { init: include_str!("init/qemu-machine.sh"), files })
-}
-
-/// The shared libraries of the program.
-fn libraries(qemu: &Qemu) -> Result<BTreeSet<PathBuf>> {
-    let mut ldd = Command::new("ldd");
-    for (name, value) in qemu.command().get_envs() {
-        if let Some(value) = value {
-            ldd.env(name, value);
-        }
-    }
-    let output = ldd.arg(&qemu.program).output().context("cannot run ldd")?;
-    if !output.status.success() {
-        bail!("ldd does not read {}", qemu.program.display());
-    }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect())
-}
-
-fn firmware(qemu: &Qemu, name: &str) -> Option<PathBuf> {
-    let root = qemu.unpacked_in.as_deref().unwrap_or(Path::new("/"));
-    let folders = ["usr/share/seabios", "usr/share/qemu", "usr/local/share/qemu"];
-    folders.into_iter().map(|folder| root.join(folder).join(name)).find(|path| path.is_file())
 }
 
 /// Arguments with which QEMU emulates the machine; `port` of this computer leads to the monitor inside, and the console is that of the guest inside.

@@ -86,6 +86,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("grant", "The worker has received frames for its VM."),
     ("guest_crashed", "The guest's kernel has crashed."),
     (
+        "guest_insight",
+        "What an agent in the guest says of its memory, as the host has read it: stalls, active pages, a miss curve.",
+    ),
+    (
         "guest_reset",
         "The guest of a VM of QEMU's was reset. Until it reports again it is charged with all that it can have.",
     ),
