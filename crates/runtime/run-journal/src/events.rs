@@ -115,7 +115,9 @@ const LONGEST_LINE: u64 = 1 << 24;
 #[derive(Debug, thiserror::Error)]
 pub enum EventsError {
     /// There is no such file, nor a packed one in its place.
-    #[error("there is no such file: this is not the folder of a run, or its events were not recorded (--events none)")]
+    #[error(
+        "there is no such file: this is not the folder of a run, or its events were not recorded (--events none)"
+    )]
     Missing,
     /// The file is there and cannot be opened.
     #[error("the events cannot be opened: {0}")]
