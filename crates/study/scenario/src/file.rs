@@ -27,7 +27,7 @@ mod vm_settings;
 mod vms;
 mod workload;
 
-use core::time::Duration;
+use core::{cell::RefCell, time::Duration};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -125,9 +125,9 @@ pub fn parse(
 ) -> Result<Scenario, BadScenario> {
     let source = source_of(file, text, options)?;
     match hosts::of(&source)? {
-        None => parse_one(&source, options),
+        None => parse_one(&source, options, &RecordedLoads::default()),
         Some(hosts) => match hosts.as_slice() {
-            [host] => one_of_several(host, options),
+            [host] => one_of_several(host, options, &RecordedLoads::default()),
             several => Err(Diagnostic::of_file(
                 source.file(),
                 format!("this file has {} hosts, and this command runs one", several.len()),
@@ -148,12 +148,13 @@ pub fn parse_all(
     options: &LoadOptions,
 ) -> Result<Vec<Scenario>, BadScenario> {
     let source = source_of(file, text, options)?;
-    let Some(hosts) = hosts::of(&source)? else { return Ok(vec![parse_one(&source, options)?]) };
+    let recorded = RecordedLoads::default();
+    let Some(hosts) = hosts::of(&source)? else { return Ok(vec![parse_one(&source, options, &recorded)?]) };
     let mut scenarios = Vec::new();
     let mut wrong: BTreeMap<String, Diagnostic> = BTreeMap::new();
     let mut hidden = 0;
     for host in &hosts {
-        match one_of_several(host, options) {
+        match one_of_several(host, options, &recorded) {
             Ok(scenario) => scenarios.push(scenario),
             Err(bad) => {
                 // What is wrong with many hosts is told once.
@@ -197,14 +198,42 @@ fn source_of(
 }
 
 /// A host of several draws by its name.
-fn one_of_several(host: &hosts::HostText, options: &LoadOptions) -> Result<Scenario, BadScenario> {
-    let scenario = parse_one(&host.source, options)?;
+fn one_of_several(
+    host: &hosts::HostText,
+    options: &LoadOptions,
+    recorded: &RecordedLoads,
+) -> Result<Scenario, BadScenario> {
+    let scenario = parse_one(&host.source, options, recorded)?;
     let (seed, of_file) = (seed_of_host(scenario.seed, &host.name), Some(scenario.seed));
     Ok(Scenario { seed, seed_of_file: of_file, ..scenario })
 }
 
-fn parse_one(source: &SourceText, options: &LoadOptions) -> Result<Scenario, BadScenario> {
-    read_document(source, &schema::ROOT, |root| read(root, options))
+fn parse_one(
+    source: &SourceText,
+    options: &LoadOptions,
+    recorded: &RecordedLoads,
+) -> Result<Scenario, BadScenario> {
+    read_document(source, &schema::ROOT, |root| read(root, options, recorded))
+}
+
+/// The recorded loads that the hosts of one file play: what several of them play is read once, and is in memory once.
+#[derive(Default)]
+struct RecordedLoads(RefCell<Vec<(Recording, Arc<Trace>)>>);
+
+/// Which part of which files, and how it was read.
+#[derive(PartialEq)]
+struct Recording {
+    path: PathBuf,
+    read: ReadOptions,
+    window: TraceWindow,
+    from: Duration,
+}
+
+impl RecordedLoads {
+    fn find(&self, recording: &Recording) -> Option<Arc<Trace>> {
+        let known = self.0.borrow();
+        known.iter().find(|(known, _)| known == recording).map(|(_, trace)| Arc::clone(trace))
+    }
 }
 
 /// Reads a TOML file that has these keys at its top, with the same care and the same complaints as a scenario file.
@@ -230,7 +259,7 @@ pub fn read_document<T>(
     }
 }
 
-fn read(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Scenario> {
+fn read(root: &Table<'_, '_>, options: &LoadOptions, recorded: &RecordedLoads) -> Option<Scenario> {
     let (reader, source) = (root.reader, root.reader.source);
     let until = read_until(root);
     let sample_interval =
@@ -238,7 +267,7 @@ fn read(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Scenario> {
     let host = host::read(root, options.host_memory);
     let policy = policy::read(root, options);
     let balancer = host::read_balancer(root);
-    let trace = read_trace(root, options);
+    let trace = read_trace(root, options, recorded);
     let until = until.and_then(|until| until.of(root, trace.as_deref()));
     let workloads = read_workloads(root);
     let around = vm::Surroundings { host: host.as_ref(), workloads: &workloads, trace: trace.as_deref() };
@@ -406,7 +435,7 @@ fn read_checks(root: &Table<'_, '_>, configured: &vms::Configured) -> Vec<Check>
 }
 
 /// Reads the recorded loads that the file or the command line names.
-fn read_trace(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Arc<Trace>> {
+fn read_trace(root: &Table<'_, '_>, options: &LoadOptions, recorded: &RecordedLoads) -> Option<Arc<Trace>> {
     let table = root.table("trace", &schema::TRACE);
     let file = table.and_then(|table| table.text("file"));
     let gaps = table.and_then(|table| table.word("gaps", &[("refuse", Gaps::Refuse), ("fill", Gaps::Fill)]));
@@ -426,18 +455,23 @@ fn read_trace(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Arc<Trace>>
     };
     let gaps = if options.fill_gaps { Gaps::Fill } else { gaps.map(|gaps| gaps.value).unwrap_or_default() };
     let read_options = ReadOptions { gaps };
+    let window = options.trace_window.or(window).unwrap_or_default();
+    let recording = Recording { path, read: read_options, window, from: options.trace_from };
+    if let Some(trace) = recorded.find(&recording) {
+        return Some(trace);
+    }
+    let path = &recording.path;
     let read = if options.trace.is_none()
-        && let Some(text) = built_in::trace(&path)
+        && let Some(text) = built_in::trace(path)
     {
         Trace::read(text.as_bytes(), &path.display().to_string(), "", read_options)
     } else if path.is_dir() {
-        Trace::read_folder(&path, read_options)
+        Trace::read_folder(path, read_options)
     } else {
-        Trace::read_file(&path, read_options)
+        Trace::read_file(path, read_options)
     };
     match read {
         Ok(trace) => {
-            let window = options.trace_window.or(window).unwrap_or_default();
             let trace = trace.window(window).delayed(options.trace_from);
             if trace.is_empty() {
                 root.reader.trace_failed.set(true);
@@ -450,11 +484,13 @@ fn read_trace(root: &Table<'_, '_>, options: &LoadOptions) -> Option<Arc<Trace>>
                 );
                 return None;
             }
-            Some(Arc::new(trace))
+            let trace = Arc::new(trace);
+            recorded.0.borrow_mut().push((recording, Arc::clone(&trace)));
+            Some(trace)
         }
         Err(error) => {
             root.reader.trace_failed.set(true);
-            for diagnostic in complain_of_trace(root, &error, options, file.as_ref(), &path) {
+            for diagnostic in complain_of_trace(root, &error, options, file.as_ref(), path) {
                 root.reader.add(diagnostic);
             }
             None

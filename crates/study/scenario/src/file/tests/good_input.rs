@@ -320,7 +320,7 @@ fn the_reader_asks_for_every_key_of_the_reference() {
     let source = SourceText::new(folder.path().join("all.toml"), include_str!("every_key.toml"));
     let mut asked = BTreeSet::new();
     let scenario = read_document(&source, &schema::ROOT, |root| {
-        let scenario = read(root, &LoadOptions::default());
+        let scenario = read(root, &LoadOptions::default(), &RecordedLoads::default());
         asked = root.reader.asked.take();
         scenario
     });
@@ -372,6 +372,25 @@ fn recorded_loads_may_come_from_the_command_line() {
     };
     let scenario = parse("trace.toml", text, &options).unwrap_or_else(|bad| panic!("{bad}"));
     assert_eq!(scenario.vms.iter().map(|vm| vm.name.as_str()).collect::<Vec<_>>(), ["VM7"]);
+}
+
+/// A thousand recorded VMs on twenty hosts would hold the recording twenty times.
+#[test]
+fn hosts_of_one_file_share_what_was_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("loads.csv"),
+        "vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct\n7,0,2097152,100000,1\n7,300,2097152,200000,1\n",
+    )
+    .unwrap();
+    let text = "until = \"5m\"\n[[host]]\nname = \"H{n}\"\nnumbers = \"1..3\"\nmemory = \"8GB\"\n\
+                [trace]\nfile = \"loads.csv\"\n[[vm]]\nname = \"VM\"\nguest = \"linux\"\nstartup_bytes = \"512MB\"\n\
+                workload = { kind = \"trace\", vm = \"7\" }\n";
+    let scenarios = parse_all(folder.path().join("hosts.toml"), text, &LoadOptions::default())
+        .unwrap_or_else(|bad| panic!("{bad}"));
+    let traces: Vec<_> = scenarios.iter().map(|scenario| scenario.trace.as_ref().unwrap()).collect();
+    assert_eq!(traces.len(), 3);
+    assert!(traces.iter().all(|trace| Arc::ptr_eq(trace, traces[0])));
 }
 
 #[test]

@@ -20,7 +20,7 @@ error: `maximun_bytes` is not a key of [[vm]]
 7 | maximun_bytes = "4096MB"
   | ^^^^^^^^^^^^^
   |
-  = allowed: name, host, numbers, guest, integration_services, vcpus, generation, dynamic_memory_enabled, startup_bytes, minimum_bytes, maximum_bytes, buffer, priority, page_file, workload, disk, odd, even, only
+  = allowed: name, host, numbers, guest, integration_services, vcpus, generation, dynamic_memory_enabled, startup_bytes, minimum_bytes, maximum_bytes, buffer, priority, page_file, workload, agent, disk, odd, even, only
   = help: did you mean `maximum_bytes`?
 
 1 error in bad.toml; nothing was started
@@ -46,7 +46,7 @@ error: `colour` is not a key of [[vm]]
 7 | colour = "red"
   | ^^^^^^
   |
-  = allowed: name, host, numbers, guest, integration_services, vcpus, generation, dynamic_memory_enabled, startup_bytes, minimum_bytes, maximum_bytes, buffer, priority, page_file, workload, disk, odd, even, only
+  = allowed: name, host, numbers, guest, integration_services, vcpus, generation, dynamic_memory_enabled, startup_bytes, minimum_bytes, maximum_bytes, buffer, priority, page_file, workload, agent, disk, odd, even, only
 
 1 error in bad.toml; nothing was started
 "#,
@@ -71,7 +71,7 @@ error: `weight` is not a key of [[vm]]
 7 | weight = 5000
   | ^^^^^^
   |
-  = allowed: name, host, numbers, guest, integration_services, vcpus, generation, dynamic_memory_enabled, startup_bytes, minimum_bytes, maximum_bytes, buffer, priority, page_file, workload, disk, odd, even, only
+  = allowed: name, host, numbers, guest, integration_services, vcpus, generation, dynamic_memory_enabled, startup_bytes, minimum_bytes, maximum_bytes, buffer, priority, page_file, workload, agent, disk, odd, even, only
   = help: write `priority`, from 0 to 100 as in Set-VMMemory: the weight divided by 100
 
 1 error in bad.toml; nothing was started
@@ -428,7 +428,7 @@ error: `bufer` is not a key of [[vm]]
 8 | bufer = 20
   | ^^^^^
   |
-  = allowed: name, host, numbers, guest, integration_services, vcpus, generation, dynamic_memory_enabled, startup_bytes, minimum_bytes, maximum_bytes, buffer, priority, page_file, workload, disk, odd, even, only
+  = allowed: name, host, numbers, guest, integration_services, vcpus, generation, dynamic_memory_enabled, startup_bytes, minimum_bytes, maximum_bytes, buffer, priority, page_file, workload, agent, disk, odd, even, only
   = help: did you mean `buffer`?
 
 error: Windows Server 2008 R2 SP1 Enterprise x64 does not support 3 virtual processors
