@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use run_journal::manifest::{Artifact, sha256_hex};
 
+use crate::qemu_files;
+
 /// Where [`crate::fetch`] unpacks what it gets, under the target directory.
 pub const FOLDER: &str = "guest";
 
@@ -326,8 +328,9 @@ impl Qemu {
             if let Ok(path) = std::env::join_paths(&folders) {
                 command.env("LD_LIBRARY_PATH", path);
             }
-            for folder in ["usr/share/qemu", "usr/share/seabios"] {
-                command.arg("-L").arg(root.join(folder));
+            // What was installed already was not fetched: firmware may be the system's, beside a QEMU that is not.
+            for folder in qemu_files::firmware_folders(&[root, Path::new("/")]) {
+                command.arg("-L").arg(folder);
             }
         }
         command
