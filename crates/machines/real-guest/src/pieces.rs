@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use run_journal::manifest::{Artifact, sha256_hex};
 
-use crate::qemu_files;
-
 /// Where [`crate::fetch`] unpacks what it gets, under the target directory.
 pub const FOLDER: &str = "guest";
 
@@ -329,7 +327,7 @@ impl Qemu {
                 command.env("LD_LIBRARY_PATH", path);
             }
             // What was installed already was not fetched: firmware may be the system's, beside a QEMU that is not.
-            for folder in qemu_files::firmware_folders(&[root, Path::new("/")]) {
+            for folder in firmware_folders(&[root, Path::new("/")]) {
                 command.arg("-L").arg(folder);
             }
         }
@@ -337,9 +335,26 @@ impl Qemu {
     }
 }
 
+/// Where firmware is when QEMU is installed.
+const FIRMWARE_FOLDERS: [&str; 3] = ["usr/share/qemu", "usr/share/seabios", "usr/local/share/qemu"];
+
+/// Where firmware may be below these roots, in the order in which it is looked for.
+pub(crate) fn firmware_folders(roots: &[&Path]) -> Vec<PathBuf> {
+    roots.iter().flat_map(|root| FIRMWARE_FOLDERS.map(|folder| root.join(folder))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A QEMU that was fetched, beside firmware that the system had already and that was therefore not.
+    #[test]
+    fn firmware_may_be_the_systems() {
+        let folders = firmware_folders(&[Path::new("/fetched"), Path::new("/")]);
+        let place = |path: &str| folders.iter().position(|folder| folder == Path::new(path));
+        assert!(place("/fetched/usr/share/seabios").is_some());
+        assert!(place("/fetched/usr/share/qemu") < place("/usr/share/seabios"));
+    }
 
     #[test]
     fn the_newest_kernel_is_taken_and_what_is_missing_is_named() {

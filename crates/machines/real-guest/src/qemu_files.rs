@@ -5,17 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::pieces::Qemu;
+use crate::pieces::{Qemu, firmware_folders};
 
 /// Firmware that a PC takes when it boots a kernel directly. What one version of QEMU has apart, another has within.
 const FIRMWARE: [&str; 3] = ["bios-256k.bin", "linuxboot_dma.bin", "kvmvapic.bin"];
-/// Where firmware is when QEMU is installed.
-const FIRMWARE_FOLDERS: [&str; 3] = ["usr/share/qemu", "usr/share/seabios", "usr/local/share/qemu"];
-
-/// Where firmware may be below these roots, in the order in which it is looked for.
-pub(crate) fn firmware_folders(roots: &[&Path]) -> Vec<PathBuf> {
-    roots.iter().flat_map(|root| FIRMWARE_FOLDERS.map(|folder| root.join(folder))).collect()
-}
 
 /// The firmware that is there, by name.
 pub(crate) fn firmware(qemu: &Qemu) -> Vec<(&'static str, PathBuf)> {
@@ -67,15 +60,6 @@ fn loaded(text: &str) -> Vec<(String, PathBuf)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A QEMU that was fetched, beside firmware that the system had already and that was therefore not.
-    #[test]
-    fn firmware_may_be_the_systems() {
-        let folders = firmware_folders(&[Path::new("/fetched"), Path::new("/")]);
-        let place = |path: &str| folders.iter().position(|folder| folder == Path::new(path));
-        assert!(place("/fetched/usr/share/seabios").is_some());
-        assert!(place("/fetched/usr/share/qemu") < place("/usr/share/seabios"));
-    }
 
     #[test]
     fn the_libraries_that_the_linker_names_are_read() {
