@@ -1,6 +1,7 @@
 //! `cargo xtask sweep`: runs as points that many machines share.
 
 mod collect;
+mod collected;
 mod plan;
 mod run;
 #[cfg(feature = "sizing")]

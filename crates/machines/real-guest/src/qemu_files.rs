@@ -7,6 +7,10 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::pieces::{Qemu, firmware_folders};
 
+/// Its program in a folder of [`storage_pieces`](crate::storage_pieces).
+pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
+/// The dynamic linker beside it, by which it finds the libraries that were brought along.
+pub(crate) const LINKER: &str = "ld-linux-x86-64.so.2";
 /// Firmware that a PC takes when it boots a kernel directly. What one version of QEMU has apart, another has within.
 const FIRMWARE: [&str; 3] = ["bios-256k.bin", "linuxboot_dma.bin", "kvmvapic.bin"];
 

@@ -6,6 +6,7 @@
 
 mod kvm_statistics;
 mod qemu_guest;
+mod series;
 mod storage;
 
 use std::path::Path;
@@ -16,28 +17,10 @@ use page_range::PageCount;
 use serde::Serialize;
 
 use crate::pieces::Pieces;
-pub(crate) use qemu_guest::{LINKER, PROGRAM};
+pub use series::Series;
 pub use storage::{Cost, Row, StorageSpeed};
 
 use crate::record::{OPERATION, Stage, boot_seen, bytes_mib, own_resident};
-
-/// Seconds per GiB; the measurements in order.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Series(Vec<f64>);
-
-impl Series {
-    fn median(&self) -> f64 {
-        self.spread().0
-    }
-
-    /// Median, smallest, largest.
-    fn spread(&self) -> (f64, f64, f64) {
-        let mut sorted = self.0.clone();
-        sorted.sort_by(f64::total_cmp);
-        let at = |place: usize| sorted.get(place).copied().unwrap_or(f64::NAN);
-        (at(sorted.len() / 2), at(0), at(sorted.len().saturating_sub(1)))
-    }
-}
 
 /// What was measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -6,8 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 use crate::pieces::Pieces;
-use crate::qemu_files;
-use crate::speed::{LINKER, PROGRAM};
+use crate::qemu_files::{self, LINKER, PROGRAM};
 
 /// The program that loads a disk.
 pub const DISK_LOAD: &str = "disk-load";

@@ -1,18 +1,18 @@
 //! `cargo xtask sweep collect` and `sweep status`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use policy_comparison::points::SweepError;
-use sweep::files::write_whole;
 use sweep::rows::Rows;
 use sweep::standing::Standing;
 use sweep::{Kind, Plan, Point};
 
 use super::super::{bad_input, explore, verify};
+use super::collected::{check_folder, incomplete, write};
 use super::{Which, refused};
-use crate::output::{look, note, print, print_coloured, say, tell};
+use crate::output::{look, print, print_coloured, say, tell};
 
 /// Which sweep to collect, and where to leave what it comes to.
 #[derive(clap::Args, Debug)]
@@ -33,19 +33,6 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     which: Which,
 }
-
-/// The files that collecting leaves, of all kinds.
-const FILES: [&str; 9] = [
-    "compare.json",
-    "compare.csv",
-    "compare.html",
-    "verify.json",
-    "explore.json",
-    "size.html",
-    "size.json",
-    "set-memory.ps1",
-    "undo-memory.ps1",
-];
 
 /// Says how far a sweep is. Exit code 1 while a row is missing.
 pub(super) fn status(args: &StatusArgs) -> Result<ExitCode> {
@@ -93,39 +80,6 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         say!("Repeat:  {}", plan.command());
     }
     Ok(if result.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Says that rows are missing.
-pub(super) fn incomplete(standing: &Standing) -> ExitCode {
-    note!("{}", standing.told().trim_end());
-    note!(
-        "error: nothing is collected before every point has its row: run or submit the plan again, which runs only what lacks it"
-    );
-    ExitCode::FAILURE
-}
-
-/// Writes what was collected.
-pub(super) fn write(out: &Path, files: &[(&'static str, String)]) -> Result<()> {
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    for (name, text) in files {
-        let path = out.join(name);
-        write_whole(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
-}
-
-/// A folder that holds anything but what was collected is left alone.
-fn check_folder(out: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(out).into_iter().flatten() {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if !FILES.contains(&name.as_str()) && !name.starts_with(sweep::files::UNFINISHED) {
-            return Err(bad_input(format!(
-                "{} holds {name:?}, which no collecting has left there: name another folder with --out",
-                out.display()
-            )));
-        }
-    }
-    Ok(())
 }
 
 fn compared(plan: &Plan, rows: &Rows) -> Result<(Option<Collected>, Standing)> {

@@ -12,7 +12,7 @@ use sweep::{Plan, Sketch};
 use super::super::results::{processors, progress_bar};
 use super::super::size::{self, asked};
 use super::super::{bad_input, shell_word};
-use super::{collect as collecting, refused};
+use super::{collected as left, refused};
 use crate::output::{note, print, say, tell};
 
 pub(super) use asked::What;
@@ -39,7 +39,7 @@ pub(super) fn collect(mut plan: Plan, rows: &Rows, out: &Path, json: bool) -> Re
     bar.finish_and_clear();
     let (collected, standing) = collected.map_err(wrong)?;
     match collected {
-        Collected::Incomplete => Ok(collecting::incomplete(&standing)),
+        Collected::Incomplete => Ok(left::incomplete(&standing)),
         Collected::More(more) => {
             let name = shell_word(&plan.folder().display().to_string());
             note!(
@@ -51,7 +51,7 @@ pub(super) fn collect(mut plan: Plan, rows: &Rows, out: &Path, json: bool) -> Re
         }
         Collected::Answer(answer) => {
             let files = size::files(&answer)?;
-            collecting::write(out, &files)?;
+            left::write(out, &files)?;
             if json {
                 print(format_args!("{}", files[1].1))?;
             } else {

@@ -8,11 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::agent::{AGENT, Voice};
+use crate::qemu_files::{LINKER, PROGRAM};
 
-/// Its program in a folder of [`storage_pieces`](crate::storage_pieces).
-pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
-/// The dynamic linker beside it, by which it finds the libraries that were brought along.
-pub(crate) const LINKER: &str = "ld-linux-x86-64.so.2";
 /// Memory of the guest, MiB: what the guest of this project has.
 const MEMORY_MIB: u64 = 512;
 

@@ -13,9 +13,9 @@ use kvm_partition::{ExitCounts, KernelImage};
 use serde::Serialize;
 use vhd::files;
 
-use super::Series;
 use super::kvm_statistics::KvmStatistics;
 use super::qemu_guest::QemuGuest;
+use super::series::Series;
 use crate::disk::DiskFile;
 use crate::disk_images::new_disk;
 use crate::disk_load::{ANSWER, Direction, Load, Order, read_answer};
