@@ -8,7 +8,9 @@ use super::*;
 mod disks;
 mod hosts;
 mod keys;
+mod limits;
 mod loads;
+mod memory;
 mod timeline;
 mod vms;
 
