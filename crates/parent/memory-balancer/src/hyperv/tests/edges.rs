@@ -177,9 +177,8 @@ fn what_nobody_wants_is_left_for_starts_beside_what_fits() {
     assert_eq!(host.proposal.for_starts(), Some(mib(400)));
 }
 
-/// Shares a shortage among VMs that have so many pages more (or less) than their shares, and returns how many each is to give
-/// beyond its share.
-fn owing<const N: usize>(over: [i64; N], change: impl FnOnce(&mut [VmView])) -> [i64; N] {
+/// Shares a shortage among VMs that have so many pages more (or less) than their shares: what each share is, and the host after it.
+fn shared<const N: usize>(over: [i64; N], change: impl FnOnce(&mut [VmView])) -> (u64, Host) {
     let mut vms: Vec<VmView> = (1..=N as u32).map(|id| vm(id, 1000, 1000)).collect();
     let mut host = Host::new(1000 * N as u64);
     host.round(&vms);
@@ -192,6 +191,12 @@ fn owing<const N: usize>(over: [i64; N], change: impl FnOnce(&mut [VmView])) -> 
     }
     change(&mut vms);
     host.round(&vms);
+    (share, host)
+}
+
+/// How many pages each of such VMs is to give beyond its share.
+fn owing<const N: usize>(over: [i64; N], change: impl FnOnce(&mut [VmView])) -> [i64; N] {
+    let (share, host) = shared(over, change);
     let mut given = [0; N];
     for (given, target) in given.iter_mut().zip(pages(&host)) {
         *given = share as i64 - target as i64;
@@ -213,6 +218,10 @@ fn who_owes_most_gives_first_and_a_whole_move() {
     assert_eq!(owing([step - 1, step - 1, 1 - step], |_| ()), [0, 0, 0]);
     // Who has a whole move over is asked for it anyway, and owes nothing beside it.
     assert_eq!(owing([step, step - 1], |_| ()), [0, 0]);
+    let collected = |over| shared([over], |_| ()).1.proposal.target(0).reason.input("collected_mib");
+    assert_eq!(collected(step), None);
+    // A single one that owes less than a move is left alone.
+    assert_eq!(collected(step - 1), None);
 }
 
 #[test]
