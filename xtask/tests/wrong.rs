@@ -41,7 +41,7 @@ fn errors_of_the_file_and_of_the_options_are_told_together() {
     assert!(!folder.join("runs").exists(), "nothing was started");
 }
 
-/// Of 23 scenarios and 11 policies the near one is suggested.
+/// Of all scenarios and policies the near one is suggested.
 #[test]
 fn what_is_near_is_suggested() {
     let folder = stand("near");

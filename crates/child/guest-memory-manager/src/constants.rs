@@ -218,11 +218,12 @@ model_constants::constants! {
     AGENT_SCAN_INTERVAL = "agent.scan_interval", 30.0, "s", Documented,
         "Waldspurger, OSDI 2002, section 5.3: sampling periods of 30 s";
     /// Share of a processor's time that following touches for a miss curve costs.
-    AGENT_CURVE = "agent.curve", 0.02, "of the time", Documented,
-        "Zhao et al., Low Cost Working Set Size Tracking (USENIX ATC 2011): 2 % on average with all optimizations";
+    AGENT_CURVE = "agent.curve", 0.02, "of the time", Inferred,
+        "Zhao et al., Low Cost Working Set Size Tracking (USENIX ATC 2011), abstract: the mean overhead is 2 % with an AVL tree, hot sets of \
+         changing size and tracking that pauses; that an agent takes as much of one processor is inferred";
     /// How often the kernel brings averages of stalls up to date.
     AGENT_STALL_PERIOD = "agent.stall_period", 2.0, "s", Documented,
-        "Linux, kernel/sched/psi.c: PSI_FREQ";
+        "Linux 6.6, kernel/sched/psi.c: PSI_FREQ is 2 s and one tick, which is left out";
     /// A system-managed page file begins at this many times the RAM that the guest boots with, if that is less than 1 GB.
     PAGE_FILE_SMALL_START = "page_file.managed_start_below_1_gb", 1.5, "times RAM", Inferred,
         "Microsoft, Change the Size of Virtual Memory (Windows Server 2008): default minimum on 32-bit systems; taken for all Windows guests";
