@@ -24,13 +24,14 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 type Target = (&'static str, fn(&[u8]));
 
 /// By the names of the files in `fuzz/targets/`.
-const TARGETS: [Target; 14] = [
+const TARGETS: [Target; 15] = [
     ("channel_client", |bytes| _ = vmbus::control::test_support::fuzz_client(bytes)),
     ("channel_messages", vmbus::control::test_support::fuzz_message),
     ("channel_server", |bytes| _ = vmbus::control::test_support::fuzz_server(bytes)),
     ("dm_messages", dm_protocol::test_support::fuzz_decode),
     ("gpa_direct", |bytes| _ = vmbus::ring::test_support::fuzz_gpa_direct(bytes)),
     ("host_bad_guest", |bytes| _ = whole_stack_tests::fuzz_host_bad_guest(bytes)),
+    ("libvirt_text", |bytes| _ = qemu_host::test_support::libvirt(bytes)),
     ("qmp_session", |bytes| _ = qemu_host::test_support::session(bytes)),
     ("ring_reader", |bytes| _ = vmbus::ring::test_support::fuzz_ring_reader(bytes)),
     ("ring_writer", |bytes| _ = vmbus::ring::test_support::fuzz_ring_writer(bytes)),

@@ -1,11 +1,11 @@
 //! What the daemon costs a host of many VMs: real sockets, QEMUs that are none in one process, the daemon in another.
 //!
 //! ```text
-//! cargo run --release -p dynmemd --example host-cost -- [VMS] [SECONDS] [OPTION OF THE DAEMON…]
+//! cargo run --release -p dynmemd --example host-cost -- [VMS] [SECONDS] [WOBBLE] [OPTION OF THE DAEMON…]
 //! ```
 //! Processor time and memory are the daemon's process' alone, as the kernel counts them; what the QEMUs take is told beside it. Half of the VMs want
-//! more than an even share, so memory moves until they have it. `PREFIX` in the environment, such as `valgrind --tool=callgrind`, is put
-//! before the daemon.
+//! more than an even share, so memory moves until they have it. What a guest needs is another amount each second, within `WOBBLE` thousandths of its
+//! usual need (10 if nothing is said). `PREFIX` in the environment, such as `valgrind --tool=callgrind`, is put before the daemon.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
@@ -28,8 +28,10 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// How often a QEMU's guest moves its balloon.
 const STEP: Duration = Duration::from_millis(200);
-/// Time in which the daemon finds the VMs, and memory goes where it is wanted.
-const SETTLING: Duration = Duration::from_secs(20);
+/// Time in which the daemon finds the VMs, memory goes where it is wanted, and guests come to rest.
+const SETTLING: Duration = Duration::from_secs(60);
+/// What a guest's need differs by, in thousandths, if nothing is said: as that of idle guests was seen to.
+const WOBBLE: u64 = 10;
 /// Kernel ticks in a second, of which processor times are counted.
 const TICKS: f64 = 100.0;
 
@@ -51,11 +53,11 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let number = |at: usize, usual: u64| args.get(at).map_or(Ok(usual), |word| word.parse());
-    let (vms, seconds) = (number(1, 1000)?, number(2, 60)?);
+    let (vms, seconds, wobble) = (number(1, 1000)?, number(2, 60)?, number(3, WOBBLE)?);
     raise_limit()?;
     let folder = tempfile::tempdir()?;
-    let mut host = Host::new(folder.path(), vms)?;
-    let mut daemon = daemon(folder.path(), vms, args.get(3..).unwrap_or_default())?;
+    let mut host = Host::new(folder.path(), vms, wobble)?;
+    let mut daemon = daemon(folder.path(), vms, args.get(4..).unwrap_or_default())?;
     let result = measure(&mut host, &daemon, seconds);
     // Fails if it has ended by itself.
     let _gone = rustix::process::kill_process(
@@ -70,7 +72,7 @@ fn measure(host: &mut Host, daemon: &Child, seconds: u64) -> Result<()> {
     host.serve(SETTLING)?;
     println!("{} of {} VMs are asked for their guests' needs", host.asked(), host.peers.len());
     let (before, others_before) = (Used::of(daemon.id())?, Used::of(std::process::id())?);
-    let answers = host.answers;
+    let (answers, questions, moved) = (host.answers, host.questions, host.moves());
     let began = clock();
     host.serve(Duration::from_secs(seconds))?;
     let took = began.elapsed().as_secs_f64();
@@ -88,6 +90,11 @@ fn measure(host: &mut Host, daemon: &Child, seconds: u64) -> Result<()> {
         "the QEMUs: {:.2} % of one core, {:.0} bytes of questions a second",
         percent(others.user + others.system - others_before.user - others_before.system),
         (host.answers - answers) as f64 / took
+    );
+    println!(
+        "in that time {:.2} questions to each VM a second, and memory was moved {} times",
+        (host.questions - questions) as f64 / took / host.peers.len() as f64,
+        host.moves() - moved
     );
     Ok(())
 }
@@ -156,11 +163,13 @@ struct Host {
     peers: BTreeMap<u64, Peer>,
     began: Instant,
     next_step: Duration,
+    /// Bytes of questions.
     answers: u64,
+    questions: u64,
 }
 
 impl Host {
-    fn new(folder: &Path, vms: u64) -> Result<Self> {
+    fn new(folder: &Path, vms: u64, wobble: u64) -> Result<Self> {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut peers = BTreeMap::new();
         for vm in 0..vms {
@@ -170,14 +179,19 @@ impl Host {
             let listener = UnixListener::bind(folder.join(format!("{name}.qmp")))?;
             listener.set_nonblocking(true)?;
             epoll::add(&poll, listener.as_fd(), epoll::EventData::new_u64(vm), epoll::EventFlags::IN)?;
-            let qemu = FakeQemu::new(Knobs { used, ..Knobs::new(&name, 1024) }).by_the_clock();
+            let qemu = FakeQemu::new(Knobs { used, wobble, ..Knobs::new(&name, 1024) }).by_the_clock();
             peers.insert(vm, Peer { qemu, listener, stream: None });
         }
-        Ok(Self { poll, peers, began: clock(), next_step: Duration::ZERO, answers: 0 })
+        Ok(Self { poll, peers, began: clock(), next_step: Duration::ZERO, answers: 0, questions: 0 })
     }
 
     fn asked(&self) -> usize {
         self.peers.values().filter(|peer| peer.qemu.is_asked()).count()
+    }
+
+    /// How often a VM's memory was asked to be moved.
+    fn moves(&self) -> usize {
+        self.peers.values().map(|peer| peer.qemu.asked.len()).sum()
     }
 
     fn serve(&mut self, time: Duration) -> Result<()> {
@@ -226,6 +240,7 @@ impl Host {
             return Err("the daemon has closed a connection".into());
         }
         self.answers += read as u64;
+        self.questions += buffer.iter().take(read).filter(|byte| **byte == b'\n').count() as u64;
         let mut said = peer.qemu.advance(now);
         said.extend(peer.qemu.hear(buffer.get(..read).unwrap_or_default()));
         stream.write_all(&said)?;

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use component_runtime::Doorbell;
 use qemu_host::Place;
-use qemu_host::libvirt::{Translator, Wish, domains};
+use qemu_host::libvirt::{Translator, Wish, domains, rebooted, version};
 use qemu_host::link::{Connect, Link};
 
 /// Between two times that libvirt is asked of all domains.
@@ -47,11 +46,31 @@ struct State {
     lines: BTreeMap<String, Weak<Mutex<Line>>>,
 }
 
+/// Whether libvirt is to be asked no more.
+#[derive(Default)]
+struct Over {
+    is: Mutex<bool>,
+    rings: Condvar,
+}
+
+impl Over {
+    fn end(&self) {
+        *lock(&self.is) = true;
+        self.rings.notify_all();
+    }
+
+    /// Waits for a time, or until it is over, and says whether it is.
+    fn wait(&self, time: Duration) -> bool {
+        let is = self.rings.wait_timeout_while(lock(&self.is), time, |over| !*over);
+        *is.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
 struct Shared {
     uri: String,
     version: String,
     state: Mutex<State>,
-    over: AtomicBool,
+    over: Over,
     /// What tells of reboots.
     events: Mutex<Option<Child>>,
 }
@@ -177,20 +196,18 @@ impl Libvirt {
             uri: uri.to_owned(),
             version: String::new(),
             state: Mutex::default(),
-            over: AtomicBool::new(false),
+            over: Over::default(),
             events: Mutex::new(None),
         };
-        let version = shared.run(&["version"]).with_context(|| format!("--libvirt {uri}"))?;
-        let running = version.lines().find_map(|line| line.strip_prefix("Running hypervisor: "));
-        shared.version = running.and_then(|line| line.split(' ').nth(1)).unwrap_or_default().to_owned();
+        let told = shared.run(&["version"]).with_context(|| format!("--libvirt {uri}"))?;
+        shared.version = version(&told).to_owned();
         let shared = Arc::new(shared);
         shared.ask().with_context(|| format!("--libvirt {uri}"))?;
         let asking = Arc::clone(&shared);
         thread::Builder::new().name("libvirt".to_owned()).spawn(move || {
-            while !asking.over.load(Ordering::Relaxed) {
+            while !asking.over.wait(ASK) {
                 // A libvirt that does not say is one whose domains are held until it does.
                 let _unsaid = asking.ask();
-                pause(ASK);
             }
         })?;
         let hearing = Arc::clone(&shared);
@@ -209,14 +226,9 @@ impl Libvirt {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a thread that asks once a second")]
-fn pause(time: Duration) {
-    thread::sleep(time);
-}
-
 /// Tells of reboots for as long as libvirt does, and again when it comes back.
 fn hear_of_reboots(shared: &Shared) {
-    while !shared.over.load(Ordering::Relaxed) {
+    loop {
         let child = shared
             .virsh()
             .args(["event", "--event", "reboot", "--loop"])
@@ -226,11 +238,15 @@ fn hear_of_reboots(shared: &Shared) {
         if let Ok(mut child) = child {
             let out = child.stdout.take();
             *lock(&shared.events) = Some(child);
+            // Whoever has ended it meanwhile has seen no program to end.
+            if shared.over.wait(Duration::ZERO)
+                && let Some(child) = &mut *lock(&shared.events)
+            {
+                let _gone = child.kill();
+            }
             for line in out.into_iter().flat_map(|out| BufReader::new(out).lines().map_while(io::Result::ok))
             {
-                let name =
-                    line.strip_prefix("event 'reboot' for domain '").and_then(|rest| rest.strip_suffix('\''));
-                if let Some(name) = name {
+                if let Some(name) = rebooted(&line) {
                     shared.reset(name);
                 }
             }
@@ -239,13 +255,15 @@ fn hear_of_reboots(shared: &Shared) {
                 let _gone = child.wait();
             }
         }
-        pause(ASK);
+        if shared.over.wait(ASK) {
+            return;
+        }
     }
 }
 
 impl Drop for Libvirt {
     fn drop(&mut self) {
-        self.shared.over.store(true, Ordering::Relaxed);
+        self.shared.over.end();
         if let Some(child) = &mut *lock(&self.shared.events) {
             let _gone = child.kill();
             let _gone = child.wait();

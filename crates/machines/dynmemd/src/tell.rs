@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use page_range::PageCount;
-use qemu_host::{Snapshot, VmSnapshot};
+use qemu_host::{Snapshot, VmSnapshot, calm};
 use run_analysis::explain::words;
 use terminal_text::escape;
 
@@ -123,6 +123,15 @@ pub(crate) fn explain(snapshot: &Snapshot, vm: &VmSnapshot, dry_run: bool) -> St
             let age = snapshot.now.saturating_sub(*at).as_secs();
             let (demand, available) = (mb(status.demand), mb(status.available));
             say("its guest", format!("needs {demand}, has {available} available ({age} s ago)"));
+            let every = vm.seen.asked_every;
+            say(
+                "is asked",
+                if every > calm::OFTEN {
+                    format!("every {} s: its need stands still", every.as_secs())
+                } else {
+                    "every second".to_owned()
+                },
+            );
         }
         None => say("its guest", "has not reported".to_owned()),
     }

@@ -14,7 +14,7 @@ use real_guest::pieces::{Given, Looked, Pieces};
 use real_guest::qemu_machine;
 
 /// The longest that is waited for anything. An emulated guest on a computer that has other work boots in half a minute.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// The same for a guest in a QEMU inside an emulated machine.
 const PATIENCE_INSIDE: Duration = Duration::from_secs(400);
 /// Between two looks.

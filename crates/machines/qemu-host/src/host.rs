@@ -166,7 +166,8 @@ impl QemuHost {
             next_tick: Duration::ZERO,
             ticks: 0,
             paused: false,
-            shortage: Arc::new(AtomicBool::new(false)),
+            shortage: Arc::default(),
+            hurry: Arc::default(),
             growth: Growth::default(),
             host_state: None,
             reserve,
@@ -221,6 +222,8 @@ struct Management {
     ticks: u64,
     paused: bool,
     shortage: Arc<AtomicBool>,
+    /// The host is short of memory itself, or its VMs are.
+    hurry: Arc<AtomicBool>,
     growth: Growth,
     host_state: Option<HostMemoryState>,
     reserve: PageCount,
@@ -296,6 +299,7 @@ impl Management {
             host: self.own.clone(),
             dry_run: self.dry_run,
             shortage: Arc::clone(&self.shortage),
+            hurry: Arc::clone(&self.hurry),
             began: self.began,
         };
         let component = seat.id();
@@ -349,6 +353,7 @@ impl Management {
         // A guest cannot say that it needs more than it has: where all need nearly all, there is not enough.
         let nearly = demand.saturating_add(PageCount(demand.get() / SHORTAGE_SHARE));
         let shortage = !demand.is_zero() && nearly > self.total.saturating_sub(reserve);
+        self.hurry.store(shortage || !grown.is_zero() || !overrun.is_zero(), Ordering::Relaxed);
         if self.shortage.swap(shortage, Ordering::Relaxed) != shortage {
             tracing::warn!(event = "shortage", begins = shortage, demand_mb = demand.whole_mib());
         }

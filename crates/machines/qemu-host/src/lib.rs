@@ -7,6 +7,7 @@
 //!
 //! * [`qmp`]: QEMU's machine protocol as bytes in and messages out; [`session`]: one connection, with what a QEMU can do found by asking.
 //! * [`device`]: virtio-balloon, virtio-mem and hv-balloon, each a state machine without I/O behind one trait.
+//! * [`calm`]: how often a guest is asked what it needs.
 //! * [`account`]: what a VM is charged with. Its frames are at least as many as the pages that its guest can have.
 //! * [`libvirt`]: domains of libvirt, whose monitors it holds, asked in the same words.
 //! * A worker for each VM, and the management ([`host`]) that finds VMs, brings them to the balancer and follows them.
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod calm;
 pub mod device;
 pub mod host;
 pub mod libvirt;

@@ -15,6 +15,32 @@ const DEVICE: &str = "/machine/peripheral/balloon0";
 const MOST_DOMAINS: usize = 4096;
 /// A line that is longer is of no use.
 const LONGEST_LINE: usize = 64 << 10;
+/// The fields of a domain that are kept.
+const FIELDS: [&str; 8] = [
+    "state.state",
+    "balloon.current",
+    "balloon.maximum",
+    "balloon.available",
+    "balloon.usable",
+    "balloon.unused",
+    "balloon.disk_caches",
+    "balloon.swap_out",
+];
+/// When the guest has last reported, seconds since 1970.
+const LAST_UPDATE: &str = "balloon.last-update";
+
+/// The version of QEMU that `virsh version` tells of, such as `10.0.2`; empty if it tells of none.
+#[must_use]
+pub fn version(text: &str) -> &str {
+    let running = text.lines().find_map(|line| line.trim().strip_prefix("Running hypervisor: "));
+    running.and_then(|line| line.split(' ').nth(1)).unwrap_or_default()
+}
+
+/// The domain of which a line of `virsh event --event reboot --loop` tells that its guest was reset.
+#[must_use]
+pub fn rebooted(line: &str) -> Option<&str> {
+    line.trim_end().strip_prefix("event 'reboot' for domain '")?.strip_suffix('\'')
+}
 
 /// A domain, as `virsh domstats` tells of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +48,7 @@ pub struct Domain {
     /// Its name.
     pub name: String,
     /// Its fields, such as `balloon.current`.
-    fields: BTreeMap<String, u64>,
+    fields: BTreeMap<&'static str, u64>,
 }
 
 impl Domain {
@@ -63,9 +89,10 @@ pub fn domains(text: &str) -> Vec<Domain> {
             }
             found.push(Domain { name: name.to_owned(), ..Domain::default() });
         } else if let (Some(domain), Some((name, value))) = (found.last_mut(), line.split_once('='))
+            && let Some(name) = FIELDS.into_iter().chain([LAST_UPDATE]).find(|known| *known == name)
             && let Ok(value) = value.parse()
         {
-            domain.fields.insert(name.to_owned(), value);
+            domain.fields.insert(name, value);
         }
     }
     found
@@ -244,7 +271,7 @@ fn statistics(domain: &Domain) -> Value {
         "stat-disk-caches": value("balloon.disk_caches"),
         "stat-swap-out": value("balloon.swap_out"),
     });
-    json!({ "stats": stats, "last-update": domain.field("balloon.last-update").unwrap_or(0) })
+    json!({ "stats": stats, "last-update": domain.field(LAST_UPDATE).unwrap_or(0) })
 }
 
 fn refused(id: &Value, why: &str) -> Vec<u8> {
@@ -280,6 +307,17 @@ mod tests {
     }
 
     #[test]
+    fn versions_and_reboots_are_read() {
+        let told = "Compiled against library: libvirt 9.0.0\nUsing API: QEMU 9.0.0\nRunning hypervisor: QEMU 7.2.22\n";
+        assert_eq!(
+            (version(told), version("error: no\n"), version("Running hypervisor: QEMU")),
+            ("7.2.22", "", "")
+        );
+        assert_eq!(rebooted("event 'reboot' for domain 'it's'\n"), Some("it's"));
+        assert_eq!(rebooted("event loop interrupted"), None);
+    }
+
+    #[test]
     fn a_session_finds_the_device_and_moves_its_memory() {
         let mut translator = Translator::new("10.0.2");
         let domain = domains(TOLD).remove(0);
@@ -307,12 +345,7 @@ mod tests {
         assert!(session.request(now, 300 << 20));
         talk(&mut session, &mut translator, Vec::new());
         let shrunk = Domain {
-            fields: domain
-                .fields
-                .clone()
-                .into_iter()
-                .chain([("balloon.current".to_owned(), 307_200)])
-                .collect(),
+            fields: domain.fields.clone().into_iter().chain([("balloon.current", 307_200)]).collect(),
             ..domain
         };
         let changed = translator.seen(shrunk);

@@ -91,6 +91,8 @@ pub struct Seen {
     pub actual: PageCount,
     /// The newest report, and when it was heard.
     pub report: Option<(Duration, GuestStatus)>,
+    /// How often its guest is asked what it needs.
+    pub asked_every: Duration,
     /// What keeps the VM's memory from being moved, if something does.
     pub held: Option<Arc<str>>,
 }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
+use crate::calm::{self, Calm};
 use crate::device::hv_balloon::HvBalloon;
 use crate::device::virtio_balloon::VirtioBalloon;
 use crate::device::virtio_mem::VirtioMem;
@@ -15,12 +16,13 @@ use crate::qmp::{self, Broken, Event, Message, Reader, Refusal};
 
 /// Until when QEMU must have greeted, and answered a command. Invented: it answers in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Time between two rounds of questions. Guests are asked once a second.
-const POLL: Duration = Duration::from_secs(1);
-/// The same while memory is under way. Invented.
+/// Time between two rounds of questions while memory is under way; while none is, [`Calm`] says. Invented.
 const POLL_MOVING: Duration = Duration::from_millis(200);
-/// Time between two questions whether the VM runs, and migrates: events say so too. Invented.
+/// Time between two questions whether the VM runs, and migrates. Invented: whether it runs, events say too, and whether it migrates is asked anew
+/// as soon as memory is to be moved.
 const POLL_STATE: Duration = Duration::from_secs(5);
+/// The same for a VM whose guest is calm. Invented.
+const POLL_STATE_CALM: Duration = Duration::from_secs(15);
 /// Polls are at multiples of this: many VMs are asked together, for which the daemon wakes once. Invented.
 const STEP: Duration = Duration::from_millis(125);
 /// Devices that are looked at. Invented: a VM has some dozen.
@@ -165,6 +167,9 @@ pub struct Session {
     next_poll: Duration,
     next_state: Duration,
     moving: bool,
+    calm: Calm,
+    /// The host is short: no guest is asked less often than every second.
+    hurry: bool,
     told_no_report: bool,
     out: Vec<u8>,
     happened: VecDeque<Happening>,
@@ -189,6 +194,8 @@ impl Session {
             next_poll: now.run,
             next_state: now.run + POLL_STATE,
             moving: false,
+            calm: Calm::default(),
+            hurry: false,
             told_no_report: false,
             out: Vec::new(),
             happened: VecDeque::new(),
@@ -275,8 +282,26 @@ impl Session {
     pub fn set_moving(&mut self, now: Now, moving: bool) {
         if moving && !self.moving {
             self.next_poll = self.next_poll.min(now.run + POLL_MOVING);
+            self.next_state = now.run;
+        }
+        if moving != self.moving {
+            self.calm.disturbed();
         }
         self.moving = moving;
+    }
+
+    /// Whether the host is short, so that every guest is asked every second.
+    pub fn set_hurry(&mut self, now: Now, hurry: bool) {
+        if hurry && !self.hurry {
+            self.next_poll = self.next_poll.min(in_step(now.run + calm::OFTEN));
+        }
+        self.hurry = hurry;
+    }
+
+    /// Time between two questions to the guest while no memory is under way.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        if self.hurry { calm::OFTEN } else { self.calm.interval() }
     }
 
     /// What can be done with the VM; `None` until it is known.
@@ -323,9 +348,11 @@ impl Session {
             self.queue
                 .extend(teller.poll(moving).into_iter().map(|command| queued(Purpose::Teller, command)));
         }
-        self.next_poll = if moving { now.run + POLL_MOVING } else { in_step(now.run + POLL) };
+        let interval = self.interval();
+        self.next_poll = if moving { now.run + POLL_MOVING } else { in_step(now.run + interval) };
         if now.run >= self.next_state {
-            self.next_state = now.run + POLL_STATE;
+            let calm = !moving && interval > calm::OFTEN;
+            self.next_state = now.run + if calm { POLL_STATE_CALM } else { POLL_STATE };
             self.ask(Purpose::State, "query-status", Value::Null);
             self.ask(Purpose::Migration, "query-migrate", Value::Null);
         }
@@ -378,7 +405,7 @@ impl Session {
                     if let Some(command) = teller.follow_up() {
                         self.queue.push_back(queued(Purpose::Teller, command));
                     }
-                    self.heard(heard);
+                    self.heard(now, heard);
                 }
                 return;
             }
@@ -466,7 +493,7 @@ impl Session {
         for command in self.mover.iter_mut().flat_map(|mover| mover.poll(true)) {
             self.queue.push_back(queued(Purpose::Mover, command));
         }
-        self.next_poll = now.run + POLL;
+        self.next_poll = now.run + calm::OFTEN;
     }
 
     fn heard_by_mover(&mut self, now: Now, ask: Ask, answer: Result<&Value, &Refusal>) {
@@ -476,7 +503,7 @@ impl Session {
             self.queue.push_back(queued(Purpose::Mover, command));
         }
         self.actual_heard(now, &heard);
-        self.heard(heard);
+        self.heard(now, heard);
     }
 
     /// The device that tells of memory is told what the VM has, and the first time all is known.
@@ -497,10 +524,16 @@ impl Session {
         }
     }
 
-    fn heard(&mut self, heard: Heard) {
+    fn heard(&mut self, now: Now, heard: Heard) {
         let happening = match heard {
             Heard::Actual => self.mover.as_ref().and_then(|mover| mover.actual()).map(Happening::Actual),
-            Heard::Report(report) => Some(Happening::Report(report)),
+            Heard::Report(report) => {
+                let has = self.mover.as_ref().and_then(|mover| mover.actual()).unwrap_or(0);
+                self.calm.reported(now.run, report.demand, report.available, has);
+                // It was set before this was heard.
+                self.next_poll = self.next_poll.min(in_step(now.run + self.interval()));
+                Some(Happening::Report(report))
+            }
             Heard::NothingNew => None,
             Heard::NoReport(why) => {
                 (!core::mem::replace(&mut self.told_no_report, true)).then_some(Happening::NoReport(why))
@@ -518,21 +551,23 @@ impl Session {
         match &*event.name {
             "STOP" => self.happened.push_back(Happening::State { running: false, word: "paused".to_owned() }),
             "RESUME" => {
+                self.calm.disturbed();
                 self.happened.push_back(Happening::State { running: true, word: "running".to_owned() });
             }
             "RESET" => {
                 for device in self.mover.iter_mut().chain(&mut self.teller) {
                     device.guest_reset();
                 }
+                self.calm.disturbed();
                 self.happened.push_back(Happening::Reset);
             }
             "MIGRATION" => self.next_state = now.run,
             _ => {
                 if let Some(heard) = self.mover.as_mut().and_then(|mover| mover.event(now, event)) {
                     self.actual_heard(now, &heard);
-                    self.heard(heard);
+                    self.heard(now, heard);
                 } else if let Some(heard) = self.teller.as_mut().and_then(|teller| teller.event(now, event)) {
-                    self.heard(heard);
+                    self.heard(now, heard);
                 }
             }
         }

@@ -5,5 +5,5 @@ mod fuzz;
 mod wires;
 
 pub use fake::{FakeQemu, Knobs};
-pub use fuzz::{Reached, session};
+pub use fuzz::{Reached, libvirt, session};
 pub use wires::{FakeQemus, peer};

@@ -51,6 +51,8 @@ pub(crate) struct WorkerSpec {
     pub(crate) dry_run: bool,
     /// The VMs together need more than there is: a VM may be brought below what its guest needs.
     pub(crate) shortage: Arc<AtomicBool>,
+    /// The host is short: guests are asked every second.
+    pub(crate) hurry: Arc<AtomicBool>,
     /// Time since 1970 when the run began.
     pub(crate) began: Duration,
 }
@@ -404,6 +406,7 @@ impl Worker {
         }
         self.no_report = None;
         self.seen.report = Some((now.run, status));
+        self.seen.asked_every = self.session.as_ref().map_or(Duration::ZERO, Session::interval);
         self.tell_seen(ctx);
         let Some(vm) = self.vm.filter(|_| self.held().is_none()) else { return };
         if !std::mem::replace(&mut self.joined, true) {
@@ -690,6 +693,7 @@ impl Component for Worker {
         }
         let more = self.read(ctx);
         if let Some(session) = &mut self.session {
+            session.set_hurry(now, self.spec.hurry.load(Ordering::Relaxed));
             session.timer(now);
             self.happenings(ctx);
         }

@@ -1,4 +1,4 @@
-//! Any bytes as a QEMU.
+//! Any bytes as a QEMU, and any text as a libvirt.
 
 use proptest::prelude::*;
 use qemu_host::test_support::Knobs;
@@ -12,6 +12,55 @@ proptest! {
     fn whatever_a_qemu_says_the_session_goes_on_or_gives_up(data in prop::collection::vec(any::<u8>(), 0..2000)) {
         qemu_host::test_support::session(&data);
     }
+
+    #[test]
+    fn whatever_libvirt_prints_its_domains_go_on_or_are_given_up(data in prop::collection::vec(any::<u8>(), 0..2000)) {
+        qemu_host::test_support::libvirt(&data);
+    }
+
+    #[test]
+    fn whatever_numbers_libvirt_prints_no_vm_has_more_than_it_can(
+        texts in prop::collection::vec((any::<u8>(), prop::collection::vec((0..9_usize, 0..64_u32, any::<u64>()), 0..12)), 0..8),
+    ) {
+        const NAMES: [&str; 9] = ["state.state", "balloon.current", "balloon.maximum", "balloon.available", "balloon.usable",
+            "balloon.unused", "balloon.disk_caches", "balloon.swap_out", "balloon.last-update"];
+        let mut data = Vec::new();
+        for (first, fields) in texts {
+            data.push(first.max(1));
+            data.extend_from_slice(b"\nDomain: 'a'\n  state.state=1\n  balloon.current=1024\n  balloon.maximum=524288\n");
+            for (name, shift, value) in fields {
+                data.extend_from_slice(format!("  {}={}\n", NAMES[name], value >> shift).as_bytes());
+            }
+            data.push(0);
+        }
+        qemu_host::test_support::libvirt(&data);
+    }
+}
+
+/// The corpus's texts, with bytes of them changed, come as far as they are to come.
+#[test]
+fn fuzz_inputs_reach_reports_requests_and_refusals_of_libvirt() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/corpus/libvirt_text");
+    let corpus: Vec<Vec<u8>> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+        .collect();
+    let mut rng =
+        proptest::test_runner::TestRng::from_seed(proptest::test_runner::RngAlgorithm::XorShift, &[7; 16]);
+    let mut count = [0; 4];
+    for _ in 0..500 {
+        let mut data = corpus[rng.next_u32() as usize % corpus.len()].clone();
+        for _ in 0..rng.next_u32() % 4 {
+            let at = rng.next_u32() as usize % data.len();
+            data[at] = b'0' + (rng.next_u32() % 10) as u8;
+        }
+        let reached = qemu_host::test_support::libvirt(&data);
+        let is = [reached.ready, reached.reported, reached.accepted, reached.given_up];
+        for (count, is) in count.iter_mut().zip(is) {
+            *count += u32::from(is);
+        }
+    }
+    assert!(count.iter().all(|&count| count > 20), "{count:?}");
 }
 
 /// Inputs as a fuzzer makes them come as far as they are to come.

@@ -13,6 +13,8 @@ pub struct Knobs {
     pub whole: u64,
     /// What the guest needs, in bytes.
     pub used: u64,
+    /// By how much its need differs from that, one way or the other and another way each second, in thousandths.
+    pub wobble: u64,
     /// The guest's driver is there.
     pub driver: bool,
     /// The driver moves its balloon.
@@ -54,6 +56,7 @@ impl Knobs {
             name: name.to_owned(),
             whole,
             used: whole / 8,
+            wobble: 0,
             driver: true,
             moves: true,
             floor: 0,
@@ -261,12 +264,25 @@ impl FakeQemu {
         }
     }
 
+    /// What the guest needs in the second of its statistics.
+    fn needs(&self) -> u64 {
+        let span = self.knobs.used / 1000 * self.knobs.wobble;
+        // Anything that differs from second to second and from VM to VM, and is the same whenever it is asked.
+        let name = self
+            .knobs
+            .name
+            .bytes()
+            .fold(self.last_update, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        let at = name.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+        self.knobs.used - span + 2 * span * at / 1023
+    }
+
     fn statistics(&self) -> Value {
         let missing = u64::MAX;
         let (available, free) = if self.last_update == 0 {
             (missing, missing)
         } else {
-            let available = self.actual.saturating_sub(self.knobs.used);
+            let available = self.actual.saturating_sub(self.needs());
             (if self.knobs.without_available { missing } else { available }, available)
         };
         let stats = json!({
