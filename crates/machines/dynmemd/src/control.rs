@@ -91,7 +91,8 @@ fn attend(stream: &UnixStream, shared: &Shared) -> io::Result<()> {
 /// The commands, for whoever asks for another.
 const COMMANDS: &str = "status, explain VM, set VM.KEY VALUE, pause, resume, reload";
 
-fn answer(question: &str, shared: &Shared) -> Result<String, String> {
+/// What a question is answered; `Err`: why it is not.
+pub(crate) fn answer(question: &str, shared: &Shared) -> Result<String, String> {
     let latest = shared.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let snapshot = latest.ok_or_else(|| "the daemon has only just begun; ask again".to_owned());
     let (command, rest) = question.split_once(' ').unwrap_or((question, ""));

@@ -27,6 +27,9 @@ use crate::record::{self, Counters, Of, Record};
 use crate::surroundings::{ThisHost, read_memory};
 use crate::tell;
 
+#[cfg(test)]
+mod book;
+
 /// What may change while the daemon runs.
 struct Live {
     options: Options,
@@ -191,7 +194,7 @@ fn change(live: &SharedLive, change: Change) -> Result<String, String> {
                 return Err("there is no file to read: the daemon was started without --config".to_owned());
             };
             let mut config = load(&live.options).map_err(|error| {
-                format!("{}\nThe configuration that was in force stays in force.", complaints(&error))
+                format!("{}The configuration that was in force stays in force.", complaints(&error))
             })?;
             let before = &live.config;
             let fixed = |config: &Config| {
@@ -222,8 +225,15 @@ fn change(live: &SharedLive, change: Change) -> Result<String, String> {
 fn complaints(error: &anyhow::Error) -> String {
     match error.downcast_ref::<BadScenario>() {
         Some(bad) => bad.diagnostics.iter().map(|diagnostic| format!("{diagnostic}\n")).collect(),
-        None => format!("error: {error:#}"),
+        None => format!("error: {error:#}\n"),
     }
+}
+
+/// An error as both programs print it. Complaints about a file are whole already.
+#[must_use]
+pub fn complaint(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    if text.starts_with("error: ") { text } else { format!("error: {text}") }
 }
 
 struct Daemon {

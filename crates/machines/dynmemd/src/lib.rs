@@ -14,6 +14,6 @@ mod summary;
 mod surroundings;
 mod tell;
 
-pub use daemon::{check, run};
+pub use daemon::{check, complaint, run};
 pub use options::Options;
 pub use tell::say;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use balancing_policy::MemorySettings;
+use balancing_policy::{MemorySettings, Phase};
 use memory_balancer::SystemCounters;
 use page_range::PageCount;
 use perf_counters::{Epoch, Layout, Memory, ParentCounters, Rate, Sample, pdh};
@@ -98,9 +98,12 @@ impl Counters {
         }
         for vm in &snapshot.vms {
             let Some(at) = self.layout.vms().iter().position(|name| **name == *vm.name) else { continue };
-            let Some((view, counters)) = &vm.counted else { continue };
+            let Some((phase, counters)) = &vm.counted else { continue };
             if let Some(sample) = self.sample.vms.get_mut(at) {
-                *sample = vm_counters(counters, Some(view));
+                *sample = vm_counters(counters, None);
+                let started = *phase != Phase::Starting;
+                sample.model.startup_memory = started.then(|| Memory::from_pages(counters.at_start.get()));
+                sample.model.maximum_memory = Some(Memory::from_pages(vm.settings.maximum.get()));
                 sample.guest.available =
                     vm.seen.report.as_ref().map(|(_, status)| Memory::from_pages(status.available.get()));
             }

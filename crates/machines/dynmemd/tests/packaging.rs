@@ -45,6 +45,33 @@ fn the_file_that_is_installed_is_right_and_moves_nothing() {
     }
 }
 
+/// What the recipe of the Debian package names is there, and the scripts have the place into which cargo-deb puts those of the unit: without them a
+/// daemon that runs would outlive its package.
+#[test]
+fn the_recipe_of_the_package_names_what_there_is() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table =
+        std::fs::read_to_string(folder.join("Cargo.toml")).unwrap().parse().unwrap();
+    let deb = &manifest["package"]["metadata"]["deb"];
+    let mut installed = BTreeSet::new();
+    for asset in deb["assets"].as_array().unwrap() {
+        let [from, to] = [0, 1].map(|at| asset[at].as_str().unwrap());
+        installed.insert(format!("/{to}"));
+        assert!(from.starts_with("target/release/") || folder.join(from).exists(), "{from}");
+    }
+    for file in deb["conf-files"].as_array().unwrap() {
+        assert!(installed.contains(file.as_str().unwrap()), "{file}");
+    }
+    let unit = folder.join(deb["systemd-units"]["unit-scripts"].as_str().unwrap()).join("dynmemd.service");
+    let unit = std::fs::read_to_string(unit).unwrap();
+    assert!(unit.contains("ExecStart=/usr/bin/dynmemd --config /etc/dynmemd/dynmemd.toml"), "{unit}");
+    let scripts = folder.join(deb["maintainer-scripts"].as_str().unwrap());
+    for script in ["postinst", "prerm", "postrm"] {
+        let text = std::fs::read_to_string(scripts.join(script)).unwrap();
+        assert!(text.lines().any(|line| line == "#DEBHELPER#"), "{script}");
+    }
+}
+
 fn is_toml(line: &str) -> bool {
     line.starts_with('[')
         || line

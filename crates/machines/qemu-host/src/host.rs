@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use balancing_policy::{MemorySettings, PageCount, ParentState, Policy, Target, VmId, VmView};
+use balancing_policy::{MemorySettings, PageCount, ParentState, Phase, Policy, Target, VmId};
 use component_runtime::{
     Address, Component, ComponentId, Context, Mailbox, NextWake, Runtime, SimTime, WakeCause,
 };
@@ -87,8 +87,8 @@ pub struct VmSnapshot {
     pub assigned: Option<PageCount>,
     /// What it is to have, and why.
     pub target: Option<Target>,
-    /// The VM as the policy sees it, and what the balancer has counted of it.
-    pub counted: Option<(VmView, VmCounters)>,
+    /// How far it has got with the balancer, and what the balancer has counted of it.
+    pub counted: Option<(Phase, VmCounters)>,
     /// Whether it waits for memory to be found for what it has already.
     pub waits: bool,
 }
@@ -162,6 +162,8 @@ impl QemuHost {
             workers: BTreeMap::new(),
             names: BTreeMap::new(),
             left_alone: BTreeMap::new(),
+            places: Vec::new(),
+            look_anew: false,
             next_worker: 0,
             next_tick: Duration::ZERO,
             ticks: 0,
@@ -217,6 +219,9 @@ struct Management {
     names: BTreeMap<Arc<str>, VmId>,
     /// Where there was nothing, and until when that is believed.
     left_alone: BTreeMap<Place, (Duration, Arc<str>)>,
+    /// Where was looked last, and whether a worker has gone since: otherwise the same places have nothing new.
+    places: Vec<Place>,
+    look_anew: bool,
     next_worker: u64,
     next_tick: Duration,
     ticks: u64,
@@ -260,6 +265,10 @@ impl Management {
         let expired = self.left_alone.extract_if(.., |_, (until, _)| *until <= now);
         let before: BTreeMap<Place, Arc<str>> = expired.map(|(place, (_, why))| (place, why)).collect();
         let places = self.surroundings.places();
+        if !std::mem::take(&mut self.look_anew) && before.is_empty() && places == self.places {
+            return;
+        }
+        self.places.clone_from(&places);
         // As text: a path compares its parts one by one, and there are thousands.
         let there: BTreeSet<&OsStr> = places.iter().map(|place| place.as_os_str()).collect();
         // Where there never was a VM, and now there is not even a place for one.
@@ -511,6 +520,7 @@ impl Management {
 
     fn gone(&mut self, ctx: &mut Context<'_>, now: Duration, worker: WorkerId, why: &str) {
         let Some(entry) = self.workers.remove(&worker) else { return };
+        self.look_anew = true;
         ctx.kill(entry.component);
         self.left_alone.insert(entry.place, (now + RETRY_PLACE, Arc::from(why)));
         if let Some(found) = entry.found {
@@ -588,7 +598,7 @@ impl Management {
                     settings: found.settings,
                     seen: entry.seen.clone(),
                     assigned: view.map(|view| view.assigned),
-                    counted: view.cloned().zip(engine.counters_of(found.vm)),
+                    counted: view.map(|view| view.phase).zip(engine.counters_of(found.vm)),
                     target: engine.target(found.vm).copied().filter(|_| found.admitted),
                     waits: !found.admitted,
                 })

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use component_runtime::Doorbell;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll as poll_files};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{PidfdFlags, pidfd_open};
@@ -81,32 +81,56 @@ impl UnixSockets {
         let bells = Bells::default();
         let thread = {
             let (poll, bells) = (Arc::clone(&poll), Arc::clone(&bells));
-            thread::Builder::new().name("sockets".to_owned()).spawn(move || wait(&poll, &bells))?
+            let over = Arc::clone(&over);
+            thread::Builder::new().name("sockets".to_owned()).spawn(move || wait(&poll, &over, &bells))?
         };
         Ok(Self { poll, over, bells, next: Mutex::new(OVER + 1), thread: Some(thread) })
     }
 }
 
+/// Answers that come within this time of the first are read together: many QEMUs are asked at once, and answer one after the other. Invented: what is
+/// waited for here takes a fifth of a second and more.
+const TOGETHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+/// Sockets of which is told at once.
+const AT_ONCE: usize = 1024;
+
 /// Rings until it is over.
-fn wait(poll: &OwnedFd, bells: &Bells) {
-    let mut events = Vec::with_capacity(64);
+fn wait(poll: &OwnedFd, over: &OwnedFd, bells: &Bells) {
+    let mut events = Vec::with_capacity(AT_ONCE);
+    let mut ringing = Vec::new();
     loop {
+        // First until there is something, and then for what comes with it.
+        if !ready(poll, None) {
+            return;
+        }
+        if ready(over, Some(&TOGETHER)) {
+            return;
+        }
         events.clear();
-        match epoll::wait(poll, spare_capacity(&mut events), None) {
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match epoll::wait(poll, spare_capacity(&mut events), Some(&at_once)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             // The set is gone.
             Err(_) => return,
         }
-        for event in &events {
-            let number = event.data.u64();
-            if number == OVER {
-                return;
-            }
+        {
+            let bells = lock(bells);
             // A socket that was closed meanwhile has none.
-            let bell = lock(bells).get(&number).cloned();
-            if let Some(bell) = bell {
-                bell.ring();
-            }
+            ringing.extend(events.iter().filter_map(|event| bells.get(&event.data.u64()).cloned()));
+        }
+        for bell in ringing.drain(..) {
+            bell.ring();
+        }
+    }
+}
+
+/// Waits until there is something to read of a file, or for a time; says whether there is.
+fn ready(file: &OwnedFd, time: Option<&Timespec>) -> bool {
+    loop {
+        match poll_files(&mut [PollFd::new(file, PollFlags::IN)], time) {
+            Ok(number) => return number > 0,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
         }
     }
 }
@@ -148,7 +172,7 @@ impl Link for Socket {
         Some(Box::new(move || {
             let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
             // Readable when the process has ended.
-            matches!(poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&at_once)), Ok(0))
+            matches!(poll_files(&mut [PollFd::new(&process, PollFlags::IN)], Some(&at_once)), Ok(0))
         }))
     }
 }

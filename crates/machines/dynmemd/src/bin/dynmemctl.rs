@@ -14,7 +14,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("{}", dynmemd::complaint(&error));
             ExitCode::FAILURE
         }
     }

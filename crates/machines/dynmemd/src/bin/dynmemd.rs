@@ -10,9 +10,7 @@ fn main() -> ExitCode {
     match dynmemd::run(&Dynmemd::parse().options) {
         Ok(code) => code,
         Err(error) => {
-            // Complaints about a file are whole already.
-            let text = format!("{error:#}");
-            eprintln!("{}{text}", if text.starts_with("error: ") { "" } else { "error: " });
+            eprintln!("{}", dynmemd::complaint(&error));
             ExitCode::from(2)
         }
     }
