@@ -1,7 +1,7 @@
 //! VMs, names and groups that cannot be.
 
 use super::refused;
-use crate::file::{LoadOptions, parse};
+use crate::file::LoadOptions;
 
 #[test]
 fn two_vms_of_one_name() {
