@@ -50,8 +50,7 @@ fn the_file_that_is_installed_is_right_and_moves_nothing() {
 #[test]
 fn the_recipe_of_the_package_names_what_there_is() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let manifest: toml::Table =
-        std::fs::read_to_string(folder.join("Cargo.toml")).unwrap().parse().unwrap();
+    let manifest: toml::Table = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap().parse().unwrap();
     let deb = &manifest["package"]["metadata"]["deb"];
     let mut installed = BTreeSet::new();
     for asset in deb["assets"].as_array().unwrap() {

@@ -561,9 +561,11 @@ impl Management {
                 self.look_at_the_host(ctx, now);
             }
             HostMessage::Command(HostCommand::Pause(paused)) => {
-                self.paused = paused;
-                tracing::info!(event = "paused", paused = paused);
-                self.say_anew(ctx);
+                // Every change of the rules says it again.
+                if std::mem::replace(&mut self.paused, paused) != paused {
+                    tracing::info!(event = "paused", paused = paused);
+                    self.say_anew(ctx);
+                }
             }
         }
     }
