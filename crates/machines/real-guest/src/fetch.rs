@@ -343,6 +343,7 @@ fn to_install(simulated: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pieces::Given;
 
     #[test]
     fn what_apt_would_install_is_read() {
@@ -359,6 +360,24 @@ mod tests {
         assert_eq!(version_in("linux-image"), (0, 0));
         let text = "NAME=\"Debian GNU/Linux\"\nVERSION_CODENAME=bookworm\nID=debian\n";
         assert_eq!((codename(text), codename("ID=x\n")), (Some("bookworm"), None));
+    }
+
+    /// On this system as it is, whatever is installed: what was fetched is there, and its QEMU runs.
+    #[test]
+    #[ignore = "downloads packages"]
+    fn what_is_fetched_runs() {
+        let target = tempfile::tempdir().unwrap();
+        let mut told = Vec::new();
+        let wanted = Wanted { qemu: true, suite: None };
+        fetch(target.path(), &wanted, |line| told.push(line.to_owned())).unwrap();
+        let pieces = Pieces::find(target.path(), &Given::default()).unwrap();
+        let qemu = pieces.qemu(target.path()).unwrap();
+        let output = qemu.command().arg("--version").output().unwrap();
+        assert!(output.status.success(), "{told:?}\n{}", said(&output));
+        let kernel = pieces.emulated_kernel().file_name().unwrap().to_string_lossy().into_owned();
+        let left_out = told.iter().any(|line| line.contains("cannot be had"));
+        let package = kernel.replace("vmlinuz-", "linux-image-");
+        assert!(left_out || version_in(&package) >= PAGE_REPORTING_SINCE, "{told:?}\n{kernel}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub const BEGINS: Duration = Duration::from_secs(90);
 const PHASE: Duration = Duration::from_millis(500);
 /// Most memory in one operation of the balancer, as for real guests.
 const OPERATION_LIMIT: PageCount = PageCount::from_mib(128);
-/// How long the measured guest takes to take memory, and to give it (measured: `cargo xtask bench guest`, inside an emulated machine).
+/// How long the measured guest takes to take memory, and to give it (inferred: `cargo xtask bench guest` measured it inside an emulated machine).
 const TIMES: GuestOperationTimes = GuestOperationTimes {
     balloon: OperationTime::new(Duration::from_millis(40), Duration::from_micros(650)),
     add: OperationTime::new(Duration::from_millis(40), Duration::from_micros(330)),
