@@ -15,7 +15,7 @@ use real_guest::disk_images::{self, NoMke2fs};
 use real_guest::doctor::{self, Diagnosis};
 use real_guest::fetch::{self, Wanted};
 use real_guest::nested::{self, Nested};
-use real_guest::pieces::{Given, Pieces, newest_kernel};
+use real_guest::pieces::{Given, Pieces, copy_kernel, kernels_beside, newest_kernel};
 use real_guest::record::{Part, Record};
 #[cfg(feature = "bench")]
 use real_guest::storage_pieces;
@@ -101,6 +101,9 @@ enum What {
         /// Only these loads; default: all of them
         #[arg(value_name = "LOAD")]
         loads: Vec<String>,
+        /// Keep the real halves as the project's recordings (tests/recorded/validation), and make the book's page and figures of them
+        #[arg(long)]
+        keep: bool,
     },
     /// Several guests contend for a small host's memory (the scenario `real-linux`)
     Contend {
@@ -146,8 +149,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
             say!("Record: {}", out.join(RECORD_FILE).display());
             Ok(())
         }
-        Some(What::Validate { loads }) => {
-            validation::run(&args.place, loads, &target().join("guest/validation"))
+        Some(What::Validate { loads, keep }) => {
+            validation::run(&args.place, loads, &target().join("guest/validation"), keep)
         }
         Some(What::Contend { task, left }) => contend(&args.place, task, &left),
     }
@@ -394,8 +397,10 @@ fn make_record(place: &Where, only: Vec<Part>, out: &Path) -> Result<()> {
             Err(error) => return Err(error.context("the disks for the record cannot be made")),
         }
     }
+    let copied = tempfile::tempdir().context("no temporary folder")?;
+    let kernels = further_kernels(place, &only, copied.path())?;
     let with_disks = disks.is_some();
-    let ended = perform(place, &Task::Record { only, disks }, out, false);
+    let ended = perform(place, &Task::Record { only, disks, kernels }, out, false);
     if !with_disks || !out.join(RECORD_FILE).is_file() {
         return ended;
     }
@@ -407,6 +412,28 @@ fn make_record(place: &Where, only: Vec<Part>, out: &Path) -> Result<()> {
         bail!("not everything is as it must be: see {}", out.join(RECORD_FILE).display());
     }
     Ok(())
+}
+
+/// Copies what guests need of the kernels that were fetched beside the one that all is looked at with; `None` if there is no other.
+fn further_kernels(place: &Where, only: &[Part], copied: &Path) -> Result<Option<PathBuf>> {
+    if !only.is_empty() && !only.contains(&Part::Kernels) {
+        return Ok(None);
+    }
+    let own = place.examine().into_pieces().map_err(bad_input)?.kernel;
+    let folder = copied.join("kernels");
+    for (kernel, modules) in kernels_beside(&Pieces::folder(&target())) {
+        if kernel.file_name() != own.file_name() {
+            let name = kernel.file_name().unwrap_or_default();
+            copy_kernel(&kernel, &modules, &folder.join(name)).context("a kernel cannot be copied")?;
+        }
+    }
+    if !folder.is_dir() {
+        note!(
+            "further kernels: left out, for none was fetched (`cargo xtask guest fetch` brings one where the release is old)"
+        );
+        return Ok(None);
+    }
+    Ok(Some(folder))
 }
 
 /// Measures how fast memory moves: here or nested, whichever works; where neither does, says that it was left out.

@@ -163,17 +163,15 @@ impl DmVsc {
         }
     }
 
-    /// Commit includes what is ballooned, and what is hot-added and not yet online, new memory that is just being taken
-    /// among it (documented: Linux; so that a host which knows of them can tell them from what the guest needs).
+    /// Commit includes what is ballooned, so that a host which knows of it can tell it from what the guest needs, and what is hot-added
+    /// and not yet online, so that no host takes it away again. New memory that is just being added is not among it (documented: Linux,
+    /// whose driver counts what it has added when that is done; inferred for Windows).
     pub(crate) fn report_status(&mut self, memory: &mut dyn MemoryServices, out: &mut Vec<Output>) {
         if self.faults().no_status {
             return;
         }
         let status = memory.status();
         let mut committed = status.committed.saturating_add(self.counted).saturating_add(status.not_online);
-        if let Some(Job::HotAdd { range, .. }) = &self.job {
-            committed = committed.saturating_add(range.pages());
-        }
         if self.config.floor == Floor::Linux {
             committed = committed.saturating_add(self.config.floor.pages(status.total));
         }

@@ -17,6 +17,7 @@ mod commit;
 mod compaction;
 mod consistency;
 mod disk;
+mod files;
 mod lists;
 mod page_file;
 mod paging;
@@ -56,6 +57,8 @@ pub struct MemoryManager {
     disk: Option<disk::DiskQueue>,
     /// Pages of files read into the cache since boot.
     cache_faults: u64,
+    /// What programs read of files, one after the other.
+    files: Vec<files::FileSet>,
     /// Whether files are read in the background.
     cache_fills: bool,
     cache_filled_at: Duration,
@@ -82,6 +85,7 @@ impl MemoryManager {
             page_file,
             disk: None,
             cache_faults: 0,
+            files: Vec::new(),
             cache_fills: false,
             cache_filled_at: now,
             commit_failures: 0,

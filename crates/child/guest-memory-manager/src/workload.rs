@@ -8,6 +8,7 @@ mod config;
 mod paint;
 mod pattern;
 mod playback;
+mod program;
 mod server;
 
 use core::fmt;
@@ -24,6 +25,7 @@ pub use pattern::{
     StepConfig,
 };
 pub use playback::{Playback, PlaybackConfig};
+pub use program::{FileReads, Look, Program, ProgramConfig};
 pub use server::{Server, ServerConfig};
 
 /// When a workload wants to run again.
@@ -110,6 +112,21 @@ impl<'a> Application<'a> {
             self.release(commit - goal);
             Ok(())
         }
+    }
+
+    /// Read the next pages of its files, which are `all` in size: from the first to the last, and from the first again.
+    pub fn read_files(&mut self, pages: PageCount, all: PageCount) {
+        self.memory.read_files(self.process, pages, all);
+    }
+
+    /// Look once at so many of its pages, from the one on that it wrote first: see [`MemoryManager::look_at_oldest`].
+    pub fn look_at_oldest(&mut self, pages: PageCount) {
+        self.memory.look_at_oldest(self.process, pages);
+    }
+
+    /// Let go of memory that stays committed: see [`MemoryManager::discard`].
+    pub fn discard(&mut self, pages: PageCount) -> PageCount {
+        self.memory.discard(self.process, pages)
     }
 
     /// Say how much of its commit it keeps touching; the rest may be trimmed without being missed.

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::pieces::Pieces;
+use crate::pieces::{Pieces, ROOT};
 
 /// What is fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +38,22 @@ pub fn fetch(target: &Path, wanted: &Wanted, mut tell: impl FnMut(&str)) -> Resu
     match &wanted.suite {
         None => {
             let (apt, kernel) = Apt::with_kernel(&folder, &mut tell)?;
-            let mut packages = vec![kernel, "busybox-static".to_owned()];
-            if wanted.qemu {
-                packages.extend(apt.not_installed("qemu-system-x86")?);
+            let mut packages = vec![kernel.clone(), "busybox-static".to_owned()];
+            let mut qemu = wanted.qemu;
+            if qemu && version_in(&kernel) < PAGE_REPORTING_SINCE {
+                match machine_of_backports(&folder, &mut tell) {
+                    Ok(()) => qemu = false,
+                    Err(error) => tell(&format!(
+                        "an emulated machine whose kernel hands over reports of free pages (Linux {}.{} or later) cannot be had: {error:#}\n\
+                         Guests run without; the part `reporting` of the record is left out.",
+                        PAGE_REPORTING_SINCE.0, PAGE_REPORTING_SINCE.1
+                    )),
+                }
             }
-            apt.download(&packages, &folder.join("packages"), &folder.join("root"), &mut tell)
+            if qemu {
+                packages.extend(apt.needed(QEMU_PACKAGE, &folder, None)?);
+            }
+            apt.download(&packages, &folder.join("packages"), &folder.join(ROOT), &mut tell)
         }
         Some(suite) => {
             let apt = Apt::of_suite(&folder, suite, &mut tell)?;
@@ -53,6 +64,44 @@ pub fn fetch(target: &Path, wanted: &Wanted, mut tell: impl FnMut(&str)) -> Resu
             apt.download(&[kernel], &own.join("packages"), &own, &mut tell)
         }
     }
+}
+
+/// Kernel and QEMU of the release's backports, into a folder of their own: what the emulated machine is made of where the release's own
+/// kernel is too old to hand over reports of free pages. Both, since a kernel and a QEMU that were made in the same years are known to work with
+/// each other.
+fn machine_of_backports(folder: &Path, tell: &mut impl FnMut(&str)) -> Result<()> {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let release = codename(&release).context("/etc/os-release names no release")?;
+    let suite = format!("{release}-backports");
+    let apt = Apt::of_suite(folder, &suite, tell)?;
+    let kernel =
+        apt.kernel_package()?.with_context(|| format!("{suite} has no kernel for virtual machines"))?;
+    if version_in(&kernel) < PAGE_REPORTING_SINCE {
+        bail!("{suite} has {kernel}, which is too old");
+    }
+    let own = folder.join(&suite);
+    let mut packages = vec![kernel];
+    packages.extend(apt.needed(QEMU_PACKAGE, &own, Some(&suite))?);
+    apt.download(&packages, &own.join("packages"), &own, tell)?;
+    Ok(())
+}
+
+const QEMU_PACKAGE: &str = "qemu-system-x86";
+const C_LIBRARY: &str = "libc6";
+
+/// The first Linux whose KVM hands extended hypercalls to user space.
+const PAGE_REPORTING_SINCE: (u32, u32) = (6, 3);
+
+/// The version in the name of a kernel's package, such as `linux-image-6.1.0-57-cloud-amd64`.
+fn version_in(package: &str) -> (u32, u32) {
+    let numbers = package.trim_start_matches(|c: char| !c.is_ascii_digit()).split(['.', '-', '+']);
+    let mut numbers = numbers.map_while(|word| word.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// `VERSION_CODENAME` of an os-release file.
+fn codename(os_release: &str) -> Option<&str> {
+    os_release.lines().find_map(|line| Some(line.strip_prefix("VERSION_CODENAME=")?.trim_matches('"')))
 }
 
 /// What a program said on standard error: of apt, the errors; a few of them, since one cause makes many.
@@ -94,7 +143,7 @@ impl Apt {
             return Ok((apt, kernel));
         }
         tell("apt has no package lists here: fetching them into a folder of our own");
-        let apt = Self::with_lists(&folder.join("apt"), None)?;
+        let apt = Self::with_lists(&folder.join("apt"), &[], None)?;
         let kernel = apt.kernel_package()?.with_context(|| {
             format!(
                 "apt knows none of the packages {}, with fresh lists neither: name a kernel with --kernel and --modules",
@@ -104,25 +153,30 @@ impl Apt {
         Ok((apt, kernel))
     }
 
-    /// apt with the packages of one suite alone, from where this system has its own.
+    /// apt with the packages of one suite and of the release that it belongs to, from where this system has its own.
     fn of_suite(folder: &Path, suite: &str, tell: &mut impl FnMut(&str)) -> Result<Self> {
         if suite.is_empty() || !suite.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)) {
             bail!("{suite:?} is no suite: one looks like bookworm-backports");
         }
         let format = "$(REPO_URI) $(RELEASE) $(COMPONENT)";
         let output = Self::default().run("apt-get", &["indextargets", "--format", format], Path::new("."))?;
-        let Some(site) = site_of(&String::from_utf8_lossy(&output.stdout), suite) else {
+        let Some((site, release)) = site_of(&String::from_utf8_lossy(&output.stdout), suite) else {
             bail!(
                 "apt has no source from which {suite} could come: it has to be a suite of the release that is set up here, such as \
                  bookworm-backports on bookworm"
             );
         };
         tell(&format!("fetching the package list of {suite} into a folder of our own"));
-        Self::with_lists(&folder.join("apt").join(suite), Some(&format!("{site} {suite} main")))
+        let mut sources = vec![format!("{site} {suite} main")];
+        if release != suite {
+            sources.push(format!("{site} {release} main"));
+        }
+        Self::with_lists(&folder.join("apt").join(suite), &sources, Some(suite))
     }
 
-    /// apt with lists in `folder`, which are fetched; from `source` instead of the system's sources.
-    fn with_lists(folder: &Path, source: Option<&str>) -> Result<Self> {
+    /// apt with lists in `folder`, which are fetched; from `sources`, if there are any, instead of the system's, with packages of the suite
+    /// `preferred` before others.
+    fn with_lists(folder: &Path, sources: &[String], preferred: Option<&str>) -> Result<Self> {
         let (lists, cache) = (folder.join("lists"), folder.join("cache"));
         for needed in [lists.join("partial"), cache.join("archives/partial")] {
             std::fs::create_dir_all(&needed).with_context(|| format!("cannot make {}", needed.display()))?;
@@ -130,19 +184,22 @@ impl Apt {
         let mut apt = Self::default();
         apt.option("Dir::State::Lists", &lists)?;
         apt.option("Dir::Cache", &cache)?;
-        if let Some(source) = source {
+        if !sources.is_empty() {
             let file = folder.join("sources.list");
             let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
             let signed =
                 if Path::new(keyring).exists() { format!("[signed-by={keyring}] ") } else { String::new() };
-            std::fs::write(&file, format!("deb {signed}{source}\n"))
-                .with_context(|| format!("cannot write {}", file.display()))?;
+            let text: String = sources.iter().map(|source| format!("deb {signed}{source}\n")).collect();
+            std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
             apt.option("Dir::Etc::SourceList", &file)?;
             apt.option("Dir::Etc::SourceParts", Path::new("/dev/null"))?;
         }
         let output = apt.run("apt-get", &["-q", "-o", "APT::Update::Error-Mode=any", "update"], folder)?;
         if !output.status.success() {
             bail!("the package lists cannot be fetched (is there a network?):\n{}", said(&output));
+        }
+        if let Some(suite) = preferred {
+            apt.options.extend(["-o".to_owned(), format!("APT::Default-Release={suite}")]);
         }
         Ok(apt)
     }
@@ -168,19 +225,33 @@ impl Apt {
         Ok(None)
     }
 
-    /// A package with what it needs of packages that are not installed, as `name=version`.
-    fn not_installed(&self, package: &str) -> Result<Vec<String>> {
-        let installed = Command::new("dpkg-query").args(["-W", "-f=${Status}", package]).output();
-        if installed.is_ok_and(|output| output.stdout.ends_with(b"install ok installed")) {
+    /// A package with what it needs of packages that are not installed in a version that will do, as `name=version`.
+    ///
+    /// apt is asked on a system without any package, and what is installed is left out afterwards: so nothing that is installed here, such
+    /// as tools of another version of QEMU, can be in the way of a package that is only unpacked.
+    fn needed(&self, package: &str, folder: &Path, of_suite: Option<&str>) -> Result<Vec<String>> {
+        if of_suite.is_none() && installed(package).is_some() {
             return Ok(Vec::new());
         }
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut nothing = Self { options: self.options.clone() };
+        nothing.option("Dir::State::Status", Path::new("/dev/null"))?;
         // Simulated: asks for no rights, changes nothing.
         let arguments = ["--simulate", "--no-install-recommends", "install", package];
-        let output = self.run("apt-get", &arguments, Path::new("."))?;
+        let output = nothing.run("apt-get", &arguments, folder)?;
         if !output.status.success() {
             bail!("apt cannot tell what {package} needs: {}", said(&output));
         }
-        Ok(to_install(&String::from_utf8_lossy(&output.stdout)))
+        // The C library belongs to the system's linker, and every package of a release's suites is made for that release's.
+        let needed = |name: &str, version: &str| {
+            name == package || !(suffices(name, version) || name == C_LIBRARY && installed(name).is_some())
+        };
+        let all = to_install(&String::from_utf8_lossy(&output.stdout));
+        Ok(all
+            .into_iter()
+            .filter(|(name, version)| needed(name, version))
+            .map(|(name, version)| format!("{name}={version}"))
+            .collect())
     }
 
     /// Downloads into `packages`, and unpacks all that is there into `root`.
@@ -226,26 +297,45 @@ fn count(packages: usize) -> String {
     if packages == 1 { "1 package".to_owned() } else { format!("{packages} packages") }
 }
 
-/// Where a suite can be had: the site of the release whose name it begins with. The lines are site, release, component.
-fn site_of(targets: &str, suite: &str) -> Option<String> {
+/// Where a suite can be had: the site of the release whose name it begins with, and that release. The lines are site, release, component.
+fn site_of(targets: &str, suite: &str) -> Option<(String, String)> {
     targets.lines().find_map(|line| {
         let mut words = line.split_whitespace();
         let (site, release, component) = (words.next()?, words.next()?, words.next()?);
         let is_base =
             suite == release || suite.strip_prefix(release).is_some_and(|rest| rest.starts_with('-'));
-        (is_base && component == "main").then(|| site.to_owned())
+        (is_base && component == "main").then(|| (site.to_owned(), release.to_owned()))
     })
 }
 
-/// Reads lines such as `Inst libfdt1 [1.5] (1.6.1-4 Debian:12 [amd64])`.
-fn to_install(simulated: &str) -> Vec<String> {
+/// The version of a package that is installed.
+fn installed(package: &str) -> Option<String> {
+    let output =
+        Command::new("dpkg-query").args(["-W", "-f=${Status}\t${Version}\n", package]).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().find_map(|line| line.strip_prefix("install ok installed\t").map(str::to_owned))
+}
+
+/// Whether a package is installed in this version or a later one.
+fn suffices(package: &str, version: &str) -> bool {
+    let compared = |installed: String| {
+        Command::new("dpkg")
+            .args(["--compare-versions", &installed, "ge", version])
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    installed(package).is_some_and(compared)
+}
+
+/// Reads lines such as `Inst libfdt1 [1.5] (1.6.1-4 Debian:12 [amd64])`: name and version.
+fn to_install(simulated: &str) -> Vec<(String, String)> {
     simulated
         .lines()
         .filter_map(|line| {
             let rest = line.strip_prefix("Inst ")?;
             let (name, rest) = rest.split_once(' ')?;
             let version = rest.split_once('(')?.1.split_whitespace().next()?;
-            Some(format!("{name}={version}"))
+            Some((name.to_owned(), version.to_owned()))
         })
         .collect()
 }
@@ -253,12 +343,41 @@ fn to_install(simulated: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pieces::Given;
 
     #[test]
     fn what_apt_would_install_is_read() {
         let text = "Reading package lists...\nRemv qemu-utils [1]\nInst libfdt1 (1.6.1-4+b1 Debian:12 [amd64])\n\
                     Inst libc6 [2.35] (1:2.36-9 Debian:12 [amd64])\nConf libfdt1 (1.6.1-4+b1 Debian:12 [amd64])\n";
-        assert_eq!(to_install(text), ["libfdt1=1.6.1-4+b1", "libc6=1:2.36-9"]);
+        let pairs = [("libfdt1", "1.6.1-4+b1"), ("libc6", "1:2.36-9")];
+        assert_eq!(to_install(text), pairs.map(|(name, version)| (name.to_owned(), version.to_owned())));
+    }
+
+    #[test]
+    fn a_kernels_version_and_a_releases_name_are_read() {
+        assert_eq!(version_in("linux-image-6.1.0-57-cloud-amd64"), (6, 1));
+        assert_eq!(version_in("linux-image-6.12.95+deb12-cloud-amd64"), (6, 12));
+        assert_eq!(version_in("linux-image"), (0, 0));
+        let text = "NAME=\"Debian GNU/Linux\"\nVERSION_CODENAME=bookworm\nID=debian\n";
+        assert_eq!((codename(text), codename("ID=x\n")), (Some("bookworm"), None));
+    }
+
+    /// On this system as it is, whatever is installed: what was fetched is there, and its QEMU runs.
+    #[test]
+    #[ignore = "downloads packages"]
+    fn what_is_fetched_runs() {
+        let target = tempfile::tempdir().unwrap();
+        let mut told = Vec::new();
+        let wanted = Wanted { qemu: true, suite: None };
+        fetch(target.path(), &wanted, |line| told.push(line.to_owned())).unwrap();
+        let pieces = Pieces::find(target.path(), &Given::default()).unwrap();
+        let qemu = pieces.qemu(target.path()).unwrap();
+        let output = qemu.command().arg("--version").output().unwrap();
+        assert!(output.status.success(), "{told:?}\n{}", said(&output));
+        let kernel = pieces.emulated_kernel().file_name().unwrap().to_string_lossy().into_owned();
+        let left_out = told.iter().any(|line| line.contains("cannot be had"));
+        let package = kernel.replace("vmlinuz-", "linux-image-");
+        assert!(left_out || version_in(&package) >= PAGE_REPORTING_SINCE, "{told:?}\n{kernel}");
     }
 
     #[test]
@@ -280,8 +399,8 @@ mod tests {
         let targets = "https://one.example/tools stable main\nhttps://two.example/debian-security bookworm-security main\n\
                        https://three.example/debian bookworm contrib\nhttps://three.example/debian bookworm main\n";
         let site = |suite| site_of(targets, suite);
-        assert_eq!(site("bookworm-backports").as_deref(), Some("https://three.example/debian"));
-        assert_eq!(site("bookworm").as_deref(), Some("https://three.example/debian"));
+        let found = Some(("https://three.example/debian".to_owned(), "bookworm".to_owned()));
+        assert_eq!((site("bookworm-backports"), site("bookworm")), (found.clone(), found));
         assert_eq!((site("trixie-backports"), site("bookwormy")), (None, None));
     }
 

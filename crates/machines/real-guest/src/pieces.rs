@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 
 use run_journal::manifest::{Artifact, sha256_hex};
 
+use crate::doctor::{GUEST_MODULES, SERVICE_MODULES};
+
 /// Where [`crate::fetch`] unpacks what it gets, under the target directory.
 pub const FOLDER: &str = "guest";
+
+/// Below [`FOLDER`]: what a guest is made of. What another suite has is in a folder of that suite's name.
+pub(crate) const ROOT: &str = "root";
 
 /// Why a piece is not there.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +100,8 @@ impl Looked {
     /// Takes what was named, and looks for the rest in what was fetched under `target`; QEMU may also be installed.
     #[must_use]
     pub fn look(target: &Path, named: &Given) -> Self {
-        let root = Pieces::folder(target).join("root");
+        let root = Pieces::folder(target).join(ROOT);
+        let machine = machine_folder(target);
         let missing = |what, option| PieceError::Missing { what, option, looked_in: root.clone() };
         let kernel = match &named.kernel {
             Some(path) => given("kernel", path),
@@ -117,15 +123,15 @@ impl Looked {
         };
         let qemu = match &named.qemu {
             Some(path) => given("qemu", path).map(|program| Qemu { program, unpacked_in: None }),
-            None => Qemu::find(&root).ok_or_else(|| missing("qemu-system-x86_64", "qemu")),
+            None => Qemu::find(&machine).ok_or_else(|| missing("qemu-system-x86_64", "qemu")),
         };
         let with_modules = |kernel: PathBuf| {
-            let modules = modules_of(&kernel, &root)?;
+            let modules = modules_of(&kernel, &machine)?;
             Some((kernel, modules))
         };
         let emulated = match &named.emulated_kernel {
             Some(path) => given("emulated-kernel", path).map(with_modules),
-            None => Ok(newest_kernel(&root).and_then(with_modules)),
+            None => Ok(newest_kernel(&machine).and_then(with_modules)),
         };
         Self { kernel, modules, busybox, qemu, emulated }
     }
@@ -174,10 +180,57 @@ fn given(option: &'static str, path: &Path) -> Result<PathBuf, PieceError> {
     }
 }
 
+/// Where the emulated machine's pieces are: QEMU and a kernel that were fetched together, of another suite than the guest's if there is
+/// such a pair, since it is there for what the guest's own suite is too old for.
+fn machine_folder(target: &Path) -> PathBuf {
+    let folder = Pieces::folder(target);
+    let root = folder.join(ROOT);
+    let has_both = |suite: &PathBuf| {
+        *suite != root && suite.join(UNPACKED_QEMU).is_file() && newest_kernel(suite).is_some()
+    };
+    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    let suites = entries.map(|entry| entry.path()).filter(has_both);
+    suites.max_by_key(|suite| newest_kernel(suite).map(|kernel| version_of(&kernel))).unwrap_or(root)
+}
+
 /// The newest kernel that was unpacked into `root`.
 #[must_use]
 pub fn newest_kernel(root: &Path) -> Option<PathBuf> {
     newest(&root.join("boot"), "vmlinuz-")
+}
+
+/// Kernels with their modules in the folders below this one, each as a package unpacks it: the newest of each folder, in the order of the
+/// folders' names.
+#[must_use]
+pub fn kernels_beside(folder: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    folders.sort();
+    let kernel = |folder: &PathBuf| {
+        let kernel = newest_kernel(folder)?;
+        let modules = modules_of(&kernel, folder)?;
+        Some((kernel, modules))
+    };
+    folders.iter().filter_map(kernel).collect()
+}
+
+/// Copies what guests need of a kernel into a folder, as [`kernels_beside`] finds it there.
+///
+/// # Errors
+/// A file cannot be read, or written.
+pub fn copy_kernel(kernel: &Path, modules: &Path, folder: &Path) -> std::io::Result<()> {
+    let name = kernel.file_name().unwrap_or_default();
+    let version = name.to_string_lossy().trim_start_matches("vmlinuz-").to_owned();
+    let (boot, to) = (folder.join("boot"), folder.join("lib/modules").join(version).join("kernel"));
+    for folder in [&boot, &to] {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::copy(kernel, boot.join(name))?;
+    let needed = GUEST_MODULES.iter().map(|(module, _)| module).chain(&SERVICE_MODULES);
+    for file in needed.filter_map(|module| module_in(modules, module)) {
+        std::fs::copy(&file, to.join(file.file_name().unwrap_or_default()))?;
+    }
+    Ok(())
 }
 
 /// The newest (by version number) entry of a folder whose name starts with `prefix`.
@@ -303,9 +356,12 @@ fn module_in(modules: &Path, module: &str) -> Option<PathBuf> {
     search(&modules.join("kernel"), &names, 8)
 }
 
+/// QEMU below a folder that it was unpacked into.
+const UNPACKED_QEMU: &str = "usr/bin/qemu-system-x86_64";
+
 impl Qemu {
     fn find(root: &Path) -> Option<Self> {
-        let unpacked = root.join("usr/bin/qemu-system-x86_64");
+        let unpacked = root.join(UNPACKED_QEMU);
         if unpacked.is_file() {
             return Some(Self { program: unpacked, unpacked_in: Some(root.to_owned()) });
         }
@@ -389,6 +445,20 @@ mod tests {
         let pieces = Pieces::find(target.path(), &named).unwrap();
         assert!(pieces.modules.ends_with("lib/modules/6.13.1"));
         assert!(pieces.emulated_kernel().ends_with("guest/root/boot/vmlinuz-6.12.9"));
+        let copied = target.path().join("copied");
+        copy_kernel(&other.join("boot/vmlinuz-6.13.1"), &other.join("lib/modules/6.13.1"), &copied.join("x"))
+            .unwrap();
+        let found = kernels_beside(&copied);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].0.ends_with("vmlinuz-6.13.1") && found[0].1.ends_with("lib/modules/6.13.1"));
+        // With a QEMU beside it, it is the emulated machine's; the guest's stays what it was.
+        assert_eq!(pieces.qemu.as_ref().and_then(|qemu| qemu.unpacked_in.as_ref()), None);
+        std::fs::create_dir_all(other.join("usr/bin")).unwrap();
+        std::fs::write(other.join("usr/bin/qemu-system-x86_64"), "").unwrap();
+        let pieces = Pieces::find(target.path(), &Given::default()).unwrap();
+        assert!(pieces.kernel.ends_with("guest/root/boot/vmlinuz-6.12.9"));
+        assert!(pieces.emulated_kernel().ends_with("bookworm-backports/boot/vmlinuz-6.13.1"));
+        assert_eq!(pieces.qemu.unwrap().unpacked_in, Some(other));
         let named = Given { emulated_kernel: Some(root.join("boot/vmlinuz-6.2.0")), ..Given::default() };
         let pieces = Pieces::find(target.path(), &named).unwrap();
         assert!(pieces.emulated_kernel().ends_with("vmlinuz-6.2.0"));

@@ -7,6 +7,7 @@
 mod balloon;
 mod disks;
 mod guard;
+mod kernels;
 mod life;
 mod messages;
 mod reporting;
@@ -110,6 +111,8 @@ pub enum Part {
     Services,
     /// Free page reporting.
     Reporting,
+    /// Guests with each further kernel that was fetched: what they agree to, and that memory moves.
+    Kernels,
     /// A load, and beside it what the simulated guest makes of the same load.
     Validation,
     /// Virtual hard disks: root, swap, hot-plug.
@@ -121,11 +124,17 @@ pub const RECORD_FILE: &str = "record.json";
 
 /// Makes the record. What the driver said in its first part, byte for byte, is left in `directory` as [`MESSAGES_FILE`]. `disks` is where
 /// [`disk_images`](crate::disk_images) has made disks for the part of that name, which is left out without them; it works with copies, which
-/// stay in `directory`.
+/// stay in `directory`. `kernels` is where further kernels are, each in a folder as a package unpacks it.
 ///
 /// # Errors
 /// If a guest could not even be started, or a file cannot be written. What is not as it must be is in the record.
-pub fn make(pieces: &Pieces, parts: &[Part], directory: &Path, disks: Option<&Path>) -> Result<Record> {
+pub fn make(
+    pieces: &Pieces,
+    parts: &[Part],
+    directory: &Path,
+    disks: Option<&Path>,
+    kernels: Option<&Path>,
+) -> Result<Record> {
     let mut record = Record::default();
     // In the order in which they are defined.
     for &part in Part::value_variants() {
@@ -147,6 +156,11 @@ pub fn make(pieces: &Pieces, parts: &[Part], directory: &Path, disks: Option<&Pa
                 );
             }
             Part::Reporting => bail!("page reporting: {}", reporting::NOT_POSSIBLE),
+            Part::Kernels => match kernels {
+                Some(kernels) => kernels::look(&mut record, pieces, kernels)?,
+                None if parts.is_empty() => {}
+                None => bail!("there is no further kernel for the part `kernels`"),
+            },
             Part::Validation => validation::look(&mut record, pieces, directory)?,
             Part::Disks => match disks {
                 Some(disks) => disks::look(&mut record, pieces, disks, directory)?,

@@ -132,6 +132,9 @@ pub enum Task {
         /// Folder with the disks of the part `disks`; whoever starts the program makes them
         #[arg(long, hide = true)]
         disks: Option<PathBuf>,
+        /// Folder with the kernels of the part `kernels`; whoever starts the program makes it
+        #[arg(long, hide = true)]
+        kernels: Option<PathBuf>,
     },
     /// Let several guests contend for a small host's memory
     Contention(ContentionTask),
@@ -163,6 +166,24 @@ pub struct Moved {
     pub brought: Vec<Brought>,
 }
 
+/// Where further kernels are inside the emulated machine.
+const KERNELS: &str = "kernels";
+
+/// All files below a folder, with their paths below `name`.
+fn below(folder: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) -> std::io::Result<()> {
+    let mut entries: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let name = format!("{name}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            below(&entry.path(), &name, files)?;
+        } else {
+            files.push((name, entry.path()));
+        }
+    }
+    Ok(())
+}
+
 /// Reads a size such as `512MB`.
 ///
 /// # Errors
@@ -183,8 +204,8 @@ impl Task {
                 interactive.directory = task.keep.then(|| directory.to_owned());
                 interactive.run(pieces)
             }
-            Self::Record { only, disks } => {
-                let record = record::make(pieces, only, directory, disks.as_deref())?;
+            Self::Record { only, disks, kernels } => {
+                let record = record::make(pieces, only, directory, disks.as_deref(), kernels.as_deref())?;
                 record.write(directory)?;
                 if !record.passed() {
                     bail!("not everything is as it must be: see {RECORD_FILE}");
@@ -290,10 +311,13 @@ impl Task {
                     say("--keep");
                 }
             }
-            Self::Record { only, disks } => {
+            Self::Record { only, disks, kernels } => {
                 say("record");
                 if let Some(disks) = disks {
                     say(&format!("--disks={}", disks.display()));
+                }
+                if let Some(kernels) = kernels {
+                    say(&format!("--kernels={}", kernels.display()));
                 }
                 for part in only {
                     if let Some(name) = part.to_possible_value() {
@@ -349,6 +373,10 @@ impl Task {
             }
             files.sort();
             *folder = there.into();
+        }
+        if let Self::Record { kernels: Some(folder), .. } = &mut task {
+            below(folder, KERNELS, &mut files)?;
+            *folder = Path::new(there).join(KERNELS);
         }
         Ok(Moved { task, files, brought })
     }
@@ -452,6 +480,7 @@ mod tests {
             "x guest --root r.vhd --disk a.vhd,ro --disk b.vhd,spare",
             "x record --only life,trouble",
             "x record --only disks --disks /files",
+            "x record --kernels /files/kernels",
             "x contention --guests 3 --host 2GB --policy static",
             "x speed --repeat 5",
             "x speed --repeat 5 --storage /files",

@@ -7,16 +7,20 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use component_runtime::{ClockMode, Driver};
-use guest_validation::{Collector, Curves, LOADS, Load};
+use guest_validation::{Collector, Curves, LOADS, Load, Moved, VmLoad};
 use kvm_partition::KernelImage;
 use run_journal::EventsLevel;
 use scenario::run::plan::Action;
 use scenario::run::{Plan, Point, RunOptions};
+use vhd::TableAccess;
 
+use crate::disk::DiskFile;
+use crate::disk_images::new_disk;
 use crate::factory::{GuestHandle, RealGuest};
 use crate::host::{GuestConfig, spec};
 use crate::initramfs;
 use crate::pieces::Pieces;
+use crate::record::bytes_mib;
 use crate::watch::{UNTIL_ALL_REPORT, all_report, none_has_failed};
 
 /// Between the moment at which all guests report and the beginning of the load.
@@ -53,14 +57,18 @@ pub fn chosen(names: &[String]) -> Result<Vec<&'static Load>> {
 /// If a piece is missing, a guest never reports, or the run fails.
 pub fn run(pieces: &Pieces, load: &'static Load, directory: &Path) -> Result<Curves> {
     let kernel = Arc::new(KernelImage::open(&pieces.kernel)?);
-    let initramfs: Arc<[u8]> = initramfs::guest(pieces)?.into();
+    let with_disks = load.vms.iter().any(VmLoad::has_disks);
+    let initramfs = if with_disks { initramfs::guest_with_disks } else { initramfs::guest };
+    let initramfs: Arc<[u8]> = initramfs(pieces)?.into();
     let plan = real_plan(load)?;
+    let disks = tempfile::tempdir().context("no temporary folder")?;
     let handles: Vec<GuestHandle> = plan.vms.iter().map(|_| GuestHandle::default()).collect();
-    let specs: Vec<_> = plan
-        .vms
-        .iter()
-        .map(|vm| spec(&GuestConfig::new(&vm.name, vm.settings), &kernel, &initramfs))
-        .collect();
+    let mut specs = Vec::new();
+    for (planned, vm) in plan.vms.iter().zip(load.vms) {
+        let mut config = GuestConfig::new(&planned.name, planned.settings);
+        config.disks = disks_of(vm, &planned.name, disks.path())?;
+        specs.push(spec(&config, &kernel, &initramfs));
+    }
     let collector = Collector::new(load);
     let trouble = Arc::new(parking_lot::Mutex::new(None));
     let mut programs = Programs::new(load, handles.clone(), collector.clone());
@@ -97,6 +105,35 @@ pub fn run(pieces: &Pieces, load: &'static Load, directory: &Path) -> Result<Cur
     Ok(curves)
 }
 
+/// Numbers of a guest's disks on its controller.
+const SWAP_LUN: u8 = 0;
+const FILES_LUN: u8 = 1;
+
+/// The disks of a guest, new and empty: what lies on them is of no matter, only how much of it is read and written.
+fn disks_of(vm: &VmLoad, name: &str, folder: &Path) -> Result<Vec<DiskFile>> {
+    let mut disks = Vec::new();
+    for (lun, mib, what) in [(SWAP_LUN, vm.swap, "swap"), (FILES_LUN, vm.files, "files")] {
+        if mib > 0 {
+            let path = folder.join(format!("{name}-{what}.vhd"));
+            let new = new_disk(mib, u128::from(lun) + 1);
+            vhd::files::create_dynamic(&path, &new, TableAccess::InMemory)?.flush()?;
+            disks.push(DiskFile { lun, path, read_only: false });
+        }
+    }
+    Ok(disks)
+}
+
+/// What a guest has read and written on its disks, by the host's count.
+fn moved(handle: &GuestHandle) -> Moved {
+    let counted = handle.storage().statistics();
+    let of = |lun: u8| counted.get(&lun).copied().unwrap_or_default();
+    Moved {
+        file_reads: bytes_mib(of(FILES_LUN).bytes_read),
+        page_ins: bytes_mib(of(SWAP_LUN).bytes_read),
+        page_outs: bytes_mib(of(SWAP_LUN).bytes_written),
+    }
+}
+
 /// The plan without the simulated guests' programs, and with time for real ones to boot.
 fn real_plan(load: &Load) -> Result<Plan> {
     let mut plan = guest_validation::plan(load).map_err(|error| anyhow!("{error}"))?;
@@ -128,6 +165,14 @@ impl Programs {
         let Some(reported) = self.reported else {
             if all_report(point, &self.handles)? && self.collector.all_report() {
                 self.reported = Some(point.time);
+                for (vm, handle) in self.load.vms.iter().zip(&self.handles) {
+                    if vm.swap > 0 {
+                        handle.command(&format!("swapon {SWAP_LUN}"));
+                    }
+                    if vm.files > 0 {
+                        handle.command(&format!("files {FILES_LUN}"));
+                    }
+                }
             }
             return Ok(false);
         };
@@ -137,12 +182,22 @@ impl Programs {
         if self.seconds == 0 {
             self.collector.begin();
         }
-        self.collector.sample(point);
+        let moved: Vec<Moved> = self.handles.iter().map(moved).collect();
+        self.collector.sample(point, &moved);
         for ((vm, handle), keeps) in self.load.vms.iter().zip(&self.handles).zip(&mut self.keeps) {
             let wanted = vm.at(self.seconds);
             if wanted != *keeps {
-                handle.command(&format!("eat {wanted}"));
+                // What is swapped out is written only if its bytes are not all alike.
+                let take = if vm.swap > 0 { "fill" } else { "eat" };
+                handle.command(&format!("{take} {wanted}"));
                 *keeps = wanted;
+            }
+            let (looks, reads) = (vm.looks_at(self.seconds), vm.reads_at(self.seconds));
+            if looks > 0 {
+                handle.command(&format!("look {looks}"));
+            }
+            if reads > 0 {
+                handle.command(&format!("read {reads} {}", vm.files));
             }
         }
         self.seconds += 1;

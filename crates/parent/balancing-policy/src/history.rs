@@ -15,7 +15,7 @@ pub const HISTORY_LENGTH: usize = 32;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct GuestStatus {
-    /// What the guest needs: its commit without what the host knows to be ballooned, or hot-added and not yet online.
+    /// What the guest needs: its commit without what the host knows to be ballooned.
     pub demand: PageCount,
     /// Committed pages as the guest reported them.
     pub commit: PageCount,
@@ -49,7 +49,7 @@ impl GuestStatus {
 pub struct GuestReport {
     /// When the balancer received it.
     pub at: Duration,
-    /// What the guest needs: its commit without what the host knows to be ballooned, or hot-added and not yet online.
+    /// What the guest needs: its commit without what the host knows to be ballooned.
     pub demand: PageCount,
     /// Committed pages as the guest reported them.
     pub commit: PageCount,

@@ -88,7 +88,7 @@ impl DmVsp {
         };
         self.state.statistics.status_reports += 1;
         self.state.statistics.absurd_status_reports += u64::from(absurd);
-        let demand = reported.committed.saturating_sub(self.known_not_in_use());
+        let demand = reported.committed.saturating_sub(self.known_ballooned());
         out.push(Output::Status { reported, demand, absurd });
     }
 }

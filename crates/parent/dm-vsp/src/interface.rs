@@ -302,7 +302,7 @@ pub enum Output {
     Status {
         /// What it claims.
         reported: StatusReport,
-        /// Its commit without what the host knows to be ballooned or hot-added and not yet online.
+        /// Its commit without what the host knows to be ballooned.
         demand: PageCount,
         /// A value was beyond what can be true and has been limited.
         absurd: bool,

@@ -272,13 +272,14 @@ impl DmVsp {
         self.state.unresponsive = false;
     }
 
-    /// Pages that the guest's reports count as committed, and the host knows to be ballooned, or hot-added and not yet
-    /// online: everything given away, and what a request that is not answered yet names.
-    pub(crate) fn known_not_in_use(&self) -> PageCount {
+    /// Pages that the guest's reports count as committed, and the host knows to be ballooned: everything given away, and what an offer
+    /// to give back names that is not answered yet. Not what is offered as new: a guest counts that once it has added it, if it is not
+    /// online by then (documented: `hot_add_req` and `post_status` of Linux' `hv_balloon`), and to take it off before would make the
+    /// guest's demand too low by it.
+    pub(crate) fn known_ballooned(&self) -> PageCount {
         let asked =
             self.state.operation.as_ref().map_or(PageCount::ZERO, |operation| match &operation.step {
                 Step::Unballoon { ranges, .. } => ranges.pages(),
-                Step::HotAdd { range, .. } => range.pages(),
                 _ => PageCount::ZERO,
             });
         self.state.pages.known_ballooned() + asked

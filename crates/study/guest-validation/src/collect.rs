@@ -10,7 +10,7 @@ use scenario::run::Point;
 use serde_json::Value;
 
 use crate::curves::{Curve, Curves, VmCurves};
-use crate::load::Load;
+use crate::load::{Load, VmLoad};
 use crate::plan::name;
 
 /// An event's line at most: longer ones are none that is looked at.
@@ -23,7 +23,19 @@ pub struct Collector(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     names: Vec<String>,
+    has_disks: Vec<bool>,
     vms: Vec<Vm>,
+}
+
+/// What a guest has moved between memory and its disks, MiB, from whatever moment on.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moved {
+    /// Of files.
+    pub file_reads: f64,
+    /// From its swap.
+    pub page_ins: f64,
+    /// To its swap.
+    pub page_outs: f64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -33,6 +45,8 @@ struct Vm {
     report: Option<(f64, f64)>,
     /// When the host asked for the hot-add that is under way.
     asked: Option<Duration>,
+    /// What had been moved when the load began.
+    before: Option<Moved>,
 }
 
 impl Collector {
@@ -40,7 +54,8 @@ impl Collector {
     #[must_use]
     pub fn new(load: &Load) -> Self {
         let names: Vec<String> = (0..load.vms.len()).map(name).collect();
-        Self(Arc::new(Mutex::new(State { vms: vec![Vm::default(); names.len()], names })))
+        let has_disks = load.vms.iter().map(VmLoad::has_disks).collect();
+        Self(Arc::new(Mutex::new(State { vms: vec![Vm::default(); names.len()], names, has_disks })))
     }
 
     /// Where the run's events go.
@@ -55,20 +70,31 @@ impl Collector {
         self.0.lock().vms.iter().all(|vm| vm.report.is_some())
     }
 
-    /// Takes a sample, of the next second since the load's beginning.
-    pub fn sample(&self, point: &Point) {
-        let mut state = self.0.lock();
-        for (vm, point) in state.vms.iter_mut().zip(&point.vms) {
+    /// Takes a sample, of the next second since the load's beginning. `moved` is what each guest has moved by now.
+    pub fn sample(&self, point: &Point, moved: &[Moved]) {
+        let state = &mut *self.0.lock();
+        for (place, (vm, point)) in state.vms.iter_mut().zip(&point.vms).enumerate() {
             let (committed, available) = vm.report.unwrap_or_default();
             let demand = point.demand.map_or(0.0, PageCount::mib);
-            vm.curves.push([committed, available, demand, point.physical.mib()]);
+            let now = moved.get(place).copied().unwrap_or_default();
+            let before = *vm.before.get_or_insert(now);
+            let values = [
+                committed,
+                available,
+                demand,
+                point.physical.mib(),
+                now.file_reads - before.file_reads,
+                now.page_ins - before.page_ins,
+                now.page_outs - before.page_outs,
+            ];
+            vm.curves.push(if state.has_disks[place] { &values } else { &values[..Curve::WITHOUT_DISKS] });
         }
     }
 
-    /// Forgets the hot-adds before the load's beginning.
+    /// Forgets what was before the load's beginning.
     pub fn begin(&self) {
         for vm in &mut self.0.lock().vms {
-            vm.curves = VmCurves::default();
+            (vm.curves, vm.before) = (VmCurves::default(), None);
         }
     }
 
@@ -136,6 +162,22 @@ mod tests {
     use crate::load;
 
     #[test]
+    fn what_moves_counts_from_the_first_sample_on_and_only_where_there_are_disks() {
+        let (swap, steps) = (load::find("swap").unwrap(), load::find("steps").unwrap());
+        let mut point = Point::default();
+        point.vms.resize(1, Default::default());
+        let curves = |load| {
+            let collector = Collector::new(load);
+            for page_ins in [100.0, 130.0] {
+                collector.sample(&point, &[Moved { page_ins, ..Moved::default() }]);
+            }
+            collector.curves(Vec::new())
+        };
+        assert_eq!(curves(swap).vms[0].get(Curve::PageIns), [0.0, 30.0]);
+        assert_eq!(curves(steps).vms[0].get(Curve::PageIns), [0.0; 0]);
+    }
+
+    #[test]
     fn reports_and_hot_adds_are_taken_from_the_events_of_their_vm() {
         let collector = Collector::new(load::find("contention").unwrap());
         let mut tap = collector.tap();
@@ -155,7 +197,7 @@ mod tests {
         let mut point = Point::default();
         point.vms.resize(2, Default::default());
         point.vms[1].physical = PageCount::from_mib(640);
-        collector.sample(&point);
+        collector.sample(&point, &[]);
         let curves = collector.curves(Vec::new());
         assert_eq!(curves.vms[1].get(Curve::Committed), [100.0]);
         assert_eq!(

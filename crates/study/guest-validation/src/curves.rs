@@ -13,11 +13,33 @@ pub enum Curve {
     Demand,
     /// What the guest is assigned.
     Assigned,
+    /// What the guest has read of its files since the load began: those that it has disks.
+    FileReads,
+    /// What it has read from its swap since then.
+    PageIns,
+    /// What it has written to its swap since then.
+    PageOuts,
 }
 
 impl Curve {
     /// All of them, in the order of the file's columns.
-    pub const ALL: [Self; 4] = [Self::Committed, Self::Available, Self::Demand, Self::Assigned];
+    pub const ALL: [Self; 7] = [
+        Self::Committed,
+        Self::Available,
+        Self::Demand,
+        Self::Assigned,
+        Self::FileReads,
+        Self::PageIns,
+        Self::PageOuts,
+    ];
+    /// Those of a load whose guests have no disks: the first so many.
+    pub(crate) const WITHOUT_DISKS: usize = 4;
+
+    /// Whether it adds up from the load's beginning on.
+    #[must_use]
+    pub const fn adds_up(self) -> bool {
+        matches!(self, Self::FileReads | Self::PageIns | Self::PageOuts)
+    }
 
     /// Its name, as in the file.
     #[must_use]
@@ -27,6 +49,9 @@ impl Curve {
             Self::Available => "available",
             Self::Demand => "demand",
             Self::Assigned => "assigned",
+            Self::FileReads => "file_reads",
+            Self::PageIns => "page_ins",
+            Self::PageOuts => "page_outs",
         }
     }
 }
@@ -41,15 +66,21 @@ pub struct VmCurves {
 }
 
 impl VmCurves {
-    /// One of them.
+    /// One of them; empty if the load's guests have no disks, and it is of disks.
     #[must_use]
     pub fn get(&self, curve: Curve) -> &[f64] {
         &self.values[curve as usize]
     }
 
-    /// Another second.
-    pub(crate) fn push(&mut self, values: [f64; Curve::ALL.len()]) {
-        for (curve, value) in self.values.iter_mut().zip(values) {
+    /// Those that there are.
+    pub fn there(&self) -> impl Iterator<Item = Curve> + use<> {
+        let without = self.get(Curve::FileReads).is_empty();
+        Curve::ALL.into_iter().take(if without { Curve::WITHOUT_DISKS } else { Curve::ALL.len() })
+    }
+
+    /// Another second: values of all curves, or of those that need no disks.
+    pub(crate) fn push(&mut self, values: &[f64]) {
+        for (curve, &value) in self.values.iter_mut().zip(values) {
             curve.push(value);
         }
     }
@@ -101,9 +132,9 @@ impl Curves {
             text.push_str(&format!("{ABOUT}vm{} {HOT_ADDS}: {}\n", place + 1, times.join(" ")));
         }
         text.push_str("second");
-        for place in 1..=self.vms.len() {
-            for curve in Curve::ALL {
-                text.push_str(&format!(",vm{place}_{}_mb", curve.name()));
+        for (place, vm) in self.vms.iter().enumerate() {
+            for curve in vm.there() {
+                text.push_str(&format!(",vm{}_{}_mb", place + 1, curve.name()));
             }
         }
         text.push('\n');
@@ -125,7 +156,7 @@ impl Curves {
     pub fn from_text(text: &str) -> Result<Self, CurvesError> {
         let mut curves = Self::default();
         let mut hot_adds: Vec<Vec<f64>> = Vec::new();
-        let mut columns = None;
+        let mut head: Option<Vec<usize>> = None;
         for (index, line) in text.lines().enumerate() {
             let bad = |problem: String| CurvesError { line: index + 1, problem };
             if let Some(about) = line.strip_prefix(ABOUT) {
@@ -139,11 +170,12 @@ impl Curves {
                 } else {
                     curves.about.push((name.to_owned(), value.to_owned()));
                 }
-            } else if let Some(columns) = columns {
+            } else if let Some(columns) = &head {
                 curves.row(line, columns).map_err(bad)?;
             } else {
-                columns = Some(head(line).map_err(bad)?);
-                curves.vms = vec![VmCurves::default(); columns.unwrap_or(0) / Curve::ALL.len()];
+                let columns = columns_of(line).map_err(bad)?;
+                curves.vms = vec![VmCurves::default(); columns.len()];
+                head = Some(columns);
             }
         }
         for (vm, times) in curves.vms.iter_mut().zip(hot_adds) {
@@ -156,9 +188,10 @@ impl Curves {
         Ok(curves)
     }
 
-    fn row(&mut self, line: &str, columns: usize) -> Result<(), String> {
+    fn row(&mut self, line: &str, columns_of_vms: &[usize]) -> Result<(), String> {
         let words: Vec<&str> = line.split(',').collect();
         let due = self.seconds();
+        let columns: usize = columns_of_vms.iter().sum();
         if words.len() != columns + 1 {
             return Err(format!("it has {} fields, and the head has {}", words.len(), columns + 1));
         }
@@ -166,22 +199,38 @@ impl Curves {
             return Err(format!("second {:?}: expected {due}, and at most {MOST_ROWS} seconds", words[0]));
         }
         let values: Vec<f64> = words[1..].iter().map(|word| number(word)).collect::<Result<_, _>>()?;
-        for (vm, values) in self.vms.iter_mut().zip(values.as_chunks::<{ Curve::ALL.len() }>().0) {
-            vm.push(*values);
+        let mut rest = values.as_slice();
+        for (vm, &columns) in self.vms.iter_mut().zip(columns_of_vms) {
+            let (own, others) = rest.split_at(columns.min(rest.len()));
+            vm.push(own);
+            rest = others;
         }
         Ok(())
     }
 }
 
-/// How many columns of values a head has.
-fn head(line: &str) -> Result<usize, String> {
-    let columns = line.split(',').count() - 1;
-    let vms = columns / Curve::ALL.len();
-    let expected =
-        Curves { vms: vec![VmCurves::default(); vms.min(MOST_VMS)], ..Curves::default() }.to_text();
-    let wanted = expected.lines().last().unwrap_or_default();
-    if vms == 0 || vms > MOST_VMS || line != wanted {
-        return Err(format!("this is no head of curves: expected `{wanted}`, for 1 to {MOST_VMS} guests"));
+/// How many columns of values a head has for each guest.
+fn columns_of(line: &str) -> Result<Vec<usize>, String> {
+    let mut rest = line.strip_prefix("second").unwrap_or_default();
+    let mut columns = Vec::new();
+    while !rest.is_empty() && columns.len() < MOST_VMS {
+        let place = columns.len() + 1;
+        let names = |count: usize| -> String {
+            Curve::ALL[..count].iter().map(|curve| format!(",vm{place}_{}_mb", curve.name())).collect()
+        };
+        let counts = [Curve::ALL.len(), Curve::WITHOUT_DISKS];
+        let Some(count) = counts.into_iter().find(|&count| rest.starts_with(&names(count))) else { break };
+        rest = &rest[names(count).len()..];
+        columns.push(count);
+    }
+    if columns.is_empty() || !rest.is_empty() {
+        let expected: Vec<String> =
+            Curve::ALL.iter().map(|curve| format!("vm1_{}_mb", curve.name())).collect();
+        return Err(format!(
+            "this is no head of curves: expected `second,{}`, for 1 to {MOST_VMS} guests, the last {} of each with disks only",
+            expected.join(","),
+            Curve::ALL.len() - Curve::WITHOUT_DISKS
+        ));
     }
     Ok(columns)
 }
@@ -199,10 +248,13 @@ mod tests {
 
     fn curves() -> Curves {
         let mut vm = VmCurves { hot_adds: vec![0.25, 0.125], ..VmCurves::default() };
-        vm.push([160.5, 440.0, 160.5, 512.0]);
-        vm.push([260.5, 340.0, 260.5, 640.0]);
+        vm.push(&[160.5, 440.0, 160.5, 512.0]);
+        vm.push(&[260.5, 340.0, 260.5, 640.0]);
+        let mut with_disks = VmCurves::default();
+        with_disks.push(&[160.5, 440.0, 160.5, 512.0, 0.0, 0.0, 0.0]);
+        with_disks.push(&[260.5, 340.0, 260.5, 640.0, 10.0, 2.5, 4.0]);
         let about = vec![("kernel".to_owned(), "6.1.0".to_owned())];
-        Curves { about, vms: vec![vm.clone(), VmCurves { hot_adds: Vec::new(), ..vm }] }
+        Curves { about, vms: vec![vm, with_disks] }
     }
 
     #[test]
@@ -210,6 +262,7 @@ mod tests {
         let text = curves().to_text();
         assert_eq!(Curves::from_text(&text), Ok(curves()));
         assert!(text.contains("\n1,260.5,340.0,260.5,640.0,260.5,"), "{text}");
+        assert!(text.contains(",vm1_assigned_mb,vm2_committed_mb") && text.contains(",640.0,10.0,2.5,4.0\n"));
     }
 
     #[test]
@@ -220,7 +273,7 @@ mod tests {
             ("vm1_available_mb", "vm1_free_mb", 4, "no head"),
             ("0.250", "soon", 2, "no amount"),
             ("\n1,", "\n2,", 6, "expected 1"),
-            ("260.5,640.0\n", "260.5\n", 6, "8 fields"),
+            ("260.5,640.0,10.0", "260.5,10.0", 6, "11 fields"),
             ("340.0", "-1", 6, "no amount"),
         ] {
             let error = Curves::from_text(&text.replacen(from, to, 1)).unwrap_err();

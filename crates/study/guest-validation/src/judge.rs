@@ -2,7 +2,8 @@
 
 use crate::curves::{Curve, Curves, VmCurves};
 
-/// How far a simulated curve is from the real one, percent of the real one.
+/// How far a simulated curve is from the real one, percent of the real one; of a curve that adds up from the load's beginning on, percent of
+/// what the real one comes to in the end, since a percentage of nearly nothing says nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CurveError {
     /// Which curve.
@@ -70,9 +71,9 @@ impl Judgement {
 }
 
 fn judge(real: &VmCurves, simulated: &VmCurves, seconds: usize) -> VmJudgement {
-    let curves = Curve::ALL.into_iter().map(|curve| {
-        let (real, simulated) = (&real.get(curve)[..seconds], &simulated.get(curve)[..seconds]);
-        error(curve, real, simulated)
+    let curves = real.there().map(|curve| {
+        let of = |vm: &VmCurves| -> Vec<f64> { vm.get(curve).iter().copied().take(seconds).collect() };
+        error(curve, &of(real), &of(simulated))
     });
     let assigned = |of: &VmCurves| of.get(Curve::Assigned)[..seconds].to_vec();
     let (real_assigned, simulated_assigned) = (assigned(real), assigned(simulated));
@@ -104,7 +105,11 @@ fn changes(values: &[f64], so: fn(f64) -> bool) -> impl Iterator<Item = usize> {
 }
 
 fn error(curve: Curve, real: &[f64], simulated: &[f64]) -> CurveError {
-    let relative = |difference: f64, real: f64| 100.0 * difference.abs() / real.abs().max(1.0);
+    let last = real.last().copied().unwrap_or_default();
+    let relative = |difference: f64, real: f64| {
+        let whole = if curve.adds_up() { last } else { real };
+        100.0 * difference.abs() / whole.abs().max(1.0)
+    };
     let errors: Vec<f64> =
         real.iter().zip(simulated).map(|(&real, &simulated)| relative(simulated - real, real)).collect();
     let near = real.iter().zip(simulated).enumerate().map(|(second, (&real_now, &simulated))| {
@@ -142,7 +147,7 @@ mod tests {
     fn curves(assigned: &[f64], demand: &[f64]) -> Curves {
         let mut vm = VmCurves::default();
         for (&assigned, &demand) in assigned.iter().zip(demand) {
-            vm.push([demand, 100.0, demand, assigned]);
+            vm.push(&[demand, 100.0, demand, assigned]);
         }
         Curves { about: Vec::new(), vms: vec![vm] }
     }

@@ -18,10 +18,10 @@ mod page;
 mod plan;
 mod simulate;
 
-pub use collect::Collector;
+pub use collect::{Collector, Moved};
 pub use curves::{Curve, Curves, CurvesError, VmCurves};
 pub use judge::{CurveError, Judgement, Reaction, VmJudgement};
-pub use load::{LOADS, Load, Purpose, VmLoad, find};
+pub use load::{FileLoad, LOADS, Load, Purpose, VmLoad, find};
 pub use page::{figure, page, table};
 pub use plan::{BEGINS, plan};
 pub use simulate::{SimulationError, simulate};

@@ -9,6 +9,17 @@ pub enum Purpose {
     Judgement,
 }
 
+/// Files that the programs of a guest read, from the first to the last and from the first again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileLoad {
+    /// The second from which on.
+    pub from: u64,
+    /// The second until which.
+    pub until: u64,
+    /// How much in a second, MiB.
+    pub per_second: u64,
+}
+
 /// One guest of a load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VmLoad {
@@ -21,6 +32,14 @@ pub struct VmLoad {
     /// What its programs keep: seconds and MiB, joined by straight lines, the last kept to the end. Guests are given no more than they can be
     /// given memory for in time.
     pub keeps: &'static [(u64, u64)],
+    /// What it can swap on, MiB; 0: it has no swap.
+    pub swap: u64,
+    /// When its programs look at what they keep, and at how much of it, from what they wrote first on: seconds and MiB.
+    pub looks: &'static [(u64, u64)],
+    /// Files on its disk, MiB; 0: it has no such disk.
+    pub files: u64,
+    /// When its programs read them.
+    pub reads: &'static [FileLoad],
 }
 
 /// A load of one or more guests on a host.
@@ -40,12 +59,16 @@ pub struct Load {
     pub length: u64,
 }
 
+const fn vm(startup: u64, minimum: u64, maximum: u64, keeps: &'static [(u64, u64)]) -> VmLoad {
+    VmLoad { startup, minimum, maximum, keeps, swap: 0, looks: &[], files: 0, reads: &[] }
+}
+
 const fn alone(keeps: &'static [(u64, u64)]) -> VmLoad {
-    VmLoad { startup: 512, minimum: 256, maximum: 1280, keeps }
+    vm(512, 256, 1280, keeps)
 }
 
 const fn of_two(keeps: &'static [(u64, u64)]) -> VmLoad {
-    VmLoad { startup: 512, minimum: 256, maximum: 1024, keeps }
+    vm(512, 256, 1024, keeps)
 }
 
 /// All loads. At most 20 MiB are taken in a second: an emulated processor on a busy computer can fill that, and 40 it could not.
@@ -93,6 +116,59 @@ pub const LOADS: &[Load] = &[
         vms: &[of_two(&[(5, 0), (26, 420)]), of_two(&[(35, 0), (56, 420), (72, 420), (73, 0)])],
         length: 95,
     },
+    Load {
+        name: "files",
+        what: "One guest of 512 MB reads 240 MB of files round and round, and then keeps so much that not all of them have room beside it.",
+        purpose: Purpose::Calibration,
+        host: 1024,
+        vms: &[VmLoad {
+            files: 240,
+            reads: &[FileLoad { from: 5, until: 115, per_second: 8 }],
+            ..vm(512, 512, 512, &[(60, 0), (80, 240), (95, 240), (96, 40)])
+        }],
+        length: 120,
+    },
+    Load {
+        name: "files-more",
+        what: "One guest of 384 MB reads 160 MB of files round and round, and twice keeps so much that not all of them have room beside it.",
+        purpose: Purpose::Judgement,
+        host: 1024,
+        vms: &[VmLoad {
+            files: 160,
+            reads: &[FileLoad { from: 5, until: 115, per_second: 6 }],
+            ..vm(
+                384,
+                384,
+                384,
+                &[(35, 0), (50, 200), (65, 200), (66, 50), (80, 50), (95, 230), (105, 230), (106, 0)],
+            )
+        }],
+        length: 120,
+    },
+    Load {
+        name: "swap",
+        what: "One guest of 256 MB keeps more than it has room for, and looks at what it wrote first.",
+        purpose: Purpose::Calibration,
+        host: 1024,
+        vms: &[VmLoad {
+            swap: 512,
+            looks: &[(65, 16)],
+            ..vm(256, 256, 256, &[(5, 0), (25, 160), (55, 250), (95, 250), (96, 60)])
+        }],
+        length: 110,
+    },
+    Load {
+        name: "swap-more",
+        what: "One guest of 256 MB keeps more than it has room for, later even more, and looks at more of what it wrote first.",
+        purpose: Purpose::Judgement,
+        host: 1024,
+        vms: &[VmLoad {
+            swap: 512,
+            looks: &[(90, 32)],
+            ..vm(256, 256, 256, &[(5, 0), (20, 150), (45, 230), (60, 230), (80, 270)])
+        }],
+        length: 130,
+    },
 ];
 
 /// The load of this name.
@@ -102,6 +178,25 @@ pub fn find(name: &str) -> Option<&'static Load> {
 }
 
 impl VmLoad {
+    /// Whether it has disks.
+    #[must_use]
+    pub const fn has_disks(&self) -> bool {
+        self.swap > 0 || self.files > 0
+    }
+
+    /// How much of its files is read in the second that begins here, MiB.
+    #[must_use]
+    pub fn reads_at(&self, second: u64) -> u64 {
+        let reads = self.reads.iter().filter(|reads| (reads.from..reads.until).contains(&second));
+        reads.map(|reads| reads.per_second).sum()
+    }
+
+    /// How much of what is kept is looked at in this second, MiB.
+    #[must_use]
+    pub fn looks_at(&self, second: u64) -> u64 {
+        self.looks.iter().filter(|(at, _)| *at == second).map(|(_, much)| much).sum()
+    }
+
     /// What is kept at a second, MiB.
     #[must_use]
     pub fn at(&self, second: u64) -> u64 {
@@ -134,6 +229,17 @@ mod tests {
                 }
             }
         }
+        for vm in LOADS.iter().flat_map(|load| load.vms) {
+            // What is looked at is kept by then, what is read is there to be read, and what is kept has room.
+            assert!(vm.looks.iter().all(|&(at, much)| vm.swap > 0 && vm.at(at) >= much));
+            assert!(vm.reads.iter().all(|reads| reads.from < reads.until && vm.files > 0));
+            let most = vm.keeps.iter().map(|&(_, kept)| kept).max().unwrap_or(0);
+            assert!(most + 64 < vm.maximum + vm.swap);
+        }
+        let files = find("files").unwrap().vms[0];
+        assert_eq!((files.reads_at(4), files.reads_at(5), files.reads_at(115)), (0, 8, 0));
+        let swap = find("swap").unwrap().vms[0];
+        assert_eq!((swap.looks_at(65), swap.looks_at(66), swap.has_disks()), (16, 0, true));
         assert!(LOADS.iter().any(|load| load.purpose == Purpose::Calibration));
         assert_eq!(find("steps").unwrap().vms[0].at(21), 120);
         assert_eq!(find("steps").unwrap().vms[0].at(1000), 150);

@@ -2,10 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use page_range::PageCount;
 use run_journal::EventsLevel;
 use scenario::run::{RunError, RunOptions};
 
-use crate::collect::Collector;
+use crate::collect::{Collector, Moved};
 use crate::curves::Curves;
 use crate::load::Load;
 use crate::plan::{BEGINS, plan};
@@ -38,7 +39,14 @@ pub fn simulate(load: &Load) -> Result<Curves, SimulationError> {
                     collector.begin();
                 }
                 if point.time >= BEGINS {
-                    collector.sample(point);
+                    let mib = |pages: u64| PageCount(pages).mib();
+                    let moved = point.vms.iter().map(|vm| Moved {
+                        file_reads: mib(vm.guest_file_reads),
+                        page_ins: mib(vm.guest_page_reads),
+                        page_outs: mib(vm.guest_page_writes),
+                    });
+                    let moved: Vec<Moved> = moved.collect();
+                    collector.sample(point, &moved);
                 }
                 ControlFlow::Continue(())
             })

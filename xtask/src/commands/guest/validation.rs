@@ -1,20 +1,21 @@
 //! `cargo xtask guest validate`: loads in real guests, and the same in simulated ones.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use guest_validation::{Curves, Judgement, Load, figure, page, simulate, table};
+use guest_validation::{Curves, Judgement, LOADS, Load, figure, page, simulate, table};
 use real_guest::task::Task;
 use real_guest::validation::{chosen, file_of};
 
 use super::{Where, bad_input, perform};
+use crate::commands::tools::{Tool, step, workspace_root};
 use crate::output::{say, tell};
 
 /// The page, as the book has it of recorded guests.
 const PAGE: &str = "validation.md";
 
 /// Runs both halves of these loads, and leaves curves, figures and a page.
-pub(super) fn run(place: &Where, loads: Vec<String>, out: &Path) -> Result<()> {
+pub(super) fn run(place: &Where, loads: Vec<String>, out: &Path, keep: bool) -> Result<()> {
     let wanted = chosen(&loads).map_err(bad_input)?;
     perform(place, &Task::Validate { loads }, out, false)?;
     let halves = halves(&wanted, out)?;
@@ -27,7 +28,23 @@ pub(super) fn run(place: &Where, loads: Vec<String>, out: &Path) -> Result<()> {
     }
     write(&out.join(PAGE), &page(&halves, figure_of))?;
     say!("Page, figures and curves: {}", out.display());
-    Ok(())
+    if !keep {
+        return Ok(());
+    }
+    let recorded = recorded();
+    for load in wanted {
+        let (from, to) = (out.join(file_of(load)), recorded.join(file_of(load)));
+        std::fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
+        say!("kept {}", to.display());
+    }
+    let pages = LOADS.iter().map(|load| format!("figures/{}", figure_of(load)));
+    let pages = std::iter::once(PAGE.to_owned()).chain(pages).flat_map(|page| ["--page".to_owned(), page]);
+    step("page and figures of the book", Tool::cargo(["xtask", "docs"]).args(pages))
+}
+
+/// Where the recorded real halves are.
+pub(in crate::commands) fn recorded() -> PathBuf {
+    workspace_root().join("tests/recorded/validation")
 }
 
 /// Reads the real halves that are in a folder, and runs the simulated ones.

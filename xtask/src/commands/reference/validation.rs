@@ -1,20 +1,14 @@
 //! The page that holds the simulated Linux guest against recorded real ones, and its figures.
 
-use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 use guest_validation::{Curves, LOADS, Load};
 
-use crate::commands::guest::validation::{figure_of, halves};
-use crate::commands::tools::workspace_root;
+use crate::commands::guest::validation::{figure_of, halves, recorded};
 
 /// A load with its recorded half and its simulated one.
 type Halves = (&'static Load, Curves, Curves);
-
-fn recorded() -> PathBuf {
-    workspace_root().join("tests/recorded/validation")
-}
 
 /// Both halves of every load; made once.
 fn all() -> Result<&'static [Halves]> {

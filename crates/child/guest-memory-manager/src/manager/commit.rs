@@ -34,6 +34,7 @@ impl MemoryManager {
         self.processes.change(at, |process| process.nonpaged = PageCount::ZERO);
         self.release(id, commit);
         self.processes.remove(at);
+        self.close_files(id);
         commit
     }
 
@@ -133,6 +134,36 @@ impl MemoryManager {
         self.settle(at);
     }
 
+    /// A process looks at `pages` of what it has, from the page that it wrote first on, once: what of it is in the page file comes back, as
+    /// the model advances. The pages that were written first are those that were paged out first.
+    pub fn look_at_oldest(&mut self, id: ProcessId, pages: PageCount) {
+        let Some(at) = self.index(id) else { return };
+        self.processes.change(at, |process| {
+            let out = !process.paged_out.is_zero();
+            process.to_read_back = if out { pages.min(process.commit) } else { PageCount::ZERO };
+        });
+        self.settle(at);
+    }
+
+    /// A process lets go of up to `pages` of its memory, which stay committed: as while a kernel takes a large piece of memory apart, and
+    /// settles the account at the end. What was written last goes first, so what is in memory before what is in the page file. Returns how many.
+    pub fn discard(&mut self, id: ProcessId, pages: PageCount) -> PageCount {
+        let Some(at) = self.index(id) else { return PageCount::ZERO };
+        let file = &mut self.page_file;
+        let freed = self.processes.change(at, |process| {
+            let resident = pages.min(process.pageable());
+            let mut freed = take_pieces(&mut process.resident, resident, End::High);
+            let mut rest = (pages - freed.pages()).get();
+            let others = [process.paged_out, process.standby.pages(), process.modified.pages()];
+            let before = rest;
+            take_away(process, file, others, &mut rest, &mut freed);
+            process.to_read_back = process.to_read_back.min(process.held());
+            (pages - PageCount(rest.min(before)), freed)
+        });
+        self.lists.free.insert_all(freed.1);
+        freed.0
+    }
+
     /// Where a process stands; `None` if there is no such process.
     #[must_use]
     pub fn process(&self, id: ProcessId) -> Option<ProcessReport> {
@@ -170,6 +201,7 @@ fn release_from(process: &mut Process, file: &mut PageFile, pages: PageCount) ->
 
     process.commit -= released;
     process.to_touch = process.to_touch.min(process.untouched());
+    process.to_read_back = process.to_read_back.min(process.commit);
     process.active = process.active.min(process.commit);
     (released, freed)
 }

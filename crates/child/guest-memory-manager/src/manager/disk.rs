@@ -4,7 +4,7 @@
 //! whatever the disk gives. Not by requests, even so: what a balloon takes of cold pages, and an exchange of pages where memory and page file are both
 //! full. Their writes are counted, and take no time of the disk.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use core::time::Duration;
 
@@ -50,12 +50,29 @@ pub(super) struct DiskQueue {
     written: PageCount,
     next_write: u64,
     next_file_page: u64,
+    /// Requests for files that programs read; those of the background are not among them.
+    for_programs: BTreeSet<u64>,
 }
 
 impl DiskQueue {
     fn count(&self, purpose: DiskUse) -> (u64, PageCount) {
         let all = self.under_way.values().filter(|io| io.purpose == purpose);
         all.fold((0, PageCount::ZERO), |(count, pages), io| (count + 1, pages + io.pages))
+    }
+
+    /// Pages of files that are read in the background.
+    fn background(&self) -> PageCount {
+        let reads = self.under_way.values().filter(|io| io.purpose == DiskUse::FileRead);
+        reads.filter(|io| !self.for_programs.contains(&io.id)).map(|io| io.pages).sum()
+    }
+
+    /// Asks for the next pages of files, at most one request's; `files` is their size in pages. Returns how many.
+    fn request_file(&mut self, most: PageCount, files: u64) -> PageCount {
+        let pages = most.min(PageCount(c::FILE_READ_CLUSTER.whole()));
+        let page = self.next_file_page;
+        self.next_file_page = (page + pages.get()) % files;
+        self.request(DiskUse::FileRead, page, pages);
+        pages
     }
 
     fn request(&mut self, purpose: DiskUse, page: u64, pages: PageCount) {
@@ -93,8 +110,11 @@ impl MemoryManager {
             match io.purpose {
                 DiskUse::PageFileRead => disk.read += io.pages,
                 DiskUse::PageFileWrite => disk.written += io.pages,
+                DiskUse::FileRead if disk.for_programs.remove(&id) => self.program_files_came(io.pages),
                 DiskUse::FileRead => self.cache_filled(io.pages),
             }
+        } else if disk.for_programs.remove(&id) {
+            self.request_files(io.pages);
         }
         self.use_what_came();
         self.ask_for_more();
@@ -182,13 +202,20 @@ impl MemoryManager {
     pub(super) fn ask_for_files(&mut self, pages: PageCount) {
         let files = self.profile.family().footprint.file_cache.pages().get().max(1);
         let Some(disk) = &mut self.disk else { return };
-        let mut missing = pages.saturating_sub(disk.count(DiskUse::FileRead).1);
+        let mut missing = pages.saturating_sub(disk.background());
         while !missing.is_zero() {
-            let pages = missing.min(PageCount(c::FILE_READ_CLUSTER.whole()));
-            let page = disk.next_file_page;
-            disk.next_file_page = (page + pages.get()) % files;
-            disk.request(DiskUse::FileRead, page, pages);
-            missing -= pages;
+            missing -= disk.request_file(missing, files);
+        }
+    }
+
+    /// Asks the disk for so many pages of files that a program reads.
+    pub(super) fn request_files(&mut self, pages: PageCount) {
+        let files = self.program_files().get().max(1);
+        let Some(disk) = &mut self.disk else { return };
+        let mut missing = pages;
+        while !missing.is_zero() {
+            disk.for_programs.insert(disk.next);
+            missing -= disk.request_file(missing, files);
         }
     }
 

@@ -69,7 +69,7 @@ impl MemoryManager {
         }
         self.cache_filled_at = self.now;
         let wanted = self.profile.family().footprint.file_cache.pages();
-        let missing = wanted.saturating_sub(self.lists.file_standby.pages());
+        let missing = wanted.saturating_sub(self.lists.file_standby.pages() - self.cached_for_programs());
         let room = self.lists.unused().saturating_sub(CACHE_LEAVES_FREE.pages());
         let pages = rate(&CACHE_FILL_RATE, elapsed).min(missing).min(room);
         if pages.is_zero() {
@@ -175,10 +175,12 @@ impl MemoryManager {
         self.page_file.read(reads);
         self.processes.change(at, |process| {
             process.paged_out -= reads;
+            process.to_read_back = process.to_read_back.saturating_sub(reads);
             process.resident.insert_all(read);
         });
         if reads < want && self.page_file_room().is_zero() {
             reads += self.exchange(at, want - reads);
+            reads += self.exchange_own(at, want - reads);
         }
         short += want - reads;
         Faulted { reads, short }
@@ -230,8 +232,19 @@ impl MemoryManager {
         self.page_file.write(pages);
         self.processes.change(at, |process| {
             process.paged_out -= pages;
+            process.to_read_back = process.to_read_back.saturating_sub(pages);
             process.resident.insert_all(taken);
         });
+        pages
+    }
+
+    /// The same for a process that looks at what it wrote long ago: its own cold pages make room for it. Returns how many.
+    fn exchange_own(&mut self, at: usize, want: PageCount) -> PageCount {
+        let process = &self.processes[at];
+        let pages = want.min(process.to_read_back).min(process.cold()).min(process.paged_out);
+        self.page_file.read(pages);
+        self.page_file.write(pages);
+        self.processes.change(at, |process| process.to_read_back -= pages);
         pages
     }
 

@@ -32,6 +32,9 @@ pub(super) struct Process {
     pub(super) active: PageCount,
     /// Untouched pages that it is about to write to.
     pub(super) to_touch: PageCount,
+    /// Pages that it is about to look at, from the one that it wrote first on, and that are in the page file by then: all of them as
+    /// long as any is, since what makes room for one is the next one.
+    pub(super) to_read_back: PageCount,
     /// What it last asked for and was refused, as long as it still wants that.
     pub(super) refused: PageCount,
     /// Time it has lost waiting for pages.
@@ -69,6 +72,7 @@ impl Process {
             nonpaged: PageCount::ZERO,
             active: PageCount::ZERO,
             to_touch: PageCount::ZERO,
+            to_read_back: PageCount::ZERO,
             refused: PageCount::ZERO,
             stall: Duration::ZERO,
             application,
@@ -103,12 +107,17 @@ impl Process {
     /// Active pages that only the page file has: those still in memory come back without it.
     pub(super) fn wants_reads(&self) -> PageCount {
         let soft = self.standby.pages() + self.modified.pages();
-        self.absent().saturating_sub(soft).min(self.paged_out)
+        self.absent().saturating_sub(soft).max(self.to_read_back).min(self.paged_out)
+    }
+
+    /// Whether it looks at pages that are in the page file.
+    pub(super) fn reads_back(&self) -> bool {
+        !self.to_read_back.is_zero() && !self.paged_out.is_zero()
     }
 
     /// Whether it cannot go on for want of pages.
     pub(super) fn waits(&self) -> bool {
-        !self.to_touch.is_zero() || !self.absent().is_zero()
+        !self.to_touch.is_zero() || !self.absent().is_zero() || self.reads_back()
     }
 
     pub(super) fn report(&self) -> ProcessReport {

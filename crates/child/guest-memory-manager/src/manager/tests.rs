@@ -333,6 +333,74 @@ fn linux_takes_memory_in_blocks_and_never_trims_for_the_balloon() {
     assert_eq!((given.pages(), given.trimmed), (mib(640 - 100 - 184), PageCount::ZERO));
 }
 
+#[test]
+fn files_that_fit_are_read_once_and_files_that_do_not_each_time() {
+    let mut memory = manager(256, 0);
+    let process = memory.start_process(true);
+    let read = |memory: &mut MemoryManager, pages, all| {
+        let before = memory.counters().cache_faults;
+        memory.read_files(process, mib(pages), mib(all));
+        PageCount(memory.counters().cache_faults - before)
+    };
+    assert_eq!(read(&mut memory, 60, 100), mib(60));
+    assert_eq!(read(&mut memory, 60, 100), mib(40), "from the first one again, which is there");
+    assert_eq!(read(&mut memory, 300, 100), PageCount::ZERO);
+    assert_eq!((memory.available(), memory.counters().standby), (mib(256), mib(100)));
+    // A program takes the room of what came first, from 0 to 44 MB. The reader has come to 20 MB.
+    let other = busy(&mut memory, mib(200));
+    assert_eq!(memory.counters().standby, mib(56));
+    assert_eq!(read(&mut memory, 24, 100), mib(24));
+    // From then on each page takes the place of the one that is wanted next.
+    assert_eq!(read(&mut memory, 24, 100), PageCount::ZERO + mib(24));
+    assert_eq!(read(&mut memory, 100, 100), mib(100));
+    // And gives it back: once round, and all of it is there.
+    memory.end_process(other);
+    assert!(read(&mut memory, 100, 100) < mib(100));
+    assert_eq!(read(&mut memory, 100, 100), PageCount::ZERO);
+    memory.check().unwrap();
+}
+
+#[test]
+fn a_look_at_the_oldest_pages_brings_back_what_is_out_as_the_next_go_out() {
+    let mut memory = manager(64, 256);
+    let process = memory.start_process(true);
+    memory.allocate(process, mib(100)).unwrap();
+    memory.advance(SECOND * 30);
+    let out = memory.process(process).unwrap().paged_out;
+    assert!((mib(30)..mib(50)).contains(&out), "{out}");
+    let before = memory.counters();
+    memory.look_at_oldest(process, mib(60));
+    memory.advance(SECOND * 60);
+    let after = memory.counters();
+    assert_eq!(PageCount(after.page_reads - before.page_reads), mib(60));
+    assert!(after.page_writes - before.page_writes > mib(50).get());
+    assert_eq!(memory.next_timeout(), None, "it has looked");
+    // With nothing out there is nothing to bring back.
+    memory.release(process, mib(80));
+    let reads = memory.counters().page_reads;
+    memory.advance(memory.now() + SECOND);
+    memory.look_at_oldest(process, mib(1));
+    memory.advance(memory.now() + SECOND);
+    assert!(memory.counters().page_reads <= reads + mib(1).get());
+    memory.check().unwrap();
+}
+
+#[test]
+fn what_is_discarded_is_free_and_stays_committed() {
+    let mut memory = manager(256, 0);
+    let process = memory.start_process(true);
+    memory.allocate(process, mib(100)).unwrap();
+    assert_eq!(memory.discard(process, mib(60)), mib(60));
+    assert_eq!((memory.committed(), memory.available()), (mib(100), mib(216)));
+    assert_eq!(memory.release(process, mib(60)), mib(60));
+    assert_eq!(
+        (memory.committed(), memory.available()),
+        (mib(40), mib(216)),
+        "what was discarded goes first"
+    );
+    memory.check().unwrap();
+}
+
 #[derive(Clone, Debug)]
 enum Call {
     Start,
@@ -340,6 +408,9 @@ enum Call {
     Allocate(usize, u64),
     Release(usize, u64),
     Active(usize, u64),
+    Look(usize, u64),
+    Discard(usize, u64),
+    Files(usize, u64, u64),
     Balloon(u64, u64),
     FreeBalloon(u64, u64),
     HotAdd(u64, u64),
@@ -358,7 +429,10 @@ fn call() -> impl Strategy<Value = Call> {
         (process.clone(), pages.clone()).prop_map(|(p, n)| Call::Allocate(p, n)),
         (process.clone(), pages.clone()).prop_map(|(p, n)| Call::Release(p, n)),
         (process.clone(), pages.clone()).prop_map(|(p, n)| Call::Active(p, n)),
-        (process, pages.clone()).prop_map(|(p, n)| Call::Active(p, n)),
+        (process.clone(), pages.clone()).prop_map(|(p, n)| Call::Active(p, n)),
+        (process.clone(), pages.clone()).prop_map(|(p, n)| Call::Look(p, n)),
+        (process.clone(), pages.clone()).prop_map(|(p, n)| Call::Discard(p, n)),
+        (process, pages.clone(), pages.clone()).prop_map(|(p, n, all)| Call::Files(p, n, all)),
         (pages.clone(), 0..2000_u64).prop_map(|(n, floor)| Call::Balloon(n, floor)),
         (0..16_384_u64, 1..4096_u64).prop_map(|(start, n)| Call::FreeBalloon(start, n)),
         (0..32_u64, 1..8_u64).prop_map(|(start, n)| Call::HotAdd(start, n)),
@@ -394,6 +468,18 @@ fn apply(memory: &mut MemoryManager, processes: &mut Vec<ProcessId>, call: &Call
             assert_eq!(memory.committed() + released, before);
         }
         Call::Active(at, n) => memory.set_active(chosen(at), PageCount(n)),
+        Call::Look(at, n) => memory.look_at_oldest(chosen(at), PageCount(n)),
+        Call::Discard(at, n) => {
+            let (committed, unused) = (memory.committed(), memory.lists.unused());
+            memory.discard(chosen(at), PageCount(n));
+            assert_eq!(memory.committed(), committed);
+            assert!(memory.lists.unused() >= unused);
+        }
+        Call::Files(at, n, all) => {
+            let available = memory.available();
+            memory.read_files(chosen(at), PageCount(n), PageCount(all));
+            assert_eq!(memory.available(), available);
+        }
         Call::Balloon(n, floor) => {
             let (had, before) = (memory.ballooned_pages().clone(), memory.available());
             let given = memory.allocate_balloon(PageCount(n), PageCount(floor));

@@ -8,8 +8,9 @@ use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bursts, BurstsConfig, Idle, Leak, LeakConfig, Paint, PaintConfig, Playback, PlaybackConfig, Ramp,
-    RampConfig, Sawtooth, SawtoothConfig, Server, ServerConfig, Step, StepConfig, Workload,
+    Bursts, BurstsConfig, Idle, Leak, LeakConfig, Paint, PaintConfig, Playback, PlaybackConfig, Program,
+    ProgramConfig, Ramp, RampConfig, Sawtooth, SawtoothConfig, Server, ServerConfig, Step, StepConfig,
+    Workload,
 };
 use crate::trace::Trace;
 
@@ -45,6 +46,8 @@ pub enum WorkloadConfig {
     Bursts(BurstsConfig),
     /// Follows a recorded VM.
     Trace(PlaybackConfig),
+    /// Does what is written down, second by second: keeps, reads files, looks at what it has.
+    Program(ProgramConfig),
 }
 
 impl WorkloadConfig {
@@ -63,6 +66,7 @@ impl WorkloadConfig {
             Self::Server(config) => config.validate(),
             Self::Bursts(config) => config.validate(),
             Self::Trace(config) => config.validate(),
+            Self::Program(config) => config.validate(),
         }
     }
 
@@ -96,6 +100,7 @@ impl WorkloadConfig {
                 };
                 Box::new(Playback::new(config.clone(), Arc::clone(vm)))
             }
+            Self::Program(config) => Box::new(Program::new(config.clone())),
         })
     }
 }

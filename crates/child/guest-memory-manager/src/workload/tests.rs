@@ -402,6 +402,30 @@ fn what_is_no_longer_asked_for_is_no_longer_refused() {
 }
 
 #[test]
+fn a_program_does_what_is_written_down_second_by_second() {
+    let text = r#"{"kind":"program","keeps":[[2,0],[4,51200],[10,51200],[11,0]],"release_per_second":12800,
+        "reads":[{"from":1,"until":3,"per_second":2560,"all":25600}]}"#;
+    let mut bench = Bench::new(&serde_json::from_str(text).unwrap(), 1024, 0, 1, None);
+    let mut at = |milliseconds: u64| {
+        bench.run_until(Duration::from_millis(milliseconds));
+        (bench.commit().mib(), bench.memory.available().mib(), bench.memory.counters().cache_faults / 256)
+    };
+    assert_eq!(at(1_500), (0.0, 1024.0, 10));
+    assert_eq!(at(3_500), (100.0, 924.0, 20));
+    assert_eq!(at(10_500), (200.0, 824.0, 20));
+    // Its kernel takes 50 MB apart in a second, and settles the account at the end.
+    assert_eq!(at(13_050), (200.0, 924.0, 20));
+    assert_eq!(at(15_500), (0.0, 1024.0, 20));
+    assert_eq!(bench.next, NextStep::Finished);
+    let program = |text: &str| serde_json::from_str::<WorkloadConfig>(text).unwrap();
+    let config = program(r#"{"kind":"program","keeps":[[0,25600],[10,51200]]}"#);
+    let mut refused = Bench::new(&config, 120, 0, 1, None);
+    refused.run_until(SECOND);
+    let wanted = |second: u64| refused.workload.wanted(SECOND * second as u32, Standing::default()).mib();
+    assert_eq!([0, 5, 20].map(wanted), [100.0, 150.0, 200.0]);
+}
+
+#[test]
 fn what_cannot_be_built_names_its_key() {
     let build = |text: &str, trace: Option<&Trace>| {
         let config: WorkloadConfig = serde_json::from_str(text).unwrap();
@@ -419,6 +443,9 @@ fn what_cannot_be_built_names_its_key() {
         (r#"{"kind":"server","growth":0}"#, "growth"),
         (r#"{"kind":"trace","vm":"1","scale":0}"#, "scale"),
         (r#"{"kind":"trace","vm":"1"}"#, "trace"),
+        (r#"{"kind":"program","keeps":[[5,1],[5,2]]}"#, "keeps"),
+        (r#"{"kind":"program","keeps":[],"reads":[{"from":5,"until":4,"per_second":1,"all":1}]}"#, "reads"),
+        (r#"{"kind":"program","keeps":[],"release_per_second":0}"#, "release_per_second"),
     ] {
         assert_eq!(build(text, None).key, key, "{text}");
     }

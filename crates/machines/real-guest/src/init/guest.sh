@@ -62,6 +62,9 @@ for module in pps_core ptp hv_utils; do load $module; done
 # Disks, where the initramfs has their drivers; with a root on a disk they are loaded already.
 for module in scsi_common scsi_mod sd_mod scsi_transport_fc hv_storvsc; do load $module; done
 eaten=0
+read_up_to=0
+# Bytes that no kernel can leave out when it swaps, a MiB of them.
+piece=/tmp/piece
 memory() {
     while read -r key number _; do
         case $key in
@@ -91,6 +94,46 @@ while read -r command argument; do
             fi
             eaten=$argument
             say "eaten $eaten"
+            ;;
+        fill)
+            # As `eat`, with bytes that cannot be left out.
+            [ -e $piece ] || dd if=/dev/urandom of=$piece bs=1M count=1 2>/dev/null
+            read -r began _ < /proc/uptime
+            if [ "$argument" -gt $eaten ]; then
+                # One program for all of it: starting one takes an emulated processor its time.
+                cat $(yes $piece | head -n $((argument - eaten))) >> /eat/x
+            else
+                truncate -s "${argument}M" /eat/x
+            fi
+            eaten=$argument
+            read -r ended _ < /proc/uptime
+            say "eaten $eaten from $began to $ended"
+            ;;
+        look)
+            # What was written first, read once.
+            dd if=/eat/x of=/dev/null bs=1M count="$argument" 2>/dev/null
+            say "looked $argument"
+            ;;
+        swapon)
+            device=/dev/$(disk "$argument")
+            mkswap $device > /dev/null && swapon $device
+            say "swap $?"
+            ;;
+        files)
+            # Open from now on: a disk that nobody has open has nothing in the cache.
+            exec 4< /dev/$(disk "$argument")
+            say "files $?"
+            ;;
+        read)
+            # How many MiB, of how many: from where the last read ended, round and round.
+            count=${argument% *} all=${argument#* }
+            while [ $count -gt 0 ]; do
+                now=$((all - read_up_to))
+                [ $now -le $count ] || now=$count
+                dd if=/proc/self/fd/4 of=/dev/null bs=1M skip=$read_up_to count=$now 2>/dev/null
+                count=$((count - now)) read_up_to=$(((read_up_to + now) % all))
+            done
+            say "read $argument"
             ;;
         unbind)
             instance=$(device)

@@ -121,7 +121,9 @@ fn used_again(record: &mut Record, stage: &Stage, before: f64) {
     let _freed = eat(stage, 0);
     let finished = stage.bring_to(352);
     let done = PageCount(finished.and_then(|event| event.number("done")).unwrap_or(0));
-    let settled = waited(|| bytes_mib(stage.guest().resident()) < before, UNTIL_REPORTED);
+    // What is free beside the balloon is reported as before; what the guest has used meanwhile it keeps.
+    let near = before + LOAD as f64 * 0.1;
+    let settled = waited(|| bytes_mib(stage.guest().resident()) < near, UNTIL_REPORTED);
     record.check(
         "page reporting: free pages are ballooned as ever, and a balloon is refused none of them",
         done == mib(160) && close(stage.assigned().mib(), 352.0, 0.1),

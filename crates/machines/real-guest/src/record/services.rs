@@ -17,10 +17,7 @@ pub(super) fn look(record: &mut Record, pieces: &Pieces) -> Result<()> {
         return Ok(());
     }
     for service in [Service::Heartbeat, Service::Shutdown, Service::TimeSync] {
-        let agreed = stage
-            .wait(0, OPERATION, |event| told(event, service) && event.word("what").starts_with("version"));
-        let seen =
-            agreed.map_or_else(|| "nothing was agreed on".to_owned(), |event| event.word("what").to_owned());
+        let seen = agreed(&stage, service);
         // The newest that the host offers: without a reference time no more than 3.0 for the time.
         let newest = match service {
             Service::Shutdown => "version 3.2 (frame 3.0)",
@@ -37,6 +34,13 @@ pub(super) fn look(record: &mut Record, pieces: &Pieces) -> Result<()> {
     shutdown(record, &stage);
     stage.host.end()?;
     Ok(())
+}
+
+/// What was agreed on with the guest's service.
+pub(super) fn agreed(stage: &Stage, service: Service) -> String {
+    let agreed =
+        stage.wait(0, OPERATION, |event| told(event, service) && event.word("what").starts_with("version"));
+    agreed.map_or_else(|| "nothing was agreed on".to_owned(), |event| event.word("what").to_owned())
 }
 
 fn told(event: &Event, service: Service) -> bool {

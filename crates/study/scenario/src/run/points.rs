@@ -76,6 +76,9 @@ pub struct VmPoint {
     pub guest_page_reads: u64,
     /// Pages it has written there.
     pub guest_page_writes: u64,
+    /// Pages of files it has read into its cache.
+    #[serde(default)]
+    pub guest_file_reads: u64,
     /// Allocations it has refused.
     pub guest_commit_failures: u64,
     /// What its applications have asked for, were refused, and still want.

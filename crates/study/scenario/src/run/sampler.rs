@@ -262,6 +262,7 @@ impl Sampler {
             point.guest_committed = guest.committed;
             point.guest_commit = guest.committed.saturating_sub(guest.ballooned);
             point.guest_page_reads = guest.page_reads;
+            point.guest_file_reads = guest.cache_faults;
             point.guest_page_writes = guest.page_writes;
             sample.model.refused = memory(guest.refused);
             point.guest_refused = guest.refused;
