@@ -258,7 +258,7 @@ fn a_server_is_asked_for_what_it_has() {
     let folder = stand("import-server");
     let (url, server) = server();
     let told =
-        said(&folder, &[&["import", "--prometheus", &url, "--out", "load.toml"][..], &FROM_TO].concat());
+        said(&folder, &[&["import", "--prometheus", &url, "--out", "load.toml"][..], &FROM_TO[..]].concat());
     let request = server.join().unwrap();
     assert!(request.starts_with("GET /prom/api/v1/query_range?query=%7B__name__%3D~%22windows_hyperv_dynamic_memory_vm_physical_bytes"), "{request}");
     assert!(request.contains("start=2026-09-21T00%3A00%3A00Z") && request.contains("step=60"), "{request}");
@@ -273,7 +273,7 @@ fn what_came_from_a_server_is_asked_for_again_in_the_same_words() {
     let (url, server) = server();
     let told = said(
         &folder,
-        &[&["size", "--prometheus", &url, "--resolution", "5m", "--out", "sized"][..], &FROM_TO].concat(),
+        &[&["size", "--prometheus", &url, "--resolution", "5m", "--out", "sized"][..], &FROM_TO[..]].concat(),
     );
     server.join().unwrap();
     let again = format!(
