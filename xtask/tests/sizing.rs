@@ -225,9 +225,8 @@ fn what_cannot_be_sized_is_refused_and_leaves_nothing() {
     assert_eq!(left, 0, "nothing was found, and no folder is left");
 }
 
-#[test]
-fn a_server_is_asked_for_what_it_has() {
-    let folder = stand("import-server");
+/// A server that answers one request with what it has of a VM, and returns that request.
+fn server() -> (String, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/prom", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
@@ -249,13 +248,39 @@ fn a_server_is_asked_for_what_it_has() {
         .unwrap();
         String::from_utf8(request).unwrap()
     });
-    let from = ["--from", "2026-09-21T00:00:00Z", "--to", "2026-09-22T00:00:00Z"];
+    (url, server)
+}
+
+const FROM_TO: [&str; 4] = ["--from", "2026-09-21T00:00:00Z", "--to", "2026-09-22T00:00:00Z"];
+
+#[test]
+fn a_server_is_asked_for_what_it_has() {
+    let folder = stand("import-server");
+    let (url, server) = server();
     let told =
-        said(&folder, &[&["import", "--prometheus", &url, "--out", "load.toml"][..], &from[..]].concat());
+        said(&folder, &[&["import", "--prometheus", &url, "--out", "load.toml"][..], &FROM_TO[..]].concat());
     let request = server.join().unwrap();
     assert!(request.starts_with("GET /prom/api/v1/query_range?query=%7B__name__%3D~%22windows_hyperv_dynamic_memory_vm_physical_bytes"), "{request}");
     assert!(request.contains("start=2026-09-21T00%3A00%3A00Z") && request.contains("step=60"), "{request}");
     assert!(told.contains("1 VMs on: demand of 1 over 1m"), "{told}");
     let trace = std::fs::read_to_string(folder.join("load.trace.csv")).unwrap();
     assert!(trace.contains("VM1,0,") && trace.contains(",1048576,0"), "{trace}");
+}
+
+#[test]
+fn what_came_from_a_server_is_asked_for_again_in_the_same_words() {
+    let folder = stand("size-server");
+    let (url, server) = server();
+    let told = said(
+        &folder,
+        &[&["size", "--prometheus", &url, "--resolution", "5m", "--out", "sized"][..], &FROM_TO[..]].concat(),
+    );
+    server.join().unwrap();
+    let again = format!(
+        "cargo xtask size --prometheus {url} --from 2026-09-21T00:00:00Z --to 2026-09-22T00:00:00Z --resolution 5m"
+    );
+    assert!(plain(&told).contains(&format!("Repeat: {again}")), "{told}");
+    let json = std::fs::read(folder.join("sized/size.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["command"], again);
 }

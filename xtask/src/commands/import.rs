@@ -57,6 +57,30 @@ pub(crate) struct Args {
 }
 
 impl Files {
+    /// What says the same on a command line again.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let files = self.files.iter().map(|file| shell_word(&file.display().to_string()));
+        let mut words: Vec<String> = files.collect();
+        let mut option = |name: &str, value: String| words.push(format!("--{name} {}", shell_word(&value)));
+        if let Some(server) = &self.prometheus {
+            option("prometheus", server.to_string());
+            for (name, time) in [("from", &self.from), ("to", &self.to)] {
+                time.iter().for_each(|time| option(name, time.clone()));
+            }
+            option("resolution", quantities::format_duration(self.resolution));
+        }
+        for unit in &self.unit {
+            option("unit", format!("{}={}", unit.column, unit.unit.name()));
+        }
+        for counter in &self.counter {
+            option("counter", counter.to_string());
+        }
+        if let Some(page) = self.code_page {
+            option("code-page", page.to_string());
+        }
+        words
+    }
+
     /// Reads all of it.
     pub(crate) fn read(&self) -> Result<Load> {
         if self.files.is_empty() && self.prometheus.is_none() {
@@ -153,8 +177,9 @@ pub(crate) fn tell_load(load: &Load) -> Result<()> {
     let mut known = Vec::new();
     if evidence.recorded > 0 {
         let length = quantities::format_duration(std::time::Duration::from_secs(evidence.length_s as u64));
-        let interval =
-            evidence.interval_s.map_or_else(String::new, |seconds| format!(", a value every {seconds} s"));
+        let interval = evidence
+            .interval_s
+            .map_or_else(String::new, |seconds| format!(", a value every {} s", rounded(seconds)));
         known.push(format!("demand of {} over {length}{interval}", evidence.recorded));
     }
     if !evidence.snapshots.is_empty() {
@@ -170,7 +195,7 @@ pub(crate) fn tell_load(load: &Load) -> Result<()> {
         .filter(|vm| vm.running)
         .filter_map(|vm| vm.demand.peak())
         .map(page_range::PageCount::mib)
-        .sum();
+        .fold(0.0, |sum, mib| sum + mib);
     let most: f64 = load.vms.iter().filter(|vm| vm.running).map(|vm| vm.settings.maximum.mib()).sum();
     tell!("Sum of their maximum RAM {:.1} GB, of their peaks {:.1} GB", most / 1024.0, peak / 1024.0);
     for remark in load.remarks.iter().take(REMARKS) {
@@ -187,4 +212,9 @@ pub(crate) fn tell_load(load: &Load) -> Result<()> {
         note!("note: no file says what VMs demand: add a perfmon log, or a list with MemoryDemand");
     }
     Ok(())
+}
+
+/// Logs are not written to the millisecond: seconds, whole above one.
+fn rounded(seconds: f64) -> f64 {
+    if seconds < 1.0 { seconds } else { seconds.round() }
 }

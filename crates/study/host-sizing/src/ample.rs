@@ -11,7 +11,7 @@ use crate::job::{Engine, Job};
 use crate::measure::{HostOutcome, VmOutcome};
 use crate::parts::{self, Part};
 use crate::question::{Hosts, Question};
-use crate::runs::{PROCESSORS, Remembered, Runs};
+use crate::runs::{Batch, PROCESSORS, Remembered, Runs};
 use crate::worst::{merged, shortages, worse};
 
 /// Real time that a full run costs for a VM and virtual second in this program's usual build, s. Inferred of measurements; only for the
@@ -203,11 +203,11 @@ impl<'a> Ample<'a> {
     /// Runs hosts: with the fast model all of the load, else all parts of it.
     pub(crate) fn run(&self, engine: Engine, jobs: &[Job]) -> Result<Vec<HostOutcome>, SizingError> {
         if engine == Engine::Fast {
-            return self.runs.run(self.fleet, None, engine, jobs);
+            return self.runs.run(Batch { fleet: self.fleet, window: None, engine, jobs });
         }
         parts::run(self.fleet, &self.parts, jobs, &mut |part, jobs| {
             let window = part.cut.as_ref().map(|(_, window)| *window);
-            self.runs.run(part.fleet(self.fleet), window, engine, jobs)
+            self.runs.run(Batch { fleet: part.fleet(self.fleet), window, engine, jobs })
         })
     }
 

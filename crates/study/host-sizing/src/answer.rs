@@ -36,6 +36,8 @@ pub struct Answer {
     pub begins_ms: Option<i64>,
     /// Seeds that the load was drawn with.
     pub seeds: usize,
+    /// What was asked for.
+    pub sought: Sought,
     /// The answers: one, or one for each size of host that was asked for.
     pub found: Vec<Found>,
     /// What was tried, by hosts and memory.
@@ -50,7 +52,8 @@ pub struct Answer {
     pub peak_of_sum_mb: f64,
     /// What is advised for each VM.
     pub advice: Vec<Advice>,
-    /// The smallest memory for each host with the advised settings, simulated; `None` if that was not asked for.
+    /// The same with the advised settings, simulated: of as many hosts the memory of each, or of hosts of the first size how many. `None` if nothing is
+    /// to be changed.
     pub with_advice: Option<Found>,
     /// Demand and memory of all VMs together, on the host of the answer that had the least left.
     pub series: Series,
@@ -60,6 +63,16 @@ pub struct Answer {
     pub back_test: Option<BackTest>,
     /// The command that gives this answer again.
     pub command: String,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sought {
+    /// The memory of so many hosts.
+    Memory,
+    /// How many hosts of so much memory.
+    Hosts,
 }
 
 /// An answer for hosts of one kind.
@@ -79,7 +92,7 @@ pub struct Found {
     pub failover: Option<Failover>,
     /// Why less is not enough: what happens one step below.
     pub why_not_less: Option<Box<Verdict>>,
-    /// What the fast model said before full runs corrected it, MB or hosts; `None` if it was not used.
+    /// What the fast model said before full runs corrected it, MB or hosts as was [asked for](Answer::sought); `None` if it was not used.
     pub fast_said: Option<f64>,
     /// What confirmed it.
     pub confirmed_by: String,
@@ -170,6 +183,8 @@ pub struct BackTest {
     pub kept: usize,
     /// The others.
     pub broken: Vec<Shortage>,
+    /// Whether runs were ended when a VM had been short for ten times what is allowed: then the others were short for at least so long.
+    pub ended_early: bool,
     /// Memory for each host that the second half alone would have said.
     pub second_half_mb: f64,
     /// Length of a half.

@@ -45,7 +45,7 @@ pub fn back_test(
     let said = memory_of(&mut Tries::new(Ample::measure(&first, &question, &here)?), hosts, None)?;
     let mut then = Tries::new(Ample::measure(&second, &question, &here)?);
     let memory = PageCount::from_mib(said.memory_mb as u64);
-    let broken = then.violations((hosts, memory))?;
+    let (broken, ended_early) = then.violations((hosts, memory))?;
     let needed = memory_of(&mut then, hosts, None)?;
     let vms = second.vms.len();
     Ok(BackTest {
@@ -54,6 +54,7 @@ pub fn back_test(
         vms,
         kept: vms - broken.len().min(vms),
         broken,
+        ended_early,
         second_half_mb: needed.memory_mb,
         half_s: half.as_secs_f64(),
     })

@@ -23,11 +23,13 @@ pub(crate) fn length(seconds: f64) -> String {
     quantities::format_duration(Duration::from_secs(whole))
 }
 
-/// A size in GB, short; in MB below one.
+/// A size in GB, short; in MB below one, and in TB where these are whole.
 pub(crate) fn gb(mb: f64) -> String {
     let gb = mb / 1024.0;
     if gb < 1.0 {
         format!("{mb:.0} MB")
+    } else if gb >= 1024.0 && gb % 1024.0 == 0.0 {
+        format!("{:.0} TB", gb / 1024.0)
     } else if (gb - gb.round()).abs() < 0.05 {
         format!("{gb:.0} GB")
     } else {
@@ -42,5 +44,16 @@ pub(crate) fn bare(mb: f64) -> String {
         gb if gb < 1.0 => format!("{gb:.2}"),
         gb if (gb - gb.round()).abs() < 0.05 => format!("{gb:.0}"),
         gb => format!("{gb:.1}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        let told = [900.0, 1024.0, 7552.0, 1_048_576.0, 1_089_536.0].map(gb);
+        assert_eq!(told, ["900 MB", "1 GB", "7.4 GB", "1 TB", "1064 GB"]);
     }
 }

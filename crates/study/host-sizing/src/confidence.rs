@@ -84,7 +84,9 @@ impl Confidence {
             }
         }
         let length = evidence.length_s;
-        if evidence.recorded > 0 && length < DAY_S {
+        // The last value stands for what is until the next.
+        let covered = length + evidence.interval_s.unwrap_or(0.0);
+        if evidence.recorded > 0 && covered < DAY_S - COARSE_S {
             less(
                 2,
                 format!(
@@ -92,7 +94,7 @@ impl Confidence {
                     crate::clock::length(length)
                 ),
             );
-        } else if evidence.recorded > 0 && length < 7.0 * DAY_S - HOUR_S {
+        } else if evidence.recorded > 0 && covered < 7.0 * DAY_S - HOUR_S {
             less(
                 1,
                 format!(
@@ -121,10 +123,8 @@ impl Confidence {
         }
         if !evidence.unknown.is_empty() {
             let steps = if share(&evidence.unknown) > 0.5 { 3 } else { 1 };
-            less(
-                steps,
-                format!("Of {} no demand is known: their guests idle in the runs.", some(&evidence.unknown)),
-            );
+            let idle = if evidence.unknown.len() == 1 { "its guest idles" } else { "their guests idle" };
+            less(steps, format!("Of {} no demand is known: {idle} in the runs.", some(&evidence.unknown)));
         }
         Self { level, reasons }
     }
@@ -152,6 +152,9 @@ mod tests {
         assert_eq!(Confidence::of(&coarse, true, true).level, Level::High);
         let day = Evidence { length_s: 3.0 * DAY_S, ..week.clone() };
         assert_eq!(Confidence::of(&day, true, false).level, Level::Medium);
+        let whole_day = Evidence { length_s: DAY_S - 61.0, interval_s: Some(60.0), ..week.clone() };
+        let said = Confidence::of(&whole_day, true, false);
+        assert!(said.reasons[1].contains("less than a week"), "{said:?}");
         let short = Evidence { length_s: 7.0 * HOUR_S, ..coarse };
         assert_eq!(Confidence::of(&short, true, false).level, Level::VeryLow);
         let snapshot = Evidence {

@@ -301,14 +301,7 @@ mod tests {
     use crate::simulate::run_all;
 
     fn longest(fleet: &Fleet, engine: Engine, mib: u64) -> f64 {
-        let job = Job {
-            memory: PageCount::from_mib(mib),
-            vms: vec![0, 1, 2],
-            seed: 0,
-            keep_demand: false,
-            hopeless_s: f64::INFINITY,
-            arrive: Vec::new(),
-        };
+        let job = Job::of(PageCount::from_mib(mib), vec![0, 1, 2]);
         let outcome = run_all(fleet, engine, &[job], 1, &|_| ()).unwrap().remove(0);
         assert!(outcome.vms.iter().all(|vm| vm.started));
         outcome.vms.iter().map(|vm| vm.longest_s).fold(0.0, f64::max)
@@ -331,14 +324,7 @@ mod tests {
         let fine = step(&month, 3);
         assert!(coarse(fine) >= fine * 8, "{fine:?}");
         let longest = |mib, coarse| {
-            let job = Job {
-                memory: PageCount::from_mib(mib),
-                vms: vec![0, 1, 2],
-                seed: 0,
-                keep_demand: false,
-                hopeless_s: f64::INFINITY,
-                arrive: Vec::new(),
-            };
+            let job = Job::of(PageCount::from_mib(mib), vec![0, 1, 2]);
             let outcome = run_in(&month, &job, (fine, coarse), &|_| ()).unwrap();
             outcome.vms.iter().map(|vm| vm.longest_s).fold(0.0, f64::max)
         };
@@ -353,9 +339,7 @@ mod tests {
     fn what_is_given_was_there() {
         let fleet = fleet();
         let memory = PageCount::from_mib(5_120);
-        let hopeless_s = f64::INFINITY;
-        let job =
-            Job { memory, vms: vec![0, 1, 2], seed: 0, keep_demand: true, hopeless_s, arrive: Vec::new() };
+        let job = Job { keep_demand: true, ..Job::of(memory, vec![0, 1, 2]) };
         let outcome = run(&fleet, &job, &|_| ()).unwrap();
         let series = &outcome.series;
         assert!(

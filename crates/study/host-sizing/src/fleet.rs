@@ -202,7 +202,7 @@ impl Fleet {
                     _ => None,
                 })
                 .collect();
-            plan.timeline.retain(|step| of_vm(&step.action).is_none_or(|vm| !off.contains(&vm)));
+            plan.timeline.retain_mut(|step| vm_of(&mut step.action).is_none_or(|vm| !off.contains(vm)));
         }
         part.begins =
             self.begins.map(|begins| begins + i64::try_from(window.from().as_millis()).unwrap_or(i64::MAX));
@@ -288,7 +288,7 @@ impl Fleet {
             for arrives in &job.arrive {
                 let mut restarted = Vec::new();
                 plan.timeline.retain_mut(|step| {
-                    let of_it = of_vm(&step.action) == Some(*arrives);
+                    let of_it = vm_of(&mut step.action).is_some_and(|vm| vm == arrives);
                     match &step.action {
                         Action::Start { .. } if of_it => false,
                         Action::Run { .. } if of_it => {
@@ -405,15 +405,15 @@ fn recorded(plan: &Plan, vm: usize) -> Option<Arc<VmTrace>> {
 }
 
 /// The VM that an action is about.
-fn of_vm(action: &Action) -> Option<usize> {
+fn vm_of(action: &mut Action) -> Option<&mut usize> {
     match action {
         Action::Start { vm, .. }
         | Action::Run { vm, .. }
         | Action::Unload { vm, .. }
         | Action::End { vm, .. }
         | Action::Configure { vm, .. }
-        | Action::SetFaults { vm, .. } => Some(*vm),
-        Action::ShutDown(vm)
+        | Action::SetFaults { vm, .. }
+        | Action::ShutDown(vm)
         | Action::TurnOff(vm)
         | Action::Restart(vm)
         | Action::Reset(vm)
@@ -421,43 +421,19 @@ fn of_vm(action: &Action) -> Option<usize> {
         | Action::SendGarbage(vm)
         | Action::CloseChannels(vm)
         | Action::ReopenChannels(vm)
-        | Action::Panic(vm, _) => Some(*vm),
+        | Action::Panic(vm, _) => Some(vm),
         Action::SetMemoryReserve(_) | Action::Mark(_) => None,
     }
-}
-
-/// The same action of another VM.
-fn moved(action: &Action, to: usize) -> Action {
-    let mut action = action.clone();
-    match &mut action {
-        Action::Start { vm, .. }
-        | Action::Run { vm, .. }
-        | Action::Unload { vm, .. }
-        | Action::End { vm, .. }
-        | Action::Configure { vm, .. }
-        | Action::SetFaults { vm, .. } => *vm = to,
-        Action::ShutDown(vm)
-        | Action::TurnOff(vm)
-        | Action::Restart(vm)
-        | Action::Reset(vm)
-        | Action::Crash(vm)
-        | Action::SendGarbage(vm)
-        | Action::CloseChannels(vm)
-        | Action::ReopenChannels(vm)
-        | Action::Panic(vm, _) => *vm = to,
-        Action::SetMemoryReserve(_) | Action::Mark(_) => {}
-    }
-    action
 }
 
 /// The plan of some of its VMs.
 fn subset(plan: &Plan, vms: &[usize]) -> Plan {
     let timeline = plan.timeline.iter().filter_map(|step| {
-        let action = match of_vm(&step.action) {
-            None => step.action.clone(),
-            Some(vm) => moved(&step.action, vms.iter().position(|kept| *kept == vm)?),
-        };
-        Some(Step { at: step.at, action })
+        let mut step = step.clone();
+        if let Some(vm) = vm_of(&mut step.action) {
+            *vm = vms.iter().position(|kept| kept == vm)?;
+        }
+        Some(step)
     });
     let timeline: Vec<Step> = timeline.collect();
     Plan { vms: vms.iter().map(|vm| plan.vms[*vm].clone()).collect(), timeline, ..plan.clone() }

@@ -27,3 +27,11 @@ pub(crate) struct Job {
     /// know this.
     pub(crate) arrive: Vec<usize>,
 }
+
+impl Job {
+    /// VMs on a host with the first seed, to the end.
+    #[cfg(test)]
+    pub(crate) fn of(memory: PageCount, vms: Vec<usize>) -> Self {
+        Self { memory, vms, seed: 0, keep_demand: false, hopeless_s: f64::INFINITY, arrive: Vec::new() }
+    }
+}

@@ -153,14 +153,7 @@ mod tests {
                 ..vms[2].clone()
             };
             change(&mut vms);
-            let job = Job {
-                memory: tried.memory,
-                vms: vec![0, 1, 2],
-                seed: 0,
-                keep_demand: false,
-                hopeless_s: 300.0,
-                arrive: vec![2],
-            };
+            let job = Job { hopeless_s: 300.0, arrive: vec![2], ..Job::of(tried.memory, vec![0, 1, 2]) };
             judge(&fleet, &promises, tried, &[(job, HostOutcome { vms, ..HostOutcome::default() })])
         };
         let as_anywhere = of(|_| ());

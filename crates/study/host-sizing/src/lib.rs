@@ -38,7 +38,7 @@ mod words;
 mod worst;
 
 pub use advise::{Advice, DemandFigures};
-pub use answer::{Answer, BackTest, Evaluated, Failover, Found, SCHEMA, Shortage, Verdict};
+pub use answer::{Answer, BackTest, Evaluated, Failover, Found, SCHEMA, Shortage, Sought, Verdict};
 pub use back_test::back_test;
 pub use confidence::{Confidence, Level};
 pub use fleet::{Fleet, FleetVm};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use charts::{Curve, Figure, Given, Mark, Panel, STROKES, Stroke, escape};
 
 use crate::advise::Advice;
-use crate::answer::Answer;
+use crate::answer::{Answer, Evaluated, Sought};
 use crate::clock::{gb, length, moment};
 use crate::job::Engine;
 
@@ -21,14 +21,19 @@ p { max-width: 62rem; margin: .4rem 0; } .faint { color: var(--faint); } .good {
 .answer.bad { border-color: var(--bad); color: inherit; } .answer p:first-child { font-size: 1.15rem; font-weight: 600; } .answer.bad p:first-child { color: var(--bad); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .86rem; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .22rem .45rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
-th:first-child, td:first-child, tr.why td { text-align: left; } tr.why td { white-space: normal; font-size: .8rem; color: var(--faint); padding-top: 0; max-width: 60rem; }
+th:first-child, td:first-child { text-align: left; } th.left, tr.why td { text-align: left; }
+tr.why td { font-size: .8rem; color: var(--faint); padding-top: 0; } tr.why div { white-space: normal; position: sticky; left: .45rem; width: max-content; max-width: min(60rem, calc(100vw - 4rem)); }
 tr:has(+ tr.why) td { border-bottom: 0; }
 td.changed { font-weight: 600; } figure { margin: .8rem 0; background: var(--box); border-radius: 8px; padding: .7rem; max-width: 860px; }
 svg { width: 100%; height: auto; display: block; } svg.range { width: 170px; height: 14px; } svg .span { fill: var(--bar); } svg .p95 { fill: var(--peak); }
 svg .bound { stroke: var(--ink); stroke-width: 1.5; } code { font-size: .86em; }
 @media (max-width: 620px) { figure { overflow-x: auto; } figure > svg { min-width: 560px; } }
-@media print { body { padding: 0; max-width: none; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; } .scroll { overflow: visible; } table { font-size: .64rem; } }
+@media print { body { padding: 0; max-width: none; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; } .scroll { overflow: visible; } table, tr.why td { font-size: .64rem; } tr.why div { max-width: 100%; } }
 ";
+
+/// Engines, and the strokes of their curves for one size of host after the other.
+const ENGINES: [(&str, Engine, [usize; 4]); 2] =
+    [("full runs", Engine::Full, [0, 2, 4, 6]), ("fast model", Engine::Fast, [3, 1, 5, 7])];
 
 impl Answer {
     /// The page.
@@ -87,15 +92,20 @@ impl Answer {
 
     /// Risk over memory: the longest shortage of each try.
     fn risk_figure(&self, html: &mut String) {
-        let by_hosts =
-            self.found.iter().any(|found| self.evaluated.iter().any(|tried| tried.hosts != found.hosts));
-        let x = |tried: &crate::answer::Evaluated| {
+        let by_hosts = self.sought == Sought::Hosts;
+        let x = |tried: &Evaluated| {
             if by_hosts { f64::from(tried.hosts) } else { tried.memory_mb / 1024.0 }
         };
+        // Of hosts of several sizes, a curve for each.
+        let mut sizes: Vec<f64> =
+            self.found.iter().filter(|_| by_hosts).map(|found| found.memory_mb).collect();
+        if sizes.is_empty() {
+            sizes.push(0.0);
+        }
         let mut curves = Vec::new();
         let mut ends = (f64::INFINITY, 0.0_f64);
         let mut marks = Vec::new();
-        let longest = |tried: &crate::answer::Evaluated| {
+        let longest = |tried: &Evaluated| {
             if tried.not_started > 0 { self.length_s } else { tried.longest_s }
         };
         // A VM that never starts is short all of the time; a scale for that would hide the rest.
@@ -106,20 +116,26 @@ impl Answer {
             .map(longest)
             .fold(self.risk.longest_s * 4.0, f64::max);
         let top = top.min(self.risk.longest_s.max(1.0) * 20.0);
-        for (label, engine, place) in [("full runs", Engine::Full, 0), ("fast model", Engine::Fast, 3)] {
-            let mut points: Vec<(f64, f64)> = self
-                .evaluated
-                .iter()
-                .filter(|tried| tried.engine == engine)
-                .map(|tried| (x(tried), longest(tried).min(top)))
-                .collect();
-            points.sort_by(|a, b| a.0.total_cmp(&b.0));
-            for point in &points {
-                ends = (ends.0.min(point.0), ends.1.max(point.0));
-            }
-            if points.len() > 1 {
-                let stroke: Stroke = STROKES.get(place).copied().unwrap_or(STROKES[0]);
-                curves.push(Curve { label: label.to_owned(), stroke, points });
+        for (number, size) in sizes.iter().enumerate() {
+            for (label, engine, places) in ENGINES {
+                let mut points: Vec<(f64, f64)> = self
+                    .evaluated
+                    .iter()
+                    .filter(|tried| tried.engine == engine)
+                    .filter(|tried| !by_hosts || (tried.memory_mb - size).abs() < 0.5)
+                    .map(|tried| (x(tried), longest(tried).min(top)))
+                    .collect();
+                points.sort_by(|a, b| a.0.total_cmp(&b.0));
+                for point in &points {
+                    ends = (ends.0.min(point.0), ends.1.max(point.0));
+                }
+                if points.len() > 1 {
+                    let place = places[number % places.len()];
+                    let stroke: Stroke = STROKES.get(place).copied().unwrap_or(STROKES[0]);
+                    let label =
+                        if sizes.len() > 1 { format!("{}, {label}", gb(*size)) } else { label.to_owned() };
+                    curves.push(Curve { label, stroke, points });
+                }
             }
         }
         if curves.is_empty() || ends.0 >= ends.1 {
@@ -137,7 +153,11 @@ impl Answer {
             }
         }
         let figure = Figure {
-            title: "Risk over memory: the longest time that a VM is short".to_owned(),
+            title: if by_hosts {
+                "Risk over hosts: the longest time that a VM is short".to_owned()
+            } else {
+                "Risk over memory: the longest time that a VM is short".to_owned()
+            },
             note: "Values beyond the scale lie on its upper edge; dotted: what the risk allows".to_owned(),
             axis: if by_hosts { "hosts" } else { "memory of each host, GB" },
             from: ends.0,
@@ -159,7 +179,8 @@ impl Answer {
                 marks,
             }],
         };
-        let _ = write!(html, "<h2>Risk over memory</h2><figure>{}</figure>", figure.draw());
+        let over = if by_hosts { "hosts" } else { "memory" };
+        let _ = write!(html, "<h2>Risk over {over}</h2><figure>{}</figure>", figure.draw());
     }
 
     /// Demand and memory over time.
@@ -268,7 +289,7 @@ impl Answer {
         html.push_str(
             "<h2>VMs</h2><p>Demand from its smallest to its largest, darker up to where it is for 95 % of the time; lines: minimum and maximum RAM. \
              <i>Never taken</i>: what its maximum lies above its largest demand with the buffer, which is what static memory of that size would waste.</p>\
-             <div class=\"scroll\"><table><tr><th>VM</th><th>demand</th><th>smallest</th><th>median</th><th>95 %</th><th>99 %</th><th>largest</th><th>minimum</th>\
+             <div class=\"scroll\"><table><tr><th>VM</th><th class=\"left\">demand</th><th>smallest</th><th>median</th><th>95 %</th><th>99 %</th><th>largest</th><th>minimum</th>\
              <th>startup</th><th>maximum</th><th>buffer</th><th>never taken</th></tr>",
         );
         for advice in &self.advice {
@@ -362,7 +383,7 @@ fn row(html: &mut String, advice: &Advice, most: f64) {
     let why = advice.reasons.iter().map(|reason| escape(reason)).collect::<Vec<_>>().join(" ");
     let _ = write!(
         html,
-        "<tr><td>{}</td><td>{picture}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{bounds}<td>{}</td></tr><tr class=\"why\"><td></td><td colspan=\"11\">{why}</td></tr>",
+        "<tr><td>{}</td><td>{picture}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{bounds}<td>{}</td></tr><tr class=\"why\"><td colspan=\"12\"><div>{why}</div></td></tr>",
         escape(&advice.vm),
         cell(percentiles, demand.minimum_mb),
         cell(percentiles, demand.p50_mb),

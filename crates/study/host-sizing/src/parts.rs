@@ -49,15 +49,13 @@ impl Part {
     }
 }
 
-/// In words, what full runs of these parts run.
-pub(crate) fn told(parts: &[Part]) -> String {
+/// In words, what full runs of these parts run, of a try with so many hosts that are up.
+pub(crate) fn told(parts: &[Part], up: usize) -> String {
     let cut = parts.iter().filter_map(|part| part.cut.as_ref());
     let length: f64 = cut.map(|(fleet, _)| fleet.length().as_secs_f64()).sum();
     if length > 0.0 {
-        format!(
-            "full runs of {} around the worst moments, of the hosts that are worst by the fast model",
-            crate::clock::length(length)
-        )
+        let hosts = if up > 1 { ", of the hosts that are worst by the fast model" } else { "" };
+        format!("full runs of {} around the worst moments{hosts}", crate::clock::length(length))
     } else {
         "full runs".to_owned()
     }

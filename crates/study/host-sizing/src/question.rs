@@ -7,6 +7,8 @@ use core::time::Duration;
 use page_range::PageCount;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::Sought;
+
 /// Which hosts there may be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,6 +40,13 @@ pub struct Question {
     pub step: Option<PageCount>,
     /// Search with full runs, however long that takes.
     pub full: bool,
+}
+
+impl Hosts {
+    /// What is asked for of them.
+    pub(crate) fn sought(&self) -> Sought {
+        if matches!(self, Self::Sizes(_)) { Sought::Hosts } else { Sought::Memory }
+    }
 }
 
 impl Question {

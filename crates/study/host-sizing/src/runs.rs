@@ -16,19 +16,23 @@ pub(crate) const PROCESSORS: f64 = 2.0;
 /// Sizes that a search asks for at once. The same on every machine, as what was tried is part of the answer. Invented.
 pub(crate) const AT_ONCE: usize = 2;
 
+/// Hosts to run.
+#[derive(Clone, Copy)]
+pub(crate) struct Batch<'a> {
+    pub(crate) fleet: &'a Fleet,
+    /// What the fleet was cut to.
+    pub(crate) window: Option<TraceWindow>,
+    pub(crate) engine: Engine,
+    pub(crate) jobs: &'a [Job],
+}
+
 /// Runs hosts, or knows what their runs came to.
 pub(crate) trait Runs {
-    /// What jobs come to, in their order. `window` is what the fleet was cut to.
+    /// What jobs come to, in their order.
     ///
     /// # Errors
     /// A run that fails, or one that somebody else has not made yet.
-    fn run(
-        &self,
-        fleet: &Fleet,
-        window: Option<TraceWindow>,
-        engine: Engine,
-        jobs: &[Job],
-    ) -> Result<Vec<HostOutcome>, SizingError>;
+    fn run(&self, batch: Batch<'_>) -> Result<Vec<HostOutcome>, SizingError>;
 }
 
 /// Runs them in this process.
@@ -38,14 +42,8 @@ pub(crate) struct Here<'a> {
 }
 
 impl Runs for Here<'_> {
-    fn run(
-        &self,
-        fleet: &Fleet,
-        _: Option<TraceWindow>,
-        engine: Engine,
-        jobs: &[Job],
-    ) -> Result<Vec<HostOutcome>, SizingError> {
-        simulate::run_all(fleet, engine, jobs, self.threads, self.progress)
+    fn run(&self, batch: Batch<'_>) -> Result<Vec<HostOutcome>, SizingError> {
+        simulate::run_all(batch.fleet, batch.engine, batch.jobs, self.threads, self.progress)
     }
 }
 
@@ -74,16 +72,11 @@ impl<'a> Remembered<'a> {
 }
 
 impl Runs for Remembered<'_> {
-    fn run(
-        &self,
-        fleet: &Fleet,
-        window: Option<TraceWindow>,
-        engine: Engine,
-        jobs: &[Job],
-    ) -> Result<Vec<HostOutcome>, SizingError> {
+    fn run(&self, batch: Batch<'_>) -> Result<Vec<HostOutcome>, SizingError> {
+        let jobs = batch.jobs;
         let name = |job: &Job| Name {
-            engine,
-            window: window.map(|window| (window.from(), window.to())),
+            engine: batch.engine,
+            window: batch.window.map(|window| (window.from(), window.to())),
             memory: job.memory,
             vms: job.vms.clone(),
             arrive: job.arrive.clone(),
@@ -100,7 +93,7 @@ impl Runs for Remembered<'_> {
             };
             jobs.iter().filter(|job| !is_known(job)).cloned().collect()
         };
-        let outcomes = self.runs.run(fleet, window, engine, &new)?;
+        let outcomes = self.runs.run(Batch { jobs: &new, ..batch })?;
         let mut known = self.known.borrow_mut();
         for (job, outcome) in new.iter().zip(outcomes) {
             known.insert(name(job), (job.hopeless_s, outcome));

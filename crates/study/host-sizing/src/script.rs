@@ -127,17 +127,35 @@ fn lines(text: &mut String, advice: &Advice, from: &Setting, to: &Setting) {
         // Dynamic Memory must be on before it has a buffer.
         off.append(&mut running);
     }
-    let host =
-        advice.host.as_ref().map_or_else(String::new, |host| format!(" -ComputerName {}", quoted(host)));
+    if running.is_empty() && off.is_empty() {
+        return;
+    }
+    if advice.vm.contains(char::is_control) {
+        remark(text, "Its name has signs that no line can have: set it by hand.");
+        return;
+    }
+    if advice.vm.contains(['[', ']']) {
+        remark(text, "Counters write [ ] for ( ): Get-VM says which of them its name has.");
+    }
+    let call = call(&advice.vm, advice.host.as_deref());
     for (comment, parameters) in [("While it runs or is off:", running), ("The VM must be off:", off)] {
         if !parameters.is_empty() {
             remark(text, comment);
-            let _ = writeln!(
-                text,
-                "Set-VMMemory -VMName {}{host} {} -WhatIf:$WhatIf",
-                quoted(&advice.vm),
-                parameters.join(" ")
-            );
+            let _ = writeln!(text, "{call} {} -WhatIf:$WhatIf", parameters.join(" "));
         }
+    }
+}
+
+/// Signs that make a name a pattern (documented: about_Wildcards).
+const PATTERN: [char; 5] = ['*', '?', '[', ']', '`'];
+
+/// The cmdlet for a VM. Names may be patterns to cmdlets (documented for Get-VM, and denied for Set-VMMemory): one that would be a pattern is compared.
+fn call(vm: &str, host: Option<&str>) -> String {
+    let host = host.map_or_else(String::new, |host| format!(" -ComputerName {}", quoted(host)));
+    let name = quoted(vm);
+    if vm.contains(PATTERN) {
+        format!("Get-VM{host} | Where-Object Name -EQ {name} | Set-VMMemory")
+    } else {
+        format!("Set-VMMemory -VMName {name}{host}")
     }
 }

@@ -8,6 +8,7 @@ use crate::confidence::Confidence;
 use crate::fleet::Fleet;
 use crate::job::Engine;
 use crate::measure::Series;
+use crate::parts;
 use crate::question::{Growth, Hosts, Question};
 use crate::runs::{Here, Runs};
 use crate::smallest::{hosts_of, memory_of};
@@ -61,6 +62,7 @@ pub(crate) fn size_with(
         warm_up_s: fleet.warm_up_s(),
         begins_ms: fleet.begins,
         seeds: fleet.plans.len(),
+        sought: question.hosts.sought(),
         found,
         evaluated: tries.evaluated(),
         on_any_host,
@@ -82,7 +84,12 @@ fn answers(tries: &mut Tries<'_>) -> Result<Vec<Found>, SizingError> {
         Hosts::Given(hosts, memory) => {
             let smallest = memory_of(tries, hosts, None)?;
             let kept = tries.kept(&[(hosts, memory)], Engine::Full)?[0];
-            let given = tries.found((hosts, memory), kept, None, "a full run");
+            let by = if tries.ample.in_parts() {
+                parts::told(&tries.ample.parts, tries.ample.question.up(hosts))
+            } else {
+                "a full run".to_owned()
+            };
+            let given = tries.found((hosts, memory), kept, None, &by);
             tries.keep_series((hosts, memory))?;
             Ok(if (smallest.memory_mb - memory.mib()).abs() < 1.0 {
                 vec![given]
@@ -90,11 +97,11 @@ fn answers(tries: &mut Tries<'_>) -> Result<Vec<Found>, SizingError> {
                 vec![given, smallest]
             })
         }
-        Hosts::Sizes(sizes) => sizes.into_iter().map(|size| hosts_of(tries, size)).collect(),
+        Hosts::Sizes(sizes) => sizes.into_iter().map(|size| hosts_of(tries, size, None)).collect(),
     }
 }
 
-/// The smallest memory with the advised settings, for as many hosts as the first answer has.
+/// The same with the advised settings: the smallest memory of as many hosts, or how many hosts of the first size.
 fn with_advice(
     today: &Tries<'_>,
     advice: &[Advice],
@@ -102,13 +109,15 @@ fn with_advice(
     runs: &dyn Runs,
 ) -> Result<Option<Found>, SizingError> {
     let Ample { fleet, question, .. } = today.ample;
-    let changed = advice.iter().any(Advice::changes);
-    let hosts = found.first().map(|found| found.hosts).filter(|hosts| changed && *hosts > question.spare);
-    let Some(hosts) = hosts else { return Ok(None) };
+    let Some(first) = found.first().filter(|_| advice.iter().any(Advice::changes)) else { return Ok(None) };
     let settings: Vec<_> =
         fleet.vms.iter().zip(advice).map(|(vm, advice)| advice.settings(&vm.settings)).collect();
     let fleet = fleet.with_settings(&settings);
-    let question = Question { hosts: Hosts::Number(hosts), ..question.clone() };
+    let hosts = match &question.hosts {
+        Hosts::Number(hosts) | Hosts::Given(hosts, _) => Hosts::Number(*hosts),
+        Hosts::Sizes(sizes) => Hosts::Sizes(sizes.iter().take(1).copied().collect()),
+    };
+    let question = Question { hosts, ..question.clone() };
     let mut ample = Ample::measure(&fleet, &question, runs)?;
     // Promises are those of today: settings must not be better by promising less.
     let before: &Promises = &today.ample.promises;
@@ -117,8 +126,16 @@ fn with_advice(
     ample.add_parts(today.ample.moments())?;
     let mut tries = Tries::new(ample);
     tries.series = Some(Series::default());
-    let hint = found.first().filter(|found| found.kept).map(|found| found.memory_mb);
-    memory_of(&mut tries, hosts, hint).map(Some)
+    let hint = Some(first).filter(|first| first.kept);
+    match &question.hosts {
+        Hosts::Number(hosts) | Hosts::Given(hosts, _) => {
+            memory_of(&mut tries, *hosts, hint.map(|first| first.memory_mb)).map(Some)
+        }
+        Hosts::Sizes(sizes) => {
+            let hint = hint.map(|first| first.hosts);
+            sizes.first().map(|size| hosts_of(&mut tries, *size, hint)).transpose()
+        }
+    }
 }
 
 #[cfg(test)]

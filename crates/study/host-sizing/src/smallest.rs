@@ -63,7 +63,7 @@ pub(crate) fn memory_of(tries: &mut Tries<'_>, hosts: u32, hint: Option<f64>) ->
     if engine == Engine::Fast {
         fast_said = Some(of(answer).1.mib());
         answer = corrected(tries, answer, high, of)?;
-        by = format!("{} at it and its neighbours", parts::told(&tries.ample.parts));
+        by = format!("{} at it and its neighbours", parts::told(&tries.ample.parts, up as usize));
     }
     if answer > 1 {
         tries.kept(&[of(answer - 1)], Engine::Full)?;
@@ -76,12 +76,15 @@ pub(crate) fn memory_of(tries: &mut Tries<'_>, hosts: u32, hint: Option<f64>) ->
     Ok(found)
 }
 
-/// The smallest number of hosts of this size.
-pub(crate) fn hosts_of(tries: &mut Tries<'_>, memory: PageCount) -> Result<Found, SizingError> {
+/// The smallest number of hosts of this size. `hint`: how many it is likely.
+pub(crate) fn hosts_of(
+    tries: &mut Tries<'_>,
+    memory: PageCount,
+    hint: Option<u32>,
+) -> Result<Found, SizingError> {
     let fleet = tries.ample.fleet;
     let spare = tries.ample.question.spare;
     let engine = tries.ample.engine;
-    // From what all need together at least, on, doubling until it suffices.
     let usable = memory.mib() * (1.0 - 30.0 / 1024.0) - 384.0;
     let largest = fleet.vms.iter().map(|vm| vm.settings.startup.mib()).fold(0.0, f64::max);
     if usable <= largest {
@@ -91,13 +94,23 @@ pub(crate) fn hosts_of(tries: &mut Tries<'_>, memory: PageCount) -> Result<Found
     }
     let count = u32::try_from(fleet.vms.len()).unwrap_or(MOST_HOSTS).clamp(1, MOST_HOSTS);
     let of = |up: u64| (up as u32 + spare, memory);
-    let (mut low, mut high) = (0_u64, 1_u64);
+    // From what is likely on, or from one, doubling until it suffices.
+    let likely = hint.map_or(1, |hosts| u64::from(hosts.saturating_sub(spare))).clamp(1, u64::from(count));
+    let (mut low, mut high) = (0_u64, likely);
     while !tries.kept(&[of(high)], engine)?[0] {
         if high >= u64::from(count) {
             return Ok(tries.found(of(high), false, None, "runs of one VM for each host"));
         }
         low = high;
         high = (high * 2).min(u64::from(count));
+    }
+    // Where what is likely suffices, one less is likely not to.
+    if low == 0 && high > 1 {
+        if tries.kept(&[of(high - 1)], engine)?[0] {
+            high -= 1;
+        } else {
+            low = high - 1;
+        }
     }
     let mut answer = search::smallest(low, high, AT_ONCE, |points| {
         let points: Vec<Try> = points.iter().map(|up| of(*up)).collect();
@@ -112,7 +125,8 @@ pub(crate) fn hosts_of(tries: &mut Tries<'_>, memory: PageCount) -> Result<Found
         tries.kept(&[of(answer - 1)], Engine::Full)?;
     }
     tries.keep_series(of(answer))?;
-    let by = format!("{} at it and one host below", parts::told(&tries.ample.parts));
+    let below = if answer > 1 { " and one host below" } else { "" };
+    let by = format!("{} at it{below}", parts::told(&tries.ample.parts, answer as usize));
     let mut found = tries.found(of(answer), true, fast_said, &by);
     if answer > 1 {
         found.why_not_less = tries.why_not(of(answer - 1));
@@ -200,15 +214,13 @@ fn smallest_near(
 
 #[cfg(test)]
 mod tests {
-    use guest_memory_manager::trace::TraceWindow;
-
     use super::*;
     use crate::ample::Ample;
-    use crate::fleet::{Fleet, hours_of_three_vms};
+    use crate::fleet::hours_of_three_vms;
     use crate::job::Job;
     use crate::measure::{HostOutcome, Series, VmOutcome};
     use crate::question::{Hosts, Question, Risk};
-    use crate::runs::Runs;
+    use crate::runs::{Batch, Runs};
 
     const STEP_MIB: u64 = 256;
     /// So many steps are enough for VM 2 in full runs, and so many for all by the fast model.
@@ -219,30 +231,24 @@ mod tests {
     struct Made;
 
     impl Runs for Made {
-        fn run(
-            &self,
-            fleet: &Fleet,
-            _: Option<TraceWindow>,
-            engine: Engine,
-            jobs: &[Job],
-        ) -> Result<Vec<HostOutcome>, SizingError> {
+        fn run(&self, batch: Batch<'_>) -> Result<Vec<HostOutcome>, SizingError> {
             let one = |job: &Job| {
                 let steps = job.memory.whole_mib() / STEP_MIB;
                 let vms = job.vms.iter().map(|vm| {
                     let worst = if steps.is_multiple_of(2) { 0 } else { 2 };
-                    let longest_s = match engine {
+                    let longest_s = match batch.engine {
                         Engine::Fast if steps < FAST_ENOUGH => 100.0,
                         Engine::Fast if *vm == worst => 20.0,
                         Engine::Full if *vm == 2 && steps < ENOUGH => 50.0,
                         _ => 0.0,
                     };
-                    let on_s = fleet.length().as_secs_f64();
+                    let on_s = batch.fleet.length().as_secs_f64();
                     VmOutcome { started: true, on_s, longest_s, short_s: longest_s, ..VmOutcome::default() }
                 });
                 let series = Series { time_s: vec![1500.0], demand_mb: vec![5400.0], ..Series::default() };
                 HostOutcome { vms: vms.collect(), series, ..HostOutcome::default() }
             };
-            Ok(jobs.iter().map(one).collect())
+            Ok(batch.jobs.iter().map(one).collect())
         }
     }
 

@@ -284,11 +284,11 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// The VMs for which the risk is not kept there.
-    pub(crate) fn violations(&mut self, tried: Try) -> Result<Vec<Shortage>, SizingError> {
+    /// The VMs for which the risk is not kept there, and whether runs were ended early.
+    pub(crate) fn violations(&mut self, tried: Try) -> Result<(Vec<Shortage>, bool), SizingError> {
         self.kept(&[tried], Engine::Full)?;
         let judged = self.judged.get(&key(tried, Engine::Full));
-        Ok(judged.map(|judged| judged.violations.clone()).unwrap_or_default())
+        Ok(judged.map(|judged| (judged.violations.clone(), judged.evaluated.ended_early)).unwrap_or_default())
     }
 
     /// Why that is not enough, if full runs have shown that it is not.

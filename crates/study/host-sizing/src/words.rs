@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::answer::{Answer, Failover, Found, Shortage};
+use crate::answer::{Answer, Failover, Found, Shortage, Sought};
 use crate::clock::{bare, gb, length, moment};
 
 /// VMs that a text names one by one.
@@ -16,30 +16,7 @@ impl Answer {
         for found in &self.found {
             said.extend(self.of_found(found));
         }
-        if let (Some(after), Some(found)) = (&self.with_advice, self.found.last()) {
-            let hosts = hosts(after.hosts);
-            said.push(if after.kept {
-                let less = found.memory_mb - after.memory_mb;
-                let change = match less {
-                    _ if !found.kept || found.hosts != after.hosts => String::new(),
-                    less if less > 0.5 => format!(", {} less for each", gb(less)),
-                    less if less < -0.5 => {
-                        format!(", {} more for each: they keep what the settings of today do not", gb(-less))
-                    }
-                    _ => ", as much as with the settings of today".to_owned(),
-                };
-                format!(
-                    "With the advised settings {hosts} of {} {}{change}.",
-                    gb(after.memory_mb),
-                    suffice(after.hosts)
-                )
-            } else {
-                format!(
-                    "With the advised settings the risk is not kept even on {hosts} of {}.",
-                    gb(after.memory_mb)
-                )
-            });
-        }
+        said.extend(self.with_advice.as_ref().map(|after| self.advised(after)));
         said.push(format!(
             "Static memory would take {} for all maxima, {} for all peaks; those whose demand is known never demanded more than {} together.",
             gb(self.static_maximum_mb),
@@ -53,7 +30,7 @@ impl Answer {
                 "On any host {names} {} short for longer than the risk allows ({}): they rise faster than memory comes, or reach their maximum. They are \
                  held against that; a larger buffer or maximum helps, not a larger host.",
                 if self.on_any_host.len() == 1 { "is" } else { "are" },
-                self.short(worst)
+                self.short(worst, false)
             ));
         }
         said.push(format!("Confidence: {}.", self.confidence.level.word()));
@@ -67,11 +44,56 @@ impl Answer {
                 hosts(test.hosts),
                 test.kept,
                 test.vms,
-                test.broken.first().map_or_else(String::new, |worst| format!(" (worst: {})", self.short(worst))),
+                test.broken.first().map_or_else(String::new, |worst| format!(" (worst: {})", self.short(worst, test.ended_early))),
                 gb(test.second_half_mb)
             ));
         }
         said
+    }
+
+    /// What the advised settings come to, and how that differs from those of today.
+    fn advised(&self, after: &Found) -> String {
+        let hosts = hosts(after.hosts);
+        let of = format!("With the advised settings {hosts} of {}", gb(after.memory_mb));
+        match self.sought {
+            Sought::Hosts if after.hosts == 0 => {
+                format!("With the advised settings no number of hosts of {} is enough.", gb(after.memory_mb))
+            }
+            _ if !after.kept => {
+                format!(
+                    "With the advised settings the risk is not kept even on {hosts} of {}.",
+                    gb(after.memory_mb)
+                )
+            }
+            Sought::Memory => {
+                // Where hosts were given, the second answer is what would be enough.
+                let today = self.found.last().filter(|found| found.kept && found.hosts == after.hosts);
+                let change =
+                    today.map_or_else(String::new, |today| match today.memory_mb - after.memory_mb {
+                        less if less > 0.5 => format!(", {} less for each", gb(less)),
+                        less if less < -0.5 => {
+                            format!(
+                                ", {} more for each: they keep what the settings of today do not",
+                                gb(-less)
+                            )
+                        }
+                        _ => ", as much as with the settings of today".to_owned(),
+                    });
+                format!("{of} {}{change}.", suffice(after.hosts))
+            }
+            Sought::Hosts => {
+                let today = self.found.first().filter(|found| found.kept && found.hosts > 0);
+                let change = today.map_or_else(String::new, |today| match today.hosts.cmp(&after.hosts) {
+                    core::cmp::Ordering::Greater => format!(", {} fewer", today.hosts - after.hosts),
+                    core::cmp::Ordering::Less => format!(
+                        ", {} more: they keep what the settings of today do not",
+                        after.hosts - today.hosts
+                    ),
+                    core::cmp::Ordering::Equal => ", as many as with the settings of today".to_owned(),
+                });
+                format!("{of} {}{change}.", suffice(after.hosts))
+            }
+        }
     }
 
     fn of_found(&self, found: &Found) -> Vec<String> {
@@ -103,7 +125,7 @@ impl Answer {
                         1 => "; one other VM is short for less".to_owned(),
                         others => format!("; {others} others are short for less"),
                     };
-                    said.push(format!("There {}{others}.", self.short(worst)));
+                    said.push(format!("There {}{others}.", self.short(worst, false)));
                 }
             }
             said.extend(found.failover.as_ref().map(|failover| self.failed_over(failover)));
@@ -125,12 +147,14 @@ impl Answer {
             ));
         }
         let fast = found.fast_said.map_or_else(String::new, |fast| {
-            if (fast - found.memory_mb).abs() < 0.5 || (fast - f64::from(found.hosts)).abs() < 0.1 {
+            let (same, said) = match self.sought {
+                Sought::Memory => ((fast - found.memory_mb).abs() < 0.5, gb(fast)),
+                Sought::Hosts => ((fast - f64::from(found.hosts)).abs() < 0.1, hosts(fast as u32)),
+            };
+            if same {
                 "; the fast model said the same".to_owned()
-            } else if fast > 4096.0 || fast.fract() != 0.0 || fast > f64::from(self.spare) + 1024.0 {
-                format!("; the fast model had said {}", gb(fast))
             } else {
-                format!("; the fast model had said {fast:.0} hosts")
+                format!("; the fast model had said {said}")
             }
         });
         said.push(format!("Confirmed by {}{fast}.", found.confirmed_by));
@@ -164,12 +188,12 @@ impl Answer {
             .evaluated
             .iter()
             .filter(|tried| tried.hosts == hosts && (tried.memory_mb - memory_mb).abs() < 0.5);
-        let all = all
-            .filter(|tried| tried.engine == crate::Engine::Full)
-            .map(|tried| tried.vms_broken)
-            .max()
-            .unwrap_or(violations.len());
-        let told: Vec<String> = violations.iter().take(NAMED).map(|shortage| self.short(shortage)).collect();
+        let full =
+            all.filter(|tried| tried.engine == crate::Engine::Full).max_by_key(|tried| tried.vms_broken);
+        let all = full.map_or(violations.len(), |tried| tried.vms_broken);
+        let ended_early = full.is_some_and(|tried| tried.ended_early);
+        let told = violations.iter().take(NAMED).map(|shortage| self.short(shortage, ended_early));
+        let told: Vec<String> = told.collect();
         let more = match all.saturating_sub(violations.len().min(NAMED)) {
             0 => String::new(),
             more => format!(", and {more} more break the risk"),
@@ -177,8 +201,8 @@ impl Answer {
         if told.is_empty() { "the risk is not kept".to_owned() } else { format!("{}{more}", told.join(", ")) }
     }
 
-    /// What happened to a VM.
-    fn short(&self, shortage: &Shortage) -> String {
+    /// What happened to a VM; `ended_early` is whether its run was ended when all was clear, so that this is the least that would have happened.
+    fn short(&self, shortage: &Shortage, ended_early: bool) -> String {
         let vm = &shortage.vm;
         if !shortage.started {
             return if shortage.after_failure {
@@ -193,8 +217,9 @@ impl Answer {
         } else {
             String::new()
         };
+        let least = if ended_early { "at least " } else { "" };
         format!(
-            "{vm} is short for {} from {} on ({:.2} % of its time{refused}{after})",
+            "{vm} is short for {least}{} from {} on ({:.2} % of its time{refused}{after})",
             length(shortage.longest_s),
             moment(self.begins_ms, shortage.at_s),
             shortage.share * 100.0

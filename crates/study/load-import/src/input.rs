@@ -3,12 +3,17 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use input_file::{CodePageName, TextLines};
+use input_file::{CodePage, CodePageName, TextLines};
 
 use crate::error::ImportError;
 
 /// Bytes that are read of a file: a year of a thousand VMs every five minutes has half of it. Invented.
 const MOST_BYTES: u64 = 1 << 34;
+
+/// What is said of a file that is no Unicode, and of which nobody has named the code page.
+pub(crate) fn code_page(page: &CodePage) -> String {
+    format!("{page}, or name it: --code-page 932, or the like")
+}
 
 /// A file, or a folder of trace files.
 #[derive(Clone, Debug)]

@@ -24,6 +24,7 @@ mod error;
 mod input;
 mod kind;
 mod load;
+mod lost_letters;
 mod merge;
 mod names;
 mod number;
@@ -35,6 +36,7 @@ mod reading;
 mod recorded;
 mod scenario_file;
 mod sheet;
+mod twins;
 mod vm_list;
 #[cfg(feature = "xlsx")]
 mod workbook;

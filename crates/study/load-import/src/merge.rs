@@ -10,9 +10,9 @@ use perf_counters::instance_name;
 use crate::error::ImportError;
 use crate::kind::Kind;
 use crate::load::{Demand, Load, LoadHost, LoadVm, Release, Settings, Source, Today};
-use crate::names;
 use crate::part::{HostPart, Part, Sample, VmPart};
 use crate::perfmon::AVAILABLE;
+use crate::{lost_letters, names, twins};
 
 /// The Windows Server of hosts where no file says it: VMs' versions do, in lists of Get-VM. Invented.
 const RELEASE: &str = "2022";
@@ -31,6 +31,11 @@ const SAME_MIB: f64 = 64.0;
 /// Gaps of one VM that are told one by one. Invented.
 const GAPS_TOLD: usize = 3;
 
+/// What a file says of a VM: which file, of which kind, and what.
+pub(crate) type Entry = (String, Kind, VmPart);
+/// What files say of VMs, by the key of their names.
+pub(crate) type Groups = BTreeMap<String, Vec<Entry>>;
+
 /// Makes one load of what files say.
 pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
     let mut remarks: Vec<String> = Vec::new();
@@ -39,8 +44,8 @@ pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
     let mut host_memory = None;
     let mut listed: Vec<HostPart> = Vec::new();
     let mut release: Option<&'static str> = None;
-    let mut groups: BTreeMap<String, Vec<(String, Kind, VmPart)>> = BTreeMap::new();
-    let mut guests: Vec<(String, Kind, VmPart)> = Vec::new();
+    let mut groups = Groups::new();
+    let mut guests: Vec<Entry> = Vec::new();
     for part in parts {
         remarks.extend(part.remarks.iter().map(|remark| format!("{}: {remark}", part.file)));
         sources.push(Source { file: part.file.clone(), kind: part.kind });
@@ -61,11 +66,14 @@ pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
             }
         }
     }
+    lost_letters::restore(&mut groups, &mut remarks)?;
+    twins::part(&mut groups, &mut remarks);
     let alone = groups.is_empty();
     for (file, kind, vm) in guests {
         let whole = key(&vm.name);
         let first = key(vm.name.split('.').next().unwrap_or(&vm.name));
-        let found = [whole.clone(), first].into_iter().find(|key| groups.contains_key(key));
+        let known = [whole.clone(), first].into_iter().flat_map(|key| [twins::first(&key), key]);
+        let found = known.into_iter().find(|key| groups.contains_key(key));
         if found.is_none() && !alone {
             remarks.push(format!(
                 "{file}: the computer {:?} has counters of its own, and no other file has a VM of that name: it is taken as one more VM",
@@ -211,7 +219,7 @@ fn told_of_hosts(listed: Vec<HostPart>, vms: &[LoadVm], remarks: &mut Vec<String
 
 /// What a VM is found by: names are compared as counters compare them, without regard to case and with the signs that
 /// counters replace.
-fn key(name: &str) -> String {
+pub(crate) fn key(name: &str) -> String {
     instance_name(name.trim()).to_lowercase()
 }
 
@@ -261,7 +269,7 @@ fn size(pages: PageCount) -> String {
 
 /// One VM of what files say of it.
 fn one(
-    group: Vec<(String, Kind, VmPart)>,
+    group: Vec<Entry>,
     dated: bool,
     remarks: &mut Vec<String>,
     ballooned: &mut Vec<(String, String)>,
@@ -457,7 +465,7 @@ fn aligned(what: &str, pages: PageCount, assumed: &mut Vec<String>) -> PageCount
 /// Committed Bytes.
 fn join(
     name: &str,
-    group: Vec<(String, Kind, VmPart)>,
+    group: Vec<Entry>,
     memory: Option<PageCount>,
     dated: bool,
     remarks: &mut Vec<String>,
@@ -467,9 +475,16 @@ fn join(
     let mut of_host: Vec<(String, Vec<Sample>)> = Vec::new();
     let mut of_guest: Vec<(String, Vec<Sample>, Option<&'static str>)> = Vec::new();
     let mut without_value = 0;
-    for (file, _, vm) in group {
+    let files: Vec<String> = group.iter().map(|(file, ..)| file.clone()).collect();
+    for (mut file, _, vm) in group {
         if vm.samples.is_empty() {
             continue;
+        }
+        // A log of several hosts that the VM was on.
+        if let Some(host) =
+            vm.host.as_ref().filter(|_| files.iter().filter(|other| **other == file).count() > 1)
+        {
+            file = format!("{file} ({host})");
         }
         without_value += vm.without_value;
         if vm.of_guest {

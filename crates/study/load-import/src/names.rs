@@ -306,9 +306,10 @@ const COUNTERS: &[(&str, &str, Counter)] = &[
 ];
 
 /// German names of sets and counters, as published: `Arbeitsspeicher` and `Speicher` with `Verfügbare MB` in Microsoft's German pages,
-/// `Zugesicherte Bytes` likewise, and `Hyper-V-Ausgleichsmodul für dynamischen Arbeitsspeicher` in a published script. Japanese
-/// Windows has these counters in English (documented: the verification guideline's figures, and Microsoft Japan's support blog). What
-/// the German set of VMs is called was not found published, so it is asked for.
+/// `Zugesicherte Bytes` likewise, and `Hyper-V-Ausgleichsmodul für dynamischen Arbeitsspeicher` in a published script. The set of VMs with
+/// `Aktueller Druck` is called so in Microsoft's German page on what Azure Migrate reads of a host; that page has `Sichtbarer physischer Speicher des
+/// Gastcomputers` as well, from which the names of Physical Memory and Average Pressure are inferred. Where a host calls them otherwise, they are asked
+/// for. Japanese Windows has these counters in English (documented: the verification guideline's figures, and Microsoft Japan's support blog).
 const LOCAL: &[(&str, &str)] = &[
     ("Arbeitsspeicher", "Memory"),
     ("Speicher", "Memory"),
@@ -316,6 +317,10 @@ const LOCAL: &[(&str, &str)] = &[
     ("Zugesicherte Bytes", "Committed Bytes"),
     ("Hyper-V-Ausgleichsmodul für dynamischen Arbeitsspeicher", "Hyper-V Dynamic Memory Balancer"),
     ("Verfügbarer Arbeitsspeicher", "Available Memory"),
+    ("Hyper-V-VM mit dynamischem Arbeitsspeicher", "Hyper-V Dynamic Memory VM"),
+    ("Physischer Speicher", "Physical Memory"),
+    ("Aktueller Druck", "Current Pressure"),
+    ("Durchschnittlicher Druck", "Average Pressure"),
 ];
 
 /// What a counter is, by its English name, a published one in another language, or what the user says.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
-use perf_counters::pdh::CounterLog;
+use perf_counters::pdh::{CounterLog, Remark};
 
 use crate::error::ImportError;
-use crate::input::Input;
+use crate::input::{self, Input};
 use crate::kind::Kind;
 use crate::names::{self, Counter};
 use crate::number::Unit;
@@ -33,9 +33,13 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
     let log = CounterLog::read_lines(input.lines(options.code_page))
         .map_err(|error| ImportError::bad(&input.name, None, error.to_string()))?;
     let mut part = Part::new(&input.name, Kind::Perfmon);
-    part.remarks.extend(log.remarks().iter().map(ToString::to_string));
-    let mut by_vm: BTreeMap<String, Columns> = BTreeMap::new();
-    let mut by_machine: BTreeMap<String, Columns> = BTreeMap::new();
+    part.remarks.extend(log.remarks().iter().map(|remark| match remark {
+        Remark::CodePage(page) => input::code_page(page),
+        other => other.to_string(),
+    }));
+    // By name and host: a log of a cluster has a column of each host that a VM was on.
+    let mut by_vm: BTreeMap<(String, String), Columns> = BTreeMap::new();
+    let mut by_machine: BTreeMap<(String, String), Columns> = BTreeMap::new();
     let mut hosts: Vec<String> = Vec::new();
     let mut host_memory = None;
     for (place, path) in log.paths().iter().enumerate() {
@@ -59,14 +63,14 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
                 (&mut by_vm, instance)
             }
         };
-        let columns = columns.entry(name.to_lowercase()).or_default();
+        let columns = columns.entry((name.to_lowercase(), path.machine.to_lowercase())).or_default();
         (columns.name, columns.machine) = (name, path.machine.clone());
         columns.places.entry(counter).or_insert(place);
     }
     hosts.sort_by_key(|host| host.to_lowercase());
     hosts.dedup_by_key(|host| host.to_lowercase());
     // A host's own Memory counters are not a guest's.
-    by_machine.retain(|machine, _| !hosts.iter().any(|host| host.to_lowercase() == *machine));
+    by_machine.retain(|(_, machine), _| !hosts.iter().any(|host| host.to_lowercase() == *machine));
     if by_vm.is_empty() && by_machine.is_empty() {
         return Err(nothing(&input.name, &log, &hosts));
     }

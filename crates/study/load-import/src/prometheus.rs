@@ -59,7 +59,6 @@ enum Metric {
 /// Values of a VM by time in milliseconds.
 #[derive(Default)]
 struct Vm {
-    host: Option<String>,
     values: BTreeMap<Metric, BTreeMap<i64, f64>>,
     physical_name: String,
 }
@@ -73,7 +72,8 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
         text.push_str(line);
         text.push('\n');
     }
-    let mut vms: BTreeMap<String, Vm> = BTreeMap::new();
+    // By name and host: a VM that moves has series of several.
+    let mut vms: BTreeMap<(String, Option<String>), Vm> = BTreeMap::new();
     let mut others: BTreeMap<String, u64> = BTreeMap::new();
     let (mut ranges, mut moments, mut unnamed) = (0_u64, 0_u64, 0_u64);
     for answer in serde_json::Deserializer::from_str(&text).into_iter::<Answer>() {
@@ -109,14 +109,13 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
             let Some(vm) = series.metric.get("vm").filter(|vm| !NO_VM.contains(&vm.as_str())) else {
                 continue;
             };
-            let entry = vms.entry(vm.clone()).or_default();
+            // host:port
+            let host = series.metric.get("instance");
+            let host =
+                host.map(|host| host.rsplit_once(':').map_or(host.as_str(), |(host, _)| host).to_owned());
+            let entry = vms.entry((vm.clone(), host)).or_default();
             if metric == Metric::Physical {
                 entry.physical_name.clone_from(name);
-            }
-            if let Some(instance) = series.metric.get("instance") {
-                // host:port
-                let host = instance.rsplit_once(':').map_or(instance.as_str(), |(host, _)| host);
-                entry.host = Some(host.to_owned());
             }
             ranges += u64::from(!series.values.is_empty());
             moments += u64::from(series.value.is_some());
@@ -148,8 +147,9 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
             METRICS[0], METRICS[2]
         )));
     }
-    for (name, vm) in vms {
-        part.vms.push(one(&input.name, &name, vm, options, &mut part.remarks)?);
+    for ((name, host), vm) in vms {
+        let vm = one(&input.name, &name, vm, options, &mut part.remarks)?;
+        part.vms.push(VmPart { host, ..vm });
     }
     if ranges == 0 && moments > 0 {
         part.remarks.push(
@@ -173,7 +173,6 @@ fn one(
     let unit = options.unit(&vm.physical_name).unwrap_or(Unit::Bytes);
     let mut part = VmPart {
         name: name.to_owned(),
-        host: vm.host,
         dated: true,
         demand_from: Some("pressure_current_ratio × physical memory"),
         ..VmPart::default()

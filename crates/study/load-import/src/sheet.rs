@@ -3,7 +3,7 @@
 use input_file::CodePageName;
 
 use crate::error::ImportError;
-use crate::input::Input;
+use crate::input::{self, Input};
 use crate::number::{self, Decimal, Unit};
 use crate::options::Options;
 
@@ -96,7 +96,7 @@ pub(crate) fn rows(input: &Input, header: Header, options: &Options) -> Result<S
     let start = text.match_indices('\n').nth(header.skip as usize).map_or(0, |(at, _)| at + 1);
     let below = text.get(start..).unwrap_or("");
     let mut remarks = Vec::new();
-    remarks.extend(lines.code_page().map(|page| page.to_string()));
+    remarks.extend(lines.code_page().map(|page| input::code_page(&page)));
     let mut rows = Vec::new();
     for record in reader(header.separator).from_reader(below.as_bytes()).records() {
         let record = record.map_err(|error| ImportError::bad(&input.name, None, error.to_string()))?;

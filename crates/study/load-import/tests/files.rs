@@ -196,6 +196,77 @@ fn a_list_and_a_log_are_one_vm_whatever_the_case_of_its_name() {
     assert_eq!(demand(&load, "WEB01").len(), 3);
 }
 
+/// Export-Csv of Windows PowerShell 5 without -Encoding.
+#[test]
+fn letters_that_a_list_has_lost_are_those_of_the_log() {
+    let log = perfmon().replace("web01", "Büro").replace("SQL01", "経理");
+    let list = "Name,MemoryStartup,MemoryMinimum,MemoryMaximum,DynamicMemoryEnabled\nB?ro,1073741824,536870912,4294967296,True\n??,17179869184,536870912,17179869184,False\n";
+    let load = good(&[("log.csv", &log), ("vms.csv", list)]);
+    assert_eq!(load.vms.iter().map(|vm| vm.name.as_str()).collect::<Vec<_>>(), ["Büro", "経理"]);
+    assert_eq!((mib(&load, "Büro"), mib(&load, "経理")), ([1024, 512, 4096], [16384; 3]));
+    assert!(load.remarks.iter().any(|remark| remark.contains("B?ro is Büro")), "{:?}", load.remarks);
+    // Which of two it is cannot be told.
+    let log = log.replace("Büro", "人事");
+    let error = read(&[("log.csv", &log), ("vms.csv", list)]).unwrap_err().to_string();
+    assert!(error.starts_with("vms.csv: \"??\" has lost letters") && error.contains("人事, 経理"), "{error}");
+    let twice = list.replace("B?ro", "??");
+    let error = read(&[("log.csv", &perfmon().replace("SQL01", "経理")), ("vms.csv", &twice)]).unwrap_err();
+    assert!(error.to_string().contains("export the list again with -Encoding UTF8"), "{error}");
+    let remarks = good(&[("vms.csv", &list.replace("??", "A"))]).remarks;
+    assert!(
+        remarks.iter().any(|remark| remark.starts_with("B?ro: a question mark may stand")),
+        "{remarks:?}"
+    );
+}
+
+/// typeperf -s of two hosts: a VM is moved from one to the other.
+#[test]
+fn a_vm_that_moves_within_a_log_is_one_and_two_of_one_name_are_two() {
+    let log = |there: [&str; 4]| {
+        let mut log = "\"(PDH-CSV 4.0) (UTC)(0)\"".to_owned();
+        for host in ["HV01", "HV02"] {
+            for counter in ["Physical Memory", "Current Pressure"] {
+                let _ = write!(log, ",\"\\\\{host}\\Hyper-V Dynamic Memory VM(WEB)\\{counter}\"");
+            }
+        }
+        log.push_str("\r\n");
+        for (minute, there) in there.into_iter().enumerate() {
+            let _ = write!(log, "\"09/22/2026 10:0{minute}:00.000\",{there}\r\n");
+        }
+        log
+    };
+    let (first, second) = ("\"2048\",\"50\",\" \",\" \"", "\" \",\" \",\"2048\",\"75\"");
+    let load = good(&[("log.csv", &log([first, first, second, second]))]);
+    assert_eq!(load.vms.len(), 1);
+    assert_eq!(demand(&load, "WEB"), [(0, 1024), (60, 1024), (120, 1536), (180, 1536)]);
+    let both = log(["\"2048\",\"50\",\"4096\",\"50\""; 4]);
+    // A list has the domain, or has not.
+    let list = "Name,ComputerName,MemoryStartup,MemoryMaximum\nWEB,HV02.corp.example,1073741824,8589934592\nWEB,hv01,536870912,4294967296\nDB,HV01,536870912,4294967296\n";
+    for files in [&[("log.csv", both.as_str())][..], &[("log.csv", &both), ("vms.csv", list)]] {
+        let load = good(files);
+        assert!(
+            load.remarks.iter().any(|remark| remark.starts_with("there are 2 VMs called WEB, on hv0")),
+            "{:?}",
+            load.remarks
+        );
+        let of = |host: &str| {
+            let mut on =
+                load.vms.iter().filter(|vm| vm.name == "WEB").filter(|vm| {
+                    vm.host.as_ref().is_some_and(|known| known.to_lowercase().starts_with(host))
+                });
+            let vm = on.next().unwrap_or_else(|| panic!("{:?}", load.vms));
+            assert!(on.next().is_none());
+            (vm.demand.peak().map(page_range::PageCount::whole_mib), vm.settings.maximum.whole_mib())
+        };
+        assert_eq!((of("hv01").0, of("hv02").0), (Some(1024), Some(2048)));
+        let (text, _) = scenario(&load);
+        assert!(text.contains("name = \"WEB\"") && text.contains("name = \"WEB-2\""), "{text}");
+        if files.len() == 2 {
+            assert_eq!((load.vms.len(), of("hv01").1, of("hv02").1), (3, 4096, 8192));
+        }
+    }
+}
+
 #[test]
 fn a_guest_without_dynamic_memory_tells_itself_what_it_demands() {
     let log = "\"(PDH-CSV 4.0) (UTC)(0)\",\"\\\\sql01.contoso.com\\Memory\\Committed Bytes\",\"\\\\APP\\Memory\\Available MBytes\"\r\n\
@@ -216,9 +287,19 @@ fn a_guest_without_dynamic_memory_tells_itself_what_it_demands() {
 fn german_counters_are_known_or_asked_for() {
     let known = "\"(PDH-CSV 4.0) (Mitteleuropäische Zeit)(-60)\",\"\\\\WEB01\\Arbeitsspeicher\\Zugesicherte Bytes\"\r\n\"09/22/2026 10:00:00.000\",\"1073741824\"\r\n\"09/22/2026 10:01:00.000\",\"2147483648\"\r\n";
     assert_eq!(demand(&good(&[("log.csv", known)]), "WEB01"), [(0, 1024), (60, 2048)]);
+    // A host's, as a German spreadsheet writes it again.
+    let host = "\"(PDH-CSV 4.0) (Mitteleuropäische Zeit)(-60)\";\"\\\\HV01\\Hyper-V-VM mit dynamischem Arbeitsspeicher(WEB01)\\Physischer Speicher\";\"\\\\HV01\\Hyper-V-VM mit dynamischem Arbeitsspeicher(WEB01)\\Aktueller Druck\"\r\n\"09/22/2026 10:00:00.000\";\"2048,000000\";\"62,500000\"\r\n\"09/22/2026 10:01:00.000\";\"2048,000000\";\"75,000000\"\r\n";
+    let utf16: Vec<u8> = format!("\u{feff}{host}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let load = read_inputs(&[Input::of_bytes("log.csv", utf16)], &Options::default());
+    assert_eq!(demand(&load.unwrap_or_else(|error| panic!("{error}")), "WEB01"), [(0, 1280), (60, 1536)]);
     let unknown = known.replace(
         "\\\\WEB01\\Arbeitsspeicher\\Zugesicherte Bytes",
         "\\\\HV01\\Hyper-V-VM für Arbeitsspeicher(WEB01)\\Physischer Speicher",
+    );
+    let latin: Vec<u8> = known.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    let load = read_inputs(&[Input::of_bytes("log.csv", latin)], &Options::default()).unwrap();
+    assert!(
+        load.remarks[0].ends_with("(iconv -f CODEPAGE -t UTF-8), or name it: --code-page 932, or the like")
     );
     let error = read(&[("log.csv", &unknown)]).unwrap_err().to_string();
     assert!(

@@ -1,5 +1,6 @@
 //! Asking a Prometheus server.
 
+use std::fmt;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::str::FromStr;
@@ -50,6 +51,12 @@ impl FromStr for Server {
         let path = path.trim_end_matches('/');
         let path = if path.is_empty() { String::new() } else { format!("/{path}") };
         Ok(Self { host: host.to_owned(), port, path })
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}:{}{}", self.host, self.port, self.path)
     }
 }
 
@@ -156,6 +163,9 @@ mod tests {
             server("http://[::1]:9"),
             Ok(Server { host: "[::1]".into(), port: 9, path: String::new() })
         );
+        for text in ["http://a:9091/prom", "http://[::1]:9"] {
+            assert_eq!(server(text).unwrap().to_string(), text);
+        }
         assert_eq!(server("http://a").unwrap().port, 9090);
         for text in ["a:9090", "https://a", "http://", "http://a:x", "http://a b", "http://u@a"] {
             assert!(server(text).is_err(), "{text}");

@@ -150,7 +150,7 @@ pub(crate) fn wrong(error: SizingError) -> anyhow::Error {
 /// The command that gives the answer again.
 pub(crate) fn command(args: &What) -> String {
     let mut words = vec!["cargo xtask size".to_owned()];
-    words.extend(args.files.files.iter().map(|file| shell_word(&file.display().to_string())));
+    words.extend(args.files.words());
     let mut option = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             words.push(format!("--{name} {}", shell_word(&value)));
@@ -174,13 +174,6 @@ pub(crate) fn command(args: &What) -> String {
     option("policy", args.policy.clone());
     option("step", args.step.map(quantities::format_size));
     option("seeds", (args.seeds != 3).then(|| args.seeds.to_string()));
-    for unit in &args.files.unit {
-        option("unit", Some(format!("{}={}", unit.column, unit.unit.name())));
-    }
-    for counter in &args.files.counter {
-        option("counter", Some(counter.to_string()));
-    }
-    option("code-page", args.files.code_page.map(|page| page.to_string()));
     if args.full {
         words.push("--full".to_owned());
     }

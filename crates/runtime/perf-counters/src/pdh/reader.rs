@@ -146,7 +146,8 @@ pub enum ReadError {
 
 impl CounterLog {
     /// Reads a whole file. Values may also be empty, lines may also end in LF, fields may be separated by tabs, and text may be in
-    /// any [encoding that is told apart](TextLines), so that files of a real host can be read too.
+    /// any [encoding that is told apart](TextLines), so that files of a real host can be read too. What a spreadsheet or a script has
+    /// written again in another country may have semicolons between fields and decimal commas.
     ///
     /// Any time zone is accepted: its minutes are added, so that times are UTC. PDH writes the minutes once for the whole file,
     /// so the end of daylight saving shows as an hour that comes twice. A row that is less than an hour behind the row
@@ -187,6 +188,7 @@ impl CounterLog {
         }
         let mut log = Self { columns, places, paths, times: Vec::new(), remarks: Vec::new() };
         let mut clock = Clock { minutes_to_utc: minutes, ..Clock::default() };
+        let mut numbers = Numbers { separator, decimal: None };
         // A line that is no row, and may be what typeperf says at the end.
         let mut closing: Option<(u64, String)> = None;
         while lines.next_line()?.is_some() {
@@ -196,7 +198,7 @@ impl CounterLog {
                 return Err(ReadError::Time { line, text });
             } else if is_row {
                 let (rows, remarks) = (log.times.len(), log.remarks.len());
-                if let Err(error) = log.row(Fields::new(text, line, separator), &mut clock) {
+                if let Err(error) = log.row(Fields::new(text, line, separator), &mut clock, &mut numbers) {
                     let of_a_part = matches!(
                         error,
                         ReadError::Quotes { .. }
@@ -221,7 +223,7 @@ impl CounterLog {
         Ok(log)
     }
 
-    fn row(&mut self, fields: Fields<'_>, clock: &mut Clock) -> Result<(), ReadError> {
+    fn row(&mut self, fields: Fields<'_>, clock: &mut Clock, numbers: &mut Numbers) -> Result<(), ReadError> {
         let line = fields.line;
         let expected = self.paths.len() + 1;
         let mut found = 0;
@@ -241,9 +243,9 @@ impl CounterLog {
             let trimmed = text.trim();
             let value = match trimmed {
                 "" => f64::NAN,
-                number => match number.parse::<f64>() {
-                    Ok(value) if value.is_finite() => value,
-                    _ => return Err(ReadError::Value { line, column: found, text: text.into_owned() }),
+                number => match numbers.read(number) {
+                    Some(value) => value,
+                    None => return Err(ReadError::Value { line, column: found, text: text.into_owned() }),
                 },
             };
             column.push(value);
@@ -367,6 +369,38 @@ impl Clock {
     }
 }
 
+/// Reads the numbers of a file, which has one decimal separator.
+#[derive(Debug)]
+struct Numbers {
+    /// What separates fields.
+    separator: char,
+    /// The decimal separator, once a number has shown it.
+    decimal: Option<char>,
+}
+
+impl Numbers {
+    fn read(&mut self, number: &str) -> Option<f64> {
+        let value = match number.find(['.', ',']).map(|at| (number.as_bytes()[at], at)) {
+            None => number.parse(),
+            Some((b'.', _)) if self.decimal != Some(',') => {
+                self.decimal = Some('.');
+                number.parse()
+            }
+            Some((b',', at)) if self.decimal != Some('.') && !self.is_of_thousands(&number[at + 1..]) => {
+                self.decimal = Some(',');
+                number.replacen(',', ".", 1).parse()
+            }
+            Some(_) => return None,
+        };
+        value.ok().filter(|value: &f64| value.is_finite())
+    }
+
+    /// Whether a comma before these digits may separate thousands: where fields are separated by commas, no decimals need to be.
+    fn is_of_thousands(&self, digits: &str) -> bool {
+        self.separator == ',' && digits.len() == 3
+    }
+}
+
 /// The fields of one line, without their quotes. PDH never breaks a line inside a field.
 struct Fields<'a> {
     rest: Option<&'a str>,
@@ -425,9 +459,11 @@ fn format(header: &str) -> Option<(char, &str)> {
     })
 }
 
-/// What separates the fields of a file with this first line.
+/// What separates the fields of a file with this first line: what stands before its first counter path, else what its format says.
 fn separator(line: &str) -> Option<char> {
-    format(line.trim_start_matches('"')).map(|(separator, _)| separator)
+    let (usual, rest) = format(line.trim_start_matches('"'))?;
+    let before = rest.split_once(r"\\").map_or("", |(before, _)| before.trim_end_matches('"'));
+    Some(before.chars().next_back().filter(|last| matches!(last, ',' | ';' | '\t')).unwrap_or(usual))
 }
 
 /// The number in the last parentheses of `(PDH-CSV 4.0) (zone)(minutes)`.

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 
-use guest_memory_manager::trace::TraceWindow;
 use sweep::rows::{Found, Rows};
 use sweep::{Kept, Point};
 
@@ -10,7 +9,7 @@ use super::{Asked, name};
 use crate::fleet::Fleet;
 use crate::job::{Engine, Job};
 use crate::measure::HostOutcome;
-use crate::runs::Runs;
+use crate::runs::{Batch, Runs};
 use crate::{Progress, SizingError, simulate};
 
 pub(super) struct FromRows<'a> {
@@ -54,16 +53,10 @@ impl<'a> FromRows<'a> {
 }
 
 impl Runs for FromRows<'_> {
-    fn run(
-        &self,
-        fleet: &Fleet,
-        window: Option<TraceWindow>,
-        engine: Engine,
-        jobs: &[Job],
-    ) -> Result<Vec<HostOutcome>, SizingError> {
-        let point = |job: &Job| {
-            name::point(self.kept, self.seed, &self.asked.changes, self.base, (fleet, window), engine, job)
-        };
+    fn run(&self, batch: Batch<'_>) -> Result<Vec<HostOutcome>, SizingError> {
+        let Batch { fleet, engine, jobs, .. } = batch;
+        let point =
+            |job: &Job| name::point(self.kept, self.seed, &self.asked.changes, self.base, &batch, job);
         // A host without VMs takes no run.
         let points: Vec<Option<Point>> =
             jobs.iter().map(|job| (!job.vms.is_empty()).then(|| point(job))).collect();

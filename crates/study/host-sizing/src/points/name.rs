@@ -13,6 +13,7 @@ use sweep::{Kept, Kind, Point, Settings};
 use super::Changes;
 use crate::fleet::Fleet;
 use crate::job::{Engine, Job};
+use crate::runs::Batch;
 
 const MEMORY: &str = "memory_pages";
 const VMS: &str = "vms";
@@ -35,16 +36,16 @@ pub(super) struct Named {
     pub(super) changes: Changes,
 }
 
-/// The point of a job. `base` has the settings of the scenario, `fleet` those of the run.
+/// The point of a job of a batch. `base` has the settings of the scenario, the batch's fleet those of the run.
 pub(super) fn point(
     kept: &Kept,
     seed: u64,
     changes: &Changes,
     base: &Fleet,
-    (fleet, window): (&Fleet, Option<TraceWindow>),
-    engine: Engine,
+    batch: &Batch<'_>,
     job: &Job,
 ) -> Point {
+    let Batch { fleet, window, engine, .. } = *batch;
     let mut parameters = BTreeMap::new();
     let mut say = |name: &str, value: String| {
         parameters.insert(name.to_owned(), value);

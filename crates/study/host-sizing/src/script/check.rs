@@ -1,5 +1,6 @@
 //! A check of scripts for PowerShell, where no PowerShell is.
 
+use super::PATTERN;
 use super::quote::{DOUBLE_QUOTES, QUOTES};
 
 /// A thing that is wrong with a script.
@@ -26,6 +27,9 @@ enum Takes {
 
 /// Parameters of the other sets, which do not go with -VMName (documented).
 const OF_OTHER_SETS: [&str; 2] = ["VM", "VMMemory"];
+
+/// Parameters of the set that names VMs: they do not go with VMs from a pipeline (documented).
+const BY_NAME: [&str; 4] = ["VMName", "ComputerName", "CimSession", "Credential"];
 
 /// What changes something.
 const SETTING: [&str; 8] = [
@@ -69,9 +73,12 @@ const PARAMETERS: [(&str, Takes); 15] = [
 
 /// Least startup and minimum, bytes: 32 MB (documented).
 const LEAST: i64 = 32 << 20;
+/// Most memory of a VM, bytes: 240 TB, generation 2 in Windows Server 2025 (documented).
+const MOST: i64 = 240 << 40;
 
 /// Holds a script against the documented parameters of `Set-VMMemory`, and against what PowerShell's grammar says of the few forms that
-/// scripts of this crate have: comments, `param`, one assignment, and calls of that cmdlet. Anything else is a complaint.
+/// scripts of this crate have: comments, `param`, one assignment, and calls of that cmdlet, alone or behind Get-VM and a comparison of
+/// names. Anything else is a complaint.
 #[must_use]
 pub fn check(script: &str) -> Vec<Complaint> {
     let mut complaints = Vec::new();
@@ -114,13 +121,19 @@ pub fn check(script: &str) -> Vec<Complaint> {
 /// A word of a command, and whether it stands in quotes.
 type Word = (String, bool);
 
-/// The words of a command; an error for what is not a plain one.
-fn words(line: &str) -> Result<Vec<Word>, String> {
+/// The words of each command of a pipeline; an error for what is not a plain one.
+fn commands(line: &str) -> Result<Vec<Vec<Word>>, String> {
+    let mut commands = Vec::new();
     let mut words = Vec::new();
     let mut letters = line.chars().peekable();
     while let Some(&letter) = letters.peek() {
         if letter.is_whitespace() {
             letters.next();
+            continue;
+        }
+        if letter == '|' {
+            letters.next();
+            commands.push(core::mem::take(&mut words));
             continue;
         }
         if QUOTES.contains(&letter) {
@@ -161,15 +174,51 @@ fn words(line: &str) -> Result<Vec<Word>, String> {
         }
         words.push((text, false));
     }
-    Ok(words)
+    commands.push(words);
+    Ok(commands)
 }
 
 fn check_line(line: &str) -> Vec<String> {
-    let words = match words(line) {
-        Ok(words) => words,
-        Err(what) => return vec![what],
+    match commands(line).as_deref() {
+        Err(what) => vec![what.clone()],
+        Ok([set]) => check_set(set, false),
+        Ok([get, filter, set]) => {
+            let mut complaints = check_set(set, true);
+            complaints.extend(check_get(get));
+            complaints.extend(check_filter(filter));
+            complaints
+        }
+        Ok(_) => vec!["a pipeline must be Get-VM, Where-Object and Set-VMMemory".to_owned()],
+    }
+}
+
+/// Whether a word stands out of quotes and is this, without regard to case.
+fn is((word, quoted): &Word, wanted: &str) -> bool {
+    !quoted && word.eq_ignore_ascii_case(wanted)
+}
+
+/// `Get-VM`, of a host or of this one. Its -Name takes patterns (documented), and is not used.
+fn check_get(words: &[Word]) -> Option<String> {
+    let good = match words {
+        [get] => is(get, "Get-VM"),
+        [get, computer, (host, quoted)] => {
+            is(get, "Get-VM") && is(computer, "-ComputerName") && *quoted && !host.is_empty()
+        }
+        _ => false,
     };
-    let mut words = words.into_iter().peekable();
+    (!good).then(|| "a pipeline begins with Get-VM, or with Get-VM -ComputerName 'HOST'".to_owned())
+}
+
+/// `Where-Object Name -EQ 'NAME'` (documented: the comparison statement of that cmdlet).
+fn check_filter(words: &[Word]) -> Option<String> {
+    let good = matches!(words, [filter, property, equal, (name, quoted)]
+        if is(filter, "Where-Object") && is(property, "Name") && is(equal, "-EQ") && *quoted && !name.is_empty());
+    (!good).then(|| "Get-VM is followed by Where-Object Name -EQ 'NAME'".to_owned())
+}
+
+/// The cmdlet that sets; `piped` is whether VMs come to it from another.
+fn check_set(words: &[Word], piped: bool) -> Vec<String> {
+    let mut words = words.iter().cloned().peekable();
     match words.next() {
         Some((cmdlet, false)) if cmdlet.eq_ignore_ascii_case("Set-VMMemory") => {}
         other => {
@@ -204,6 +253,9 @@ fn check_line(line: &str) -> Vec<String> {
         if seen.contains(known) {
             complaints.push(format!("-{known} stands twice"));
         }
+        if piped && BY_NAME.contains(known) {
+            complaints.push(format!("-{known} does not go with VMs that come from another command"));
+        }
         seen.push(known);
         if *takes == Takes::Switch {
             let value = inline.map(|value| value.to_ascii_lowercase());
@@ -222,6 +274,9 @@ fn check_line(line: &str) -> Vec<String> {
         };
         match takes {
             Takes::Object => complaints.push(format!("-{known} takes an object, not {value}")),
+            Takes::Text if *known == "VMName" && value.contains(PATTERN) => {
+                complaints.push(format!("-{known} '{value}' may be taken for a pattern"));
+            }
             Takes::Text if value.is_empty() => complaints.push(format!("-{known} is empty")),
             Takes::Text if !quoted => {
                 complaints.push(format!("-{known} {value}: a name must stand in quotes"));
@@ -233,7 +288,7 @@ fn check_line(line: &str) -> Vec<String> {
             }
             Takes::Boolean => stays_static = value.eq_ignore_ascii_case("$false"),
             Takes::Bytes => match bytes(&value).filter(|_| !quoted) {
-                Some(bytes) if bytes >= LEAST && bytes % (2 << 20) == 0 => {
+                Some(bytes) if (LEAST..=MOST).contains(&bytes) && bytes % (2 << 20) == 0 => {
                     let place = match *known {
                         "MinimumBytes" => &mut minimum,
                         "StartupBytes" => &mut startup,
@@ -243,7 +298,7 @@ fn check_line(line: &str) -> Vec<String> {
                     *place = Some(bytes);
                 }
                 _ => complaints
-                    .push(format!("-{known} takes a size of at least 32MB in steps of 2MB, not {value}")),
+                    .push(format!("-{known} takes a size from 32MB to 240TB in steps of 2MB, not {value}")),
             },
             Takes::Number(least, most)
                 if quoted || !value.parse::<i64>().is_ok_and(|number| (*least..=*most).contains(&number)) =>
@@ -253,7 +308,7 @@ fn check_line(line: &str) -> Vec<String> {
             _ => {}
         }
     }
-    if !seen.contains(&"VMName") {
+    if !piped && !seen.contains(&"VMName") {
         complaints.push("-VMName is missing".to_owned());
     }
     if !told {
@@ -291,7 +346,7 @@ fn bytes(text: &str) -> Option<i64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::quoted;
+    use super::super::call;
     use super::*;
 
     const HEAD: &str = "param([switch]$Apply)\n$WhatIf = -not $Apply\n";
@@ -306,6 +361,13 @@ mod tests {
         let good = "# a 'comment\nparam([switch]$Apply)\n$WhatIf = -not $Apply\n\
             Set-VMMemory -VMName 'it''s' -DynamicMemoryEnabled $true -MinimumBytes 512MB -StartupBytes 1GB -MaximumBytes 4096MB -Buffer 20 -Priority 50 -WhatIf:$WhatIf\n";
         assert_eq!(check(good), []);
+        for line in [
+            "Set-VMMemory -VMName 'pays $5; (all)' -Buffer 20",
+            "Get-VM -ComputerName 'HV01' | Where-Object Name -EQ 'a`[*]?' | Set-VMMemory -MaximumBytes 240TB",
+            "get-vm | where-object name -eq '‘‘a''' | set-vmmemory -buffer 5",
+        ] {
+            assert_eq!(said(line), Vec::<String>::new(), "{line}");
+        }
     }
 
     #[test]
@@ -325,11 +387,11 @@ mod tests {
             ),
             (
                 "Set-VMMemory -VMName 'a' -StartupBytes 513",
-                "-StartupBytes takes a size of at least 32MB in steps of 2MB, not 513",
+                "-StartupBytes takes a size from 32MB to 240TB in steps of 2MB, not 513",
             ),
             (
                 "Set-VMMemory -VMName 'a' -StartupBytes 1.5GB",
-                "-StartupBytes takes a size of at least 32MB in steps of 2MB, not 1.5GB",
+                "-StartupBytes takes a size from 32MB to 240TB in steps of 2MB, not 1.5GB",
             ),
             (
                 "Set-VMMemory -VMName 'a' -MinimumBytes 2GB -StartupBytes 1GB",
@@ -358,6 +420,60 @@ mod tests {
                 "-Buffer does not go with -DynamicMemoryEnabled $false",
             ),
             ("Set-VMMemory -VMName “a” -Buffer 20", "'“' means something to PowerShell outside of quotes"),
+            (
+                "Set-VMMemory -VMName \"a$b\" -Buffer 20",
+                "'\"' means something to PowerShell outside of quotes",
+            ),
+            ("Set-VMMemory -VMName 'a' -Buffer `", "'`' means something to PowerShell outside of quotes"),
+            ("Set-VMMemory -VMName 'a' -Buffer $b", "-Buffer takes a whole number from 5 to 2000, not $b"),
+            ("Set-VMMemory -VMName 'a' -Buffer '20'", "-Buffer takes a whole number from 5 to 2000, not 20"),
+            (
+                "Set-VMMemory -VMName 'a' -Buffer 20.5",
+                "-Buffer takes a whole number from 5 to 2000, not 20.5",
+            ),
+            (
+                "Set-VMMemory -VMName 'a' -Buffer 2001",
+                "-Buffer takes a whole number from 5 to 2000, not 2001",
+            ),
+            (
+                "Set-VMMemory -VMName 'a' -MaximumBytes 241TB",
+                "-MaximumBytes takes a size from 32MB to 240TB in steps of 2MB, not 241TB",
+            ),
+            (
+                "Set-VMMemory -VMName 'a' -MaximumBytes 9223372036854775807MB",
+                "-MaximumBytes takes a size from 32MB to 240TB in steps of 2MB, not 9223372036854775807MB",
+            ),
+            (
+                "Set-VMMemory -VMName 'a' -MaximumBytes 33MB",
+                "-MaximumBytes takes a size from 32MB to 240TB in steps of 2MB, not 33MB",
+            ),
+            ("Set-VMMemory -VMName 'web*' -Buffer 20", "-VMName 'web*' may be taken for a pattern"),
+            ("Set-VMMemory -VMName 'a`b' -Buffer 20", "-VMName 'a`b' may be taken for a pattern"),
+            (
+                "Set-VMMemory -VMName 'a' -Buffer 20 –Passthru",
+                "\"–Passthru\" stands where a parameter is expected",
+            ),
+            ("Set-VMMemory -VMName 'a' -Priority 1 -Buf 20", "Set-VMMemory has no parameter -Buf"),
+            (
+                "Set-VMMemory -VMName 'a' -Buffer 20 | Stop-VM",
+                "a pipeline must be Get-VM, Where-Object and Set-VMMemory",
+            ),
+            (
+                "Get-VM | Where-Object Name -EQ 'a' | Set-VMMemory -VMName 'a' -Buffer 20",
+                "-VMName does not go with VMs that come from another command",
+            ),
+            (
+                "Get-VM -Name 'a*' | Where-Object Name -EQ 'a' | Set-VMMemory -Buffer 20",
+                "a pipeline begins with Get-VM, or with Get-VM -ComputerName 'HOST'",
+            ),
+            (
+                "Get-VM | Where-Object Name -LIKE 'a*' | Set-VMMemory -Buffer 20",
+                "Get-VM is followed by Where-Object Name -EQ 'NAME'",
+            ),
+            (
+                "Get-VM | Where-Object Name -EQ a | Set-VMMemory -Buffer 20",
+                "Get-VM is followed by Where-Object Name -EQ 'NAME'",
+            ),
         ] {
             assert_eq!(said(line), [expected], "{line}");
         }
@@ -416,10 +532,11 @@ mod tests {
     proptest! {
         /// Whatever a VM is called, its name is one word, and the same name.
         #[test]
-        fn any_name_is_one_word(name in "[ -~äöü‘’‚‛$`;|&(){}@\"']{1,30}") {
-            let line = format!("Set-VMMemory -VMName {} -Buffer 20", quoted(&name));
+        fn any_name_is_one_word(name in "[ -~äöü‘’‚‛$`;|&(){}@\"'*?\\[\\]]{1,30}") {
+            let line = format!("{} -Buffer 20", call(&name, Some(&name)));
             prop_assert_eq!(said(&line), Vec::<String>::new());
-            prop_assert_eq!(&words(&line).unwrap()[2], &(name, true));
+            let words: Vec<Word> = commands(&line).unwrap().concat();
+            prop_assert_eq!(words.iter().filter(|word| **word == (name.clone(), true)).count(), 2);
         }
 
         #[test]

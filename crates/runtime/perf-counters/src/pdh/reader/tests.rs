@@ -81,6 +81,29 @@ fn every_encoding_and_separator_gives_the_same_figures() {
     assert!(log.remarks()[0].to_string().starts_with("line 1 is not UTF-8"));
 }
 
+/// As a German spreadsheet writes a log that it has opened.
+#[test]
+fn semicolons_and_decimal_commas_give_the_same_figures() {
+    let text = "\"(PDH-CSV 4.0) (UTC)(0)\",\"\\\\H\\Memory\\Available MBytes\",\"\\\\H\\Memory\\Committed Bytes\"\r\n\
+                \"09/22/2026 21:42:32.824\",\"7\",\"1024.250000\"\r\n\"09/22/2026 21:42:33.824\",\"12\",\"1.5E-3\"\r\n";
+    let expected = CounterLog::read(text.as_bytes()).unwrap();
+    assert_eq!(expected.column(r"\\h\memory\committed bytes").unwrap(), [Some(1024.25), Some(0.0015)]);
+    let commas = |text: &str| text.replace("4.25", "4,25").replace("1.5E", "1,5E");
+    for other in [
+        text.replace(',', ";"),
+        commas(&text.replace(',', ";")),
+        commas(&text.replace(',', ";")).replace('"', ""),
+        commas(&text.replace(',', "\t").replace("CSV", "TSV")),
+        commas(text),
+    ] {
+        assert_eq!(CounterLog::read(other.as_bytes()).unwrap(), expected, "{other}");
+    }
+    // One of the two signs, and not what may separate thousands.
+    assert!(error(&commas(text).replace("\"12\"", "\"12.0\"")).contains("\"12.0\" is not a number"));
+    assert!(error(&text.replace("1024.250000", "1,024")).contains("\"1,024\" is not a number"));
+    assert!(error(&text.replace("1024.250000", "1.024,25")).contains("\"1.024,25\" is not a number"));
+}
+
 #[test]
 fn what_typeperf_says_around_its_rows_is_left_out() {
     let header = "\"(PDH-CSV 4.0)\",\"\\\\H\\Memory\\Available MBytes\"";
