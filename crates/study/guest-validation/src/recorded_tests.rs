@@ -42,7 +42,7 @@ fn the_simulated_guest_is_near_every_recorded_one() {
 fn what_the_numbers_are() {
     use std::io::Write as _;
 
-    for load in LOADS.iter() {
+    for load in LOADS {
         let (real, simulated) = (recorded(load), simulate(load).unwrap());
         let text =
             format!("{}\n{}\n{}", load.name, table(&Judgement::of(&real, &simulated)), simulated.to_text());

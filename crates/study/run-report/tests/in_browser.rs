@@ -229,7 +229,8 @@ fn what_nobody_has_scrolled_to_is_printed() {
     let Some(mut page) = open(folder.path(), 1300) else { return };
     let drawn = "[document.querySelectorAll('#memory .cell canvas').length, document.querySelector('#why').textContent.length, \
                  document.querySelectorAll('#sums tr').length]";
-    // Three of eight are in the window.
+    // Three of eight are in the window. The browser tells the page of that when it has laid the page out.
+    page.until("document.querySelectorAll('#memory .cell canvas').length > 0");
     assert_eq!(page.value(drawn), json!([3, 0, 0]));
     page.value("window.dispatchEvent(new Event('beforeprint'))");
     let [curves, why, rows]: [u64; 3] = serde_json::from_value(page.value(drawn)).unwrap();
