@@ -29,7 +29,8 @@ use crate::host::{GuestConfig, RealHostConfig, spec};
 use crate::initramfs;
 use crate::manual::Keep;
 use crate::pieces::Pieces;
-use crate::record::{bytes_mib, own_resident};
+use crate::record::own_resident;
+use crate::units::bytes_mib;
 use crate::watch::{UNTIL_ALL_REPORT, all_report, none_has_failed};
 
 /// The same as a figure: the balancer's view, the guest's and the host's.

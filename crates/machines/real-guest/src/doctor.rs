@@ -5,6 +5,7 @@ use std::path::Path;
 
 use kvm_partition::{Capabilities, NoHypervisor};
 
+use crate::modules::GUEST_MODULES;
 use crate::pieces::{Given, Looked, PieceError, Pieces};
 
 /// How guests can run here.
@@ -21,20 +22,6 @@ pub struct Diagnosis {
     /// Modules of the guest that are missing.
     pub modules: Vec<PieceError>,
 }
-
-/// Modules that a guest needs: name, what for.
-pub const GUEST_MODULES: [(&str, &str); 2] = [
-    ("hv_vmbus", "the guest's end of VMBus"),
-    ("hv_balloon", "the guest's Dynamic Memory driver, without which there is nothing to see"),
-];
-
-/// Modules of the integration services, in the order in which they are loaded, where the kernel has them as modules: without them there is
-/// no heartbeat, shutdown and time synchronization.
-pub const SERVICE_MODULES: [&str; 3] = ["pps_core", "ptp", "hv_utils"];
-
-/// Modules of virtual hard disks, in the order in which they are loaded, where the kernel has them as modules.
-pub const STORAGE_MODULES: [&str; 5] =
-    ["scsi_common", "scsi_mod", "sd_mod", "scsi_transport_fc", "hv_storvsc"];
 
 /// Looks.
 #[must_use]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::cpio::Archive;
-use crate::doctor::{GUEST_MODULES, SERVICE_MODULES, STORAGE_MODULES};
+use crate::modules::{GUEST_MODULES, SERVICE_MODULES, STORAGE_MODULES};
 use crate::pieces::Pieces;
 
 /// Modules of the emulated machine; what its kernel has built in has no file.

@@ -29,7 +29,8 @@ use crate::initramfs;
 use crate::manual::{Manual, Targets};
 use crate::pieces::Pieces;
 use crate::plugging::Plugging;
-use crate::record::{bytes_mib, own_resident};
+use crate::record::own_resident;
+use crate::units::bytes_mib;
 
 /// What one guest is started with.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use run_journal::manifest::{Artifact, sha256_hex};
 
-use crate::doctor::{GUEST_MODULES, SERVICE_MODULES};
+use crate::modules::{GUEST_MODULES, SERVICE_MODULES};
 
 /// Where [`crate::fetch`] unpacks what it gets, under the target directory.
 pub const FOLDER: &str = "guest";

@@ -310,15 +310,6 @@ pub(crate) fn close(a: f64, b: f64, percent: f64) -> bool {
     (a - b).abs() <= b.abs() * percent / 100.0
 }
 
-/// Bytes in MiB.
-pub(crate) fn bytes_mib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1u32 << 20)
-}
-
-pub(crate) fn kb_mib(kb: u64) -> f64 {
-    kb as f64 / 1024.0
-}
-
 /// Resident memory of this process, bytes.
 #[must_use]
 pub fn own_resident() -> u64 {

@@ -20,7 +20,8 @@ use crate::pieces::Pieces;
 pub use series::Series;
 pub use storage::{Cost, Row, StorageSpeed};
 
-use crate::record::{OPERATION, Stage, boot_seen, bytes_mib, own_resident};
+use crate::record::{OPERATION, Stage, boot_seen, own_resident};
+use crate::units::bytes_mib;
 
 /// What was measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

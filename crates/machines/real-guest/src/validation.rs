@@ -20,7 +20,7 @@ use crate::factory::{GuestHandle, RealGuest};
 use crate::host::{GuestConfig, spec};
 use crate::initramfs;
 use crate::pieces::Pieces;
-use crate::record::bytes_mib;
+use crate::units::bytes_mib;
 use crate::watch::{UNTIL_ALL_REPORT, all_report, none_has_failed};
 
 /// Between the moment at which all guests report and the beginning of the load.

@@ -6,7 +6,7 @@ use crate::advise::Advice;
 use crate::confidence::Confidence;
 use crate::job::Engine;
 use crate::measure::Series;
-use crate::question::{Growth, Risk};
+use crate::question::{Growth, Risk, Sought};
 
 /// Version of the JSON.
 pub const SCHEMA: u32 = 1;
@@ -63,16 +63,6 @@ pub struct Answer {
     pub back_test: Option<BackTest>,
     /// The command that gives this answer again.
     pub command: String,
-}
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Sought {
-    /// The memory of so many hosts.
-    Memory,
-    /// How many hosts of so much memory.
-    Hosts,
 }
 
 /// An answer for hosts of one kind.

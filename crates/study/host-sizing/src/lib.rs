@@ -38,13 +38,13 @@ mod words;
 mod worst;
 
 pub use advise::{Advice, DemandFigures};
-pub use answer::{Answer, BackTest, Evaluated, Failover, Found, SCHEMA, Shortage, Sought, Verdict};
+pub use answer::{Answer, BackTest, Evaluated, Failover, Found, SCHEMA, Shortage, Verdict};
 pub use back_test::back_test;
 pub use confidence::{Confidence, Level};
 pub use fleet::{Fleet, FleetVm};
 pub use job::Engine;
 pub use measure::Series;
-pub use question::{BadGrowth, BadRisk, Growth, Hosts, Question, Risk};
+pub use question::{BadGrowth, BadRisk, Growth, Hosts, Question, Risk, Sought};
 pub use sizing::size;
 
 use scenario::run::RunError;

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use charts::{Curve, Figure, Given, Mark, Panel, STROKES, Stroke, escape};
 
 use crate::advise::Advice;
-use crate::answer::{Answer, Evaluated, Sought};
+use crate::answer::{Answer, Evaluated};
 use crate::clock::{gb, length, moment};
 use crate::job::Engine;
+use crate::question::Sought;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --ground: #fff; --ink: #1b1b1b; --faint: #6b6b6b; --line: #d9d9d9; --box: #f6f6f4;

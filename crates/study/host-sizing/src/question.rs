@@ -7,8 +7,6 @@ use core::time::Duration;
 use page_range::PageCount;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::Sought;
-
 /// Which hosts there may be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,6 +38,16 @@ pub struct Question {
     pub step: Option<PageCount>,
     /// Search with full runs, however long that takes.
     pub full: bool,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sought {
+    /// The memory of so many hosts.
+    Memory,
+    /// How many hosts of so much memory.
+    Hosts,
 }
 
 impl Hosts {

@@ -2,8 +2,9 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::answer::{Answer, Failover, Found, Shortage, Sought};
+use crate::answer::{Answer, Failover, Found, Shortage};
 use crate::clock::{bare, gb, length, moment};
+use crate::question::Sought;
 
 /// VMs that a text names one by one.
 const NAMED: usize = 3;

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod groups;
 mod input;
 mod kind;
 mod load;

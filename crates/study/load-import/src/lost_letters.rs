@@ -2,7 +2,7 @@
 //! every other letter (documented: about_Character_Encoding).
 
 use crate::error::ImportError;
-use crate::merge::Groups;
+use crate::groups::Groups;
 use crate::names;
 
 /// What stands for a letter that was lost.

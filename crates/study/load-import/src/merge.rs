@@ -1,16 +1,15 @@
 //! Putting files together: a VM that several files tell of is one VM, and where they disagree both are shown.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use page_range::PageCount;
-use perf_counters::instance_name;
 
 use crate::error::ImportError;
+use crate::groups::{Entry, Groups, key};
 use crate::kind::Kind;
 use crate::load::{Demand, Load, LoadHost, LoadVm, Release, Settings, Source, Today};
-use crate::part::{HostPart, Part, Sample, VmPart};
+use crate::part::{HostPart, Part, Sample};
 use crate::perfmon::AVAILABLE;
 use crate::{lost_letters, names, twins};
 
@@ -30,11 +29,6 @@ const SAME: f64 = 0.05;
 const SAME_MIB: f64 = 64.0;
 /// Gaps of one VM that are told one by one. Invented.
 const GAPS_TOLD: usize = 3;
-
-/// What a file says of a VM: which file, of which kind, and what.
-pub(crate) type Entry = (String, Kind, VmPart);
-/// What files say of VMs, by the key of their names.
-pub(crate) type Groups = BTreeMap<String, Vec<Entry>>;
 
 /// Makes one load of what files say.
 pub(crate) fn merge(parts: Vec<Part>) -> Result<Load, ImportError> {
@@ -215,12 +209,6 @@ fn told_of_hosts(listed: Vec<HostPart>, vms: &[LoadVm], remarks: &mut Vec<String
             logical_processors: host.logical_processors,
         })
         .collect()
-}
-
-/// What a VM is found by: names are compared as counters compare them, without regard to case and with the signs that
-/// counters replace.
-pub(crate) fn key(name: &str) -> String {
-    instance_name(name.trim()).to_lowercase()
 }
 
 /// Names that are numbers, or end in one, in the order of the numbers.

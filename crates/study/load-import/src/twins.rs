@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use crate::groups::{Entry, Groups, key};
 use crate::kind::Kind;
-use crate::merge::{Entry, Groups, key};
 use crate::names;
 
 /// Values that both hosts may have of a VM while it moves from one to the other. Invented.

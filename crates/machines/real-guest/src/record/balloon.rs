@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use page_range::PageCount;
 
-use super::{OPERATION, Record, Stage, bytes_mib, close, kb_mib, messages, mib, own_resident};
+use super::{OPERATION, Record, Stage, close, messages, mib, own_resident};
 use crate::pieces::Pieces;
+use crate::units::{bytes_mib, kb_mib};
 
 /// How many reports in a row are looked at.
 const REPORTS: usize = 5;

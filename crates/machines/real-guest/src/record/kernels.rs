@@ -9,8 +9,9 @@ use page_range::PageCount;
 
 use super::balloon::boot_seen;
 use super::services::agreed;
-use super::{OPERATION, Record, Stage, kb_mib, mib};
+use super::{OPERATION, Record, Stage, mib};
 use crate::pieces::{Pieces, kernels_beside};
+use crate::units::kb_mib;
 
 /// What the drivers of a kernel agree to with this host.
 #[derive(Debug, PartialEq, Eq)]

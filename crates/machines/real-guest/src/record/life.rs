@@ -9,8 +9,9 @@ use vmbus::control::Version;
 use vmms_host::VmmsCommand;
 
 use super::balloon::boot_seen;
-use super::{OPERATION, Record, Stage, VM, bytes_mib, close, kb_mib, mib};
+use super::{OPERATION, Record, Stage, VM, close, mib};
 use crate::pieces::Pieces;
+use crate::units::{bytes_mib, kb_mib};
 
 pub(super) fn look(record: &mut Record, pieces: &Pieces) -> Result<()> {
     let stage = Stage::new(pieces, |config| {

@@ -7,9 +7,10 @@ use kvm_partition::{Backing, Capabilities};
 use page_range::PageCount;
 
 use super::balloon::{boot_seen, mb};
-use super::{OPERATION, Record, Stage, bytes_mib, close, mib};
+use super::{OPERATION, Record, Stage, close, mib};
 use crate::factory::Reported;
 use crate::pieces::Pieces;
+use crate::units::bytes_mib;
 
 /// What is missing where it cannot be seen.
 pub(super) const NOT_POSSIBLE: &str =
