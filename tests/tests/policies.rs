@@ -277,16 +277,12 @@ fn squeezed_brings_everyone_equally_far() {
     assert_eq!(Run::of(REST, "squeezed").last(0).physical, mib(2048), "there is enough for γ = 1");
 }
 
-/// The whole buffer where memory suffices, and surplus is taken after a hold, but only where little is free.
+/// The whole buffer where memory suffices, and surplus is taken after a hold.
 #[test]
 fn predictive_band_meets_demand_and_takes_surplus() {
     let rest = Run::of(REST, "predictive-band");
     assert!(rest.most(0) > mib(1100));
-    assert_eq!((rest.last(0).removed, rest.last(0).physical), (PageCount::ZERO, rest.most(0)));
-    let little = REST.replace("memory = \"8GB\"", "memory = \"1750MB\"\nmemory_reserve = \"512MB\"");
-    let little = Run::of(&little, "predictive-band");
-    assert!(little.last(0).removed > PageCount::ZERO, "{:?}", little.last(0));
-    assert!(little.points().last().unwrap().host.available >= mib(56), "a twentieth of some 1230 MB is free");
+    assert!(rest.last(0).removed > mib(512) && rest.last(0).pressure.unwrap() < 84.0);
     let short = Run::of(SHORT, "predictive-band");
     assert!(short.last(1).pressure.unwrap() < 100.0);
 }

@@ -13,21 +13,19 @@ model_constants::constants! {
         "0.03 moves less and is less fair";
     COMFORT = "what a VM is given beyond its need when memory suffices", 1.0, "of its buffer", Invented,
         "what the administrator asked for; at 0.85 less is moved, and steps find less";
-    TRIGGER = "part of its comfort below which a VM is given more when memory suffices", 0.6, "of comfort", Invented,
-        "nearer to 1: more and smaller operations, and what swings within the rest is moved as well";
+    TRIGGER = "part of its comfort below which a VM is given more when memory suffices", 0.9, "of comfort", Invented,
+        "nearer to 1: more and smaller operations";
     EVENNESS = "how far what is given in tight times reaches from the margin to an equal part of comfort", 0.85,
         "of the way", Invented,
         "1 is the most even; 0 moves least";
-    DEAD_ZONE = "how far below its share a VM may be in a shortage before it is given more", 0.06, "of its memory",
-        Invented, "what lies within is given only of what nobody needs: to level who lacks with who lacks moves memory and meets no demand";
-    MOST_DEAD_ZONE = "how far below its share a VM may be at most", 192.0, "MiB", Invented,
-        "a large VM should not wait for much";
+    DEAD_ZONE = "how far below its share a VM may be in a shortage before it is given more", 0.03, "of its memory",
+        Invented, "larger moves less, and more demand is unmet";
+    MOST_DEAD_ZONE = "how far below its share a VM may be at most", 48.0, "MiB", Invented,
+        "where many large VMs are each a little short, somebody else has what they lack and does not need it";
     SHORT_OF_SHARE = "what is left to the share in a shortage when a VM has been given more", 0.25, "of the dead zone",
         Invented, "what that leaves free serves the next";
-    KEPT_FREE = "surplus is taken while less than this is free", 0.05, "of what VMs can have", Invented,
-        "what is free can be given at once; what a VM has beyond its comfort costs an operation and a wait first, and as much if it is wanted back";
     HOLD = "time after which surplus is taken that nobody needs", 100.0, "s", Invented,
-        "it grows where it is regretted";
+        "shorter than Hyper-V's 300 s: it grows where it is regretted";
     LONGEST_HOLD = "longest time that surplus is left", 900.0, "s", Invented,
         "doubled whenever what was taken is wanted back soon";
     REGRET = "taken memory that is wanted back within this many holds is regretted", 4.0, "holds", Invented,

@@ -27,8 +27,6 @@ struct Situation {
     fitting: f64,
     /// The level to which VMs are given memory.
     goal: f64,
-    /// What VMs have that they do not need, while others lack what they need; 0 unless memory is short.
-    unneeded: f64,
 }
 
 impl Situation {
@@ -50,7 +48,7 @@ struct Wish {
     below: f64,
     /// Of what it is given, so much is taken from others if it must be …
     must: f64,
-    /// … and so much only if it is free, or in a shortage if others do not need it.
+    /// … and so much only if it is free.
     may: f64,
 }
 
@@ -70,8 +68,7 @@ impl PredictiveBand {
         let lacking = self.give(&now, vms, proposal);
         let given = self.take(&now, lacking, vms, proposal);
         if now.fitting <= SAFE {
-            let to_be_free = self.config.kept_free * now.capacity - now.free - given;
-            self.take_surplus(&now, to_be_free, vms, proposal);
+            self.take_surplus(&now, vms, proposal);
         }
         self.keep_within(now.free + given, vms, proposal);
         if !host.reservations.is_empty() && !now.hopeless {
@@ -154,11 +151,9 @@ impl PredictiveBand {
         } else {
             fitting
         };
-        let step = host.minimum_move.get() as f64;
-        let unneeded = if fitting <= SAFE { 0.0 } else { self.unneeded(goal.min(NEED), step) };
         Situation {
             now: host.now,
-            step,
+            step: host.minimum_move.get() as f64,
             capacity,
             free: capacity - held,
             starts,
@@ -166,14 +161,7 @@ impl PredictiveBand {
             stock,
             fitting,
             goal,
-            unneeded,
         }
-    }
-
-    /// What VMs have beyond this level, each at least as much as can be moved.
-    fn unneeded(&self, level: f64, step: f64) -> f64 {
-        let beyond = |(index, has): (usize, &f64)| has - self.claims.at(index, level);
-        self.has.iter().enumerate().map(beyond).filter(|beyond| *beyond >= step).sum()
     }
 
     /// What would be left to all if what they have beyond this level were taken, but those who are below their margins
@@ -202,7 +190,7 @@ impl PredictiveBand {
         self.for_parent = (self.for_parent + change * passed).max(0.0).min(most);
     }
 
-    fn wish(&self, now: &Situation, index: usize, growing: bool) -> Wish {
+    fn wish(&self, now: &Situation, index: usize) -> Wish {
         let (has, safe) = (self.has[index], self.claims.at(index, SAFE));
         let goal = self.claims.at(index, now.goal);
         if now.fitting <= COMFORT {
@@ -214,14 +202,8 @@ impl PredictiveBand {
             Wish { below: safe, must: goal - has, may: 0.0 }
         } else {
             let zone = (self.config.dead_zone * has).min(self.config.most_dead_zone.get() as f64);
-            let below = goal - zone.max(now.step);
-            let lacks = goal - has;
-            if growing || has < below {
-                Wish { below, must: lacks - c::SHORT_OF_SHARE.value * zone, may: 0.0 }
-            } else {
-                let worth_it = lacks >= 0.5 * self.config.chunk.get() as f64;
-                Wish { below, must: 0.0, may: if worth_it { lacks } else { 0.0 } }
-            }
+            let goal = goal - c::SHORT_OF_SHARE.value * zone;
+            Wish { below: self.claims.at(index, now.goal) - zone.max(now.step), must: goal - has, may: 0.0 }
         }
     }
 
@@ -230,23 +212,22 @@ impl PredictiveBand {
         let mut states = core::mem::take(&mut self.states);
         let (mut must, mut may) = (0.0, 0.0);
         for (index, (vm, state)) in vms.iter().zip(states.align(vms)).enumerate() {
-            let (has, wish) = (self.has[index], self.wish(now, index, state.growing));
-            let mut wanted = wish.must + wish.may;
+            let (has, wish) = (self.has[index], self.wish(now, index));
+            let wanted = wish.must + wish.may;
             state.growing |= has < wish.below - 1.0;
             // The last step to the maximum is made however small it is.
             let last_step = has + wanted >= vm.settings.maximum.get() as f64;
             if wanted <= 0.0 || (wanted < now.step && !last_step) {
-                (state.growing, wanted) = (false, 0.0);
+                state.growing = false;
             }
-            state.takes = state.growing || (now.fitting > SAFE && wanted > 0.0);
-            if state.takes {
+            if state.growing {
                 must += wish.must;
                 may += wish.may;
             }
             state.band = (vm.report().is_some() && vm.can_move())
                 .then(|| (wish.below, self.claims.at(index, COMFORT)));
         }
-        let spare = (now.free + now.unneeded - must).max(0.0);
+        let spare = (now.free - must).max(0.0);
         let part = if may > spare { spare / may } else { 1.0 };
         for (index, vm) in vms.iter().enumerate() {
             let has = self.has[index];
@@ -256,8 +237,8 @@ impl PredictiveBand {
                 proposal.set(index, vm.reachable(kept), reason);
                 continue;
             };
-            let (rule, target) = if state.takes {
-                let wish = self.wish(now, index, state.growing);
+            let wish = self.wish(now, index);
+            let (rule, target) = if state.growing {
                 ("give", has + wish.must.max(0.0) + part * wish.may)
             } else {
                 ("keep", has)
@@ -265,9 +246,7 @@ impl PredictiveBand {
             proposal.set(index, vm.reachable(pages(target)), self.reason(rule, index, state, now));
         }
         self.states = states;
-        // What memory suffices for is given of what is free; in a shortage others give what they do not need.
-        let given_up = if now.fitting > SAFE { part * may } else { 0.0 };
-        must + given_up + now.stock - now.free
+        must + now.stock - now.free
     }
 
     fn reason(&self, rule: &'static str, index: usize, state: &State, now: &Situation) -> Reason {
@@ -323,44 +302,30 @@ impl PredictiveBand {
         given
     }
 
-    /// Take what is lacking of surplus that its VMs have not needed for long enough, from who has most first.
-    fn take_surplus(&mut self, now: &Situation, mut lacking: f64, vms: &[VmView], proposal: &mut Proposal) {
-        let mut all = core::mem::take(&mut self.states);
-        let states = all.align(vms);
-        self.donors.clear();
-        for (index, (vm, state)) in vms.iter().zip(&mut *states).enumerate() {
+    /// Take surplus that its VM has not needed for long enough.
+    fn take_surplus(&mut self, now: &Situation, vms: &[VmView], proposal: &mut Proposal) {
+        let mut states = core::mem::take(&mut self.states);
+        for (index, (vm, state)) in vms.iter().zip(states.align(vms)).enumerate() {
             if vm.report().is_none() || !vm.can_move() {
                 continue;
             }
             let (has, comfort) = (self.has[index], self.claims.at(index, COMFORT));
-            state.surplus.hold = state.surplus.hold.max(self.config.hold);
-            if state.surplus.is_due(now, self.config.longest_hold, has, comfort, state.growing) {
-                self.donors.push((u64::MAX - (has - comfort).max(0.0) as u64, index));
+            let hold = state.surplus.hold.max(self.config.hold);
+            let growing = state.growing;
+            state.surplus.follow(now, self.config.longest_hold, hold, has, comfort, growing);
+            if state.surplus.taking {
+                let target = proposal.target(index).pages.min(pages(comfort));
+                let waited = state.surplus.since.map_or(hold, |since| now.now.saturating_sub(since));
+                let reason = Reason::new("surplus")
+                    .with("demand_mib", mib(state.forecast.demand()))
+                    .with("expected_mib", mib(has))
+                    .with("comfort_mib", mib(comfort))
+                    .with("waited_seconds", waited.as_secs_f64())
+                    .with("hold_seconds", hold.as_secs_f64());
+                proposal.set(index, vm.reachable(target), reason);
             }
         }
-        self.donors.sort_unstable();
-        for &(_, index) in &self.donors {
-            if lacking < now.step {
-                break;
-            }
-            let (has, comfort) = (self.has[index], self.claims.at(index, COMFORT));
-            let Some(state) = states.get_mut(index) else { continue };
-            let most = (has - comfort).max(0.0);
-            let gives = lacking.max(self.config.chunk.get() as f64).min(most);
-            lacking -= gives;
-            state.surplus.taken = Some((now.now, has - gives));
-            let waited =
-                state.surplus.since.map_or(state.surplus.hold, |since| now.now.saturating_sub(since));
-            let reason = Reason::new("surplus")
-                .with("demand_mib", mib(state.forecast.demand()))
-                .with("expected_mib", mib(has))
-                .with("comfort_mib", mib(comfort))
-                .with("waited_seconds", waited.as_secs_f64())
-                .with("hold_seconds", state.surplus.hold.as_secs_f64());
-            let target = pages(has - gives).min(proposal.target(index).pages);
-            proposal.set(index, vms[index].reachable(target), reason);
-        }
-        self.states = all;
+        self.states = states;
     }
 
     /// No VM is given memory that is not there.
@@ -383,25 +348,34 @@ impl PredictiveBand {
 }
 
 impl Surplus {
-    /// Whether its VM has not needed it for as long as it is held.
-    fn is_due(&mut self, now: &Situation, longest: Duration, has: f64, comfort: f64, growing: bool) -> bool {
+    fn follow(
+        &mut self,
+        now: &Situation,
+        longest: Duration,
+        hold: Duration,
+        has: f64,
+        comfort: f64,
+        growing: bool,
+    ) {
+        self.hold = hold;
         if has > comfort * (1.0 + c::SURPLUS.value) + 2.0 * now.step {
             let since = *self.since.get_or_insert(now.now);
-            self.due |= now.now.saturating_sub(since) >= self.hold;
+            self.taking |= now.now.saturating_sub(since) >= hold;
         } else {
             self.since = None;
         }
-        self.due &= !growing && has >= comfort + now.step;
-        if growing
+        self.taking &= !growing && has >= comfort + now.step;
+        if self.taking {
+            self.taken = Some((now.now, comfort));
+        } else if growing
             && let Some((at, left)) = self.taken
             && has > left * 1.1 + 4.0 * now.step
         {
             // What was taken is wanted back. If soon, it should have been left longer.
-            let soon = now.now.saturating_sub(at).as_secs_f64() < self.hold.as_secs_f64() * c::REGRET.value;
-            self.hold = if soon { (self.hold * 2).min(longest) } else { self.hold / 2 };
+            let soon = now.now.saturating_sub(at).as_secs_f64() < hold.as_secs_f64() * c::REGRET.value;
+            self.hold = if soon { (hold * 2).min(longest) } else { hold / 2 };
             self.taken = None;
         }
-        self.due
     }
 }
 

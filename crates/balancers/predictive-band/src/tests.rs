@@ -18,12 +18,8 @@ const fn secs(seconds: u64) -> Duration {
 
 /// A host of this many MB without a reserve, and VMs with startup 1 GB, 512 MB to 8 GB.
 fn host(total: u64, vms: &[(Load, u32)]) -> TestHost {
-    host_of(Config::default(), total, vms)
-}
-
-fn host_of(policy: Config, total: u64, vms: &[(Load, u32)]) -> TestHost {
     let config = BalancerConfig { reserve: PageCount::ZERO, ..BalancerConfig::for_host(mib(total)) };
-    let mut host = TestHost::new(mib(total), config, Box::new(PredictiveBand::new(policy)));
+    let mut host = TestHost::new(mib(total), config, Box::new(PredictiveBand::default()));
     for (id, (load, weight)) in (1..).zip(vms) {
         let settings =
             MemorySettings::dynamic(mib(1024), mib(8192)).with_minimum(mib(512)).with_weight(*weight);
@@ -54,7 +50,7 @@ fn rule(host: &TestHost, vm: u32) -> &'static str {
 fn comfort_is_given_while_memory_suffices() {
     let mut host = host(8192, &[(level(2000), 5000)]);
     host.run_until(secs(60));
-    // A buffer of 20 %.
+    // A buffer of 20 %, to within a tenth of it.
     assert!((2360.0 - 2.0..=2400.0).contains(&assigned(&host, 1)), "{}", assigned(&host, 1));
 }
 
@@ -105,8 +101,7 @@ fn surplus_is_taken_after_the_hold_and_the_hold_grows_where_it_is_regretted() {
         [(from, 1000), (from + 360, 1000), (from + 361, 3000), (from + 480, 3000), (from + 481, 1000)]
     };
     let load: Vec<_> = (0..6).flat_map(cycle).collect();
-    let all_is_to_be_free = Config { kept_free: 1.0, ..Config::default() };
-    let mut host = host_of(all_is_to_be_free, 8192, &[(through(&load), 5000)]);
+    let mut host = host(8192, &[(through(&load), 5000)]);
     let mut waited = Vec::new();
     let mut fell_at = None;
     for second in 1..480 * 6 {
@@ -122,31 +117,6 @@ fn surplus_is_taken_after_the_hold_and_the_hold_grows_where_it_is_regretted() {
     assert!((95..115).contains(&waited[0]), "{waited:?}");
     assert!((195..215).contains(&waited[1]), "{waited:?}");
     assert_eq!(waited.len(), 2, "then it is left what it will want back: {waited:?}");
-}
-
-#[test]
-fn surplus_is_left_where_it_is_while_enough_is_free() {
-    let left_of_3600 = |total| {
-        let mut host = host(total, &[(through(&[(300, 3000), (301, 1000)]), 5000)]);
-        host.run_until(secs(900));
-        (assigned(&host, 1), host.balancer.ledger().available.mib())
-    };
-    let (left, _) = left_of_3600(8192);
-    assert!(left > 3500.0, "{left}");
-    // Of 3692 a twentieth is to be free: the rest is left.
-    let (left, free) = left_of_3600(3700);
-    assert!(free >= 180.0 && left > 3400.0, "{free} are free, {left} are left");
-}
-
-#[test]
-fn in_a_shortage_who_lacks_is_given_what_nobody_needs() {
-    // Where there is nothing for it, the first would be left alone with so little lacking.
-    let vms = [(through(&[(300, 2900), (301, 2940)]), 5000), (through(&[(300, 2080), (301, 2045)]), 5000)];
-    let mut host = host(5000, &vms);
-    host.run_until(secs(290));
-    assert!(assigned(&host, 1) < 2910.0, "{}", assigned(&host, 1));
-    host.run_until(secs(330));
-    assert!(assigned(&host, 1) >= 2928.0, "{}", assigned(&host, 1));
 }
 
 #[test]
@@ -218,8 +188,8 @@ fn the_band_follows_what_it_decides_by() {
     let mut host = host(8192, &[(level(2000), 5000)]);
     host.run_until(secs(60));
     let counters = host.balancer.counters_of(VmId(1)).unwrap();
-    // Given more below 60 % of 20 %, left alone up to 20 %.
-    assert!((counters.maximum_pressure - 100.0 / 1.12).abs() < 0.5, "{counters:?}");
+    // Given more below 90 % of 20 %, left alone up to 20 %.
+    assert!((counters.maximum_pressure - 100.0 / 1.18).abs() < 0.5, "{counters:?}");
     assert!((counters.minimum_pressure - 100.0 / 1.2).abs() < 0.5, "{counters:?}");
 }
 

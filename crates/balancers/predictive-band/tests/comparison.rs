@@ -37,10 +37,11 @@ fn better_on_unmet_demand_and_on_memory_moved_at_the_same_time() {
         let (moved, theirs) = both(|run| run.moved);
         assert!(moved < theirs, "{name}: moved {moved} and {theirs} MB");
 
-        // Among equals, and between weights. What a VM has beyond demand and buffer counts for nothing there: it is left where it is while
-        // enough is free, and nobody lacks it.
+        // Among equals, with and without what is beyond demand and buffer; and between weights.
         let (fair, theirs) = both(|run| run.fairness_of_need);
         assert!(fair > theirs - 0.002, "{name}: Jain's index of need {fair} and {theirs}");
+        let (fair, theirs) = both(|run| run.fairness);
+        assert!(fair > theirs - 0.005, "{name}: Jain's index {fair} and {theirs}");
         let (inversions, theirs) = both(|run| run.inversions);
         assert!(inversions <= theirs + 0.005, "{name}: weights inverted {inversions} and {theirs}");
 

@@ -54,7 +54,7 @@ pub fn rule(policy: &str, rule: &str) -> Option<&'static str> {
                 "Others lack memory, and it has most beyond its comfort, or beyond what everyone keeps: it gives some."
             }
             "surplus" => {
-                "Little is free, and it has had more than its comfort for the hold time: some of what is too much is taken back."
+                "It has had more than its comfort for the hold time: what is too much is taken back."
             }
             _ => return common(rule),
         },
