@@ -10,9 +10,9 @@ const GOAL: f64 = 10.0;
 /// Curves that are further away, with how far at most: the page says why.
 const BEYOND: [(&str, Curve, f64); 5] = [
     ("files-more", Curve::FileReads, 30.0),
-    ("swap", Curve::Available, 100.0),
+    ("swap", Curve::Available, 65.0),
     ("swap", Curve::PageIns, 18.0),
-    ("swap-more", Curve::Available, 100.0),
+    ("swap-more", Curve::Available, 75.0),
     ("swap-more", Curve::PageIns, 15.0),
 ];
 
