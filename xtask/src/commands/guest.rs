@@ -4,19 +4,19 @@
 mod capture;
 #[cfg(feature = "live")]
 mod live;
+mod record;
 pub(super) mod validation;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
-use real_guest::disk_examination;
-use real_guest::disk_images::{self, NoMke2fs};
+use real_guest::disk_images;
 use real_guest::doctor::{self, Diagnosis};
 use real_guest::fetch::{self, Wanted};
-use real_guest::nested::{self, Nested};
-use real_guest::pieces::{Given, Pieces, copy_kernel, kernels_beside, newest_kernel};
-use real_guest::record::{Part, Record};
+use real_guest::nested::{self, Console, Nested};
+use real_guest::pieces::{Given, Pieces, newest_kernel};
+use real_guest::record::Part;
 #[cfg(feature = "bench")]
 use real_guest::storage_pieces;
 use real_guest::task::{ContentionTask, GuestTask, Moved, RECORD_FILE, Task};
@@ -145,7 +145,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Some(What::Fetch { without_qemu, suite }) => fetch(&args.place, without_qemu, suite),
         Some(What::Record { only }) => {
             let out = target().join("guest/record");
-            make_record(&args.place, only, &out)?;
+            record::make(&args.place, only, &out)?;
             say!("Record: {}", out.join(RECORD_FILE).display());
             Ok(())
         }
@@ -222,6 +222,14 @@ fn fetch(place: &Where, without_qemu: bool, suite: Option<String>) -> Result<()>
 
 /// Does something with guests, here or inside the emulated machine. `out` is emptied first.
 fn perform(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<()> {
+    if place.nested {
+        note!("{}", nested::EXPLANATION);
+    }
+    perform_with(place, task, out, interactive, Console::Here)
+}
+
+/// The same, without a word before it, and with the console of an emulated machine wherever it is to go.
+fn perform_with(place: &Where, task: &Task, out: &Path, interactive: bool, console: Console) -> Result<()> {
     match std::fs::remove_dir_all(out) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(error).with_context(|| format!("cannot empty {}", out.display()));
@@ -233,7 +241,7 @@ fn perform(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<
         let text = serde_json::to_string_pretty(&artifacts)? + "\n";
         std::fs::write(out.join(PIECES_FILE), text).context("cannot write the versions of the pieces")?;
     }
-    perform_in(place, task, out, interactive)
+    perform_in(place, task, out, interactive, console)
 }
 
 /// What guests need to run as they are asked to, if everything is there.
@@ -252,7 +260,7 @@ fn ready(place: &Where, task: &Task) -> Result<Pieces> {
     Ok(pieces)
 }
 
-fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<()> {
+fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool, console: Console) -> Result<()> {
     let pieces = ready(place, task)?;
     if let Task::Guest(task) = task
         && let Some(root) = &task.guest_disks().root
@@ -265,7 +273,6 @@ fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Resu
     if !place.nested {
         return task.run(&pieces, out);
     }
-    note!("{}", nested::EXPLANATION);
     let program = nested::build_program(&tools::workspace_root(), nested::PROGRAM)?;
     let Moved { task, files, brought } = task.with_files_in("/files").map_err(bad_input)?;
     let machine = Nested {
@@ -276,6 +283,7 @@ fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool) -> Resu
         out: out.to_owned(),
         streams: task.streams(),
         interactive,
+        console,
     };
     let status = machine.run(&target(), &pieces, &program)?;
     // However the guest has ended: what it wrote is on its disks.
@@ -342,7 +350,10 @@ fn recorded(place: &Where, task: &Task, folder: &Path) -> Result<()> {
         artifacts: pieces.artifacts(place.nested).context("a piece cannot be read")?,
     };
     manifest.write(folder).with_context(|| format!("cannot write the manifest in {}", folder.display()))?;
-    perform_in(place, task, folder, matches!(task, Task::Guest(_)))?;
+    if place.nested {
+        note!("{}", nested::EXPLANATION);
+    }
+    perform_in(place, task, folder, matches!(task, Task::Guest(_)), Console::Here)?;
     figures::write_for_run(folder).context("the figures could not be drawn")?;
     let report = super::report::write_after_run(folder);
     let report = report.map_or_else(String::new, |path| format!("\nReport: {}", path.display()));
@@ -382,58 +393,7 @@ pub(crate) fn test() -> Result<()> {
         )));
     }
     note!("── real guests");
-    make_record(&place, Vec::new(), &target().join("guest/record"))
-}
-
-/// Makes the record, and has this computer's tools look at the disks that guests have written.
-fn make_record(place: &Where, only: Vec<Part>, out: &Path) -> Result<()> {
-    let prepared = tempfile::tempdir().context("no temporary folder")?;
-    let mut disks = None;
-    if only.is_empty() || only.contains(&Part::Disks) {
-        let pieces = place.examine().into_pieces().map_err(bad_input)?;
-        match disk_images::prepare(&pieces, prepared.path()) {
-            Ok(_) => disks = Some(prepared.path().to_owned()),
-            Err(error) if only.is_empty() && error.is::<NoMke2fs>() => note!("{error}: disks are left out"),
-            Err(error) => return Err(error.context("the disks for the record cannot be made")),
-        }
-    }
-    let copied = tempfile::tempdir().context("no temporary folder")?;
-    let kernels = further_kernels(place, &only, copied.path())?;
-    let with_disks = disks.is_some();
-    let ended = perform(place, &Task::Record { only, disks, kernels }, out, false);
-    if !with_disks || !out.join(RECORD_FILE).is_file() {
-        return ended;
-    }
-    let mut record = Record::read(out)?;
-    disk_examination::examine(&mut record, out, |what| note!("{what}"))?;
-    record.write(out)?;
-    ended?;
-    if !record.passed() {
-        bail!("not everything is as it must be: see {}", out.join(RECORD_FILE).display());
-    }
-    Ok(())
-}
-
-/// Copies what guests need of the kernels that were fetched beside the one that all is looked at with; `None` if there is no other.
-fn further_kernels(place: &Where, only: &[Part], copied: &Path) -> Result<Option<PathBuf>> {
-    if !only.is_empty() && !only.contains(&Part::Kernels) {
-        return Ok(None);
-    }
-    let own = place.examine().into_pieces().map_err(bad_input)?.kernel;
-    let folder = copied.join("kernels");
-    for (kernel, modules) in kernels_beside(&Pieces::folder(&target())) {
-        if kernel.file_name() != own.file_name() {
-            let name = kernel.file_name().unwrap_or_default();
-            copy_kernel(&kernel, &modules, &folder.join(name)).context("a kernel cannot be copied")?;
-        }
-    }
-    if !folder.is_dir() {
-        note!(
-            "further kernels: left out, for none was fetched (`cargo xtask guest fetch` brings one where the release is old)"
-        );
-        return Ok(None);
-    }
-    Ok(Some(folder))
+    record::make(&place, Vec::new(), &target().join("guest/record"))
 }
 
 /// Measures how fast memory moves: here or nested, whichever works; where neither does, says that it was left out.

@@ -17,6 +17,7 @@ mod commit;
 mod compaction;
 mod consistency;
 mod disk;
+mod file_cache;
 mod files;
 mod lists;
 mod page_file;

@@ -212,6 +212,9 @@ pub struct Family {
     /// Windows has it. Otherwise neither this nor the nonpaged memory is in the commit that its driver reports (documented: Linux'
     /// `Committed_AS` has processes and shared memory alone), and its totals (`MemTotal`) are without this.
     pub reserved: Option<&'static Constant>,
+    /// What stays available while programs wait for pages of others to be written to the page file: a guest writes ahead of those who want
+    /// memory; `None`: the last page is given away first.
+    pub kept_available: Option<&'static Constant>,
     /// Boot to the login screen.
     pub login: &'static Constant,
     /// Boot to running integration services.
@@ -363,6 +366,11 @@ impl GuestProfile {
             Some(reserved) => pages.saturating_sub(reserved.pages()),
             None => pages,
         }
+    }
+
+    /// See [`Family::kept_available`].
+    pub(crate) fn kept_available(&self) -> PageCount {
+        self.family.kept_available.map_or(PageCount::ZERO, Constant::pages)
     }
 
     /// What its driver reports as committed, of so much that is committed and not ballooned: see [`Family::reserved`].

@@ -4,10 +4,12 @@
 //! but needs nothing of the computer that it runs on.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -35,6 +37,42 @@ pub struct Nested {
     pub streams: &'static [&'static str],
     /// Whether what is typed goes to the program inside.
     pub interactive: bool,
+    /// Where its console goes.
+    pub console: Console,
+}
+
+/// Where the console of an emulated machine goes.
+#[derive(Clone, Debug)]
+pub enum Console {
+    /// To standard output, as it comes.
+    Here,
+    /// To whoever listens, line by line.
+    Lines(Sender<String>),
+}
+
+impl Console {
+    fn stdout(&self) -> Stdio {
+        match self {
+            Self::Here => Stdio::inherit(),
+            Self::Lines(_) => Stdio::piped(),
+        }
+    }
+
+    /// Passes on what a machine prints, until there is nothing more or nobody listens.
+    fn pass_on(&self, output: Option<impl Read + Send + 'static>) -> Result<Option<JoinHandle<()>>> {
+        let (Self::Lines(listener), Some(output)) = (self, output) else { return Ok(None) };
+        let listener = listener.clone();
+        let read = move || {
+            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line);
+                if listener.send(terminal_text::escape_lines(line.trim_end()).into_owned()).is_err() {
+                    return;
+                }
+            }
+        };
+        let reader = std::thread::Builder::new().name("console".to_owned()).spawn(read);
+        reader.map(Some).context("no thread can be started")
+    }
 }
 
 /// The shortest word about what is going to happen, and how long it takes.
@@ -201,10 +239,18 @@ impl Nested {
             }))
             // What the emulation lacks of the processor is not news; if QEMU fails, the file is shown.
             .stderr(File::create(&said).context("cannot make a temporary file")?)
-            .stdin(if self.interactive { Stdio::inherit() } else { Stdio::null() });
+            .stdin(if self.interactive { Stdio::inherit() } else { Stdio::null() })
+            .stdout(self.console.stdout());
         let mut running =
             Running(command.spawn().with_context(|| format!("cannot run {}", qemu.program.display()))?);
-        let status = self.wait(&mut running, Knocking::new(knock))?;
+        let console = self.console.pass_on(running.0.stdout.take())?;
+        let ended = self.wait(&mut running, Knocking::new(knock));
+        drop(running);
+        // What it printed last says why it ended.
+        if let Some(console) = console {
+            let _ = console.join();
+        }
+        let status = ended?;
         if !status.success() {
             let said = std::fs::read_to_string(&said).unwrap_or_default();
             bail!("QEMU ended with {status}: {}", said.trim());
@@ -289,9 +335,8 @@ mod tests {
         (folder, pieces)
     }
 
-    fn run(script: &str, limit: Duration) -> (tempfile::TempDir, Result<i32>) {
-        let (folder, pieces) = stage(script);
-        let machine = Nested {
+    fn machine(folder: &tempfile::TempDir, limit: Duration) -> Nested {
+        Nested {
             memory_mib: 64,
             limit: Some(limit),
             arguments: vec!["record".to_owned()],
@@ -299,7 +344,13 @@ mod tests {
             out: folder.path().join("out"),
             streams: &["events.jsonl"],
             interactive: false,
-        };
+            console: Console::Here,
+        }
+    }
+
+    fn run(script: &str, limit: Duration) -> (tempfile::TempDir, Result<i32>) {
+        let (folder, pieces) = stage(script);
+        let machine = machine(&folder, limit);
         let ended = machine.run(folder.path(), &pieces, &pieces.busybox);
         (folder, ended)
     }
@@ -331,6 +382,18 @@ mod tests {
         assert_eq!(ended.unwrap(), 7);
         assert_eq!(std::fs::read_to_string(folder.path().join("out/record.json")).unwrap(), "seen\n");
         assert!(!folder.path().join("out/.status").exists());
+    }
+
+    #[test]
+    fn what_a_machine_prints_goes_line_by_line_to_whoever_listens() {
+        let (folder, pieces) = stage(r"printf 'ok  one\r\nok  \033[2Jtwo\nlast'; exit 3");
+        let (tell, lines) = std::sync::mpsc::channel();
+        let machine = Nested { console: Console::Lines(tell), ..machine(&folder, LONG) };
+        machine.run(folder.path(), &pieces, &pieces.busybox).unwrap_err();
+        drop(machine);
+        let lines: Vec<String> = lines.iter().collect();
+        assert_eq!((lines.len(), &*lines[0], &*lines[2]), (3, "ok  one", "last"));
+        assert!(!lines[1].contains('\u{1b}') && lines[1].ends_with("two"), "{lines:?}");
     }
 
     /// What comes out while it is written is there however the machine ends.

@@ -55,6 +55,15 @@ pub struct Record {
     pub figures: Vec<(String, f64)>,
 }
 
+impl Part {
+    /// All parts in two pieces, in their order, of which each takes about half of the time.
+    #[must_use]
+    pub fn halves() -> [Vec<Self>; 2] {
+        let (first, second) = Self::value_variants().split_at(Self::Services as usize);
+        [first.to_vec(), second.to_vec()]
+    }
+}
+
 impl Record {
     /// Whether all is as it must be.
     #[must_use]
@@ -78,6 +87,12 @@ impl Record {
     pub fn read(directory: &Path) -> Result<Self> {
         let text = std::fs::read(directory.join(RECORD_FILE)).context("cannot read the record")?;
         Ok(serde_json::from_slice(&text)?)
+    }
+
+    /// What was looked at after this.
+    pub fn append(&mut self, later: Self) {
+        self.checks.extend(later.checks);
+        self.figures.extend(later.figures);
     }
 
     /// Looks at one thing, and says so.
@@ -119,6 +134,25 @@ pub enum Part {
     Disks,
 }
 
+/// Which parts, and whether each must be there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chosen<'a> {
+    /// None: all.
+    pub(crate) parts: &'a [Part],
+    /// Whether a part that cannot be looked at here is left out. If not, that is an error; but of all parts only the possible ones are meant.
+    pub(crate) where_possible: bool,
+}
+
+impl Chosen<'_> {
+    fn has(self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
+
+    fn may_lack(self) -> bool {
+        self.parts.is_empty() || self.where_possible
+    }
+}
+
 /// The record's file.
 pub const RECORD_FILE: &str = "record.json";
 
@@ -128,19 +162,16 @@ pub const RECORD_FILE: &str = "record.json";
 ///
 /// # Errors
 /// If a guest could not even be started, or a file cannot be written. What is not as it must be is in the record.
-pub fn make(
+pub(crate) fn make(
     pieces: &Pieces,
-    parts: &[Part],
+    chosen: Chosen<'_>,
     directory: &Path,
     disks: Option<&Path>,
     kernels: Option<&Path>,
 ) -> Result<Record> {
     let mut record = Record::default();
     // In the order in which they are defined.
-    for &part in Part::value_variants() {
-        if !parts.is_empty() && !parts.contains(&part) {
-            continue;
-        }
+    for &part in Part::value_variants().iter().filter(|&&part| chosen.has(part)) {
         match part {
             Part::Balloon => balloon::look(&mut record, pieces, directory)?,
             Part::Life => life::look(&mut record, pieces)?,
@@ -148,7 +179,7 @@ pub fn make(
             Part::Guard => guard::look(&mut record, pieces)?,
             Part::Services => services::look(&mut record, pieces)?,
             Part::Reporting if reporting::possible()? => reporting::look(&mut record, pieces)?,
-            Part::Reporting if parts.is_empty() => {
+            Part::Reporting if chosen.may_lack() => {
                 let _closed = writeln!(
                     std::io::stdout(),
                     "      page reporting: left out: {}",
@@ -158,13 +189,13 @@ pub fn make(
             Part::Reporting => bail!("page reporting: {}", reporting::NOT_POSSIBLE),
             Part::Kernels => match kernels {
                 Some(kernels) => kernels::look(&mut record, pieces, kernels)?,
-                None if parts.is_empty() => {}
+                None if chosen.may_lack() => {}
                 None => bail!("there is no further kernel for the part `kernels`"),
             },
             Part::Validation => validation::look(&mut record, pieces, directory)?,
             Part::Disks => match disks {
                 Some(disks) => disks::look(&mut record, pieces, disks, directory)?,
-                None if parts.is_empty() => {}
+                None if chosen.may_lack() => {}
                 None => bail!("there are no disks for the part `disks`"),
             },
         }

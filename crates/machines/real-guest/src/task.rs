@@ -129,6 +129,9 @@ pub enum Task {
         /// Only these parts
         #[arg(long, value_enum, value_delimiter = ',')]
         only: Vec<Part>,
+        /// Leave out what cannot be looked at here; of all parts this is so unless they are named
+        #[arg(long, hide = true)]
+        where_possible: bool,
         /// Folder with the disks of the part `disks`; whoever starts the program makes them
         #[arg(long, hide = true)]
         disks: Option<PathBuf>,
@@ -204,8 +207,9 @@ impl Task {
                 interactive.directory = task.keep.then(|| directory.to_owned());
                 interactive.run(pieces)
             }
-            Self::Record { only, disks, kernels } => {
-                let record = record::make(pieces, only, directory, disks.as_deref(), kernels.as_deref())?;
+            Self::Record { only, where_possible, disks, kernels } => {
+                let chosen = record::Chosen { parts: only, where_possible: *where_possible };
+                let record = record::make(pieces, chosen, directory, disks.as_deref(), kernels.as_deref())?;
                 record.write(directory)?;
                 if !record.passed() {
                     bail!("not everything is as it must be: see {RECORD_FILE}");
@@ -311,8 +315,11 @@ impl Task {
                     say("--keep");
                 }
             }
-            Self::Record { only, disks, kernels } => {
+            Self::Record { only, where_possible, disks, kernels } => {
                 say("record");
+                if *where_possible {
+                    say("--where-possible");
+                }
                 if let Some(disks) = disks {
                     say(&format!("--disks={}", disks.display()));
                 }

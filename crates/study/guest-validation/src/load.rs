@@ -131,7 +131,7 @@ pub const LOADS: &[Load] = &[
     Load {
         name: "files-more",
         what: "One guest of 384 MB reads 160 MB of files round and round, and twice keeps so much that not all of them have room beside it.",
-        purpose: Purpose::Judgement,
+        purpose: Purpose::Calibration,
         host: 1024,
         vms: &[VmLoad {
             files: 160,
@@ -141,6 +141,24 @@ pub const LOADS: &[Load] = &[
                 384,
                 384,
                 &[(35, 0), (50, 200), (65, 200), (66, 50), (80, 50), (95, 230), (105, 230), (106, 0)],
+            )
+        }],
+        length: 120,
+    },
+    Load {
+        name: "files-late",
+        what: "One guest of 448 MB reads 200 MB of files round and round, and twice keeps so much that not all of them have room beside it, each \
+               time when it has come to another place of them.",
+        purpose: Purpose::Judgement,
+        host: 1024,
+        vms: &[VmLoad {
+            files: 200,
+            reads: &[FileLoad { from: 5, until: 115, per_second: 8 }],
+            ..vm(
+                448,
+                448,
+                448,
+                &[(30, 0), (45, 240), (70, 240), (71, 80), (85, 80), (97, 260), (104, 260), (105, 20)],
             )
         }],
         length: 120,
@@ -168,6 +186,19 @@ pub const LOADS: &[Load] = &[
             ..vm(256, 256, 256, &[(5, 0), (20, 150), (45, 230), (60, 230), (80, 270)])
         }],
         length: 130,
+    },
+    Load {
+        name: "swap-large",
+        what: "One guest of 384 MB keeps more than it has room for, gives half of it back and takes it again, and looks twice at what it wrote \
+               first.",
+        purpose: Purpose::Judgement,
+        host: 1024,
+        vms: &[VmLoad {
+            swap: 512,
+            looks: &[(65, 24), (105, 40)],
+            ..vm(384, 384, 384, &[(5, 0), (25, 270), (50, 360), (75, 360), (76, 190), (92, 340), (120, 340)])
+        }],
+        length: 125,
     },
 ];
 

@@ -15,7 +15,7 @@ const GOAL: f64 = 10.0;
 const WHAT_DIFFERS: &str = "\n\
 ## What differs, and why\n\n\
 - **Moments.** Programs of the simulated guest have their memory in the second in which they want it, and its driver answers after a set time. The real guest's\n\
-  wait for a processor, here an emulated one which shares its computer with others: in `contention` it took eight seconds to give 44 MB away, which the model does in\n\
+  wait for a processor, here an emulated one: on a computer that has other work as well, giving 44 MB away has taken eight seconds, which the model does in\n\
   one. Where a curve rises or falls the two are a few seconds apart at times, and the 95th percentile, which is made of such seconds, is large; median and\n\
   final values are not touched by it. When a guest reports between two samples is chance in a real run; in the model it is in the middle.\n\
 - **What is given back** is taken apart by the kernel page by page, and leaves its account at the end: so `available` rises before `committed` falls. The model does so as\n\
@@ -24,13 +24,13 @@ const WHAT_DIFFERS: &str = "\n\
   has (`MemAvailable` is without both). The model counts neither.\n\
 - **Blocks.** Both take hot-added memory in blocks of 128 MB, and both give back single pages, so assigned memory is the same to the page, or differs\n\
   by whole blocks where a decision fell a second earlier.\n\
-- **Files.** In the model the page that came into the cache first leaves it first. So it was in `files`, whose files had all been read twice when memory became short. In\n\
-  `files-more` they had been read once and a half: Linux keeps pages that were read once on a list of their own, and takes those first, which were just what its reader\n\
-  wanted next. The model has one list, lets go of others, and reads less from its disk.\n\
+- **Files.** What a program reads again while it is in the cache stays there longer, in both: Linux keeps two lists, and so does the model. The files that the\n\
+  guest's own programs are made of are not among those of the model.\n\
 - **Swap.** How fast pages come back is a matter of the emulated processor, which takes a fault for each few of them, more than of the disk. The time that one\n\
-  request takes in the model was chosen with the load `swap` in view, and is another one wherever guests run faster. Available memory of a guest that swaps is 6 to 9 MB\n\
-  (Linux keeps as much free), of which the model has up to 6 less. Of what was written first Linux still has 2 to 4 MB in memory when it is looked at; in the model all of it\n\
-  is out, so a little more comes back. A guest of 256 MB has fewer descriptors of pages than one of 512, whose number the profile has.\n";
+  request takes in the model was chosen with the load `swap` in view, and is another one wherever guests run faster. So was what stays available while the guest swaps,\n\
+  7.5 MB; in the real guest that is 6 to 9 MB, as its kernel comes to write pages out, and a tenth of so little is less than a megabyte. Of what was written first Linux\n\
+  still has a seventh in memory when it is looked at; in the model all of it is out, so more comes back. A guest of 256 MB has fewer descriptors of pages than one of\n\
+  512, whose number the profile has.\n";
 
 /// One figure of a load: a panel for each guest, with each quantity of the real and of the simulated one.
 #[must_use]
@@ -136,8 +136,9 @@ pub fn page(halves: &[(&Load, Curves, Curves)], figure: impl Fn(&Load) -> String
          halves of this page are recorded (`tests/recorded/validation`), so that it can be made, and is tested, without a guest; the simulated halves\n\
          are run anew. The goal is an error of at most 10 %; **bold** is what is beyond it.\n\n\
          What was chosen with which load in view: five constants of the profile ([Constants](reference/constants.md#measured-linux-guest)) and how fast a\n\
-         kernel takes apart what is given back with `steps`, in which order files leave the cache with `files`, how long a request of swap takes with `swap`. All\n\
-         are inferred from these recordings. Nothing was chosen with the others.\n\n\
+         kernel takes apart what is given back with `steps`; how long a request of swap takes, and how much stays available beside it, with `swap`. All are inferred\n\
+         from these recordings. That files are in two lists is documented of Linux, and is in the model since `files-more` showed that one is not enough. Nothing was chosen with\n\
+         the others; `files-late` and `swap-large` were written down, and run for the first time, after the last change of the model.\n\n\
          | load | for | worst median | worst 95th percentile | the same, within a second | worst at the end |\n|---|---|---:|---:|---:|---:|\n",
     );
     let judged: Vec<Judgement> =

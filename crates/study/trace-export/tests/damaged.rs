@@ -10,8 +10,9 @@ use crate::fixture;
 
 /// A copy of the run without some of its files.
 fn copy(without: &[&str]) -> TempDir {
+    let recorded = fixture::run();
     let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(fixture::folder()).unwrap().map(Result::unwrap) {
+    for entry in fs::read_dir(recorded.folder()).unwrap().map(Result::unwrap) {
         let name = entry.file_name().into_string().unwrap();
         if !without.contains(&&*name) {
             fs::copy(entry.path(), folder.path().join(name)).unwrap();

@@ -1,7 +1,7 @@
-//! One run for all tests: two VMs that share too little memory, one of them of a guest that the other's loss feeds.
+//! The run of all tests: two VMs that share too little memory, one of them of a guest that the other's loss feeds.
 
+use std::ops::Deref;
 use std::path::Path;
-use std::sync::OnceLock;
 
 use component_runtime::Driver;
 use run_journal::EventsLevel;
@@ -60,27 +60,40 @@ action = "stop"
 vm = "VM2"
 "#;
 
-/// The folder of the run.
-pub(crate) fn folder() -> &'static Path {
-    static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let parsed = file::parse(Path::new("export.toml"), SCENARIO, &LoadOptions::default());
-        let scenario = parsed.unwrap_or_else(|bad| panic!("{bad}"));
-        let plan = run::build::plan_alone(&scenario, &Choices::default()).unwrap();
-        let options = RunOptions {
-            driver: Driver::Inline,
-            directory: Some(folder.path().to_owned()),
-            events: EventsLevel::All,
-            ..RunOptions::default()
-        };
-        run::run(plan, options).unwrap();
-        folder
-    });
-    folder.path()
+/// A recorded run, in a folder that goes with it.
+pub(crate) struct Recorded {
+    folder: TempDir,
+    run: Run,
 }
 
-/// The run.
-pub(crate) fn run() -> Run {
-    Run::open(folder()).unwrap()
+impl Recorded {
+    /// The folder of the run.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Deref for Recorded {
+    type Target = Run;
+
+    fn deref(&self) -> &Run {
+        &self.run
+    }
+}
+
+/// The run. Each test makes it anew: most runners give each test a process of its own, so nothing could be shared.
+pub(crate) fn run() -> Recorded {
+    let folder = tempfile::tempdir().unwrap();
+    let parsed = file::parse(Path::new("export.toml"), SCENARIO, &LoadOptions::default());
+    let scenario = parsed.unwrap_or_else(|bad| panic!("{bad}"));
+    let plan = run::build::plan_alone(&scenario, &Choices::default()).unwrap();
+    let options = RunOptions {
+        driver: Driver::Inline,
+        directory: Some(folder.path().to_owned()),
+        events: EventsLevel::All,
+        ..RunOptions::default()
+    };
+    run::run(plan, options).unwrap();
+    let run = Run::open(folder.path()).unwrap();
+    Recorded { folder, run }
 }

@@ -100,9 +100,10 @@ fn columns_are_typed() {
 
 #[test]
 fn the_same_run_gives_the_same_bytes() {
+    let run = fixture::run();
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let [first, second] = folders.each_ref().map(|folder| {
-        let names = table::write_parquet(&fixture::run(), folder.path()).unwrap();
+        let names = table::write_parquet(&run, folder.path()).unwrap();
         names.iter().map(|name| std::fs::read(folder.path().join(name)).unwrap()).collect::<Vec<_>>()
     });
     assert!(first == second);

@@ -163,14 +163,14 @@ impl MemoryManager {
     /// Fresh pages that a process writes to, and hard faults.
     pub(super) fn fault_in_new(&mut self, at: usize, most_reads: PageCount) -> Faulted {
         let want = self.processes[at].to_touch;
-        let fresh = self.take(want, Prefer::Zeroed);
+        let fresh = self.take_for_program(want, Prefer::Zeroed);
         let mut short = want - fresh.pages();
         let want = self.processes.change(at, |process| {
             process.to_touch -= fresh.pages();
             process.resident.insert_all(fresh);
             process.wants_reads().min(most_reads)
         });
-        let read = self.take(want, Prefer::Free);
+        let read = self.take_for_program(want, Prefer::Free);
         let mut reads = read.pages();
         self.page_file.read(reads);
         self.processes.change(at, |process| {
@@ -205,7 +205,7 @@ impl MemoryManager {
             return PageCount::ZERO;
         }
         let want = process.absent().min(process.untouched() - process.to_touch);
-        let fresh = self.take(want, Prefer::Zeroed);
+        let fresh = self.take_for_program(want, Prefer::Zeroed);
         let short = want - fresh.pages();
         self.processes.change(at, |process| process.resident.insert_all(fresh));
         short
@@ -246,6 +246,17 @@ impl MemoryManager {
         self.page_file.write(pages);
         self.processes.change(at, |process| process.to_read_back -= pages);
         pages
+    }
+
+    /// Up to `want` available pages, but for what is kept available as long as others' pages can be written to the page file in their place.
+    fn take_for_program(&mut self, want: PageCount, prefer: Prefer) -> Pages {
+        let kept = self.profile.kept_available();
+        if kept.is_zero() {
+            return self.take(want, prefer);
+        }
+        let others: PageCount = self.processes.iter().map(|p| p.modified.pages() + p.pageable()).sum();
+        let kept = kept.min(others).min(self.page_file_room());
+        self.take(want.min(self.available().saturating_sub(kept)), prefer)
     }
 
     /// Up to `want` available pages, processes' standby pages last.

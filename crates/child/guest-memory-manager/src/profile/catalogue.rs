@@ -43,7 +43,7 @@ use crate::constants::{
     WS2022_COMMIT, WS2022_NONPAGED,
 };
 use crate::measured::{
-    BOOT_LOGIN_LINUX_MEASURED, LINUX_MEASURED_CACHE, LINUX_MEASURED_COMMIT, LINUX_MEASURED_NOISE,
+    BOOT_LOGIN_LINUX_MEASURED, LINUX_MEASURED_CACHE, LINUX_MEASURED_COMMIT, LINUX_MEASURED_KEPT, LINUX_MEASURED_NOISE,
     LINUX_MEASURED_NONPAGED, LINUX_MEASURED_RESERVED,
 };
 
@@ -152,6 +152,7 @@ const fn windows(
         kernel: Kernel::Windows,
         footprint,
         reserved: None,
+        kept_available: None,
         login: boot.0,
         services: boot.1,
         virtual_processors: virtual_processors.0,
@@ -190,6 +191,7 @@ const fn linux(
         kernel: Kernel::Linux,
         footprint: LINUX,
         reserved: None,
+        kept_available: None,
         login: &BOOT_LOGIN_LINUX,
         services: &BOOT_SERVICES_LINUX,
         virtual_processors: virtual_processors.0,
@@ -246,6 +248,7 @@ static LINUX_OF_THE_RECORD: Family = Family {
     product: "Linux (Debian's cloud kernel 6.1 with nothing but an init, as measured)",
     footprint: LINUX_MEASURED,
     reserved: Some(&LINUX_MEASURED_RESERVED),
+    kept_available: Some(&LINUX_MEASURED_KEPT),
     login: &BOOT_LOGIN_LINUX_MEASURED,
     ..linux("", "linux-measured", (ANY_UP_TO_4, LINUX_PROCESSORS), true, &[Win10, Win8, Win7])
 };
