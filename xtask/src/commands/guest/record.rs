@@ -67,7 +67,8 @@ fn in_two_machines(
     let (tell, lines) = channel();
     let ended = std::thread::scope(|scope| {
         let machine = || perform_with(place, &second, &beside, false, Console::Lines(tell));
-        let later = std::thread::Builder::new().name("second machine".to_owned()).spawn_scoped(scope, machine);
+        let later =
+            std::thread::Builder::new().name("second machine".to_owned()).spawn_scoped(scope, machine);
         let first = perform_with(place, &first, out, false, Console::Here);
         for line in lines {
             say!("{line}");
@@ -91,7 +92,9 @@ fn join(out: &Path, beside: &Path) -> Result<()> {
     }
     for entry in std::fs::read_dir(beside).with_context(|| format!("cannot read {}", beside.display()))? {
         let from = entry?.path();
-        let Some(to) = from.file_name().map(|name| out.join(name)).filter(|to| !to.exists()) else { continue };
+        let Some(to) = from.file_name().map(|name| out.join(name)).filter(|to| !to.exists()) else {
+            continue;
+        };
         std::fs::rename(&from, &to).with_context(|| format!("cannot make {}", to.display()))?;
     }
     std::fs::remove_dir_all(beside).with_context(|| format!("cannot empty {}", beside.display()))
@@ -127,10 +130,7 @@ mod tests {
     fn two_halves_are_one_record() {
         let folder = tempfile::tempdir().unwrap();
         let (out, beside) = (folder.path().join("record"), folder.path().join("record-second"));
-        let half = |figure: &str| Record {
-            figures: vec![(figure.to_owned(), 1.0)],
-            ..Record::default()
-        };
+        let half = |figure: &str| Record { figures: vec![(figure.to_owned(), 1.0)], ..Record::default() };
         for (place, figure) in [(&out, "first"), (&beside, "second")] {
             std::fs::create_dir(place).unwrap();
             half(figure).write(place).unwrap();
