@@ -2,39 +2,34 @@
 
 #[cfg(feature = "export")]
 mod capture;
+mod left;
 #[cfg(feature = "live")]
 mod live;
+mod perform;
 mod record;
 pub(super) mod validation;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use real_guest::disk_images;
-use real_guest::doctor::{self, Diagnosis};
 use real_guest::fetch::{self, Wanted};
-use real_guest::nested::{self, Console, Nested};
-use real_guest::pieces::{Given, Pieces, newest_kernel};
+use real_guest::nested::{self, Console};
+use real_guest::pieces::newest_kernel;
 use real_guest::record::Part;
 #[cfg(feature = "bench")]
 use real_guest::storage_pieces;
-use real_guest::task::{ContentionTask, GuestTask, Moved, RECORD_FILE, Task};
+use real_guest::task::{ContentionTask, GuestTask, RECORD_FILE, Task};
 use run_analysis::figures;
 use run_journal::EventsLevel;
 use run_journal::manifest::{self, Manifest, ScenarioIdentity, Seeds};
-use scenario::run::directory;
 
+use self::left::{Left, ONE_GUEST, words};
+use self::perform::{perform, perform_in, ready, target};
 use super::guest_place::REAL_LINUX;
 pub(crate) use super::guest_place::Where;
 use super::{bad_input, tools};
 use crate::output::{note, say, tell};
-
-/// What a run of one guest is called.
-const ONE_GUEST: &str = "guest";
-
-/// Versions and checksums of what a record or a measurement was made with.
-const PIECES_FILE: &str = "pieces.json";
 
 /// Boot an unmodified Linux guest, show its console, and move its memory.
 #[derive(clap::Args, Debug)]
@@ -48,33 +43,6 @@ pub(crate) struct Args {
     guest: GuestTask,
     #[command(flatten)]
     left: Left,
-}
-
-/// What is left behind, and how it is watched.
-#[derive(clap::Args, Clone, Debug, Default)]
-struct Left {
-    /// Folder for what the run leaves behind; default: with --live, and of several guests, the next free one in runs/
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Overwrite the run in --out
-    #[arg(long, requires = "out")]
-    force: bool,
-    /// Show the guests in the terminal as they run: memory, decisions, events; one guest has its memory moved by keys
-    #[arg(long)]
-    live: bool,
-}
-
-impl Left {
-    /// The folder, made.
-    fn folder(&self, name: &str) -> Result<PathBuf> {
-        match &self.out {
-            Some(out) => {
-                directory::create(out, self.force).map_err(bad_input)?;
-                Ok(out.clone())
-            }
-            None => Ok(directory::create_next(Path::new(super::RUNS), name)?),
-        }
-    }
 }
 
 #[derive(clap::Subcommand, Debug)]
@@ -112,26 +80,6 @@ enum What {
         #[command(flatten)]
         left: Left,
     },
-}
-
-fn target() -> PathBuf {
-    tools::workspace_root().join("target")
-}
-
-impl Where {
-    fn given(&self) -> Given {
-        Given {
-            kernel: self.kernel.clone(),
-            modules: self.modules.clone(),
-            busybox: self.busybox.clone(),
-            qemu: self.qemu.clone(),
-            emulated_kernel: self.emulated_kernel.clone(),
-        }
-    }
-
-    fn examine(&self) -> Diagnosis {
-        doctor::examine(&target(), &self.given())
-    }
 }
 
 /// Runs the command.
@@ -186,7 +134,11 @@ fn one_guest(place: &Where, mut task: GuestTask, left: &Left) -> Result<()> {
         }
     }
     #[cfg(not(feature = "export"))]
-    bail!("this build cannot write {}: what it would be made of is in {}", file.display(), out.display())
+    anyhow::bail!(
+        "this build cannot write {}: what it would be made of is in {}",
+        file.display(),
+        out.display()
+    )
 }
 
 /// Runs guests in a process of their own, and shows them.
@@ -194,7 +146,7 @@ fn watched(place: &Where, task: &Task, left: &Left) -> Result<()> {
     #[cfg(feature = "live")]
     return live::run(place, task, left);
     #[cfg(not(feature = "live"))]
-    bail!("this build cannot show {task:?} in the terminal ({place:?}, {left:?})")
+    anyhow::bail!("this build cannot show {task:?} in the terminal ({place:?}, {left:?})")
 }
 
 fn fetch(place: &Where, without_qemu: bool, suite: Option<String>) -> Result<()> {
@@ -218,93 +170,6 @@ fn fetch(place: &Where, without_qemu: bool, suite: Option<String>) -> Result<()>
         }
         Err(error) => Err(error),
     }
-}
-
-/// Does something with guests, here or inside the emulated machine. `out` is emptied first.
-fn perform(place: &Where, task: &Task, out: &Path, interactive: bool) -> Result<()> {
-    if place.nested {
-        note!("{}", nested::EXPLANATION);
-    }
-    perform_with(place, task, out, interactive, Console::Here)
-}
-
-/// The same, without a word before it, and with the console of an emulated machine wherever it is to go.
-fn perform_with(place: &Where, task: &Task, out: &Path, interactive: bool, console: Console) -> Result<()> {
-    match std::fs::remove_dir_all(out) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("cannot empty {}", out.display()));
-        }
-        _ => std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?,
-    }
-    if let (false, Ok(pieces)) = (interactive, place.examine().into_pieces()) {
-        let artifacts = pieces.artifacts(place.nested).context("a piece cannot be read")?;
-        let text = serde_json::to_string_pretty(&artifacts)? + "\n";
-        std::fs::write(out.join(PIECES_FILE), text).context("cannot write the versions of the pieces")?;
-    }
-    perform_in(place, task, out, interactive, console)
-}
-
-/// What guests need to run as they are asked to, if everything is there.
-fn ready(place: &Where, task: &Task) -> Result<Pieces> {
-    task.check().map_err(bad_input)?;
-    let mut diagnosis = place.examine();
-    let kvm = std::mem::replace(&mut diagnosis.kvm, Ok(()));
-    let pieces = diagnosis.into_pieces().map_err(bad_input)?;
-    if place.nested {
-        pieces.qemu(&target()).map_err(bad_input)?;
-    } else if let Err(error) = kvm {
-        return Err(bad_input(format!(
-            "{error}\nWith --nested the same runs inside an emulated machine, slower. `cargo xtask guest doctor` says more."
-        )));
-    }
-    Ok(pieces)
-}
-
-fn perform_in(place: &Where, task: &Task, out: &Path, interactive: bool, console: Console) -> Result<()> {
-    let pieces = ready(place, task)?;
-    if let Task::Guest(task) = task
-        && let Some(root) = &task.guest_disks().root
-        && !root.exists()
-    {
-        disk_images::prepare_root(&pieces, root)
-            .with_context(|| format!("a root cannot be made in {}", root.display()))?;
-        note!("made {}, from which the guest runs", root.display());
-    }
-    if !place.nested {
-        return task.run(&pieces, out);
-    }
-    let program = nested::build_program(&tools::workspace_root(), nested::PROGRAM)?;
-    let Moved { task, files, brought } = task.with_files_in("/files").map_err(bad_input)?;
-    let machine = Nested {
-        memory_mib: task.emulated_memory_mib(),
-        limit: task.limit(),
-        arguments: task.words(),
-        files,
-        out: out.to_owned(),
-        streams: task.streams(),
-        interactive,
-        console,
-    };
-    let status = machine.run(&target(), &pieces, &program)?;
-    // However the guest has ended: what it wrote is on its disks.
-    brought.into_iter().try_for_each(|disk| disk.bring_back(out))?;
-    match status {
-        0 => Ok(()),
-        status => bail!("inside the emulated machine it failed (status {status}); the reason is above"),
-    }
-}
-
-/// The words of a command line of this command that does a task.
-fn words(place: &Where, task: &Task) -> Vec<String> {
-    let mut words = vec!["guest".to_owned()];
-    if matches!(task, Task::Contention(_)) {
-        words.push("contend".to_owned());
-    }
-    words.extend(task.words().into_iter().skip(1).filter(|word| word != "--keep"));
-    if place.nested {
-        words.push("--nested".to_owned());
-    }
-    words
 }
 
 /// The scenario `real-linux`.

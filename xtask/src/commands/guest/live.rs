@@ -22,7 +22,9 @@ use page_range::PageCount;
 use real_guest::nested;
 use real_guest::task::Task;
 
-use super::{Left, ONE_GUEST, REAL_LINUX, Where, ready, words};
+use super::left::{Left, ONE_GUEST, words};
+use super::perform::ready;
+use crate::commands::guest_place::{REAL_LINUX, Where};
 use crate::commands::recording::{MOST_READ_AGAIN, read, size};
 use crate::commands::{bad_input, tools};
 use crate::output::{look, note, say, tell};

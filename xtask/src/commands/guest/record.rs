@@ -11,7 +11,9 @@ use real_guest::pieces::{Pieces, copy_kernel, kernels_beside};
 use real_guest::record::{Part, Record};
 use real_guest::task::{RECORD_FILE, Task};
 
-use super::{Where, bad_input, perform, perform_with, target};
+use super::perform::{perform, perform_with, target};
+use crate::commands::bad_input;
+use crate::commands::guest_place::Where;
 use crate::output::{note, say};
 
 /// Makes the record, and has this computer's tools look at the disks that guests have written.

@@ -7,7 +7,9 @@ use guest_validation::{Curves, Judgement, LOADS, Load, figure, page, simulate, t
 use real_guest::task::Task;
 use real_guest::validation::{chosen, file_of};
 
-use super::{Where, bad_input, perform};
+use super::perform::perform;
+use crate::commands::bad_input;
+use crate::commands::guest_place::Where;
 use crate::commands::tools::{Tool, step, workspace_root};
 use crate::output::{say, tell};
 
