@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use balancing_policy::{GuestStatus, HostView, MemorySettings, Proposal, Reason, Target, VmId, VmView};
-use guest_memory_manager::trace::VmTrace;
+use guest_memory_manager::trace::{Sample, VmTrace};
 use memory_balancer::BalancerConfig;
 use page_range::PageCount;
 use scenario::run::RunError;
@@ -18,12 +18,12 @@ use crate::job::Job;
 use crate::measure::{HostOutcome, Series, VmOutcome};
 use crate::{Progress, SizingError};
 
-/// Rounds of VMs that a run has, about: half a second. Invented.
+/// Rounds of VMs that runs of all hosts have together, about: half a second. Invented.
 const MOST_ROUNDS: u64 = 1_500_000;
 /// The longest time between two rounds, s, whatever that costs: half of the longest shortage of the default risk. Invented.
 const LONGEST_STEP_S: u64 = 15;
-/// Steps of this length, s, and longer ones grow by this factor, up to so many seconds, while a host has so much of its memory left that nobody can
-/// come to be short before the next. Invented: values of long loads are minutes apart.
+/// Steps of this length, s, and longer ones grow by this factor, up to so many seconds, while a host has much of its memory left and nobody comes
+/// to be short before the next. Invented: values of long loads are minutes apart.
 const COARSE_STEP_S: u64 = 5;
 const COARSER: u32 = 8;
 const COARSEST_STEP_S: u64 = 120;
@@ -58,15 +58,18 @@ impl Vm {
         while samples.get(self.place + 1).is_some_and(|next| next.time <= time) {
             self.place += 1;
         }
-        match (samples.get(self.place), samples.get(self.place + 1)) {
-            (Some(before), Some(next)) if time >= before.time => {
-                let share = (time - before.time).as_secs_f64() / (next.time - before.time).as_secs_f64();
-                let (a, b) = (before.used.get() as f64, next.used.get() as f64);
-                PageCount((a + (b - a) * share) as u64)
-            }
-            (Some(only), _) => only.used,
-            (None, _) => PageCount::ZERO,
-        }
+        value_at(samples, self.place, time)
+    }
+
+    /// The most that it demands from where it is until a time.
+    fn most_until(&self, until: Duration) -> PageCount {
+        let Some(curve) = &self.curve else { return PageCount::ZERO };
+        let samples = curve.samples();
+        let passed =
+            samples.iter().enumerate().skip(self.place + 1).take_while(|(_, next)| next.time <= until);
+        let (place, most) = passed
+            .fold((self.place, self.demand), |(_, most), (place, sample)| (place, most.max(sample.used)));
+        most.max(value_at(samples, place, until))
     }
 
     fn watch(&mut self, now: f64, step: f64, before: PageCount, assigned: PageCount, counts: bool) {
@@ -106,9 +109,23 @@ impl Vm {
     }
 }
 
-/// Time between two rounds.
-pub(crate) fn step(fleet: &Fleet, vms: usize) -> Duration {
-    let rounds = fleet.length().as_secs() * vms as u64;
+/// What is demanded at a time after the sample at this place and no later than the next one, on the straight line between the two.
+fn value_at(samples: &[Sample], place: usize, time: Duration) -> PageCount {
+    match (samples.get(place), samples.get(place + 1)) {
+        (Some(before), Some(next)) if time >= before.time => {
+            let share = (time - before.time).as_secs_f64() / (next.time - before.time).as_secs_f64();
+            let (a, b) = (before.used.get() as f64, next.used.get() as f64);
+            PageCount((a + (b - a) * share) as u64)
+        }
+        (Some(only), _) => only.used,
+        (None, _) => PageCount::ZERO,
+    }
+}
+
+/// Time between two rounds. The same for all hosts of a load, whatever VMs they have: what a VM lacks is held against what it lacks on a host with
+/// memory for all, which would be something else in other steps.
+pub(crate) fn step(fleet: &Fleet) -> Duration {
+    let rounds = fleet.length().as_secs() * fleet.vms.len() as u64;
     Duration::from_secs(rounds.div_ceil(MOST_ROUNDS).clamp(1, LONGEST_STEP_S))
 }
 
@@ -122,7 +139,7 @@ fn coarse(step: Duration) -> Duration {
 
 /// Runs a host.
 pub(crate) fn run(fleet: &Fleet, job: &Job, progress: Progress<'_>) -> Result<HostOutcome, SizingError> {
-    let fine = step(fleet, job.vms.len());
+    let fine = step(fleet);
     run_in(fleet, job, (fine, coarse(fine)), progress)
 }
 
@@ -271,10 +288,9 @@ fn run_in(
         }
         let plenty = views.len() == vms.len()
             && free.get() as f64 >= capacity.get() as f64 * PLENTY
-            && views
-                .iter()
-                .zip(&places)
-                .all(|(view, place)| !view.settings.dynamic || vms[*place].demand <= view.assigned);
+            && views.iter().zip(&places).all(|(view, place)| {
+                !view.settings.dynamic || vms[*place].most_until(now + coarse) <= view.assigned
+            });
         step = if plenty { coarse } else { fine };
         now += step;
     }
@@ -296,7 +312,7 @@ fn run_in(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::{an_hour_of_three_vms as fleet, hours_of_three_vms};
+    use crate::fleet::{an_hour_of_three_vms as fleet, hours_of_three_vms, hours_of_three_vms_and_a_jump};
     use crate::job::Engine;
     use crate::simulate::run_all;
 
@@ -321,7 +337,7 @@ mod tests {
     #[test]
     fn long_steps_where_memory_is_plenty_miss_no_shortage() {
         let month = hours_of_three_vms(700);
-        let fine = step(&month, 3);
+        let fine = step(&month);
         assert!(coarse(fine) >= fine * 8, "{fine:?}");
         let longest = |mib, coarse| {
             let job = Job::of(PageCount::from_mib(mib), vec![0, 1, 2]);
@@ -333,6 +349,20 @@ mod tests {
             assert!((close - long).abs() <= 2.0 * fine.as_secs_f64(), "{mib} MB: {close} s, {long} s");
             assert_eq!(long > 120.0, mib < 6_000, "{mib} MB: {long} s");
         }
+    }
+
+    /// What a VM lacks where there is memory for all is what it is held against on hosts with fewer VMs.
+    #[test]
+    fn a_vm_lacks_the_same_alone_and_among_others_where_memory_is_for_all() {
+        let month = hours_of_three_vms_and_a_jump(700);
+        let lacked = |vms: Vec<usize>| -> Vec<(f64, f64)> {
+            let memory = month.ample(vms.iter().copied());
+            let outcome = run(&month, &Job::of(memory, vms), &|_| ()).unwrap();
+            outcome.vms.iter().map(|vm| (vm.longest_s, vm.short_s)).collect()
+        };
+        let alone: Vec<(f64, f64)> = (0..3).flat_map(|vm| lacked(vec![vm])).collect();
+        assert_eq!(lacked(vec![0, 1, 2]), alone);
+        assert!(alone.iter().any(|vm| vm.1 > 0.0), "{alone:?}");
     }
 
     #[test]

@@ -448,14 +448,25 @@ pub(crate) fn an_hour_of_three_vms() -> Fleet {
 /// Some hours of three VMs, of which one works in the middle of the first.
 #[cfg(test)]
 pub(crate) fn hours_of_three_vms(hours: u32) -> Fleet {
+    three_vms(hours, 3400, |minute| f64::from(minute - 19) / 10.0)
+}
+
+/// The same of VMs of which one demands 100 MB more each second for a minute: more than can be added.
+#[cfg(test)]
+pub(crate) fn hours_of_three_vms_and_a_jump(hours: u32) -> Fleet {
+    three_vms(hours, 6900, |minute| if minute > 20 { 1.0 } else { 0.0 })
+}
+
+#[cfg(test)]
+fn three_vms(hours: u32, busy: u32, rise: impl Fn(u32) -> f64) -> Fleet {
     use scenario::file::{LoadOptions, load};
 
     let folder = tempfile::tempdir().unwrap();
     let mut trace = "vm,t,mem_provisioned_kb,mem_used_kb,cpu_pct\n".to_owned();
-    for (vm, idle, busy) in [("A", 900, 3400), ("B", 1200, 1200), ("C", 700, 800)] {
+    for (vm, idle, busy) in [("A", 900, busy), ("B", 1200, 1200), ("C", 700, 800)] {
         for minute in 0..hours * 60 {
             let mib = match minute {
-                20..=29 => idle + (busy - idle) * (minute - 19) / 10,
+                20..=29 => idle + (f64::from(busy - idle) * rise(minute)) as u32,
                 30..=39 => busy,
                 _ => idle,
             };
