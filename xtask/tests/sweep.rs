@@ -304,7 +304,8 @@ fn recorded_loads_travel_with_the_plan() {
     // Each window is a load.
     let compared = fs::read_to_string(folder.join("local/compare.json")).unwrap();
     let compared: serde_json::Value = serde_json::from_str(&compared).unwrap();
-    let names: Vec<_> = compared["loads"].as_array().unwrap().iter().map(|load| load["name"].clone()).collect();
+    let names: Vec<_> =
+        compared["loads"].as_array().unwrap().iter().map(|load| load["name"].clone()).collect();
     assert_eq!(names, ["mine 600s..1800s", "mine 3000s..1h"]);
     // On another machine the trace is not where it was.
     fs::remove_file(folder.join("mine.csv")).unwrap();

@@ -149,11 +149,8 @@ pub(super) fn settings(args: &What) -> Result<Settings> {
     let mut found: Vec<Scenario> =
         args.scenarios.iter().filter_map(|name| good(file::find(name, &options))).collect();
     if let Some(path) = &args.trace {
-        let options = LoadOptions {
-            fill_gaps: args.fill_gaps,
-            host_memory: args.host_memory,
-            ..options.clone()
-        };
+        let options =
+            LoadOptions { fill_gaps: args.fill_gaps, host_memory: args.host_memory, ..options.clone() };
         found.extend(super::plans::recorded(path, &options, &args.trace_window).into_iter().filter_map(good));
     } else if args.scenarios.is_empty() {
         found.extend(loads::built_in().filter_map(|name| good(file::find(name, &options))));

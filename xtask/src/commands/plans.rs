@@ -41,7 +41,11 @@ pub(super) fn recorded(
         }
         Ok(load)
     };
-    if windows.is_empty() { vec![load(None)] } else { windows.iter().map(|window| load(Some(*window))).collect() }
+    if windows.is_empty() {
+        vec![load(None)]
+    } else {
+        windows.iter().map(|window| load(Some(*window))).collect()
+    }
 }
 
 /// Loads a scenario.

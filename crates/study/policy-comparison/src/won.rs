@@ -57,8 +57,9 @@ impl Comparison {
 
     fn is_near_least(&self, load: &LoadResult, policy: usize) -> bool {
         let median = |policy, id| Some(load.cell(policy, id)?.median?.median);
-        let least_of =
-            |id| (0..self.policies.len()).filter_map(|policy| median(policy, id)).fold(f64::INFINITY, f64::min);
+        let least_of = |id| {
+            (0..self.policies.len()).filter_map(|policy| median(policy, id)).fold(f64::INFINITY, f64::min)
+        };
         let (least, waiting) = (least_of(MeasureId::Unmet), least_of(MeasureId::UnmetWaiting));
         median(policy, MeasureId::Unmet).is_some_and(|own| own - waiting <= (1.0 + NEAR) * (least - waiting))
     }
