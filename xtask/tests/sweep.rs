@@ -295,12 +295,18 @@ fn recorded_loads_travel_with_the_plan() {
         "--host-memory",
         "48GB",
         "--trace-window",
-        "10m..30m",
+        "10m..30m,50m..1h",
         "--seeds",
         "2",
     ];
     succeeds(&folder, &[&["compare", "--out", "local"][..], &what].concat());
     succeeds(&folder, &[&["sweep", "plan", "compare", "--out", "plan"][..], &what].concat());
+    // Each window is a load.
+    let compared = fs::read_to_string(folder.join("local/compare.json")).unwrap();
+    let compared: serde_json::Value = serde_json::from_str(&compared).unwrap();
+    let names: Vec<_> =
+        compared["loads"].as_array().unwrap().iter().map(|load| load["name"].clone()).collect();
+    assert_eq!(names, ["mine 600s..1800s", "mine 3000s..1h"]);
     // On another machine the trace is not where it was.
     fs::remove_file(folder.join("mine.csv")).unwrap();
     succeeds(&folder, &run_with(&[]));

@@ -41,9 +41,9 @@ pub(crate) struct What {
     /// Memory of the host that plays the trace, such as 150GB
     #[arg(long, value_name = "SIZE", requires = "trace", value_parser = arguments::host_memory)]
     host_memory: Option<PageCount>,
-    /// Which part of the trace is played [default: 0h..24h]
-    #[arg(long, value_name = "FROM..TO", requires = "trace", value_parser = arguments::window)]
-    trace_window: Option<TraceWindow>,
+    /// Which parts of the trace are played, separated by commas: each is a load of its own [default: 0h..24h]
+    #[arg(long, value_delimiter = ',', value_name = "FROM..TO", requires = "trace", value_parser = arguments::window)]
+    trace_window: Vec<TraceWindow>,
     /// Fill in missing rows of the trace by straight lines, and leave out rows of VMs that are off and of times that come twice; without this
     /// they are refused
     #[arg(long, requires = "trace")]
@@ -149,16 +149,9 @@ pub(super) fn settings(args: &What) -> Result<Settings> {
     let mut found: Vec<Scenario> =
         args.scenarios.iter().filter_map(|name| good(file::find(name, &options))).collect();
     if let Some(path) = &args.trace {
-        let options = LoadOptions {
-            trace_window: args.trace_window,
-            fill_gaps: args.fill_gaps,
-            host_memory: args.host_memory,
-            ..options.clone()
-        };
-        if let Some(load) = good(loads::trace(path, options)) {
-            super::plans::tell_remarks(&load);
-            found.push(load);
-        }
+        let options =
+            LoadOptions { fill_gaps: args.fill_gaps, host_memory: args.host_memory, ..options.clone() };
+        found.extend(super::plans::recorded(path, &options, &args.trace_window).into_iter().filter_map(good));
     } else if args.scenarios.is_empty() {
         found.extend(loads::built_in().filter_map(|name| good(file::find(name, &options))));
     }
@@ -233,7 +226,8 @@ pub(super) fn command(args: &What) -> String {
     option("scenarios", (!args.scenarios.is_empty()).then(|| args.scenarios.join(",")));
     option("trace", args.trace.as_ref().map(|path| path.display().to_string()));
     option("host-memory", args.host_memory.map(quantities::format_size));
-    option("trace-window", args.trace_window.map(|window| window.to_string()));
+    let windows: Vec<String> = args.trace_window.iter().map(ToString::to_string).collect();
+    option("trace-window", (!windows.is_empty()).then(|| windows.join(",")));
     option("seeds", args.seeds.map(|seeds| seeds.to_string()));
     option("first-seed", (args.first_seed != 1).then(|| args.first_seed.to_string()));
     option("until", args.until.map(quantities::format_duration));

@@ -1,9 +1,18 @@
 //! Scenarios by their names, and plans of them.
 
+#[cfg(feature = "study")]
+use std::path::Path;
+
 use anyhow::Result;
 use component_runtime::Driver;
+#[cfg(feature = "study")]
+use guest_memory_manager::trace::TraceWindow;
 use page_range::PageCount;
+#[cfg(feature = "study")]
+use policy_comparison::loads;
 use run_journal::EventsLevel;
+#[cfg(feature = "study")]
+use scenario::file::BadScenario;
 use scenario::file::{self, LoadOptions, Scenario};
 use scenario::run::{self, Choices, Plan, RunError, RunOptions};
 
@@ -14,6 +23,28 @@ use crate::output::note;
 pub(super) fn tell_remarks(file: &Scenario) {
     for sentence in file.trace.iter().flat_map(|trace| trace.remarks().sentences()) {
         note!("note: the recorded loads: {sentence}");
+    }
+}
+
+/// The loads of a trace: one for each of these windows, which its name says if there are several; the scenario's own window if there is none.
+#[cfg(feature = "study")]
+pub(super) fn recorded(
+    trace: &Path,
+    options: &LoadOptions,
+    windows: &[TraceWindow],
+) -> Vec<Result<Scenario, BadScenario>> {
+    let load = |window: Option<TraceWindow>| {
+        let mut load = loads::trace(trace, LoadOptions { trace_window: window, ..options.clone() })?;
+        tell_remarks(&load);
+        if let (Some(window), 2..) = (window, windows.len()) {
+            load.name = format!("{} {window}", load.name);
+        }
+        Ok(load)
+    };
+    if windows.is_empty() {
+        vec![load(None)]
+    } else {
+        windows.iter().map(|window| load(Some(*window))).collect()
     }
 }
 

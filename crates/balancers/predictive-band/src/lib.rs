@@ -27,14 +27,14 @@
 //!
 //! * Against a host where memory suffices and nothing surprises there is nothing to gain: both policies meet all demand.
 //! * Where loads swing and memory is just short (staggered peaks, a greedy server), it moves 1 to 3 % less than Hyper-V's
-//!   policy, no more than that, and needs nearly twice as many operations, smaller ones: whoever meets a swing must move it. It
-//!   stays below because it cuts no comfort for comfort. Beside a greedy server it leaves as much unmet, and the others wait
-//!   some half a second longer after a step.
+//!   policy, no more than that, and needs half to three quarters more operations, smaller ones: whoever meets a swing must move it. It
+//!   stays below because it cuts no comfort for comfort. Beside a greedy server it leaves as much unmet or a little
+//!   more (3 to 4 %), guests refuse twice as much, and the others wait some half a second longer after a step.
 //! * When everyone bursts at once, what is lacking is spread over more VMs: a third less is unmet, and VMs are above 100
 //!   for a fifth more of the time.
 //! * Where VMs come and go it may start a VM later or not at all that Hyper-V's policy starts: it takes less from those that
-//!   run. (Not beyond doubt: with later seeds 88.9 % against 91.7 %.)
-//! * In tight times VMs have 5 to 20 % beyond their need, not all the same: with staggered peaks Jain's index is 0.0002
+//!   run. (Not beyond doubt: with later seeds 88.9 % against 90.3 %.)
+//! * In tight times VMs have 5 to 20 % beyond their need, not all the same: with staggered peaks Jain's index is 0.0004
 //!   lower.
 //! * It keeps less free than Hyper-V's lead-time stock when memory is short, so the parent pages more then.
 //! * It believes what guests report. A leak is demand to it, and a server that takes what it gets is given more: as with

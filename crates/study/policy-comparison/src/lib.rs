@@ -42,6 +42,7 @@ mod statistics;
 mod steps;
 mod table;
 mod timed;
+mod won;
 
 pub use bound::FrontPoint;
 pub use catalogue::{Better, Kind, MEASURES, Measure, MeasureId, Values};
@@ -56,6 +57,7 @@ pub use statistics::{Interval, confidence};
 pub use table::Rows;
 pub use terminal_text::Look;
 pub use timed::is_in_policy_round;
+pub use won::Won;
 
 use std::time::Duration;
 

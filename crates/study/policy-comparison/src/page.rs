@@ -64,6 +64,7 @@ impl Comparison {
                  small amount is added (<code>shift</code> in compare.json), so that next to nothing is not infinitely more than nothing.</p>",
             );
             self.said_first(&mut html, &self.overall);
+            html.push_str(&self.won_html());
             self.glance(&mut html, &self.overall);
             self.dot_figures(&mut html, &self.overall);
             self.measure_table(&mut html, &self.overall);

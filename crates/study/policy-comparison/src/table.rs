@@ -32,7 +32,11 @@ impl Comparison {
     pub fn table(&self, look: Look) -> String {
         let mut text = String::new();
         let shown = if self.loads.len() > 1 { Some(&self.overall) } else { None };
-        for load in shown.into_iter().chain(&self.loads) {
+        for load in shown {
+            self.load_tables(load, look.columns, &mut text);
+            self.won_tables(look.columns, &mut text);
+        }
+        for load in &self.loads {
             self.load_tables(load, look.columns, &mut text);
         }
         let mut after = String::new();
@@ -45,6 +49,15 @@ impl Comparison {
             text = text.replace(&mark, &look.paint(ink, &mark));
         }
         text
+    }
+
+    /// How many loads each policy won.
+    fn won_tables(&self, width: usize, text: &mut String) {
+        let Some(rows) = self.won_rows() else { return };
+        for columns in parts(&widths(&rows), width) {
+            let _ = writeln!(text, "{}", part(&rows, &columns));
+        }
+        text.push('\n');
     }
 
     fn load_tables(&self, load: &LoadResult, width: usize, text: &mut String) {

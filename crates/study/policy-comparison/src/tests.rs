@@ -72,6 +72,8 @@ fn static_memory_moves_nothing_and_a_policy_that_gives_none_is_worse_off() {
     assert_eq!(median(1, MeasureId::Unmet), 0.0);
     assert!(load.cell(0, MeasureId::Moved).unwrap().difference.is_none());
     assert!(load.cell(1, MeasureId::Moved).unwrap().difference.unwrap().median < 0.0);
+    // It leaves nothing unmet and moves nothing, and wins neither load: it serves a VM less.
+    assert_eq!(comparison.won(1), Won::default());
     // Two equal loads have the ratio of one.
     let ratio = comparison.overall.cell(1, MeasureId::Started).unwrap().median.unwrap().median;
     assert!((ratio - 2.0 / 3.0).abs() < 1e-6, "{ratio}");
@@ -108,6 +110,40 @@ fn runs_that_did_not_serve_the_same_vms_are_compared_on_those_that_both_served()
     let load = &table[table.find("Three VMs (three)").unwrap()..];
     assert!(load.find(said).unwrap() < load.find('│').unwrap(), "{table}");
     assert!(comparison.page("repeat").contains(said));
+}
+
+/// Loads are counted, whatever their sizes.
+#[test]
+fn loads_that_a_policy_wins_are_counted() {
+    let mut comparison = compare(&settings(named(&["hyperv", "mom", "proxmox"])), &mut |_| ()).unwrap();
+    let all_alike = comparison.loads.iter().all(|load| load.compared.iter().all(Compared::same_vms));
+    assert!(all_alike, "or the test is of nothing");
+    // Of three loads the second policy wins the first on both and the second on one.
+    comparison.loads.push(comparison.loads[0].clone());
+    let set = |load: &mut LoadResult, policy: usize, id: MeasureId, value: f64, difference: f64| {
+        let cell = load.results[policy].get_mut(id.measure().key).unwrap();
+        let interval = |value| Some(Interval { median: value, low: value, high: value });
+        (cell.median, cell.difference) = (interval(value), interval(difference));
+    };
+    // Of what is unmet 500 is unmet whatever a policy does.
+    for (place, [unmet, moved]) in [[-1.0, -1.0], [-100.0, 1.0], [3.0, 0.0]].into_iter().enumerate() {
+        let load = &mut comparison.loads[place];
+        for policy in 0..3 {
+            set(load, policy, MeasureId::UnmetWaiting, 500.0, 0.0);
+            set(load, policy, MeasureId::Unmet, 600.0, 0.0);
+            set(load, policy, MeasureId::Moved, 100.0, 0.0);
+        }
+        set(load, 1, MeasureId::Unmet, 600.0 + unmet, unmet);
+        set(load, 1, MeasureId::Moved, 100.0 + moved, moved);
+    }
+    assert_eq!(comparison.won(1), Won { unmet: 2, moved: 1, both: 1, near_least: 2 });
+    // Of the second load all is met that can be: nobody else is near that.
+    assert_eq!(comparison.won(2), Won { near_least: 2, ..Won::default() });
+    assert_eq!(comparison.won(0).near_least, 2);
+    let table = comparison.table(WIDE);
+    for row in ["on how many of 3 loads", "within 2 % of the least, of 3 that all served alike"] {
+        assert!(table.contains(row) && comparison.page("repeat").contains(row), "{table}");
+    }
 }
 
 /// Whoever reads many verdicts is told how many of them chance makes.
