@@ -391,14 +391,7 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         events,
         form: args.compress_events.form(&plan),
         log,
-        progress: Some({
-            let bar = bar.clone();
-            let until = clock_text(plan.until);
-            Arc::new(move |now: Duration| {
-                bar.set_position(now.as_secs());
-                bar.set_message(format!("{} of {until}", clock_text(now)));
-            })
-        }),
+        progress: show.then(|| progress(bar.clone(), &plan)),
         on_start: Some(Box::new(|stop| {
             // A second Ctrl-C ends the program at once. Where no handler can be set, Ctrl-C ends it anyway.
             let mut asked = false;
@@ -587,6 +580,15 @@ fn progress_bar(show: bool, plan: &Plan) -> ProgressBar {
     bar.set_prefix(terminal_text::escape(&plan.name).into_owned());
     bar.set_message(format!("0s of {}", clock_text(plan.until)));
     bar
+}
+
+/// Moves the bar on, at every sample.
+fn progress(bar: ProgressBar, plan: &Plan) -> Arc<dyn Fn(Duration) + Send + Sync> {
+    let until = clock_text(plan.until);
+    Arc::new(move |now| {
+        bar.set_position(now.as_secs());
+        bar.set_message(format!("{} of {until}", clock_text(now)));
+    })
 }
 
 /// The command that repeats a run.

@@ -489,7 +489,10 @@ impl Guest {
         if !more.is_zero() && self.memory.allocate(self.services, more).is_err() {
             return false;
         }
-        self.memory.release(self.services, commit.saturating_sub(goal));
+        let less = commit.saturating_sub(goal);
+        if !less.is_zero() {
+            self.memory.release(self.services, less);
+        }
         let active = goal.get() as f64 * self.memory.profile().services_active();
         self.memory.set_active(self.services, PageCount(active as u64));
         true

@@ -366,7 +366,9 @@ impl HostBus {
                 if channel.has_new_stale_trailers() {
                     self.events.push_back(BusEvent::StaleTrailers(relid));
                 }
-                self.events.extend(channel.new_high_water(Lane::Upstream));
+                if let Some(fuller) = channel.new_high_water(Lane::Upstream) {
+                    self.events.push_back(fuller);
+                }
                 packet
             }
             Err(corruption) => {

@@ -138,17 +138,12 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
 
 /// Appends a whole number as bincode's standard configuration has it: a byte up to 250, else a byte that says how many follow.
 fn append_number(value: u64, out: &mut Vec<u8>) {
-    if let Ok(byte @ ..=250) = u8::try_from(value) {
-        out.push(byte);
-    } else if let Ok(value) = u16::try_from(value) {
-        out.push(251);
-        out.extend_from_slice(&value.to_le_bytes());
-    } else if let Ok(value) = u32::try_from(value) {
-        out.push(252);
-        out.extend_from_slice(&value.to_le_bytes());
-    } else {
-        out.push(253);
-        out.extend_from_slice(&value.to_le_bytes());
+    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+    match value {
+        ..=250 => out.push(a),
+        ..0x1_0000 => out.extend_from_slice(&[251, a, b]),
+        ..0x1_0000_0000 => out.extend_from_slice(&[252, a, b, c, d]),
+        _ => out.extend_from_slice(&[253, a, b, c, d, e, f, g, h]),
     }
 }
 

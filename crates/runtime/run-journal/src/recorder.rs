@@ -235,7 +235,7 @@ struct State {
 }
 
 /// The fields of a place in the code that events come from.
-type Callsite = Box<[Field]>;
+type Callsite = Arc<[Field]>;
 
 #[derive(Clone, Copy)]
 enum Field {
@@ -306,16 +306,20 @@ impl State {
     fn try_record(&mut self, event: &tracing::Event<'_>) -> io::Result<()> {
         let metadata = event.metadata();
         let callsite = core::ptr::from_ref(metadata).addr();
-        if !self.callsites.contains_key(&callsite) {
-            let fields = self.fields(metadata)?;
-            self.callsites.insert(callsite, fields);
-        }
-        let Self { parts, names, callsites, events, journal, .. } = self;
+        let fields = match self.callsites.get(&callsite) {
+            Some(fields) => Callsite::clone(fields),
+            None => {
+                let fields = self.fields(metadata)?;
+                self.callsites.insert(callsite, Callsite::clone(&fields));
+                fields
+            }
+        };
+        let Self { parts, names, events, journal, .. } = self;
         parts.clear();
         event.record(&mut FieldVisitor {
             parts,
             names,
-            fields: callsites.get(&callsite).map_or(&[], |fields| fields),
+            fields: &fields,
             json: events.is_some(),
             binary: journal.is_some(),
         });

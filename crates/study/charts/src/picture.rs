@@ -207,11 +207,16 @@ struct Place(i64);
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (sign, tenths) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
-        match (tenths / 10, tenths % 10) {
-            (whole, 0) => write!(f, "{sign}{whole}"),
-            (whole, tenth) => write!(f, "{sign}{whole}.{tenth}"),
+        let tenths = self.0.unsigned_abs();
+        if self.0 < 0 {
+            f.write_str("-")?;
         }
+        std::fmt::Display::fmt(&(tenths / 10), f)?;
+        if tenths.is_multiple_of(10) {
+            return Ok(());
+        }
+        f.write_str(".")?;
+        std::fmt::Display::fmt(&(tenths % 10), f)
     }
 }
 

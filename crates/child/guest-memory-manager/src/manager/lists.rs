@@ -170,6 +170,9 @@ pub(super) fn take_pieces(list: &mut Pages, want: PageCount, end: End) -> Pages 
     if want >= list.pages() {
         return core::mem::take(list);
     }
+    if want.is_zero() {
+        return Pages::new();
+    }
     let mut taken = Pages::new();
     let mut add = |piece: Option<GuestRange>, end: End| {
         taken.extend(piece.and_then(|piece| end.of(piece, want - taken.pages())));

@@ -86,10 +86,13 @@ impl MemoryManager {
 
     /// Whether anything of trimming, writing and reading is going on.
     fn pages_now(&self) -> bool {
-        let (totals, room) = (self.processes.totals(), self.page_file_room());
-        let can_write = !totals.modified.is_zero() && !room.is_zero();
-        let can_trim = !totals.cold.is_zero() && room > totals.modified;
-        totals.waiting > 0 || can_write || (can_trim && self.available() < self.low_memory_threshold())
+        let totals = self.processes.totals();
+        // Looked at last: mostly there is nothing to write, and no shortage.
+        let room = || self.page_file_room();
+        let can_write = || !totals.modified.is_zero() && !room().is_zero();
+        let is_short = || self.available() < self.low_memory_threshold();
+        let can_trim = || !totals.cold.is_zero() && is_short() && room() > totals.modified;
+        totals.waiting > 0 || can_write() || can_trim()
     }
 
     /// One step of paging.
@@ -170,6 +173,9 @@ impl MemoryManager {
             process.resident.insert_all(fresh);
             process.wants_reads().min(most_reads)
         });
+        if want.is_zero() {
+            return Faulted { reads: want, short };
+        }
         let read = self.take_for_program(want, Prefer::Free);
         let mut reads = read.pages();
         self.page_file.read(reads);

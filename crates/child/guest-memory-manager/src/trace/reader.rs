@@ -112,7 +112,8 @@ struct Reading {
     options: ReadOptions,
     several: bool,
     files: Vec<File>,
-    vms: BTreeMap<VmName, Vec<Row>>,
+    /// Rows by the name of their VM, as it is written.
+    vms: BTreeMap<String, Vec<Row>>,
     problems: Problems,
     remarks: TraceRemarks,
 }
@@ -193,7 +194,13 @@ impl Reading {
             match row::read(line, columns, vm, &mut form) {
                 Ok((vm, sample)) => {
                     let line = u32::try_from(lines.number()).unwrap_or(u32::MAX);
-                    self.vms.entry(VmName::new(&vm)).or_default().push(Row { sample, file: number, line });
+                    let row = Row { sample, file: number, line };
+                    match self.vms.get_mut(&*vm) {
+                        Some(rows) => rows.push(row),
+                        None => {
+                            self.vms.insert(vm.into_owned(), vec![row]);
+                        }
+                    }
                 }
                 Err(error) => self.broken(Some(lines.number()), error),
             }
@@ -211,7 +218,10 @@ impl Reading {
 
     fn finish(mut self) -> Result<Trace, TraceErrors> {
         let mut trace = Trace::default();
-        for (name, rows) in core::mem::take(&mut self.vms) {
+        let vms = core::mem::take(&mut self.vms);
+        // In the order of their names as names of VMs.
+        let vms: BTreeMap<_, _> = vms.into_iter().map(|(name, rows)| (VmName::new(&name), rows)).collect();
+        for (name, rows) in vms {
             if let Some(recording) = self.join(&name, rows) {
                 trace.vms.insert(name, recording.into());
             } else {

@@ -309,8 +309,7 @@ impl Scheduler {
             && self.end.is_none()
             && self.doomed.is_empty()
             && self.alive > 0;
-        let earliest = [self.timers.earliest(), self.soon.earliest()].into_iter().flatten().min();
-        let time = earliest.map_or(u64::MAX, |(key, _)| key.time);
+        let time = self.earliest().map_or(u64::MAX, |(key, _)| key.time);
         (waits && time > self.now).then_some(SimTime(time))
     }
 
@@ -352,6 +351,14 @@ impl Scheduler {
         self.requeue(id);
     }
 
+    /// What is due first, and the slot of its component.
+    fn earliest(&self) -> Option<(Key, u32)> {
+        match (self.timers.earliest(), self.soon.earliest()) {
+            (Some(timer), Some(soon)) => Some(if timer.0 < soon.0 { timer } else { soon }),
+            (timer, soon) => timer.or(soon),
+        }
+    }
+
     fn decide(&mut self) -> Decision {
         loop {
             if let Phase::Ending(left) = &mut self.phase {
@@ -365,8 +372,7 @@ impl Scheduler {
             if let Some(Doomed { id, cause, why }) = self.doomed.pop_front() {
                 return Decision::Drop { id, now: self.now(), cause, why: Exit::Gone(why) };
             }
-            let earliest = [self.timers.earliest(), self.soon.earliest()].into_iter().flatten().min();
-            let reason = match earliest {
+            let reason = match self.earliest() {
                 _ if self.end.is_some() => None,
                 None => Some(EndReason::Idle),
                 Some((key, _)) if key.time > self.until => {

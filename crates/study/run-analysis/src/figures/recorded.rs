@@ -163,13 +163,19 @@ fn own_commit(committed: PageCount, visible: PageCount, physical: PageCount) -> 
 
 /// A number as a counter file holds it, with six decimals.
 fn six_decimals(value: f64) -> f64 {
-    format!("{value:.6}").parse().unwrap_or(value)
+    // A parent OS that is not short of memory reads no pages: most rates are 0.
+    if value == 0.0 { value } else { format!("{value:.6}").parse().unwrap_or(value) }
+}
+
+/// Whole pages as a counter file holds them, as MB with six decimals. A page is 3906.25 millionths of a MB, so nothing is lost before
+/// the rounding, which is that of the file.
+fn mb_as_counted(pages: f64) -> f64 {
+    (pages * 3906.25).round_ties_even() / 1e6
 }
 
 /// A sample with no more in it than the counters of a run hold.
 fn as_counted(point: &Point) -> Point {
     let host = &point.host;
-    let free = (host.parent_free_mib.max(0.0) * 256.0).floor() / 256.0;
     Point {
         time: point.time,
         host: HostPoint {
@@ -178,7 +184,7 @@ fn as_counted(point: &Point) -> Point {
             in_transit: host.in_transit,
             overhead: host.overhead,
             reserve: host.reserve,
-            parent_free_mib: six_decimals(free),
+            parent_free_mib: mb_as_counted((host.parent_free_mib.max(0.0) * 256.0).floor()),
             parent_reads_per_second: six_decimals(host.parent_reads_per_second),
             ..HostPoint::default()
         },
@@ -357,6 +363,18 @@ impl Recorded {
         match &self.of {
             Some(of) => format!("scenario {}, seed {}, policy {}; {host}", of.scenario, of.seed, of.policy),
             None => host,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_pages_are_rounded_as_in_the_file() {
+        for pages in (0..100_000).chain(1_000_000_000..1_000_000_512).map(f64::from) {
+            assert_eq!(mb_as_counted(pages), six_decimals(pages / 256.0), "{pages} pages");
         }
     }
 }
