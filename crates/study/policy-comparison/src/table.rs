@@ -31,9 +31,8 @@ impl Comparison {
     #[must_use]
     pub fn table(&self, look: Look) -> String {
         let mut text = String::new();
-        let shown = if self.loads.len() > 1 { Some(&self.overall) } else { None };
-        for load in shown {
-            self.load_tables(load, look.columns, &mut text);
+        if self.loads.len() > 1 {
+            self.load_tables(&self.overall, look.columns, &mut text);
             self.won_tables(look.columns, &mut text);
         }
         for load in &self.loads {

@@ -141,7 +141,7 @@ fn loads_that_a_policy_wins_are_counted() {
     assert_eq!(comparison.won(2), Won { near_least: 2, ..Won::default() });
     assert_eq!(comparison.won(0).near_least, 2);
     let table = comparison.table(WIDE);
-    for row in ["on how many of 3 loads", "within 2 % of the least, of 3 that all served alike"] {
+    for row in ["on how many of 3 loads", "within 2 % of least unmet, of 3"] {
         assert!(table.contains(row) && comparison.page("repeat").contains(row), "{table}");
     }
 }

@@ -64,9 +64,20 @@ impl Comparison {
         median(policy, MeasureId::Unmet).is_some_and(|own| own - waiting <= (1.0 + NEAR) * (least - waiting))
     }
 
-    /// How many loads each policy won, if there are several.
+    /// Whether any policy differs from the first one on any load in what is counted.
+    fn differ(&self) -> bool {
+        let differs = |load: &LoadResult, policy: usize| {
+            [MeasureId::Unmet, MeasureId::Moved].into_iter().any(|id| {
+                let difference = load.cell(policy, id).and_then(|cell| cell.difference);
+                difference.is_some_and(|difference| difference.median != 0.0)
+            })
+        };
+        self.loads.iter().any(|load| (1..self.policies.len()).any(|policy| differs(load, policy)))
+    }
+
+    /// How many loads each policy won, if there are several and there is a difference.
     pub(super) fn won_rows(&self) -> Option<WonRows> {
-        if self.loads.len() < 2 || self.policies.len() < 2 {
+        if self.loads.len() < 2 || !self.differ() {
             return None;
         }
         let won: Vec<Won> = (0..self.policies.len()).map(|policy| self.won(policy)).collect();
@@ -76,18 +87,14 @@ impl Comparison {
             };
             [title].into_iter().chain(won.iter().enumerate().map(cell)).collect()
         };
-        let (all, alike, first) = (self.loads.len(), self.served_alike().count(), &self.policies[0]);
+        let (all, alike) = (self.loads.len(), self.served_alike().count());
         let header = [format!("on how many of {all} loads")].into_iter().chain(self.policies.iter().cloned());
         Some(vec![
             header.collect(),
-            row(format!("less unmet demand than {first}"), |won| won.unmet, false),
-            row(format!("less memory moved than {first}"), |won| won.moved, false),
+            row("less unmet demand".to_owned(), |won| won.unmet, false),
+            row("less memory moved".to_owned(), |won| won.moved, false),
             row("less of both".to_owned(), |won| won.both, false),
-            row(
-                format!("unmet demand within 2 % of the least, of {alike} that all served alike"),
-                |won| won.near_least,
-                true,
-            ),
+            row(format!("within 2 % of least unmet, of {alike}"), |won| won.near_least, true),
         ])
     }
 
