@@ -28,8 +28,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// How often a QEMU's guest moves its balloon.
 const STEP: Duration = Duration::from_millis(200);
-/// Time in which the daemon finds the VMs, memory goes where it is wanted, and guests come to rest.
-const SETTLING: Duration = Duration::from_secs(60);
+/// Time in which the daemon finds the VMs, memory goes where it is wanted, and guests come to rest and have rested for long.
+const SETTLING: Duration = Duration::from_secs(150);
 /// What a guest's need differs by, in thousandths, if nothing is said: as that of idle guests was seen to.
 const WOBBLE: u64 = 10;
 /// Kernel ticks in a second, of which processor times are counted.

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -34,7 +34,8 @@ pub(crate) enum Change {
 
 /// What the socket's side and the daemon's share.
 pub(crate) struct Shared {
-    pub(crate) latest: Mutex<Option<Arc<Snapshot>>>,
+    /// How everything is at this moment; `None`: nothing runs yet.
+    pub(crate) look: Box<dyn Fn() -> Option<Arc<Snapshot>> + Send + Sync>,
     pub(crate) dry_run: bool,
     /// Makes a change; what comes back is said to whoever asked.
     pub(crate) change: Box<dyn Fn(Change) -> Result<String, String> + Send + Sync>,
@@ -93,20 +94,19 @@ const COMMANDS: &str = "status, explain VM, set VM.KEY VALUE, pause, resume, rel
 
 /// What a question is answered; `Err`: why it is not.
 pub(crate) fn answer(question: &str, shared: &Shared) -> Result<String, String> {
-    let latest = shared.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let snapshot = latest.ok_or_else(|| "the daemon has only just begun; ask again".to_owned());
+    let look = || (shared.look)().ok_or_else(|| "the daemon has only just begun; ask again".to_owned());
     let (command, rest) = question.split_once(' ').unwrap_or((question, ""));
     match command {
-        "status" => Ok(tell::state(&*snapshot?, shared.dry_run)),
+        "status" => Ok(tell::state(&*look()?, shared.dry_run)),
         "explain" => {
-            let snapshot = snapshot?;
+            let snapshot = look()?;
             let vm =
                 snapshot.vms.iter().find(|vm| *vm.name == *rest).ok_or_else(|| no_vm(rest, &snapshot))?;
             Ok(tell::explain(&snapshot, vm, shared.dry_run))
         }
         "set" => {
-            let snapshot = snapshot?;
             let (vm, said) = setting(rest)?;
+            let snapshot = look()?;
             if !snapshot.vms.iter().any(|known| *known.name == *vm) {
                 return Err(no_vm(&vm, &snapshot));
             }
@@ -207,7 +207,7 @@ mod tests {
             Change::Pause(true) => Ok("paused\n".to_owned()),
             other => Err(format!("{other:?}")),
         };
-        let shared = Shared { latest: Mutex::new(None), dry_run: false, change: Box::new(change) };
+        let shared = Shared { look: Box::new(|| None), dry_run: false, change: Box::new(change) };
         let control = Control::open(&place, Arc::new(shared)).unwrap();
         assert_eq!(ask(&place, "pause").unwrap(), "paused\n");
         assert!(ask(&place, "status").unwrap_err().to_string().contains("only just begun"));

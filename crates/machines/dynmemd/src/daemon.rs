@@ -1,8 +1,10 @@
 //! The daemon put together.
 
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,8 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, anyhow, bail};
 use component_runtime::{Address, ClockMode, Driver, EndReason, RunConfig, Runtime, SimTime, StopHandle};
 use page_range::PageCount;
-use perf_counters::Epoch;
 use perf_counters::serve::Endpoint;
+use perf_counters::{Epoch, Layout, Sample};
 use qemu_host::link::{Connect, UnixSockets};
 use qemu_host::{HostCommand, HostMessage, QemuHost, QemuHostConfig, Rules as _, Snapshot};
 use run_journal::HumanLog;
@@ -25,7 +27,7 @@ use crate::libvirt::{Anywhere, Libvirt};
 use crate::options::Options;
 use crate::record::{self, Counters, Of, Record};
 use crate::surroundings::{ThisHost, read_memory};
-use crate::tell;
+use crate::watch::{Left, Watch};
 
 #[cfg(test)]
 mod book;
@@ -41,6 +43,9 @@ struct Live {
 }
 
 type SharedLive = Arc<Mutex<Live>>;
+
+/// The longest that whoever wants to see the host waits. Invented: it is seen in milliseconds.
+const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -73,11 +78,6 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             total.whole_mib()
         );
     }
-    let metrics =
-        config.metrics.map(Endpoint::open).transpose().map_err(|error| anyhow!("--metrics: {error}"))?;
-    if let Some(metrics) = &metrics {
-        eprintln!("metrics: {}", metrics.url());
-    }
     let live: SharedLive = Arc::new(Mutex::new(Live {
         options: options.clone(),
         config: config.clone(),
@@ -85,21 +85,24 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         stretch: None,
         over: false,
     }));
+    let _metrics = config.metrics.map(|address| serve_metrics(address, &live)).transpose()?;
     let shared = Arc::new(Shared {
-        latest: Mutex::new(None),
+        look: {
+            let live = Arc::clone(&live);
+            Box::new(move || look(&live))
+        },
         dry_run: config.dry_run,
         change: {
             let live = Arc::clone(&live);
             Box::new(move |change| self::change(&live, change))
         },
     });
-    let _control =
-        config.control.as_deref().map(|place| Control::open(place, Arc::clone(&shared))).transpose()?;
+    let _control = config.control.as_deref().map(|place| Control::open(place, shared)).transpose()?;
     attend_signals(&live)?;
     let libvirt = config.libvirt.as_deref().map(Libvirt::open).transpose()?.map(Arc::new);
     let sockets = UnixSockets::new().context("cannot wait for sockets")?;
     let connect: Arc<dyn Connect> = Arc::new(Anywhere { sockets, libvirt: libvirt.clone() });
-    let daemon = Daemon { live, shared, connect, libvirt, total, metrics };
+    let daemon = Daemon { live, connect, libvirt, total };
     let mut left = options.for_time;
     let mut printed = Duration::ZERO;
     loop {
@@ -177,6 +180,31 @@ fn attend_signals(live: &SharedLive) -> Result<()> {
     Ok(())
 }
 
+/// How everything is at this moment; `None`: nothing runs yet.
+fn look(live: &SharedLive) -> Option<Arc<Snapshot>> {
+    let host = lock(live).stretch.as_ref()?.0.clone();
+    let (to, seen) = sync_channel(1);
+    host.post_external(HostMessage::Command(HostCommand::Look(to))).ok()?;
+    seen.recv_timeout(LOOK_PATIENCE).ok()
+}
+
+/// Lets whoever asks have the counters.
+fn serve_metrics(address: SocketAddr, live: &SharedLive) -> Result<Endpoint> {
+    let (host, epoch): (_, Epoch) = (host_name(), timestamp(now()).parse()?);
+    let live = Arc::clone(live);
+    let count = move || -> Option<(Layout, Sample)> {
+        let snapshot = look(&live)?;
+        let mut counters = Counters::new(&host, epoch).ok()?;
+        // A name that no counter path can hold is none that a VM is given.
+        counters.lay_out(&snapshot).ok()?;
+        counters.take(&snapshot);
+        Some((counters.layout, counters.sample))
+    };
+    let metrics = Endpoint::open_counting(address, count).map_err(|error| anyhow!("--metrics: {error}"))?;
+    eprintln!("metrics: {}", metrics.url());
+    Ok(metrics)
+}
+
 /// Makes a change that somebody asked for.
 fn change(live: &SharedLive, change: Change) -> Result<String, String> {
     let mut live = lock(live);
@@ -238,11 +266,9 @@ pub fn complaint(error: &anyhow::Error) -> String {
 
 struct Daemon {
     live: SharedLive,
-    shared: Arc<Shared>,
     connect: Arc<dyn Connect>,
     libvirt: Option<Arc<Libvirt>>,
     total: PageCount,
-    metrics: Option<Endpoint>,
 }
 
 impl Daemon {
@@ -271,6 +297,7 @@ impl Daemon {
                     policy: &policy_name,
                     configuration: &config.text,
                     command: &command,
+                    keep: config.record_keep.unwrap_or(record::USUAL_KEEP),
                 };
                 let record = Record::begin(records, &of)?;
                 record.configuration(&config.text)?;
@@ -279,54 +306,21 @@ impl Daemon {
         };
         let log = options.log.as_deref().map(HumanLog::stderr).transpose().context("--log")?;
         let dispatch = run_journal::dispatch(record.as_ref().map(|record| &record.recorder), log);
-        let record = Arc::new(Mutex::new(record));
-        let mut counters = Counters::new(&host_name, epoch)?;
-        let mut show = self.metrics.as_ref().map(Endpoint::watch);
-        let (dry_run, every) = (config.dry_run, options.every);
-        let next = Arc::new(Mutex::new(*printed));
-        let watch = {
-            let (live, shared, record, next) =
-                (Arc::clone(&self.live), Arc::clone(&self.shared), Arc::clone(&record), Arc::clone(&next));
-            move |snapshot: &Arc<Snapshot>| {
-                *lock(&shared.latest) = Some(Arc::clone(snapshot));
-                if let Some(show) = &mut show {
-                    // A name that no counter path can hold is none that a VM is given.
-                    if counters.lay_out(snapshot).is_ok() {
-                        counters.take(snapshot);
-                        show(&counters.layout, &counters.sample);
-                    }
-                }
-                let ended = lock(&record).as_mut().map(|record| record.take(snapshot));
-                match ended {
-                    Some(Ok(Some(_why))) => stop(&live),
-                    Some(Err(error)) => {
-                        // A full disk is no reason to let VMs go hungry.
-                        eprintln!("the record ends: {error:#}");
-                        *lock(&record) = None;
-                    }
-                    Some(Ok(None)) | None => {}
-                }
-                let mut next = lock(&next);
-                // The first after some seconds, when VMs are found and guests have reported.
-                if !every.is_zero() && snapshot.now >= (*next).max(Duration::from_secs(5)) {
-                    *next = snapshot.now + every;
-                    tell::say(&tell::state(snapshot, dry_run));
-                }
-            }
+        let left_over = Arc::new(Mutex::new(Left { record, print_at: *printed }));
+        let ends = {
+            let live = Arc::clone(&self.live);
+            move || stop(&live)
         };
+        let watch = Watch::new(&left_over, options.every, config.dry_run, ends);
         let host_config = QemuHostConfig {
             memory: self.total,
-            dry_run,
+            dry_run: config.dry_run,
             began,
             balancer: QemuHostConfig::balancer_for(self.total),
             policy,
             rules: Arc::new(config.clone()),
             connect: Arc::clone(&self.connect),
-            surroundings: Box::new(ThisHost {
-                patterns: config.qmp.clone(),
-                libvirt: self.libvirt.clone(),
-                watch: Box::new(watch),
-            }),
+            surroundings: Box::new(ThisHost::new(&config.qmp, self.libvirt.clone(), watch)),
         };
         let run = RunConfig {
             // A thousand VMs are a thousand components, of which each has little to do: one thread for all is the cheapest.
@@ -355,8 +349,11 @@ impl Daemon {
         lock(&self.live).stretch = None;
         let Some(end) = end else { return Ok((ControlFlow::Break(ExitCode::SUCCESS), Duration::ZERO)) };
         let took: Duration = end.time.into();
-        *printed = lock(&next).saturating_sub(took);
-        let record = lock(&record).take();
+        let (record, print_at) = {
+            let mut left = lock(&left_over);
+            (left.record.take(), left.print_at)
+        };
+        *printed = print_at.saturating_sub(took);
         if let Some(record) = record {
             let folder = record.end(took)?;
             if let Some(records) = folder.parent().filter(|_| config.record.is_some()) {

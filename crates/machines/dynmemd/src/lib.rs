@@ -10,9 +10,11 @@ mod daemon;
 mod libvirt;
 mod options;
 mod record;
+mod sockets;
 mod summary;
 mod surroundings;
 mod tell;
+mod watch;
 
 pub use daemon::{check, complaint, run};
 pub use options::Options;

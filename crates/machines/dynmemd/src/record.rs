@@ -24,6 +24,9 @@ pub(crate) const USUAL_KEEP: u64 = 1 << 30;
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The largest record, bytes of events. Invented: what a browser still shows.
 const LARGEST: u64 = 64 << 20;
+/// A record has at most this part of what all may have together, so that there are older ones to delete: the counters of a thousand VMs come to
+/// gigabytes in a day. Invented.
+const PART: u64 = 4;
 /// VMs that come within this time of another are of one record. Invented: a host starts its VMs one after the other.
 const SETTLES: Duration = Duration::from_secs(10);
 /// How often is looked how large the record is.
@@ -74,9 +77,14 @@ impl Counters {
         Ok(Self { sample: Sample::new(&layout), layout, host: host.to_owned(), epoch })
     }
 
+    /// Where the VM of this name is in the layout, which has them in the order of their names, as a snapshot does.
+    fn place(&self, name: &str) -> Option<usize> {
+        self.layout.vms().binary_search_by(|other| (**other).cmp(name)).ok()
+    }
+
     /// Whether the snapshot has the VMs of the layout, or fewer.
     fn has_room_for(&self, snapshot: &Snapshot) -> bool {
-        snapshot.vms.iter().all(|vm| self.layout.vms().iter().any(|name| **name == *vm.name))
+        snapshot.vms.iter().all(|vm| self.place(&vm.name).is_some())
     }
 
     /// The VMs are those of the snapshot from now on.
@@ -97,7 +105,7 @@ impl Counters {
             self.sample.parent = ParentCounters { available, page_reads: Rate::from_f64(0.0) };
         }
         for vm in &snapshot.vms {
-            let Some(at) = self.layout.vms().iter().position(|name| **name == *vm.name) else { continue };
+            let Some(at) = self.place(&vm.name) else { continue };
             let Some((phase, counters)) = &vm.counted else { continue };
             if let Some(sample) = self.sample.vms.get_mut(at) {
                 *sample = vm_counters(counters, None);
@@ -125,6 +133,8 @@ pub(crate) struct Record {
     tally: Tally,
     listed: bool,
     listed_within_budget: bool,
+    /// Bytes of all files of it.
+    largest: u64,
 }
 
 /// What a record is of.
@@ -134,6 +144,8 @@ pub(crate) struct Of<'a> {
     pub(crate) policy: &'a str,
     pub(crate) configuration: &'a Arc<str>,
     pub(crate) command: &'a str,
+    /// Bytes of all records together.
+    pub(crate) keep: u64,
 }
 
 impl Record {
@@ -183,6 +195,7 @@ impl Record {
             tally: Tally::default(),
             listed: false,
             listed_within_budget: false,
+            largest: of.keep / PART,
         })
     }
 
@@ -224,7 +237,8 @@ impl Record {
             self.looked = snapshot.now;
             // A daemon that is killed leaves one that is a minute old.
             self.write_summary("the daemon has not ended this record", snapshot.now, false)?;
-            if self.recorder.finish().context("cannot write the events")?.events_bytes > LARGEST {
+            let events = self.recorder.finish().context("cannot write the events")?.events_bytes;
+            if events > LARGEST || size(&self.folder)? > self.largest {
                 self.ends = Some("the record is large");
             }
         }
@@ -275,6 +289,12 @@ impl Record {
     }
 }
 
+/// Bytes of the files in a folder.
+fn size(folder: &Path) -> std::io::Result<u64> {
+    let files = std::fs::read_dir(folder)?.flatten();
+    Ok(files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum())
+}
+
 /// Deletes the oldest records, until all together have at most `keep` bytes. Only folders that a daemon has left are looked at.
 pub(crate) fn tidy(records: &Path, keep: u64) -> std::io::Result<()> {
     let mut folders = Vec::new();
@@ -282,8 +302,7 @@ pub(crate) fn tidy(records: &Path, keep: u64) -> std::io::Result<()> {
         let path = entry?.path();
         let ours = Manifest::read(&path).is_ok_and(|manifest| manifest.scenario.name == "dynmemd");
         if ours && !path.join(SCENARIO_FILE).exists() {
-            let files = std::fs::read_dir(&path)?.flatten();
-            let bytes: u64 = files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
+            let bytes = size(&path)?;
             folders.push((path, bytes));
         }
     }
@@ -310,7 +329,14 @@ mod tests {
         let of = |epoch: &str| {
             let text: Arc<str> = Arc::from("");
             let epoch = epoch.parse().unwrap();
-            let of = Of { host: "HOST", epoch, policy: "hyperv", configuration: &text, command: "dynmemd" };
+            let of = Of {
+                host: "HOST",
+                epoch,
+                policy: "hyperv",
+                configuration: &text,
+                command: "dynmemd",
+                keep: USUAL_KEEP,
+            };
             let record = Record::begin(records.path(), &of).unwrap();
             std::fs::write(record.folder.join("large"), vec![0; 10_000]).unwrap();
             record.end(Duration::from_secs(5)).unwrap()

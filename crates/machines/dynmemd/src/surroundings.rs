@@ -1,44 +1,64 @@
 //! What the daemon looks at: sockets, and the host's memory.
 
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::libvirt::Libvirt;
+use crate::sockets::Sockets;
+use crate::watch::Watch;
 use qemu_host::pressure::HostMemoryState;
 use qemu_host::{Place, Snapshot, Surroundings};
 
 /// Sockets that are looked after at once. Invented: a host has some hundred VMs.
 const MOST_PLACES: usize = 4096;
 
-/// Is shown everything once a second.
-pub(crate) type Watch = Box<dyn FnMut(&Arc<Snapshot>) + Send>;
-
 /// The host that the daemon runs on.
 pub(crate) struct ThisHost {
-    /// Patterns of sockets.
-    pub(crate) patterns: Vec<String>,
+    /// Sockets.
+    sockets: Sockets,
+    /// Those that there were the last time.
+    found: Vec<Place>,
     /// Domains of libvirt.
-    pub(crate) libvirt: Option<Arc<Libvirt>>,
+    libvirt: Option<Arc<Libvirt>>,
     /// Is shown everything.
-    pub(crate) watch: Watch,
+    watch: Watch,
+}
+
+impl ThisHost {
+    /// Sockets of these patterns, and domains of a libvirt.
+    pub(crate) fn new(patterns: &[String], libvirt: Option<Arc<Libvirt>>, watch: Watch) -> Self {
+        Self { sockets: Sockets::new(patterns), found: Vec::new(), libvirt, watch }
+    }
 }
 
 impl Surroundings for ThisHost {
-    fn places(&mut self) -> Vec<Place> {
-        let found = self.patterns.iter().filter_map(|pattern| glob::glob(pattern).ok());
-        // What cannot be read now may be readable next time.
-        let sockets = found.flat_map(|paths| paths.filter_map(Result::ok));
-        let domains = self.libvirt.iter().flat_map(|libvirt| libvirt.places());
-        sockets.chain(domains).take(MOST_PLACES).collect::<Vec<PathBuf>>()
+    fn places(&mut self) -> Option<Vec<Place>> {
+        let found = self.sockets.look(now());
+        let Some(libvirt) = &self.libvirt else {
+            return found.map(|found| found.into_iter().take(MOST_PLACES).collect());
+        };
+        if let Some(found) = found {
+            self.found = found;
+        }
+        Some(self.found.iter().cloned().chain(libvirt.places()).take(MOST_PLACES).collect())
     }
 
     fn memory(&mut self) -> Option<HostMemoryState> {
         read_memory()
     }
 
-    fn watch(&mut self, snapshot: &Arc<Snapshot>) {
-        (self.watch)(snapshot);
+    fn watches(&mut self, now: Duration) -> bool {
+        self.watch.wants(now)
     }
+
+    fn watch(&mut self, snapshot: &Arc<Snapshot>) {
+        self.watch.take(snapshot);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "folders are stamped with the host's clock")]
+fn now() -> SystemTime {
+    SystemTime::now()
 }
 
 /// What the kernel says of this host's memory.

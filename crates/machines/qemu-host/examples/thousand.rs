@@ -20,8 +20,8 @@ use qemu_host::{NoRules, Place, QemuHost, QemuHostConfig, Surroundings};
 struct Virtual(FakeQemus);
 
 impl Surroundings for Virtual {
-    fn places(&mut self) -> Vec<Place> {
-        self.0.places()
+    fn places(&mut self) -> Option<Vec<Place>> {
+        Some(self.0.places())
     }
 
     fn memory(&mut self) -> Option<HostMemoryState> {

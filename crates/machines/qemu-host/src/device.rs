@@ -6,6 +6,7 @@ pub mod virtio_mem;
 
 use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -80,15 +81,21 @@ pub struct Command {
     pub ask: Ask,
     /// QMP's name of it.
     pub execute: &'static str,
-    /// Its arguments, an object or nothing.
-    pub arguments: Value,
+    /// Its arguments: an object in JSON, or nothing. A question that is asked again and again is written once.
+    pub arguments: Arc<str>,
 }
 
 impl Command {
-    /// A command.
+    /// A command with these arguments.
     #[must_use]
-    pub const fn new(ask: Ask, execute: &'static str, arguments: Value) -> Self {
-        Self { ask, execute, arguments }
+    pub fn new(ask: Ask, execute: &'static str, arguments: &Value) -> Self {
+        Self { ask, execute, arguments: arguments.to_string().into() }
+    }
+
+    /// A command without arguments.
+    #[must_use]
+    pub fn plain(ask: Ask, execute: &'static str) -> Self {
+        Self { ask, execute, arguments: Arc::default() }
     }
 }
 

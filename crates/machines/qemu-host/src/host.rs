@@ -7,19 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use balancing_policy::{MemorySettings, PageCount, ParentState, Phase, Policy, Target, VmId};
+use balancing_policy::{MemorySettings, PageCount, ParentState, Policy, VmId};
 use component_runtime::{
     Address, Component, ComponentId, Context, Mailbox, NextWake, Runtime, SimTime, WakeCause,
 };
-use memory_balancer::{BalancerConfig, Input, Ledger, SystemCounters, VmCounters};
+use memory_balancer::{BalancerConfig, Input};
 use page_range::HostMemory;
 use vmms_host::{BalancerMessage, SharedBalancer, VmmsMessage};
 
 use crate::link::Connect;
-use crate::message::{HostCommand, HostMessage, Place, QemuMessage, Seen, WorkerId};
+use crate::message::{HostCommand, HostMessage, QemuMessage, WorkerId};
 use crate::pressure::{Growth, HostMemoryState};
 use crate::rules::Rules;
 use crate::session::Facts;
+use crate::snapshot::{Place, SharedSeen, Snapshot, VmSnapshot};
 use crate::worker::{OLDEST_REPORT, Worker, WorkerSpec};
 
 /// How often is looked at the host.
@@ -37,60 +38,16 @@ const BEYOND: u64 = 7;
 
 /// Where VMs are looked for, and what the host says of its memory: everything that comes from outside, beside the connections.
 pub trait Surroundings: Send {
-    /// Where there may be QEMUs.
-    fn places(&mut self) -> Vec<Place>;
+    /// Where there may be QEMUs; `None`: where there were the last time.
+    fn places(&mut self) -> Option<Vec<Place>>;
     /// What the host says of its memory, if it does.
     fn memory(&mut self) -> Option<HostMemoryState>;
-    /// Is shown everything once a second.
+    /// Whether [`watch`](Self::watch) wants to be shown everything in this second. Of a thousand VMs that is much.
+    fn watches(&mut self, _now: Duration) -> bool {
+        true
+    }
+    /// Is shown everything, once in each second in which it wants to be.
     fn watch(&mut self, _snapshot: &Arc<Snapshot>) {}
-}
-
-/// Everything at one moment.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// Time since the run began.
-    pub now: Duration,
-    /// The accounts of the host's memory.
-    pub ledger: Ledger,
-    /// The policy.
-    pub policy: Arc<str>,
-    /// What the host says of its memory.
-    pub host: Option<HostMemoryState>,
-    /// All memory of the host.
-    pub total: PageCount,
-    /// What the reserve is to be.
-    pub reserve: PageCount,
-    /// The VMs together need more than there is for them.
-    pub shortage: bool,
-    /// The balancer's counters.
-    pub system: SystemCounters,
-    /// Every VM that is known, by name.
-    pub vms: Vec<VmSnapshot>,
-    /// Where there may be VMs that cannot be looked after, and why.
-    pub troubles: Vec<(Place, Arc<str>)>,
-}
-
-/// A VM at one moment.
-#[derive(Clone, Debug)]
-pub struct VmSnapshot {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its number with the balancer, once it has one.
-    pub vm: Option<VmId>,
-    /// What was found out.
-    pub facts: Arc<Facts>,
-    /// Its settings.
-    pub settings: MemorySettings,
-    /// What its worker sees.
-    pub seen: Seen,
-    /// What it is charged with; nothing while the balancer does not have it.
-    pub assigned: Option<PageCount>,
-    /// What it is to have, and why.
-    pub target: Option<Target>,
-    /// How far it has got with the balancer, and what the balancer has counted of it.
-    pub counted: Option<(Phase, VmCounters)>,
-    /// Whether it waits for memory to be found for what it has already.
-    pub waits: bool,
 }
 
 /// How a host is made.
@@ -186,7 +143,7 @@ struct Entry {
     address: Address<QemuMessage>,
     orders: Address<vmms_host::WorkerMessage>,
     found: Option<Found>,
-    seen: Seen,
+    seen: SharedSeen,
     overrun: PageCount,
     trouble: Option<Arc<str>>,
 }
@@ -257,20 +214,24 @@ impl Management {
         for worker in waiting {
             self.admit(ctx, now, worker);
         }
-        let snapshot = Arc::new(self.snapshot(now));
-        self.surroundings.watch(&snapshot);
+        if self.surroundings.watches(now) {
+            let snapshot = Arc::new(self.snapshot(now));
+            self.surroundings.watch(&snapshot);
+        }
     }
 
     fn look_for_vms(&mut self, ctx: &mut Context<'_>, now: Duration) {
         let expired = self.left_alone.extract_if(.., |_, (until, _)| *until <= now);
         let before: BTreeMap<Place, Arc<str>> = expired.map(|(place, (_, why))| (place, why)).collect();
-        let places = self.surroundings.places();
-        if !std::mem::take(&mut self.look_anew) && before.is_empty() && places == self.places {
+        let new = self.surroundings.places().filter(|places| *places != self.places);
+        if !std::mem::take(&mut self.look_anew) && before.is_empty() && new.is_none() {
             return;
         }
-        self.places.clone_from(&places);
+        if let Some(new) = new {
+            self.places = new;
+        }
         // As text: a path compares its parts one by one, and there are thousands.
-        let there: BTreeSet<&OsStr> = places.iter().map(|place| place.as_os_str()).collect();
+        let there: BTreeSet<&OsStr> = self.places.iter().map(|place| place.as_os_str()).collect();
         // Where there never was a VM, and now there is not even a place for one.
         let vanished = self
             .workers
@@ -300,6 +261,7 @@ impl Management {
         let (address, inbox) = seat.mailbox();
         let (orders, orders_inbox) = seat.mailbox();
         let bell = seat.doorbell();
+        let seen = SharedSeen::default();
         let spec = WorkerSpec {
             id,
             place: place.clone(),
@@ -309,20 +271,13 @@ impl Management {
             dry_run: self.dry_run,
             shortage: Arc::clone(&self.shortage),
             hurry: Arc::clone(&self.hurry),
+            seen: seen.clone(),
             began: self.began,
         };
         let component = seat.id();
         seat.start(Box::new(Worker::new(spec, bell, orders_inbox, inbox)));
-        let entry = Entry {
-            place,
-            component,
-            address,
-            orders,
-            found: None,
-            seen: Seen::default(),
-            overrun: PageCount::ZERO,
-            trouble,
-        };
+        let entry =
+            Entry { place, component, address, orders, found: None, seen, overrun: PageCount::ZERO, trouble };
         self.workers.insert(id, entry);
     }
 
@@ -357,7 +312,10 @@ impl Management {
             .workers
             .values()
             .filter(|entry| entry.found.as_ref().is_some_and(|found| found.admitted))
-            .map(|entry| entry.seen.report.map_or(entry.seen.actual, |(_, status)| status.demand))
+            .map(|entry| {
+                let seen = entry.seen.look();
+                seen.report.map_or(seen.actual, |(_, status)| status.demand)
+            })
             .fold(PageCount::ZERO, PageCount::saturating_add);
         // A guest cannot say that it needs more than it has: where all need nearly all, there is not enough.
         let nearly = demand.saturating_add(PageCount(demand.get() / SHORTAGE_SHARE));
@@ -410,7 +368,6 @@ impl Management {
             ctx.send(&self.to_balancer, BalancerMessage::Register { vm, name: Arc::clone(&name), settings });
         }
         let Some(entry) = self.workers.get_mut(&worker) else { return };
-        entry.seen.actual = PageCount::from_bytes(facts.actual);
         entry.found = Some(Found {
             name,
             facts: Arc::new(facts),
@@ -444,7 +401,7 @@ impl Management {
     fn admit(&mut self, ctx: &mut Context<'_>, now: Duration, worker: WorkerId) {
         let Some(entry) = self.workers.get(&worker) else { return };
         let Some(found) = &entry.found else { return };
-        let facts = Facts { actual: entry.seen.actual.bytes(), ..(*found.facts).clone() };
+        let facts = Facts { actual: entry.seen.look().actual.bytes(), ..(*found.facts).clone() };
         let (vm, settings) = (found.vm, self.starting_settings(&found.name, &facts));
         ctx.send(&self.to_balancer, BalancerMessage::Configure { vm, settings });
         ctx.send(&self.to_balancer, BalancerMessage::Worker { vm, worker: Some(entry.orders.clone()) });
@@ -537,11 +494,6 @@ impl Management {
     fn message(&mut self, ctx: &mut Context<'_>, now: Duration, message: HostMessage) {
         match message {
             HostMessage::Found { worker, facts } => self.found(ctx, now, worker, facts),
-            HostMessage::Seen { worker, seen } => {
-                if let Some(entry) = self.workers.get_mut(&worker) {
-                    entry.seen = seen;
-                }
-            }
             HostMessage::Overrun { worker, pages } => {
                 if let Some(entry) = self.workers.get_mut(&worker) {
                     entry.overrun = pages;
@@ -567,6 +519,10 @@ impl Management {
                     self.say_anew(ctx);
                 }
             }
+            HostMessage::Command(HostCommand::Look(to)) => {
+                // Whoever has waited too long does not want it any more.
+                let _gone = to.try_send(Arc::new(self.snapshot(now)));
+            }
         }
     }
 
@@ -577,7 +533,7 @@ impl Management {
             let hold = self.hold_of(worker);
             if let Some(entry) = self.workers.get(&worker) {
                 ctx.send(&entry.address, QemuMessage::Hold(hold));
-                let actual = entry.seen.actual;
+                let actual = entry.seen.look().actual;
                 self.configure(ctx, worker, actual);
             }
         }
@@ -598,7 +554,7 @@ impl Management {
                     vm: found.admitted.then_some(found.vm),
                     facts: Arc::clone(&found.facts),
                     settings: found.settings,
-                    seen: entry.seen.clone(),
+                    seen: entry.seen.look().clone(),
                     assigned: view.map(|view| view.assigned),
                     counted: view.map(|view| view.phase).zip(engine.counters_of(found.vm)),
                     target: engine.target(found.vm).copied().filter(|_| found.admitted),

@@ -30,10 +30,12 @@ pub mod pressure;
 pub mod qmp;
 mod rules;
 pub mod session;
+mod snapshot;
 #[cfg(feature = "test-support")]
 pub mod test_support;
 mod worker;
 
-pub use host::{QemuHost, QemuHostConfig, Snapshot, Surroundings, VmSnapshot};
-pub use message::{HostCommand, HostMessage, Place, Seen};
+pub use host::{QemuHost, QemuHostConfig, Surroundings};
+pub use message::{HostCommand, HostMessage};
 pub use rules::{NoRules, Rules, VmRules};
+pub use snapshot::{Place, Seen, Snapshot, VmSnapshot};

@@ -1,14 +1,14 @@
 //! What the components of a host of QEMU guests say to each other, beside what they say to the balancer.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::SyncSender;
 
-use balancing_policy::{GuestStatus, VmId};
+use balancing_policy::VmId;
 use page_range::{HostFrames, PageCount};
 
 use crate::rules::Rules;
 use crate::session::{Facts, Useless};
+use crate::snapshot::Snapshot;
 
 /// A worker, for as long as it lives. Never used twice in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,13 +23,6 @@ pub enum HostMessage {
         worker: WorkerId,
         /// What was found.
         facts: Facts,
-    },
-    /// What a worker can tell of its VM has changed.
-    Seen {
-        /// Which worker.
-        worker: WorkerId,
-        /// What there is to tell.
-        seen: Seen,
     },
     /// There may be a VM, and it cannot be reached: why.
     Trouble {
@@ -68,6 +61,8 @@ pub enum HostCommand {
     Rules(Arc<dyn Rules>),
     /// Nothing is moved any more, or again.
     Pause(bool),
+    /// How everything is at this moment, to there.
+    Look(SyncSender<Arc<Snapshot>>),
 }
 
 /// To a worker.
@@ -83,19 +78,3 @@ pub(crate) enum QemuMessage {
     /// Nothing is asked of the VM from now on, and why; or again.
     Hold(Option<&'static str>),
 }
-
-/// How a VM is.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
-    /// What the VM has by QEMU's word.
-    pub actual: PageCount,
-    /// The newest report, and when it was heard.
-    pub report: Option<(Duration, GuestStatus)>,
-    /// How often its guest is asked what it needs.
-    pub asked_every: Duration,
-    /// What keeps the VM's memory from being moved, if something does.
-    pub held: Option<Arc<str>>,
-}
-
-/// Where the QEMU of a VM is.
-pub type Place = PathBuf;

@@ -1,7 +1,9 @@
 //! QEMU's machine protocol (QMP): one JSON object per line, both ways. Bytes in, messages out; nothing here reads a socket.
 //!
 //! Documented in QEMU's `docs/interop/qmp-spec.rst`: the server greets, the client negotiates capabilities, then every command is answered by
-//! one `return` or `error` with the command's `id`, in order; events come in between.
+//! one `return` or `error` with the command's `id`, in order; events come in between. Several commands may be sent before the first is answered.
+
+use std::io::Write as _;
 
 use serde_json::{Map, Value};
 
@@ -140,16 +142,17 @@ fn message(line: &[u8]) -> Result<Message, Broken> {
     Err(Broken::NoMessage(shortened(&keys.join(", "))))
 }
 
-/// The line that asks QEMU for something.
-#[must_use]
-pub fn line(id: u64, execute: &'static str, arguments: &Value) -> Vec<u8> {
-    // The names of commands are this crate's own, and need no quoting.
-    match arguments {
-        Value::Object(object) if !object.is_empty() => {
-            format!("{{\"execute\":\"{execute}\",\"id\":{id},\"arguments\":{arguments}}}\n").into_bytes()
-        }
-        _ => format!("{{\"execute\":\"{execute}\",\"id\":{id}}}\n").into_bytes(),
+/// Commands that may be under way at a time: of more QEMU reads no further ones (documented).
+pub const MOST_AT_ONCE: usize = 8;
+
+/// Appends the line that asks QEMU for something. `arguments`: an object in JSON, or nothing.
+pub fn line(out: &mut Vec<u8>, id: u64, execute: &'static str, arguments: &str) {
+    // The names of commands are this crate's own, and need no quoting. Writing to memory cannot fail.
+    let _ = write!(out, "{{\"execute\":\"{execute}\",\"id\":{id}");
+    if !arguments.is_empty() {
+        let _ = write!(out, ",\"arguments\":{arguments}");
     }
+    out.extend_from_slice(b"}\n");
 }
 
 #[cfg(test)]
@@ -226,8 +229,12 @@ mod tests {
 
     #[test]
     fn commands_are_lines() {
-        assert_eq!(line(3, "query-balloon", &Value::Null), b"{\"execute\":\"query-balloon\",\"id\":3}\n");
-        let with = String::from_utf8(line(4, "balloon", &json!({ "value": 1 << 20 }))).unwrap();
-        assert_eq!(with, "{\"execute\":\"balloon\",\"id\":4,\"arguments\":{\"value\":1048576}}\n");
+        let mut out = Vec::new();
+        line(&mut out, 3, "query-balloon", "");
+        line(&mut out, 4, "balloon", &json!({ "value": 1 << 20 }).to_string());
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\"execute\":\"query-balloon\",\"id\":3}\n{\"execute\":\"balloon\",\"id\":4,\"arguments\":{\"value\":1048576}}\n"
+        );
     }
 }

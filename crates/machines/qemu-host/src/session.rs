@@ -1,9 +1,11 @@
 //! One connection to one QEMU: greeting, discovery, questions and answers. Bytes and time in, bytes and happenings out.
 //!
-//! One command is under way at a time. What QEMU can do is found by asking, never configured.
+//! All that is to be asked at a time is sent as one, and answered before anything else is sent. What QEMU can do is found by asking, never
+//! configured.
 
 use core::time::Duration;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -14,7 +16,7 @@ use crate::device::virtio_mem::VirtioMem;
 use crate::device::{Ask, Command, Device, Heard, Kind, Limits, Now, Report};
 use crate::qmp::{self, Broken, Event, Message, Reader, Refusal};
 
-/// Until when QEMU must have greeted, and answered a command. Invented: it answers in milliseconds.
+/// Until when QEMU must have greeted, and answered a command after the one before. Invented: it answers in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Time between two rounds of questions while memory is under way; while none is, [`Calm`] says. Invented.
 const POLL_MOVING: Duration = Duration::from_millis(200);
@@ -126,16 +128,15 @@ enum Purpose {
 struct Queued {
     purpose: Purpose,
     execute: &'static str,
-    arguments: Value,
+    arguments: Arc<str>,
 }
 
+/// A command that was sent.
 #[derive(Debug)]
 struct InFlight {
     id: u64,
     purpose: Purpose,
     execute: &'static str,
-    until: Duration,
-    told: bool,
 }
 
 /// What was found, until all of it is.
@@ -162,7 +163,11 @@ pub struct Session {
     mover: Option<Box<dyn Device>>,
     teller: Option<Box<dyn Device>>,
     queue: VecDeque<Queued>,
-    in_flight: Option<InFlight>,
+    /// What was sent and is not answered.
+    in_flight: VecDeque<InFlight>,
+    /// Until when something of that is to be answered, and whether it was told that nothing was.
+    until: Duration,
+    told_hung: bool,
     next_id: u64,
     next_poll: Duration,
     next_state: Duration,
@@ -189,7 +194,9 @@ impl Session {
             mover: None,
             teller: None,
             queue: VecDeque::new(),
-            in_flight: None,
+            in_flight: VecDeque::new(),
+            until: now.run,
+            told_hung: false,
             next_id: 1,
             next_poll: now.run,
             next_state: now.run + POLL_STATE,
@@ -237,10 +244,8 @@ impl Session {
             }
             return;
         }
-        if let Some(in_flight) =
-            self.in_flight.as_mut().filter(|in_flight| !in_flight.told && now.run >= in_flight.until)
-        {
-            in_flight.told = true;
+        if !self.in_flight.is_empty() && !self.told_hung && now.run >= self.until {
+            self.told_hung = true;
             self.happened.push_back(Happening::Hung);
         }
         self.poll(now);
@@ -256,11 +261,10 @@ impl Session {
         if !self.greeted {
             return Some(self.began + PATIENCE);
         }
-        match &self.in_flight {
-            Some(in_flight) => (!in_flight.told).then_some(in_flight.until),
-            None if self.mover.is_some() => Some(self.next_poll),
-            None => None,
+        if !self.in_flight.is_empty() {
+            return (!self.told_hung).then_some(self.until);
         }
+        self.mover.is_some().then_some(self.next_poll)
     }
 
     /// What is to be sent to QEMU.
@@ -322,23 +326,27 @@ impl Session {
         self.happened.push_back(Happening::Useless(why));
     }
 
-    fn ask(&mut self, purpose: Purpose, execute: &'static str, arguments: Value) {
-        self.queue.push_back(Queued { purpose, execute, arguments });
+    fn ask(&mut self, purpose: Purpose, execute: &'static str) {
+        self.queue.push_back(Queued { purpose, execute, arguments: Arc::default() });
     }
 
+    /// Sends what is to be asked, if all that was asked before is answered.
     fn send_next(&mut self, now: Now) {
-        if self.in_flight.is_some() || self.useless {
+        if !self.in_flight.is_empty() || self.useless {
             return;
         }
-        let Some(Queued { purpose, execute, arguments }) = self.queue.pop_front() else { return };
-        let id = self.next_id;
-        self.next_id += 1;
-        self.out.extend_from_slice(&qmp::line(id, execute, &arguments));
-        self.in_flight = Some(InFlight { id, purpose, execute, until: now.run + PATIENCE, told: false });
+        let most = self.queue.len().min(qmp::MOST_AT_ONCE);
+        for Queued { purpose, execute, arguments } in self.queue.drain(..most) {
+            let id = self.next_id;
+            self.next_id += 1;
+            qmp::line(&mut self.out, id, execute, &arguments);
+            self.in_flight.push_back(InFlight { id, purpose, execute });
+        }
+        self.until = now.run + PATIENCE;
     }
 
     fn poll(&mut self, now: Now) {
-        if now.run < self.next_poll || !self.queue.is_empty() || self.in_flight.is_some() {
+        if now.run < self.next_poll || !self.queue.is_empty() || !self.in_flight.is_empty() {
             return;
         }
         let Some(mover) = &mut self.mover else { return };
@@ -353,8 +361,8 @@ impl Session {
         if now.run >= self.next_state {
             let calm = !moving && interval > calm::OFTEN;
             self.next_state = now.run + if calm { POLL_STATE_CALM } else { POLL_STATE };
-            self.ask(Purpose::State, "query-status", Value::Null);
-            self.ask(Purpose::Migration, "query-migrate", Value::Null);
+            self.ask(Purpose::State, "query-status");
+            self.ask(Purpose::Migration, "query-migrate");
         }
     }
 
@@ -363,21 +371,28 @@ impl Session {
             Message::Greeting { version } if !self.greeted => {
                 self.greeted = true;
                 self.found.version = version;
-                self.ask(Purpose::Negotiate, "qmp_capabilities", Value::Null);
-                self.ask(Purpose::Name, "query-name", Value::Null);
-                self.ask(Purpose::State, "query-status", Value::Null);
-                self.ask(Purpose::Migration, "query-migrate", Value::Null);
-                self.ask(Purpose::Sizes, "query-memory-size-summary", Value::Null);
+                self.ask(Purpose::Negotiate, "qmp_capabilities");
+                self.ask(Purpose::Name, "query-name");
+                self.ask(Purpose::State, "query-status");
+                self.ask(Purpose::Migration, "query-migrate");
+                self.ask(Purpose::Sizes, "query-memory-size-summary");
                 for (place, path) in PLACES.iter().enumerate() {
-                    self.ask(Purpose::List(place), "qom-list", json!({ "path": path }));
+                    let arguments = json!({ "path": path }).to_string().into();
+                    self.queue.push_back(Queued {
+                        purpose: Purpose::List(place),
+                        execute: "qom-list",
+                        arguments,
+                    });
                 }
-                self.ask(Purpose::MemoryDevices, "query-memory-devices", Value::Null);
+                self.ask(Purpose::MemoryDevices, "query-memory-devices");
             }
             Message::Greeting { .. } => {}
             Message::Answer { id, answer } => {
                 // An answer to nothing that was asked says nothing.
-                if let Some(asked) = self.in_flight.take_if(|asked| Some(asked.id) == id) {
-                    if asked.told {
+                let asked = self.in_flight.iter().position(|asked| Some(asked.id) == id);
+                if let Some(asked) = asked.and_then(|at| self.in_flight.remove(at)) {
+                    self.until = now.run + PATIENCE;
+                    if core::mem::take(&mut self.told_hung) {
                         self.happened.push_back(Happening::Answers);
                     }
                     self.answered(now, asked.purpose, asked.execute, answer);
@@ -534,7 +549,11 @@ impl Session {
                 self.next_poll = self.next_poll.min(in_step(now.run + self.interval()));
                 Some(Happening::Report(report))
             }
-            Heard::NothingNew => None,
+            Heard::NothingNew => {
+                // What it said last grows old meanwhile.
+                self.next_poll = self.next_poll.min(in_step(now.run + calm::OFTEN));
+                None
+            }
             Heard::NoReport(why) => {
                 (!core::mem::replace(&mut self.told_no_report, true)).then_some(Happening::NoReport(why))
             }

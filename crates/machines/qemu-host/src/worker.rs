@@ -14,8 +14,9 @@ use vmms_host::{BalancerMessage, WorkerMessage};
 use crate::account::{Account, Outcome, Step};
 use crate::device::{Limits, Now, Report};
 use crate::link::{Connect, Life, Link};
-use crate::message::{HostMessage, QemuMessage, Seen, WorkerId};
+use crate::message::{HostMessage, QemuMessage, WorkerId};
 use crate::session::{Facts, Happening, Session};
+use crate::snapshot::{Seen, SharedSeen};
 
 /// Time between two attempts to reach a QEMU that was lost. Invented.
 const RETRY: Duration = Duration::from_secs(1);
@@ -35,8 +36,8 @@ const NEWS_SHARE: u64 = 100;
 const NEWS_LEAST: PageCount = PageCount::from_mib(2);
 /// … or after this time in any case. Invented.
 const NEWS_AGE: Duration = Duration::from_secs(30);
-/// Bytes that are read of a connection at once: more than nearly every answer has. Invented.
-const READ_AT_ONCE: usize = 1024;
+/// Bytes that are read of a connection at once: more than nearly all answers to what is asked at once have together. Invented.
+const READ_AT_ONCE: usize = 2048;
 /// Bytes that are read of a connection in one wake; the rest in the next. Invented.
 const MOST_READ: usize = 64 << 10;
 
@@ -53,6 +54,8 @@ pub(crate) struct WorkerSpec {
     pub(crate) shortage: Arc<AtomicBool>,
     /// The host is short: guests are asked every second.
     pub(crate) hurry: Arc<AtomicBool>,
+    /// How the VM is, for whoever looks.
+    pub(crate) seen: SharedSeen,
     /// Time since 1970 when the run began.
     pub(crate) began: Duration,
 }
@@ -286,7 +289,7 @@ impl Worker {
                     self.with_account(ctx, |account, out| account.heard(now.run, actual, out));
                 }
                 self.look_at_overrun(ctx);
-                self.tell_seen(ctx);
+                self.tell_seen();
             }
             Happening::Report(report) => self.reported(ctx, &report),
             Happening::NoReport(why) => {
@@ -364,6 +367,7 @@ impl Worker {
             maximum = PageCount::from_bytes(facts.limits.most).get()
         );
         self.facts = Some(facts.clone());
+        self.tell_seen();
         if self.vm.is_none() {
             self.tell_host(ctx, HostMessage::Found { worker: self.spec.id, facts });
         }
@@ -407,7 +411,7 @@ impl Worker {
         self.no_report = None;
         self.seen.report = Some((now.run, status));
         self.seen.asked_every = self.session.as_ref().map_or(Duration::ZERO, Session::interval);
-        self.tell_seen(ctx);
+        self.tell_seen();
         let Some(vm) = self.vm.filter(|_| self.held().is_none()) else { return };
         if !std::mem::replace(&mut self.joined, true) {
             let Some(Limits { granule, hot_add, .. }) = self.limits() else { return };
@@ -473,12 +477,12 @@ impl Worker {
                 None => tracing::info!(event = "vm_released"),
             }
             self.seen.held = held.map(Arc::from);
-            self.tell_seen(ctx);
+            self.tell_seen();
         }
     }
 
-    fn tell_seen(&self, ctx: &mut Context<'_>) {
-        self.tell_host(ctx, HostMessage::Seen { worker: self.spec.id, seen: self.seen.clone() });
+    fn tell_seen(&self) {
+        self.spec.seen.look().clone_from(&self.seen);
     }
 
     fn message(&mut self, ctx: &mut Context<'_>, message: QemuMessage) {

@@ -108,3 +108,48 @@ fn every_policy_keeps_within_the_budget() {
         }
     }
 }
+
+/// The need of a guest as it was last heard at each moment.
+fn heard(moments: &[Moment], name: &str) -> Vec<u64> {
+    let demand = |moment: &Moment| {
+        let vm = moment.snapshot.vms.iter().find(|vm| &*vm.name == name)?;
+        Some(vm.seen.report?.1.demand.whole_mib())
+    };
+    moments.iter().map(|moment| demand(moment).unwrap_or(0)).collect()
+}
+
+#[test]
+fn a_rise_of_a_guest_that_was_calm_is_heard_in_time() {
+    // One with plenty and one with its buffer, calm for minutes.
+    let vms = vec![Knobs { used: used(400), ..Knobs::new("buffer", 512) }, Knobs::new("plenty", 512)];
+    for second in 200..206 {
+        let (moments, _) = Rig::new(900, 240, vms.clone())
+            .at(second, |qemus| {
+                qemus.with("buffer", |qemu| qemu.knobs.used = used(430));
+                qemus.with("plenty", |qemu| qemu.knobs.used = used(250));
+            })
+            .run();
+        // A guest says something each second, and a moment is shown each second.
+        for (name, rises_to, within) in [("buffer", 430, 3), ("plenty", 250, 5)] {
+            let heard = heard(&moments, name);
+            let at = heard.iter().position(|demand| *demand >= rises_to);
+            let latest = usize::try_from(second).unwrap() + within + 2;
+            assert!(at.is_some_and(|at| at <= latest), "{name} at {second}: {at:?}");
+        }
+    }
+    // Whoever is short is heard each second.
+    let vms = vec![
+        Knobs { used: used(400), ..Knobs::new("a", 512) },
+        Knobs { used: used(220), ..Knobs::new("b", 512) },
+    ];
+    let (moments, _) = Rig::new(640, 240, vms)
+        .at(200, |qemus| {
+            qemus.with("b", |qemu| qemu.knobs.used = used(200));
+        })
+        .run();
+    assert!(moments[195].snapshot.shortage);
+    let asked = |at: usize| moments[at].snapshot.vms.iter().map(|vm| vm.seen.asked_every.as_secs()).max();
+    assert_eq!(asked(195), Some(1));
+    let heard = heard(&moments, "b");
+    assert!(heard[198] > 200 && heard[203] == 200, "{} {}", heard[198], heard[203]);
+}

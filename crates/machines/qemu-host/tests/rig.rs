@@ -163,8 +163,8 @@ struct Virtual {
 }
 
 impl Surroundings for Virtual {
-    fn places(&mut self) -> Vec<Place> {
-        self.qemus.places()
+    fn places(&mut self) -> Option<Vec<Place>> {
+        Some(self.qemus.places())
     }
 
     fn memory(&mut self) -> Option<HostMemoryState> {

@@ -28,6 +28,8 @@ const MOST_PIECES: usize = 16;
 
 /// The latest sample, and of what.
 type Latest = Arc<Mutex<Option<(Layout, Sample)>>>;
+/// Counts when somebody asks; `None`: there is nothing to count yet.
+type Source = dyn Fn() -> Option<(Layout, Sample)> + Send + Sync;
 
 /// Why nobody can ask.
 #[derive(Debug, thiserror::Error)]
@@ -61,11 +63,29 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Begins to listen.
+    /// Begins to listen. Whoever asks gets what was last shown to [`watch`](Self::watch).
     ///
     /// # Errors
     /// Nobody can listen there.
     pub fn open(address: SocketAddr) -> Result<Self, EndpointError> {
+        let latest = Latest::default();
+        let shown = Arc::clone(&latest);
+        let source = move || shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self::listen(address, latest, Arc::new(source))
+    }
+
+    /// Begins to listen. Whoever asks gets what is counted then, so nothing need be counted while nobody does.
+    ///
+    /// # Errors
+    /// Nobody can listen there.
+    pub fn open_counting(
+        address: SocketAddr,
+        count: impl Fn() -> Option<(Layout, Sample)> + Send + Sync + 'static,
+    ) -> Result<Self, EndpointError> {
+        Self::listen(address, Latest::default(), Arc::new(count))
+    }
+
+    fn listen(address: SocketAddr, latest: Latest, source: Arc<Source>) -> Result<Self, EndpointError> {
         let listening =
             TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) = listening.map_err(|cause| match cause.kind() {
@@ -73,11 +93,11 @@ impl Endpoint {
             io::ErrorKind::PermissionDenied => EndpointError::NotAllowed(address),
             _ => EndpointError::Other { address, cause },
         })?;
-        let (latest, over) = (Latest::default(), Arc::new(AtomicBool::new(false)));
+        let over = Arc::new(AtomicBool::new(false));
         let thread = {
-            let (latest, over) = (Arc::clone(&latest), Arc::clone(&over));
+            let over = Arc::clone(&over);
             let named = thread::Builder::new().name("metrics".to_owned());
-            named.spawn(move || serve(&listener, &latest, &over)).map_err(EndpointError::NoThread)?
+            named.spawn(move || serve(&listener, &source, &over)).map_err(EndpointError::NoThread)?
         };
         Ok(Self { address, latest, over, thread: Some(thread) })
     }
@@ -117,7 +137,7 @@ impl Drop for Endpoint {
 
 /// Takes connections until it is over. Each is answered by a thread of its own: whoever is slow delays nobody else, and not the end of
 /// the run either.
-fn serve(listener: &TcpListener, latest: &Latest, over: &AtomicBool) {
+fn serve(listener: &TcpListener, source: &Arc<Source>, over: &AtomicBool) {
     let under_way = Arc::new(AtomicUsize::new(0));
     for connection in listener.incoming() {
         if over.load(Ordering::Acquire) {
@@ -132,10 +152,10 @@ fn serve(listener: &TcpListener, latest: &Latest, over: &AtomicBool) {
             continue;
         }
         under_way.fetch_add(1, Ordering::AcqRel);
-        let (latest, counted) = (Arc::clone(latest), Arc::clone(&under_way));
+        let (source, counted) = (Arc::clone(source), Arc::clone(&under_way));
         let answering = thread::Builder::new().name("metrics".to_owned()).spawn(move || {
             // Whoever has hung up gets no answer.
-            let _gone: io::Result<()> = attend(connection, &latest);
+            let _gone: io::Result<()> = attend(connection, &*source);
             counted.fetch_sub(1, Ordering::AcqRel);
         });
         if answering.is_err() {
@@ -145,11 +165,11 @@ fn serve(listener: &TcpListener, latest: &Latest, over: &AtomicBool) {
 }
 
 /// Hears one request and answers it.
-fn attend(mut connection: TcpStream, latest: &Latest) -> io::Result<()> {
+fn attend(mut connection: TcpStream, source: &Source) -> io::Result<()> {
     connection.set_read_timeout(Some(PATIENCE))?;
     connection.set_write_timeout(Some(PATIENCE))?;
     let answer = match hear(&mut connection)? {
-        Some(request) => answer(&request, latest),
+        Some(request) => answer(&request, source),
         None => Answer::words("400 Bad Request", "this is no request of HTTP"),
     };
     connection.write_all(&answer.bytes())?;
@@ -211,7 +231,7 @@ impl Answer {
     }
 }
 
-fn answer(request: &str, latest: &Latest) -> Answer {
+fn answer(request: &str, source: &Source) -> Answer {
     let mut lines = request.split("\r\n");
     let first: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
     let [method, target, version] = first[..] else {
@@ -230,10 +250,9 @@ fn answer(request: &str, latest: &Latest) -> Answer {
     let accept =
         lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("accept"));
     let format = Format::accepted(accept.map(|(_, value)| value));
-    let sample = latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut body = Vec::new();
-    match &sample {
-        Some((layout, sample)) => prometheus::write(&mut body, layout, sample, format),
+    match source() {
+        Some((layout, sample)) => prometheus::write(&mut body, &layout, &sample, format),
         // The run has not begun.
         None if format == Format::OpenMetrics => body.extend_from_slice(prometheus::END),
         None => {}
@@ -285,6 +304,28 @@ mod tests {
         assert!(open.contains("application/openmetrics-text; version=1.0.0"), "{open}");
         assert!(open.contains("\nwindows_memory_available_bytes 209715200\n"), "{open}");
         assert!(open.ends_with("add_operations_total{vm=\"VM1\"} 3\n# EOF\n"), "{open}");
+    }
+
+    #[test]
+    fn what_counts_when_it_is_asked_for_counts_no_other_time() {
+        let counted = Arc::new(AtomicUsize::new(0));
+        let count = {
+            let counted = Arc::clone(&counted);
+            move || {
+                let layout = Layout::new("HOST", Epoch::DEFAULT, ["VM1"]).unwrap();
+                let mut sample = Sample::new(&layout);
+                let now = counted.fetch_add(1, Ordering::AcqRel) + 1;
+                sample.parent.available = Some(Memory::from_mib(now as u64));
+                Some((layout, sample))
+            }
+        };
+        let endpoint = Endpoint::open_counting("127.0.0.1:0".parse().unwrap(), count).unwrap();
+        for mib in [1, 2] {
+            let text = ask(&endpoint, "GET /metrics HTTP/1.1");
+            assert!(text.contains(&format!("_available_bytes {}\n", mib << 20)), "{text}");
+        }
+        ask(&endpoint, "GET / HTTP/1.1");
+        assert_eq!(counted.load(Ordering::Acquire), 2);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use qemu_host::{Place, Surroundings};
 use super::*;
 use crate::command_line::{Dynmemctl, Dynmemd};
 use crate::control::answer;
+use crate::tell;
 
 const MIB: u64 = 1 << 20;
 /// What both guests of the page have, MB, …
@@ -46,8 +47,8 @@ struct Virtual {
 }
 
 impl Surroundings for Virtual {
-    fn places(&mut self) -> Vec<Place> {
-        self.qemus.places()
+    fn places(&mut self) -> Option<Vec<Place>> {
+        Some(self.qemus.places())
     }
 
     fn memory(&mut self) -> Option<HostMemoryState> {
@@ -161,7 +162,10 @@ fn printed(page: &str) -> BTreeMap<&'static str, String> {
         over: false,
     }));
     let shared = Shared {
-        latest: Mutex::new(Some(Arc::clone(at(&seen, ASKED)))),
+        look: {
+            let seen = Arc::clone(at(&seen, ASKED));
+            Box::new(move || Some(Arc::clone(&seen)))
+        },
         dry_run: config.dry_run,
         change: Box::new(move |change| self::change(&live, change)),
     };

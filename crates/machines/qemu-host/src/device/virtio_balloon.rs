@@ -28,6 +28,8 @@ const SATURATED: u64 = 20;
 #[derive(Debug)]
 pub struct VirtioBalloon {
     path: String,
+    /// The question for the guest's statistics.
+    ask_statistics: Command,
     /// What the VM has without a balloon.
     whole: u64,
     actual: Option<u64>,
@@ -49,7 +51,9 @@ impl VirtioBalloon {
     /// The device at a QOM path, in a VM with `whole` bytes.
     #[must_use]
     pub fn new(path: String, whole: u64) -> Self {
+        let statistics = json!({ "path": path, "property": "guest-stats" });
         Self {
+            ask_statistics: Command::new(Ask::Report, "qom-get", &statistics),
             path,
             whole,
             actual: None,
@@ -145,33 +149,32 @@ impl Device for VirtioBalloon {
     fn begin(&mut self) -> Vec<Command> {
         (self.last_update, self.polls) = (None, 0);
         let interval = json!({ "path": self.path, "property": "guest-stats-polling-interval" });
-        vec![Command::new(Ask::Interval, "qom-get", interval)]
+        vec![Command::new(Ask::Interval, "qom-get", &interval)]
     }
 
     fn follow_up(&mut self) -> Option<Command> {
         let interval =
             json!({ "path": self.path, "property": "guest-stats-polling-interval", "value": INTERVAL });
-        core::mem::take(&mut self.set_interval).then(|| Command::new(Ask::SetInterval, "qom-set", interval))
+        core::mem::take(&mut self.set_interval).then(|| Command::new(Ask::SetInterval, "qom-set", &interval))
     }
 
     fn poll(&mut self, moving: bool) -> Vec<Command> {
-        let actual = Command::new(Ask::Actual, "query-balloon", Value::Null);
-        let stats = json!({ "path": self.path, "property": "guest-stats" });
-        let stats = Command::new(Ask::Report, "qom-get", stats);
+        let actual = || Command::plain(Ask::Actual, "query-balloon");
+        let stats = || self.ask_statistics.clone();
         // While memory moves, what the VM has is asked each time and the guest's needs now and then, and the other way round while nothing does.
         let both = self.polls == 0;
         self.polls = (self.polls + 1) % ASK_BOTH;
         match (self.tells_only, moving) {
             (true, true) if !both => Vec::new(),
-            (true, _) => vec![stats],
-            (false, _) if both => vec![actual, stats],
-            (false, true) => vec![actual],
-            (false, false) => vec![stats],
+            (true, _) => vec![stats()],
+            (false, _) if both => vec![actual(), stats()],
+            (false, true) => vec![actual()],
+            (false, false) => vec![stats()],
         }
     }
 
     fn request(&mut self, _now: Now, bytes: u64) -> Option<Command> {
-        Some(Command::new(Ask::Request, "balloon", json!({ "value": bytes })))
+        Some(Command::new(Ask::Request, "balloon", &json!({ "value": bytes })))
     }
 
     fn answered(&mut self, now: Now, ask: Ask, answer: Result<&Value, &Refusal>) -> Heard {

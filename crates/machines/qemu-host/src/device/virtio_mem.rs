@@ -65,7 +65,7 @@ impl Device for VirtioMem {
     }
 
     fn poll(&mut self, _moving: bool) -> Vec<Command> {
-        vec![Command::new(Ask::Actual, "query-memory-devices", Value::Null)]
+        vec![Command::plain(Ask::Actual, "query-memory-devices")]
     }
 
     fn request(&mut self, _now: Now, bytes: u64) -> Option<Command> {
@@ -79,7 +79,7 @@ impl Device for VirtioMem {
         }
         self.requested = wanted;
         let arguments = json!({ "path": self.path, "property": "requested-size", "value": wanted });
-        Some(Command::new(Ask::Request, "qom-set", arguments))
+        Some(Command::new(Ask::Request, "qom-set", &arguments))
     }
 
     fn answered(&mut self, _now: Now, ask: Ask, answer: Result<&Value, &Refusal>) -> Heard {
@@ -133,6 +133,10 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
+    fn arguments(command: &Command) -> Value {
+        serde_json::from_str(&command.arguments).unwrap()
+    }
+
     fn devices(size: u64, requested: u64) -> Value {
         json!([
             { "type": "dimm", "data": { "id": "d0", "size": 1 } },
@@ -152,11 +156,11 @@ mod tests {
             Limits { least: 256 * MIB, most: 768 * MIB, granule: 2 * MIB, hot_add: true, returnable: 0 }
         );
         let command = device.request(Now::default(), 259 * MIB).unwrap();
-        assert_eq!(command.arguments["value"], 2 * MIB);
+        assert_eq!(arguments(&command)["value"], 2 * MIB);
         assert!(device.request(Now::default(), 300 * MIB).is_none(), "the guest is busy");
         assert!(device.request(Now::default(), 256 * MIB).is_some(), "what it has ends the request");
         device.answered(Now::default(), Ask::Actual, Ok(&devices(4 * MIB, 4 * MIB)));
-        assert_eq!(device.request(Now::default(), u64::MAX).unwrap().arguments["value"], 512 * MIB);
+        assert_eq!(arguments(&device.request(Now::default(), u64::MAX).unwrap())["value"], 512 * MIB);
     }
 
     #[test]
