@@ -1,9 +1,9 @@
 //! Messages between components: a queue, and a doorbell that tells of its arrivals.
 use core::fmt;
-use std::collections::VecDeque;
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
-use model_sync::Mutex;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::id::ComponentId;
 use crate::route::Route;
@@ -18,58 +18,40 @@ struct Envelope<M> {
     message: M,
 }
 
-/// What both ends of a mailbox share.
-struct Shared<M> {
+struct Target {
     route: Route,
     component: ComponentId,
-    /// Locked for a moment, under the scheduler's lock or under none. No message is dropped under it: what a message owns may ring.
-    queue: Mutex<Queue<M>>,
-}
-
-/// Messages that have been sent and not been read, in the order in which they were sent, which is that of their arrival.
-struct Queue<M> {
-    waiting: VecDeque<Envelope<M>>,
-    /// When the last message arrives: the next one not before it.
-    last_arrival: SimTime,
-    /// The receiving end is gone.
-    closed: bool,
-}
-
-impl<M> Queue<M> {
-    /// Puts a message at the end, or gives it back if nobody will read it.
-    fn put(&mut self, arrival: SimTime, message: M) -> Result<(), M> {
-        if self.closed {
-            return Err(message);
-        }
-        self.waiting.push_back(Envelope { arrival, cause: trace::cause(), message });
-        Ok(())
-    }
+    /// When the last message arrives: the next one not before it. Only touched under the scheduler's lock.
+    last_arrival: AtomicU64,
 }
 
 /// Where to send messages to a component. Made by `Seat::mailbox`; a clone is the same mailbox.
 ///
 /// Components send with `ctx.send(&address, message)`.
 pub struct Address<M> {
-    shared: Arc<Shared<M>>,
+    queue: Sender<Envelope<M>>,
+    target: Arc<Target>,
 }
 
 /// The receiving end of a mailbox, owned by its component and read with `ctx.recv(&mut mailbox)`. Dropping it drops the
 /// messages in it.
 pub struct Mailbox<M> {
-    shared: Arc<Shared<M>>,
+    queue: Receiver<Envelope<M>>,
+    /// The next message, taken out of the queue to see whether it has arrived.
+    next: Option<Envelope<M>>,
 }
 
 pub(crate) fn mailbox<M>(route: Route, component: ComponentId) -> (Address<M>, Mailbox<M>) {
-    let queue = Queue { waiting: VecDeque::new(), last_arrival: SimTime::ZERO, closed: false };
-    let shared = Arc::new(Shared { route, component, queue: Mutex::new(queue) });
-    (Address { shared: shared.clone() }, Mailbox { shared })
+    let (sender, receiver) = unbounded();
+    let target = Arc::new(Target { route, component, last_arrival: AtomicU64::new(0) });
+    (Address { queue: sender, target }, Mailbox { queue: receiver, next: None })
 }
 
 impl<M> Address<M> {
     /// The component behind it.
     #[must_use]
     pub fn component(&self) -> ComponentId {
-        self.shared.component
+        self.target.component
     }
 
     /// Sends from a thread that belongs to no component, for example one that runs a virtual processor. Only in a run with
@@ -78,7 +60,7 @@ impl<M> Address<M> {
     /// # Errors
     /// Gives the message back if the component is gone, or the run has virtual time.
     pub fn post_external(&self, message: M) -> Result<(), M> {
-        match &self.shared.route {
+        match &self.target.route {
             Route::Virtual(_) => Err(message),
             Route::Wall(..) | Route::Paced(_) => self.try_send(message),
         }
@@ -91,11 +73,15 @@ impl<M> Address<M> {
 
     /// Sends, or gives the message back: what it owns may ring when it is dropped, which must not happen under the lock.
     fn try_send(&self, message: M) -> Result<(), M> {
-        match &self.shared.route {
-            Route::Virtual(scheduler) => self.post(&mut scheduler.lock(), message),
-            Route::Paced(pace) => pace.with(|scheduler| self.post(scheduler, message)),
+        let cause = trace::cause();
+        let put = |arrival, message| {
+            self.queue.send(Envelope { arrival, cause, message }).map_err(|refused| refused.0.message)
+        };
+        match &self.target.route {
+            Route::Virtual(scheduler) => self.post(&mut scheduler.lock(), message, put),
+            Route::Paced(pace) => pace.with(|scheduler| self.post(scheduler, message, put)),
             Route::Wall(port, _) => {
-                self.shared.queue.lock().put(SimTime::ZERO, message)?;
+                put(SimTime::ZERO, message)?;
                 port.raise(Signals::MESSAGE);
                 Ok(())
             }
@@ -103,13 +89,18 @@ impl<M> Address<M> {
     }
 
     /// Puts a message into the queue at the time that the scheduler says.
-    fn post(&self, scheduler: &mut Scheduler, message: M) -> Result<(), M> {
-        let mut queue = self.shared.queue.lock();
-        match scheduler.post(self.shared.component, queue.last_arrival) {
+    fn post(
+        &self,
+        scheduler: &mut Scheduler,
+        message: M,
+        put: impl FnOnce(SimTime, M) -> Result<(), M>,
+    ) -> Result<(), M> {
+        let after = SimTime(self.target.last_arrival.load(Ordering::Relaxed));
+        match scheduler.post(self.target.component, after) {
             None => Err(message),
             Some(arrival) => {
-                queue.last_arrival = arrival;
-                queue.put(arrival, message)
+                self.target.last_arrival.store(arrival.0, Ordering::Relaxed);
+                put(arrival, message)
             }
         }
     }
@@ -117,40 +108,37 @@ impl<M> Address<M> {
 
 impl<M> Clone for Address<M> {
     fn clone(&self) -> Self {
-        Address { shared: self.shared.clone() }
+        Address { queue: self.queue.clone(), target: self.target.clone() }
     }
 }
 
 impl<M> fmt::Debug for Address<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Address").field(&self.shared.component).finish()
+        f.debug_tuple("Address").field(&self.target.component).finish()
     }
 }
 
 impl<M> Mailbox<M> {
     /// Whether a message has arrived.
-    pub(crate) fn has_arrived(&self, now: SimTime) -> bool {
-        self.shared.queue.lock().waiting.front().is_some_and(|next| next.arrival <= now)
+    pub(crate) fn has_arrived(&mut self, now: SimTime) -> bool {
+        if self.next.is_none() {
+            self.next = self.queue.try_recv().ok();
+        }
+        self.next.as_ref().is_some_and(|next| next.arrival <= now)
     }
 
     pub(crate) fn take(&mut self, now: SimTime) -> Option<(M, Cause)> {
-        let next = self.shared.queue.lock().waiting.pop_front_if(|next| next.arrival <= now)?;
-        Some((next.message, next.cause))
-    }
-}
-
-impl<M> Drop for Mailbox<M> {
-    fn drop(&mut self) {
-        let mut queue = self.shared.queue.lock();
-        queue.closed = true;
-        let unread = core::mem::take(&mut queue.waiting);
-        drop(queue);
-        drop(unread);
+        if !self.has_arrived(now) {
+            return None;
+        }
+        self.next.take().map(|envelope| (envelope.message, envelope.cause))
     }
 }
 
 impl<M> fmt::Debug for Mailbox<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox").field("waiting", &self.shared.queue.lock().waiting.len()).finish()
+        f.debug_struct("Mailbox")
+            .field("waiting", &(self.queue.len() + usize::from(self.next.is_some())))
+            .finish()
     }
 }
