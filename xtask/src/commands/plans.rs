@@ -33,7 +33,7 @@ pub(super) fn recorded(
     options: &LoadOptions,
     windows: &[TraceWindow],
 ) -> Vec<Result<Scenario, BadScenario>> {
-    let load = |window: Option<TraceWindow>| {
+    let load = |window: Option<TraceWindow>| -> Result<Scenario, BadScenario> {
         let mut load = loads::trace(trace, LoadOptions { trace_window: window, ..options.clone() })?;
         tell_remarks(&load);
         if let (Some(window), 2..) = (window, windows.len()) {
