@@ -140,9 +140,9 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
 fn append_number(value: u64, out: &mut Vec<u8>) {
     let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
     match value {
-        ..=250 => out.push(a),
-        ..0x1_0000 => out.extend_from_slice(&[251, a, b]),
-        ..0x1_0000_0000 => out.extend_from_slice(&[252, a, b, c, d]),
+        0..251 => out.push(a),
+        251..0x1_0000 => out.extend_from_slice(&[251, a, b]),
+        0x1_0000..0x1_0000_0000 => out.extend_from_slice(&[252, a, b, c, d]),
         _ => out.extend_from_slice(&[253, a, b, c, d, e, f, g, h]),
     }
 }
