@@ -191,7 +191,7 @@ pub const LOADS: &[Load] = &[
         name: "swap-large",
         what: "One guest of 384 MB keeps more than it has room for, gives half of it back and takes it again, and looks twice at what it wrote \
                first.",
-        purpose: Purpose::Judgement,
+        purpose: Purpose::Calibration,
         host: 1024,
         vms: &[VmLoad {
             swap: 512,

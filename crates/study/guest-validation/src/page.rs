@@ -137,8 +137,9 @@ pub fn page(halves: &[(&Load, Curves, Curves)], figure: impl Fn(&Load) -> String
          are run anew. The goal is an error of at most 10 %; **bold** is what is beyond it.\n\n\
          What was chosen with which load in view: five constants of the profile ([Constants](reference/constants.md#measured-linux-guest)) and how fast a\n\
          kernel takes apart what is given back with `steps`; how long a request of swap takes, and how much stays available beside it, with `swap`. All are inferred\n\
-         from these recordings. That files are in two lists is documented of Linux, and is in the model since `files-more` showed that one is not enough. Nothing was chosen with\n\
-         the others; `files-late` and `swap-large` were written down, and run for the first time, after the last change of the model.\n\n\
+         from these recordings. That files are in two lists is documented of Linux, and is in the model since `files-more` showed that one is not enough; that pages which were\n\
+         looked at go out last, since `swap-large` did. Nothing was chosen with the others. `files-late` was written down, and run for the first time, after the last change of\n\
+         what it judges.\n\n\
          | load | for | worst median | worst 95th percentile | the same, within a second | worst at the end |\n|---|---|---:|---:|---:|---:|\n",
     );
     let judged: Vec<Judgement> =

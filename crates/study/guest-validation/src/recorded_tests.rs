@@ -8,7 +8,11 @@ use crate::{Curve, Curves, Judgement, LOADS, Load, simulate, table};
 const GOAL: f64 = 10.0;
 
 /// Curves that are further away, with how far at most: the page says why.
-const BEYOND: [(&str, Curve, f64); 2] = [("swap", Curve::PageIns, 18.0), ("swap-more", Curve::PageIns, 15.0)];
+const BEYOND: [(&str, Curve, f64); 3] = [
+    ("swap", Curve::PageIns, 18.0),
+    ("swap-more", Curve::PageIns, 15.0),
+    ("swap-large", Curve::PageIns, 15.0),
+];
 
 fn recorded(load: &Load) -> Curves {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/recorded/validation");

@@ -135,12 +135,15 @@ impl MemoryManager {
     }
 
     /// A process looks at `pages` of what it has, from the page that it wrote first on, once: what of it is in the page file comes back, as
-    /// the model advances. The pages that were written first are those that were paged out first.
+    /// the model advances. The pages that were written first are those that were paged out first, but for those that it has looked at before.
     pub fn look_at_oldest(&mut self, id: ProcessId, pages: PageCount) {
         let Some(at) = self.index(id) else { return };
         self.processes.change(at, |process| {
+            let still_there = process.looked_at.min(process.in_memory());
             let out = !process.paged_out.is_zero();
-            process.to_read_back = if out { pages.min(process.commit) } else { PageCount::ZERO };
+            process.to_read_back =
+                if out { pages.min(process.commit).saturating_sub(still_there) } else { PageCount::ZERO };
+            process.looked_at = still_there.max(pages.min(process.commit));
         });
         self.settle(at);
     }

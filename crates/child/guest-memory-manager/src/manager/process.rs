@@ -35,6 +35,8 @@ pub(super) struct Process {
     /// Pages that it is about to look at, from the one that it wrote first on, and that are in the page file by then: all of them as
     /// long as any is, since what makes room for one is the next one.
     pub(super) to_read_back: PageCount,
+    /// Pages from the one that it wrote first on that it has looked at. They are those that were used last, so they go out after all others.
+    pub(super) looked_at: PageCount,
     /// What it last asked for and was refused, as long as it still wants that.
     pub(super) refused: PageCount,
     /// Time it has lost waiting for pages.
@@ -73,6 +75,7 @@ impl Process {
             active: PageCount::ZERO,
             to_touch: PageCount::ZERO,
             to_read_back: PageCount::ZERO,
+            looked_at: PageCount::ZERO,
             refused: PageCount::ZERO,
             stall: Duration::ZERO,
             application,
@@ -82,6 +85,11 @@ impl Process {
     /// Pages that exist somewhere: in memory or in the page file.
     pub(super) fn held(&self) -> PageCount {
         self.resident.pages() + self.modified.pages() + self.standby.pages() + self.paged_out
+    }
+
+    /// Pages that exist in memory.
+    pub(super) fn in_memory(&self) -> PageCount {
+        self.held() - self.paged_out
     }
 
     /// Committed and never touched.

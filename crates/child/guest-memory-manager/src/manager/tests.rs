@@ -375,6 +375,10 @@ fn a_look_at_the_oldest_pages_brings_back_what_is_out_as_the_next_go_out() {
     assert_eq!(PageCount(after.page_reads - before.page_reads), mib(60));
     assert!(after.page_writes - before.page_writes > mib(50).get());
     assert_eq!(memory.next_timeout(), None, "it has looked");
+    // What it has just looked at is what it has in memory.
+    memory.look_at_oldest(process, mib(40));
+    memory.advance(SECOND * 90);
+    assert_eq!(memory.counters().page_reads, after.page_reads);
     // With nothing out there is nothing to bring back.
     memory.release(process, mib(80));
     let reads = memory.counters().page_reads;
