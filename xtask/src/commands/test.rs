@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// to what was changed.
     #[arg(long)]
     fresh: bool,
-    /// Run nothing but the real guests: the unmodified Linux driver against this host (about eight minutes).
+    /// Run nothing but the real guests: the unmodified Linux driver against this host (about six minutes).
     #[arg(long)]
     real_guest: bool,
     /// Run nothing but the daemon over guests of the QEMU that is installed (about three minutes).
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     step("book", xtask()?.args(["docs", "--check"]))?;
     note!(
-        "── real guests: left out (they take about eight minutes)\n{}",
+        "── real guests: left out (they take about six minutes)\n{}",
         super::guest_place::HOW_TO_RUN_GUESTS.trim_end()
     );
     note!("── guests of QEMU: left out (they take about three minutes): `cargo xtask test --qemu`");
