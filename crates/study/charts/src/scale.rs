@@ -12,16 +12,14 @@ pub fn divisions(top: f64, wanted: f64) -> (f64, f64) {
     (step, step * (top / step).ceil())
 }
 
-/// A number of an axis whose numbers are `step` apart.
+/// A number of an axis whose numbers are `step` apart, with as many decimals as the steps have.
 #[must_use]
 pub fn tick(value: f64, step: f64) -> String {
-    let decimals = if step >= 1.0 && (step - step.round()).abs() < 1e-9 {
-        0
-    } else if step >= 0.1 {
-        1
-    } else {
-        2
+    let is_whole = |decimals: &usize| {
+        let scaled = step * [1.0, 10.0, 100.0][*decimals];
+        (scaled - scaled.round()).abs() < 1e-9
     };
+    let decimals = (0..3).find(is_whole).unwrap_or(3);
     let text = format!("{value:.decimals$}");
     if text.len() > 4 && decimals == 0 {
         // 4 096 is easier than 4096 only from five digits on.
@@ -130,6 +128,18 @@ mod tests {
         assert_eq!(divisions(64.0, 4.0), (20.0, 80.0));
         assert_eq!(divisions(0.0, 4.0).1, 1.0);
         assert_eq!((tick(5000.0, 1000.0), tick(0.5, 0.5)), ("5000".to_owned(), "0.5".to_owned()));
+    }
+
+    #[test]
+    fn what_stands_at_an_axis_is_where_it_stands() {
+        for step in [0.01, 0.02, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 250.0] {
+            for place in 0..5 {
+                let value = f64::from(place) * step;
+                let read: f64 = tick(value, step).parse().unwrap();
+                assert!((read - value).abs() < 1e-9, "{value} reads {read}");
+            }
+        }
+        assert_eq!((tick(2.0, 0.25), tick(0.2, 0.1)), ("2.00".to_owned(), "0.2".to_owned()));
     }
 
     #[test]
