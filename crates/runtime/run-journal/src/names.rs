@@ -79,19 +79,11 @@ impl Numbering {
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut hash = name.len() as u64;
         let mut add = |word: u64| hash = (hash.rotate_left(5) ^ word).wrapping_mul(SPREAD);
-        let bytes = name.as_bytes();
-        let (words, rest) = bytes.as_chunks::<8>();
+        let (words, rest) = name.as_bytes().as_chunks::<8>();
         for word in words {
             add(u64::from_le_bytes(*word));
         }
-        // What is left, as words that may cover bytes twice.
-        if let (false, Some(last)) = (rest.is_empty(), bytes.last_chunk()) {
-            add(u64::from_le_bytes(*last));
-        } else if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
-            add(u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)));
-        } else {
-            rest.iter().for_each(|&byte| add(byte.into()));
-        }
+        add(rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)));
         (hash >> 32) as usize % self.table.len()
     }
 }

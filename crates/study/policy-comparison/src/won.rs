@@ -7,7 +7,7 @@ use charts::escape;
 use super::catalogue::MeasureId;
 use super::result::{Compared, Comparison, LoadResult};
 
-/// Unmet demand that is as good as the least, as a part of it.
+/// By how much of the least unmet demand another is as good as the least. Invented.
 const NEAR: f64 = 0.02;
 
 /// On how many loads a policy does better than the first one, by the medians of the differences seed by seed, on the VMs that both served. A load on

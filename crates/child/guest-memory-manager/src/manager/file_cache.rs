@@ -6,7 +6,7 @@
 //! it becomes active at once. (Documented: the comments of Linux' `mm/workingset.c`, and Gorman, *Understanding the Linux Virtual Memory Manager*,
 //! ch. 10. That the two lists of a guest with less than some GB are to be of one length, too.)
 //!
-//! Windows has one list here, which what came first leaves first (*simplified*: what is used again goes back to the end of its standby list).
+//! Windows has one list here: what came first leaves first (*simplified*: what is used again goes back to the end of its standby list).
 
 use std::collections::VecDeque;
 
