@@ -325,9 +325,7 @@ impl DmVsc {
     pub(crate) fn send(&mut self, message: Message<'_>, out: &mut Vec<Output>) {
         let packet = Packet { trans_id: self.next_trans_id, message };
         self.next_trans_id = self.next_trans_id.wrapping_add(1);
-        // Not `vec![0; size]`: what is asked for zeroed does not come out of glibc's cache of the thread, which makes it several times as
-        // expensive, every second.
-        let mut bytes: Vec<u8> = core::iter::repeat_n(0, packet.size()).collect();
+        let mut bytes = vec![0; packet.size()];
         let encoded = packet.encode(&mut bytes).is_ok();
         debug_assert!(encoded, "{message:?}");
         if encoded {
