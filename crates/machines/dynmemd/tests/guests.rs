@@ -6,8 +6,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use real_guest::initramfs;
 use real_guest::pieces::{Given, Looked, Pieces};
@@ -17,6 +17,10 @@ use real_guest::qemu_machine;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// The same for a guest in a QEMU inside an emulated machine.
 const PATIENCE_INSIDE: Duration = Duration::from_secs(400);
+/// What a guest is left with when it takes more, MiB, …
+const SPARE: u64 = 12;
+/// … and the most that it takes at a time.
+const LARGEST_STEP: u64 = 40;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -152,6 +156,11 @@ pub(crate) fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
+#[expect(clippy::disallowed_methods, reason = "guests of QEMU live in real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
 pub(crate) struct Guest {
     pub(crate) name: String,
     child: Child,
@@ -199,19 +208,46 @@ impl Guest {
 
     /// Waits until the guest says this.
     pub(crate) fn hears(&mut self, what: &str) -> String {
-        let line = || loop {
-            match self.lines.recv_timeout(self.patience) {
-                Ok(line) if line.trim().starts_with(what) => return line,
-                Ok(_) => {}
-                Err(error) => panic!("{} never said {what:?}: {error}", self.name),
+        self.hears_either(&[what])
+            .unwrap_or_else(|error| panic!("{} never said {what:?}: {error}", self.name))
+    }
+
+    /// Waits until the guest says one of these.
+    pub(crate) fn hears_either(&mut self, these: &[&str]) -> Result<String, RecvTimeoutError> {
+        loop {
+            let line = self.lines.recv_timeout(self.patience)?;
+            if these.iter().any(|what| line.trim().starts_with(what)) {
+                return Ok(line);
             }
-        };
-        line()
+        }
     }
 
     pub(crate) fn tell(&mut self, what: &str) {
         writeln!(self.input, "{what}").unwrap();
         self.input.flush().unwrap();
+    }
+
+    /// Loads so many MiB at once.
+    pub(crate) fn loads(&mut self, mib: u64) {
+        self.tell(&format!("load {mib}"));
+        let said = self.hears("loaded");
+        assert!(said.trim().ends_with(" 0"), "{} had no memory for {mib} MiB: {said}", self.name);
+    }
+
+    /// Loads so many MiB more, step by step as its VM is given memory: a guest that takes it faster kills its own programs.
+    pub(crate) fn loads_more(&mut self, daemon: &Daemon, mib: u64) {
+        let name = self.name.clone();
+        let (mut left, mut latest) = (mib, now());
+        while left > 0 {
+            let room = until("its guest has room for some more", || {
+                daemon.available_since(&name, latest).filter(|available| *available >= SPARE + 10)
+            });
+            let step = (room - SPARE).min(LARGEST_STEP).min(left);
+            self.tell(&format!("more {step}"));
+            let said = self.hears("added");
+            assert!(said.trim().ends_with(" 0"), "{name} had no memory for {step} of {room} MiB: {said}");
+            (left, latest) = (left - step, now());
+        }
     }
 
     /// The guest's own total, MiB.
@@ -283,6 +319,15 @@ impl Daemon {
         self.line(vm, "its guest")?.strip_prefix("needs ")?.split(' ').next()?.parse().ok()
     }
 
+    /// What a VM's guest has available, MiB, if it has said so since then.
+    fn available_since(&self, vm: &str, then: Instant) -> Option<u64> {
+        let line = self.line(vm, "its guest")?;
+        let (available, age) = line.split_once(", has ")?.1.split_once(" MB available (")?;
+        // Whole seconds, rounded down.
+        let age: u64 = age.split(' ').next()?.parse().ok()?;
+        (then.elapsed() > Duration::from_secs(age + 1)).then(|| available.parse().ok())?
+    }
+
     pub(crate) fn why(&self, vm: &str) -> String {
         self.line(vm, "why").unwrap_or_default()
     }
@@ -304,6 +349,13 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        // For whoever looks for why something was waited for in vain.
+        if std::thread::panicking() {
+            eprintln!("{}", self.ask("status").unwrap_or_else(|error| error.to_string()));
+            for vm in ["web", "db", "plugged", "hv"] {
+                eprintln!("{}", self.ask(&format!("explain {vm}")).unwrap_or_else(|error| error.to_string()));
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::guests::{BALLOON, Guest, Rig, pause, rig};
+use crate::guests::{BALLOON, Guest, Rig, now, pause, rig};
 use crate::qmp_client::Client;
 
 /// What both guests may have together, MiB.
@@ -94,26 +94,31 @@ impl Drop for Script {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "measures guests that live in real time")]
-fn clock() -> Instant {
-    Instant::now()
-}
-
 /// What came of a guest's need.
 struct Came {
     /// From the first megabyte to a VM with enough.
     took: Option<Duration>,
-    /// The guest's program was killed for want of memory.
+    /// The guest's program, or its kernel, came to its end for want of memory.
     killed: bool,
 }
 
 /// A guest needs more and more, and its VM is looked at until it has enough.
 fn need(guest: &mut Guest, watch: &mut Client) -> Came {
-    let began = clock();
+    let began = now();
     let mut killed = false;
     for _ in 0..LOADS {
         guest.tell(&format!("more {LOAD}"));
-        killed |= !guest.hears("added").trim().ends_with(" 0");
+        match guest.hears_either(&["added", "ready"]).as_deref().map(str::trim) {
+            Ok(said) if said.starts_with("added") => killed |= !said.ends_with(" 0"),
+            // Nothing was left to kill: the kernel has started anew.
+            Ok(_) => return Came { took: None, killed: true },
+            // Or it looks for memory and finds none, and does nothing else.
+            Err(_) => {
+                watch.ask("system_reset", &json!({}));
+                guest.hears("ready");
+                return Came { took: None, killed: true };
+            }
+        }
         pause(Duration::from_secs(1));
     }
     while watch.has() < ENOUGH && began.elapsed() < LONGEST && !killed {

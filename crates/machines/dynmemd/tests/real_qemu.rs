@@ -30,8 +30,7 @@ fn memory_moves_between_guests_and_faults_cost_only_their_own() {
 
     // Both touch most of what they have, so that the host's share is seen, and are idle again.
     for guest in [&mut web, &mut db] {
-        guest.tell("load 230");
-        guest.hears("loaded");
+        guest.loads(230);
         guest.tell("idle");
         guest.hears("idle");
     }
@@ -44,11 +43,9 @@ fn memory_moves_between_guests_and_faults_cost_only_their_own() {
     });
 
     // One needs memory: it comes from the other, and the host sees it.
-    web.tell("load 200");
-    web.hears("loaded");
-    until("the busy one has what it needs and its buffer", || (daemon.has("web")? >= 310).then_some(()));
-    db.tell("load 20");
-    db.hears("loaded");
+    web.loads_more(&daemon, 250);
+    until("the busy one has what it needs and its buffer", || (daemon.has("web")? >= 340).then_some(()));
+    db.loads(20);
     let (web_has, db_has) = (daemon.has("web").unwrap(), daemon.has("db").unwrap());
     assert!(web_has + db_has <= 640, "{web_has} {db_has}");
     assert!(db.resident() < before - 60, "{} of {before}", db.resident());
@@ -96,12 +93,8 @@ fn memory_moves_between_guests_and_faults_cost_only_their_own() {
     // QEMU is killed: everything that it had goes to who needs it.
     db.signal("KILL");
     until("it is gone", || daemon.ask("explain db").is_err().then_some(()));
-    // Step by step: a guest that takes memory faster than it is given any kills its own programs.
-    for (load, has) in [(90, 140), (130, 190), (180, 250), (235, 315)] {
-        web.tell(&format!("load {load}"));
-        web.hears("loaded");
-        until("the other has what it needs and its buffer", || (daemon.has("web")? >= has).then_some(()));
-    }
+    web.loads_more(&daemon, 235);
+    until("the other has what it needs and its buffer", || (daemon.has("web")? >= 325).then_some(()));
 
     // SIGTERM ends it at once, and guests keep what they have. What QEMU was asked for before comes about all the same, so this waits until all has.
     let had = settled(&daemon).0;
@@ -133,8 +126,7 @@ fn virtio_mem_grows_a_guest() {
     assert_eq!(daemon.has("plugged"), Some(256));
     let before = guest.total();
     // Of its 256 MB the kernel and what a boot leaves take half, with room for 1 GB to be plugged.
-    guest.tell("load 100");
-    guest.hears("loaded");
+    guest.loads(100);
     let has = until("it has more", || daemon.has("plugged").filter(|has| *has >= 264));
     assert!(guest.total() > before, "the guest sees {} of {has}", guest.total());
     assert!(daemon.charged("plugged") >= Some(has));

@@ -30,8 +30,8 @@ echo online > /sys/devices/system/memory/auto_online_blocks 2>/dev/null
 echo ready
 while read -r command argument; do
     case $command in
-        load) dd if=/dev/urandom of=/tmp/load bs=1M count="$argument" 2>/dev/null; echo "loaded $argument";;
         # Not 0: there was no memory for it, and the kernel has killed it.
+        load) dd if=/dev/urandom of=/tmp/load bs=1M count="$argument" 2>/dev/null; echo "loaded $argument $?";;
         more) dd if=/dev/urandom bs=1M count="$argument" 2>/dev/null >> /tmp/load; echo "added $?";;
         idle) rm -f /tmp/load; echo idle;;
         mem) while read -r key number _; do [ "$key" = MemTotal: ] && echo "total $number"; done < /proc/meminfo;;
