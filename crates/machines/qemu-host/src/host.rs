@@ -126,7 +126,7 @@ impl QemuHost {
             ticks: 0,
             paused: false,
             shortage: Arc::default(),
-            hurry: Arc::default(),
+            hurry: false,
             growth: Growth::default(),
             host_state: None,
             reserve,
@@ -185,7 +185,7 @@ struct Management {
     paused: bool,
     shortage: Arc<AtomicBool>,
     /// The host is short of memory itself, or its VMs are.
-    hurry: Arc<AtomicBool>,
+    hurry: bool,
     growth: Growth,
     host_state: Option<HostMemoryState>,
     reserve: PageCount,
@@ -270,12 +270,14 @@ impl Management {
             host: self.own.clone(),
             dry_run: self.dry_run,
             shortage: Arc::clone(&self.shortage),
-            hurry: Arc::clone(&self.hurry),
             seen: seen.clone(),
             began: self.began,
         };
         let component = seat.id();
         seat.start(Box::new(Worker::new(spec, bell, orders_inbox, inbox)));
+        if self.hurry {
+            ctx.send(&address, QemuMessage::Hurry(true));
+        }
         let entry =
             Entry { place, component, address, orders, found: None, seen, overrun: PageCount::ZERO, trouble };
         self.workers.insert(id, entry);
@@ -320,7 +322,12 @@ impl Management {
         // A guest cannot say that it needs more than it has: where all need nearly all, there is not enough.
         let nearly = demand.saturating_add(PageCount(demand.get() / SHORTAGE_SHARE));
         let shortage = !demand.is_zero() && nearly > self.total.saturating_sub(reserve);
-        self.hurry.store(shortage || !grown.is_zero() || !overrun.is_zero(), Ordering::Relaxed);
+        let hurry = shortage || !grown.is_zero() || !overrun.is_zero();
+        if std::mem::replace(&mut self.hurry, hurry) != hurry {
+            for entry in self.workers.values() {
+                ctx.send(&entry.address, QemuMessage::Hurry(hurry));
+            }
+        }
         if self.shortage.swap(shortage, Ordering::Relaxed) != shortage {
             tracing::warn!(event = "shortage", begins = shortage, demand_mb = demand.whole_mib());
         }

@@ -77,4 +77,6 @@ pub(crate) enum QemuMessage {
     },
     /// Nothing is asked of the VM from now on, and why; or again.
     Hold(Option<&'static str>),
+    /// Whether the host is short, so that every guest is asked every second.
+    Hurry(bool),
 }

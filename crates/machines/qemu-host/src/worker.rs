@@ -52,8 +52,6 @@ pub(crate) struct WorkerSpec {
     pub(crate) dry_run: bool,
     /// The VMs together need more than there is: a VM may be brought below what its guest needs.
     pub(crate) shortage: Arc<AtomicBool>,
-    /// The host is short: guests are asked every second.
-    pub(crate) hurry: Arc<AtomicBool>,
     /// How the VM is, for whoever looks.
     pub(crate) seen: SharedSeen,
     /// Time since 1970 when the run began.
@@ -87,6 +85,8 @@ pub(crate) struct Worker {
     migrating: bool,
     hung: bool,
     told_to_hold: Option<&'static str>,
+    /// The host is short: the guest is asked every second.
+    hurry: bool,
     no_report: Option<&'static str>,
 
     seen: Seen,
@@ -125,6 +125,7 @@ impl Worker {
             migrating: false,
             hung: false,
             told_to_hold: None,
+            hurry: false,
             no_report: None,
             seen: Seen::default(),
             recorded: None,
@@ -500,6 +501,7 @@ impl Worker {
                 self.tell_balancer(ctx, Input::VmStarted { vm });
                 self.look_at_overrun(ctx);
             }
+            QemuMessage::Hurry(hurry) => self.hurry = hurry,
             QemuMessage::Hold(hold) => {
                 self.told_to_hold = hold;
                 self.held_or_not(ctx, false);
@@ -701,7 +703,7 @@ impl Component for Worker {
         // Whatever has come has rung.
         let more = (cause.doorbell || cause.again) && self.read(ctx);
         if let Some(session) = &mut self.session {
-            session.set_hurry(now, self.spec.hurry.load(Ordering::Relaxed));
+            session.set_hurry(now, self.hurry);
             session.timer(now);
             self.happenings(ctx);
         }
