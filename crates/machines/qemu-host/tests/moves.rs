@@ -157,27 +157,24 @@ fn a_rise_of_a_guest_that_was_calm_is_heard_in_time() {
     assert!(heard[198] > 200 && heard[203] == 200, "{} {}", heard[198], heard[203]);
 }
 
+/// A host that is short of memory itself from this second on.
+fn short_from<const SECOND: u64>(now: Duration) -> Option<HostMemoryState> {
+    let available = if now < Duration::from_secs(SECOND) { mib(500) } else { mib(20) };
+    Some(HostMemoryState { total: mib(1400), available, stalled_percent: 0.0 })
+}
+
 #[test]
 fn when_the_host_comes_to_be_short_calm_guests_are_asked_at_once() {
-    fn short_from(second: u64, now: Duration) -> Option<HostMemoryState> {
-        let available = if now < Duration::from_secs(second) { mib(500) } else { mib(20) };
-        Some(HostMemoryState { total: mib(1400), available, stalled_percent: 0.0 })
-    }
     // One after another, so that a calm guest has been asked just before in one of them.
-    let hosts: [(usize, fn(Duration) -> Option<HostMemoryState>); 5] = [
-        (200, |now| short_from(200, now)),
-        (201, |now| short_from(201, now)),
-        (202, |now| short_from(202, now)),
-        (203, |now| short_from(203, now)),
-        (204, |now| short_from(204, now)),
-    ];
-    for (second, host) in hosts {
-        let rig = Rig {
-            reserve: mib(200),
-            host,
-            ..Rig::new(900, 240, vec![Knobs::new("a", 300), Knobs::new("b", 300)])
-        };
-        let (moments, _) = rig.run();
+    for (second, host) in [
+        (200, short_from::<200> as fn(_) -> _),
+        (201, short_from::<201>),
+        (202, short_from::<202>),
+        (203, short_from::<203>),
+        (204, short_from::<204>),
+    ] {
+        let vms = vec![Knobs::new("a", 300), Knobs::new("b", 300)];
+        let (moments, _) = Rig { reserve: mib(200), host, ..Rig::new(900, 240, vms) }.run();
         let asked = |at: usize| moments[at].snapshot.vms.iter().map(|vm| vm.seen.asked_every.as_secs()).max();
         assert_eq!(asked(second - 1), Some(5), "{second}");
         // The host is looked at each second, and a question has its answer within another.
