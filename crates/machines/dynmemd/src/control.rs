@@ -162,8 +162,9 @@ fn setting(text: &str) -> Result<(String, Said), String> {
 /// # Errors
 /// Nobody listens; or what the daemon answers instead.
 pub fn ask(place: &Path, question: &str) -> Result<String> {
-    let stream = UnixStream::connect(place).with_context(|| {
-        format!("no dynmemd listens at {}; --socket names another place", place.display())
+    let stream = UnixStream::connect(place).map_err(|error| {
+        let what = not_reached(place, &error);
+        anyhow::Error::new(error).context(what)
     })?;
     stream.set_read_timeout(Some(PATIENCE * 5))?;
     (&stream).write_all(question.replace('\n', " ").as_bytes())?;
@@ -177,9 +178,29 @@ pub fn ask(place: &Path, question: &str) -> Result<String> {
     }
 }
 
+/// Why the daemon's socket cannot be reached, and what to do.
+fn not_reached(place: &Path, error: &io::Error) -> String {
+    let place = place.display();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("this user may not ask the dynmemd at {place}: root may (sudo), and the socket's group")
+        }
+        _ => format!("no dynmemd listens at {place}; --socket names another place"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_may_not_ask_hears_who_may() {
+        let place = Path::new("/run/dynmemd/control");
+        let denied = not_reached(place, &io::ErrorKind::PermissionDenied.into());
+        assert!(denied.contains("this user may not") && denied.contains("sudo"), "{denied}");
+        let nobody = not_reached(place, &io::ErrorKind::NotFound.into());
+        assert!(nobody.starts_with("no dynmemd listens at /run/dynmemd/control"), "{nobody}");
+    }
 
     #[test]
     fn settings_are_read_as_they_are_typed() {

@@ -189,6 +189,10 @@ impl Worker {
                 self.tell_host(ctx, HostMessage::Gone { worker: self.spec.id });
                 self.over = true;
             }
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                self.trouble(ctx, "this user may not write to the socket: give its group the right to, and the daemon that group");
+                self.retry_at = now.run + RETRY;
+            }
             Err(error) => {
                 self.trouble(ctx, &error.to_string());
                 self.retry_at = now.run + RETRY;

@@ -261,6 +261,21 @@ fn a_socket_that_serves_somebody_else_is_told_of() {
 }
 
 #[test]
+fn a_socket_that_the_daemons_user_may_not_write_to_is_told_of_and_tried_again() {
+    let mut vms = three();
+    vms[2].permitted = false;
+    let (moments, _) = Rig::new(900, 60, vms)
+        .at(40, |qemus| {
+            qemus.with("c", |qemu| qemu.knobs.permitted = true);
+        })
+        .run();
+    let (place, why) = &moments[30].snapshot.troubles[0];
+    assert!(place.ends_with("c.qmp") && why.contains("this user may not write to the socket"), "{why}");
+    let last = moments.last().unwrap();
+    assert!(last.snapshot.troubles.is_empty() && last.snapshot.vms.len() == 3);
+}
+
+#[test]
 fn a_qemu_that_closes_its_monitor_and_lives_keeps_its_account() {
     let (moments, _) = Rig::new(900, 120, three())
         .at(50, |qemus| {

@@ -31,6 +31,8 @@ pub struct Knobs {
     pub migrating: bool,
     /// QEMU is there; otherwise it takes no connections, and those that there are are closed.
     pub there: bool,
+    /// The daemon's user may write to the socket.
+    pub permitted: bool,
     /// QEMU lives, though it may not be `there`.
     pub lives: bool,
     /// Connections are closed, once; QEMU goes on.
@@ -65,6 +67,7 @@ impl Knobs {
             running: true,
             migrating: false,
             there: true,
+            permitted: true,
             lives: false,
             hang_up: false,
             closes: false,

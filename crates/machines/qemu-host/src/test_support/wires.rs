@@ -172,6 +172,9 @@ impl Connect for FakeQemus {
         if !peer.qemu.knobs.there {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
+        if !peer.qemu.knobs.permitted {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         peer.qemu.connections += 1;
         let from_qemu = if peer.qemu.knobs.answers && !peer.qemu.knobs.closes {
             FakeQemu::greeting()
