@@ -185,7 +185,7 @@ impl Fleet {
     pub fn window(&self, window: TraceWindow) -> Result<Self, SizingError> {
         let mut part = self.clone();
         let Some(trace) = &self.plans[0].trace else { return Err(not_recorded("cut")) };
-        let cut = Arc::new(trace.window(window));
+        let cut = Arc::new(trace.part(window));
         if cut.is_empty() {
             return Err(SizingError::Load(format!("nothing was recorded in {window}")));
         }
@@ -209,6 +209,13 @@ impl Fleet {
         part.curves = (0..part.vms.len()).map(|vm| recorded(&part.plans[0], vm)).collect();
         part.evidence.length_s = cut.length().as_secs_f64();
         Ok(part)
+    }
+
+    /// Whether nothing was recorded of a VM in the window that this was cut to: it is off.
+    pub(crate) fn is_off(&self, vm: usize) -> bool {
+        let starts =
+            |step: &Step| matches!(&step.action, Action::Start { vm: started, .. } if *started == vm);
+        !self.plans[0].timeline.iter().any(starts)
     }
 
     fn change_trace(
