@@ -17,6 +17,9 @@ impl Answer {
         for found in &self.found {
             said.extend(self.of_found(found));
         }
+        said.extend(self.growth.map(|growth| {
+            format!("Demand was grown by {:.0} % before ({growth}).", (growth.factor() - 1.0) * 100.0)
+        }));
         said.extend(self.with_advice.as_ref().map(|after| self.advised(after)));
         said.push(format!(
             "Static memory would take {} for all maxima, {} for all peaks; those whose demand is known never demanded more than {} together.",
