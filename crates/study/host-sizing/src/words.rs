@@ -100,7 +100,8 @@ impl Answer {
         }
     }
 
-    fn of_found(&self, found: &Found) -> Vec<String> {
+    /// What was found of one size of hosts; its first sentence says whether they are enough.
+    pub(crate) fn of_found(&self, found: &Found) -> Vec<String> {
         let mut said = Vec::new();
         let down = match self.spare {
             0 => String::new(),

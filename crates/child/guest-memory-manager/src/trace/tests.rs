@@ -315,7 +315,8 @@ fn a_window_is_cut_out_and_moved_to_zero() {
 #[test]
 fn a_part_has_what_is_on_the_line_at_its_ends() {
     // 1: samples on both sides, and none inside. 2: it begins inside. 3: it has ended before. 4: samples at both ends.
-    let text = "1,0,8,0,1\n1,7200,8,800,1\n2,2400,8,40,1\n2,7200,8,40,1\n3,0,8,4,1\n4,1800,8,8,1\n4,3600,8,16,1\n";
+    let text =
+        "1,0,8,0,1\n1,7200,8,800,1\n2,2400,8,40,1\n2,7200,8,40,1\n3,0,8,4,1\n4,1800,8,8,1\n4,3600,8,16,1\n";
     let window = TraceWindow::new(seconds(1800), seconds(3600)).unwrap();
     let part = rows(text).unwrap().part(window);
     let of = |vm: &str| {
