@@ -200,11 +200,19 @@ fn what_cannot_be_sized_is_refused_and_leaves_nothing() {
     let folder = stand("size-wrong");
     std::fs::write(folder.join("notes.csv"), "Dear all,\n").unwrap();
     std::fs::write(folder.join("small.csv"), "Name,MemoryStartup,MemoryMaximum\nA,1,8\n").unwrap();
+    let moment = "Name,MemoryStartup (GB),MemoryMaximum (GB),MemoryDemand (GB)\nA,1,8,2\n";
+    std::fs::write(folder.join("moment.csv"), moment).unwrap();
+    std::fs::create_dir(folder.join("logs")).unwrap();
+    std::fs::write(folder.join("logs/log.csv"), "\"(PDH-CSV 4.0) (UTC)(0)\"\n").unwrap();
     std::fs::write(folder.join("load.toml"), "until = \"1m\"\n").unwrap();
     for (words, expected) in [
         (&["size", "notes.csv"][..], "is of none of the kinds that are read"),
         (&["size", "small.csv"], "Which unit is it? Say --unit \"MemoryStartup=MB\""),
-        (&["size", "none.csv"], "none.csv"),
+        (&["size", "none.csv"], "none.csv: cannot be read"),
+        (&["size", "small.csv", "--growth", "-95%/y"], "\"-95%/y\" is no growth"),
+        (&["size", "small.csv", "--burst", "-5MB"], "such as 512MB"),
+        (&["size", "moment.csv", "--back-test"], "no second half to test with"),
+        (&["size", "logs"], "name logs and lists one by one, such as logs"),
         (&["size"], "name at least one file"),
         (&["size", "load.toml"], "host"),
         (&["size", "multi-vm", "--growth", "20%/y"], "only what was recorded can be grown"),
@@ -217,6 +225,10 @@ fn what_cannot_be_sized_is_refused_and_leaves_nothing() {
             "only plain http://",
         ),
         (&["import", "--prometheus", "http://127.0.0.1:9", "--out", "a.toml"], "--from"),
+        (
+            &["import", "--prometheus", "http://127.0.0.1:9", "--from", "2", "--to", "1", "--out", "a.toml"],
+            "--from 2 is not before --to 1",
+        ),
     ] {
         let (code, error) = refused(&folder, words);
         assert!(code == Some(2) && plain(&error).contains(expected), "{words:?}: {code:?} {error}");
@@ -261,8 +273,10 @@ fn a_server_is_asked_for_what_it_has() {
         said(&folder, &[&["import", "--prometheus", &url, "--out", "load.toml"][..], &FROM_TO[..]].concat());
     let request = server.join().unwrap();
     assert!(request.starts_with("GET /prom/api/v1/query_range?query=%7B__name__%3D~%22windows_hyperv_dynamic_memory_vm_physical_bytes"), "{request}");
-    assert!(request.contains("start=2026-09-21T00%3A00%3A00Z") && request.contains("step=60"), "{request}");
+    assert!(request.contains("start=1789948800&end=1790035200&") && request.contains("step=60"), "{request}");
     assert!(told.contains("1 VMs on: demand of 1 over 1m"), "{told}");
+    let size = format!("Size it: cargo xtask size --prometheus {url} --from 2026-09-21T00:00:00Z");
+    assert!(plain(&told).contains(&size), "{told}");
     let trace = std::fs::read_to_string(folder.join("load.trace.csv")).unwrap();
     assert!(trace.contains("VM1,0,") && trace.contains(",1048576,0"), "{trace}");
 }

@@ -131,7 +131,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         say!("Trace:    {}", trace.display());
     }
     say!("Run it:   cargo xtask scenario {}", shell_word(&args.out.display().to_string()));
-    say!("Size it:  cargo xtask size {}", shell_word(&args.out.display().to_string()));
+    // Of the files: a scenario has no names that counters cannot hold, and not what is unknown of today's settings.
+    say!("Size it:  cargo xtask size {}", args.what.words().join(" "));
     Ok(())
 }
 
@@ -188,7 +189,8 @@ pub(crate) fn tell_load(load: &Load) -> Result<()> {
     if !evidence.unknown.is_empty() {
         known.push(format!("no demand of {}", evidence.unknown.len()));
     }
-    tell!("\n{} VMs on{off}: {}", evidence.running, known.join("; "));
+    let known = if known.is_empty() { String::new() } else { format!(": {}", known.join("; ")) };
+    tell!("\n{} VMs on{off}{known}", evidence.running);
     let peak: f64 = load
         .vms
         .iter()
@@ -196,7 +198,12 @@ pub(crate) fn tell_load(load: &Load) -> Result<()> {
         .filter_map(|vm| vm.demand.peak())
         .map(page_range::PageCount::mib)
         .fold(0.0, |sum, mib| sum + mib);
-    let most: f64 = load.vms.iter().filter(|vm| vm.running).map(|vm| vm.settings.maximum.mib()).sum();
+    let most = load
+        .vms
+        .iter()
+        .filter(|vm| vm.running)
+        .map(|vm| vm.settings.maximum.mib())
+        .fold(0.0, |sum, mib| sum + mib);
     tell!("Sum of their maximum RAM {:.1} GB, of their peaks {:.1} GB", most / 1024.0, peak / 1024.0);
     for remark in load.remarks.iter().take(REMARKS) {
         note!("note: {remark}");

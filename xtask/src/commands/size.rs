@@ -79,12 +79,13 @@ fn answer(args: &Args, question: &Question, fleet: &Fleet) -> Result<Answer> {
     if args.back_test {
         command.push_str(" --back-test");
     }
+    // First, so that what speaks against it is said before anything has taken long.
+    let tested = args.back_test.then(|| host_sizing::back_test(fleet, question, &progress).map_err(wrong));
+    let tested = tested.transpose()?;
     let (growth, burst) = (args.what.growth, args.what.burst.is_some());
     let answer = host_sizing::size(fleet, question, growth, burst, &command, &progress);
     let mut answer = answer.map_err(wrong)?;
-    if args.back_test {
-        answer.back_test = Some(host_sizing::back_test(fleet, question, &progress).map_err(wrong)?);
-    }
+    answer.back_test = tested;
     bar.finish_and_clear();
     Ok(answer)
 }

@@ -155,6 +155,29 @@ impl Trace {
         Self { vms: vms.collect(), remarks: self.remarks.clone() }
     }
 
+    /// A part of the trace to be played for itself: what lies in the window, and at its ends what the straight line between the
+    /// samples around them says. So a VM with samples before and after the window is in it, even if it has none inside.
+    #[must_use]
+    pub fn part(&self, window: TraceWindow) -> Self {
+        let cut = |vm: &VmTrace| {
+            // Nothing where the recording begins or ends inside.
+            let edge = |time: Duration| {
+                let after = vm.samples.partition_point(|sample| sample.time < time);
+                let before = vm.samples.get(after.checked_sub(1)?)?;
+                vm.samples.get(after)?;
+                Some(Sample { time, used: vm.used_at(time), ..*before })
+            };
+            let inside = || vm.samples.iter().filter(|sample| window.contains(sample.time)).copied();
+            let begins_there = inside().next().is_some_and(|sample| sample.time == window.from());
+            let first = if begins_there { None } else { edge(window.from()) };
+            let whole = first.into_iter().chain(inside()).chain(edge(window.to()));
+            let moved = whole.map(|sample| Sample { time: sample.time - window.from(), ..sample });
+            VmTrace::new(moved.collect())
+        };
+        let vms = self.vms.iter().filter_map(|(name, vm)| Some((name.clone(), Arc::new(cut(vm)?))));
+        Self { vms: vms.collect(), remarks: self.remarks.clone() }
+    }
+
     /// The trace with every row so much later.
     #[must_use]
     pub fn delayed(mut self, by: Duration) -> Self {

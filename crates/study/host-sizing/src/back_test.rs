@@ -27,6 +27,12 @@ pub fn back_test(
     if half < Duration::from_secs(60) {
         return Err(SizingError::Load("too little was recorded for two halves".to_owned()));
     }
+    if fleet.is_recorded() && fleet.evidence.recorded == 0 {
+        return Err(SizingError::Load(
+            "what is demanded is known at one moment only, so there is no second half to test with: add a log, such as perfmon's"
+                .to_owned(),
+        ));
+    }
     let window = |from, to| {
         TraceWindow::new(from, to).ok_or_else(|| SizingError::Load("nothing was recorded".to_owned()))
     };

@@ -185,7 +185,7 @@ impl Fleet {
     pub fn window(&self, window: TraceWindow) -> Result<Self, SizingError> {
         let mut part = self.clone();
         let Some(trace) = &self.plans[0].trace else { return Err(not_recorded("cut")) };
-        let cut = Arc::new(trace.window(window));
+        let cut = Arc::new(trace.part(window));
         if cut.is_empty() {
             return Err(SizingError::Load(format!("nothing was recorded in {window}")));
         }
@@ -209,6 +209,13 @@ impl Fleet {
         part.curves = (0..part.vms.len()).map(|vm| recorded(&part.plans[0], vm)).collect();
         part.evidence.length_s = cut.length().as_secs_f64();
         Ok(part)
+    }
+
+    /// Whether nothing was recorded of a VM in the window that this was cut to: it is off.
+    pub(crate) fn is_off(&self, vm: usize) -> bool {
+        let starts =
+            |step: &Step| matches!(&step.action, Action::Start { vm: started, .. } if *started == vm);
+        !self.plans[0].timeline.iter().any(starts)
     }
 
     fn change_trace(
@@ -369,16 +376,24 @@ fn today(memory: &MemorySettings) -> Today {
 }
 
 fn evidence(vms: &[FleetVm], curves: &[Option<Arc<VmTrace>>], until: Duration) -> Evidence {
+    // Played as if it stayed so: what is imported of one moment has this value at the beginning and at the end.
+    let moment = |curve: &VmTrace| {
+        let samples = curve.samples();
+        samples.len() <= 2 && samples.iter().all(|sample| sample.used == samples[0].used)
+    };
+    let of_moment =
+        vms.iter().zip(curves).filter(|(_, curve)| curve.as_ref().is_some_and(|curve| moment(curve)));
+    let snapshots: Vec<String> = of_moment.map(|(vm, _)| vm.name.clone()).collect();
     let mut steps: Vec<Duration> = Vec::new();
-    for curve in curves.iter().flatten() {
+    for curve in curves.iter().flatten().filter(|curve| !moment(curve)) {
         steps.extend(curve.samples().windows(2).map(|pair| pair[1].time - pair[0].time));
     }
     let middle = steps.len() / 2;
     let interval = (!steps.is_empty()).then(|| *steps.select_nth_unstable(middle).1);
     Evidence {
         running: vms.len(),
-        recorded: curves.iter().flatten().count(),
-        snapshots: Vec::new(),
+        recorded: curves.iter().flatten().count() - snapshots.len(),
+        snapshots,
         unknown: Vec::new(),
         interval_s: interval.map(|interval| interval.as_secs_f64()),
         length_s: until.as_secs_f64(),
@@ -487,4 +502,25 @@ fn three_vms(hours: u32, busy: u32, rise: impl Fn(u32) -> f64) -> Fleet {
     let options = LoadOptions { trace_window: all, ..LoadOptions::default() };
     let scenario = load(&file, &options).unwrap_or_else(|error| panic!("{error}"));
     Fleet::of_scenario(&scenario, None, 1).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A scenario that was imported of a list plays one moment as if it stayed so: no percentile comes of that.
+    #[test]
+    fn what_never_changes_and_has_two_values_is_one_moment() {
+        let fleet = an_hour_of_three_vms();
+        let flat = |vm: &VmTrace| {
+            let of = |at: &Sample| Sample { used: PageCount::from_mib(900), ..*at };
+            let ends = [vm.samples().first(), vm.samples().last()];
+            VmTrace::new(ends.into_iter().flatten().map(of).collect()).map(Arc::new)
+        };
+        let mut curves = fleet.curves.clone();
+        curves[1] = curves[1].as_ref().and_then(|curve| flat(curve));
+        let evidence = evidence(&fleet.vms, &curves, fleet.length());
+        assert_eq!((evidence.running, evidence.recorded, evidence.snapshots), (3, 2, vec!["B".to_owned()]));
+        assert_eq!(evidence.interval_s, Some(60.0));
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use charts::{Curve, Figure, Given, Mark, Panel, STROKES, Stroke, escape};
 
 use crate::advise::Advice;
-use crate::answer::{Answer, Evaluated};
+use crate::answer::{Answer, Evaluated, Found};
 use crate::clock::{gb, length, moment};
 use crate::job::Engine;
 use crate::question::Sought;
@@ -19,7 +19,7 @@ body { background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, s
 h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .3rem; border-top: 1px solid var(--line); padding-top: 1.2rem; }
 p { max-width: 62rem; margin: .4rem 0; } .faint { color: var(--faint); } .good { color: var(--good); } .bad { color: var(--bad); }
 .answer { background: var(--box); border-left: 5px solid var(--good); border-radius: 4px; padding: .6rem 1rem; margin: 1rem 0; max-width: 62rem; }
-.answer.bad { border-color: var(--bad); color: inherit; } .answer p:first-child { font-size: 1.15rem; font-weight: 600; } .answer.bad p:first-child { color: var(--bad); }
+.answer.bad { border-color: var(--bad); color: inherit; } .answer p.head { font-size: 1.15rem; font-weight: 600; } .answer p.head + p { margin-top: .2rem; } .answer p + p.head { margin-top: 1rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .86rem; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .22rem .45rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; } th.left, tr.why td { text-align: left; }
@@ -73,8 +73,17 @@ impl Answer {
         );
         let kept = self.found.iter().all(|found| found.kept);
         let _ = write!(html, "<div class=\"answer{}\">", if kept { "" } else { " bad" });
+        // Each size of hosts has its answer: its first sentence stands out, red where it is not enough.
+        let heads =
+            self.found.iter().filter_map(|found| Some((self.of_found(found).into_iter().next()?, found)));
+        let heads: Vec<(String, &Found)> = heads.collect();
         for sentence in self.sentences() {
-            let class = if sentence.contains("NOT enough") { " class=\"bad\"" } else { "" };
+            let head = heads.iter().find(|(head, _)| *head == sentence);
+            let class = match head {
+                Some((_, found)) if found.kept => " class=\"head\"",
+                Some(_) => " class=\"head bad\"",
+                None => "",
+            };
             let _ = write!(html, "<p{class}>{}</p>", escape(&sentence));
         }
         html.push_str("</div>");

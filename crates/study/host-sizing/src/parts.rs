@@ -75,6 +75,13 @@ pub(crate) fn run(
     let mut all: Vec<HostOutcome> = Vec::new();
     for part in parts {
         let mut outcomes = run(part, jobs)?;
+        let fleet = part.fleet(whole);
+        for (job, outcome) in jobs.iter().zip(&mut outcomes) {
+            for (vm, seen) in job.vms.iter().zip(&mut outcome.vms) {
+                // Nothing asks for it there.
+                seen.started |= fleet.is_off(*vm);
+            }
+        }
         if let Some((fleet, _)) = &part.cut {
             for vm in outcomes.iter_mut().flat_map(|outcome| &mut outcome.vms) {
                 vm.longest_at_s += part.from_s;
@@ -106,5 +113,44 @@ fn join(before: &mut HostOutcome, now: HostOutcome) {
             *before = now;
         }
         (before.short_s, before.refused, before.started) = (short, refused, started);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::hours_of_three_vms;
+    use crate::measure::VmOutcome;
+    use guest_memory_manager::trace::{Trace, VmTrace};
+    use page_range::PageCount;
+    use std::sync::Arc;
+
+    /// A list of VMs beside a log tells the demand of a moment, which is played from the first to the last value of the log.
+    #[test]
+    fn a_vm_is_off_in_a_part_only_if_it_was_recorded_before_or_after_it_alone() {
+        let mut fleet = hours_of_three_vms(3);
+        let whole = fleet.plans[0].trace.clone().unwrap();
+        let mut trace = Trace::default();
+        for (name, vm) in whole.vms() {
+            let kept = vm.samples().iter().enumerate().filter(|(place, sample)| match name {
+                "A" => true,
+                "B" => *place == 0 || sample.time == vm.length(),
+                _ => sample.time < Duration::from_secs(600),
+            });
+            trace.insert(name, VmTrace::new(kept.map(|(_, sample)| *sample).collect()).unwrap());
+        }
+        fleet.plans[0].trace = Some(Arc::new(trace));
+        let part = Part::around(&fleet, 6000.0, 1200.0).unwrap().unwrap();
+        let cut = part.fleet(&fleet);
+        assert_eq!([0, 1, 2].map(|vm| cut.is_off(vm)), [false, false, true]);
+        assert_eq!(cut.curves[1].as_ref().unwrap().used_at(Duration::ZERO), PageCount::from_mib(1200));
+
+        let job = Job::of(PageCount::from_mib(8192), vec![2, 1]);
+        let seen = run(&fleet, &[Part::ALL, part], &[job], &mut |part, _| {
+            let on = |started| VmOutcome { started, ..VmOutcome::default() };
+            let vms = vec![on(part.cut.is_none()), on(true)];
+            Ok(vec![HostOutcome { vms, ..HostOutcome::default() }])
+        });
+        assert!(seen.unwrap()[0].vms.iter().all(|vm| vm.started));
     }
 }

@@ -111,9 +111,9 @@ impl FromStr for Risk {
                     let percent =
                         value.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
                     let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
-                    risk.share = percent
-                        .ok_or_else(|| bad(format!("share: {value:?} is not a percentage such as 0.1%")))?
-                        / 100.0;
+                    risk.share = percent.ok_or_else(|| {
+                        bad(format!("share: {value:?} is not a percentage such as 0.1%, from 0 to 100%"))
+                    })? / 100.0;
                 }
                 "refused" => {
                     risk.refused = value
@@ -146,7 +146,9 @@ pub struct Growth {
 
 /// Text that is no growth.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no growth: write 20%/y, or 20%/y:3y for three years")]
+#[error(
+    "{0:?} is no growth: write 20%/y, or 20%/y:3y for three years; from -90 to 1000 % a year, for at most 20 years"
+)]
 pub struct BadGrowth(String);
 
 impl Growth {

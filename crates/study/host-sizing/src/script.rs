@@ -28,6 +28,17 @@ impl Answer {
             for reason in &advice.reasons {
                 remark(&mut text, &format!("  {reason}"));
             }
+            let unknown = unknown(advice);
+            if !unknown.is_empty() {
+                remark(
+                    &mut text,
+                    &format!(
+                        "  No file said its {}: what it has today is assumed, so that the VM may have to be off for a line that does not say so. \
+                         Note what Get-VMMemory says before.",
+                        unknown.join(", ")
+                    ),
+                );
+            }
             lines(&mut text, advice, &advice.now, &advice.advised);
         }
         if nothing {
@@ -49,15 +60,7 @@ impl Answer {
         for advice in self.advice.iter().filter(|advice| advice.changes()) {
             text.push('\n');
             remark(&mut text, &format!("{}:", advice.vm));
-            let today = &advice.today;
-            let unknown = [
-                ("startup RAM", today.startup.is_none()),
-                ("minimum RAM", today.minimum.is_none() && advice.now.dynamic),
-                ("maximum RAM", today.maximum.is_none() && advice.now.dynamic),
-                ("Dynamic Memory", today.dynamic.is_none()),
-            ];
-            let unknown: Vec<&str> =
-                unknown.into_iter().filter(|(_, unknown)| *unknown).map(|(what, _)| what).collect();
+            let unknown = unknown(advice);
             if !unknown.is_empty() {
                 remark(
                     &mut text,
@@ -71,6 +74,22 @@ impl Answer {
         }
         text
     }
+}
+
+/// Settings that the scripts change, and of which no file said what they are today.
+fn unknown(advice: &Advice) -> Vec<&'static str> {
+    let (today, now, advised) = (&advice.today, &advice.now, &advice.advised);
+    let turned = now.dynamic != advised.dynamic;
+    let differ = |now: f64, advised: f64| turned || (now - advised).abs() > 0.5;
+    let dynamic = now.dynamic || advised.dynamic;
+    let all = [
+        ("Dynamic Memory", turned && today.dynamic.is_none()),
+        ("startup RAM", differ(now.startup_mb, advised.startup_mb) && today.startup.is_none()),
+        ("minimum RAM", dynamic && differ(now.minimum_mb, advised.minimum_mb) && today.minimum.is_none()),
+        ("maximum RAM", dynamic && differ(now.maximum_mb, advised.maximum_mb) && today.maximum.is_none()),
+        ("memory buffer", dynamic && (turned || now.buffer != advised.buffer) && today.buffer.is_none()),
+    ];
+    all.into_iter().filter(|(_, unknown)| *unknown).map(|(what, _)| what).collect()
 }
 
 fn head(what: &str, title: &str, command: &str) -> String {
@@ -157,5 +176,44 @@ fn call(vm: &str, host: Option<&str>) -> String {
         format!("Get-VM{host} | Where-Object Name -EQ {name} | Set-VMMemory")
     } else {
         format!("Set-VMMemory -VMName {name}{host}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use load_import::Today;
+    use page_range::PageCount;
+
+    #[test]
+    fn scripts_say_what_they_change_and_no_file_said() {
+        let now = Setting {
+            dynamic: true,
+            startup_mb: 512.0,
+            minimum_mb: 512.0,
+            maximum_mb: 4096.0,
+            buffer: 20,
+            priority: 50,
+        };
+        let mut advice = Advice {
+            vm: "A".to_owned(),
+            host: None,
+            demand: crate::advise::DemandFigures::default(),
+            now,
+            today: Today { maximum: Some(PageCount::from_mib(4096)), ..Today::default() },
+            advised: Setting { minimum_mb: 256.0, maximum_mb: 2048.0, buffer: 30, ..now },
+            keep_static: false,
+            reasons: Vec::new(),
+            never_taken_mb: 0.0,
+        };
+        // Startup RAM is not known either, and stays.
+        assert_eq!(unknown(&advice), ["minimum RAM", "memory buffer"]);
+        advice.today.minimum = Some(PageCount::from_mib(512));
+        advice.today.buffer = Some(20);
+        assert_eq!(unknown(&advice), Vec::<&str>::new());
+        advice.today = Today::default();
+        advice.advised = Setting { dynamic: false, startup_mb: 2048.0, ..now };
+        let all = ["Dynamic Memory", "startup RAM", "minimum RAM", "maximum RAM", "memory buffer"];
+        assert_eq!(unknown(&advice), all);
     }
 }

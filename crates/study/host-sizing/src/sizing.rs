@@ -218,4 +218,20 @@ mod tests {
         assert!(given.shortages.iter().any(|shortage| !shortage.started), "{:?}", given.shortages);
         assert!(answer.found[1].kept && answer.found[1].memory_mb > 8192.0);
     }
+
+    #[test]
+    fn of_several_sizes_each_answer_stands_out_and_is_red_where_it_is_not_enough() {
+        let fleet = an_hour_of_three_vms();
+        let sizes = [16, 2].map(|gb| PageCount::from_mib(gb << 10)).to_vec();
+        let question = Question { hosts: Hosts::Sizes(sizes), ..question(1, 0) };
+        let answer = size(&fleet, &question, None, false, "", &|_| ()).unwrap();
+        assert_eq!(answer.found.iter().map(|found| found.kept).collect::<Vec<_>>(), [true, false]);
+        let page = answer.page();
+        assert!(page.contains("<p class=\"head\">One host of 16 GB is enough"), "{page}");
+        assert!(
+            page.contains(" of 2 GB are NOT enough") || page.contains(" of 2 GB is NOT enough"),
+            "{page}"
+        );
+        assert_eq!(page.matches("<p class=\"head bad\">").count(), 1);
+    }
 }

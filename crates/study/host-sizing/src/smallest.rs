@@ -69,7 +69,9 @@ pub(crate) fn memory_of(tries: &mut Tries<'_>, hosts: u32, hint: Option<f64>) ->
         tries.kept(&[of(answer - 1)], Engine::Full)?;
     }
     tries.keep_series(of(answer))?;
-    let mut found = tries.found(of(answer), true, fast_said, &by);
+    // Where full runs do not keep the risk on the largest either, it is said.
+    let kept = tries.kept(&[of(answer)], Engine::Full)?[0];
+    let mut found = tries.found(of(answer), kept, fast_said, &by);
     if answer > 1 {
         found.why_not_less = tries.why_not(of(answer - 1));
     }
@@ -127,7 +129,8 @@ pub(crate) fn hosts_of(
     tries.keep_series(of(answer))?;
     let below = if answer > 1 { " and one host below" } else { "" };
     let by = format!("{} at it{below}", parts::told(&tries.ample.parts, answer as usize));
-    let mut found = tries.found(of(answer), true, fast_said, &by);
+    let kept = tries.kept(&[of(answer)], Engine::Full)?[0];
+    let mut found = tries.found(of(answer), kept, fast_said, &by);
     if answer > 1 {
         found.why_not_less = tries.why_not(of(answer - 1));
     }
@@ -228,7 +231,10 @@ mod tests {
     const FAST_ENOUGH: u64 = 20;
 
     /// The fast model sees VM 0 worst off on hosts of an even number of steps, and VM 2 on those of an odd one.
-    struct Made;
+    struct Made {
+        /// Steps of memory that are enough in full runs.
+        enough: u64,
+    }
 
     impl Runs for Made {
         fn run(&self, batch: Batch<'_>) -> Result<Vec<HostOutcome>, SizingError> {
@@ -239,7 +245,8 @@ mod tests {
                     let longest_s = match batch.engine {
                         Engine::Fast if steps < FAST_ENOUGH => 100.0,
                         Engine::Fast if *vm == worst => 20.0,
-                        Engine::Full if *vm == 2 && steps < ENOUGH => 50.0,
+                        // Where memory is for all, no run is hopeless.
+                        Engine::Full if *vm == 2 && steps < self.enough && job.hopeless_s.is_finite() => 50.0,
                         _ => 0.0,
                     };
                     let on_s = batch.fleet.length().as_secs_f64();
@@ -252,11 +259,8 @@ mod tests {
         }
     }
 
-    /// Less memory is no answer because full runs have looked elsewhere there.
-    #[test]
-    fn what_is_enough_is_enough_for_the_hosts_that_break_where_there_is_more() {
-        let fleet = hours_of_three_vms(26);
-        let question = Question {
+    fn question() -> Question {
+        Question {
             hosts: Hosts::Number(3),
             spare: 0,
             risk: Risk::default(),
@@ -264,8 +268,15 @@ mod tests {
             threads: 1,
             step: Some(PageCount::from_mib(STEP_MIB)),
             full: false,
-        };
-        let mut tries = Tries::new(Ample::measure(&fleet, &question, &Made).unwrap());
+        }
+    }
+
+    /// Less memory is no answer because full runs have looked elsewhere there.
+    #[test]
+    fn what_is_enough_is_enough_for_the_hosts_that_break_where_there_is_more() {
+        let fleet = hours_of_three_vms(26);
+        let question = question();
+        let mut tries = Tries::new(Ample::measure(&fleet, &question, &Made { enough: ENOUGH }).unwrap());
         assert!(tries.ample.in_parts());
         let found = memory_of(&mut tries, 3, None).unwrap();
         assert_eq!(found.fast_said, Some((FAST_ENOUGH * STEP_MIB) as f64));
@@ -273,5 +284,19 @@ mod tests {
         assert!(found.kept && found.why_not_less.is_some());
         let full = tries.evaluated().into_iter().filter(|tried| tried.engine == Engine::Full);
         assert!(full.into_iter().all(|tried| tried.kept == (tried.memory_mb >= found.memory_mb)));
+    }
+
+    /// What the fast model says is enough, and full runs show is not on any host, is not called enough.
+    #[test]
+    fn what_breaks_the_risk_on_the_largest_host_is_not_enough() {
+        let fleet = hours_of_three_vms(26);
+        let question = question();
+        let made = Made { enough: u64::MAX };
+        let mut tries = Tries::new(Ample::measure(&fleet, &question, &made).unwrap());
+        let found = memory_of(&mut tries, 3, None).unwrap();
+        assert!(!found.kept, "{found:?}");
+        assert_eq!(found.shortages[0].vm, "C");
+        let found = hosts_of(&mut tries, PageCount::from_mib(100 * STEP_MIB), None).unwrap();
+        assert!(!found.kept, "{found:?}");
     }
 }

@@ -17,6 +17,9 @@ impl Answer {
         for found in &self.found {
             said.extend(self.of_found(found));
         }
+        said.extend(self.growth.map(|growth| {
+            format!("Demand was grown by {:.0} % before ({growth}).", (growth.factor() - 1.0) * 100.0)
+        }));
         said.extend(self.with_advice.as_ref().map(|after| self.advised(after)));
         said.push(format!(
             "Static memory would take {} for all maxima, {} for all peaks; those whose demand is known never demanded more than {} together.",
@@ -97,7 +100,8 @@ impl Answer {
         }
     }
 
-    fn of_found(&self, found: &Found) -> Vec<String> {
+    /// What was found of one size of hosts; its first sentence says whether they are enough.
+    pub(crate) fn of_found(&self, found: &Found) -> Vec<String> {
         let mut said = Vec::new();
         let down = match self.spare {
             0 => String::new(),

@@ -17,6 +17,12 @@ use crate::{lost_letters, names, twins};
 const RELEASE: &str = "2022";
 /// Startup RAM where no file says it: the source's for Windows Server 2008 R2 (Table 3-3).
 const STARTUP: PageCount = PageCount::from_mib(512);
+/// Memory buffer where no file says it, percent: the product's default.
+const BUFFER: u32 = 20;
+/// Memory priority where no file says it: the product's default.
+const PRIORITY: u32 = 50;
+/// Why these two are assumed: `Get-VM` does not have them.
+const NOT_LISTED: &str = "no file says it (Get-VMMemory | Export-Csv does); the product's default";
 /// What a maximum that no file says lies above the largest demand: the buffer of 20 % that is the product's default.
 const ABOVE_PEAK: f64 = 1.2;
 /// What memory settings are multiples of: the product refuses others (as scenario files do).
@@ -355,6 +361,10 @@ fn settings(
     assumed: &mut Vec<String>,
 ) -> Settings {
     let dynamic = today.dynamic.unwrap_or(true);
+    let priority = today.priority.unwrap_or_else(|| {
+        assumed.push(format!("memory priority {PRIORITY}: {NOT_LISTED}"));
+        PRIORITY
+    });
     if !dynamic {
         let startup = today.startup.or(largest).or(today.maximum).unwrap_or_else(|| {
             assumed.push(format!("startup RAM {}: no file says what its static memory is", size(STARTUP)));
@@ -366,13 +376,22 @@ fn settings(
             startup,
             minimum: startup,
             maximum: startup,
-            buffer: today.buffer.unwrap_or(20),
-            priority: today.priority.unwrap_or(50),
+            buffer: today.buffer.unwrap_or(BUFFER),
+            priority,
         };
     }
-    if today.dynamic.is_none() && kinds.iter().all(|kind| *kind == Kind::RvTools) {
-        assumed.push("Dynamic Memory on: it comes from VMware, and is sized for Hyper-V".to_owned());
+    // A pressure that is not 0 says it.
+    let measured = kinds.iter().any(|kind| matches!(kind, Kind::Perfmon | Kind::Prometheus));
+    if today.dynamic.is_none() && !measured {
+        let from_vmware = kinds.iter().all(|kind| *kind == Kind::RvTools);
+        let why =
+            if from_vmware { "it comes from VMware, and is sized for Hyper-V" } else { "no file says it" };
+        assumed.push(format!("Dynamic Memory on: {why}"));
     }
+    let buffer = today.buffer.unwrap_or_else(|| {
+        assumed.push(format!("memory buffer {BUFFER} %: {NOT_LISTED}"));
+        BUFFER
+    });
     let startup = today.startup.unwrap_or_else(|| match smallest {
         Some(smallest) => {
             assumed.push(format!(
@@ -427,14 +446,7 @@ fn settings(
         ));
         maximum = startup;
     }
-    Settings {
-        dynamic,
-        startup,
-        minimum,
-        maximum,
-        buffer: today.buffer.unwrap_or(20).clamp(5, 2000),
-        priority: today.priority.unwrap_or(50),
-    }
+    Settings { dynamic, startup, minimum, maximum, buffer: buffer.clamp(5, 2000), priority }
 }
 
 fn aligned(what: &str, pages: PageCount, assumed: &mut Vec<String>) -> PageCount {

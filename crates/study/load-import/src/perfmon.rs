@@ -74,6 +74,10 @@ pub(crate) fn read(input: &Input, options: &Options) -> Result<Part, ImportError
     if by_vm.is_empty() && by_machine.is_empty() {
         return Err(nothing(&input.name, &log, &hosts));
     }
+    if log.is_empty() {
+        let what = "it has a first line with the counters' names, and no row: nothing was recorded";
+        return Err(ImportError::bad(&input.name, None, what));
+    }
     if let [only] = &hosts[..] {
         part.host = Some(only.clone());
     }

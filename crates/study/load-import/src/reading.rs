@@ -1,5 +1,7 @@
 //! Reading a file of any kind: which kind it is of, and what speaks against the others.
 
+use std::path::Path;
+
 use crate::error::ImportError;
 use crate::input::Input;
 use crate::kind::{Kind, Objection};
@@ -14,7 +16,16 @@ const SHOWN: usize = 40;
 /// Reads a file of any kind.
 pub(crate) fn read(input: &Input, options: &Options) -> Result<Vec<Part>, ImportError> {
     if input.folder {
-        return recorded::read(input).map(|part| vec![part]);
+        return recorded::read(input).map(|part| vec![part]).map_err(|error| match error {
+            ImportError::Bad { file, line, what } => {
+                let what = format!(
+                    "{what}\nhelp: of a folder traces are read; name logs and lists one by one, such as {}",
+                    Path::new(&input.name).join("*.csv").display()
+                );
+                ImportError::Bad { file, line, what }
+            }
+            other => other,
+        });
     }
     if let Some(help) = other_format(&input.bytes) {
         return Err(no_kind(input, Vec::new(), Some(help)));

@@ -176,16 +176,14 @@ impl Load {
             .iter()
             .flat_map(|vm| vm.assumed.iter().map(move |why| (vm.name.as_str(), why)))
             .collect();
-        if !assumed.is_empty() {
-            toml.push_str("#\n# Assumed:\n");
-            // Many VMs have the same reasons.
-            let mut told: BTreeSet<&String> = BTreeSet::new();
-            for (_, why) in &assumed {
-                if told.insert(why) {
-                    let names: Vec<&str> =
-                        assumed.iter().filter(|(_, other)| other == why).map(|(name, _)| *name).collect();
-                    comment(toml, &format!("- {}: {why}", some(&names)));
-                }
+        toml.push_str("#\n# Assumed:\n");
+        // Many VMs have the same reasons.
+        let mut told: BTreeSet<&String> = BTreeSet::new();
+        for (_, why) in &assumed {
+            if told.insert(why) {
+                let names: Vec<&str> =
+                    assumed.iter().filter(|(_, other)| other == why).map(|(name, _)| *name).collect();
+                comment(toml, &format!("- {}: {why}", some(&names)));
             }
         }
         comment(

@@ -636,3 +636,35 @@ fn materna_s_traces_have_dates_and_are_joined_with_lists() {
     assert_eq!(mib(&load, "01"), [1024, 512, 8192]);
     scenario(&load);
 }
+
+/// Get-VM has neither buffer nor priority: what is taken for them is in the file, with the reason.
+#[test]
+fn settings_that_no_file_says_are_told_as_assumed() {
+    let memory = "VMName,DynamicMemoryEnabled,Minimum,Startup,Maximum,Buffer,Priority\n\
+        WEB01,True,536870912,1073741824,4294967296,30,80\n";
+    let without = good(&[("vms.csv", POWERSHELL_5)]);
+    let (toml, _) = scenario(&without);
+    assert!(toml.contains("\n# Assumed:\n"), "{toml}");
+    for told in [
+        "OLD (2008), WEB01: memory buffer 20 %: no file",
+        "OLD (2008), SQL01, WEB01: memory priority 50: no file",
+    ] {
+        assert!(toml.contains(told), "{told}\n{toml}");
+    }
+    let with = good(&[("vms.csv", POWERSHELL_5), ("memory.csv", memory)]);
+    let web = with.vms.iter().find(|vm| vm.name == "WEB01").unwrap();
+    assert_eq!((web.settings.buffer, web.settings.priority, &web.assumed[..]), (30, 80, &[][..]));
+    // A list of names and sizes does not say that Dynamic Memory is on.
+    let names = good(&[("names.csv", "Name,MemoryStartup\nA,1073741824\n")]);
+    assert!(names.vms[0].assumed.contains(&"Dynamic Memory on: no file says it".to_owned()), "{names:?}");
+}
+
+#[test]
+fn a_log_without_rows_is_no_log() {
+    let error = read(&[(
+        "log.csv",
+        "\"(PDH-CSV 4.0) (UTC)(0)\",\"\\\\HV01\\Hyper-V Dynamic Memory VM(A)\\Physical Memory\"\r\n",
+    )])
+    .unwrap_err();
+    assert!(error.to_string().contains("log.csv: it has a first line"), "{error}");
+}

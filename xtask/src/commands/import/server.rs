@@ -13,6 +13,9 @@ use crate::commands::bad_input;
 
 /// How long to wait for a server to answer at all. Invented.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Values of a metric that a server gives in one answer: Prometheus refuses more ("exceeded maximum resolution of 11,000 points per
+/// timeseries", its web/api/v1).
+const MOST_VALUES: i64 = 11_000;
 /// Bytes that are read of an answer: a month of a hundred VMs every minute is a fifth of it. Invented.
 const MOST_BYTES: u64 = 2 << 30;
 
@@ -61,25 +64,39 @@ impl fmt::Display for Server {
 }
 
 impl Server {
-    /// Asks for all metrics that are read.
+    /// Asks for all metrics that are read, for as long a time at once as a server answers.
     pub(crate) fn ask(&self, from: &str, to: &str, step: Duration) -> Result<Input> {
-        for (option, time) in [("--from", from), ("--to", to)] {
-            let number = time.parse::<f64>().is_ok_and(f64::is_finite);
-            if !number && time.parse::<perf_counters::Epoch>().is_err() {
-                return Err(bad_input(format!("{option} {time}: write a time such as 2026-09-14T00:00:00Z")));
-            }
+        let begin = milliseconds("--from", from)?;
+        let end = milliseconds("--to", to)?;
+        if begin >= end {
+            return Err(bad_input(format!("--from {from} is not before --to {to}")));
         }
+        let mut answers = Vec::new();
+        for (first, last) in spans(begin, end, step) {
+            answers.extend(self.ask_once(first, last, step)?);
+            answers.push(b'\n');
+        }
+        Ok(Input::of_bytes(&self.name(), answers))
+    }
+
+    /// Its name in messages.
+    fn name(&self) -> String {
+        format!("http://{}:{}", self.host, self.port)
+    }
+
+    /// The body of one answer, with values from one time to another, milliseconds since 1970.
+    fn ask_once(&self, from: i64, to: i64, step: Duration) -> Result<Vec<u8>> {
         let query = format!("{{__name__=~\"{}\"}}", METRICS.join("|"));
         let request = format!(
             "GET {}/api/v1/query_range?query={}&start={}&end={}&step={} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\nConnection: close\r\n\r\n",
             self.path,
             encoded(&query),
-            encoded(from),
-            encoded(to),
+            seconds(from),
+            seconds(to),
             step.as_secs_f64(),
             self.host
         );
-        let name = format!("http://{}:{}", self.host, self.port);
+        let name = self.name();
         let answer = self.send(&request).with_context(|| format!("{name} cannot be asked"))?;
         let (head, body) = split(&answer).with_context(|| format!("{name} does not answer in HTTP"))?;
         let status = head.split_whitespace().nth(1).unwrap_or("");
@@ -88,12 +105,11 @@ impl Server {
             anyhow::bail!("{name} answered with status {status}: is it Prometheus?");
         }
         let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-        let body = if chunked {
-            unchunked(body).with_context(|| format!("{name}: its answer is cut off"))?
+        if chunked {
+            unchunked(body).with_context(|| format!("{name}: its answer is cut off"))
         } else {
-            body.to_vec()
-        };
-        Ok(Input::of_bytes(&name, body))
+            Ok(body.to_vec())
+        }
     }
 
     fn send(&self, request: &str) -> Result<Vec<u8>> {
@@ -111,6 +127,33 @@ impl Server {
         );
         Ok(answer)
     }
+}
+
+/// A time as Prometheus reads it: a date, or seconds since 1970.
+fn milliseconds(option: &str, time: &str) -> Result<i64> {
+    let number = time.parse::<f64>().ok().filter(|seconds| seconds.is_finite());
+    let seconds = number.map(|seconds| (seconds * 1000.0) as i64);
+    let date = time.parse::<perf_counters::Epoch>().ok();
+    seconds
+        .or_else(|| i64::try_from(date?.unix_nanos() / 1_000_000).ok())
+        .ok_or_else(|| bad_input(format!("{option} {time}: write a time such as 2026-09-14T00:00:00Z")))
+}
+
+/// The times of the first and the last value of each answer.
+fn spans(begin: i64, end: i64, step: Duration) -> impl Iterator<Item = (i64, i64)> {
+    let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1);
+    let mut next = begin;
+    std::iter::from_fn(move || {
+        let first = next;
+        let last = first.saturating_add(step.saturating_mul(MOST_VALUES - 1)).min(end);
+        next = last.saturating_add(step);
+        (first <= end).then_some((first, last))
+    })
+}
+
+/// Milliseconds as seconds.
+fn seconds(milliseconds: i64) -> f64 {
+    milliseconds as f64 / 1000.0
 }
 
 /// As in a URL.
@@ -170,6 +213,19 @@ mod tests {
         for text in ["a:9090", "https://a", "http://", "http://a:x", "http://a b", "http://u@a"] {
             assert!(server(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn months_are_asked_for_in_parts_that_a_server_answers() {
+        let day = 86_400_000;
+        let parts: Vec<_> = spans(day, 91 * day, Duration::from_secs(60)).collect();
+        assert_eq!((parts[0].0, parts[parts.len() - 1].1), (day, 91 * day));
+        for (first, last) in &parts {
+            assert!((last - first) / 60_000 < MOST_VALUES, "{first} {last}");
+        }
+        // No value twice, and none left out.
+        assert!(parts.windows(2).all(|pair| pair[1].0 == pair[0].1 + 60_000), "{parts:?}");
+        assert_eq!(spans(0, day, Duration::from_secs(60)).count(), 1);
     }
 
     #[test]

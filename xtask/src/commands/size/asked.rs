@@ -7,7 +7,9 @@ use anyhow::Result;
 use host_sizing::{Fleet, Growth, Hosts, Question, Risk, SizingError};
 use load_import::LoadHost;
 use page_range::PageCount;
-use scenario::file::{self, LoadOptions, Scenario};
+#[cfg(feature = "study")]
+use scenario::file::Scenario;
+use scenario::file::{self, LoadOptions};
 
 use super::super::import::{self, Files};
 use super::super::{arguments, bad_input, plans, shell_word};
@@ -34,10 +36,10 @@ pub(crate) struct What {
     #[arg(long, value_name = "RISK", default_value = "longest=30s,share=0.1%,refused=0")]
     risk: Risk,
     /// How recorded demand grows, such as 20%/y, or 20%/y:3y for three years
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub(crate) growth: Option<Growth>,
     /// Add a burst to recorded demand every hour: of this size, or SIZE/LENGTH; 60s unless said
-    #[arg(long, value_name = "SIZE", value_parser = burst)]
+    #[arg(long, value_name = "SIZE", value_parser = burst, allow_hyphen_values = true)]
     pub(crate) burst: Option<Burst>,
     /// Balancing policy of the hosts, in place of the file's
     #[arg(long, value_name = "POLICY")]
@@ -95,9 +97,11 @@ pub(crate) fn question(args: &What, listed: &[LoadHost], threads: usize) -> Ques
 
 /// The VMs, before growth and bursts, and what knows of them.
 pub(crate) struct Loaded {
+    #[cfg(feature = "study")]
     pub(crate) scenario: Scenario,
     pub(crate) fleet: Fleet,
     /// Seeds that the load is drawn with.
+    #[cfg(feature = "study")]
     pub(crate) seeds: u32,
     /// Hosts that files list.
     pub(crate) listed: Vec<LoadHost>,
@@ -112,13 +116,22 @@ pub(crate) fn load(args: &What, folder: &Path, quiet: bool) -> Result<Loaded> {
     };
     let policy = args.policy.as_deref();
     let is_scenario = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "toml");
+    // Of a scenario that comes with the project: no file, and not one that is not there.
+    let is_name = |path: &PathBuf| path.components().count() == 1 && path.extension().is_none();
     match &args.files.files[..] {
-        [only] if is_scenario(only) || (only.components().count() == 1 && !only.exists()) => {
+        [only] if is_scenario(only) || (is_name(only) && !only.exists()) => {
             let scenario = file::find(&only.display().to_string(), &options).map_err(bad_input)?;
             plans::tell_remarks(&scenario);
             let seeds = if scenario.trace.is_some() { 1 } else { args.seeds };
             let fleet = Fleet::of_scenario(&scenario, policy, seeds).map_err(wrong)?;
-            Ok(Loaded { scenario, fleet, seeds, listed: Vec::new() })
+            Ok(Loaded {
+                #[cfg(feature = "study")]
+                scenario,
+                fleet,
+                #[cfg(feature = "study")]
+                seeds,
+                listed: Vec::new(),
+            })
         }
         several if several.iter().any(is_scenario) => Err(bad_input(
             "a scenario file is sized alone: leave out the other files, or import them together first",
@@ -134,7 +147,14 @@ pub(crate) fn load(args: &What, folder: &Path, quiet: bool) -> Result<Loaded> {
             let scenario = file::load(&path, &options).map_err(bad_input)?;
             let mut fleet = Fleet::of_scenario(&scenario, policy, 1).map_err(wrong)?;
             fleet.tell(&load, &written);
-            Ok(Loaded { scenario, fleet, seeds: 1, listed: load.hosts })
+            Ok(Loaded {
+                #[cfg(feature = "study")]
+                scenario,
+                fleet,
+                #[cfg(feature = "study")]
+                seeds: 1,
+                listed: load.hosts,
+            })
         }
     }
 }

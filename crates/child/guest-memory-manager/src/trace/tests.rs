@@ -313,6 +313,24 @@ fn a_window_is_cut_out_and_moved_to_zero() {
 }
 
 #[test]
+fn a_part_has_what_is_on_the_line_at_its_ends() {
+    // 1: samples on both sides, and none inside. 2: it begins inside. 3: it has ended before. 4: samples at both ends.
+    let text =
+        "1,0,8,0,1\n1,7200,8,800,1\n2,2400,8,40,1\n2,7200,8,40,1\n3,0,8,4,1\n4,1800,8,8,1\n4,3600,8,16,1\n";
+    let window = TraceWindow::new(seconds(1800), seconds(3600)).unwrap();
+    let part = rows(text).unwrap().part(window);
+    let of = |vm: &str| {
+        let samples = part.vm(vm).map(|vm| vm.samples().to_vec()).unwrap_or_default();
+        samples.iter().map(|sample| (sample.time.as_secs(), sample.used.get())).collect::<Vec<_>>()
+    };
+    assert_eq!(of("1"), [(0, 50), (1800, 100)]);
+    assert_eq!(of("2"), [(600, 10), (1800, 10)]);
+    assert_eq!(of("3"), []);
+    assert_eq!(of("4"), [(0, 2), (1800, 4)]);
+    assert_eq!(part.length(), seconds(1800));
+}
+
+#[test]
 fn windows_are_written_as_times() {
     for (text, from, to) in [
         ("0h..24h", 0, 86_400),

@@ -112,7 +112,10 @@ pub enum ReadError {
         found: usize,
     },
     /// A row that does not begin with a date and time.
-    #[error("line {line}: {text:?} is not a date and time such as 09/22/2026 21:42:32.824")]
+    #[error(
+        "line {line}: {text:?} is not a date and time such as 09/22/2026 21:42:32.824, which PDH writes in every country; if another \
+         program has written the log again, take it as it was (relog FILE -f csv -o OUT.csv)"
+    )]
     Time {
         /// Line, from 1.
         line: u64,

@@ -189,7 +189,8 @@ fn what_is_wrong_is_named_with_its_line() {
     );
     assert_eq!(
         row("\"22/09/2026 21:42:32.824\",\"1\"\r\n"),
-        "line 2: \"22/09/2026 21:42:32.824\" is not a date and time such as 09/22/2026 21:42:32.824"
+        "line 2: \"22/09/2026 21:42:32.824\" is not a date and time such as 09/22/2026 21:42:32.824, which PDH writes in every country; if \
+         another program has written the log again, take it as it was (relog FILE -f csv -o OUT.csv)"
     );
     assert_eq!(row("\"09/22/2026 21:42:32.824\",\"1x\"\r\n"), "line 2, column 2: \"1x\" is not a number");
     assert_eq!(row("\"09/22/2026 21:42:32.824\",\"inf\"\r\n"), "line 2, column 2: \"inf\" is not a number");
