@@ -190,7 +190,8 @@ pub(crate) fn tell_load(load: &Load) -> Result<()> {
         known.push(format!("no demand of {}", evidence.unknown.len()));
     }
     let known = if known.is_empty() { String::new() } else { format!(": {}", known.join("; ")) };
-    tell!("\n{} VMs on{off}{known}", evidence.running);
+    let plural = if evidence.running == 1 { "" } else { "s" };
+    tell!("\n{} VM{plural} on{off}{known}", evidence.running);
     let peak: f64 = load
         .vms
         .iter()

@@ -245,9 +245,9 @@ fn usual_events(plan: &Plan) -> EventsLevel {
 }
 
 /// Unmodified guests, in a build that has them.
-fn real_linux(args: Args) -> Result<ExitCode> {
+fn real_linux(args: &Args) -> Result<ExitCode> {
     #[cfg(feature = "guest")]
-    super::guest::real_linux(&args.guests, args.policy.as_deref(), args.out, args.force, args.live)?;
+    super::guest::real_linux(&args.guests, args.policy.as_deref(), args.out.clone(), args.force, args.live)?;
     #[cfg(not(feature = "guest"))]
     anyhow::ensure!(args.name.is_none(), "this build has no real guests");
     Ok(ExitCode::SUCCESS)
@@ -261,7 +261,7 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
     };
     if name == super::guest_place::REAL_LINUX {
         not_for_real_guests(&args)?;
-        return real_linux(args);
+        return real_linux(&args);
     }
     if args.metrics.is_some() {
         // A run in virtual time would be over before anybody asks.

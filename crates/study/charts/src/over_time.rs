@@ -208,7 +208,10 @@ impl Figure {
 
     fn draw_time_axis(&self, picture: &mut Picture, bottom: f64, named: bool) {
         let (step, _) = divisions(self.to - self.from, 8.0);
-        let step = if step < 1.0 { step } else { step.round() };
+        // Where all is at whole numbers, there is nothing between them: hosts are counted.
+        let mut points = self.panels.iter().flat_map(|panel| &panel.curves).flat_map(|curve| &curve.points);
+        let whole = points.all(|point| point.0.fract() == 0.0);
+        let step = if step < 1.0 && !whole { step } else { step.round().max(1.0) };
         let mut minutes = (self.from / step).ceil() * step;
         while minutes <= self.to + 1e-9 {
             let at = self.x(minutes);
@@ -343,5 +346,27 @@ mod tests {
         let pieces = figure.pieces(&curve, |value| value);
         assert_eq!(pieces.len(), 1);
         assert_eq!(pieces[0].len(), 2);
+    }
+
+    #[test]
+    fn what_is_counted_has_no_halves_at_its_axis() {
+        let drawn = |middle: f64| {
+            let points = vec![(2.0, 1.0), (middle, 0.5), (4.0, 0.0)];
+            let curve = Curve { label: String::new(), stroke: Stroke::solid(BLACK, 1.0), points };
+            let panel = Panel {
+                title: String::new(),
+                axis: String::new(),
+                height: 100.0,
+                top: None,
+                curves: vec![curve],
+                given: Vec::new(),
+                marks: Vec::new(),
+            };
+            let (title, note) = (String::new(), String::new());
+            Figure { title, note, axis: "hosts", from: 2.0, to: 4.0, phases: Vec::new(), panels: vec![panel] }
+                .draw()
+        };
+        assert!(!drawn(3.0).contains(">2.5") && drawn(3.0).contains(">3<"), "{}", drawn(3.0));
+        assert!(drawn(2.5).contains(">2.5"));
     }
 }

@@ -259,7 +259,8 @@ impl Answer {
                     if tried.kept {
                         "kept".to_owned()
                     } else {
-                        format!("broken by {} VMs", tried.vms_broken)
+                        let plural = if tried.vms_broken == 1 { "" } else { "s" };
+                        format!("broken by {} VM{plural}", tried.vms_broken)
                     }
                 ),
             ]);

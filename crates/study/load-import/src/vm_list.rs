@@ -168,10 +168,11 @@ pub(crate) fn read(file: &str, kind: Kind, sheet: &Sheet, options: &Options) -> 
         part.vms.push(vm);
     }
     if templates > 0 {
-        part.remarks.push(format!("{templates} templates and placeholders were left out: they do not run"));
+        part.remarks
+            .push(format!("left out, since they do not run: templates and placeholders ({templates})"));
     }
     for (state, count) in unread {
-        part.remarks.push(format!("the state {state:?} of {count} VMs is not known: they are taken as on"));
+        part.remarks.push(format!("the state {state:?} is not known: VMs in it are taken as on ({count})"));
     }
     if !sheet.decimal_seen && sheet.rows.iter().any(|(_, cells)| row_is_ambiguous(&columns, cells)) {
         let sign = if sheet.decimal == number::Decimal::Comma { "the comma" } else { "the point" };
