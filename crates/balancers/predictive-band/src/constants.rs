@@ -26,6 +26,8 @@ model_constants::constants! {
         Invented, "what that leaves free serves the next";
     HOLD = "time after which surplus is taken that nobody needs", 100.0, "s", Invented,
         "shorter than Hyper-V's 300 s: it grows where it is regretted";
+    HOLD_AMONG_EQUALS = "time after which surplus is taken where all VMs have one weight", 200.0, "s", Invented,
+        "at 300 s what VMs have beyond their need is less even than with Hyper-V's; where weights differ, weights are out of order longer";
     LONGEST_HOLD = "longest time that surplus is left", 900.0, "s", Invented,
         "doubled whenever what was taken is wanted back soon";
     REGRET = "taken memory that is wanted back within this many holds is regretted", 4.0, "holds", Invented,
@@ -38,6 +40,10 @@ model_constants::constants! {
         "an operation costs as much as moving 100 MB";
     STOCK = "kept free when margins allow it", 64.0, "MiB", Invented,
         "one operation: the first is granted while the next is being taken";
+    STARTS = "time in which starts are a row, so that another is expected", 15.0, "s", Invented,
+        "at 60 s, for single starts too, twice as much is unmet where a VM starts every two minutes";
+    STARTS_IN_A_ROW = "starts that are a row", 3.0, "starts", Invented,
+        "as a rise of demand: one start is none";
     PARENT_SHARE = "most that is kept free for a parent that pages", 0.2, "of what is beyond needs and margins",
         Invented, "a paging parent makes every operation slower, up to eight times";
     PARENT_SLOW = "slowdown of the parent above which more is kept free for it", 1.5, "times", Invented,
@@ -54,4 +60,7 @@ model_constants::constants! {
         Invented, "as Hyper-V's policy here: 1 at the default weight";
     START_BOUND = "shortage beyond all margins that the start of a VM of the highest weight may cause", 0.2, "lambda",
         Invented, "as far beyond the default weight as Hyper-V's policy here";
+    NEXT_START_BOUND = "shortage that what is kept free for the next start of a row may cause, beyond that of a start", 1.0,
+        "lambda", Invented,
+        "at the default weight; it is for seconds, and who is refused lacks all; 0.2 starts fewer where memory is far too small";
 }

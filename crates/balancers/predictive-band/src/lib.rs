@@ -14,11 +14,15 @@
 //! * **No guest is asked in vain.** A guest that refused is asked again when it has more to give, not each time the
 //!   balancer's
 //!   pause is over: another refusal would double the pause, and it would be paused when it could give.
-//! * **Surplus is taken after a hold that learns.** Where what was taken is soon wanted back, the hold doubles.
+//! * **Surplus is taken after a hold that learns.** Where what was taken is soon wanted back, the hold doubles. Where all
+//!   VMs have one weight surplus is left for 200 s at least: none of them keeps what is another's first.
 //! * **Bursts are met at once**: rounds four times a second, one operation's worth of memory kept free. If the parent
 //!   pages, which makes every operation slower, more is kept free for it, from comfort only.
 //! * **In a shortage** needs are cut as by Hyper-V, with the same weights: pressure = 100 · (1 + λ · g(weight)). But all
-//!   margins go first, nothing is held back while demand is unmet, and no VM is given more for less than 3 % or 48 MB.
+//!   margins go first, nothing is held back while demand is unmet (but for starts), and no VM is given more for less than 3 % or 48 MB.
+//! * **Starts are foreseen.** A start is refused at once if its memory is not there, and who is refused may never ask again.
+//!   Where three VMs were started within 15 s, what another needs is kept free, and what more comes while memory is taken.
+//!   In a shortage too, where nothing else is held back: who runs lacks a little of it, who is refused lacks everything.
 //!
 //! A VM that waits to start may take surplus at weight 0, all comfort and margins at the default weight, and beyond that
 //! up to λ = 0.2 at the highest.
@@ -93,6 +97,8 @@ pub struct Config {
     pub most_dead_zone: PageCount,
     /// Time after which surplus is taken that its VM does not need.
     pub hold: Duration,
+    /// That time where all VMs have one weight, if it is longer.
+    pub hold_among_equals: Duration,
     /// What that time may grow to where it is regretted.
     pub longest_hold: Duration,
     /// Least that a VM gives for another, if it has it.
@@ -118,6 +124,7 @@ impl Default for Config {
             dead_zone: c::DEAD_ZONE.value,
             most_dead_zone: c::MOST_DEAD_ZONE.pages(),
             hold: c::HOLD.duration(),
+            hold_among_equals: c::HOLD_AMONG_EQUALS.duration(),
             longest_hold: c::LONGEST_HOLD.duration(),
             chunk: c::CHUNK.pages(),
             stock: c::STOCK.pages(),
@@ -146,7 +153,7 @@ struct Surplus {
     taking: bool,
     /// When it was last taken, and what was left.
     taken: Option<(Duration, f64)>,
-    /// How long it is left; at least the configured hold.
+    /// How long it is left by what was learnt.
     hold: Duration,
 }
 
@@ -199,6 +206,12 @@ impl PredictiveBand {
     fn start_level(&self, weight: u32) -> f64 {
         let weight = self.weight(weight) / f64::from(MemorySettings::DEFAULT_WEIGHT);
         if weight <= 1.0 { share::NEED * weight } else { share::NEED + c::START_BOUND.value * (weight - 1.0) }
+    }
+
+    /// The level that may be reached for VMs of this weight that have not asked yet.
+    fn next_start_level(&self, weight: u32) -> f64 {
+        let part = (self.weight(weight) / f64::from(MemorySettings::DEFAULT_WEIGHT)).min(1.0);
+        self.start_level(weight) + c::NEXT_START_BOUND.value * part
     }
 
     fn forecasting(&self) -> Forecasting {

@@ -63,7 +63,7 @@ fn pages(amount: f64) -> PageCount {
 impl PredictiveBand {
     pub(crate) fn decide(&mut self, host: &HostView<'_>, vms: &[VmView], proposal: &mut Proposal) {
         self.collect(host, vms);
-        let now = self.assess(host);
+        let now = self.assess(host, vms);
         self.fitting = now.fitting;
         let lacking = self.give(&now, vms, proposal);
         let given = self.take(&now, lacking, vms, proposal);
@@ -125,7 +125,7 @@ impl PredictiveBand {
         self.states = states;
     }
 
-    fn assess(&mut self, host: &HostView<'_>) -> Situation {
+    fn assess(&mut self, host: &HostView<'_>, vms: &[VmView]) -> Situation {
         let held: f64 = self.has.iter().sum();
         // A page less, so that no sum of rounded amounts is ever more than there is.
         let capacity = (host.capacity.get() as f64 - 1.0).max(0.0);
@@ -143,6 +143,7 @@ impl PredictiveBand {
         let spare = (capacity - self.claims.total(SAFE)).max(0.0);
         self.think_of_parent(host, spare);
         let stock = (self.config.stock.get() as f64 + self.rising + self.for_parent).min(spare);
+        let stock = stock.max(self.for_next_start(host, vms, capacity));
         let fitting = self.claims.fitting(capacity - stock, self.fitting);
         let goal = if fitting <= COMFORT {
             COMFORT
@@ -162,6 +163,31 @@ impl PredictiveBand {
             fitting,
             goal,
         }
+    }
+
+    /// What is kept free for VMs that have not asked yet. A start is refused at once if its memory is not there, and who is refused
+    /// may never ask again. Where several VMs were started in a short time another is expected, and as many more as come in the time in
+    /// which memory can be taken from others.
+    fn for_next_start(&self, host: &HostView<'_>, vms: &[VmView], capacity: f64) -> f64 {
+        let row = c::STARTS.duration();
+        let overhead = host.overhead.get() as f64 / vms.len().max(1) as f64;
+        let started = vms
+            .iter()
+            .map(|vm| (vm.started_at, vm.settings.startup.get() as f64 + overhead, vm.settings.weight));
+        let waiting =
+            host.reservations.iter().map(|start| (start.since, start.needed.get() as f64, start.weight));
+        let (mut count, mut largest, mut all, mut weight) = (0.0, 0.0_f64, 0.0, 0);
+        for (_, needed, of) in started.chain(waiting).filter(|&(at, ..)| host.now.saturating_sub(at) < row) {
+            count += 1.0;
+            largest = largest.max(needed);
+            all += needed;
+            weight = weight.max(of);
+        }
+        if count < c::STARTS_IN_A_ROW.value {
+            return 0.0;
+        }
+        let wanted = largest + all * host.lead_time.as_secs_f64() / row.as_secs_f64();
+        wanted.min(capacity - self.left_for(self.next_start_level(weight))).max(0.0)
     }
 
     /// What would be left to all if what they have beyond this level were taken, but those who are below their margins
@@ -305,12 +331,19 @@ impl PredictiveBand {
     /// Take surplus that its VM has not needed for long enough.
     fn take_surplus(&mut self, now: &Situation, vms: &[VmView], proposal: &mut Proposal) {
         let mut states = core::mem::take(&mut self.states);
+        // Among equals nobody can lack what somebody of less weight still holds.
+        let equals = vms.windows(2).all(|pair| {
+            self.weight(pair[0].settings.weight).total_cmp(&self.weight(pair[1].settings.weight)).is_eq()
+        });
+        let least =
+            if equals { self.config.hold.max(self.config.hold_among_equals) } else { self.config.hold };
         for (index, (vm, state)) in vms.iter().zip(states.align(vms)).enumerate() {
             if vm.report().is_none() || !vm.can_move() {
                 continue;
             }
             let (has, comfort) = (self.has[index], self.claims.at(index, COMFORT));
-            let hold = state.surplus.hold.max(self.config.hold);
+            state.surplus.hold = state.surplus.hold.max(self.config.hold);
+            let hold = state.surplus.hold.max(least);
             let growing = state.growing;
             state.surplus.follow(now, self.config.longest_hold, hold, has, comfort, growing);
             if state.surplus.taking {
@@ -357,7 +390,6 @@ impl Surplus {
         comfort: f64,
         growing: bool,
     ) {
-        self.hold = hold;
         if has > comfort * (1.0 + c::SURPLUS.value) + 2.0 * now.step {
             let since = *self.since.get_or_insert(now.now);
             self.taking |= now.now.saturating_sub(since) >= hold;
@@ -373,7 +405,7 @@ impl Surplus {
         {
             // What was taken is wanted back. If soon, it should have been left longer.
             let soon = now.now.saturating_sub(at).as_secs_f64() < hold.as_secs_f64() * c::REGRET.value;
-            self.hold = if soon { (hold * 2).min(longest) } else { hold / 2 };
+            self.hold = if soon { (self.hold * 2).min(longest) } else { self.hold / 2 };
             self.taken = None;
         }
     }

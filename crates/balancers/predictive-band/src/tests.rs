@@ -101,7 +101,8 @@ fn surplus_is_taken_after_the_hold_and_the_hold_grows_where_it_is_regretted() {
         [(from, 1000), (from + 360, 1000), (from + 361, 3000), (from + 480, 3000), (from + 481, 1000)]
     };
     let load: Vec<_> = (0..6).flat_map(cycle).collect();
-    let mut host = host(8192, &[(through(&load), 5000)]);
+    // Beside a VM of another weight.
+    let mut host = host(8192, &[(through(&load), 5000), (level(500), 5001)]);
     let mut waited = Vec::new();
     let mut fell_at = None;
     for second in 1..480 * 6 {
@@ -117,6 +118,42 @@ fn surplus_is_taken_after_the_hold_and_the_hold_grows_where_it_is_regretted() {
     assert!((95..115).contains(&waited[0]), "{waited:?}");
     assert!((195..215).contains(&waited[1]), "{waited:?}");
     assert_eq!(waited.len(), 2, "then it is left what it will want back: {waited:?}");
+}
+
+#[test]
+fn among_equals_surplus_is_left_longer() {
+    let after_fall = |weight: u32, seconds: u64| {
+        let vms = [(through(&[(60, 3000), (61, 1000)]), 5000), (level(500), weight)];
+        let mut host = host(8192, &vms);
+        host.run_until(secs(61 + seconds));
+        assigned(&host, 1)
+    };
+    assert!(after_fall(5000, 190) > 3000.0 && after_fall(5000, 220) < 1300.0);
+    assert!(after_fall(5001, 90) > 3000.0 && after_fall(5001, 120) < 1300.0);
+}
+
+#[test]
+fn after_three_starts_in_a_row_the_memory_of_another_is_kept_free() {
+    // Of 9000 MB three need 7200 and have more; a fourth, with static memory, asks for 1000.
+    let starts_at_once = |at: &[u64; 3], asked: u64| {
+        let config = BalancerConfig { reserve: PageCount::ZERO, ..BalancerConfig::for_host(mib(9000)) };
+        let mut host = TestHost::new(mib(9000), config, Box::new(PredictiveBand::default()));
+        for (id, &at) in (1..).zip(at) {
+            let settings = MemorySettings::dynamic(mib(1024), mib(8192)).with_minimum(mib(512));
+            host.add(VmId(id), settings, Guest::new(level(2400))).unwrap();
+            host.start_at(secs(at), VmId(id));
+        }
+        host.add(VmId(4), MemorySettings::fixed(mib(1000)), Guest::new(level(500))).unwrap();
+        host.start_at(secs(asked), VmId(4));
+        host.run_until(secs(asked + 1));
+        let started = host.balancer.vms().len() == 4;
+        host.run_until(secs(asked + 60));
+        assert!((1..=3).all(|vm| assigned(&host, vm) >= 2400.0), "the needs of those that run are met");
+        started
+    };
+    assert!(starts_at_once(&[0, 1, 2], 14));
+    assert!(!starts_at_once(&[0, 1, 2], 60), "the row has ended");
+    assert!(!starts_at_once(&[0, 20, 40], 54), "single starts are no row");
 }
 
 #[test]
