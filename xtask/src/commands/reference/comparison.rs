@@ -12,7 +12,7 @@ use run_journal::manifest::sha256_hex;
 use scenario::file::{self, LoadOptions, Scenario};
 use serde::{Deserialize, Serialize};
 
-use super::{cell, kept};
+use super::{cell, constants, kept};
 
 /// Where the numbers are, below `docs/src`.
 pub(super) const NUMBERS: &str = "reference/comparison.json";
@@ -54,7 +54,8 @@ fn built_in() -> Result<Vec<Scenario>> {
     loads::built_in().map(|name| Ok(file::find(name, &LoadOptions::default())?)).collect()
 }
 
-/// A hash of what the numbers follow from: the loads' files, and what every policy does on each of them in its first minutes.
+/// A hash of what the numbers follow from: the loads' files, what every policy does on each of them in its first minutes, and the constants of
+/// all policies, some of which show later.
 fn made_from(loads: &[Scenario]) -> Result<String> {
     let mut settings = Settings::new(Contestant::all(), loads.to_vec());
     settings.seeds.truncate(1);
@@ -63,6 +64,13 @@ fn made_from(loads: &[Scenario]) -> Result<String> {
     let mut text = compare(&settings, &mut |_| ())?.json()?;
     for load in loads {
         text.push_str(load.source.text());
+    }
+    for (heading, table) in constants::sections().into_iter().filter(|(name, _)| name.starts_with("Policy "))
+    {
+        for constant in table {
+            // Writing to a String does not fail.
+            let _: std::fmt::Result = writeln!(text, "{heading}: {} {}", constant.name, constant.value);
+        }
     }
     Ok(sha256_hex(text.as_bytes()))
 }
