@@ -216,9 +216,17 @@ impl Comparison {
             let plural = |count: &str| if count == "1" { "VM" } else { "VMs" };
             let mut what = Vec::new();
             for (vms, how) in [(&compared.fewer, "less"), (&compared.more, "more")] {
-                if vms.iter().any(|vms| *vms > 0) {
-                    let vms = count(vms);
-                    what.push(format!("{vms} {} {how} often", plural(&vms)));
+                let with_any = vms.iter().filter(|vms| **vms > 0).count();
+                let most = vms.iter().max().map_or_else(String::new, ToString::to_string);
+                match count(vms) {
+                    _ if with_any == 0 => {}
+                    // A median of 0 would say that nothing is.
+                    vms if vms == "0" => what.push(format!(
+                        "up to {most} {} {how} often with {with_any} of {} seeds",
+                        plural(&most),
+                        self.seeds.len()
+                    )),
+                    vms => what.push(format!("{vms} {} {how} often", plural(&vms))),
                 }
             }
             Some(format!(
