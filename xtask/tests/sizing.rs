@@ -191,6 +191,11 @@ fn sizes_of_hosts_and_spare_hosts() {
     let told = plain(&said(&folder, &["size", "log.csv", "vms.csv", "--host", "6GB,16GB", "--out", "a"]));
     assert!(told.contains("Two hosts of 16 GB are enough, with one of them down."), "{told}");
     assert!(told.contains("hosts of 6 GB are"), "{told}");
+    // The exit code is of all sizes: no number of hosts of 2 GB is enough.
+    let code = |hosts: &str, out: &str| {
+        output(&folder, &["size", "log.csv", "vms.csv", "--host", hosts, "--out", out]).status.code()
+    };
+    assert_eq!((code("2GB", "b"), code("2GB,16GB", "c")), (Some(1), Some(0)));
     let (code, error) = refused(&folder, &["size", "log.csv", "--hosts", "1", "--spare", "1"]);
     assert!(code == Some(2) && plain(&error).contains("none is left"), "{error}");
 }
@@ -274,7 +279,7 @@ fn a_server_is_asked_for_what_it_has() {
     let request = server.join().unwrap();
     assert!(request.starts_with("GET /prom/api/v1/query_range?query=%7B__name__%3D~%22windows_hyperv_dynamic_memory_vm_physical_bytes"), "{request}");
     assert!(request.contains("start=1789948800&end=1790035200&") && request.contains("step=60"), "{request}");
-    assert!(told.contains("1 VMs on: demand of 1 over 1m"), "{told}");
+    assert!(told.contains("1 VM on: demand of 1 over 1m"), "{told}");
     let size = format!("Size it: cargo xtask size --prometheus {url} --from 2026-09-21T00:00:00Z");
     assert!(plain(&told).contains(&size), "{told}");
     let trace = std::fs::read_to_string(folder.join("load.trace.csv")).unwrap();

@@ -214,7 +214,9 @@ pub(crate) fn tell_load(load: &Load) -> Result<()> {
     }
     let assumed = load.vms.iter().filter(|vm| !vm.assumed.is_empty()).count();
     if assumed > 0 {
-        note!("note: something had to be assumed about {assumed} VMs; the scenario file says what, and why");
+        note!(
+            "note: something had to be assumed about VMs ({assumed}); the scenario file says what, and why"
+        );
     }
     if load.vms.iter().all(|vm| vm.demand == Demand::Unknown) {
         note!("note: no file says what VMs demand: add a perfmon log, or a list with MemoryDemand");

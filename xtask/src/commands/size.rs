@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
-use host_sizing::{Answer, Fleet, Question};
+use host_sizing::{Answer, Fleet, Question, Sought};
 
 use super::results::{Leaving, Results};
 use crate::output::{look, note, print, say, tell};
@@ -60,7 +60,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// 1 where none of the hosts that were given are enough.
 pub(super) fn exit_code(answer: &Answer) -> ExitCode {
-    let enough = answer.found.is_empty() || answer.found.iter().any(|found| found.kept);
+    let enough = match answer.sought {
+        // Of hosts whose memory was given, how much would do comes after them.
+        Sought::Memory => answer.found.first().is_none_or(|found| found.kept),
+        Sought::Hosts => answer.found.is_empty() || answer.found.iter().any(|found| found.kept),
+    };
     if enough { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
