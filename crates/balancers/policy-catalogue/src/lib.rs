@@ -250,9 +250,40 @@ where
 /// such as "300s" or a number of seconds, a size a text such as "64MB", and what is a whole number is given as one.
 fn read<T: DeserializeOwned + Serialize + Default>(parameters: &toml::Table) -> Result<T, toml::de::Error> {
     let defaults = toml::Table::try_from(T::default()).unwrap_or_default();
-    let typed =
-        parameters.iter().map(|(name, value)| Ok((name.clone(), typed(name, value, defaults.get(name))?)));
+    let typed = parameters.iter().map(|(name, value)| {
+        let typed = typed(name, value, defaults.get(name))?;
+        in_range(name, value, &typed, defaults.get(name))?;
+        Ok((name.clone(), typed))
+    });
     typed.collect::<Result<toml::Table, toml::de::Error>>()?.try_into()
+}
+
+/// Every number is an amount, so none is below 0, and what is done again and again has a time between.
+fn in_range(
+    name: &str,
+    value: &toml::Value,
+    typed: &toml::Value,
+    default: Option<&toml::Value>,
+) -> Result<(), toml::de::Error> {
+    use toml::Value;
+    let wrong = |what: &str| {
+        let published = match default {
+            Some(default @ (Value::Float(_) | Value::Integer(_))) => format!(" (published: {default})"),
+            _ => String::new(),
+        };
+        Err(toml::de::Error::custom(format!("`{name} = {value}` is out of range: {what}{published}")))
+    };
+    let again = ["interval", "period"].iter().any(|word| name.ends_with(word));
+    let nothing = match typed {
+        Value::Integer(number) if *number < 0 => return wrong("it is 0 or more"),
+        Value::Float(number) if !number.is_finite() || *number < 0.0 => {
+            return wrong("it is a finite number, 0 or more");
+        }
+        Value::Float(number) => *number == 0.0,
+        Value::Table(parts) => parts.values().all(|part| part.as_integer() == Some(0)),
+        _ => false,
+    };
+    if nothing && again { wrong("it is a time above 0") } else { Ok(()) }
 }
 
 fn typed(
@@ -333,6 +364,27 @@ mod tests {
             let error = make(policy, &write(text)).err().unwrap().to_string();
             assert!(error.contains(complaint), "{error}");
         }
+    }
+
+    #[test]
+    fn a_parameter_out_of_range_is_refused() {
+        for (policy, text, complaint) in [
+            (
+                "hyperv",
+                "half_width = -1.0",
+                "`half_width = -1.0` is out of range: it is a finite number, 0 or more (published: 2.0)",
+            ),
+            ("hyperv", "half_width = nan", "is out of range"),
+            ("predictive-band", "comfort = inf", "is out of range"),
+            ("proxmox", "step_limit = -5", "`step_limit = -5` is out of range: it is 0 or more"),
+            ("proxmox", "interval = \"0s\"", "`interval = \"0s\"` is out of range: it is a time above 0"),
+        ] {
+            let parameters: toml::Table = toml::from_str(text).unwrap();
+            let error = make(policy, &parameters).err().unwrap().to_string();
+            assert!(error.contains(complaint), "{error}");
+            assert_eq!(check(policy, &parameters).len(), 1);
+        }
+        make("hyperv", &toml::from_str("half_width = 0.0\nhold = \"0s\"").unwrap()).unwrap();
     }
 
     #[test]
