@@ -201,7 +201,7 @@ impl Outcome {
             return chosen;
         }
         format!(
-            "{chosen}\n{} seeds are held out: too few for a verdict (six are enough), so this is what was seen and no more.",
+            "{chosen}\nSeeds that are held out: {}. That is too few for a verdict (six are enough), so this is what was seen and no more.",
             self.held_out.seeds.len()
         )
     }
