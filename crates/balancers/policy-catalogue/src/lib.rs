@@ -258,7 +258,36 @@ fn read<T: DeserializeOwned + Serialize + Default>(parameters: &toml::Table) -> 
     typed.collect::<Result<toml::Table, toml::de::Error>>()?.try_into()
 }
 
-/// Every number is an amount, so none is below 0, and what is done again and again has a time between.
+/// Parameters that are a part of a whole, by their policies' documentation, so that 1 is the most.
+const PARTS: [&str; 22] = [
+    "balloon_limit",
+    "critical",
+    "dead_zone",
+    "evenness",
+    "fast_gain",
+    "guest_available",
+    "guest_free",
+    "hard",
+    "high",
+    "host_goal",
+    "least_change",
+    "low",
+    "margin",
+    "medium",
+    "miss_ratio",
+    "most_change",
+    "most_probe",
+    "parent_share",
+    "pressure_threshold",
+    "slow_gain",
+    "soft",
+    "tax",
+];
+
+/// Endings of parameters that are the time between what is done again and again.
+const AGAIN: [&str; 4] = ["interval", "period", "poll", "tick"];
+
+/// Every number is an amount, so none is below 0; a part ends at 1; and what is done again and again has a time between.
 fn in_range(
     name: &str,
     value: &toml::Value,
@@ -266,24 +295,27 @@ fn in_range(
     default: Option<&toml::Value>,
 ) -> Result<(), toml::de::Error> {
     use toml::Value;
-    let wrong = |what: &str| {
-        let published = match default {
-            Some(default @ (Value::Float(_) | Value::Integer(_))) => format!(" (published: {default})"),
-            _ => String::new(),
-        };
-        Err(toml::de::Error::custom(format!("`{name} = {value}` is out of range: {what}{published}")))
+    let number = match typed {
+        Value::Integer(number) => *number as f64,
+        Value::Float(number) => *number,
+        // A time, which is never below 0.
+        Value::Table(parts) if parts.values().all(|part| part.as_integer() == Some(0)) => 0.0,
+        _ => return Ok(()),
     };
-    let again = ["interval", "period"].iter().any(|word| name.ends_with(word));
-    let nothing = match typed {
-        Value::Integer(number) if *number < 0 => return wrong("it is 0 or more"),
-        Value::Float(number) if !number.is_finite() || *number < 0.0 => {
-            return wrong("it is a finite number, 0 or more");
-        }
-        Value::Float(number) => *number == 0.0,
-        Value::Table(parts) => parts.values().all(|part| part.as_integer() == Some(0)),
-        _ => false,
+    let what = if !number.is_finite() || number < 0.0 {
+        "it is a finite number, 0 or more"
+    } else if PARTS.contains(&name) && number > 1.0 {
+        "it is a part, from 0 to 1"
+    } else if AGAIN.iter().any(|word| name.ends_with(word)) && number == 0.0 {
+        "it is a time above 0"
+    } else {
+        return Ok(());
     };
-    if nothing && again { wrong("it is a time above 0") } else { Ok(()) }
+    let published = match default {
+        Some(default @ (Value::Float(_) | Value::Integer(_))) => format!(" (published: {default})"),
+        _ => String::new(),
+    };
+    Err(toml::de::Error::custom(format!("`{name} = {value}` is out of range: {what}{published}")))
 }
 
 fn typed(
@@ -376,7 +408,13 @@ mod tests {
             ),
             ("hyperv", "half_width = nan", "is out of range"),
             ("predictive-band", "comfort = inf", "is out of range"),
-            ("proxmox", "step_limit = -5", "`step_limit = -5` is out of range: it is 0 or more"),
+            (
+                "proxmox",
+                "step_limit = -5",
+                "`step_limit = -5` is out of range: it is a finite number, 0 or more",
+            ),
+            ("esx", "tax = 1.5", "`tax = 1.5` is out of range: it is a part, from 0 to 1 (published: 0.75)"),
+            ("senpai", "tick = 0", "`tick = 0` is out of range: it is a time above 0"),
             ("proxmox", "interval = \"0s\"", "`interval = \"0s\"` is out of range: it is a time above 0"),
         ] {
             let parameters: toml::Table = toml::from_str(text).unwrap();
@@ -385,6 +423,17 @@ mod tests {
             assert_eq!(check(policy, &parameters).len(), 1);
         }
         make("hyperv", &toml::from_str("half_width = 0.0\nhold = \"0s\"").unwrap()).unwrap();
+        make("esx", &toml::from_str("tax = 1.0").unwrap()).unwrap();
+    }
+
+    #[test]
+    fn what_is_called_a_part_is_a_parameter_that_is_one() {
+        let all: Vec<toml::Table> = names().map(|name| defaults(name).unwrap()).collect();
+        for part in PARTS {
+            let mut published = all.iter().filter_map(|parameters| parameters.get(part)).peekable();
+            assert!(published.peek().is_some(), "{part}");
+            assert!(published.all(|value| value.as_float().is_some_and(|value| value <= 1.0)), "{part}");
+        }
     }
 
     #[test]
