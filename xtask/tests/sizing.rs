@@ -234,6 +234,20 @@ fn what_cannot_be_sized_is_refused_and_leaves_nothing() {
             &["import", "--prometheus", "http://127.0.0.1:9", "--from", "2", "--to", "1", "--out", "a.toml"],
             "--from 2 is not before --to 1",
         ),
+        (
+            &[
+                "import",
+                "--prometheus",
+                "http://127.0.0.1:9",
+                "--from",
+                "0",
+                "--to",
+                "1e300",
+                "--out",
+                "a.toml",
+            ],
+            "say a longer --resolution",
+        ),
     ] {
         let (code, error) = refused(&folder, words);
         assert!(code == Some(2) && plain(&error).contains(expected), "{words:?}: {code:?} {error}");

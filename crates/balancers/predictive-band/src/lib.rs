@@ -20,7 +20,7 @@
 //!   pages, which makes every operation slower, more is kept free for it, from comfort only.
 //! * **In a shortage** needs are cut as by Hyper-V, with the same weights: pressure = 100 · (1 + λ · g(weight)). But all
 //!   margins go first, nothing is held back while demand is unmet (but for starts), and no VM is given more for less than 3 % or 48 MB.
-//! * **Starts are foreseen.** A start is refused at once if its memory is not there, and who is refused may never ask again.
+//! * **Further starts are expected.** A start is refused at once if its memory is not there, and who is refused may never ask again.
 //!   Where three VMs were started within 15 s, what another needs is kept free, and what more comes while memory is taken.
 //!   In a shortage too, where nothing else is held back: who runs lacks a little of it, who is refused lacks everything.
 //!

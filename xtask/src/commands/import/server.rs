@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Values of a metric that a server gives in one answer: Prometheus refuses more ("exceeded maximum resolution of 11,000 points per
 /// timeseries", its web/api/v1).
 const MOST_VALUES: i64 = 11_000;
+/// Answers that are asked for at most: 1000 are 20 years of a value a minute. Invented.
+const MOST_ANSWERS: usize = 1000;
 /// Bytes that are read of an answer: a month of a hundred VMs every minute is a fifth of it. Invented.
 const MOST_BYTES: u64 = 2 << 30;
 
@@ -70,6 +72,11 @@ impl Server {
         let end = milliseconds("--to", to)?;
         if begin >= end {
             return Err(bad_input(format!("--from {from} is not before --to {to}")));
+        }
+        if spans(begin, end, step).nth(MOST_ANSWERS).is_some() {
+            return Err(bad_input(format!(
+                "--from {from} --to {to} are more than {MOST_ANSWERS} answers of {MOST_VALUES} values: say a longer --resolution, or a shorter time"
+            )));
         }
         let mut answers = Vec::new();
         for (first, last) in spans(begin, end, step) {
