@@ -196,6 +196,10 @@ fn sizes_of_hosts_and_spare_hosts() {
         output(&folder, &["size", "log.csv", "vms.csv", "--host", hosts, "--out", out]).status.code()
     };
     assert_eq!((code("2GB", "b"), code("2GB,16GB", "c")), (Some(1), Some(0)));
+    // And what is advised is tried on hosts that can be enough.
+    let page = |out: &str| std::fs::read_to_string(folder.join(out).join("size.html")).unwrap();
+    assert!(page("b").contains("<div class=\"answer bad\">") && page("c").contains("<div class=\"answer\">"));
+    assert!(page("c").contains("With the advised settings two hosts of 16 GB"), "{}", page("c"));
     let (code, error) = refused(&folder, &["size", "log.csv", "--hosts", "1", "--spare", "1"]);
     assert!(code == Some(2) && plain(&error).contains("none is left"), "{error}");
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
-use host_sizing::{Answer, Fleet, Question, Sought};
+use host_sizing::{Answer, Fleet, Question};
 
 use super::results::{Leaving, Results};
 use crate::output::{look, note, print, say, tell};
@@ -60,12 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// 1 where none of the hosts that were given are enough.
 pub(super) fn exit_code(answer: &Answer) -> ExitCode {
-    let enough = match answer.sought {
-        // Of hosts whose memory was given, how much would do comes after them.
-        Sought::Memory => answer.found.first().is_none_or(|found| found.kept),
-        Sought::Hosts => answer.found.is_empty() || answer.found.iter().any(|found| found.kept),
-    };
-    if enough { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if answer.is_enough() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn answer(args: &Args, question: &Question, fleet: &Fleet) -> Result<Answer> {

@@ -52,8 +52,8 @@ pub struct Answer {
     pub peak_of_sum_mb: f64,
     /// What is advised for each VM.
     pub advice: Vec<Advice>,
-    /// The same with the advised settings, simulated: of as many hosts the memory of each, or of hosts of the first size how many. `None` if nothing is
-    /// to be changed.
+    /// The same with the advised settings, simulated: of as many hosts the memory of each, or how many hosts of the first size that is enough with those
+    /// of today. `None` if nothing is to be changed.
     pub with_advice: Option<Found>,
     /// Demand and memory of all VMs together, on the host of the answer that had the least left.
     pub series: Series,

@@ -71,8 +71,7 @@ impl Answer {
                 String::new()
             }
         );
-        let kept = self.found.iter().all(|found| found.kept);
-        let _ = write!(html, "<div class=\"answer{}\">", if kept { "" } else { " bad" });
+        let _ = write!(html, "<div class=\"answer{}\">", if self.is_enough() { "" } else { " bad" });
         // Each size of hosts has its answer: its first sentence stands out, red where it is not enough.
         let heads =
             self.found.iter().filter_map(|found| Some((self.of_found(found).into_iter().next()?, found)));

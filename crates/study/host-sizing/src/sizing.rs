@@ -101,7 +101,7 @@ fn answers(tries: &mut Tries<'_>) -> Result<Vec<Found>, SizingError> {
     }
 }
 
-/// The same with the advised settings: the smallest memory of as many hosts, or how many hosts of the first size.
+/// The same with the advised settings: the smallest memory of as many hosts, or how many hosts of the first size that is enough with those of today.
 fn with_advice(
     today: &Tries<'_>,
     advice: &[Advice],
@@ -109,13 +109,20 @@ fn with_advice(
     runs: &dyn Runs,
 ) -> Result<Option<Found>, SizingError> {
     let Ample { fleet, question, .. } = today.ample;
-    let Some(first) = found.first().filter(|_| advice.iter().any(Advice::changes)) else { return Ok(None) };
+    // One for each size of hosts, if hosts of several are asked for; where none is enough, the first.
+    let place = match &question.hosts {
+        Hosts::Number(_) | Hosts::Given(..) => 0,
+        Hosts::Sizes(_) => found.iter().position(|found| found.kept).unwrap_or(0),
+    };
+    let Some(first) = found.get(place).filter(|_| advice.iter().any(Advice::changes)) else {
+        return Ok(None);
+    };
     let settings: Vec<_> =
         fleet.vms.iter().zip(advice).map(|(vm, advice)| advice.settings(&vm.settings)).collect();
     let fleet = fleet.with_settings(&settings);
     let hosts = match &question.hosts {
         Hosts::Number(hosts) | Hosts::Given(hosts, _) => Hosts::Number(*hosts),
-        Hosts::Sizes(sizes) => Hosts::Sizes(sizes.iter().take(1).copied().collect()),
+        Hosts::Sizes(sizes) => Hosts::Sizes(sizes.iter().skip(place).take(1).copied().collect()),
     };
     let question = Question { hosts, ..question.clone() };
     let mut ample = Ample::measure(&fleet, &question, runs)?;

@@ -10,6 +10,16 @@ use crate::question::Sought;
 const NAMED: usize = 3;
 
 impl Answer {
+    /// Whether what was asked about is enough: the hosts that were given, or hosts of one of the sizes.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        match self.sought {
+            // Of hosts whose memory was given, how much would do comes after them.
+            Sought::Memory => self.found.first().is_none_or(|found| found.kept),
+            Sought::Hosts => self.found.is_empty() || self.found.iter().any(|found| found.kept),
+        }
+    }
+
     /// The answer in sentences, one for each line.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
@@ -86,7 +96,8 @@ impl Answer {
                 format!("{of} {}{change}.", suffice(after.hosts))
             }
             Sought::Hosts => {
-                let today = self.found.first().filter(|found| found.kept && found.hosts > 0);
+                let of_size = |found: &&Found| (found.memory_mb - after.memory_mb).abs() < 0.5;
+                let today = self.found.iter().filter(|found| found.kept && found.hosts > 0).find(of_size);
                 let change = today.map_or_else(String::new, |today| match today.hosts.cmp(&after.hosts) {
                     core::cmp::Ordering::Greater => format!(", {} fewer", today.hosts - after.hosts),
                     core::cmp::Ordering::Less => format!(
