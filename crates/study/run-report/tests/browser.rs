@@ -76,6 +76,9 @@ impl Page {
         page.session = attached["sessionId"].as_str().map(str::to_owned);
         page.call("Runtime.enable", &json!({}));
         page.call("Log.enable", &json!({}));
+        // The browser's own first tab may come up later than this page and cover it, and nothing is drawn in a page
+        // that is covered: this page is taken for seen whatever lies on it.
+        page.call("Emulation.setFocusEmulationEnabled", &json!({"enabled": true}));
         let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500});
         page.call("Emulation.setDeviceMetricsOverride", &size);
         page.call("Page.navigate", &json!({"url": format!("file://{}", path.display())}));
@@ -128,7 +131,8 @@ impl Page {
             let drawn = "new Promise((done) => { setTimeout(done, 50); })";
             self.call("Runtime.evaluate", &json!({"expression": drawn, "awaitPromise": true}));
         }
-        panic!("{expression} does not come true; {:?}", self.complaints);
+        let seen = self.value("document.visibilityState");
+        panic!("{expression} does not come true; the page is {seen}; {:?}", self.complaints);
     }
 }
 
