@@ -74,6 +74,8 @@ pub struct ParentOs {
     config: ParentOsConfig,
     owned_mib: f64,
     in_use_mib: f64,
+    /// Pages that would be missed in a second if none had to wait, with what is in use now.
+    missed_per_second: f64,
     last: Duration,
     reads: f64,
 }
@@ -82,9 +84,15 @@ impl ParentOs {
     /// An idle parent that owns `owned`.
     #[must_use]
     pub fn new(config: ParentOsConfig, owned: PageCount) -> Self {
-        let mut parent =
-            Self { in_use_mib: 0.0, owned_mib: owned.mib(), config, last: Duration::ZERO, reads: 0.0 };
-        parent.in_use_mib = parent.settled_in_use();
+        let mut parent = Self {
+            in_use_mib: 0.0,
+            missed_per_second: 0.0,
+            owned_mib: owned.mib(),
+            config,
+            last: Duration::ZERO,
+            reads: 0.0,
+        };
+        parent.uses(parent.settled_in_use());
         parent
     }
 
@@ -101,7 +109,16 @@ impl ParentOs {
             1.0
         };
         // What is in use cannot exceed what there is, however slow the trimming.
-        self.in_use_mib = (self.in_use_mib + (goal - self.in_use_mib) * step).min(self.owned_mib);
+        self.uses((self.in_use_mib + (goal - self.in_use_mib) * step).min(self.owned_mib));
+    }
+
+    /// From now on `in_use_mib` is in use.
+    fn uses(&mut self, in_use_mib: f64) {
+        self.in_use_mib = in_use_mib;
+        self.missed_per_second = self.config.reads_idle;
+        if self.config.trimming {
+            self.missed_per_second += self.config.reads_at_knee * self.need(in_use_mib);
+        }
     }
 
     /// Memory the parent OS has in use, MiB.
@@ -119,26 +136,18 @@ impl ParentOs {
     /// Page-file reads per second at the present working set.
     #[must_use]
     pub fn reads_per_second(&self) -> f64 {
-        if !self.config.trimming {
-            return self.config.reads_idle;
-        }
-        self.missed_per_second().min(self.config.disk_reads)
+        self.missed_per_second.min(self.config.disk_reads)
     }
 
     /// Reads that wait for the disk, besides those that it serves: none while it serves all that are missed.
     #[must_use]
     pub fn reads_waiting(&self) -> f64 {
-        let missed = if self.config.trimming { self.missed_per_second() } else { self.config.reads_idle };
+        let missed = self.missed_per_second;
         if missed <= self.config.disk_reads {
             return 0.0;
         }
         // Threads that do not wait miss pages at the rate of all of them, in proportion; the disk serves as many as are missed.
         self.config.waiting_threads * (1.0 - self.config.disk_reads / missed)
-    }
-
-    /// Pages that would be missed in a second if none had to wait.
-    fn missed_per_second(&self) -> f64 {
-        self.config.reads_idle + self.config.reads_at_knee * self.need(self.in_use_mib)
     }
 
     /// Page-file reads since the start, whole ones.

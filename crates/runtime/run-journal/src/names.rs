@@ -79,12 +79,19 @@ impl Numbering {
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut hash = name.len() as u64;
         let mut add = |word: u64| hash = (hash.rotate_left(5) ^ word).wrapping_mul(SPREAD);
-        let (words, rest) = name.as_bytes().as_chunks::<8>();
-        for word in words {
-            add(u64::from_le_bytes(*word));
+        let bytes = name.as_bytes();
+        match bytes.last_chunk() {
+            Some(last) => {
+                for word in bytes.as_chunks().0 {
+                    add(u64::from_le_bytes(*word));
+                }
+                // What is left, with as much of what precedes it as makes a word.
+                add(u64::from_le_bytes(*last));
+            }
+            None => add(bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))),
         }
-        add(rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)));
-        (hash >> 32) as usize % self.table.len()
+        // The uppermost bits, on which every byte has an effect.
+        (hash >> (u64::BITS - self.table.len().ilog2())) as usize
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use input_file::{CodePageName, TextLines};
 use page_range::PageCount;
 use perf_counters::pdh::{CounterLog, ReadError, Remark};
-use perf_counters::{BalancerCounters, schema::BALANCER_INSTANCE};
+use perf_counters::{BalancerCounters, Rate, schema::BALANCER_INSTANCE};
 use perf_counters::{
     CounterDefinition, GuestCounters, MapCounters, ModelCounters, ModelVmCounters, ParentCounters,
     StorageCounters, VmCounters,
@@ -161,12 +161,6 @@ fn own_commit(committed: PageCount, visible: PageCount, physical: PageCount) -> 
     committed.saturating_sub(visible.saturating_sub(physical))
 }
 
-/// A number as a counter file holds it, with six decimals.
-fn six_decimals(value: f64) -> f64 {
-    // A parent OS that is not short of memory reads no pages: most rates are 0.
-    if value == 0.0 { value } else { format!("{value:.6}").parse().unwrap_or(value) }
-}
-
 /// Whole pages as a counter file holds them, as MB with six decimals. A page is 3906.25 millionths of a MB, so nothing is lost before
 /// the rounding, which is that of the file.
 fn mb_as_counted(pages: f64) -> f64 {
@@ -185,7 +179,8 @@ fn as_counted(point: &Point) -> Point {
             overhead: host.overhead,
             reserve: host.reserve,
             parent_free_mib: mb_as_counted((host.parent_free_mib.max(0.0) * 256.0).floor()),
-            parent_reads_per_second: six_decimals(host.parent_reads_per_second),
+            // With the six decimals that the file has.
+            parent_reads_per_second: Rate::from_f64(host.parent_reads_per_second).map_or(0.0, Rate::to_f64),
             ..HostPoint::default()
         },
         vms: point
@@ -374,7 +369,8 @@ mod tests {
     #[test]
     fn whole_pages_are_rounded_as_in_the_file() {
         for pages in (0..100_000).chain(1_000_000_000..1_000_000_512).map(f64::from) {
-            assert_eq!(mb_as_counted(pages), six_decimals(pages / 256.0), "{pages} pages");
+            let in_file = format!("{:.6}", pages / 256.0);
+            assert_eq!(mb_as_counted(pages), in_file.parse::<f64>().unwrap(), "{pages} pages");
         }
     }
 }
