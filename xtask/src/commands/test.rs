@@ -160,17 +160,20 @@ fn engines() -> Result<()> {
             "HyperQueue's Python package is not installed: `pip install hyperqueue`, and HYPERQUEUE_PYTHON names the Python that has it",
         ),
     ];
-    for (name, installed, why) in engines {
-        if !installed {
-            note!("── a sweep on {name}: left out ({why})");
-            continue;
-        }
-        // Of the whole workspace, as the tests were: of one package, the crates below would have other features and be compiled again.
-        let test = format!("engines::{name}");
-        let tests = whole("test").args(["--test", "command-line", "--", "--ignored", "--exact", &test]);
-        step(&format!("a sweep on {name}"), tests)?;
+    for (name, _, why) in engines.iter().filter(|(_, installed, _)| !installed) {
+        note!("── a sweep on {name}: left out ({why})");
     }
-    Ok(())
+    let installed: Vec<&str> =
+        engines.iter().filter(|(_, installed, _)| *installed).map(|(name, ..)| *name).collect();
+    if installed.is_empty() {
+        return Ok(());
+    }
+    // Of the whole workspace, as the tests were: of one package, the crates below would have other features and be compiled again. All at
+    // once: each waits for its engine most of the time.
+    let tests =
+        whole("test").args(["--test", "command-line", "--", "--ignored", "--exact", "--test-threads=4"]);
+    let tests = tests.args(installed.iter().map(|name| format!("engines::{name}")));
+    step(&format!("a sweep on {}", installed.join(", ")), tests)
 }
 
 #[cfg(unix)]

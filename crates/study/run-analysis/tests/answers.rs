@@ -62,8 +62,8 @@ fn full_host(memory: &str, vms: usize, kind: &str) -> Observation {
     };
     let numbers = if kind == "static" { "numbers = \"1..8\"" } else { "numbers = \"1..96\"" };
     let until = if kind == "static" { "until = \"12m\"" } else { "until = \"1h45m\"" };
-    // All have been started three to the minute, and the last one has had the time to be refused or to settle.
-    let minutes = vms.div_ceil(3) + 15;
+    // All have been started six to the minute, and the last one has had the time to be refused or to settle.
+    let minutes = vms.div_ceil(6) + 15;
     let mut scenario = changed(
         name,
         &[
@@ -74,7 +74,7 @@ fn full_host(memory: &str, vms: usize, kind: &str) -> Observation {
             (numbers, &format!("numbers = \"1..{vms}\"")),
             (cut, "vm = \"all\""),
             (until, &format!("until = \"{minutes}m\"")),
-            ("every = \"1m\"", "every = \"20s\""),
+            ("every = \"1m\"", "every = \"10s\""),
         ],
     );
     scenario.checks.clear();
