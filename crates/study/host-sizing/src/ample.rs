@@ -83,7 +83,7 @@ impl<'a> Ample<'a> {
         self.figures =
             (0..self.fleet.vms.len()).map(|vm| DemandFigures::of(self.fleet, vm, &outcomes)).collect();
         let risk = &self.question.risk;
-        let allowed = allow(self.fleet, risk, &outcomes);
+        let allowed = allow(self.fleet, risk, self.engine, &outcomes);
         self.baseline = merged(&outcomes);
         let least = vec![Allowed::from(risk); self.fleet.vms.len()];
         self.promises.restarted.clone_from(&least);
@@ -94,7 +94,7 @@ impl<'a> Ample<'a> {
         self.promises.fast = allowed;
         if self.window_s().is_none() {
             let full = self.with_memory_for_all(Engine::Full, false, false)?;
-            self.promises.full = allow(self.fleet, risk, &full);
+            self.promises.full = allow(self.fleet, risk, Engine::Full, &full);
             self.baseline = merged(&full);
             return self.allow_restarts();
         }
@@ -115,7 +115,7 @@ impl<'a> Ample<'a> {
     fn allow_restarts(&mut self) -> Result<(), SizingError> {
         if self.fails() {
             let ample = self.with_memory_for_all(Engine::Full, false, true)?;
-            more(&mut self.promises.restarted, &allow(self.fleet, &self.question.risk, &ample));
+            more(&mut self.promises.restarted, &allow(self.fleet, &self.question.risk, Engine::Full, &ample));
         }
         Ok(())
     }
@@ -180,7 +180,7 @@ impl<'a> Ample<'a> {
                 let _asked_for = self.allow_restarts();
             }
             let ample = ample?;
-            more(&mut self.promises.full, &allow(self.fleet, &self.question.risk, &ample));
+            more(&mut self.promises.full, &allow(self.fleet, &self.question.risk, Engine::Full, &ample));
             self.allow_restarts()?;
             let mut worst: BTreeMap<usize, VmOutcome> = self.baseline.drain(..).enumerate().collect();
             for (vm, seen) in merged(&ample).iter().enumerate() {
