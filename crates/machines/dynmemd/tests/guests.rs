@@ -17,10 +17,12 @@ use real_guest::qemu_machine;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// The same for a guest in a QEMU inside an emulated machine.
 const PATIENCE_INSIDE: Duration = Duration::from_secs(400);
-/// What a guest is left with when it takes more, MiB, …
-const SPARE: u64 = 12;
-/// … and the most that it takes at a time.
-const LARGEST_STEP: u64 = 40;
+/// A guest takes more when it has this available, MiB, …
+const ROOM: u64 = 20;
+/// … at most a third of that, as its surplus may be on its way to the host at the same time, …
+const SHARE: u64 = 3;
+/// … and at most this at a time.
+const LARGEST_STEP: u64 = 16;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -240,9 +242,9 @@ impl Guest {
         let (mut left, mut latest) = (mib, now());
         while left > 0 {
             let room = until("its guest has room for some more", || {
-                daemon.available_since(&name, latest).filter(|available| *available >= SPARE + 10)
+                daemon.available_since(&name, latest).filter(|available| *available >= ROOM)
             });
-            let step = (room - SPARE).min(LARGEST_STEP).min(left);
+            let step = (room / SHARE).min(LARGEST_STEP).min(left);
             self.tell(&format!("more {step}"));
             let said = self.hears("added");
             assert!(said.trim().ends_with(" 0"), "{name} had no memory for {step} of {room} MiB: {said}");
