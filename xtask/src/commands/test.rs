@@ -169,7 +169,7 @@ fn engines() -> Result<()> {
         return Ok(());
     }
     // Of the whole workspace, as the tests were: of one package, the crates below would have other features and be compiled again. All at
-    // once: each waits for its engine most of the time.
+    // once: one works while another waits for its engine.
     let tests =
         whole("test").args(["--test", "command-line", "--", "--ignored", "--exact", "--test-threads=4"]);
     let tests = tests.args(installed.iter().map(|name| format!("engines::{name}")));

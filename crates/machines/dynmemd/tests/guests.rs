@@ -19,8 +19,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 const PATIENCE_INSIDE: Duration = Duration::from_secs(400);
 /// A guest takes more when it has this available, MiB, …
 const ROOM: u64 = 20;
-/// … at most a third of that, as its surplus may be on its way to the host at the same time, …
-const SHARE: u64 = 3;
 /// … and at most this at a time.
 const LARGEST_STEP: u64 = 16;
 /// Between two looks.
@@ -244,7 +242,8 @@ impl Guest {
             let room = until("its guest has room for some more", || {
                 daemon.available_since(&name, latest).filter(|available| *available >= ROOM)
             });
-            let step = (room / SHARE).min(LARGEST_STEP).min(left);
+            // A third: surplus may be on its way to the host at the same time.
+            let step = (room / 3).min(LARGEST_STEP).min(left);
             self.tell(&format!("more {step}"));
             let said = self.hears("added");
             assert!(said.trim().ends_with(" 0"), "{name} had no memory for {step} of {room} MiB: {said}");

@@ -258,4 +258,16 @@ mod tests {
         parent.advance(Duration::from_secs(100), PageCount::from_mib(1452));
         assert!(parent.reads_per_second() < 0.2);
     }
+
+    #[test]
+    fn a_parent_that_is_never_trimmed_reads_no_more_than_its_disk_serves() {
+        let config = ParentOsConfig {
+            trimming: false,
+            reads_idle: 300.0,
+            disk_reads: 200.0,
+            ..ParentOsConfig::default()
+        };
+        let parent = ParentOs::new(config, PageCount::from_mib(4096));
+        assert_eq!((parent.reads_per_second(), parent.reads_waiting() > 0.0), (200.0, true));
+    }
 }

@@ -65,11 +65,11 @@ impl Promises {
 /// What VMs are held against in runs with an engine that have gone through this where memory is for all: no host can do better.
 ///
 /// A VM that is short there for longer than the risk is held against that, and a little: no memory mends it. The fast model only searches, and sees
-/// less exactly, so in it that little is more, and is for those as well that come close to the risk there. If one or two of a thousand VMs that are
-/// short anywhere broke the risk by chance, six times as many hosts would be no more enough than those that are.
+/// less exactly, so in it that little is more, and is for those as well that come close to the risk there. Otherwise a few VMs that are short on any
+/// host would break the risk by chance on most numbers of hosts, however many.
 pub(crate) fn allow(fleet: &Fleet, risk: &Risk, engine: Engine, outcomes: &[HostOutcome]) -> Vec<Allowed> {
     let sample = fleet.plans[0].sample_interval.as_secs_f64();
-    let (moment, spread) = match engine {
+    let (interval, spread) = match engine {
         Engine::Fast => (sample.max(fast::step(fleet).as_secs_f64()), FAST_SPREAD),
         Engine::Full => (sample, SPREAD),
     };
@@ -85,8 +85,8 @@ pub(crate) fn allow(fleet: &Fleet, risk: &Risk, engine: Engine, outcomes: &[Host
             let (longest, share, on) =
                 (seen(|vm| vm.longest_s), seen(VmOutcome::share), seen(|vm| vm.on_s).max(1.0));
             Allowed {
-                longest_s: held(risk.longest_s, longest, longest * 1.05 + 2.0 * moment),
-                share: held(risk.share, share, share * (1.0 + spread) + 2.0 * moment / on),
+                longest_s: held(risk.longest_s, longest, longest * 1.05 + 2.0 * interval),
+                share: held(risk.share, share, share * (1.0 + spread) + 2.0 * interval / on),
                 refused: refused.max(risk.refused),
             }
         })
