@@ -18,6 +18,9 @@ const LINE_BYTES: usize = 1024;
 /// Answers that no caller fetches are dropped beyond this many (invented).
 const KEPT_ANSWERS: usize = 4096;
 
+/// A command that the guest's init does not know: it says so at once.
+const UNKNOWN: &str = "are-you-there";
+
 /// The guest's own view of its memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GuestView {
@@ -67,6 +70,8 @@ struct State {
     boots: u32,
     ready: bool,
     missing: Option<String>,
+    /// A question was not answered in time: its answer may still come.
+    is_late: bool,
 }
 
 /// What a guest says, for whoever asks. The record outlives resets of the guest.
@@ -172,6 +177,52 @@ impl Voice {
         self.0.0.lock().answers.clear();
     }
 
+    /// Gives a command to the guest's init with `send`, and waits for an answer that begins with `answer`. One that comes later than `longest` is
+    /// not taken for the answer to the next question.
+    #[must_use]
+    pub fn ask(&self, send: impl Fn(&str), command: &str, answer: &str, longest: Duration) -> Option<String> {
+        let answer = self.begin(send, command, longest).then(|| self.wait_for(answer, longest)).flatten();
+        self.0.0.lock().is_late = answer.is_none();
+        answer
+    }
+
+    /// The same with the lines that begin with `prefix`, without it, until one is `end`; at most `most` of them. Each may take `longest`.
+    #[must_use]
+    pub fn ask_lines(
+        &self,
+        send: impl Fn(&str),
+        command: &str,
+        [prefix, end]: [&str; 2],
+        most: usize,
+        longest: Duration,
+    ) -> Vec<String> {
+        let (mut lines, mut is_over) = (Vec::new(), false);
+        if self.begin(send, command, longest) {
+            while let Some(line) = self.wait_for_one_of(&[prefix, end], longest) {
+                is_over = line == end;
+                match line.strip_prefix(prefix) {
+                    Some(line) if !is_over && lines.len() < most => lines.push(line.trim().to_owned()),
+                    _ => break,
+                }
+            }
+        }
+        self.0.0.lock().is_late = !is_over;
+        lines
+    }
+
+    /// Gives a command, if nothing of an earlier question can come any more: the guest's init answers in order.
+    fn begin(&self, send: impl Fn(&str), command: &str, longest: Duration) -> bool {
+        if self.0.0.lock().is_late {
+            send(UNKNOWN);
+            if self.wait_for(&format!("? {UNKNOWN}"), longest).is_none() {
+                return false;
+            }
+        }
+        self.clear_answers();
+        send(command);
+        true
+    }
+
     /// Waits for an answer that begins with `start`; answers before it are dropped.
     #[must_use]
     pub fn wait_for(&self, start: &str, longest: Duration) -> Option<String> {
@@ -239,6 +290,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
+
     use super::*;
 
     #[test]
@@ -265,5 +318,32 @@ mod tests {
         );
         assert!(!voice.is_ready());
         assert_eq!(voice.boots(), 2);
+    }
+
+    /// An init that answers each command when the one after next comes.
+    #[test]
+    fn a_late_answer_is_not_taken_for_the_next_one() {
+        let voice = Voice::default();
+        let (given, is_slow) = (RefCell::new(Vec::new()), Cell::new(true));
+        let send = |command: &str| {
+            given.borrow_mut().push(command.to_owned());
+            if !is_slow.get() {
+                for command in given.borrow_mut().drain(..) {
+                    let said =
+                        if command == UNKNOWN { format!("? {UNKNOWN}") } else { format!("a {command}") };
+                    voice.hear(AGENT, format!("{said}\n").as_bytes());
+                }
+                voice.hear(AGENT, b"end\n");
+            }
+        };
+        assert_eq!(voice.ask(send, "first", "a ", Duration::ZERO), None);
+        assert_eq!(voice.ask(send, "second", "a ", Duration::ZERO), None);
+        assert_eq!(*given.borrow(), ["first", UNKNOWN], "who does not answer is asked nothing more");
+        is_slow.set(false);
+        assert_eq!(voice.ask(send, "third", "a ", Duration::ZERO).as_deref(), Some("a third"));
+        assert_eq!(voice.ask_lines(send, "x", ["a ", "end"], 1, Duration::ZERO), ["x"]);
+        // More than was asked for: the rest is not taken for what comes next.
+        assert!(voice.ask_lines(send, "y", ["a ", "end"], 0, Duration::ZERO).is_empty());
+        assert_eq!(voice.ask(send, "z", "", Duration::ZERO).as_deref(), Some("a z"));
     }
 }

@@ -105,6 +105,18 @@ impl GuestHandle {
         self.type_line(AGENT, line);
     }
 
+    /// Gives its init a command, and waits for its answer: see [`Voice::ask`].
+    #[must_use]
+    pub fn ask(&self, command: &str, answer: &str, longest: Duration) -> Option<String> {
+        self.voice.ask(|line| self.command(line), command, answer, longest)
+    }
+
+    /// The same with an answer of several lines: see [`Voice::ask_lines`].
+    #[must_use]
+    pub fn ask_lines(&self, command: &str, limits: [&str; 2], most: usize, longest: Duration) -> Vec<String> {
+        self.voice.ask_lines(|line| self.command(line), command, limits, most, longest)
+    }
+
     /// Stops its processors, as if it hung; or (`false`) lets them run again.
     pub fn pause(&self, pause: bool) {
         let control = self.current.lock().control.clone();

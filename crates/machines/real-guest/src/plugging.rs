@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use vmms_host::storage::{DiskStatistics, StorageHandle};
 
-use crate::agent::Voice;
 use crate::disk::FileDisk;
 use crate::factory::GuestHandle;
 use crate::guest_disks::{DiskOption, GuestDisks, MOST_DISKS};
@@ -103,24 +102,14 @@ fn name(path: &Path) -> std::borrow::Cow<'_, str> {
 
 /// What the guest's init says of its disks, by their numbers.
 fn seen(guest: &GuestHandle) -> BTreeMap<u8, String> {
-    let voice: &Voice = guest.voice();
-    voice.clear_answers();
-    guest.command(LOOK);
-    let mut seen = BTreeMap::new();
     // A guest that answers something else without end has as many disks as there can be, and no more.
-    for _ in 0..=MOST_DISKS {
-        let Some(line) = voice.wait_for_one_of(&["disk ", "sh."], ANSWER) else { break };
-        if line == "sh." {
-            break;
-        }
-        seen.extend(read(&line));
-    }
-    seen
+    let lines = guest.ask_lines(LOOK, ["disk ", "sh."], MOST_DISKS, ANSWER);
+    lines.iter().filter_map(|line| read(line)).collect()
 }
 
-/// Reads a line such as `disk 1 sdb 131072 /data`.
+/// Reads what stands behind `disk`, such as `1 sdb 131072 /data`.
 fn read(line: &str) -> Option<(u8, String)> {
-    let mut words = line.split_whitespace().skip(1);
+    let mut words = line.split_whitespace();
     let lun = words.next()?.parse().ok()?;
     let (name, sectors) = (words.next()?, words.next()?.parse::<u64>().ok()?);
     let place = words.next().map_or_else(String::new, |place| format!(", {place}"));
@@ -154,9 +143,9 @@ mod tests {
 
     #[test]
     fn what_the_guest_sees_stands_beside_what_the_host_counts() {
-        assert_eq!(read("disk 1 sdb 131072 /data"), Some((1, "sdb, 64 MB, /data".to_owned())));
-        assert_eq!(read("disk 0 sda 2048"), Some((0, "sda, 1 MB".to_owned())));
-        assert_eq!(read("disk x sda 2048"), None);
+        assert_eq!(read("1 sdb 131072 /data"), Some((1, "sdb, 64 MB, /data".to_owned())));
+        assert_eq!(read("0 sda 2048"), Some((0, "sda, 1 MB".to_owned())));
+        assert_eq!(read("x sda 2048"), None);
         let plugging =
             Plugging { known: GuestDisks::default(), plugged: BTreeMap::from([(3, "a.vhd".into())]) };
         let counted = DiskStatistics { reads: 2, bytes_read: 3 << 20, ..DiskStatistics::default() };

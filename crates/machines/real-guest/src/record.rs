@@ -287,34 +287,18 @@ impl Stage {
 
     /// What the guest says that it has.
     pub(crate) fn view(&self) -> GuestView {
-        let voice = self.guest().voice();
-        voice.clear_answers();
-        self.guest().command("mem");
-        let _told = voice.wait_for("m ", ANSWER);
-        voice.view().unwrap_or_default()
+        let _told = self.ask("mem", "m ");
+        self.guest().voice().view().unwrap_or_default()
     }
 
     /// Gives the guest's init a command, and waits for its answer.
     pub(crate) fn ask(&self, command: &str, answer: &str) -> Option<String> {
-        let voice = self.guest().voice();
-        voice.clear_answers();
-        self.guest().command(command);
-        voice.wait_for(answer, ANSWER)
+        self.guest().ask(command, answer, ANSWER)
     }
 
     /// The lines that the guest answers, until the one that ends them.
     pub(crate) fn ask_lines(&self, command: &str, prefix: &str, end: &str) -> Vec<String> {
-        let voice = self.guest().voice();
-        voice.clear_answers();
-        self.guest().command(command);
-        let mut lines = Vec::new();
-        while let Some(line) = voice.wait_for(prefix, ANSWER) {
-            if line == end {
-                break;
-            }
-            lines.push(line[prefix.len()..].trim().to_owned());
-        }
-        lines
+        self.guest().ask_lines(command, [prefix, end], usize::MAX, ANSWER)
     }
 
     /// Has the guest use `count` MiB, and give them back: their pages are the host's then as well.

@@ -82,13 +82,9 @@ fn taken_back(record: &mut Record, stage: &Stage) {
     let from = stage.mark();
     stage.host.command(VmmsCommand::RescindDynamicMemory(OTHER));
     let rescinded = stage.named(from, OPERATION, "vmbus_rescind").is_some();
-    let voice = stage.host.guests[1].voice();
     let gone = (0..TRIES).any(|_| {
-        voice.clear_answers();
-        stage.host.guests[1].command("sh sleep 0.2; ls /sys/bus/vmbus/drivers/hv_balloon | grep -c -- -");
-        let count = voice.wait_for("", super::ANSWER);
-        let _end = voice.wait_for("sh.", super::ANSWER);
-        count.as_deref() == Some("0")
+        let look = "sh sleep 0.2; ls /sys/bus/vmbus/drivers/hv_balloon | grep -c -- -";
+        stage.host.guests[1].ask_lines(look, ["", "sh."], usize::MAX, super::ANSWER) == ["0"]
     });
     record.check(
         "the channel is taken back: its driver lets go of it",
@@ -140,15 +136,5 @@ fn touching(page: GuestPage) -> String {
 }
 
 fn touch(guest: &GuestHandle, page: GuestPage) -> Option<String> {
-    let voice = guest.voice();
-    voice.clear_answers();
-    guest.command(&touching(page));
-    let mut last = None;
-    while let Some(line) = voice.wait_for("", super::ANSWER) {
-        if line == "sh." {
-            break;
-        }
-        last = Some(line);
-    }
-    last
+    guest.ask_lines(&touching(page), ["", "sh."], usize::MAX, super::ANSWER).pop()
 }

@@ -137,10 +137,7 @@ fn used_again(record: &mut Record, stage: &Stage, before: f64) {
 
 /// Has the guest's programs keep so much, MiB; whether they say that they do. What an emulated processor has to fill takes its time.
 fn eat(stage: &Stage, mib: u64) -> bool {
-    let voice = stage.guest().voice();
-    voice.clear_answers();
-    stage.guest().command(&format!("eat {mib}"));
-    voice.wait_for(&format!("eaten {mib}"), OPERATION).is_some()
+    stage.guest().ask(&format!("eat {mib}"), &format!("eaten {mib}"), OPERATION).is_some()
 }
 
 /// Seconds until something is so, or until the longest time has passed.

@@ -75,10 +75,10 @@ impl QemuGuest {
     }
 
     /// Gives its init a command, and waits for a line that begins with `answer`.
-    pub(super) fn ask(&mut self, command: &str, answer: &str, longest: Duration) -> Result<String> {
-        self.voice.clear_answers();
-        writeln!(self.input, "{command}").context("QEMU has ended")?;
-        self.voice.wait_for(answer, longest).with_context(|| {
+    pub(super) fn ask(&self, command: &str, answer: &str, longest: Duration) -> Result<String> {
+        // A QEMU that has ended answers nothing.
+        let send = |line: &str| drop(writeln!(&self.input, "{line}"));
+        self.voice.ask(send, command, answer, longest).with_context(|| {
             format!("QEMU's guest did not answer {command:?} within {} s", longest.as_secs())
         })
     }
