@@ -158,7 +158,13 @@ impl Job {
 
     /// What stands at the head of every script.
     fn title(&self, engine: &str) -> String {
-        format!("{} in {}, by {engine}.", counted(self.points, "point"), counted(self.tasks, "task"))
+        format!("{}, by {engine}.", self.contents())
+    }
+
+    /// How many points, and in how many tasks.
+    #[must_use]
+    pub fn contents(&self) -> String {
+        format!("{} in {}", counted(self.points, "point"), counted(self.tasks, "task"))
     }
 }
 

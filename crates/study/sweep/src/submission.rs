@@ -5,9 +5,13 @@ use super::{Hash, Point};
 /// Name of the file of tasks: a JSON array whose elements are arrays of points.
 pub const TASKS_FILE: &str = "tasks.json";
 
-/// VM seconds of virtual time that one task has, if nothing else is said: most of a minute of a core (half a million in a second were measured), so
-/// that starting a task costs little beside it. Invented.
-pub const TASK_VM_SECONDS: u64 = 20_000_000;
+/// Tasks that a submission has where nothing else is said, as far as the bounds of a task allow: enough for the cores of some machines. Invented.
+const TASKS: u64 = 64;
+/// VM seconds of virtual time that such a task has at least: two seconds of a core (half a million in a second were measured), so that starting a
+/// task costs little beside it. Invented.
+const LEAST_VM_SECONDS: u64 = 1_000_000;
+/// And at most: most of a minute of a core, so that little is lost with a task. Invented.
+const MOST_VM_SECONDS: u64 = 20_000_000;
 
 /// Points of a task at most: the environment of a process, in which HyperQueue hands a task over, takes 128 KiB for one variable, and a hash is
 /// 35 bytes there.
@@ -20,6 +24,15 @@ pub enum Size {
     Points(usize),
     /// As many as have so many VM seconds of virtual time.
     VmSeconds(u64),
+}
+
+impl Size {
+    /// What is usual for these points.
+    #[must_use]
+    pub fn usual<'p>(points: impl IntoIterator<Item = &'p Point>) -> Self {
+        let all = points.into_iter().fold(0_u64, |sum, point| sum.saturating_add(point.settings.vm_seconds));
+        Self::VmSeconds((all / TASKS).clamp(LEAST_VM_SECONDS, MOST_VM_SECONDS))
+    }
 }
 
 /// Puts points together to tasks, in their order.
@@ -98,5 +111,19 @@ mod tests {
         assert_eq!(sizes(&[], Size::Points(3)), [0; 0]);
         assert_eq!(sizes(&[0; 2 * MOST_POINTS + 1], Size::VmSeconds(1)), [MOST_POINTS, MOST_POINTS, 1]);
         assert_eq!(sizes(&[u64::MAX; 3], Size::VmSeconds(7)), [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_plan_is_divided_for_many_cores_unless_its_tasks_would_be_too_short() {
+        let tasks = |costs: &[u64]| sizes(costs, Size::usual(&points(costs))).len();
+        // A tenth of a second each: one task takes 20 of them.
+        assert_eq!(tasks(&[50_000; 20]), 1);
+        assert_eq!(tasks(&[50_000; 480]), 24);
+        assert_eq!(tasks(&[50_000; 6400]), 64);
+        // 40 s each: no more than one of them in a task.
+        assert_eq!(tasks(&[20_000_000; 100]), 100);
+        assert_eq!(tasks(&[5_000_000; 2560]), 640);
+        assert_eq!(tasks(&[u64::MAX; 3]), 3);
+        assert_eq!(tasks(&[]), 0);
     }
 }

@@ -10,7 +10,7 @@ use scenario::run::directory::create_next;
 use sweep::engines::{Engine, Job, Options};
 use sweep::files::write_whole;
 use sweep::rows::Found;
-use sweep::submission::{MOST_POINTS, Size, TASK_VM_SECONDS, TASKS_FILE, tasks, text};
+use sweep::submission::{MOST_POINTS, Size, TASKS_FILE, tasks, text};
 
 use super::super::{arguments, bad_input};
 use super::{Which, absolute, refused};
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// What runs the tasks: parallel, slurm, hyperqueue or kubernetes
     #[arg(long, value_name = "ENGINE")]
     engine: Engine,
-    /// Points of a task; default: as many as are most of a minute of a core
+    /// Points of a task; default: a 64th of all, between two seconds and a minute of a core
     #[arg(long, value_name = "N", value_parser = arguments::at_least_one::<NonZero<usize>>)]
     points_per_task: Option<NonZero<usize>>,
     /// The program that runs a task, where the machines see it; default: this one
@@ -73,8 +73,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         None => std::env::current_exe()
             .context("this program does not know where it is; name it with --program")?,
     };
-    let size =
-        args.points_per_task.map_or(Size::VmSeconds(TASK_VM_SECONDS), |points| Size::Points(points.get()));
+    let size = args
+        .points_per_task
+        .map_or_else(|| Size::usual(due.iter().copied()), |points| Size::Points(points.get()));
     let tasks = tasks(due.iter().copied(), size);
     let folder = absolute(&create_next(plan.folder(), "submit").map_err(bad_input)?);
     let log = folder.join("log");
@@ -108,7 +109,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             make_executable(&path)?;
         }
     }
-    tell!("{} points in {} tasks, in {}", due.len(), tasks.len(), folder.display());
+    tell!("{}, in {}", job.contents(), folder.display());
     if cfg!(debug_assertions) && args.program.is_none() {
         tell!(
             "This program is a development build. A release build runs about six times as many points in the same time: cargo install --path xtask \
