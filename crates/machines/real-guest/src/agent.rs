@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(voice.boots(), 2);
     }
 
-    /// An init that answers each command when the one after next comes.
+    /// An init that answers nothing while it is slow, and then everything, in order.
     #[test]
     fn a_late_answer_is_not_taken_for_the_next_one() {
         let voice = Voice::default();

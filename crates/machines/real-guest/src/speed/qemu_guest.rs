@@ -74,11 +74,11 @@ impl QemuGuest {
         self.voice.wait_for("ready", longest).is_some()
     }
 
-    /// Gives its init a command, and waits for a line that begins with `answer`.
-    pub(super) fn ask(&self, command: &str, answer: &str, longest: Duration) -> Result<String> {
-        // A QEMU that has ended answers nothing.
-        let send = |line: &str| drop(writeln!(&self.input, "{line}"));
-        self.voice.ask(send, command, answer, longest).with_context(|| {
+    /// Gives its init a command, and waits for a line that begins with `answer`. Without one the measurement ends: no later answer can be mistaken.
+    pub(super) fn ask(&mut self, command: &str, answer: &str, longest: Duration) -> Result<String> {
+        self.voice.clear_answers();
+        writeln!(self.input, "{command}").context("QEMU has ended")?;
+        self.voice.wait_for(answer, longest).with_context(|| {
             format!("QEMU's guest did not answer {command:?} within {} s", longest.as_secs())
         })
     }
