@@ -19,14 +19,19 @@
     return vm.pressure < (Number.isFinite(vm.low) ? vm.low : 75) ? colour("low") : colour("fits");
   };
 
-  /** Draws what does not move, and keeps what does. */
-  const lay = () => {
+  /** How wide and how high the picture is, where its rows begin, and how high they are. */
+  const measure = () => {
     const width = Math.max(300, container.clientWidth);
     const wide = width >= 960;
     const rowHeight = vms.length <= 12 ? (wide ? 48 : 42) : Math.max(7, Math.floor(560 / vms.length));
-    const named = rowHeight >= 30;
     const top = 34;
-    const height = Math.max(wide ? 420 : 330, top + vms.length * rowHeight + 14);
+    return { width, wide, top, rowHeight, height: Math.max(wide ? 420 : 330, top + vms.length * rowHeight + 14) };
+  };
+
+  /** Draws what does not move, and keeps what does. */
+  const lay = () => {
+    const { width, wide, top, rowHeight, height } = measure();
+    const named = rowHeight >= 30;
     const poolWidth = wide ? 170 : Math.round(Report.clamp(width * 0.17, 66, 140));
     const poolLeft = 12;
     const partLeft = poolLeft + poolWidth + 18;
@@ -106,6 +111,7 @@
     const moving = svg("g", { "pointer-events": "none" });
     root.append(moving);
     Report.show(container, root);
+    container.style.minHeight = "";
     return {
       width, wide, rows, moving, layers, poolWords, balancer, vmms, scale, floor, poolWidth, poolLeft, barHeight, barLeft, named,
       ring: [parentRight - 8, childLeft + 8], order: [partLeft + partWidth, top + 60, partLeft + partWidth + 16, workerLeft], theme: document.documentElement.dataset.theme,
@@ -255,5 +261,7 @@
     el("span", {}, el("i", { style: "background:var(--transit);outline:1px solid var(--ink)" }), "with an edge: memory on its way"),
     el("span", {}, "▏ demand"), el("span", {}, "┊ target"), el("span", {}, "dashed: maximum"), key("accent", "status report"), key("chosen", "other message"), key("ink", "the balancer's word to a worker"));
   id("living-save").addEventListener("click", () => Report.save("components.svg", "image/svg+xml", Report.picture(container.firstElementChild)));
+  // As high as it will be, so that nothing below moves when it comes.
+  container.style.minHeight = `${measure().height}px`;
   Report.whenSeen(container, ["now", "vm", "speed"], draw);
 })();

@@ -57,9 +57,10 @@
     return context.createPattern(tile, "repeat");
   };
 
+  const stackHeight = Math.max(220, Math.min(360, window.innerHeight * 0.45));
   const drawStack = () => {
     Report.chart(id("stack"), {
-      data: [seconds, ...[...sums].reverse()], height: Math.max(220, Math.min(360, window.innerHeight * 0.45)), names: true, most: Number.isFinite(host.total) ? host.total / 1.03 : 0,
+      data: [seconds, ...[...sums].reverse()], height: stackHeight, names: true, most: Number.isFinite(host.total) ? host.total / 1.03 : 0,
       series: [...stacked].reverse().map((layer) => ({ paths: step, width: 0.5, stroke: () => colour("ground"), fill: layer.striped ? () => stripes(layer.colour()) : layer.colour, points: { show: false } })),
       hover: (u, row, y) => {
         const layer = sums.findIndex((sum) => y <= sum[row]);
@@ -83,6 +84,7 @@
 
   /* Each VM. */
   const SHOWN = 12;
+  const VM_HEIGHT = 150;
   const operations = vms.map(() => []);
   for (const place of events.named("add_memory", "remove_memory")) {
     const vm = host.placeOf.get(events.vm(place));
@@ -104,7 +106,7 @@
     const demand = of.demand || new Float64Array(counters.n).fill(NaN);
     const either = Float64Array.from(physical, (value, row) => (value > 0 && demand[row] > value ? demand[row] : value));
     Report.chart(into, {
-      data: [seconds, either, physical, gapped(demand)], height: 150, most: host.maximum[vm.place],
+      data: [seconds, either, physical, gapped(demand)], height: VM_HEIGHT, most: host.maximum[vm.place],
       bands: [{ series: [1, 2], fill: () => colour("short") }],
       series: [
         { paths: step, width: 0, stroke: () => "transparent", points: { show: false } },
@@ -133,7 +135,7 @@
   const showVms = () => {
     cells.clear();
     Report.show(id("each-vm"), shown.map((vm) => {
-      const into = el("div", {});
+      const into = el("div", { style: `min-height: ${VM_HEIGHT}px` });
       const words = vm.summary ? `${vm.summary.memory_add_operations} added, ${vm.summary.memory_remove_operations} removed`
         + (vm.summary.time_above_100_s > 0 ? `, short for ${Report.span(vm.summary.time_above_100_s * 1e9)}` : "") : "";
       const cell = el("div", { class: "cell" }, el("h4", { onclick: () => state.set({ vm: vm.name }) }, vm.name, el("span", {}, words)), into);
@@ -177,13 +179,14 @@
     const names = [...kinds.get(id("counter").value).keys()];
     Report.show(id("instance"), names.length > 1 ? el("option", { value: "" }, `all ${names.length}`) : null, names.map((name) => el("option", { value: name }, name)));
   };
+  const COUNTER_HEIGHT = 200;
   const drawCounter = () => {
     const of = kinds.get(id("counter").value);
     const wanted = id("instance").value;
     const lines = [...of].filter(([name]) => !wanted || name === wanted);
     const unit = lines[0][1].unit || "";
     Report.chart(id("any-counter"), {
-      data: [seconds, ...lines.map(([, column]) => gapped(column.list))], height: 200, names: true, unit, axisSize: 74,
+      data: [seconds, ...lines.map(([, column]) => gapped(column.list))], height: COUNTER_HEIGHT, names: true, unit, axisSize: 74,
       series: lines.map(([name], place) => {
         const vm = host.placeOf.get(name);
         return { paths: step, width: 1.4, stroke: () => Report.vmColour(vm === undefined ? place : vm), dash: Math.floor((vm ?? place) / 8) % 2 ? [5, 3] : [], points: { show: false } };
@@ -215,7 +218,9 @@
   id("instance").addEventListener("change", drawCounter);
   instances();
 
-  for (const [container, draw] of [[id("stack"), drawStack], [id("any-counter"), drawCounter]]) {
+  for (const [container, height, draw] of [[id("stack"), stackHeight, drawStack], [id("any-counter"), COUNTER_HEIGHT, drawCounter]]) {
+    // As high as it will be, so that nothing below moves when the curves come.
+    container.style.minHeight = `${height}px`;
     let width = 0;
     Report.whenSeen(container, [], () => {
       if (container.clientWidth === width) return;

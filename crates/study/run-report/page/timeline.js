@@ -43,8 +43,8 @@
     return [...steps, ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400].map((s) => s * 1e9)];
   })();
 
+  const height = TOP + lanes.LANES.length * LANE;
   const draw = ({ vm, lineFrom, lineTo, seq, now }) => {
-    const height = TOP + lanes.LANES.length * LANE;
     const { context: c, width } = Report.canvas(canvas, height);
     const left = LEFT();
     const scale = (width - left - 8) / (lineTo - lineFrom);
@@ -329,5 +329,7 @@
   });
   id("line-save").addEventListener("click", () => canvas.toBlob((picture) => Report.save("timeline.png", "image/png", picture)));
   id("line-arrows").addEventListener("change", () => run());
+  // As large as it will be, so that nothing below moves when it is drawn.
+  Report.canvas(canvas, height);
   const run = Report.whenSeen(canvas, ["vm", "lineFrom", "lineTo", "seq", "now"], () => draw(state.get()));
 })();
