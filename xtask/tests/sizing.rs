@@ -258,6 +258,14 @@ fn what_cannot_be_sized_is_refused_and_leaves_nothing() {
     }
     let left = folder.join("runs").read_dir().map_or(0, Iterator::count);
     assert_eq!(left, 0, "nothing was found, and no folder is left");
+    // Nor one that the user named, unless it was there before.
+    for (named, there) in [("new", false), ("old", true)] {
+        if there {
+            std::fs::create_dir(folder.join(named)).unwrap();
+        }
+        refused(&folder, &["size", "notes.csv", "--out", named]);
+        assert_eq!(folder.join(named).exists(), there, "{named}");
+    }
 }
 
 /// A server that answers one request with what it has of a VM, and returns that request.

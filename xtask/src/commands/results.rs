@@ -36,18 +36,22 @@ impl Leaving {
         progress_bar(!self.json && std::io::stderr().is_terminal(), template)
     }
 
-    /// Runs in the folder for what is found. If nothing is, a folder that was made for it goes again.
+    /// Runs in the folder for what is found. If nothing is, a folder that was made for it goes again; one that the user named
+    /// only if it is empty.
     pub(super) fn within<T>(
         &self,
         results: &Results,
         run: impl FnOnce(&Path) -> Result<T>,
     ) -> Result<(PathBuf, T)> {
+        let was_there = self.out.as_deref().is_some_and(Path::exists);
         let folder = results.folder(self.out.as_deref(), self.force)?;
         match run(&folder) {
             Ok(found) => Ok((folder, found)),
             Err(error) => {
                 if self.out.is_none() {
                     let _kept = std::fs::remove_dir_all(&folder);
+                } else if !was_there {
+                    let _not_empty = std::fs::remove_dir(&folder);
                 }
                 Err(error)
             }

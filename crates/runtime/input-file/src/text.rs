@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::str::FromStr;
 
-use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE};
 
 /// The longest line that is read, bytes: a counter file of 100 000 VMs has a first line of about a tenth of that. Invented.
 pub const LONGEST_LINE: u64 = 1 << 30;
@@ -35,28 +36,40 @@ impl Encoding {
     }
 }
 
-/// A line that is no UTF-8 was read in the code page windows-1252 (Western Europe), of which every byte is a character: numbers and
-/// English names are right whatever code page it was, other letters may not be.
+/// Lines that are no UTF-8 were read in a code page that was guessed from them, as a browser guesses it: numbers and English names
+/// are right whatever code page it was, other letters may not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodePage {
     /// The first such line, from 1.
     pub line: u64,
+    /// The code page that was guessed.
+    pub name: CodePageName,
 }
 
 impl fmt::Display for CodePage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "line {} is not UTF-8: such lines are read in the code page windows-1252; if letters come out wrong, convert the file \
-             first (iconv -f CODEPAGE -t UTF-8)",
-            self.line
+            "line {} is not UTF-8: such lines are read in the code page {}; if letters come out wrong, convert the file first \
+             (iconv -f CODEPAGE -t UTF-8)",
+            self.line, self.name
         )
     }
 }
 
-/// A code page that the user names: what a file is written in cannot always be told from its bytes.
+/// A code page. A user may name it: what a file is written in cannot always be told from its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodePageName(&'static encoding_rs::Encoding);
+
+impl CodePageName {
+    /// The code page that text without any mark is most likely written in: this line, and what follows it.
+    fn guess(line: &[u8], following: &[u8]) -> Self {
+        let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+        detector.feed(line, false);
+        detector.feed(following, false);
+        Self(detector.guess(None, Utf8Detection::Deny))
+    }
+}
 
 /// Windows' numbers of code pages that the Encoding Standard knows by another name.
 const NUMBERED: [(&str, &str); 6] = [
@@ -142,8 +155,9 @@ impl From<LineError> for io::Error {
 
 /// The lines of a text file, numbered, without their ends (LF or CR LF), whatever the file's encoding.
 ///
-/// UTF-16 is told by its byte-order mark, or by the zero beside a first character of ASCII. A line that is no UTF-8 is read in a
-/// [code page](Self::code_page). Half a character becomes U+FFFD.
+/// UTF-16 is told by its byte-order mark, or by the zero beside a first character of ASCII. Lines that are no UTF-8 are read in a
+/// [code page](Self::code_page), which is guessed from the first of them and what of the file is in memory then. Half a character
+/// becomes U+FFFD.
 #[derive(Debug)]
 pub struct TextLines<R> {
     input: BufReader<io::Chain<Cursor<Vec<u8>>, R>>,
@@ -233,15 +247,16 @@ impl<R: Read> TextLines<R> {
         let text = match self.encoding {
             Encoding::Utf16Le => UTF_16LE.decode_without_bom_handling(&self.bytes).0,
             Encoding::Utf16Be => UTF_16BE.decode_without_bom_handling(&self.bytes).0,
-            Encoding::Bytes if self.named.is_some_and(|named| named.0 != UTF_8) => {
-                let encoding = self.named.map_or(WINDOWS_1252, |named| named.0);
-                encoding.decode_without_bom_handling(&self.bytes).0
-            }
-            Encoding::Bytes => match core::str::from_utf8(&self.bytes) {
-                Ok(text) => Cow::Borrowed(text),
-                Err(_) => {
-                    self.code_page.get_or_insert(CodePage { line });
-                    WINDOWS_1252.decode_without_bom_handling(&self.bytes).0
+            Encoding::Bytes => match (self.named, core::str::from_utf8(&self.bytes)) {
+                (Some(CodePageName(named)), _) if named != UTF_8 => {
+                    named.decode_without_bom_handling(&self.bytes).0
+                }
+                (_, Ok(text)) => Cow::Borrowed(text),
+                (_, Err(_)) => {
+                    let guess =
+                        || CodePage { line, name: CodePageName::guess(&self.bytes, self.input.buffer()) };
+                    let CodePageName(guessed) = self.code_page.get_or_insert_with(guess).name;
+                    guessed.decode_without_bom_handling(&self.bytes).0
                 }
             },
         };
@@ -374,9 +389,41 @@ mod tests {
     fn a_line_that_is_no_utf_8_is_of_a_code_page_and_told() {
         let (all, page) = lines(b"vm,t\nB\xfcro \x80,0\nB\xc3\xbcro,1\n");
         assert_eq!((&all[1][..], &all[2][..], page), ("Büro €,0", "Büro,1", Some(2)));
-        assert!(CodePage { line: 2 }.to_string().starts_with("line 2 is not UTF-8: such lines are read in"));
+        let page = CodePage { line: 2, name: "1252".parse().unwrap() };
+        assert!(
+            page.to_string()
+                .starts_with("line 2 is not UTF-8: such lines are read in the code page windows-1252;")
+        );
         let error = decode(b"a = 1\nb = \"\xfc\"\n".to_vec()).unwrap_err();
         assert_eq!(error, NotText { line: 2, byte: 11 });
+    }
+
+    #[test]
+    fn a_code_page_is_guessed_from_what_is_written_in_it() {
+        // What an administrator has: names of VMs, and the headers of `Get-VM | Export-Csv` with calculated columns.
+        for (name, text) in [
+            ("windows-1252", "\"Name\",\"Größe\"\n\"Büro-01\",\"1\"\n"),
+            ("windows-1252", "\"Name\",\"Mémoire affectée\"\n\"Comptabilité\",\"1\"\n"),
+            ("windows-1252", "\"Büro\"\n"),
+            ("windows-1252", "\"SQL-Büro\",\"läuft\"\n"),
+            ("windows-1250", "\"Nazwa\",\"Przydzielona pamięć\"\n\"Księgowość\",\"Działa\"\n"),
+            ("windows-1251", "\"Имя\",\"Память\"\n\"Бухгалтерия\",\"Работает\"\n"),
+            ("Shift_JIS", "\"名前\",\"メモリの割り当て\"\n\"経理\",\"実行中\"\n"),
+            ("Shift_JIS", "\"会計サーバー\",\"1\"\n"),
+            ("GBK", "\"名称\",\"分配的内存\"\n\"财务服务器\",\"正在运行\"\n"),
+            ("Big5", "\"名稱\",\"指派的記憶體\"\n\"會計伺服器\",\"執行中\"\n"),
+            ("EUC-KR", "\"이름\",\"할당된 메모리\"\n\"회계서버\",\"실행 중\"\n"),
+        ] {
+            let page: CodePageName = name.parse().unwrap();
+            let bytes = page.0.encode(text).0;
+            let mut lines = TextLines::new(&bytes[..]);
+            let mut read = String::new();
+            while let Some(line) = lines.next_line().unwrap() {
+                read.push_str(line);
+                read.push('\n');
+            }
+            assert_eq!((&read[..], lines.code_page().map(|page| page.name)), (text, Some(page)), "{name}");
+        }
     }
 
     #[test]

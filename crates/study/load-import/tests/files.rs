@@ -104,6 +104,22 @@ fn a_japanese_list_of_code_page_932_is_read_when_its_page_is_named() {
     assert_eq!(mib(&load, "経理"), [1024, 1024, 4096]);
 }
 
+#[test]
+fn a_japanese_list_is_one_vm_with_the_log_whatever_both_are_written_in() {
+    let list = encoding("\"名前\",\"状態\",\"メモリの割り当て\"\r\n\"経理\",\"実行中\",\"2048 MB\"\r\n").0;
+    let log = "\"(PDH-CSV 4.0) (Tokyo Standard Time)(-540)\",\"\\\\HV\\Hyper-V Dynamic Memory VM(経理)\\Physical Memory\",\
+               \"\\\\HV\\Hyper-V Dynamic Memory VM(経理)\\Current Pressure\"\r\n\"09/21/2026 06:00:00.000\",\"1000\",\"80\"\r\n\
+               \"09/21/2026 06:01:00.000\",\"1000\",\"80\"\r\n";
+    let inputs = [Input::of_bytes("vms.csv", list), Input::of_bytes("log.csv", log.into())];
+    let load = read_inputs(&inputs, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(load.vms.iter().map(|vm| &*vm.name).collect::<Vec<_>>(), ["経理"]);
+    assert!(
+        load.remarks.iter().any(|remark| remark.contains("in the code page Shift_JIS;")),
+        "{:?}",
+        load.remarks
+    );
+}
+
 /// Shift-JIS of the text above.
 fn encoding(text: &str) -> (Vec<u8>, (), ()) {
     let (bytes, _, bad) = encoding_rs::SHIFT_JIS.encode(text);

@@ -135,6 +135,19 @@ pub enum ReadError {
         /// What stands in the row before.
         before: DateTime,
     },
+    /// A comma before three digits, in a file that has not shown what its commas are.
+    #[error(
+        "line {line}, column {column}: {text:?} may have a decimal comma or one of thousands, and no value before it shows which; \
+         take the log as PDH wrote it (relog FILE -f csv -o OUT.csv), or separate its fields by semicolons or tabs"
+    )]
+    Comma {
+        /// Line, from 1.
+        line: u64,
+        /// Column, from 1.
+        column: usize,
+        /// What stands there.
+        text: String,
+    },
     /// A value that is no number.
     #[error("line {line}, column {column}: {text:?} is not a number")]
     Value {
@@ -207,6 +220,7 @@ impl CounterLog {
                         ReadError::Quotes { .. }
                             | ReadError::Fields { .. }
                             | ReadError::Time { .. }
+                            | ReadError::Comma { .. }
                             | ReadError::Value { .. }
                     );
                     if rows == 0 || !lines.is_unended() || !of_a_part {
@@ -248,7 +262,15 @@ impl CounterLog {
                 "" => f64::NAN,
                 number => match numbers.read(number) {
                     Some(value) => value,
-                    None => return Err(ReadError::Value { line, column: found, text: text.into_owned() }),
+                    None => {
+                        let (column, both_ways) = (found, numbers.may_be_read_both_ways(number));
+                        let text = text.into_owned();
+                        return Err(if both_ways {
+                            ReadError::Comma { line, column, text }
+                        } else {
+                            ReadError::Value { line, column, text }
+                        });
+                    }
                 },
             };
             column.push(value);
@@ -396,6 +418,14 @@ impl Numbers {
             Some(_) => return None,
         };
         value.ok().filter(|value: &f64| value.is_finite())
+    }
+
+    /// Whether a number that could not be read is one of thousands, or one with decimals.
+    fn may_be_read_both_ways(&self, number: &str) -> bool {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+        let parts = number.trim_start_matches('-').split_once(',');
+        parts.is_some_and(|(whole, broken)| digits(whole) && digits(broken) && self.is_of_thousands(broken))
+            && self.decimal.is_none()
     }
 
     /// Whether a comma before these digits may separate thousands: where fields are separated by commas, no decimals need to be.
