@@ -35,12 +35,15 @@ pub fn plane_with_front(
     front: &[(f64, f64)],
 ) -> String {
     let (width, height) = (640.0, 400.0);
-    let (left, right, top, bottom) = (70.0, 610.0, 34.0, 350.0);
+    let (right, top, bottom) = (610.0, 34.0, 350.0);
     let scale = |value: f64| libm::log10(1.0 + value.max(0.0));
     let (x_from, x_to) =
         range(spots.iter().map(|spot| spot.x).chain(front.iter().map(|point| point.0)).map(scale));
     let (y_from, y_to) =
         range(spots.iter().map(|spot| spot.y).chain(front.iter().map(|point| point.1)).map(scale));
+    // Room for the longest number beside the axis, at the width of a digit in the page's type.
+    let longest = ticks(y_from, y_to).into_iter().map(|value| short(value).chars().count()).max();
+    let left = f64::max(70.0, 6.2 * longest.unwrap_or(0) as f64 + 8.0);
     let x = |value: f64| left + (right - left) * (scale(value) - x_from) / (x_to - x_from);
     let y = |value: f64| bottom - (bottom - top) * (scale(value) - y_from) / (y_to - y_from);
     let mut picture = Picture::inline(width, height, title);
@@ -123,6 +126,19 @@ mod tests {
         let line = svg.lines().find(|line| line.contains("class=\"front\"")).unwrap();
         assert!(line.contains("610") && svg.contains("class=\"below\""), "{svg}");
         assert!(!plane("both", ("x", "y"), &[spot]).contains("front"));
+    }
+
+    #[test]
+    fn the_longest_number_has_room_beside_its_axis() {
+        let at = |y: f64| {
+            let spot = |y: f64| Spot { label: "one".to_owned(), class: "p0".to_owned(), x: 10.0, y };
+            let svg = plane("both", ("x", "y"), &[spot(y / 4.0), spot(y)]);
+            let number =
+                svg.lines().find(|line| line.contains(&format!(">{}<", short(y)))).unwrap().to_owned();
+            number.split("x=\"").nth(1).and_then(|rest| rest.split('"').next()?.parse::<f64>().ok()).unwrap()
+        };
+        assert_eq!((at(100.0), at(1e7)), (64.0, 64.0));
+        assert!(at(1e8) > 70.0 && at(1e9) > at(1e8));
     }
 
     #[test]

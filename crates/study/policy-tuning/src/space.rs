@@ -293,7 +293,14 @@ fn parameter(policy: &str, defaults: &Table, range: &str) -> Result<Parameter, S
             Kind::Whole | Kind::Size => plain.or_else(|| parse_size(text).ok().map(|size| size.get() as f64)),
         };
         found.ok_or_else(|| {
-            format!("{name}: {text:?} is not what {name} takes, which is {default} unless something is said")
+            let such = match kind {
+                Kind::Number => format!("a number such as {default}"),
+                Kind::Time => format!("a time such as {default}"),
+                Kind::Whole | Kind::Size => {
+                    format!("a size such as 50MB, or a whole number such as {default}")
+                }
+            };
+            format!("{name}: {text:?} is not what {name} takes: {such}")
         })
     };
     let (low, high) = (end(from)?, end(to)?);
@@ -348,7 +355,7 @@ mod tests {
                 "interval: 20s is not less than 5s",
                 "weights is no amount: it cannot be varied between two ends",
                 "\"host_goal\" is no range of a parameter: write name=least..most, such as step=10MB..200MB",
-                "host_goal: \"a\" is not what host_goal takes, which is 0.8 unless something is said",
+                "host_goal: \"a\" is not what host_goal takes: a number such as 0.8",
             ]
         );
         for (policy, why) in [

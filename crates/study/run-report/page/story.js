@@ -14,7 +14,7 @@
     `${Report.vms.length} VM${Report.vms.length === 1 ? "" : "s"}`,
     (summary.policy || manifest.policy) && `policy ${summary.policy || manifest.policy}`,
     summary.seed !== undefined && `seed ${summary.seed}`,
-    `${Report.time(Report.end)} of virtual time`,
+    `${Report.time(Report.end)} of ${manifest.clock === "wall" && manifest.speed === 1 ? "real" : "virtual"} time`,
     `${Report.events.length} events`,
   ];
   Report.show(id("identity"), parts.filter(Boolean).join(" · "), manifest.command ? [el("br"), el("code", {}, manifest.command)] : null);
