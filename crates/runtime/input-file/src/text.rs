@@ -36,8 +36,9 @@ impl Encoding {
     }
 }
 
-/// Lines that are no UTF-8 were read in a code page that was guessed from them, as a browser guesses it: numbers and English names
-/// are right whatever code page it was, other letters may not be.
+/// Lines that are no UTF-8 were read in a code page that was guessed from them, as a browser guesses it. Letters beyond ASCII may be
+/// wrong, and so may be what stands right after them where the guess has characters of two bytes; numbers in fields of their own and
+/// English names are right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodePage {
     /// The first such line, from 1.
