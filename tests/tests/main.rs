@@ -2,6 +2,7 @@
 
 mod agent;
 mod book;
+mod compiled_once;
 mod conservation;
 mod counter_files;
 mod devices;
