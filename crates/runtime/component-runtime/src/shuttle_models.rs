@@ -1,6 +1,6 @@
 //! Random schedules of whole runs with threads: too large for loom.
 //!
-//! `RUSTFLAGS="--cfg shuttle" cargo test -p component-runtime --release --lib shuttle_`
+//! `RUSTFLAGS="--cfg shuttle" cargo test -p component-runtime --profile model --lib shuttle_`
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -222,4 +222,35 @@ fn shuttle_wall_clock_stopped_from_inside() {
 #[test]
 fn shuttle_wall_clock_stopped_from_outside() {
     check_random(|| wall_crowd(true), SCHEDULES);
+}
+
+/// Components that start others at the same time: each of these is recorded under its own name.
+#[test]
+fn shuttle_who_is_started_beside_others_keeps_its_name() {
+    check_random(
+        || {
+            let config = RunConfig { clock: ClockMode::Wall { speed: 1.0 }, ..RunConfig::default() };
+            let mut runtime = Runtime::new(config).unwrap();
+            let named = Arc::new(AtomicU64::new(0));
+            for vm in ["VM1", "VM2", "VM3"] {
+                let named = named.clone();
+                runtime.seat("starter", Some(vm)).start(from_fn(move |_, _, ctx| {
+                    let named = named.clone();
+                    ctx.seat("started", Some(vm)).start(from_fn(move |_, _, ctx| {
+                        let current = trace::current().unwrap();
+                        assert_eq!((&*current.component, current.vm.as_deref()), ("started", Some(vm)));
+                        if named.fetch_add(1, Ordering::Relaxed) == 2 {
+                            ctx.stop_run("all are named");
+                        }
+                        NextWake::Idle
+                    }));
+                    NextWake::Stopped
+                }));
+            }
+            let end = runtime.run();
+            assert!(end.panics.is_empty(), "{:?}", end.panics);
+            assert_eq!(end.reason, EndReason::Stopped("all are named".to_owned()));
+        },
+        SCHEDULES,
+    );
 }

@@ -86,7 +86,8 @@ pub struct CurrentRef<'a> {
 #[derive(Debug)]
 pub(crate) struct RunTrace {
     next_seq: AtomicU64,
-    labels: RwLock<Vec<Arc<Label>>>,
+    /// By slot; `None`: the slot is taken and not named yet.
+    labels: RwLock<Vec<Option<Arc<Label>>>>,
 }
 
 impl RunTrace {
@@ -94,20 +95,19 @@ impl RunTrace {
         Arc::new(RunTrace { next_seq: AtomicU64::new(1), labels: RwLock::new(Vec::new()) })
     }
 
-    /// Names the component in `id`'s slot; a component that had the slot before is gone.
+    /// Names the component in `id`'s slot; a component that had the slot before is gone. With the wall clock, components on several threads
+    /// take seats at once: whoever has a later slot may come first.
     pub(crate) fn name(&self, id: ComponentId, label: Arc<Label>) {
         let mut labels = self.labels.write();
         let index = id.index();
-        if index < labels.len() {
-            labels[index] = label;
-        } else {
-            debug_assert_eq!(index, labels.len(), "slots are handed out in order");
-            labels.push(label);
+        if index >= labels.len() {
+            labels.resize(index + 1, None);
         }
+        labels[index] = Some(label);
     }
 
     pub(crate) fn label(&self, index: usize) -> Option<Arc<Label>> {
-        self.labels.read().get(index).cloned()
+        self.labels.read().get(index).cloned().flatten()
     }
 }
 
