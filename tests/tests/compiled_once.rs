@@ -30,6 +30,12 @@ fn features(of: &[&str]) -> Features {
     features
 }
 
+/// Its commands are built with one of them, or several.
+fn features_of_the_command_line() -> Vec<String> {
+    let manifest = include_str!("../../xtask/Cargo.toml").parse::<toml::Table>().unwrap();
+    manifest["features"].as_table().unwrap().keys().cloned().collect()
+}
+
 /// Says what of the first build has other features in another one.
 fn otherwise(first: &Features, other: &Features) -> Vec<String> {
     let theirs = first
@@ -47,9 +53,8 @@ fn what_the_first_build_compiles_has_the_same_features_in_every_other() {
     assert!(first.len() > 100, "{first:?}");
     let all = ["--workspace", "--exclude", "book-builder", "--all-features", "--edges", "normal,build,dev"];
     let mut others = vec![("all crates".to_owned(), features(&all))];
-    for build in ["study", "bound", "guest", "qemu", "export", "parquet", "live", "storage", "sizing", "full"]
-    {
-        let args = ["--package", "xtask", "--features", build, "--edges", "normal,build"];
+    for build in features_of_the_command_line() {
+        let args = ["--package", "xtask", "--features", &build, "--edges", "normal,build"];
         others.push((format!("`--features {build}`"), features(&args)));
     }
     for (name, other) in others {
