@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::tools::{Tool, step, workspace_root};
+use super::tools::{self, Tool, step, workspace_root};
 
 /// What to do with the book.
 #[derive(clap::Args, Debug, Default)]
@@ -34,14 +34,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     build()
 }
 
-/// Checks generated pages, examples and links, then builds the book. Examples run one after another, so a core is left for the pages.
+/// Checks generated pages, examples and links, then builds the book. Examples run one after another, so a core is left for the pages and
+/// for compiling the program that builds the book.
 fn check() -> Result<()> {
-    std::thread::scope(|scope| {
-        let pages = scope.spawn(|| super::reference::check(super::reference::PAGES));
-        super::examples::check()?;
-        super::queries::check()?;
-        pages.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })?;
+    tools::beside(
+        || {
+            super::reference::check(super::reference::PAGES)?;
+            step("the program that builds the book", builder("build"))
+        },
+        || {
+            super::examples::check()?;
+            super::queries::check()
+        },
+    )?;
     links()?;
     build()
 }
@@ -112,7 +117,12 @@ fn resolve(folder: &Path, target: &str) -> PathBuf {
 
 /// Builds the book, by a program of its own.
 fn build() -> Result<()> {
-    step("book", Tool::cargo(["run", "--locked", "--package", "book-builder"]))
+    step("book", builder("run"))
+}
+
+/// A cargo command on the program that builds the book.
+fn builder(command: &str) -> Tool {
+    Tool::cargo([command, "--locked", "--package", "book-builder"])
 }
 
 #[cfg(test)]
