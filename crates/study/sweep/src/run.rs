@@ -1,12 +1,12 @@
 //! Runs points of a plan, and writes their rows.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use scenario::file::Scenario;
 
 use super::parallel::{News, watched};
@@ -71,7 +71,8 @@ pub struct Done {
     pub ended: Option<String>,
 }
 
-/// Runs the points of these places, if they have no row yet: what has failed before last. Rows are written as they come.
+/// Runs the points of these places, if they have no row yet: what has failed before last. Rows are written as they come, and none after this
+/// has returned, although a point that does not end goes on: its thread is left behind.
 ///
 /// # Errors
 /// Another version of the model, or a plan that is damaged. Nothing was run then.
@@ -108,9 +109,12 @@ pub fn run(
     let scenarios = plan.scenarios(due.iter().map(|point| &point.settings.scenario))?;
     let due: Arc<[Point]> = due.into();
     let lanes: Arc<[Mutex<Option<usize>>]> = (0..threads.max(1)).map(|_| Mutex::new(None)).collect();
+    // Whether rows are still written. A thread that writes one reads this until the row is there: so the end waits for rows that are being
+    // written, and none is begun after it.
+    let open = Arc::new(RwLock::new(true));
     let work = {
-        let (due, rows, runner, lanes) =
-            (Arc::clone(&due), rows.clone(), Arc::clone(runner), Arc::clone(&lanes));
+        let (due, rows, runner, lanes, open) =
+            (Arc::clone(&due), rows.clone(), Arc::clone(runner), Arc::clone(&lanes), Arc::clone(&open));
         let log = Mutex::new(None);
         move |lane: usize, place: usize| {
             let point: &Point = &due[place];
@@ -120,7 +124,9 @@ pub fn run(
                 None => Err("its scenario is not there".to_owned()),
             });
             *lanes[lane].lock() = None;
+            let open = open.read();
             let written = match &result {
+                _ if !*open => Err(io::Error::other("the run has ended")),
                 Ok(row) => rows.write(point, row),
                 Err(why) => rows.write_failure(point, why),
             };
@@ -167,6 +173,7 @@ pub fn run(
         }
         ControlFlow::Continue(())
     });
+    *open.write() = false;
     done.ended = match ended {
         Ok(ControlFlow::Continue(())) => None,
         Ok(ControlFlow::Break(why)) => Some(why),

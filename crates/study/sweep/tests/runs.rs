@@ -134,6 +134,42 @@ fn a_point_that_never_ends_is_named_and_tried_last() {
     release.store(true, Ordering::Relaxed);
 }
 
+/// A row that cannot be written ends the run, and the program exits soon. Other threads may be about to write theirs at that moment.
+#[test]
+fn nothing_is_written_after_the_end() {
+    struct AllAtOnce(std::sync::Barrier);
+    impl Runner for AllAtOnce {
+        fn run(&self, _: usize, point: &Point, _: &Scenario) -> Result<String, String> {
+            self.0.wait();
+            // Rows that take long to write, but for the first.
+            Ok("7".repeat(if point.settings.seed == 0 { 1 } else { 8 << 20 }))
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (plan, rows) = plan(folder.path());
+    let first = rows.path(&plan.points()[0].point);
+    // A file where its folder should be: the first row cannot be written.
+    std::fs::create_dir_all(rows.folder()).unwrap();
+    std::fs::write(first.parent().unwrap(), "").unwrap();
+    let files = || {
+        let folders = std::fs::read_dir(rows.folder()).unwrap().map(|folder| folder.unwrap().path());
+        let files = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+        files
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let runner: Arc<dyn Runner> = Arc::new(AllAtOnce(std::sync::Barrier::new(ALL.len())));
+    let done = sweep::run(&plan, &rows, &ALL, ALL.len(), &runner, &mut |_| ()).unwrap();
+    let at_the_end = files();
+    assert!(done.ended.unwrap().contains("cannot be written"));
+    assert!(!at_the_end.iter().any(|file| file.starts_with(sweep::files::UNFINISHED)), "{at_the_end:?}");
+    // The threads have a share of it until they end.
+    while Arc::strong_count(&runner) > 1 {
+        std::thread::yield_now();
+    }
+    assert_eq!(files(), at_the_end);
+}
+
 #[test]
 fn a_row_that_its_reader_refuses_is_corrupt() {
     let folder = tempfile::tempdir().unwrap();
