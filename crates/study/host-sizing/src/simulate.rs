@@ -32,7 +32,7 @@ pub(crate) fn run_all(
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     jobs.get(index).map(|job| (index, job))
                 } {
-                    let outcome = one(fleet, engine, job, progress);
+                    let outcome = run_one(fleet, engine, job, progress);
                     if let Some(place) = done.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
                         *place = Some(outcome);
                     }
@@ -44,7 +44,16 @@ pub(crate) fn run_all(
     done.into_iter().flatten().collect()
 }
 
-fn one(fleet: &Fleet, engine: Engine, job: &Job, progress: Progress<'_>) -> Result<HostOutcome, SizingError> {
+/// Runs a job on this thread.
+///
+/// # Errors
+/// As [`run_all()`].
+pub(crate) fn run_one(
+    fleet: &Fleet,
+    engine: Engine,
+    job: &Job,
+    progress: Progress<'_>,
+) -> Result<HostOutcome, SizingError> {
     if job.vms.is_empty() {
         return Ok(HostOutcome::default());
     }

@@ -17,7 +17,7 @@ use super::{BadPlan, Plan, Point};
 pub trait Runner: Send + Sync + 'static {
     /// Runs a point of its scenario: the row, one line of JSON. `lane` is the number of the thread that it runs on.
     ///
-    /// The row depends on the point and on nothing else.
+    /// The row depends on the point and on nothing else. What the point costs is measured of the calling thread.
     ///
     /// # Errors
     /// Why there is no row.

@@ -58,8 +58,8 @@ impl Runner for Sizer {
             }
             fleet = Arc::new(fleet.with_settings(&settings));
         }
-        let ran = simulate::run_all(&fleet, named.engine, std::slice::from_ref(&named.job), 1, &|_| ());
-        let outcome = ran.map_err(|error| error.to_string())?.pop().ok_or("its run came to nothing")?;
+        let outcome = simulate::run_one(&fleet, named.engine, &named.job, &|_| ());
+        let outcome = outcome.map_err(|error| error.to_string())?;
         serde_json::to_string(&outcome).map_err(|error| error.to_string())
     }
 }
