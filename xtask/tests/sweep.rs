@@ -319,7 +319,7 @@ fn what_is_given_wrongly_is_refused() {
     let folder = planned("refused");
     fs::write(folder.join("tasks.json"), "[[]]").unwrap();
     let cases: [(&[&str], &str); 9] = [
-        (&["sweep", "run", "--plan", "nowhere"], "nowhere/plan.json cannot be read"),
+        (&["sweep", "run", "--plan", "nowhere"], "there is no plan in nowhere"),
         (&["sweep", "run", "--plan", "plan", "--point", "abc"], "is no hash of a point"),
         (
             &["sweep", "run", "--plan", "plan", "--point", "00000000000000000000000000000000"],

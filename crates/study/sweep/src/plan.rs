@@ -69,6 +69,9 @@ pub enum BadPlan {
     /// The folder is there already.
     #[error("{} exists already: a plan is written once; name another folder with --out", .0.display())]
     Exists(PathBuf),
+    /// The folder, if it is there at all, has no plan.
+    #[error("there is no plan in {folder}: `sweep plan … --out {folder}` makes one, and --plan names its folder", folder = .0.display())]
+    Missing(PathBuf),
     /// A file that cannot be read.
     #[error("{} cannot be read: {why}", path.display())]
     Unreadable {
@@ -193,6 +196,9 @@ impl Plan {
     /// A file that cannot be read, or is not what was written.
     pub fn read(folder: &Path) -> Result<Self, BadPlan> {
         let path = folder.join(PLAN_FILE);
+        if std::fs::metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Err(BadPlan::Missing(folder.to_owned()));
+        }
         let damaged = |path: &Path, why: String| BadPlan::Damaged { path: path.to_owned(), why };
         let head: Head =
             serde_json::from_str(&text(&path)?).map_err(|error| damaged(&path, error.to_string()))?;
