@@ -11,7 +11,7 @@ pub(crate) struct Args {
     /// Crates; default: those whose logic everything else rests on
     #[arg(value_name = "CRATE")]
     crates: Vec<String>,
-    /// Only one part of the mutants, such as 1/8: the first of eight
+    /// Only one part of the mutants, such as 1/8: each eighth, from the first
     #[arg(long, value_name = "K/N")]
     shard: Option<String>,
     /// List the mutants and run nothing
@@ -45,7 +45,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         tool = tool.args(["--package", name]);
     }
     if let Some(shard) = &args.shard {
-        tool = tool.args(["--shard", &zero_based(shard)?]);
+        // Parts of every crate and file: the tool's own shards are files in a row.
+        tool = tool.args(["--sharding", "round-robin", "--shard", &zero_based(shard)?]);
     }
     if args.list {
         return tool.args(["--list"]).run();

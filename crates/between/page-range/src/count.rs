@@ -220,6 +220,20 @@ mod tests {
     }
 
     #[test]
+    fn counts_are_added_and_subtracted() {
+        let (seven, three) = (PageCount(7), PageCount(3));
+        assert_eq!(seven - three, PageCount(4));
+        assert_eq!(seven.checked_add(three), Some(PageCount(10)));
+        assert_eq!(seven.checked_sub(three), Some(PageCount(4)));
+        let mut count = seven;
+        count += three;
+        assert_eq!(count, PageCount(10));
+        count -= PageCount(4);
+        assert_eq!(count, PageCount(6));
+        assert!(PageCount::ZERO.is_zero() && !three.is_zero());
+    }
+
+    #[test]
     fn sums() {
         let counts = [PageCount(1), PageCount(2), PageCount(3)];
         assert_eq!(counts.iter().sum::<PageCount>(), PageCount(6));

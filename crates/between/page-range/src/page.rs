@@ -52,3 +52,14 @@ impl fmt::Display for HostPage {
         write!(f, "host frame {:#x}", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_says_whose_it_is() {
+        assert_eq!(GuestPage(0x1f).to_string(), "guest page 0x1f");
+        assert_eq!(HostPage(0x1f).to_string(), "host frame 0x1f");
+    }
+}

@@ -167,6 +167,12 @@ mod tests {
     }
 
     #[test]
+    fn one_page() {
+        assert_eq!(GuestRange::one(GuestPage(7)), Some(range(7, 8)));
+        assert_eq!(GuestRange::one(GuestPage(u64::MAX)), None);
+    }
+
+    #[test]
     fn neighbours_share_no_page() {
         let middle = range(10, 20);
         for (other, share) in [

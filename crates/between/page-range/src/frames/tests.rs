@@ -27,6 +27,7 @@ fn pages_of(runs: &RangeSet<HostPage>) -> BTreeSet<u64> {
 fn all_memory_is_minted_once() {
     let (host, frames) = silent(1000);
     assert_eq!(frames.pages(), PageCount(1000));
+    assert!(!frames.is_empty());
     assert_eq!(host.total(), PageCount(1000));
     assert!(host.collect().is_empty());
     assert_eq!(host.returned_pages(), PageCount::ZERO);
@@ -60,6 +61,21 @@ fn dropped_frames_come_home_and_ring_the_bell() {
     drop(frames.empty_like());
     drop(host.collect());
     assert_eq!(rung.load(Ordering::Relaxed), 2, "no frames, no bell");
+}
+
+#[test]
+fn a_home_is_told_which_frames_come_home() {
+    #[derive(Default)]
+    struct Noting(std::sync::OnceLock<RangeSet<HostPage>>);
+    impl FrameHome for Noting {
+        fn come_home(&self, frames: ReturnedFrames) {
+            self.0.set(frames.runs().clone()).unwrap();
+        }
+    }
+    let home = Arc::new(Noting::default());
+    let came = set([(3, 7), (20, 21)]);
+    drop(HostFrames::mint(came.clone(), home.clone()));
+    assert_eq!(home.0.get(), Some(&came));
 }
 
 #[test]
