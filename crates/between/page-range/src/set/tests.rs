@@ -25,6 +25,17 @@ fn touching_runs_become_one() {
 }
 
 #[test]
+fn runs_are_counted_from_both_ends() {
+    let pages = set([(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)]);
+    let mut runs = pages.runs();
+    assert_eq!(runs.len(), 5);
+    assert_eq!((runs.next(), runs.next()), (Some(range(0, 1)), Some(range(2, 3))));
+    assert_eq!(runs.len(), 3);
+    assert_eq!((runs.next_back(), runs.next_back()), (Some(range(8, 9)), Some(range(6, 7))));
+    assert_eq!(runs.len(), 1);
+}
+
+#[test]
 fn an_insertion_swallows_what_it_covers() {
     let mut pages = set([(2, 4), (6, 8), (10, 12)]);
     assert_eq!(pages.insert(range(3, 11)), PageCount(4));
@@ -87,6 +98,8 @@ fn only_the_canonical_form_is_read() {
         let error = serde_json::from_str::<Set>(bad).unwrap_err().to_string();
         assert!(error.contains("must begin beyond the end of 0x"), "{error}");
     }
+    let error = serde_json::from_str::<Set>("7").unwrap_err().to_string();
+    assert!(error.contains("expected page ranges, lowest first"), "{error}");
 }
 
 /// The universe of the property tests: this many pages from some origin.
