@@ -62,9 +62,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         xtask()?.args(["verify", "--oracle", "--seed", seeds]),
     )?;
     recorded_trace()?;
-    // With the features of the steps above: what they have compiled is not compiled again. Engines mostly wait, rustdoc never does.
-    let documentation = whole("doc").args(["--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
-    tools::beside(engines, || step("API documentation", documentation))?;
+    engines()?;
+    // With the features of the steps above: what they have compiled is not compiled again.
+    step("API documentation", whole("doc").args(["--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     if !args.no_fuzz {
         super::fuzz::for_a_minute(whole("build"), text.as_deref())?;
     }
