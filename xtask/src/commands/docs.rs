@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::tools::{self, Tool, step, workspace_root};
+use super::tools::{Tool, step, workspace_root};
+use crate::output::note;
 
 /// What to do with the book.
 #[derive(clap::Args, Debug, Default)]
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Checks generated pages, examples and links, then builds the book. Examples run one after another, so a core is left for the pages and
 /// for compiling the program that builds the book.
 fn check() -> Result<()> {
-    tools::beside(
+    beside(
         || {
             super::reference::check(super::reference::PAGES)?;
             step("the program that builds the book", builder("build"))
@@ -49,6 +50,19 @@ fn check() -> Result<()> {
     )?;
     links()?;
     build()
+}
+
+/// Does both at the same time, the second in this thread. If both fail, the error of the second is told on standard error.
+fn beside(first: impl FnOnce() -> Result<()> + Send, second: impl FnOnce() -> Result<()>) -> Result<()> {
+    std::thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        let first = first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        if let (Err(_), Err(error)) = (&first, &second) {
+            note!("error: {error:#}");
+        }
+        first.and(second)
+    })
 }
 
 /// Checks that every link within the book leads to a page of it, and every page is in the table of contents.

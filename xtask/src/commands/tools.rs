@@ -117,22 +117,6 @@ pub(crate) fn timed(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()>
     Ok(())
 }
 
-/// Does both at the same time, the second in this thread. If both fail, the error of the second is told on standard error.
-pub(crate) fn beside(
-    first: impl FnOnce() -> Result<()> + Send,
-    second: impl FnOnce() -> Result<()>,
-) -> Result<()> {
-    std::thread::scope(|scope| {
-        let first = scope.spawn(first);
-        let second = second();
-        let first = first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        if let (Err(_), Err(error)) = (&first, &second) {
-            note!("error: {error:#}");
-        }
-        first.and(second)
-    })
-}
-
 /// Whether cargo has a subcommand that is installed apart.
 pub(crate) fn has_subcommand(name: &str) -> bool {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
