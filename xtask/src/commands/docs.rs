@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use super::tools::{Tool, step, workspace_root};
-use crate::output::note;
 
 /// What to do with the book.
 #[derive(clap::Args, Debug, Default)]
@@ -38,31 +37,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Checks generated pages, examples and links, then builds the book. Examples run one after another, so a core is left for the pages and
 /// for compiling the program that builds the book.
 fn check() -> Result<()> {
-    beside(
-        || {
+    std::thread::scope(|scope| {
+        let others = scope.spawn(|| {
             super::reference::check(super::reference::PAGES)?;
             step("the program that builds the book", builder("build"))
-        },
-        || {
-            super::examples::check()?;
-            super::queries::check()
-        },
-    )?;
+        });
+        super::examples::check()?;
+        super::queries::check()?;
+        others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
     links()?;
     build()
-}
-
-/// Does both at the same time, the second in this thread. If both fail, the error of the second is told on standard error.
-fn beside(first: impl FnOnce() -> Result<()> + Send, second: impl FnOnce() -> Result<()>) -> Result<()> {
-    std::thread::scope(|scope| {
-        let first = scope.spawn(first);
-        let second = second();
-        let first = first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        if let (Err(_), Err(error)) = (&first, &second) {
-            note!("error: {error:#}");
-        }
-        first.and(second)
-    })
 }
 
 /// Checks that every link within the book leads to a page of it, and every page is in the table of contents.

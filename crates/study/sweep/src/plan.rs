@@ -193,10 +193,10 @@ impl Plan {
     /// Reads a plan of any version.
     ///
     /// # Errors
-    /// A file that cannot be read, or is not what was written.
+    /// There is no plan, or a file of it cannot be read or is not what was written.
     pub fn read(folder: &Path) -> Result<Self, BadPlan> {
         let path = folder.join(PLAN_FILE);
-        if std::fs::metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        if path.try_exists().is_ok_and(|there| !there) {
             return Err(BadPlan::Missing(folder.to_owned()));
         }
         let damaged = |path: &Path, why: String| BadPlan::Damaged { path: path.to_owned(), why };
