@@ -49,6 +49,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ExplainError::Events(error) => bad_input(format!("{}: {error}", path.display())),
         other => bad_input(other),
     })?;
+    if !explanation.has_reports {
+        note!("{}: there are no reports of guests (`--events all` records them)", path.display());
+    }
     let explanation = explanation.with(measured(&args.dir, args.at));
     let text = explanation.to_string().replace("events DIR ", &format!("events {} ", args.dir.display()));
     print(format_args!("{}", wrap(&text, look().columns)))

@@ -140,6 +140,8 @@ pub struct Explanation {
     pub measured: Option<Measured>,
     /// The other VMs at that time.
     pub others: BTreeMap<String, VmThen>,
+    /// Whether guests' reports are among the events; if not (`--events decisions`), nothing is known of what guests needed.
+    pub has_reports: bool,
     /// What came of the decision, in order: events from it until the next decision.
     pub effects: Vec<Record>,
     /// How many more there were.
@@ -218,6 +220,7 @@ struct Reading<'a> {
     next: Option<Decided>,
     policy_failures: u64,
     any_decision: bool,
+    any_report: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -234,6 +237,7 @@ impl<'a> Reading<'a> {
             next: None,
             policy_failures: 0,
             any_decision: false,
+            any_report: false,
         }
     }
 
@@ -247,6 +251,7 @@ impl<'a> Reading<'a> {
         }
         let ours = name.is_some_and(|name| name.eq_ignore_ascii_case(self.vm));
         self.any_decision |= &*record.event == "decision";
+        self.any_report |= &*record.event == "status_report";
         if t <= self.at {
             match name {
                 Some(name) => {
@@ -332,6 +337,7 @@ impl<'a> Reading<'a> {
             host: self.host,
             measured: None,
             others: self.then,
+            has_reports: self.any_report,
             effects: self.effects,
             more_effects: self.more_effects,
             next: self.next,

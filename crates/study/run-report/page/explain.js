@@ -126,7 +126,9 @@ Report.explain = (() => {
 
   /** The explanation for a VM at a time; null if there is nothing to explain with. */
   return (vm, at) => {
-    if (!events.groups.some((group) => group.event === "decision")) return null;
+    const isThere = (event) => events.groups.some((group) => group.event === event);
+    if (!isThere("decision")) return null;
+    const hasReports = isThere("status_report");
     const policy = (Report.run.summary && Report.run.summary.policy) || (Report.run.manifest && Report.run.manifest.policy) || "(its name is missing)";
     const { vms, host, failures } = all(at);
     const then = vms.get(vm) || fresh();
@@ -147,7 +149,7 @@ Report.explain = (() => {
         : `  From then until ${time(then.until)} memory was collected for it, in case that it was asked to start again.`);
     } else {
       line(`${vm} had ${mb(then.has)} at ${time(at)}. It runs since ${time(then.since)}.`);
-      if (!then.report) line("  Its guest had not reported.");
+      if (!then.report) line(hasReports ? "  Its guest had not reported." : "  What its guest reported is not among the events.");
       else {
         line(`  Its guest's last report, ${time(then.report.at)}: it needs ${mb(then.report.demand)}, ${mb(then.report.available)} are available in it; `
           + `pressure ${Report.fixed(pressure(then.report.demand, then.has), 1)} %.`);
@@ -164,6 +166,7 @@ Report.explain = (() => {
       // What a guest needs is known from its reports only.
       const silent = them.filter((other) => !other.report).length;
       const who = them.length === 0 ? "no VM was running"
+        : !hasReports ? (them.length === 1 ? `1 VM was running; it had ${has}` : `${them.length} VMs were running; together they had ${has}`)
         : them.length === 1 && silent === 0 ? `1 VM was running; it had ${has} and needed ${need}`
           : them.length === 1 ? `1 VM was running; it had ${has}, and its guest had not reported`
             : silent === 0 ? `${them.length} VMs were running; together they had ${has} and needed ${need}`
@@ -207,13 +210,13 @@ Report.explain = (() => {
       line(`  ${"VM".padEnd(names)}  ${"had".padStart(9)}  ${"needed".padStart(9)}  ${"pressure".padStart(8)}  by its rule to have`);
     }
     for (const [name, other] of shown) {
-      const need = other.report ? mb(other.report.demand) : "no report";
+      const need = other.report ? mb(other.report.demand) : hasReports ? "no report" : "not known";
       const percent = other.report ? `${Report.fixed(press(other), 1)} %` : "";
       const rule = other.decision ? `  ${other.decision.rule}, ${mb(other.decision.target)}` : "";
       const head = [...name].length > NAMES ? `${name}\n  ${"".padEnd(names)}` : name.padEnd(names);
       line(`  ${head}  ${mb(other.has).padStart(9)}  ${need.padStart(9)}  ${percent.padStart(8)}${rule}`);
     }
-    if (others.length > OTHERS) line(`  … and ${others.length - OTHERS} more, under less pressure.`);
+    if (others.length > OTHERS) line(`  … and ${others.length - OTHERS} more${hasReports ? ", under less pressure" : ""}.`);
     for (const [name, other] of [...vms].filter(([name]) => name !== vm).sort(([a], [b]) => order(a, b))) {
       if (other.life === "waiting") line(`  ${name.padEnd(8)} was waiting to start.`);
       else if (other.life === "refused" && other.until !== null && at <= other.until) {

@@ -181,13 +181,25 @@ fn a_run_can_be_studied() {
     assert_eq!(page.complaints, [""; 0]);
 }
 
+/// The page's explanations are those of the command, at each of these times (VM, milliseconds).
+fn explains_alike(page: &mut Page, folder: &Path, times: &[(&str, u64)]) {
+    let records = records(folder);
+    for (vm, milliseconds) in times {
+        let at = Duration::from_millis(*milliseconds);
+        let said = explain(records.iter().cloned().map(Ok::<_, EventsError>), "hyperv", vm, at, None)
+            .unwrap()
+            .to_string();
+        let shown = page.value(&format!("Report.explain({vm:?}, {})", at.as_nanos()));
+        assert_eq!(shown.as_str().unwrap(), said, "{vm} at {at:?}");
+    }
+}
+
 #[test]
 fn the_page_explains_as_the_command_does() {
     let folder = tempfile::tempdir().unwrap();
     runs::contention(folder.path());
     let Some(mut page) = open(folder.path(), 1300) else { return };
-    let records = records(folder.path());
-    for (vm, milliseconds) in [
+    let times = [
         ("VM8", 962_742),
         ("VM8", 1_290_000),
         ("VM3", 1_290_000),
@@ -199,14 +211,16 @@ fn the_page_explains_as_the_command_does() {
         ("VM5", 1_141_000),
         ("VM7", 1_378_999),
         ("VM4", 300_001),
-    ] {
-        let at = Duration::from_millis(milliseconds);
-        let said = explain(records.iter().cloned().map(Ok::<_, EventsError>), "hyperv", vm, at, None)
-            .unwrap()
-            .to_string();
-        let shown = page.value(&format!("Report.explain({vm:?}, {})", at.as_nanos()));
-        assert_eq!(shown.as_str().unwrap(), said, "{vm} at {at:?}");
-    }
+    ];
+    explains_alike(&mut page, folder.path(), &times);
+}
+
+#[test]
+fn so_it_does_of_a_run_without_status_reports() {
+    let folder = tempfile::tempdir().unwrap();
+    runs::run("multi-vm", Duration::from_secs(300), EventsLevel::Decisions, folder.path());
+    let Some(mut page) = open(folder.path(), 1300) else { return };
+    explains_alike(&mut page, folder.path(), &[("VM1", 5_000), ("VM1", 290_000), ("VM3", 200_000)]);
 }
 
 #[test]

@@ -99,7 +99,11 @@ impl Explanation {
             Life::Running { since } => {
                 writeln!(f, "{vm} had {} at {at}. It runs since {}.", mb(self.then.has), time(*since))?;
                 let Some(report) = self.then.report else {
-                    return writeln!(f, "  Its guest had not reported.");
+                    return if self.has_reports {
+                        writeln!(f, "  Its guest had not reported.")
+                    } else {
+                        writeln!(f, "  What its guest reported is not among the events.")
+                    };
                 };
                 let pressure = balancing_policy::pressure(report.demand, self.then.has);
                 writeln!(
@@ -125,6 +129,10 @@ impl Explanation {
         let silent = running.iter().filter(|then| then.report.is_none()).count();
         let who = match (running.len(), silent) {
             (0, _) => "no VM was running".to_owned(),
+            (1, _) if !self.has_reports => format!("1 VM was running; it had {}", mb(has)),
+            (count, _) if !self.has_reports => {
+                format!("{count} VMs were running; together they had {}", mb(has))
+            }
             (1, 0) => format!("1 VM was running; it had {} and needed {}", mb(has), mb(need)),
             (1, _) => format!("1 VM was running; it had {}, and its guest had not reported", mb(has)),
             (count, 0) => {
@@ -210,7 +218,8 @@ impl Explanation {
             )?;
         }
         for (name, then) in shown {
-            let need = then.report.map_or_else(|| "no report".to_owned(), |report| mb(report.demand));
+            let unknown = if self.has_reports { "no report" } else { "not known" };
+            let need = then.report.map_or_else(|| unknown.to_owned(), |report| mb(report.demand));
             let pressure = then.pressure().map_or_else(String::new, |pressure| format!("{pressure:.1} %"));
             let rule = then
                 .decision
@@ -225,7 +234,8 @@ impl Explanation {
             writeln!(f, "  {name}  {:>9}  {need:>9}  {pressure:>8}{rule}", mb(then.has))?;
         }
         if others.len() > OTHERS {
-            writeln!(f, "  … and {} more, under less pressure.", others.len() - OTHERS)?;
+            let under = if self.has_reports { ", under less pressure" } else { "" };
+            writeln!(f, "  … and {} more{under}.", others.len() - OTHERS)?;
         }
         for (name, then) in &self.others {
             match then.life {

@@ -187,6 +187,22 @@ fn numbers_of_the_past_are_not_told_as_those_of_now() {
     );
 }
 
+/// Without the traffic of every second nothing is known of what guests reported: that they had not is not said.
+#[test]
+fn reports_that_were_not_recorded_are_not_told_as_none() {
+    let mut records = events();
+    records.retain(|record| &*record.event != "status_report");
+    let said = explained(&records, "VM1", 100).unwrap().to_string();
+    assert!(said.contains("  What its guest reported is not among the events.\n"), "{said}");
+    assert!(said.contains("At 1m40s, 1 VM was running; it had 512 MB."), "{said}");
+    let said = explained(&records, "VM1", 300).unwrap().to_string();
+    assert!(said.contains(" VMs were running; together they had ") && said.contains("not known"), "{said}");
+    assert!(
+        !said.contains("needed 0") && !said.contains("not reported") && !said.contains("no report"),
+        "{said}"
+    );
+}
+
 /// Available Memory of a time is that of this time: neither of the run's beginning, nor of its end.
 #[test]
 fn the_host_is_told_as_it_was_at_the_time() {
