@@ -135,7 +135,16 @@ impl fmt::Debug for MessageType {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+    use std::string::ToString as _;
+
     use super::*;
+
+    #[test]
+    fn a_type_is_written_by_its_name_or_its_number() {
+        assert_eq!(MessageType::INFO_MESSAGE.to_string(), "INFO_MESSAGE");
+        assert_eq!(MessageType(99).to_string(), "type 99");
+    }
 
     /// From the public headers: `enum dm_message_type` of Linux' `hv_balloon`.
     #[test]

@@ -51,6 +51,9 @@ impl fmt::Debug for Version {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+    use std::string::ToString as _;
+
     use super::*;
 
     #[test]
@@ -58,5 +61,7 @@ mod tests {
         assert_eq!(Version::KNOWN.map(|v| v.0), [0x0000_0003, 0x0001_0000, 0x0002_0000]);
         assert!(Version::KNOWN.is_sorted());
         assert_eq!((Version::V0_3.major(), Version::V0_3.minor()), (0, 3));
+        assert_eq!((Version::V2_0.major(), Version::V2_0.minor()), (2, 0));
+        assert_eq!(Version::new(10, 2).to_string(), "10.2");
     }
 }
