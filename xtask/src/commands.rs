@@ -3,6 +3,7 @@
 mod arguments;
 #[cfg(feature = "bench")]
 mod bench;
+mod beside;
 #[cfg(feature = "study")]
 mod compare;
 #[cfg(feature = "docs")]

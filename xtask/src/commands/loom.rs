@@ -4,7 +4,7 @@ use super::tools::{self, Tool, step};
 use anyhow::Result;
 
 /// Which models to run.
-#[derive(clap::Args, Debug, Default)]
+#[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Only models whose name contains this.
     filter: Option<String>,
@@ -16,11 +16,10 @@ pub(crate) struct Args {
     seed: Option<u64>,
 }
 
-impl Args {
-    /// All models of both kinds.
-    pub(crate) fn everything(seed: Option<u64>) -> Self {
-        Self { filter: None, shuttle: true, seed }
-    }
+/// What asks for all models of both kinds on the command line.
+pub(crate) fn everything(seed: Option<u64>) -> Vec<String> {
+    let seed = seed.map(|seed| ["--seed".to_owned(), seed.to_string()]);
+    ["loom", "--shuttle"].map(str::to_owned).into_iter().chain(seed.into_iter().flatten()).collect()
 }
 
 /// Crates that have loom models, and those that have shuttle models.

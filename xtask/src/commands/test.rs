@@ -4,6 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::beside::Beside;
+use super::loom;
 use super::tools::{self, Tool, step};
 use crate::output::note;
 
@@ -46,11 +48,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return qemu(args.nested);
     }
     step("format", Tool::cargo(["fmt", "--all", "--check"]))?;
+    let seed = (!args.fresh).then_some(SEED);
+    // Models have a target folder of their own. They take what is left where a step cannot use all processors.
+    let models = || Beside::start("models", loom::everything(seed));
+    let mut models = (!args.no_loom).then(models).transpose()?;
     step("clippy", whole("clippy").args(["--all-targets", "--", "-D", "warnings"]))?;
     no_std()?;
     package()?;
     dependencies()?;
-    let seed = (!args.fresh).then_some(SEED);
     let text = seed.map(|seed| seed.to_string());
     tests(text.as_deref())?;
     // The programs of that build: with other features, nearly every crate would be compiled once more.
@@ -63,15 +68,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     )?;
     recorded_trace()?;
     engines()?;
+    if let Some(models) = &mut models {
+        models.look()?;
+    }
     // With the features of the steps above: what they have compiled is not compiled again.
     step("API documentation", whole("doc").args(["--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     if !args.no_fuzz {
         super::fuzz::for_a_minute(whole("build"), text.as_deref())?;
     }
-    if !args.no_loom {
-        super::loom::run(&super::loom::Args::everything(seed))?;
-    }
     step("book", xtask()?.args(["docs", "--check"]))?;
+    if let Some(models) = models {
+        models.finish()?;
+    }
     note!(
         "── real guests: left out (they take about six minutes)\n{}",
         super::guest_place::HOW_TO_RUN_GUESTS.trim_end()
@@ -132,10 +140,7 @@ fn dependencies() -> Result<()> {
 
 /// Sweeps on the engines that are installed: the same rows as on one machine, with a worker killed in the middle.
 fn engines() -> Result<()> {
-    let has = |program: &str| {
-        let folders = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
-    };
+    let has = tools::on_path;
     let python = std::env::var("HYPERQUEUE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let has_hyperqueue = || {
         let asked = std::process::Command::new(&python).args(["-c", "import hyperqueue"]).output();

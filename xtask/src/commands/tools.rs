@@ -117,6 +117,12 @@ pub(crate) fn timed(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()>
     Ok(())
 }
 
+/// Whether there is a program of this name, as far as `PATH` says.
+pub(crate) fn on_path(program: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
+}
+
 /// Whether cargo has a subcommand that is installed apart.
 pub(crate) fn has_subcommand(name: &str) -> bool {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
