@@ -41,6 +41,10 @@ macro_rules! word {
 
             fn load_bytes(&self, within: usize, out: &mut [u8]) {
                 let bytes = self.load(Ordering::Relaxed).to_ne_bytes();
+                if let Ok(whole) = <&mut [u8; size_of::<$int>()]>::try_from(&mut *out) {
+                    *whole = bytes;
+                    return;
+                }
                 out.copy_from_slice(&bytes[within..within + out.len()]);
             }
 
@@ -66,33 +70,29 @@ macro_rules! word {
 word!(AtomicU32, u32);
 word!(AtomicU64, u64);
 
-/// Splits `len` bytes at `offset` into pieces inside one word each: (word, offset within it, bytes done, piece length).
-fn pieces(
-    word_bytes: usize,
-    offset: usize,
-    len: usize,
-) -> impl Iterator<Item = (usize, usize, usize, usize)> {
-    let mut done = 0;
-    std::iter::from_fn(move || {
-        (done < len).then(|| {
-            let (word, within) = ((offset + done) / word_bytes, (offset + done) % word_bytes);
-            let piece = (word_bytes - within).min(len - done);
-            let at = done;
-            done += piece;
-            (word, within, at, piece)
-        })
-    })
-}
-
+/// Copies bytes out of words, from `offset` on: the rest of a word, then whole words, then the beginning of a word.
 fn load<W: Word>(words: &[W], offset: usize, out: &mut [u8]) {
-    for (word, within, at, piece) in pieces(W::BYTES, offset, out.len()) {
-        words[word].load_bytes(within, &mut out[at..at + piece]);
+    if out.is_empty() {
+        return;
+    }
+    let (words, within) = (&words[offset / W::BYTES..], offset % W::BYTES);
+    let (start, rest) = out.split_at_mut((W::BYTES - within).min(out.len()));
+    words[0].load_bytes(within, start);
+    for (word, part) in words[1..].iter().zip(rest.chunks_mut(W::BYTES)) {
+        word.load_bytes(0, part);
     }
 }
 
+/// Copies bytes into words, as [`load`] copies them out.
 fn store<W: Word>(words: &[W], offset: usize, bytes: &[u8]) {
-    for (word, within, at, piece) in pieces(W::BYTES, offset, bytes.len()) {
-        words[word].store_bytes(within, &bytes[at..at + piece]);
+    if bytes.is_empty() {
+        return;
+    }
+    let (words, within) = (&words[offset / W::BYTES..], offset % W::BYTES);
+    let (start, rest) = bytes.split_at((W::BYTES - within).min(bytes.len()));
+    words[0].store_bytes(within, start);
+    for (word, part) in words[1..].iter().zip(rest.chunks(W::BYTES)) {
+        word.store_bytes(0, part);
     }
 }
 

@@ -11,6 +11,7 @@ use vhd::Storage;
 use crate::device::{Access, FileId};
 
 const PAGE: u64 = 4096;
+const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
 
 /// What a file holds; pages of zeros take nothing.
 #[derive(Debug, Default)]
@@ -117,7 +118,7 @@ impl Storage for ModelFile {
             let part = &bytes[done..done + len];
             if let Some(kept) = content.pages.get_mut(&page) {
                 kept[inside..inside + len].copy_from_slice(part);
-            } else if part.iter().any(|byte| *byte != 0) {
+            } else if *part != ZEROS[..len] {
                 let mut kept = vec![0; PAGE as usize].into_boxed_slice();
                 kept[inside..inside + len].copy_from_slice(part);
                 content.pages.insert(page, kept);
