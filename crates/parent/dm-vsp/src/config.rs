@@ -401,6 +401,7 @@ mod tests {
         assert_eq!(good().check(), Ok(()));
         assert!(GuestLayout::flat(PageCount::ZERO, PageCount(1)).is_err());
         assert!(GuestLayout::flat(PageCount(1), PageCount::MAX).is_err());
+        assert!(GuestLayout::flat(PageCount(1), PageCount(MAX_PAGES + 1)).is_err());
         let config = VspConfig { versions: Vec::new(), ..good() };
         assert_eq!(config.check(), Err(ConfigError::NoVersion));
         let mut config = good();
@@ -411,6 +412,19 @@ mod tests {
         let mut config = good();
         config.layout.boot.insert(GuestRange::new(GuestPage(MAX_PAGES), PageCount(1)).unwrap());
         assert!(matches!(config.check(), Err(ConfigError::BeyondNumbers { .. })));
+        let mut config = good();
+        config.layout.total = PageCount::from_mib(511);
+        assert_eq!(config.check(), Err(ConfigError::BootRam { pages: PageCount::from_mib(512) }));
+        config.layout.boot = RangeSet::new();
+        assert_eq!(config.check(), Err(ConfigError::BootRam { pages: PageCount::ZERO }));
+    }
+
+    #[test]
+    fn the_last_page_that_40_bits_number_can_be_memory() {
+        assert_eq!(MAX_PAGES, 1 << 40);
+        let all = GuestLayout::flat(PageCount(1), PageCount(MAX_PAGES)).unwrap();
+        assert_eq!(all.hot_add.last_run().map(GuestRange::end), Some(MAX_PAGES));
+        assert_eq!(VspConfig::new(all).check(), Ok(()));
     }
 
     #[test]

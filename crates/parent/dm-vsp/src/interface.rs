@@ -360,3 +360,15 @@ pub enum Output {
     /// Close the channel.
     CloseChannel,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString as _;
+
+    #[test]
+    fn a_refused_release_says_what_the_pages_are_in() {
+        assert_eq!(ReleaseRefused::Pinned.to_string(), "some are under a live GPADL");
+        assert_eq!(ReleaseRefused::NotMapped.to_string(), "some are not mapped");
+    }
+}

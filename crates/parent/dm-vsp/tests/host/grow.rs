@@ -313,3 +313,26 @@ fn a_ticket_of_before_the_reset_is_void() {
     assert!(matches!(finished(&host.input(Input::Reset)), Some((PageCount::ZERO, Outcome::Reset))));
     assert_eq!(host.input(answer), []);
 }
+
+#[test]
+fn a_ticket_of_before_the_reset_is_not_taken_for_one_of_after_it() {
+    for kind in [MapKind::Unballoon, MapKind::HotAdd] {
+        let mut host = ready();
+        let mut ask = |host: &mut Host| {
+            if kind == MapKind::Unballoon {
+                host.balloon(&[(0, 512)]);
+            }
+            host.held_back = Some(Vec::new());
+            assert_eq!(host.grow(mib(2)), []);
+            host.held_back.take().unwrap().remove(0)
+        };
+        let old = ask(&mut host);
+        host.map.reset(&host.vsp.config().layout);
+        host.input(Input::Reset);
+        host.handshake(1);
+        let new = ask(&mut host);
+        host.held_back = Some(Vec::new());
+        assert_eq!(host.input(old), [], "{kind:?}");
+        assert_eq!(sent(&host.input(new)).len(), 1, "{kind:?}");
+    }
+}
