@@ -36,7 +36,8 @@ impl Balancer {
             }
             Input::VmStarted { vm } => self.started(now, vm)?,
             Input::VmStopped { vm } => {
-                if self.index(vm).is_none() && self.place(vm).is_some() {
+                // It runs, or it waits to start.
+                if self.place(vm).is_some() {
                     self.cancel_start(vm)?;
                 } else {
                     self.stop(vm)?;

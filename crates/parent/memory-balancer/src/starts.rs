@@ -147,9 +147,7 @@ impl Balancer {
     /// Smart Paging: whether what was the VM's own is home, and no other VM has enough to give.
     fn has_nothing_to_wait_for(&self, place: usize) -> bool {
         let waiting = &self.waiting[place];
-        waiting.least < waiting.startup
-            && waiting.aside.pages() + self.books.available() >= waiting.own
-            && !self.could_be_made(waiting.needed())
+        waiting.aside.pages() + self.books.available() >= waiting.own && !self.could_be_made(waiting.needed())
     }
 
     /// Smart Paging: admits a VM that restarts with what there is, if that is less than its startup RAM and enough to start with. Returns

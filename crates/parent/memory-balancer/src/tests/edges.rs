@@ -278,7 +278,11 @@ fn the_time_of_an_operation_counts_unless_the_guest_did_not_answer() {
 
 #[test]
 fn a_guest_that_names_no_granule_takes_large_pages() {
-    let mut rig = rig(1);
+    let mut rig = rig_with(0, |_| ());
+    rig.register(1, SETTINGS);
+    rig.start(1);
+    rig.finish(1);
+    assert_eq!(rig.balancer.vms()[0].granule, mib(2), "before it joins");
     rig.join_with(1, PageCount::ZERO);
     assert_eq!(rig.balancer.vms()[0].granule, mib(2));
     rig.join_with(1, mib(128));
@@ -302,6 +306,35 @@ fn who_gives_nothing_or_takes_no_more_can_be_brought_only_where_it_is() {
     // What was ballooned can be returned.
     assert_eq!(reach(&mut rig, true, false), (mib(256), mib(512)));
     assert_eq!(reach(&mut rig, false, false), (mib(480), mib(512)));
+}
+
+#[test]
+fn what_a_report_says_can_be_returned_is_what_a_vm_can_grow_by() {
+    let mut rig = rig(1);
+    rig.send(Input::Joined { vm: VmId(1), granule: mib(2), balloon: true, hot_add: false });
+    for returnable in [40, 40, 24] {
+        let status = balancing_policy::GuestStatus::default();
+        rig.send(Input::Status { vm: VmId(1), status, returnable: mib(returnable) });
+        assert_eq!(rig.balancer.vms()[0].highest, mib(512 + returnable));
+    }
+}
+
+#[test]
+fn books_that_do_not_agree_with_the_accounts_are_noticed() {
+    let mut rig = rig(2);
+    assert!(rig.balancer.books_in_order());
+    let lost = rig.balancer.live.pop();
+    assert!(lost.is_some() && !rig.balancer.books_in_order());
+}
+
+#[test]
+fn memory_between_that_of_others_is_a_run_of_its_own() {
+    let mut rig = rig(3);
+    assert_eq!(rig.balancer.available_runs(), 1);
+    rig.crash(2);
+    rig.collect();
+    rig.send(Input::VmStopped { vm: VmId(2) });
+    assert_eq!(rig.balancer.available_runs(), 2);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use balancing_policy::MemorySettings;
 
 use super::rig::{Rig, mib, secs};
-use crate::{Fault, Input, Output, PageCount, VmId};
+use crate::{Fault, Input, Output, PageCount, RegisterError, VmId};
 
 /// The sources' host, with MemoryReserve unset.
 fn host() -> Rig {
@@ -348,4 +348,61 @@ fn smart_paging_helps_no_vm_that_was_off_and_none_below_its_minimum() {
     rig.collect();
     rig.wait_until(secs(60));
     assert!(rig.asked.contains_key(&VmId(2)));
+}
+
+#[test]
+fn smart_paging_needs_what_the_minimum_was_at_the_restart() {
+    // Of 1040: 612 of VM1, and 8 of overhead of each. What is left is just the one minimum, and less than the other.
+    for (minimum, started) in [(412, true), (413, false)] {
+        let mut rig =
+            Rig::new(mib(1040), PageCount::ZERO, |config| *config = config.clone().with_smart_paging());
+        rig.register(1, MemorySettings::fixed(mib(612)));
+        rig.register(2, MemorySettings::dynamic(mib(412), mib(1000)).with_minimum(mib(200)));
+        rig.run(1);
+        rig.run(2);
+        let bigger = MemorySettings::dynamic(mib(512), mib(1000)).with_minimum(mib(minimum));
+        rig.balancer.configure(rig.now, VmId(2), bigger).unwrap();
+        rig.crash(2);
+        rig.send(Input::VmRestarts { vm: VmId(2) });
+        rig.collect();
+        rig.wait_until(secs(100));
+        assert_eq!(rig.asked.contains_key(&VmId(2)), started, "{minimum}");
+        let refused = (!started).then_some((2, mib(520), mib(420), None));
+        assert_eq!(refusals(&rig), Vec::from_iter(refused), "{minimum}");
+    }
+}
+
+#[test]
+fn smart_paging_does_not_hasten_a_start_that_is_no_restart() {
+    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |config| *config = config.clone().with_smart_paging());
+    rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
+    rig.register(2, MemorySettings::dynamic(mib(400), mib(1000)).with_minimum(mib(50)));
+    rig.run(1);
+    rig.start(2);
+    assert_eq!(refusals(&rig), [(2, mib(408), mib(192), Some(60))]);
+    rig.wait_until(secs(100));
+    assert!(!rig.asked.contains_key(&VmId(2)), "192 MB are more than its minimum, and it was off");
+    assert!(rig.said.iter().any(|output| matches!(output, Output::ReservationEnded { vm: VmId(2) })));
+}
+
+#[test]
+fn nothing_is_collected_from_a_guest_that_cannot_balloon() {
+    let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
+    rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
+    rig.register(2, MemorySettings::fixed(mib(400)));
+    rig.start(1);
+    rig.finish(1);
+    rig.start(2);
+    assert_eq!(refusals(&rig), [(2, mib(408), mib(192), None)], "it has not joined");
+    rig.join(1);
+    rig.start(2);
+    assert_eq!(refusals(&rig)[1], (2, mib(408), mib(192), Some(60)));
+}
+
+#[test]
+fn a_vm_that_restarts_is_not_off() {
+    let mut rig = restarts_with_too_little(|_| ());
+    assert_eq!(rig.balancer.unregister(VmId(2)), Err(RegisterError::InUse(VmId(2))));
+    rig.start(2);
+    assert_eq!(rig.faults(), [Fault::NotOff(VmId(2))]);
 }
