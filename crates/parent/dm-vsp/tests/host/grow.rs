@@ -54,6 +54,7 @@ fn the_rest_is_added_in_whole_granules() {
     };
     assert_eq!(out, [expected]);
     assert_eq!(host.vsp.pages().hot_added(), PageCount(1024));
+    assert_eq!(host.vsp.statistics().hot_add_requests, 1);
     // Hot-added memory can be given away like any other.
     host.balloon(&[(64 * 256 - 1, 513)]);
 }
@@ -318,7 +319,7 @@ fn a_ticket_of_before_the_reset_is_void() {
 fn a_ticket_of_before_the_reset_is_not_taken_for_one_of_after_it() {
     for kind in [MapKind::Unballoon, MapKind::HotAdd] {
         let mut host = ready();
-        let mut ask = |host: &mut Host| {
+        let ask = |host: &mut Host| {
             if kind == MapKind::Unballoon {
                 host.balloon(&[(0, 512)]);
             }

@@ -159,8 +159,17 @@ fn what_cannot_be_is_refused() {
     value["state"]["phase"] = "Closed".into();
     assert_eq!(restore(&busy, value), Err(RestoreError::Operation), "an operation without a channel");
     let mut value = text(&busy.vsp.save(busy.now));
-    value["state"]["next_ticket"] = 0.into();
+    let ticket = value["state"]["operation"]["step"]["MapUnballoon"]["ticket"].as_u64().unwrap();
+    value["state"]["next_ticket"] = ticket.into();
     assert_eq!(restore(&busy, value), Err(RestoreError::Operation), "a ticket that will be given again");
+    let returning = find("returning");
+    for (start, why) in [(16_380, "returned beyond RAM"), (0, "returned and ballooned")] {
+        let mut value = text(&returning.vsp.save(returning.now));
+        value["state"]["pages"]["ballooned"] = serde_json::json!([{ "start": 0, "pages": 10 }]);
+        value["state"]["operation"]["step"]["Unballoon"]["ranges"] =
+            serde_json::json!([{ "start": start, "pages": 10 }]);
+        assert_eq!(restore(&returning, value), Err(RestoreError::Operation), "{why}");
+    }
     let refusing = find("taking refused memory back");
     let mut value = text(&refusing.vsp.save(refusing.now));
     assert_eq!(restore(&refusing, value.clone()), Ok(()));
