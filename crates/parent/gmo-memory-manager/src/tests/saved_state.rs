@@ -123,3 +123,19 @@ fn a_state_that_was_never_saved_is_refused() {
         assert_eq!(error.frames.pages(), other_host.total());
     }
 }
+
+#[test]
+fn the_highest_number_that_a_pin_may_have_next_is_restored() {
+    let (_host, _pool, gmo) = vm_of_8_mib();
+    let restored = |next: u64| {
+        let mut saved = v1(&gmo);
+        saved.next_pin = PinId(next);
+        let (_other_host, frames) = host(2048);
+        GmoMemoryManager::restore(&SavedState::V1(saved), frames)
+            .map(|restored| v1(&restored.manager).next_pin)
+    };
+    assert_eq!(restored(1 << 63).unwrap(), PinId(1 << 63));
+    let refusal = restored((1 << 63) + 1).unwrap_err().refusal;
+    assert_eq!(refusal, RestoreRefusal::PinOrder { id: PinId((1 << 63) + 1) });
+    assert!(refusal.to_string().contains("9223372036854775809"), "{refusal}");
+}
