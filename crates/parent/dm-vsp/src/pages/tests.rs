@@ -28,6 +28,14 @@ fn chosen(ballooned: &[GuestRange], pages: u64, ranges: usize) -> Vec<GuestRange
 }
 
 #[test]
+fn a_range_is_as_long_as_its_24_bits_say_and_in_whole_blocks() {
+    let all = (1 << 24) + 1024;
+    let longest = (1 << 24) - 512;
+    assert_eq!(chosen(&[range(0, all)], all, 1), [range(0, longest)]);
+    assert_eq!(chosen(&[range(0, all)], all, 2), [range(0, all)]);
+}
+
+#[test]
 fn an_answer_is_checked_page_by_page() {
     let (_, mut account) = pages();
     account.ballooned.insert(range(100, 10));
