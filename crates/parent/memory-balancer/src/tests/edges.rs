@@ -354,6 +354,32 @@ fn a_worker_that_says_that_the_guest_answers_ends_its_silence() {
 }
 
 #[test]
+fn a_vm_at_its_target_is_given_nothing_for_what_comes_back_before_the_next_round() {
+    // On a host that has nothing more to give.
+    let mut full = Rig::new(mib(1040), PageCount::ZERO, |_| ());
+    for vm in 1..=2 {
+        full.register(vm, SETTINGS);
+        full.run(vm);
+    }
+    full.policy.set(1, mib(512));
+    full.wait();
+    let late = take(&mut full, mib(8));
+    full.send(Input::Returned { vm: VmId(1), frames: late });
+    assert_eq!((full.being_given(1), full.balancer.ledger().available), (None, mib(8)));
+    let mut rig = rig(2);
+    // Nor if it was below its target at that round, and has grown to it.
+    rig.policy.set(1, mib(560));
+    rig.wait();
+    rig.finish_all();
+    assert_eq!(rig.physical(1), mib(560));
+    let late = take(&mut rig, mib(8));
+    rig.send(Input::Returned { vm: VmId(1), frames: late });
+    assert_eq!(rig.being_given(1), None);
+    rig.wait();
+    assert_eq!(rig.being_given(1), Some(mib(8)));
+}
+
+#[test]
 fn what_comes_back_late_counts_as_an_operation_and_nothing_does_not() {
     let mut rig = rig(1);
     let counts = |rig: &Rig| {

@@ -39,6 +39,25 @@ fn a_batch_is_published_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_batch_goes_on_behind_the_packet_that_crosses_the_end() {
+    let memory = HeapRing::new(4096).unwrap();
+    let mut pair = Pair::new(&memory);
+    // Both ends stand 24 bytes before the end of the ring.
+    pair.write(&[0; 4048]).unwrap();
+    assert_eq!(pair.commit(), Signal::Needed);
+    assert_eq!(pair.read().unwrap().len(), 4048);
+    assert_eq!(pair.wait_for_packet().wait, Wait::Armed);
+    let mut batch = pair.outgoing.batch(&mut pair.out, 200).unwrap();
+    for stamp in 1..=3 {
+        batch.push(&OutgoingPacket::in_band(u64::from(stamp), &[stamp; 16])).unwrap();
+    }
+    assert_eq!(batch.commit(), Ok(Signal::Needed));
+    for stamp in 1..=3 {
+        assert_eq!(pair.read().unwrap(), [stamp; 16]);
+    }
+}
+
+#[test]
 fn what_is_not_taken_from_a_batch_stays_in_the_ring() {
     let memory = HeapRing::new(256).unwrap();
     let mut pair = Pair::new(&memory);

@@ -24,7 +24,8 @@ fn bytes_go_to_the_pages_in_the_order_of_the_list() {
     let (host, guest) = (partition.host(), partition.guest());
     let ranges = [range(0xffc, 8, &[5, 2]), range(1, 3, &[9])];
     let buffer = GuestBuffer::new(&host, &ranges, 4096).unwrap();
-    assert_eq!(buffer.len(), 11);
+    assert_eq!((buffer.len(), buffer.is_empty()), (11, false));
+    assert!(GuestBuffer::new(&host, &[], 4096).unwrap().is_empty());
     assert_eq!(buffer.write(0, b"0123456789abc"), 11);
     let at = |gpa, len| {
         let mut bytes = vec![0; len];

@@ -283,7 +283,22 @@ fn the_stock_is_taken_from_surplus_while_somebody_grows() {
 fn a_granule_of_a_single_move_is_not_rounded_to() {
     let mut small = vm(1, 861, 1000);
     small.granule = mib(4);
-    assert_eq!(Host::new(3000).round(&[small, vm(2, 1500, 1800)]), [1033, 1800]);
+    assert_eq!(Host::new(3000).round(&[small.clone(), vm(2, 1500, 1800)]), [1033, 1800]);
+    // Nor beside a guest that takes larger ones.
+    assert_eq!(Host::new(3000).round(&[small, in_blocks(vm(2, 860, 1000))]), [1033, 1128]);
+}
+
+#[test]
+fn a_vm_within_its_band_costs_nobody_a_granule_though_the_host_is_full() {
+    assert_eq!(Host::new(2850).round(&[in_blocks(vm(1, 850, 1000)), vm(2, 1500, 1800)]), [1000, 1800]);
+}
+
+#[test]
+fn a_granule_fits_below_the_maximum_or_is_not_claimed() {
+    let mut near = in_blocks(vm(1, 1000, 1000));
+    near.settings.maximum = mib(1200);
+    near.highest = mib(1200);
+    assert_eq!(Host::new(3000).round(core::slice::from_ref(&near)), [1128]);
 }
 
 #[test]
