@@ -147,7 +147,9 @@ impl Balancer {
     /// Smart Paging: whether what was the VM's own is home, and no other VM has enough to give.
     fn has_nothing_to_wait_for(&self, place: usize) -> bool {
         let waiting = &self.waiting[place];
-        waiting.aside.pages() + self.books.available() >= waiting.own && !self.could_be_made(waiting.needed())
+        waiting.can_do_with_less()
+            && waiting.aside.pages() + self.books.available() >= waiting.own
+            && !self.could_be_made(waiting.needed())
     }
 
     /// Smart Paging: admits a VM that restarts with what there is, if that is less than its startup RAM and enough to start with. Returns
@@ -155,7 +157,7 @@ impl Balancer {
     fn admit_with_less(&mut self, place: usize, now: Duration, out: &mut Vec<Output>) -> bool {
         let waiting = &mut self.waiting[place];
         let available = waiting.aside.pages() + self.books.available();
-        if waiting.least >= waiting.startup || available < waiting.suffices() {
+        if !waiting.can_do_with_less() || available < waiting.suffices() {
             return false;
         }
         let more = waiting.missing().min(self.books.available());

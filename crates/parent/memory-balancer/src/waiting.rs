@@ -42,6 +42,11 @@ impl Waiting {
         self.startup.saturating_add(self.overhead)
     }
 
+    /// Smart Paging: whether the VM can start with less than its startup RAM.
+    pub(crate) fn can_do_with_less(&self) -> bool {
+        self.least < self.startup
+    }
+
     /// The least that the VM can start with, and its overhead.
     pub(crate) fn suffices(&self) -> PageCount {
         self.least.saturating_add(self.overhead)

@@ -386,6 +386,19 @@ fn smart_paging_does_not_hasten_a_start_that_is_no_restart() {
 }
 
 #[test]
+fn a_vm_whose_start_was_refused_does_not_start_by_itself() {
+    let mut rig = a_start_refused();
+    rig.crash(1);
+    rig.collect();
+    rig.send(Input::VmStopped { vm: VmId(1) });
+    rig.wait_until(secs(100));
+    assert!(!rig.asked.contains_key(&VmId(2)), "there is enough, and nobody has asked again");
+    assert!(rig.said.iter().any(|output| matches!(output, Output::ReservationEnded { vm: VmId(2) })));
+    rig.start(2);
+    assert!(rig.asked.contains_key(&VmId(2)));
+}
+
+#[test]
 fn nothing_is_collected_from_a_guest_that_cannot_balloon() {
     let mut rig = Rig::new(mib(1100), PageCount::ZERO, |_| ());
     rig.register(1, MemorySettings::dynamic(mib(900), mib(1000)).with_minimum(mib(100)));
