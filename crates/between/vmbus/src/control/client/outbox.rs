@@ -107,9 +107,8 @@ impl Client {
         let kind = kind_of(&message.payload);
         match (status, self.state.connection) {
             (PostStatus::Success, _) => {}
-            (PostStatus::InvalidConnectionId, Connection::Contacting { attempt })
-                if kind == MessageType::INITIATE_CONTACT =>
-            {
+            // Nothing but INITIATE_CONTACT is posted before there is contact.
+            (PostStatus::InvalidConnectionId, Connection::Contacting { attempt }) => {
                 self.contact_refused(now, attempt, out);
             }
             // Linux takes "invalid connection id" of any other message for a host that is busy, too (documented).

@@ -384,6 +384,7 @@ fn order_is_kept_while_the_port_is_full() {
     let mut kinds = Vec::new();
     out.clear();
     guest.client.timer(guest.client.next_timeout().unwrap(), &mut out);
+    assert!(!guest.client.all_posted());
     while let Some(Output::Post { payload, .. }) = out.pop() {
         kinds.push(Message::decode(&payload).unwrap().kind());
         guest.client.post_result(T0, PostStatus::Success, &mut out);
@@ -408,6 +409,48 @@ fn a_host_that_never_answers() {
     guest.run(|client, out| client.unload(T0, out));
     let (_, did) = guest.run(|client, out| client.timer(Duration::from_secs(101), out));
     assert_eq!(did, [Output::Failed(Failure::NoAnswer(MessageType::UNLOAD))]);
+}
+
+#[test]
+fn a_message_is_posted_when_its_status_is_known() {
+    let mut guest = Guest::offered(Version::WIN10);
+    let mut out = Vec::new();
+    guest.client.establish_gpadl(RELID, &PAGES, &mut out).unwrap();
+    assert!(matches!(out[..], [Output::Post { .. }]) && !guest.client.all_posted());
+    out.clear();
+    guest.client.post_result(T0, PostStatus::Success, &mut out);
+    assert!(out.is_empty() && guest.client.all_posted());
+}
+
+#[test]
+fn an_offer_is_told_as_it_came_and_the_lowest_bit_says_whether_its_interrupt_is_its_own() {
+    let offer = |relid: u32, dedicated: u16| {
+        let payload = offer_message(relid);
+        let Ok(Message::OfferChannel(message)) = Message::decode(&payload) else { panic!("{payload:?}") };
+        OfferChannel { dedicated_interrupt: dedicated.into(), ..*message }.to_payload()
+    };
+    let mut guest = Guest::new(ClientConfig::default());
+    guest.run(|client, out| client.connect(T0, out));
+    guest.hears(VersionResponse::accepted(guest.client.config().versions[0], 4).to_payload());
+    for (relid, dedicated, own) in [(1, 0, false), (2, 1, true), (3, 2, false), (4, 3, true)] {
+        assert!(!guest.client.all_offers_delivered());
+        let did = guest.hears(offer(relid, dedicated));
+        let expected = Offer {
+            relid: Relid::new(relid).unwrap(),
+            class: DYNAMIC_MEMORY_CLASS,
+            instance: DYNAMIC_MEMORY_INSTANCE,
+            subchannel_index: 0,
+            flags: 0,
+            mmio_mib: 0,
+            connection_id: 16 + relid,
+            dedicated_interrupt: own,
+            user_defined: UserData::ZERO,
+        };
+        assert_eq!(did, [Output::Offer(expected)]);
+    }
+    guest.hears(Message::AllOffersDelivered.to_payload());
+    assert!(guest.client.all_offers_delivered());
+    assert_eq!(guest.client.offers().count(), 4);
 }
 
 #[test]

@@ -39,6 +39,22 @@ fn a_batch_is_published_whole_or_not_at_all() {
 }
 
 #[test]
+fn packets_of_a_batch_stand_one_behind_the_other_in_a_ring_that_is_far_from_full() {
+    let memory = HeapRing::new(4096).unwrap();
+    let mut pair = Pair::new(&memory);
+    let mut batch = pair.outgoing.batch(&mut pair.out, 200).unwrap();
+    for (stamp, at) in [(1, 0), (2, 40), (3, 80)] {
+        assert_eq!(batch.push(&OutgoingPacket::in_band(u64::from(stamp), &[stamp; 16])), Ok(at));
+    }
+    assert_eq!(batch.commit(), Ok(Signal::Needed));
+    for (stamp, at) in [(1, 0), (2, 40), (3, 80)] {
+        let expected = encode_packet(6, false, u64::from(stamp), &[stamp; 16], at);
+        assert_eq!(memory.peek_bytes(at, 40), expected);
+    }
+    assert_eq!(memory.peek_bytes(120, 4096 - 120), [0; 4096 - 120], "nothing behind them");
+}
+
+#[test]
 fn a_batch_goes_on_behind_the_packet_that_crosses_the_end() {
     let memory = HeapRing::new(4096).unwrap();
     let mut pair = Pair::new(&memory);
