@@ -9,7 +9,7 @@ use super::outbox::kind_of;
 use super::*;
 use crate::control::message::{
     Body, GpadlCreated, GpadlTorndown, ModifyChannelResponse, OfferChannel, OpenChannelResult,
-    RescindChannelOffer, VersionResponse,
+    RescindChannelOffer, TlConnectRequest, TlConnectResult, VersionResponse,
 };
 use crate::control::server::{self, ServerConfig};
 use crate::control::test_support::{Pair, fuzz_client};
@@ -492,6 +492,29 @@ fn a_driver_opens_and_closes() {
     );
     let (list, _) = guest.run(|client, out| client.establish_gpadl(RELID, &PAGES, out));
     assert_eq!(list, Ok(GpadlId(FIRST_GPADL + 1)));
+}
+
+#[test]
+fn a_list_that_no_channel_is_open_on_is_given_back_while_its_channel_is_open_on_another() {
+    let mut guest = Guest::opened(Version::WIN10);
+    let other = GpadlId(FIRST_GPADL + 1);
+    assert_eq!(guest.run(|client, out| client.establish_gpadl(RELID, &PAGES, out)).0, Ok(other));
+    guest.hears(GpadlCreated::new(1, other, Status::SUCCESS).to_payload());
+    assert_eq!(guest.run(|client, out| client.teardown_gpadl(other, out)).0, Ok(()));
+    let did = guest.hears(GpadlTorndown::new(other).to_payload());
+    assert_eq!(did, [Output::GpadlTorndown(other)]);
+    assert_eq!(guest.client.channel_status(RELID), Some(ChannelStatus::Open));
+}
+
+#[test]
+fn a_hyper_v_socket_that_nobody_asked_for_is_the_hosts_fault() {
+    let mut guest = Guest::offered(Version::WIN10_RS3);
+    let request = TlConnectRequest {
+        endpoint: Uuid::from_bytes([1; 16]).into(),
+        service: Uuid::from_bytes([2; 16]).into(),
+    };
+    let did = guest.hears(TlConnectResult::refused(&request).to_payload());
+    assert_eq!(did, blamed(HostViolation::NotAsked(MessageType::TL_CONNECT_RESULT)));
 }
 
 #[test]

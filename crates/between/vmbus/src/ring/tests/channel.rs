@@ -49,6 +49,10 @@ fn both_directions() {
     let mut control = [0; 4];
     of_host.get(0).unwrap().read(64, &mut control).unwrap();
     assert_eq!(control, [1, 0, 0, 0], "feature bits at byte 64");
+
+    // A host without the pending send size: its guest has to poll. Only what the other side says counts.
+    of_host.get(5).unwrap().write(64, &[0; 4]).unwrap();
+    assert!(!guest.peer_honours_pending_send_size() && host.peer_honours_pending_send_size());
 }
 
 #[test]
