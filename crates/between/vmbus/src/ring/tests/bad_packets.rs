@@ -80,6 +80,10 @@ fn no_room_for_the_trailer() {
     let corruption = Corruption::PacketBeyondAvailable { offset: 0, length8: u16::MAX, available: 48 };
     assert_eq!(reader(48, 2, u16::MAX), corrupt(corruption));
     assert_eq!(reader(56, 2, 6), Ok(vec![0; 32]), "with room it is a packet");
+    // A descriptor and nothing else.
+    let corruption = Corruption::PacketBeyondAvailable { offset: 0, length8: 2, available: 16 };
+    assert_eq!(reader(16, 2, 2), corrupt(corruption));
+    assert_eq!(reader(24, 2, 2), Ok(Vec::new()));
 }
 
 #[test]
