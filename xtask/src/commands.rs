@@ -136,6 +136,7 @@ pub(crate) fn all_bad_input(reasons: &[String]) -> anyhow::Error {
 }
 
 /// All commands.
+#[allow(clippy::large_enum_variant, reason = "made once, when the program starts")]
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
     /// Run a scenario, tell what happened, and leave a folder to study
