@@ -507,6 +507,16 @@ fn a_list_that_no_channel_is_open_on_is_given_back_while_its_channel_is_open_on_
 }
 
 #[test]
+fn an_answer_to_an_open_that_crossed_the_rescission_says_nothing() {
+    for status in [Status::SUCCESS, Status::UNSUCCESSFUL] {
+        let mut guest = Guest::with_list(Version::WIN10);
+        guest.run(|client, out| client.open(RELID, &params(LIST), out)).0.unwrap();
+        guest.hears(RescindChannelOffer::new(RELID).to_payload());
+        assert_eq!(guest.hears(OpenChannelResult::new(1, 1, status).to_payload()), []);
+    }
+}
+
+#[test]
 fn a_hyper_v_socket_that_nobody_asked_for_is_the_hosts_fault() {
     let mut guest = Guest::offered(Version::WIN10_RS3);
     let request = TlConnectRequest {
