@@ -136,11 +136,10 @@ pub(crate) fn all_bad_input(reasons: &[String]) -> anyhow::Error {
 }
 
 /// All commands.
-#[allow(clippy::large_enum_variant, reason = "made once, when the program starts")]
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
     /// Run a scenario, tell what happened, and leave a folder to study
-    Scenario(scenario::Args),
+    Scenario(Box<scenario::Args>),
     /// Print the recorded events of a run, or the causes and effects of one of them
     Events(events::Args),
     /// Tell how high and how low the counters of a run went, and when; or what they were over time
@@ -210,7 +209,7 @@ pub(crate) enum Command {
 /// Runs a command.
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Scenario(args) => return scenario::run(args),
+        Command::Scenario(args) => return scenario::run(*args),
         Command::Events(args) => events::run(&args)?,
         Command::Counters(args) => counters::run(&args)?,
         Command::Explain(args) => explain::run(&args)?,
